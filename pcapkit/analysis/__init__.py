@@ -1,0 +1,1 @@
+"""Messages to lookups: pairing, inference, waste, what-if, advice."""

@@ -1,0 +1,1 @@
+"""Many captures: finding them, analysing each, an index over all."""

@@ -1,0 +1,38 @@
+"""What can go wrong, as one tree. Nothing foreign escapes the package.
+
+    PcapkitError
+    ├── UsageError          the request makes no sense (an unknown option value, a bad resolv.conf)
+    └── InputError          what was given cannot be read
+        ├── NotACapture     the bytes are no capture in any format known here
+        └── DamagedCapture  a capture, but so damaged that nothing of it could be read
+
+Damage that leaves something readable is not an error: it is a warning and a mark in the result.
+"""
+
+from __future__ import annotations
+
+
+class PcapkitError(Exception):
+    """Base of every error this package raises. The text is one sentence for the user."""
+
+
+class UsageError(PcapkitError):
+    """The request itself is wrong."""
+
+
+class InputError(PcapkitError):
+    """A file or stream cannot be used; ``path`` names it, ``hint`` says what to do next."""
+
+    def __init__(self, path: str, problem: str, *, hint: str | None = None) -> None:
+        self.path = path
+        self.problem = problem
+        self.hint = hint
+        super().__init__(f"{path}: {problem}" + (f" ({hint})" if hint else ""))
+
+
+class NotACapture(InputError):
+    """The bytes are no capture in any known format."""
+
+
+class DamagedCapture(InputError):
+    """A capture whose very beginning is damaged."""

@@ -1,0 +1,1 @@
+"""Bytes to messages: sources, formats, link layers, DNS, duplicates."""

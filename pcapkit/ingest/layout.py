@@ -1,0 +1,72 @@
+"""The fixed-width rows in which messages travel from the readers to pairing.
+
+One row is one DNS message. Names, addresses and link addresses are ids of the interners in
+``pcapkit.interning``; everything else is a plain integer. A row is filled by the compiled walk
+(pcap, pcapng) or by a text reader, and means the same either way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: No clock: the time of a packet from a source that printed none.
+NO_TIME = np.iinfo(np.int64).min
+
+#: Absent, in every signed field where 0 is a value.
+ABSENT = -1
+
+#: DNS header flags (RFC 1035 section 4.1.1), as they stand in the 16-bit field.
+QR, AA, TC, RD, RA, AD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020
+
+#: ``transport`` values.
+UDP, TCP = 0, 1
+
+#: Bits of ``marks``.
+MARK_CUT = 1  #: the message is longer than what was captured of it
+MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hides a response's)
+MARK_MALFORMED = 4  #: decoding stopped early; what came before it is kept
+
+MESSAGE = np.dtype(
+    [
+        ("time", np.int64),  # ns since 1970 UTC; without a clock, the packet number times 1000
+        ("packet_no", np.int64),  # from 1, within the capture
+        ("content", np.uint64),  # seeded hash of the DNS bytes, for duplicates
+        ("link", np.uint64),  # hash of the link-layer addresses and direction, 0 where none
+        ("qname", np.int32),  # name id, case as on the wire; ABSENT where not shown
+        ("client", np.int32),  # address id of the side that is not the server
+        ("server", np.int32),
+        ("interface", np.int32),  # pcapng interface, or SLL2's index; 0 otherwise
+        ("min_ttl", np.int32),  # smallest TTL of the answers, or the negative TTL (RFC 2308)
+        ("edns_bytes", np.int32),  # OPT's UDP payload size; ABSENT without OPT
+        ("message_bytes", np.int32),  # length on the wire
+        ("ip_id", np.int32),  # IPv4 identification; ABSENT for IPv6 or where not shown
+        ("client_port", np.uint16),
+        ("server_port", np.uint16),
+        ("message_id", np.uint16),
+        ("flags", np.uint16),  # the header's second 16 bits: QR, opcode, AA, TC, RD, RA, AD, CD
+        ("rcode", np.uint16),  # with EDNS' upper bits (RFC 6891 section 6.1.3)
+        ("qtype", np.uint16),
+        ("qclass", np.uint16),
+        ("answers", np.uint16),  # records in the answer section, as the header counts them
+        ("typed_answers", np.uint16),  # of the asked type; ANCOUNT where the answers are cut off
+        ("edns_options", np.uint16),  # bytes of options within OPT
+        ("message_no", np.uint16),  # from 1, within the packet
+        ("transport", np.uint8),
+        ("hop_limit", np.uint8),  # IPv4 TTL or IPv6 hop limit; 0 where not shown
+        ("marks", np.uint8),
+    ],
+    align=True,
+)
+
+Messages = npt.NDArray[Any]
+
+
+def new_messages(count: int) -> Messages:
+    """Return ``count`` zeroed rows whose absent-able fields say ABSENT."""
+    rows = np.zeros(count, MESSAGE)
+    for column in ("qname", "min_ttl", "edns_bytes", "ip_id"):
+        rows[column] = ABSENT
+    return rows

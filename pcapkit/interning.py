@@ -1,0 +1,160 @@
+"""Byte strings to small integers, each distinct string once: names and addresses.
+
+Identity is decided by the bytes; the hash only finds the place to compare. It is seeded per process
+so that no capture can be crafted to collide, and ids are given in order of first appearance, so the
+seed never shows in a result.
+
+Kernels take ``Interner.arrays`` and call :func:`intern`; the owner calls :meth:`Interner.reserve`
+before, since kernels cannot grow arrays.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.kernels import inline_kernel, kernel
+
+Arrays = tuple[
+    npt.NDArray[np.uint8],  # arena: all strings, one behind the other
+    npt.NDArray[np.int64],  # ends: ends[i] is where string i ends and i + 1 begins
+    npt.NDArray[np.uint64],  # hashes, one a string
+    npt.NDArray[np.int32],  # slots: open addressing, id + 1, 0 is free; a power of two long
+    npt.NDArray[np.int64],  # used: [strings, spare]
+    npt.NDArray[np.uint64],  # seed
+]
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(29)
+_SHIFT_END = np.uint64(32)
+_EIGHT = np.uint64(8)
+
+
+@inline_kernel
+def hash_bytes(buffer: Any, start: int, length: int, seed: Any) -> Any:
+    """Hash ``length`` bytes; the caller has checked that they are inside ``buffer``."""
+    h = seed ^ (np.uint64(length) * _MULTIPLIER)
+    at = start
+    stop = start + length
+    while at + 8 <= stop:
+        word = (
+            np.uint64(buffer[at])
+            | (np.uint64(buffer[at + 1]) << np.uint64(8))
+            | (np.uint64(buffer[at + 2]) << np.uint64(16))
+            | (np.uint64(buffer[at + 3]) << np.uint64(24))
+            | (np.uint64(buffer[at + 4]) << np.uint64(32))
+            | (np.uint64(buffer[at + 5]) << np.uint64(40))
+            | (np.uint64(buffer[at + 6]) << np.uint64(48))
+            | (np.uint64(buffer[at + 7]) << np.uint64(56))
+        )
+        h = (h ^ word) * _MULTIPLIER
+        h ^= h >> _SHIFT
+        at += 8
+    word = np.uint64(0)
+    while at < stop:
+        word = (word << _EIGHT) | np.uint64(buffer[at])
+        at += 1
+    h = (h ^ word) * _MULTIPLIER
+    return h ^ (h >> _SHIFT_END)
+
+
+@inline_kernel
+def intern(arrays: Any, buffer: Any, start: int, length: int) -> int:
+    """Return the id of ``buffer[start:start + length]``, adding it where it is new.
+
+    There must be room: see :meth:`Interner.reserve`.
+    """
+    arena, ends, hashes, slots, used, seed = arrays
+    h = hash_bytes(buffer, start, length, seed[0])
+    mask = np.int64(slots.shape[0] - 1)
+    slot = np.int64(h & np.uint64(mask))
+    while slots[slot] != 0:
+        known = np.int64(slots[slot] - 1)
+        if hashes[known] == h:
+            begin = ends[known - 1] if known > 0 else np.int64(0)
+            if ends[known] - begin == length:
+                same = True
+                for k in range(length):
+                    if arena[begin + k] != buffer[start + k]:
+                        same = False
+                        break
+                if same:
+                    return np.int64(known)
+        slot = (slot + 1) & mask
+    new = used[0]
+    begin = ends[new - 1] if new > 0 else np.int64(0)
+    for k in range(length):
+        arena[begin + k] = buffer[start + k]
+    ends[new] = begin + length
+    hashes[new] = h
+    slots[slot] = np.int32(new + 1)
+    used[0] = new + 1
+    return np.int64(new)
+
+
+@kernel
+def _intern_one(arrays: Any, buffer: Any) -> int:
+    return intern(arrays, buffer, 0, buffer.shape[0])
+
+
+@kernel
+def _fill_slots(hashes: Any, count: int, slots: Any) -> None:
+    mask = np.int64(slots.shape[0] - 1)
+    for i in range(count):
+        slot = np.int64(hashes[i] & np.uint64(mask))
+        while slots[slot] != 0:
+            slot = (slot + 1) & mask
+        slots[slot] = np.int32(i + 1)
+
+
+class Interner:
+    """A growing set of byte strings, numbered from 0 in order of first appearance."""
+
+    def __init__(self) -> None:
+        self.arrays: Arrays = (
+            np.zeros(1 << 12, np.uint8),
+            np.zeros(1 << 8, np.int64),
+            np.zeros(1 << 8, np.uint64),
+            np.zeros(1 << 10, np.int32),
+            np.zeros(2, np.int64),
+            np.array([secrets.randbits(64)], np.uint64),
+        )
+
+    def __len__(self) -> int:
+        return int(self.arrays[4][0])
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes held in the arena."""
+        count = len(self)
+        return int(self.arrays[1][count - 1]) if count else 0
+
+    def reserve(self, strings: int, total_bytes: int) -> None:
+        """Make room for ``strings`` more of ``total_bytes`` together."""
+        arena, ends, hashes, slots, used, seed = self.arrays
+        count = len(self)
+        if (need := self.byte_count + total_bytes) > arena.size:
+            arena = np.concatenate([arena, np.zeros(max(need - arena.size, arena.size), np.uint8)])
+        if (need := count + strings) > ends.size:
+            more = max(need - ends.size, ends.size)
+            ends = np.concatenate([ends, np.zeros(more, np.int64)])
+            hashes = np.concatenate([hashes, np.zeros(more, np.uint64)])
+        if (count + strings) * 2 > slots.size:
+            slots = np.zeros(1 << ((count + strings) * 2).bit_length(), np.int32)
+            _fill_slots(hashes, count, slots)
+        self.arrays = (arena, ends, hashes, slots, used, seed)
+
+    def add(self, value: bytes) -> int:
+        """Return the id of ``value``, adding it where it is new."""
+        self.reserve(1, len(value))
+        return int(_intern_one(self.arrays, np.frombuffer(value, np.uint8)))
+
+    def __getitem__(self, number: int) -> bytes:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        arena, ends = self.arrays[0], self.arrays[1]
+        begin = int(ends[number - 1]) if number else 0
+        return arena[begin : int(ends[number])].tobytes()

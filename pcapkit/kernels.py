@@ -1,0 +1,27 @@
+"""The one way compiled code is declared here.
+
+A kernel is Python that Numba compiles to machine code, without bounds checks: every read from a
+buffer must come after a length check. The compiled form is cached beside the package, or in the
+user's cache folder where that is read-only (Numba's own rule), so only the first run compiles.
+``NUMBA_DISABLE_JIT=1`` runs kernels as plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index;
+the tests run under both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def kernel(function: Function) -> Function:
+    """Compile ``function`` when it is first called; release the interpreter lock while it runs."""
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inline_kernel(function: Function) -> Function:
+    """Compile a small function that other kernels call; it may be inlined by the compiler."""
+    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))

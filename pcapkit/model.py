@@ -1,0 +1,380 @@
+"""The frozen records that travel between the stages and out to callers.
+
+An :class:`Analysis` is what everything after reading works on: reports, JSON, comparisons. Its
+attributes are the parts of ``analysis.json`` (schema ``pcapkit.analysis/1``) and, beside them, the
+small prepared series that charts need. It holds no packets: the row tables (messages, transactions,
+lookups) are built when they are asked for.
+
+Times are integers of nanoseconds since 1970-01-01 UTC, None where the source has no clock;
+durations are float seconds and their names end in ``_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Safety(StrEnum):
+    """How far a change of settings can be trusted."""
+
+    SAFE = "safe"
+    REVIEW = "review"
+    UNSAFE = "unsafe"
+
+
+class Source(StrEnum):
+    """Where a setting is known from."""
+
+    OBSERVED = "observed"
+    RESOLV_CONF = "resolv.conf"
+    OPTION = "option"
+    ASSUMED = "assumed"
+
+
+#: Every waste class in the order in which the first that applies is taken, and in which they are
+#: drawn. ``analysis/waste.py`` holds the rule and the manual of each.
+WASTE_CLASSES: tuple[str, ...] = (
+    "incomplete",
+    "unanswered",
+    "server_error",
+    "answer",
+    "reverse_miss",
+    "service_probe",
+    "empty_family",
+    "no_such_type",
+    "absolute_miss",
+    "nonexistent",
+    "search_miss",
+)
+
+#: The classes that exist only because of the search list.
+WASTED_CLASSES: tuple[str, ...] = ("search_miss", "absolute_miss")
+
+#: Outcomes of a transaction; ``rcode`` alone cannot tell an answer from NODATA.
+TRANSACTION_OUTCOMES: tuple[str, ...] = (
+    "answer",
+    "nodata",
+    "nxdomain",
+    "servfail",
+    "refused",
+    "other_rcode",
+    "unanswered",
+)
+
+#: Outcomes of a lookup, in the order in which the first that occurs is taken.
+LOOKUP_OUTCOMES: tuple[str, ...] = (
+    "resolved",
+    "unanswered",
+    "servfail",
+    "refused",
+    "other_rcode",
+    "nodata",
+    "nxdomain",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureInfo:
+    """One capture file (or stream) that was read."""
+
+    path: str
+    format: str
+    compression: str | None
+    link_types: tuple[str, ...]
+    snaplen: int | None
+    packets: int
+    bytes: int
+    first_time: int | None
+    last_time: int | None
+    truncated_tail: bool
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the first packet to the last; None without a clock or without packets."""
+        if self.first_time is None or self.last_time is None:
+            return None
+        return (self.last_time - self.first_time) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class PacketLedger:
+    """Every packet exactly once: ``total == with_messages + duplicates + sum(skipped)``."""
+
+    total: int
+    with_messages: int
+    duplicates: int
+    skipped: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCounts:
+    """DNS messages seen, duplicates left out."""
+
+    total: int
+    queries: int
+    responses: int
+    tcp: int
+    truncated: int
+    by_rcode: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionCounts:
+    """One query, its retries and its response count once in ``total``."""
+
+    total: int
+    retries: int
+    by_outcome: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LookupCounts:
+    """Application lookups; percentiles are over complete lookups, None without any or a clock."""
+
+    total: int
+    complete: int
+    by_outcome: Mapping[str, int]
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WasteCounts:
+    """``by_class`` holds every class, also at 0, and sums to ``queries``.
+
+    ``share`` is wasted queries over the queries of complete lookups, 0 where there are none;
+    ``wasted_s`` the time lookups lost before the candidate that answered was first asked.
+    """
+
+    queries: int
+    wasted_queries: int
+    share: float
+    wasted_s: float
+    by_class: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ndots:
+    """The closed interval that the traffic proves, and the value the analysis uses."""
+
+    low: int
+    high: int
+    value: int
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverGuess:
+    """The stub resolver that the traffic looks like; ``model`` is ``unknown`` rather than a guess.
+
+    ``confidence`` is between 0 and 1.
+    """
+
+    model: str
+    confidence: float
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One client address in one period of constant settings."""
+
+    client_addr: str
+    first_time: int | None
+    last_time: int | None
+    pod: str | None
+    namespace: str | None
+    workload: str | None
+    search: tuple[str, ...]
+    search_source: Source
+    ndots: Ndots
+    resolver: ResolverGuess
+    lookups: int
+    queries: int
+    wasted_queries: int
+    wasted_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One row per (base name, name that answered it)."""
+
+    base_name: str
+    fqdn: str | None
+    kind: str
+    dots: int
+    lookups: int
+    queries: int
+    wasted_queries: int
+    wasted_s: float
+    clients: int
+    #: queries by waste class, for charts; sums to ``queries``
+    by_class: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What the same complete lookups would have sent under one setting.
+
+    ``client_addr`` None means all clients together; ``observed`` marks the setting in force.
+    """
+
+    client_addr: str | None
+    setting: str
+    ndots: int | None
+    queries: int
+    wasted_queries: int
+    leaked_first: int
+    broken_lookups: int
+    assumed_queries: int
+    observed: bool
+    safety: Safety
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong that was seen; ``code`` is a fault code, ``evidence`` plain JSON values."""
+
+    code: str
+    severity: str
+    title: str
+    clients: tuple[str, ...]
+    evidence: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a verdict rests on."""
+
+    lookups: int
+    names: int
+    duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One thing to change, ranked by the queries it saves.
+
+    ``target`` is a name, a client address or a suffix; ``patch`` text to paste, or None.
+    """
+
+    code: str
+    target: str
+    ndots: int | None
+    action: str
+    saves_queries: int
+    saves_share: float
+    safety: Safety
+    reasons: tuple[str, ...]
+    coverage: Coverage
+    patch: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStep:
+    """One transaction of an example lookup; ``start_s`` counts from the lookup's first query."""
+
+    candidate: str
+    suffix: str | None
+    qtype: str
+    query_packet_no: int
+    response_packet_no: int | None
+    start_s: float
+    rtt_s: float | None
+    outcome: str
+    waste_class: str
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One lookup drawn step by step: the examples that reports show."""
+
+    lookup_id: int
+    client_addr: str
+    base_name: str
+    outcome: str
+    capture: str
+    start_time: int | None
+    duration_s: float | None
+    wasted_s: float | None
+    steps: tuple[ChainStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Queries by waste class in equal bins of time; empty without a clock.
+
+    ``counts[name_of_class][i]`` falls in ``start_time + i * bin_s``.
+    """
+
+    start_time: int | None
+    bin_s: float
+    counts: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyCurve:
+    """Percentiles 0 to 100 of resolved complete lookups, as they were and without the waste.
+
+    Both tuples have 101 entries in seconds, or are empty where nothing can be said.
+    """
+
+    duration_s: tuple[float, ...]
+    without_waste_s: tuple[float, ...]
+    lookups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suffix:
+    """What one search suffix cost."""
+
+    suffix: str
+    queries: int
+    wasted_queries: int
+    answers: int
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The result of one analysis; see the module's first lines."""
+
+    pcapkit_version: str
+    options: Mapping[str, object]
+    captures: tuple[CaptureInfo, ...]
+    packets: PacketLedger
+    messages: MessageCounts
+    transaction_counts: TransactionCounts
+    lookup_counts: LookupCounts
+    waste: WasteCounts
+    client_rows: tuple[Client, ...]
+    name_rows: tuple[Name, ...]
+    what_if_rows: tuple[WhatIf, ...]
+    findings: tuple[Finding, ...]
+    recommendations: tuple[Recommendation, ...]
+    warnings: tuple[str, ...]
+    # what charts need, prepared while reading
+    timeline: Timeline
+    latency: LatencyCurve
+    suffixes: tuple[Suffix, ...]
+    chains: tuple[Chain, ...]
+    #: builds a row table by name: ``messages`` ``transactions`` ``lookups``
+    table: Callable[[str], pd.DataFrame] = field(repr=False, compare=False)
+
+    @property
+    def lookups(self) -> pd.DataFrame:
+        """The lookups table, built now."""
+        return self.table("lookups")
+
+    @property
+    def transactions(self) -> pd.DataFrame:
+        """The transactions table, built now."""
+        return self.table("transactions")

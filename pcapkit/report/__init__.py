@@ -1,0 +1,1 @@
+"""An analysis rendered: charts, one HTML page, terminal, exports."""
