@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.kernels import inline_kernel, kernel
+from pcapkit.wire import u8, u64_little
 
 Arrays = tuple[
     npt.NDArray[np.uint8],  # arena: all strings, one behind the other
@@ -40,25 +41,30 @@ def hash_bytes(buffer: Any, start: int, length: int, seed: Any) -> Any:
     at = start
     stop = start + length
     while at + 8 <= stop:
-        word = (
-            np.uint64(buffer[at])
-            | (np.uint64(buffer[at + 1]) << np.uint64(8))
-            | (np.uint64(buffer[at + 2]) << np.uint64(16))
-            | (np.uint64(buffer[at + 3]) << np.uint64(24))
-            | (np.uint64(buffer[at + 4]) << np.uint64(32))
-            | (np.uint64(buffer[at + 5]) << np.uint64(40))
-            | (np.uint64(buffer[at + 6]) << np.uint64(48))
-            | (np.uint64(buffer[at + 7]) << np.uint64(56))
-        )
+        word = u64_little(buffer, at)
         h = (h ^ word) * _MULTIPLIER
         h ^= h >> _SHIFT
         at += 8
     word = np.uint64(0)
     while at < stop:
-        word = (word << _EIGHT) | np.uint64(buffer[at])
+        word = (word << _EIGHT) | np.uint64(u8(buffer, at))
         at += 1
     h = (h ^ word) * _MULTIPLIER
     return h ^ (h >> _SHIFT_END)
+
+
+@inline_kernel
+def _equal(left: Any, a: int, right: Any, b: int, length: int) -> bool:
+    k = 0
+    while k + 8 <= length:
+        if u64_little(left, a + k) != u64_little(right, b + k):
+            return False
+        k += 8
+    while k < length:
+        if u8(left, a + k) != u8(right, b + k):
+            return False
+        k += 1
+    return True
 
 
 @inline_kernel
@@ -76,12 +82,7 @@ def intern(arrays: Any, buffer: Any, start: int, length: int) -> int:
         if hashes[known] == h:
             begin = ends[known - 1] if known > 0 else np.int64(0)
             if ends[known] - begin == length:
-                same = True
-                for k in range(length):
-                    if arena[begin + k] != buffer[start + k]:
-                        same = False
-                        break
-                if same:
+                if _equal(arena, begin, buffer, start, length):
                     return np.int64(known)
         slot = (slot + 1) & mask
     new = used[0]

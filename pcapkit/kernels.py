@@ -23,5 +23,9 @@ def kernel(function: Function) -> Function:
 
 
 def inline_kernel(function: Function) -> Function:
-    """Compile a small function that other kernels call; it may be inlined by the compiler."""
-    return cast(Function, njit(cache=True, nogil=True, error_model="numpy")(function))
+    """Compile a function that only other kernels call.
+
+    It is not cached by itself: a callee that comes from the cache is machine code already, which
+    the compiler can no longer look into, and calls to it would cost more than its work.
+    """
+    return cast(Function, njit(nogil=True, error_model="numpy", forceinline=True)(function))

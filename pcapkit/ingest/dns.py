@@ -1,0 +1,202 @@
+"""DNS wire format to one row of facts (RFC 1035 section 4, RFC 2308, RFC 6891), compiled.
+
+A message keeps whatever decoded before the first damage: MARK_MALFORMED or MARK_CUT says that more
+was announced. Names are uncompressed, bounded to 255 bytes and to pointers that go backwards only,
+and interned with the case that was on the wire.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcapkit.ingest.layout import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, QR
+from pcapkit.interning import hash_bytes, intern
+from pcapkit.kernels import inline_kernel
+from pcapkit.wire import u8, u16, u32
+
+HEADER_BYTES = 12
+_MAX_POINTERS = 127
+
+
+@inline_kernel
+def plain_name_end(buffer: Any, at: int, end: int) -> int:
+    """Return the offset behind an uncompressed name, or -1 where it is none."""
+    start = at
+    while at < end:
+        length = u8(buffer, at)
+        if length == 0:
+            return at + 1 if at + 1 - start <= 255 else -1
+        if length > 63:
+            return -1
+        at += 1 + length
+    return -1
+
+
+@inline_kernel
+def unpack_name(buffer: Any, message: int, at: int, end: int, scratch: Any) -> tuple[int, int]:
+    """Write the uncompressed name at ``at`` into ``scratch`` (256 bytes).
+
+    Returns (bytes written, offset behind the name where it stands), or (-1, -1) where the name
+    runs out of the message, loops, points forwards or passes 255 bytes.
+    """
+    size = 0
+    after = -1
+    limit = at  # a pointer must go to before the place it was reached from
+    for _ in range(256 + _MAX_POINTERS):
+        if at >= end:
+            return -1, -1
+        length = u8(buffer, at)
+        if length == 0:
+            scratch[size] = 0
+            return size + 1, (at + 1 if after < 0 else after)
+        if length >= 192:
+            if end - at < 2:
+                return -1, -1
+            if after < 0:
+                after = at + 2
+            target = message + ((length & 63) << 8 | u8(buffer, at + 1))
+            if target >= limit or target < message + HEADER_BYTES:
+                return -1, -1
+            at = target
+            limit = target
+        elif length > 63 or end - at <= length or size + 1 + length > 254:
+            return -1, -1
+        else:
+            for k in range(length + 1):
+                scratch[size + k] = u8(buffer, at + k)
+            size += 1 + length
+            at += 1 + length
+    return -1, -1
+
+
+@inline_kernel
+def skip_name(buffer: Any, at: int, end: int) -> int:
+    """Return the offset behind a name where it stands, or -1."""
+    while at < end:
+        length = u8(buffer, at)
+        if length == 0:
+            return at + 1
+        if length >= 192:
+            return at + 2 if end - at >= 2 else -1
+        if length > 63:
+            return -1
+        at += 1 + length
+    return -1
+
+
+@inline_kernel
+def _soa_negative_ttl(buffer: Any, data: int, length: int, end: int, ttl: int) -> int:
+    """Return min(TTL, MINIMUM) of an SOA record (RFC 2308 section 5)."""
+    if length < 20 or end - data < length:
+        return ttl
+    return min(ttl, u32(buffer, data + length - 4))
+
+
+@inline_kernel
+def _clip_ttl(ttl: int) -> int:
+    """A TTL with its top bit set counts as 0 (RFC 2181 section 8)."""
+    return ttl if ttl < 0x80000000 else 0
+
+
+@inline_kernel
+def _records(
+    buffer: Any, at: int, end: int, answers: int, authority: int, additional: int, row: Any
+) -> bool:
+    """Read the three record sections into ``row``; False where they stop early."""
+    qtype = np.int64(row["qtype"])
+    typed = 0
+    smallest = np.int64(-1)
+    negative = np.int64(-1)
+    total = answers + authority + additional
+    complete = True
+    for k in range(total):
+        at = skip_name(buffer, at, end)
+        if at < 0 or end - at < 10:
+            complete = False
+            if k < answers:
+                typed = answers
+            break
+        kind = u16(buffer, at)
+        ttl = u32(buffer, at + 4)
+        length = u16(buffer, at + 8)
+        data = at + 10
+        if k < answers:
+            if kind == qtype or qtype == 255:
+                typed += 1
+            ttl = _clip_ttl(ttl)
+            if smallest < 0 or ttl < smallest:
+                smallest = ttl
+        elif k < answers + authority:
+            if kind == 6 and negative < 0:
+                negative = _soa_negative_ttl(buffer, data, length, end, _clip_ttl(ttl))
+        elif kind == 41:
+            row["edns_bytes"] = u16(buffer, at + 2)
+            row["edns_options"] = length
+            row["rcode"] = (ttl >> 24) << 4 | (np.int64(row["rcode"]) & 15)
+        at = data + length
+    row["typed_answers"] = typed
+    if typed == 0 and negative >= 0:
+        row["min_ttl"] = negative if smallest < 0 else min(smallest, negative)
+    else:
+        row["min_ttl"] = smallest
+    return complete
+
+
+@inline_kernel
+def decode_message(
+    buffer: Any, start: int, end: int, wire_end: int, names: Any, scratch: Any, row: Any
+) -> bool:
+    """Decode the message ``buffer[start:end]`` into ``row``; False where there is no whole header.
+
+    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it.
+    """
+    if end - start < HEADER_BYTES:
+        return False
+    flags = u16(buffer, start + 2)
+    questions = u16(buffer, start + 4)
+    answers = u16(buffer, start + 6)
+    row["message_id"] = u16(buffer, start)
+    row["flags"] = flags
+    row["rcode"] = flags & 15
+    row["answers"] = answers
+    row["typed_answers"] = answers if flags & QR else 0
+    row["message_bytes"] = min(wire_end - start, np.int64(0x7FFFFFFF))
+    row["content"] = hash_bytes(buffer, start, end - start, names[5][0])
+    row["qname"] = -1
+    row["min_ttl"] = -1
+    row["edns_bytes"] = -1
+    row["edns_options"] = 0
+    row["qtype"] = 0
+    row["qclass"] = 0
+    damage = MARK_CUT if wire_end > end else MARK_MALFORMED
+    row["marks"] = MARK_CUT if wire_end > end else 0
+    at = start + HEADER_BYTES
+    name = np.int64(-1)
+    for k in range(questions):
+        stop = plain_name_end(buffer, at, end)
+        if k > 0:
+            stop = skip_name(buffer, at, end)
+        elif stop >= 0:
+            name = intern(names, buffer, at, stop - at)
+        else:
+            size, stop = unpack_name(buffer, start, at, end, scratch)
+            if size >= 0:
+                name = intern(names, scratch, 0, size)
+        if stop < 0 or end - stop < 4:
+            row["marks"] = row["marks"] | damage
+            return True
+        if k == 0:
+            row["qname"] = name
+            row["qtype"] = u16(buffer, stop)
+            row["qclass"] = u16(buffer, stop + 2)
+            row["marks"] = row["marks"] | MARK_QUESTION_SHOWN
+        at = stop + 4
+    if flags & 0x7800 == 0x2800:  # an UPDATE's sections are not answers (RFC 2136 section 2)
+        return True
+    if not _records(
+        buffer, at, end, answers, u16(buffer, start + 8), u16(buffer, start + 10), row
+    ):
+        row["marks"] = row["marks"] | damage
+    return True

@@ -1,0 +1,260 @@
+"""Input formats, recognised by content, and the reader of packet captures.
+
+To add a format: a recogniser, a reader that returns a :class:`Capture`, and a row in FORMATS.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.codes import linktype_text
+from pcapkit.errors import DamagedCapture, NotACapture
+from pcapkit.ingest import pcap
+from pcapkit.ingest.layout import MESSAGE
+from pcapkit.ingest.link import SKIP_REASONS
+from pcapkit.ingest.messages import decode_window, port_table, skip_counts
+from pcapkit.ingest.source import Source
+from pcapkit.ingest.tcpdump_text import looks_like_tcpdump, read_tcpdump_text
+from pcapkit.ingest.window import Capture, Interners, Window
+
+HEAD_BYTES = 4096
+_BUFFER_BYTES = 8 << 20
+_RECORDS = 1 << 16
+_PCAP_HEADER_BYTES = 24
+_INTERFACES = 1 << 12
+
+#: magic number -> (big endian, bytes of a record header, nanoseconds)
+_MAGICS: dict[bytes, tuple[bool, int, bool]] = {
+    b"\xd4\xc3\xb2\xa1": (False, 16, False),
+    b"\xa1\xb2\xc3\xd4": (True, 16, False),
+    b"\x4d\x3c\xb2\xa1": (False, 16, True),
+    b"\xa1\xb2\x3c\x4d": (True, 16, True),
+    b"\x34\xcd\xb2\xa1": (False, 24, False),
+    b"\xa1\xb2\xcd\x34": (True, 24, False),
+}
+_PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+
+
+class _Blocks:
+    """Bytes of a source in a buffer that moves forward and never loses an unfinished record."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.buffer = np.zeros(_BUFFER_BYTES, np.uint8)
+        self.start = 0
+        self.end = 0
+        self.base = 0  # offset in the stream of buffer[0]
+        self.at_end = False
+
+    def fill(self) -> None:
+        """Move what is left to the front and read on; grow where one record needs more."""
+        left = self.end - self.start
+        if left == self.buffer.size:
+            self.buffer = np.concatenate([self.buffer, np.zeros(self.buffer.size, np.uint8)])
+        elif self.start:
+            self.buffer[:left] = self.buffer[self.start : self.end].copy()
+        self.base += self.start
+        self.start, self.end = 0, left
+        got = self._source.readinto(memoryview(self.buffer)[left:])
+        self.end += got
+        self.at_end = got == 0
+
+
+Walk = Callable[[_Blocks, npt.NDArray[np.void]], tuple[int, int, int]]
+
+
+def _read_records(
+    source: Source, interners: Interners, capture: Capture, walk: Walk, ports: frozenset[int]
+) -> Iterator[Window]:
+    """Yield windows of decoded messages until the stream ends or is damaged."""
+    blocks = _Blocks(source)
+    table = port_table(ports)
+    records = np.zeros(_RECORDS, pcap.RECORD)
+    packet_no = 1
+    linktypes: set[int] = set()
+    unknown: dict[int, int] = {}
+    while True:
+        count, stop, ended = walk(blocks, records)
+        blocks.start = stop
+        if count:
+            batch = records[:count]
+            seen = [int(t) for t in np.unique(batch["linktype"])]
+            if not linktypes.issuperset(seen):
+                linktypes.update(seen)
+                capture.link_types = tuple(sorted(linktypes))
+            yield from _decode(blocks.buffer, batch, packet_no, table, interners, unknown)
+            packet_no += count
+        capture.bytes_read = source.stored_bytes_read
+        if ended == pcap.DAMAGED:
+            _stop_early(capture, packet_no - 1, f"damaged at byte {blocks.base + stop}")
+            break
+        if ended == pcap.NEED_MORE:
+            if blocks.at_end:
+                break
+            blocks.fill()
+    _close(source, blocks, capture, packet_no - 1)
+    for linktype, packets in sorted(unknown.items()):
+        capture.warnings.append(
+            f"{capture.path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
+            f"{packets} packets skipped"
+        )
+
+
+def _close(source: Source, blocks: _Blocks, capture: Capture, packets: int) -> None:
+    """Say what the end of the stream looked like."""
+    if source.damage:
+        _stop_early(capture, packets, source.damage)
+    elif blocks.at_end and blocks.end > blocks.start and not capture.truncated_tail:
+        left = blocks.end - blocks.start
+        _stop_early(
+            capture, packets, f"the last record is cut, {left} bytes of it are there"
+        )
+
+
+def _stop_early(capture: Capture, packets: int, problem: str) -> None:
+    capture.truncated_tail = True
+    capture.warnings.append(
+        f"{capture.path}: {problem}; analysed up to there ({packets} packets)"
+    )
+
+
+def _decode(
+    buffer: npt.NDArray[np.uint8],
+    batch: npt.NDArray[np.void],
+    packet_no: int,
+    ports: npt.NDArray[np.uint8],
+    interners: Interners,
+    unknown: dict[int, int],
+) -> Iterator[Window]:
+    """Decode one batch of records, in more than one window where messages outnumber rows."""
+    done = 0
+    unknown_reason = SKIP_REASONS.index("unknown_link_type")
+    while done < batch.size:
+        part = batch[done:]
+        rows = np.empty(part.size + 8192, MESSAGE)
+        interners.names.reserve(rows.size, rows.size * 255)
+        interners.addresses.reserve(rows.size * 2, rows.size * 32)
+        skipped = np.zeros(len(SKIP_REASONS), np.int64)
+        filled, used = decode_window(
+            buffer, part, packet_no + done, ports, interners.names.arrays,
+            interners.addresses.arrays, rows, skipped,
+        )  # fmt: skip
+        if skipped[unknown_reason]:
+            for linktype, n in zip(
+                *np.unique(part["linktype"][:used], return_counts=True), strict=True
+            ):
+                if int(linktype) not in _KNOWN_LINKTYPES:
+                    unknown[int(linktype)] = unknown.get(int(linktype), 0) + int(n)
+        times = part["time"][:used]
+        yield Window(
+            rows[:filled], used, skip_counts(skipped), int(times.min()), int(times.max())
+        )
+        done += used
+
+
+_KNOWN_LINKTYPES = frozenset({0, 1, 12, 14, 101, 108, 113, 228, 229, 276})
+
+
+def _read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
+    head = source.peek(_PCAP_HEADER_BYTES)
+    big, header_bytes, nano = _MAGICS[head[:4]]
+    if len(head) < _PCAP_HEADER_BYTES:
+        raise DamagedCapture(
+            source.path, f"the file header is cut at byte {len(head)} of {_PCAP_HEADER_BYTES}",
+            hint="capture again; nothing after the header is there",
+        )  # fmt: skip
+    order = ">" if big else "<"
+    snaplen, network = struct.unpack(order + "II", head[16:24])
+    linktype = network & 0xFFFF  # the upper bits hold the frame check sequence's length
+    capture = Capture(source.path, "pcap", source.compression, iter(()), snaplen=snaplen)
+    capture.link_types = (linktype,)
+
+    def walk(blocks: _Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
+        if blocks.base == 0 and blocks.start == 0 and blocks.end == 0:
+            blocks.fill()
+            blocks.start = min(_PCAP_HEADER_BYTES, blocks.end)
+        return pcap.walk_pcap(
+            blocks.buffer, blocks.start, blocks.end, int(big), header_bytes, int(nano),
+            linktype, records,
+        )  # fmt: skip
+
+    capture.windows = _read_records(source, interners, capture, walk, ports)
+    return capture
+
+
+def _read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
+    capture = Capture(source.path, "pcapng", source.compression, iter(()))
+    state = np.zeros(8, np.int64)
+    interfaces = np.zeros(16, pcap.INTERFACE)
+
+    def walk(blocks: _Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
+        nonlocal interfaces
+        count, stop, ended = pcap.walk_pcapng(
+            blocks.buffer, blocks.start, blocks.end, state, interfaces, records
+        )
+        if ended == pcap.INTERFACES_FULL:
+            if interfaces.size >= _INTERFACES:
+                return count, stop, pcap.DAMAGED
+            interfaces = np.concatenate([interfaces, np.zeros(interfaces.size, pcap.INTERFACE)])
+            ended = pcap.ROWS_FULL
+        known = interfaces[: state[pcap.INTERFACES]]
+        if known.size and capture.snaplen is None:
+            capture.snaplen = int(known["snaplen"].max()) or None
+            capture.link_types = tuple(sorted({int(t) for t in known["linktype"]}))
+        if count and state[pcap.CLOCKLESS] and state[pcap.LAST_TIME] == 0:
+            capture.has_clock = False
+        return count, stop, ended
+
+    capture.windows = _read_records(source, interners, capture, walk, ports)
+    return capture
+
+
+def _is_pcap(head: bytes) -> bool:
+    return head[:4] in _MAGICS
+
+
+def _is_pcapng(head: bytes) -> bool:
+    return head[:4] == _PCAPNG_MAGIC and head[8:12] in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One input format: ``recognises`` looks at the first bytes, ``read`` opens it."""
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    read: Callable[..., Capture]
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("pcap", _is_pcap, _read_pcap),
+    Format("pcapng", _is_pcapng, _read_pcapng),
+    Format("tcpdump text", looks_like_tcpdump, read_tcpdump_text),
+)
+
+
+def recognise(head: bytes) -> Format | None:
+    """Return the format whose content ``head`` begins, or None."""
+    return next((f for f in FORMATS if f.recognises(head)), None)
+
+
+def open_capture(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
+    """Recognise the format of ``source`` and return its capture, ready to be read.
+
+    Raises NotACapture where the bytes are in no known format.
+    """
+    head = source.peek(HEAD_BYTES)
+    found = recognise(head)
+    if found is None:
+        shown = head[:8].hex(" ")
+        raise NotACapture(
+            source.path,
+            f"not a capture: it begins with the bytes {shown}" if head else "empty",
+            hint="pcap, pcapng and the lines that tcpdump prints are read, also compressed",
+        )
+    return found.read(source, interners, ports=ports)

@@ -1,0 +1,99 @@
+"""Reading integers from bytes, in kernels. The caller has checked that the bytes are there.
+
+The fast forms are single machine loads at any alignment. Under ``NUMBA_BOUNDSCHECK=1`` or
+``NUMBA_DISABLE_JIT=1``, which exist to find a missing length check, plain indexing takes their
+place, so that every byte read is checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from pcapkit.kernels import inline_kernel
+
+
+def _load(bits: int, *, swap: bool) -> Any:
+    """Make an intrinsic ``load(buffer, at)`` of an unsigned integer of ``bits``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
+        array = cgutils.create_struct_proxy(signature.args[0])(
+            context, builder, value=arguments[0]
+        )
+        integer = ir.IntType(bits)
+        place = builder.gep(array.data, [arguments[1]])
+        value = builder.load(builder.bitcast(place, integer.as_pointer()), typ=integer)
+        value.align = 1
+        if swap:
+            value = builder.bswap(value)
+        if bits < 64:
+            value = builder.zext(value, ir.IntType(64))
+        return value
+
+    result = types.uint64 if bits == 64 else types.int64
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def load(typing_context: Any, buffer: Any, at: Any) -> Any:
+        return result(buffer, types.int64), generate
+
+    return load
+
+
+if config.DISABLE_JIT or config.BOUNDSCHECK:
+
+    @inline_kernel
+    def u8(buffer: Any, at: int) -> Any:
+        """Return the byte at ``at``."""
+        return np.int64(buffer[at])
+
+    @inline_kernel
+    def u16(buffer: Any, at: int) -> Any:
+        """Return the big-endian 16-bit integer at ``at``."""
+        return (np.int64(buffer[at]) << 8) | np.int64(buffer[at + 1])
+
+    @inline_kernel
+    def u32(buffer: Any, at: int) -> Any:
+        """Return the big-endian 32-bit integer at ``at``."""
+        return (u16(buffer, at) << 16) | u16(buffer, at + 2)
+
+    @inline_kernel
+    def u16_little(buffer: Any, at: int) -> Any:
+        """Return the little-endian 16-bit integer at ``at``."""
+        return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
+
+    @inline_kernel
+    def u32_little(buffer: Any, at: int) -> Any:
+        """Return the little-endian 32-bit integer at ``at``."""
+        return u16_little(buffer, at) | (u16_little(buffer, at + 2) << 16)
+
+    @inline_kernel
+    def u64_little(buffer: Any, at: int) -> Any:
+        """Return the little-endian 64-bit integer at ``at``."""
+        low = np.uint64(u32_little(buffer, at))
+        return low | (np.uint64(u32_little(buffer, at + 4)) << np.uint64(32))
+
+else:
+    u8 = _load(8, swap=False)
+    u16 = _load(16, swap=True)
+    u32 = _load(32, swap=True)
+    u16_little = _load(16, swap=False)
+    u32_little = _load(32, swap=False)
+    u64_little = _load(64, swap=False)
+
+
+@inline_kernel
+def u16_in(buffer: Any, at: int, big: Any) -> Any:
+    """Return the 16-bit integer at ``at`` in the byte order of the file."""
+    return u16(buffer, at) if big else u16_little(buffer, at)
+
+
+@inline_kernel
+def u32_in(buffer: Any, at: int, big: Any) -> Any:
+    """Return the 32-bit integer at ``at`` in the byte order of the file."""
+    return u32(buffer, at) if big else u32_little(buffer, at)
