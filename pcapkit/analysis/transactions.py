@@ -1,0 +1,218 @@
+"""Pair queries with responses: one row per query packet, with the response that it got.
+
+A row here is one exchange: one query packet between one pair of endpoints with one ID. Which
+exchanges are retries of one transaction is decided while reading (``lookups.py``), where the walk of
+the search list is known. A response whose query was not captured is kept as a row without a query,
+since it shows that a lookup began before the capture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.ingest.layout import AA, MARK_QUESTION_SHOWN, NO_TIME, QR, TC, Messages
+from pcapkit.kernels import inline_kernel, kernel
+
+EXCHANGE = np.dtype(
+    [
+        ("query_time", np.int64),  # of a response without a query: its own time
+        ("response_time", np.int64),  # NO_TIME: unanswered
+        ("query_packet", np.int64),  # -1: the query was not captured
+        ("response_packet", np.int64),  # -1: unanswered
+        ("client", np.int32),
+        ("server", np.int32),
+        ("qname", np.int32),  # name id, as on the wire
+        ("folded", np.int32),  # name id of the same name in lower case
+        ("min_ttl", np.int32),
+        ("edns_bytes", np.int32),  # of the query
+        ("response_bytes", np.int32),
+        ("previous", np.int32),  # the exchange before this one in the pairing table
+        ("capture", np.int32),
+        ("client_port", np.uint16),
+        ("message_id", np.uint16),
+        ("qtype", np.uint16),
+        ("rcode", np.uint16),
+        ("answers", np.uint16),
+        ("edns_options", np.uint16),
+        ("transport", np.uint8),
+        ("outcome", np.uint8),
+        ("aa", np.uint8),
+        ("tc", np.uint8),
+    ],
+    align=True,
+)
+
+#: Values of ``outcome``; the texts are model.TRANSACTION_OUTCOMES, in this order.
+ANSWER, NODATA, NXDOMAIN, SERVFAIL, REFUSED, OTHER_RCODE, UNANSWERED = range(7)
+
+#: A response later than this belongs to no query: beyond every resolver's total timeout.
+LONGEST_WAIT_NS = 60_000_000_000
+_CHAIN = 32
+
+
+@inline_kernel
+def _outcome(row: Any) -> int:
+    rcode = row["rcode"]
+    if rcode == 0:
+        return ANSWER if row["typed_answers"] > 0 else NODATA
+    if rcode == 3:
+        return NXDOMAIN
+    if rcode == 2:
+        return SERVFAIL
+    if rcode == 5:
+        return REFUSED
+    return OTHER_RCODE
+
+
+@inline_kernel
+def _slot(row: Any, slots: Any) -> Any:
+    key = (np.uint64(row["client"]) << np.uint64(32)) ^ (
+        (np.uint64(row["client_port"]) << np.uint64(16)) | np.uint64(row["message_id"])
+    )
+    key *= np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((key ^ (key >> np.uint64(32))) & np.uint64(slots.shape[0] - 1))
+
+
+@inline_kernel
+def _find_query(row: Any, folded: int, at: int, exchanges: Any) -> int:
+    """Return the exchange that a response belongs to, or -1.
+
+    The newest unanswered query of the same client, port, transport, ID and, where both are shown,
+    question. The server may differ: address translation rewrites it on one side of the capture
+    point; the same server is preferred, since musl asks several at once with one ID.
+    """
+    other_server = -1
+    for _ in range(_CHAIN):
+        if at < 0:
+            break
+        query = exchanges[at]
+        if row["time"] - query["query_time"] > LONGEST_WAIT_NS:
+            break
+        if (
+            query["client"] == row["client"]
+            and query["client_port"] == row["client_port"]
+            and query["message_id"] == row["message_id"]
+            and query["transport"] == row["transport"]
+            and query["query_packet"] >= 0
+            and query["response_packet"] < 0
+        ):
+            shown = row["marks"] & MARK_QUESTION_SHOWN
+            if not shown or (query["folded"] == folded and query["qtype"] == row["qtype"]):
+                if query["server"] == row["server"]:
+                    return at
+                if other_server < 0:
+                    other_server = at
+        at = np.int64(query["previous"])
+    return other_server
+
+
+@inline_kernel
+def _answer(row: Any, exchange: Any) -> None:
+    exchange["response_time"] = row["time"]
+    exchange["response_packet"] = row["packet_no"]
+    exchange["min_ttl"] = row["min_ttl"]
+    exchange["response_bytes"] = row["message_bytes"]
+    exchange["rcode"] = row["rcode"]
+    exchange["answers"] = row["answers"]
+    exchange["outcome"] = _outcome(row)
+    exchange["aa"] = 1 if row["flags"] & AA else 0
+    exchange["tc"] = 1 if row["flags"] & TC else 0
+
+
+@kernel
+def pair_window(
+    rows: Any, original: Any, folded_of: Any, capture: int, slots: Any, exchanges: Any, count: int
+) -> int:
+    """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
+
+    Duplicates, and messages that are no standard query (opcode 0), are left out. ``slots`` is the
+    pairing table, carried from window to window: the newest exchange by hash, chained by
+    ``previous``.
+    """
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        if original[i] or row["flags"] & 0x7800:
+            continue
+        folded = np.int64(-1) if row["qname"] < 0 else np.int64(folded_of[row["qname"]])
+        slot = _slot(row, slots)
+        is_response = row["flags"] & QR != 0
+        if is_response:
+            known = _find_query(row, folded, np.int64(slots[slot]), exchanges)
+            if known >= 0:
+                _answer(row, exchanges[known])
+                continue
+        elif folded < 0:
+            continue
+        new = exchanges[count]
+        new["query_time"] = row["time"]
+        new["query_packet"] = -1 if is_response else row["packet_no"]
+        new["response_time"] = NO_TIME
+        new["response_packet"] = -1
+        new["client"] = row["client"]
+        new["server"] = row["server"]
+        new["qname"] = row["qname"]
+        new["folded"] = folded
+        new["min_ttl"] = -1
+        new["edns_bytes"] = row["edns_bytes"]
+        new["edns_options"] = row["edns_options"]
+        new["response_bytes"] = -1
+        new["capture"] = capture
+        new["client_port"] = row["client_port"]
+        new["message_id"] = row["message_id"]
+        new["qtype"] = row["qtype"]
+        new["rcode"] = 0
+        new["answers"] = 0
+        new["transport"] = row["transport"]
+        new["outcome"] = UNANSWERED
+        new["aa"] = 0
+        new["tc"] = 0
+        if is_response:
+            _answer(row, new)
+        new["previous"] = slots[slot]
+        slots[slot] = count
+        count += 1
+    return count
+
+
+@kernel
+def fold_names(arena: Any, ends: Any, start: int, stop: int, folded: Any) -> int:
+    """Write the lower-case forms of names ``start`` to ``stop`` behind one another; return bytes.
+
+    Length bytes are below 64 and so never letters (RFC 4343).
+    """
+    at = np.int64(0)
+    begin = ends[start - 1] if start > 0 else np.int64(0)
+    for k in range(begin, ends[stop - 1]):
+        byte = arena[k]
+        folded[at] = byte + 32 if 65 <= byte <= 90 else byte
+        at += 1
+    return at
+
+
+class Exchanges:
+    """The exchanges of one analysis, collected window by window."""
+
+    def __init__(self) -> None:
+        self._rows = np.zeros(1 << 12, EXCHANGE)
+        self._slots = np.full(1 << 18, -1, np.int32)
+        self.count = 0
+
+    @property
+    def rows(self) -> npt.NDArray[Any]:
+        """The exchanges so far, in the order of their first packets."""
+        return self._rows[: self.count]
+
+    def add(
+        self, rows: Messages, original: npt.NDArray[np.int64], folded_of: npt.NDArray[np.int32],
+        *, capture: int,
+    ) -> None:  # fmt: skip
+        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate."""
+        if self.count + rows.size > self._rows.size:
+            more = np.zeros(max(self._rows.size, rows.size), EXCHANGE)
+            self._rows = np.concatenate([self._rows, more])
+        self.count = int(
+            pair_window(rows, original, folded_of, capture, self._slots, self._rows, self.count)
+        )

@@ -1,0 +1,234 @@
+"""Bytes from a path or standard input, through whatever compressed them, in bounded pieces.
+
+Compression is recognised by its magic bytes, never by a file name: gzip (RFC 1952), zstd (RFC 8878),
+xz, bzip2, lz4 frames. What was decompressed before some damage is kept: ``damage`` then says what
+happened, and reading ends.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import lzma
+import os
+import stat
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from pcapkit.errors import DamagedCapture, InputError, NotACapture
+
+_PEEK_BYTES = 1 << 16
+_XZ_MEMORY = 256 << 20
+
+
+class _Counted(io.RawIOBase):
+    """The stored bytes, counted as they are read."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        got = cast(Any, self._raw).readinto(buffer) or 0
+        self.count += got
+        return int(got)
+
+
+class _Xz(io.RawIOBase):
+    """Streams of xz behind one another, with a bound on the decoder's memory."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self._decoder.eof:
+                self._left = self._decoder.unused_data.lstrip(b"\0") or self._raw.read(65536) or b""
+                if not self._left:
+                    return 0
+                self._decoder = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+            if self._decoder.needs_input and not self._left:
+                self._left = self._raw.read(65536) or b""
+                if not self._left:
+                    raise EOFError("the compressed stream ends early")
+            out = self._decoder.decompress(self._left, max_length=len(buffer))
+            self._left = b""
+            if out:
+                buffer[: len(out)] = out
+                return len(out)
+
+
+def _gzip(raw: io.RawIOBase) -> Any:
+    from isal import igzip
+
+    return igzip.GzipFile(fileobj=raw, mode="rb")
+
+
+def _zstd(raw: io.RawIOBase) -> Any:
+    import zstandard
+
+    decoder = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    return decoder.stream_reader(cast(Any, raw), read_across_frames=True)
+
+
+def _lz4(raw: io.RawIOBase) -> Any:
+    import lz4.frame
+
+    return lz4.frame.LZ4FrameFile(raw, mode="rb")
+
+
+#: name, magic bytes, opener
+COMPRESSIONS: tuple[tuple[str, bytes, Callable[[io.RawIOBase], Any]], ...] = (
+    ("gzip", b"\x1f\x8b", _gzip),
+    ("zstd", b"\x28\xb5\x2f\xfd", _zstd),
+    ("xz", b"\xfd7zXZ\0", _Xz),
+    ("bzip2", b"BZh", lambda raw: bz2.BZ2File(cast(Any, raw), "rb")),
+    ("lz4", b"\x04\x22\x4d\x18", _lz4),
+)
+
+
+class _Prefixed(io.RawIOBase):
+    """A stream with bytes put back in front of it."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._head:
+            size = min(len(buffer), len(self._head))
+            buffer[:size] = self._head[:size]
+            self._head = self._head[size:]
+            return size
+        return int(self._rest.readinto(buffer) or 0)
+
+
+class Source:
+    """One open input; see :func:`open_source`."""
+
+    def __init__(self, path: str, raw: BinaryIO, stored_size: int | None) -> None:
+        self.path = path
+        self.stored_size = stored_size
+        self.compression: str | None = None
+        self.damage: str | None = None
+        self._file = raw
+        self._counted = _Counted(raw)
+        head = self._read(self._counted, 8)
+        stream: Any = _Prefixed(head, self._counted)
+        for name, magic, opener in COMPRESSIONS:
+            if head.startswith(magic):
+                self.compression = name
+                stream = opener(stream)
+        self._stream = stream
+        self._peeked = b""
+
+    @property
+    def stored_bytes_read(self) -> int:
+        """Bytes of the file as stored that were read so far."""
+        return self._counted.count
+
+    def _read(self, stream: Any, size: int) -> bytes:
+        out = bytearray(size)
+        view = memoryview(out)
+        got = 0
+        while got < size and (n := stream.readinto(view[got:])):
+            got += n
+        return bytes(out[:got])
+
+    def peek(self, size: int) -> bytes:
+        """Return up to ``size`` (at most 65,536) first bytes of the decompressed stream."""
+        want = min(size, _PEEK_BYTES) - len(self._peeked)
+        if want > 0:
+            part = bytearray(want)
+            got = self._fill(memoryview(part))
+            self._peeked += bytes(part[:got])
+        if self.damage and not self._peeked:
+            raise DamagedCapture(self.path, self.damage, hint="copy the file again")
+        return self._peeked[:size]
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` as far as the stream goes; return the bytes written, 0 at its end."""
+        if self._peeked:
+            size = min(len(buffer), len(self._peeked))
+            buffer[:size] = self._peeked[:size]
+            self._peeked = self._peeked[size:]
+            return size
+        return self._fill(buffer)
+
+    def _fill(self, buffer: memoryview) -> int:
+        got = 0
+        while got < len(buffer) and self.damage is None:
+            try:
+                n = self._stream.readinto(buffer[got:])
+            except Exception as problem:  # every decompressor has errors of its own
+                if isinstance(problem, OSError) and problem.errno:
+                    self.damage = f"cannot be read on: {problem.strerror}"
+                else:
+                    self.damage = f"the {self.compression} stream is damaged or ends early"
+                break
+            if not n:
+                break
+            got += n
+        return got
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self._file is not sys.stdin.buffer:
+            self._file.close()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_source(path: str) -> Source:
+    """Open a file, a named pipe, or standard input (``-``).
+
+    Raises InputError where it cannot be opened, NotACapture where it is empty.
+    """
+    if path == "-":
+        source = Source("stdin", cast(BinaryIO, sys.stdin.buffer), None)
+    else:
+        source = _open_file(path)
+    if not source.peek(1):
+        source.close()
+        raise NotACapture(source.path, "empty: there is no capture in it", hint="did tcpdump run?")
+    return source
+
+
+def _open_file(path: str) -> Source:
+    try:
+        kind = os.stat(path)
+        if stat.S_ISDIR(kind.st_mode):
+            raise InputError(path, "is a directory", hint="use 'pcapkit audit' for folders")
+        raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by Source.close
+    except FileNotFoundError:
+        raise InputError(path, "no such file", hint="check the path") from None
+    except PermissionError:
+        raise InputError(
+            path, "no permission to read it", hint="tcpdump writes as root: chown or sudo"
+        ) from None
+    except OSError as problem:
+        raise InputError(path, f"cannot be opened: {problem.strerror}") from None
+    regular = stat.S_ISREG(kind.st_mode)
+    return Source(path, cast(BinaryIO, raw), kind.st_size if regular else None)
