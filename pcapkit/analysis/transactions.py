@@ -78,13 +78,14 @@ def _slot(row: Any, slots: Any) -> Any:
 
 @inline_kernel
 def _find_query(row: Any, folded: int, at: int, exchanges: Any) -> int:
-    """Return the exchange that a response belongs to, or -1.
+    """Return the exchange that a response belongs to, -1, or -2 where it is one answer too many.
 
     The newest unanswered query of the same client, port, transport, ID and, where both are shown,
     question. The server may differ: address translation rewrites it on one side of the capture
     point; the same server is preferred, since musl asks several at once with one ID.
     """
     other_server = -1
+    answered = False
     for _ in range(_CHAIN):
         if at < 0:
             break
@@ -96,16 +97,18 @@ def _find_query(row: Any, folded: int, at: int, exchanges: Any) -> int:
             and query["client_port"] == row["client_port"]
             and query["message_id"] == row["message_id"]
             and query["transport"] == row["transport"]
-            and query["query_packet"] >= 0
-            and query["response_packet"] < 0
         ):
             shown = row["marks"] & MARK_QUESTION_SHOWN
             if not shown or (query["folded"] == folded and query["qtype"] == row["qtype"]):
-                if query["server"] == row["server"]:
+                if query["response_packet"] >= 0:
+                    answered = True
+                elif query["server"] == row["server"]:
                     return at
-                if other_server < 0:
+                elif other_server < 0:
                     other_server = at
         at = np.int64(query["previous"])
+    if other_server < 0 and answered:
+        return -2
     return other_server
 
 
@@ -143,6 +146,7 @@ def pair_window(
             known = _find_query(row, folded, np.int64(slots[slot]), exchanges)
             if known >= 0:
                 _answer(row, exchanges[known])
+            if known != -1:
                 continue
         elif folded < 0:
             continue

@@ -1,0 +1,328 @@
+"""Analyse: collect all windows, then read them, then count, simulate and advise."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pcapkit import __version__, codes
+from pcapkit.analysis import tally
+from pcapkit.analysis.reading import ClientReading, Given, Lookup, Names, Transaction, read, split
+from pcapkit.analysis.tables import lookups_table, messages_table, transactions_table
+from pcapkit.analysis.transactions import Exchanges, fold_names
+from pcapkit.errors import InputError, UsageError
+from pcapkit.ingest.formats import open_capture
+from pcapkit.ingest.layout import MESSAGE, QR, TC, TCP, Messages
+from pcapkit.ingest.messages import DuplicateFilter
+from pcapkit.ingest.source import open_source
+from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.model import (
+    Analysis,
+    CaptureInfo,
+    ChainStep,
+    MessageCounts,
+    PacketLedger,
+    Source,
+)
+from pcapkit.names import fold, text_from_wire
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said about the capture; facts given here beat inferred ones."""
+
+    search: tuple[str, ...] = ()
+    ndots: int | None = None
+    resolver: str | None = None
+    resolv_conf: str | None = None
+    clients: tuple[str, ...] = ()
+    ports: frozenset[int] = frozenset()
+
+    def to_json(self) -> dict[str, object]:
+        """Return the options that were set."""
+        out: dict[str, object] = {}
+        if self.search:
+            out["search"] = list(self.search)
+        for key in ("ndots", "resolver", "resolv_conf"):
+            if (value := getattr(self, key)) is not None:
+                out[key] = value
+        if self.clients:
+            out["clients"] = list(self.clients)
+        if self.ports:
+            out["ports"] = sorted(self.ports)
+        return out
+
+
+@dataclass(slots=True)
+class Collected:
+    """All that collecting keeps: exchanges, counts, and, where asked for, the message rows."""
+
+    interners: Interners = field(default_factory=Interners)
+    exchanges: Exchanges = field(default_factory=Exchanges)
+    captures: list[CaptureInfo] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    packets: int = 0
+    with_messages: int = 0
+    duplicates: int = 0
+    messages: Counter[str] = field(default_factory=Counter)
+    rcodes: Counter[int] = field(default_factory=Counter)
+    warnings: list[str] = field(default_factory=list)
+    has_clock: bool = True
+    kept: list[tuple[int, Messages, np.ndarray[Any, Any]]] = field(default_factory=list)
+    folded_of: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0, np.int32))
+    duplicate_filter: DuplicateFilter = field(default_factory=DuplicateFilter)
+
+    def name(self, number: int) -> str:
+        """Return a name in presentation form."""
+        return text_from_wire(self.interners.names[number])
+
+    def address(self, number: int) -> str:
+        """Return an address as text."""
+        return str(ipaddress.ip_address(self.interners.addresses[number]))
+
+    def fold_new_names(self) -> None:
+        """Extend ``folded_of`` to the names added since."""
+        known, names = self.folded_of.size, self.interners.names
+        count = len(names)
+        if count == known:
+            return
+        folded = np.zeros(names.byte_count + 1, np.uint8)
+        arena, ends = names.arrays[0], names.arrays[1]
+        size = int(fold_names(arena, ends, known, count, folded))
+        begin = int(ends[known - 1]) if known else 0
+        changed = folded[:size] != arena[begin : begin + size]
+        more = np.arange(known, count, dtype=np.int32)
+        if changed.any():
+            lengths = np.diff(ends[known:count], prepend=begin)
+            owner = np.repeat(np.arange(count - known), lengths)
+            for k in np.unique(owner[changed]).tolist():
+                start = int(ends[known + k - 1] - begin) if known + k else 0
+                stop = int(ends[known + k] - begin)
+                more[k] = names.add(folded[start:stop].tobytes())
+        self.folded_of = np.concatenate([self.folded_of, more])
+        if len(names) > self.folded_of.size:  # folded forms that were new; they fold to themselves
+            self.fold_new_names()
+
+
+def collect(
+    paths: Sequence[str], *, ports: frozenset[int], keep_messages: bool = False,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> Collected:  # fmt: skip
+    """Read every capture, in the order of their first packets, into one collection."""
+    out = Collected()
+    opened = []
+    for path in paths:
+        source = open_source(path)
+        capture = open_capture(source, out.interners, ports=ports)
+        first = next(capture.windows, None)
+        opened.append((source, capture, first))
+    opened.sort(key=lambda o: (o[2].first_time or 0) if o[2] and o[2].first_time else 0)
+    for index, (source, capture, first) in enumerate(opened):
+        with source:
+            _collect_capture(out, capture, first, index, keep_messages)
+            if progress is not None:
+                progress(capture.path, source.stored_bytes_read, source.stored_size)
+    return out
+
+
+def _windows(first: Window | None, capture: Capture) -> Iterator[Window]:
+    if first is not None:
+        yield first
+        yield from capture.windows
+
+
+def _collect_capture(
+    out: Collected, capture: Capture, first: Window | None, index: int, keep: bool
+) -> None:
+    packets = 0
+    times: list[int] = []
+    for window in _windows(first, capture):
+        packets += window.packets
+        if window.first_time is not None and window.last_time is not None:
+            times += [window.first_time, window.last_time]
+        _collect_window(out, window, index, keep)
+    out.packets += packets
+    out.has_clock &= capture.has_clock
+    out.warnings += capture.warnings
+    clock = capture.has_clock and bool(times)
+    out.captures.append(
+        CaptureInfo(
+            capture.path, capture.format, capture.compression,
+            tuple(codes.linktype_text(t) for t in capture.link_types), capture.snaplen, packets,
+            capture.bytes_read, min(times) if clock else None, max(times) if clock else None,
+            capture.truncated_tail,
+        )
+    )  # fmt: skip
+
+
+def _collect_window(out: Collected, window: Window, index: int, keep: bool) -> None:
+    rows = window.messages
+    out.skipped.update(window.skipped)
+    out.fold_new_names()
+    original = out.duplicate_filter.mark(rows)
+    out.exchanges.add(rows, original, out.folded_of, capture=index)
+    fresh = original == 0
+    carrying = np.unique(rows["packet_no"]).size
+    counted = np.unique(rows["packet_no"][fresh]).size
+    out.with_messages += counted
+    out.duplicates += carrying - counted
+    once = rows[fresh]
+    response = (once["flags"] & QR) != 0
+    out.messages["total"] += once.size
+    out.messages["responses"] += int(response.sum())
+    out.messages["tcp"] += int((once["transport"] == TCP).sum())
+    out.messages["truncated"] += int((response & ((once["flags"] & TC) != 0)).sum())
+    for rcode, n in zip(*np.unique(once["rcode"][response], return_counts=True), strict=True):
+        out.rcodes[int(rcode)] += int(n)
+    if keep:
+        out.kept.append((index, rows.copy(), original))
+
+
+def analyze(*paths: str | Path, options: Options | None = None) -> Analysis:
+    """Analyse one capture, or several read as one.
+
+    Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
+    """
+    options = options or Options()
+    texts = [str(p) for p in paths]
+    if not texts:
+        raise UsageError("no capture given")
+    ports = options.ports | {53}
+    collected = collect(texts, ports=ports)
+    readings = read_clients(collected, options)
+    return count(collected, readings, options)
+
+
+def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
+    """Turn the options into facts per client."""
+    search: tuple[tuple[str, ...], ...] | None = None
+    ndots, source = options.ndots, Source.OPTION
+    if options.resolv_conf is not None:
+        from pcapkit.resolver import parse_resolv_conf
+
+        try:
+            text = Path(options.resolv_conf).read_text()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise InputError(options.resolv_conf, f"cannot be read: {problem}") from None
+        config = parse_resolv_conf(text, path=options.resolv_conf)
+        search = tuple(split(s) for s in config.search)
+        source = Source.RESOLV_CONF
+        ndots = ndots if ndots is not None else (config.ndots if config.ndots is not None else 1)
+    if options.search:
+        search = tuple(split(fold(s)) for s in options.search)
+        source = Source.OPTION
+    fact = Given(search, ndots, options.resolver, source)
+    if fact == Given():
+        return {}
+    return dict.fromkeys(range(len(collected.interners.addresses)), fact)
+
+
+def read_clients(collected: Collected, options: Options) -> list[ClientReading]:
+    """Read what was collected into lookups per client."""
+    rows = collected.exchanges.rows
+    if options.clients:
+        try:
+            nets = [ipaddress.ip_network(c, strict=False) for c in options.clients]
+        except ValueError as problem:
+            raise UsageError(f"--client: {problem}") from None
+        wanted = [
+            i for i in range(len(collected.interners.addresses))
+            if any(ipaddress.ip_address(collected.interners.addresses[i]) in n for n in nets)
+        ]  # fmt: skip
+        rows = rows[np.isin(rows["client"], wanted)]
+    names = Names(collected.name)
+    return read(rows, names, given_facts(collected, options), has_clock=collected.has_clock)
+
+
+def count(
+    collected: Collected, readings: list[ClientReading], options: Options
+) -> Analysis:
+    """Count the lookups, ask what other settings would have sent, and give advice."""
+    from pcapkit.analysis.recommend import recommend
+    from pcapkit.analysis.whatif import what_if
+
+    clock = collected.has_clock
+    lookups = sorted((x for r in readings for x in r.lookups), key=lambda x: x.number)
+    rows = collected.exchanges.rows
+    zones = tally.zones_of(readings)
+    waste = tally.waste_counts(lookups, has_clock=clock)
+    clients = tally.client_rows(readings, collected.address, has_clock=clock)
+    names = tally.name_rows(lookups, zones, has_clock=clock)
+    settings = what_if(readings, zones, collected.address)
+    total = collected.messages["total"]
+    warnings = list(collected.warnings)
+    if total == 0:
+        warnings.append(
+            "no DNS message in the capture: capture with the filter 'port 53', in the pod or on "
+            "its node"
+        )
+
+    def finish(step: ChainStep, t: Transaction) -> ChainStep:
+        response = step.response_packet_no
+        return replace(
+            step,
+            qtype=codes.qtype_text(t.qtype),
+            query_packet_no=int(rows["query_packet"][step.query_packet_no]),
+            response_packet_no=None if response is None else int(rows["response_packet"][response]),
+        )
+
+    path = collected.captures[0].path if collected.captures else ""
+    responses = collected.messages["responses"]
+    return Analysis(
+        pcapkit_version=__version__,
+        options=options.to_json(),
+        captures=tuple(collected.captures),
+        packets=PacketLedger(
+            collected.packets, collected.with_messages, collected.duplicates,
+            dict(sorted(collected.skipped.items())),
+        ),
+        messages=MessageCounts(
+            total, total - responses, responses, collected.messages["tcp"],
+            collected.messages["truncated"],
+            {codes.rcode_text(r): n for r, n in sorted(collected.rcodes.items())},
+        ),
+        transaction_counts=tally.transaction_counts(lookups),
+        lookup_counts=tally.lookup_counts(lookups, has_clock=clock),
+        waste=waste,
+        client_rows=clients,
+        name_rows=names,
+        what_if_rows=settings,
+        findings=(),
+        recommendations=recommend(readings, settings, names, waste, collected.address, clock),
+        warnings=tuple(warnings),
+        timeline=tally.timeline(lookups, has_clock=clock),
+        latency=tally.latency_curve(lookups, has_clock=clock),
+        suffixes=tally.suffix_rows(lookups),
+        chains=tally.worst_chains(lookups, collected.address, finish, path, has_clock=clock),
+        table=lambda name: build_table(name, collected, lookups, zones),
+    )  # fmt: skip
+
+
+def build_table(
+    name: str, collected: Collected, lookups: list[Lookup], zones: list[tuple[str, ...]]
+) -> pd.DataFrame:
+    """Build a row table: ``lookups``, ``transactions`` or ``messages``."""
+    path_of = [c.path for c in collected.captures]
+    if name == "lookups":
+        return lookups_table(
+            lookups, collected.exchanges.rows, path_of, collected.address, zones,
+            has_clock=collected.has_clock,
+        )  # fmt: skip
+    if name == "transactions":
+        return transactions_table(
+            lookups, collected.exchanges.rows, path_of, collected.address, collected.name,
+            has_clock=collected.has_clock,
+        )  # fmt: skip
+    if name == "messages":
+        parts = collected.kept or [(0, np.zeros(0, MESSAGE), np.zeros(0, np.int64))]
+        return messages_table(
+            parts, path_of, collected.address, collected.name, has_clock=collected.has_clock
+        )
+    raise UsageError(f"no table {name!r}: lookups, transactions, messages, clients, names, what_if")
