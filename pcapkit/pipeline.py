@@ -200,6 +200,24 @@ def analyze(*paths: str | Path, options: Options | None = None) -> Analysis:
     return count(collected, readings, options)
 
 
+def table_of(
+    paths: Sequence[str | Path], table: str, *, options: Options | None = None
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return one table of a capture, and the warnings that reading it gave."""
+    options = options or Options()
+    collected = collect(
+        [str(p) for p in paths], ports=options.ports | {53}, keep_messages=table == "messages"
+    )
+    if table == "messages":
+        return build_table(table, collected, [], []), tuple(collected.warnings)
+    analysis = count(collected, read_clients(collected, options), options)
+    if table in ("clients", "names", "what_if"):
+        from pcapkit.report.export import small_table
+
+        return small_table(analysis, table), analysis.warnings
+    return analysis.table(table), analysis.warnings
+
+
 def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
     """Turn the options into facts per client."""
     search: tuple[tuple[str, ...], ...] | None = None

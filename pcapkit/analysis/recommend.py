@@ -1,0 +1,109 @@
+"""Advice, ranked by the queries it saves, with its safety and what it rests on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from pcapkit.analysis.reading import ClientReading
+from pcapkit.model import (
+    Coverage,
+    Name,
+    Recommendation,
+    Safety,
+    WasteCounts,
+    WhatIf,
+)
+
+#: Below this share of waste a capture is healthy and needs no advice.
+HEALTHY_SHARE = 0.05
+_TOP_NAMES = 10
+_TLS = (
+    "a final dot can break TLS names, virtual hosts and certificates in some clients: "
+    "try it in one workload first"
+)
+
+
+def _coverage(readings: Sequence[ClientReading], *, has_clock: bool) -> Coverage:
+    whole = [x for r in readings for x in r.lookups if x.complete]
+    span = (max(x.end for x in whole) - min(x.start for x in whole)) / 1e9 if whole else 0.0
+    return Coverage(len(whole), len({x.base for x in whole}), span if has_clock else None)
+
+
+def ndots_patch(ndots: int) -> str:
+    """Return the strategic-merge patch of a workload's pod template; the value is a string."""
+    return (
+        "spec:\n  template:\n    spec:\n      dnsConfig:\n        options:\n"
+        f'          - name: ndots\n            value: "{ndots}"\n'
+    )
+
+
+def _set_ndots(
+    readings: Sequence[ClientReading], settings: Sequence[WhatIf],
+    address: Callable[[int], str], judged: int, has_clock: bool,
+) -> list[Recommendation]:  # fmt: skip
+    by_client: dict[str, list[WhatIf]] = defaultdict(list)
+    for row in settings:
+        if row.client_addr is not None and row.ndots is not None:
+            by_client[row.client_addr].append(row)
+    out = []
+    for reading in readings:
+        client = address(reading.client)
+        rows = {r.ndots: r for r in by_client[client]}
+        now = rows.get(min(reading.ndots.value, 5))
+        if now is None or not reading.search.suffixes:
+            continue
+        lower = [r for n, r in rows.items() if n is not None and n < reading.ndots.value
+                 and r.queries < now.queries and r.safety is not Safety.UNSAFE]  # fmt: skip
+        if not lower:
+            continue
+        best = min(lower, key=lambda r: (r.queries, -(r.ndots or 0)))
+        assert best.ndots is not None
+        saved = now.queries - best.queries
+        out.append(
+            Recommendation(
+                "set_ndots", client, best.ndots,
+                f"Set ndots to {best.ndots} for the workload behind {client}.",
+                saved, saved / judged if judged else 0.0, best.safety,
+                best.reasons or ("every name seen still resolves, and to the same name",),
+                _coverage([reading], has_clock=has_clock), ndots_patch(best.ndots),
+            )
+        )  # fmt: skip
+    return out
+
+
+def _use_names(
+    readings: Sequence[ClientReading], names: Sequence[Name], judged: int, has_clock: bool
+) -> list[Recommendation]:
+    coverage = _coverage(readings, has_clock=has_clock)
+    thin = coverage.lookups < 20
+    out = []
+    for name in [n for n in names if n.wasted_queries and n.fqdn is not None][:_TOP_NAMES]:
+        cluster = name.kind == "cluster"
+        reasons = (_TLS,) if not cluster else (
+            "the full name needs its final dot, or ndots of 4 or less",)  # fmt: skip
+        if thin:
+            reasons += (f"thin capture: {coverage.lookups} lookups",)
+        out.append(
+            Recommendation(
+                "full_service_name" if cluster else "use_fqdn", name.base_name, None,
+                f"Write {name.fqdn} (with the final dot) instead of {name.base_name}.",
+                name.wasted_queries, name.wasted_queries / judged if judged else 0.0,
+                Safety.REVIEW, reasons, coverage, f"{name.base_name} -> {name.fqdn}\n",
+            )
+        )  # fmt: skip
+    return out
+
+
+def recommend(
+    readings: Sequence[ClientReading], settings: Sequence[WhatIf], names: Sequence[Name],
+    waste: WasteCounts, address: Callable[[int], str], has_clock: bool,
+) -> tuple[Recommendation, ...]:  # fmt: skip
+    """Return the advice; none for a healthy capture."""
+    if waste.share < HEALTHY_SHARE:
+        return ()
+    judged = waste.queries - waste.by_class["incomplete"]
+    out = _set_ndots(readings, settings, address, judged, has_clock)
+    out += _use_names(readings, names, judged, has_clock)
+    out.sort(key=lambda r: (-r.saves_queries, r.code, r.target))
+    return tuple(out)

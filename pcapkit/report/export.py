@@ -1,0 +1,147 @@
+"""An analysis as JSON (schema ``pcapkit.analysis/1``), and tables as CSV, JSON Lines and Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import IO, Any
+
+import pandas as pd
+
+from pcapkit.errors import UsageError
+from pcapkit.model import Analysis, CaptureInfo, Client, Name, WhatIf
+
+SCHEMA = "pcapkit.analysis/1"
+
+#: A cell that begins so is a formula to a spreadsheet.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def iso_time(nanoseconds: int | None) -> str | None:
+    """Return ISO 8601 with nine digits and Z."""
+    if nanoseconds is None:
+        return None
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{pd.Timestamp(seconds, unit='s').strftime('%Y-%m-%dT%H:%M:%S')}.{rest:09d}Z"
+
+
+def _capture(c: CaptureInfo) -> dict[str, object]:
+    return {
+        "path": c.path, "format": c.format, "compression": c.compression,
+        "link_types": list(c.link_types), "snaplen": c.snaplen, "packets": c.packets,
+        "bytes": c.bytes, "first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time),
+        "duration_s": c.duration_s, "truncated_tail": c.truncated_tail,
+    }  # fmt: skip
+
+
+def _client(c: Client) -> dict[str, object]:
+    return asdict(c) | {"first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time)}
+
+
+def analysis_json(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as plain JSON values."""
+    lookups = asdict(analysis.lookup_counts)
+    duration = {k: lookups.pop(f"{k}_s") for k in ("p50", "p95", "p99")}
+    return {
+        "schema": SCHEMA,
+        "pcapkit_version": analysis.pcapkit_version,
+        "options": dict(analysis.options),
+        "captures": [_capture(c) for c in analysis.captures],
+        "packets": asdict(analysis.packets),
+        "messages": asdict(analysis.messages),
+        "transactions": asdict(analysis.transaction_counts),
+        "lookups": lookups | {"duration_s": duration},
+        "waste": asdict(analysis.waste),
+        "clients": [_client(c) for c in analysis.client_rows],
+        "names": [{k: v for k, v in asdict(n).items() if k != "by_class"}
+                  for n in analysis.name_rows],
+        "what_if": [asdict(w) for w in analysis.what_if_rows],
+        "findings": [asdict(f) for f in analysis.findings],
+        "recommendations": [asdict(r) for r in analysis.recommendations],
+        "warnings": list(analysis.warnings),
+    }  # fmt: skip
+
+
+def dump_json(analysis: Analysis) -> str:
+    """Return the analysis as JSON text, ending in a newline."""
+    return json.dumps(analysis_json(analysis), indent=2, ensure_ascii=True) + "\n"
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            out |= {f"{key}_{k}": v for k, v in value.items()}
+        else:
+            out[key] = value
+    return out
+
+
+def small_table(analysis: Analysis, name: str) -> pd.DataFrame:
+    """Return ``clients``, ``names`` or ``what_if``: the JSON's rows, flattened."""
+    kinds: dict[str, type[Any]] = {"clients": Client, "names": Name, "what_if": WhatIf}
+    rows = analysis_json(analysis)[name]
+    columns = None if rows else [f.name for f in fields(kinds[name])]
+    return pd.DataFrame([_flat(r) for r in rows], columns=columns)
+
+
+def _text_times(frame: pd.DataFrame) -> pd.DataFrame:
+    out = frame.copy()
+    for column in out.columns:
+        if isinstance(out[column].dtype, pd.DatetimeTZDtype):
+            stamps = out[column].astype("int64").tolist()
+            missing = out[column].isna().tolist()
+            out[column] = pd.Series(
+                [None if m else iso_time(s) for s, m in zip(stamps, missing, strict=True)],
+                dtype="object", index=out.index,
+            )  # fmt: skip
+    return out
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _cell(value: Any) -> str:
+    value = _plain(value)
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        text = " ".join(str(v) for v in value)
+    elif isinstance(value, bool):
+        return "true" if value else "false"
+    else:
+        text = str(value)
+    if isinstance(value, (int, float)):
+        return text
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def write_table(frame: pd.DataFrame, form: str, out: IO[bytes]) -> None:
+    """Write a table as ``csv``, ``jsonl`` or ``parquet``."""
+    if form == "parquet":
+        frame.to_parquet(out, index=False)
+        return
+    text = _text_times(frame)
+    columns = list(text.columns)
+    rows = zip(*(text[c].tolist() for c in columns), strict=True)
+    if form == "jsonl":
+        for row in rows:
+            line = {c: _plain(v) for c, v in zip(columns, row, strict=True)}
+            out.write(json.dumps(line).encode() + b"\n")
+    elif form == "csv":
+        import csv
+        import io
+
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(v) for v in row] for row in rows)
+        out.write(buffer.getvalue().encode())
+    else:
+        raise UsageError(f"no format {form!r}: csv, jsonl, parquet")
