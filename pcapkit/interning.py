@@ -11,6 +11,7 @@ before, since kernels cannot grow arrays.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,9 @@ class Interner:
         """Return the id of ``value``, adding it where it is new."""
         self.reserve(1, len(value))
         return int(_intern_one(self.arrays, np.frombuffer(value, np.uint8)))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self[i] for i in range(len(self)))
 
     def __getitem__(self, number: int) -> bytes:
         if not 0 <= number < len(self):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pcapkit import __version__, codes
@@ -165,9 +166,10 @@ def _collect_capture(
 def _collect_window(out: Collected, window: Window, index: int, keep: bool) -> None:
     rows = window.messages
     out.skipped.update(window.skipped)
+    root = out.interners.names.add(b"\0")
     out.fold_new_names()
     original = out.duplicate_filter.mark(rows)
-    out.exchanges.add(rows, original, out.folded_of, capture=index)
+    out.exchanges.add(rows, original, out.folded_of, root=root, capture=index)
     fresh = original == 0
     carrying = np.unique(rows["packet_no"]).size
     counted = np.unique(rows["packet_no"][fresh]).size
@@ -255,8 +257,35 @@ def read_clients(collected: Collected, options: Options) -> list[ClientReading]:
             if any(ipaddress.ip_address(collected.interners.addresses[i]) in n for n in nets)
         ]  # fmt: skip
         rows = rows[np.isin(rows["client"], wanted)]
+    if rows.size:
+        rows = join_families(rows, [len(a) == 4 for a in collected.interners.addresses])
     names = Names(collected.name)
     return read(rows, names, given_facts(collected, options), has_clock=collected.has_clock)
+
+
+def join_families(rows: npt.NDArray[Any], is_v4: Sequence[bool]) -> npt.NDArray[Any]:
+    """Give one client to the IPv4 and the IPv6 address that share their link-layer addresses.
+
+    A pod that asks nameservers of both families has two addresses, and its walks change between
+    them. Link addresses that more than one client of a family uses belong to a router and prove
+    nothing.
+    """
+    asked = rows[(rows["query_packet"] >= 0) & (rows["link"] != 0)]
+    users: dict[int, set[int]] = defaultdict(set)
+    for link, client in np.unique(asked[["link", "client"]]).tolist():
+        users[link].add(client)
+    pairs: dict[int, set[int]] = defaultdict(set)
+    for clients in users.values():
+        families = [[c for c in clients if is_v4[c] == v4] for v4 in (True, False)]
+        if len(families[0]) == len(families[1]) == 1:
+            pairs[families[1][0]].add(families[0][0])
+    joined = {v6: v4.pop() for v6, v4 in pairs.items() if len(v4) == 1}
+    if not joined:
+        return rows
+    rows = rows.copy()
+    for v6, v4 in joined.items():
+        rows["client"][rows["client"] == v6] = v4
+    return rows
 
 
 def count(

@@ -14,6 +14,7 @@ from typing import Any
 
 from pcapkit.analysis.search_lists import (
     LONGEST_TIMEOUT_NS,
+    NEAR_NS,
     NEAR_WITHOUT_CLOCK_NS,
     Labels,
     SearchList,
@@ -91,12 +92,16 @@ class Walk:
     candidates: list[Candidate]
     cut_start: bool = False
     closed: bool = False
-    walk_of: Walk | None = None
+    parallel: bool = False  #: candidates were asked before others had answered (busybox)
 
     @property
     def current(self) -> Candidate:
         """The candidate asked last."""
         return self.candidates[-1]
+
+    def at(self, name: int) -> Candidate:
+        """The newest candidate of this name."""
+        return next(c for c in reversed(self.candidates) if c.name == name)
 
     @property
     def first(self) -> Exchange:
@@ -107,12 +112,16 @@ class Walk:
 class Reader:
     """Reads the exchanges of one client, in time order, into walks."""
 
-    def __init__(self, search: SearchList, *, has_clock: bool) -> None:
+    def __init__(
+        self, search: SearchList, *, has_clock: bool, searches_after_as_is: bool = True
+    ) -> None:
+        self._searches_after_as_is = searches_after_as_is
         self._positions = {suffix: i for i, suffix in enumerate(search.suffixes)}
         self._starts = search.starts
         self._sizes = sorted({len(s) for s in search.suffixes}, reverse=True)
         self._join = JOIN_NS if has_clock else NEAR_WITHOUT_CLOCK_NS
         self._next = NEXT_NS if has_clock else 20_000
+        self._near = NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS
         self._at_name: dict[int, list[Walk]] = defaultdict(list)
         self._at_base: dict[Labels, list[Walk]] = defaultdict(list)
         self.walks: list[Walk] = []
@@ -123,17 +132,19 @@ class Reader:
             self._add_orphan(e)
             return
         for walk in self._by_port(e):
-            if self._repeats(walk, e) or self._joins(walk, e):
-                walk.current.asked.setdefault(e.qtype, []).append(e)
+            candidate = walk.at(e.name)
+            if self._repeats(candidate, e) or self._joins(walk, candidate, e):
+                candidate.asked.setdefault(e.qtype, []).append(e)
                 return
         if not self._continue(e):
             self._open(e)
 
     def _add_orphan(self, e: Exchange) -> None:
         for walk in reversed(self._at_name[e.name]):
-            if e.qtype not in walk.current.asked and e.time - walk.first.time < SHORTEST_TIMER_NS:
+            asked = walk.at(e.name).asked
+            if e.qtype not in asked and e.time - walk.first.time < SHORTEST_TIMER_NS:
                 walk.cut_start = True
-                walk.current.asked[e.qtype] = [e]
+                asked[e.qtype] = [e]
                 return
         self._open(e).cut_start = True
 
@@ -145,12 +156,12 @@ class Reader:
         if len(walks) > 8:
             del walks[:-8]
         same = [w for w in reversed(walks) if any(
-            x.port == e.port for es in w.current.asked.values() for x in es)]  # fmt: skip
+            x.port == e.port for es in w.at(e.name).asked.values() for x in es)]  # fmt: skip
         return same + [w for w in reversed(walks) if w not in same]
 
-    def _joins(self, walk: Walk, e: Exchange) -> bool:
+    def _joins(self, walk: Walk, candidate: Candidate, e: Exchange) -> bool:
         """Is this the same candidate asked for another type?"""
-        asked = walk.current.asked
+        asked = candidate.asked
         if e.qtype in asked or e.time - walk.first.time > 2 * LONGEST_TIMEOUT_NS:
             return False
         exchanges = [x for es in asked.values() for x in es]
@@ -164,9 +175,9 @@ class Reader:
             gap <= 1_000_000_000 and any(x.port == e.port for x in exchanges)
         )
 
-    def _repeats(self, walk: Walk, e: Exchange) -> bool:
-        """Is this a question of the current candidate asked again within the walk?"""
-        asked = walk.current.asked
+    def _repeats(self, candidate: Candidate, e: Exchange) -> bool:
+        """Is this a question of a candidate asked again within the walk?"""
+        asked = candidate.asked
         if e.qtype not in asked:
             return False
         last = asked[e.qtype][-1]
@@ -177,10 +188,14 @@ class Reader:
         answered = [x for x in asked[e.qtype] if x.done != NO_TIME and x.done <= e.time]
         if e.transport == TCP and last.transport != TCP:
             return any(x.tc for es in asked.values() for x in es if x.done <= e.time)
+        if e.qtype == 0 and same_port and waited <= self._near:
+            return True  # a question that does not decode hides its type: these are two families
         if not answered:
             same = e.message_id == last.message_id and (same_port or e.server != last.server)
             return waited >= SHORTEST_TIMER_NS or same
-        if e.message_id == last.message_id and e.server != last.server and waited <= self._join:
+        if e.message_id == last.message_id and (
+            last.done == NO_TIME or (e.server != last.server and waited <= self._join)
+        ):
             return True
         newest = max(answered, key=lambda x: x.done)
         gap = e.time - newest.done
@@ -188,7 +203,7 @@ class Reader:
             return gap <= self._join or (same_port and waited <= LONGEST_TIMEOUT_NS)
         others = (es for qtype, es in asked.items() if qtype != e.qtype)
         return any(
-            all(x.done == NO_TIME or x.done > e.time for x in es)
+            (es[-1].done == NO_TIME or es[-1].done > e.time)
             and e.time - es[-1].time >= SHORTEST_TIMER_NS
             for es in others
         )
@@ -230,6 +245,8 @@ class Reader:
                 return None
         elif walk.base != base or position <= current.position:
             return None
+        if position >= 0 and not self._searches_after_as_is and self._listed_after(walk, base):
+            return None
         parallel = e.time - walk.first.time <= self._join and any(
             x.port == e.port for es in current.asked.values() for x in es
         )
@@ -239,8 +256,19 @@ class Reader:
         if end is None:
             return 0 if parallel and position > 0 else None
         gap = e.time - end
-        limit = LONGEST_TIMEOUT_NS if current.silent() else self._next
+        if current.silent():
+            limit = LONGEST_TIMEOUT_NS
+        elif position > current.position + 1 and current.position >= 0:
+            limit = self._near  # a suffix is passed over: only what follows at once is the same walk
+        elif position > 0 and walk.candidates[0].labels == base:
+            limit = self._near
+        else:
+            limit = self._next
         return gap if gap <= limit else None
+
+    def _listed_after(self, walk: Walk, base: Labels) -> bool:
+        """Would this candidate come from the list after the name as is?"""
+        return walk.candidates[0].labels == base
 
     def _step(self, walk: Walk, position: int, e: Exchange) -> None:
         if walk.mode == "open":
@@ -248,9 +276,12 @@ class Reader:
                 walk.base is not None and e.labels[: len(e.labels) - self._size(position)] == walk.base
             )
             walk.mode = "list" if from_list else "as_is"
-        self._at_name[walk.current.name] = [
-            w for w in self._at_name[walk.current.name] if w is not walk
-        ]
+        if walk.current.finished(e.time) is None:
+            walk.parallel = True  # its earlier candidates may be asked for more types
+        else:
+            self._at_name[walk.current.name] = [
+                w for w in self._at_name[walk.current.name] if w is not walk
+            ]
         walk.candidates.append(Candidate(e.labels, e.name, position, {e.qtype: [e]}))
         walk.closed = position < 0
         self._at_name[e.name].append(walk)

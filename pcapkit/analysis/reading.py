@@ -30,6 +30,7 @@ from pcapkit.analysis.search_lists import (
 )
 from pcapkit.analysis.transactions import ANSWER, NODATA, NXDOMAIN, UNANSWERED
 from pcapkit.ingest.layout import NO_TIME
+from pcapkit.resolver import ResolverModel, resolver_model
 from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, Ndots, ResolverGuess, Source
 
 PTR, A, AAAA, MX, TXT, SRV = 12, 1, 28, 15, 16, 33
@@ -80,6 +81,7 @@ class Lookup:
     complete: bool
     walk_of: Lookup | None = None
     number: int = -1
+    cached: bool = False  #: its further candidates came from the resolver's own cache (c-ares)
 
     @property
     def start(self) -> int:
@@ -191,24 +193,42 @@ def read(
     return [c for c in out if c.lookups]
 
 
+@dataclass(slots=True)
+class _Visit:
+    asked: Asked
+    types: dict[int, int] = field(default_factory=dict)  #: earliest response by type, or NO_TIME
+    ended: set[int] = field(default_factory=set)  #: types with a response that ends them
+
+    def takes(self, e: Exchange, join_ns: int) -> bool:
+        """Does this question belong to the visit, or does it open another one?"""
+        if e.qtype in self.ended and self.asked.done < e.time and not self.asked.silent:
+            return False
+        return e.time <= self.asked.done + join_ns or self.asked.silent
+
+    def add(self, e: Exchange) -> None:
+        """Take a question in."""
+        before = self.types.get(e.qtype, NO_TIME)
+        if before == NO_TIME or NO_TIME < e.done < before:
+            self.types[e.qtype] = e.done
+        if e.outcome in (ANSWER, NODATA, NXDOMAIN) and not e.tc:
+            self.ended.add(e.qtype)
+        self.asked.answered |= e.outcome == ANSWER and not e.tc
+        self.asked.silent = NO_TIME in self.types.values()
+        self.asked.done = max(e.time if t == NO_TIME else t for t in self.types.values())
+
+
 def asked_names(exchanges: list[Exchange], join_ns: int) -> list[Asked]:
     """Merge the exchanges of one candidate, both families and retries, into one visit."""
-    latest: dict[int, Asked] = {}
+    latest: dict[int, _Visit] = {}
     out = []
     for e in exchanges:
         if e.qtype == PTR:
             continue
-        answered = e.outcome == ANSWER and not e.tc
-        done = e.time if e.done == NO_TIME else e.done
         visit = latest.get(e.name)
-        if visit is not None and (e.time <= visit.done + join_ns or visit.silent):
-            visit.done = max(visit.done, done)
-            visit.answered |= answered
-            visit.silent |= e.done == NO_TIME
-            continue
-        visit = Asked(e.labels, e.time, done, answered, e.done == NO_TIME)
-        latest[e.name] = visit
-        out.append(visit)
+        if visit is None or not visit.takes(e, join_ns):
+            visit = latest[e.name] = _Visit(Asked(e.labels, e.time, e.port, e.time, False, True))
+            out.append(visit.asked)
+        visit.add(e)
     return out
 
 
@@ -222,13 +242,13 @@ def _read_client(
     if given.search is not None:
         search = SearchList(given.search, frozenset(given.search[:1]))
         source = given.source
-    reader = Reader(search, has_clock=has_clock)
-    for e in exchanges:
-        reader.add(e)
-    walks = [w for w in reader.walks if any(not x.orphan for x in _all(w))]
+    walks = _walks(exchanges, search, has_clock)
     guess = guess_resolver(walks, exchanges, edns, options)
     if given.resolver is not None:
         guess = ResolverGuess(given.resolver, 1.0, ("given",))
+    model = resolver_model(guess.model)
+    if not model.searches_after_as_is:  # what looked like one walk may be two lookups
+        walks = _walks(exchanges, search, has_clock, model)
     if not search.suffixes:
         search = assumed_search(walks)
     ndots = bound_ndots(walks, search, given)
@@ -244,6 +264,19 @@ def _read_client(
             lookup.absolute = False
     _link_walks(lookups)
     return ClientReading(client, search, source, ndots, guess, lookups)
+
+
+def _walks(
+    exchanges: list[Exchange], search: SearchList, has_clock: bool,
+    model: ResolverModel | None = None,
+) -> list[Walk]:  # fmt: skip
+    reader = Reader(
+        search, has_clock=has_clock,
+        searches_after_as_is=model is None or model.searches_after_as_is,
+    )  # fmt: skip
+    for e in exchanges:
+        reader.add(e)
+    return [w for w in reader.walks if any(not x.orphan for x in _all(w))]
 
 
 def _all(walk: Walk) -> list[Exchange]:
@@ -324,6 +357,8 @@ def guess_resolver(
     """Recognise the stub resolver by ports, IDs, EDNS and the order of families."""
     signs: Counter[str] = Counter()
     for walk in walks:
+        if walk.parallel and len(walk.candidates) > 1 and edns[walk.first.number] < 0:
+            signs["parallel"] += 1
         for candidate in walk.candidates:
             first = [es[0] for es in candidate.asked.values() if not es[0].orphan]
             pair = {e.qtype: e for e in first if e.qtype in (A, AAAA)}
@@ -353,6 +388,8 @@ def _pair_sign(a: Exchange, aaaa: Exchange, edns: int) -> str:
 
 def _weigh(signs: Counter[str]) -> ResolverGuess:
     pairs = signs["close_ids"] + signs["one_port"]
+    if signs["parallel"]:
+        return ResolverGuess("busybox", 0.8, ("every suffix asked at once on one port",))
     if signs["cookie"] or signs["edns_one_port"] > signs["edns_two_ports"]:
         return ResolverGuess("c-ares", 0.8, ("EDNS 1232, one port for both families",))
     if signs["edns_two_ports"]:
@@ -416,6 +453,8 @@ def _report(
         client, base, mode, ambiguous, None, [c.labels for c in walk.candidates], transactions,
         outcome, answered.candidate if answered else None, suffix, complete,
     )  # fmt: skip
+    # c-ares keeps a cache: a walk that stops at a failed suffix went on inside it.
+    lookup.cached = ambiguous and model == "c-ares" and outcome == "nxdomain"
     classify(lookup)
     return lookup
 
@@ -425,7 +464,7 @@ def _cut_end(
     search: SearchList, model: str, ambiguous: bool, has_clock: bool, capture_end: int,
 ) -> bool:  # fmt: skip
     """Does the capture end while a further query of this walk was still due?"""
-    if answered is not None:
+    if answered is not None or walk.parallel:
         return False
     last = walk.current
     mine = [t for t in transactions if t.candidate == last.labels]
@@ -481,7 +520,7 @@ def _class_of(lookup: Lookup, t: Transaction, missing: Labels | None) -> str:
         return "empty_family"
     if t.candidate == missing and t.outcome == NODATA:
         return "no_such_type"
-    if t.candidate == lookup.base or (lookup.ambiguous and len(lookup.candidates) == 1):
+    if t.candidate == lookup.base or (lookup.mode == "open" and not lookup.cached):
         return "absolute_miss" if lookup.answered_by is not None else "nonexistent"
     return "search_miss"
 

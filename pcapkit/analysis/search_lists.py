@@ -24,13 +24,14 @@ LONGEST_TIMEOUT_NS = 40_000_000_000
 
 @dataclass(slots=True)
 class Asked:
-    """One name asked: its labels, when it was first asked, when its last answer came, and how."""
+    """One visit of a name: its questions from the first query to the last response it waited for."""
 
     labels: Labels
     start: int
+    port: int
     done: int
     answered: bool  #: it has an answer of an asked type
-    silent: bool  #: some query of it got no response
+    silent: bool  #: some question of it got no response
 
 
 @dataclass(slots=True)
@@ -86,6 +87,14 @@ def _extend(sequence: _Sequence, asked: Asked) -> bool:
     return True
 
 
+def _follows(last: Asked, item: Asked, near: int) -> bool:
+    """Was ``item`` asked because ``last`` failed, or together with it (busybox asks all at once)?"""
+    if item.start < last.done:
+        return item.port == last.port and item.start - last.start <= near
+    limit = LONGEST_TIMEOUT_NS if last.silent else near
+    return not last.answered and item.start - last.done <= limit
+
+
 def _sequences(asked: Iterable[Asked], near: int) -> list[_Sequence]:
     open_by_label: dict[str, list[_Sequence]] = defaultdict(list)
     out: list[_Sequence] = []
@@ -95,11 +104,7 @@ def _sequences(asked: Iterable[Asked], near: int) -> list[_Sequence]:
         waiting = open_by_label[item.labels[0]]
         done = False
         for sequence in reversed(waiting):
-            last = sequence.last
-            limit = LONGEST_TIMEOUT_NS if last.silent else near
-            if last.answered or not 0 <= item.start - last.done <= limit:
-                continue
-            if _extend(sequence, item):
+            if _follows(sequence.last, item, near) and _extend(sequence, item):
                 done = True
                 break
         if not done:
@@ -116,12 +121,12 @@ def _walked(names: Sequence[Labels], base: Labels) -> list[Labels]:
 
 
 def _reading(names: Sequence[Labels], known: set[Labels]) -> Labels | None:
-    """Return the base under which every name of a sequence has a known suffix."""
+    """Return the base under which most names of a sequence have a known suffix, one at least."""
     shared = min(_common(names[0], name) for name in names)
-    for size in range(shared, 0, -1):
-        if all(name[size:] in known for name in names):
-            return names[0][:size]
-    return None
+    best: tuple[int, int] = (0, 0)
+    for size in range(1, shared + 1):
+        best = max(best, (sum(name[size:] in known for name in names), size))
+    return names[0][: best[1]] if best[0] else None
 
 
 def infer(asked: Iterable[Asked], *, near: int = NEAR_NS) -> SearchList:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ingest.layout import AA, MARK_QUESTION_SHOWN, NO_TIME, QR, TC, Messages
+from pcapkit.ingest.layout import AA, MARK_MALFORMED, MARK_QUESTION_SHOWN, NO_TIME, QR, TC, Messages
 from pcapkit.kernels import inline_kernel, kernel
 
 EXCHANGE = np.dtype(
@@ -22,6 +22,7 @@ EXCHANGE = np.dtype(
         ("response_time", np.int64),  # NO_TIME: unanswered
         ("query_packet", np.int64),  # -1: the query was not captured
         ("response_packet", np.int64),  # -1: unanswered
+        ("link", np.uint64),  # hash of the query's link-layer addresses, 0 where none
         ("client", np.int32),
         ("server", np.int32),
         ("qname", np.int32),  # name id, as on the wire
@@ -127,12 +128,19 @@ def _answer(row: Any, exchange: Any) -> None:
 
 @kernel
 def pair_window(
-    rows: Any, original: Any, folded_of: Any, capture: int, slots: Any, exchanges: Any, count: int
+    rows: Any,
+    original: Any,
+    folded_of: Any,
+    root: int,
+    capture: int,
+    slots: Any,
+    exchanges: Any,
+    count: int,
 ) -> int:
     """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
 
-    Duplicates, and messages that are no standard query (opcode 0), are left out. ``slots`` is the
-    pairing table, carried from window to window: the newest exchange by hash, chained by
+    Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
+    question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing table, carried from window to window: the newest exchange by hash, chained by
     ``previous``.
     """
     for i in range(rows.shape[0]):
@@ -149,7 +157,9 @@ def pair_window(
             if known != -1:
                 continue
         elif folded < 0:
-            continue
+            if row["marks"] & MARK_MALFORMED == 0:
+                continue
+            folded = np.int64(root)
         new = exchanges[count]
         new["query_time"] = row["time"]
         new["query_packet"] = -1 if is_response else row["packet_no"]
@@ -157,7 +167,8 @@ def pair_window(
         new["response_packet"] = -1
         new["client"] = row["client"]
         new["server"] = row["server"]
-        new["qname"] = row["qname"]
+        new["qname"] = row["qname"] if row["qname"] >= 0 else folded
+        new["link"] = np.uint64(0) if is_response else row["link"]
         new["folded"] = folded
         new["min_ttl"] = -1
         new["edns_bytes"] = row["edns_bytes"]
@@ -211,12 +222,17 @@ class Exchanges:
 
     def add(
         self, rows: Messages, original: npt.NDArray[np.int64], folded_of: npt.NDArray[np.int32],
-        *, capture: int,
+        *, root: int, capture: int,
     ) -> None:  # fmt: skip
-        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate."""
+        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
+
+        ``root`` is the id of the root name.
+        """
         if self.count + rows.size > self._rows.size:
             more = np.zeros(max(self._rows.size, rows.size), EXCHANGE)
             self._rows = np.concatenate([self._rows, more])
         self.count = int(
-            pair_window(rows, original, folded_of, capture, self._slots, self._rows, self.count)
+            pair_window(
+                rows, original, folded_of, root, capture, self._slots, self._rows, self.count
+            )
         )

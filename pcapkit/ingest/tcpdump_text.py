@@ -62,6 +62,7 @@ _ENDS = re.compile(
     re.S,
 )
 _INTERFACE = re.compile(r"(\S+)\s+(In|Out|B|M|P)\s")
+_LINK_ADDRESSES = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?: > (?:[0-9a-f]{2}:){5}[0-9a-f]{2})?")
 _SERVICES = {"domain": 53, "domain-s": 853, "mdns": 5353, "llmnr": 5355, "hostmon": 5355}
 _CHECKSUM = re.compile(r"\[(?:bad |no |)udp (?:cksum|sum)[^\]]*\] ?")
 _TCP = re.compile(r"Flags \[[^\]]*\].*?\blength \d+:? ?(?P<dns>.*)", re.S)
@@ -306,17 +307,16 @@ class _Reader:
 
     def _link(self, prefix: str, packet_no: int, row: Messages) -> None:
         """Note what tells a copy of a packet from a resend: hop, link addresses, identification."""
-        seen = _INTERFACE.match(prefix)
-        if seen:
-            row["interface"] = self.interfaces.setdefault(seen[1], len(self.interfaces) + 1)
+        if seen := _INTERFACE.match(prefix):
+            row["interface"] = self.interfaces.setdefault(seen[0], len(self.interfaces) + 1)
         hop = re.search(r"\b(?:ttl|hlim) (\d{1,3})\b", prefix)
         row["hop_limit"] = min(int(hop[1]), 255) if hop else 0
         number = re.search(r"\bid (\d{1,5}),", prefix)
         row["ip_id"] = int(number[1]) & 0xFFFF if number else ABSENT
-        link = re.match(r"(?:\S+\s+(?:In|Out|B|M|P)\s)?[^(]*", prefix)
-        key = re.sub(r"length \d+.*", "", link[0] if link else "").encode("latin-1")
-        row["link"] = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
-        if not seen and not number and "ethertype" not in prefix:
+        if link := _LINK_ADDRESSES.search(prefix):
+            key = hashlib.blake2b(link[0].encode(), digest_size=8).digest()
+            row["link"] = int.from_bytes(key, "little")
+        elif not seen and not number:
             # One interface and no identification: a line that comes again is a resend.
             row["ip_id"] = packet_no % 0xFFFF + 1
 
