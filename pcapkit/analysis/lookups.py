@@ -194,7 +194,7 @@ class Reader:
             same = e.message_id == last.message_id and (same_port or e.server != last.server)
             return waited >= SHORTEST_TIMER_NS or same
         if e.message_id == last.message_id and (
-            last.done == NO_TIME or (e.server != last.server and waited <= self._join)
+            last.done == NO_TIME or same_port or (e.server != last.server and waited <= self._join)
         ):
             return True
         newest = max(answered, key=lambda x: x.done)
