@@ -29,6 +29,7 @@ class ResolverModel:
     searches: bool = True  #: uses the search list at all
     searches_after_as_is: bool = True  #: dots >= ndots and the name as is failed: the list follows
     ndots_zero_searches: bool = True
+    further_types_of_hit_only: bool = False  #: asks AAAA (and MX) only of the name that has an A
     on_nodata: int = AFTER_NEXT
     on_servfail: int = AFTER_NEXT
     on_refused: int = AFTER_NEXT
@@ -63,11 +64,11 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         "dnspython", on_nodata=AFTER_STOP, **_STOP, evidence="measured with 2.9; dns/resolver.py",
     ),
     ResolverModel(
-        "bind-nslookup", searches_after_as_is=False, on_nodata=AFTER_STOP, **_STOP,
+        "bind-nslookup", searches_after_as_is=False, further_types_of_hit_only=True, on_nodata=AFTER_STOP, **_STOP,
         evidence="measured with 9.18; dighost.c",
     ),
     ResolverModel(
-        "bind-host", searches_after_as_is=False, on_nodata=AFTER_STOP, **_STOP,
+        "bind-host", searches_after_as_is=False, further_types_of_hit_only=True, on_nodata=AFTER_STOP, **_STOP,
         evidence="measured with 9.18; dighost.c",
     ),
     ResolverModel(

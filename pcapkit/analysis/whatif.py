@@ -82,7 +82,7 @@ def replay(
     mine: dict[Labels, dict[int, int]] = defaultdict(dict)
     for t in lookup.transactions:
         mine[t.candidate][t.qtype] = t.outcome
-    types = _walk_types(lookup)
+    types = _walk_types(lookup, model)
     extra = len({t.qtype for t in lookup.transactions}) - len(types)
     out = Replay()
     at = 0
@@ -109,15 +109,10 @@ def replay(
     return _waste(out, order, min(at, len(order) - 1), len(types))
 
 
-def _walk_types(lookup: Lookup) -> list[int]:
-    """Return the types asked on every candidate; a tool asks some only of the name that hit."""
+def _walk_types(lookup: Lookup, model: ResolverModel) -> list[int]:
+    """Return the types asked of every candidate; some tools ask more of the name that hit."""
     first = [t.qtype for t in lookup.transactions if t.candidate == lookup.candidates[0]]
-    if len(lookup.candidates) == 1 and len(first) > 1:
-        by_time = sorted(lookup.transactions, key=lambda t: t.first.time)
-        a, b = by_time[0].first, by_time[1].first
-        if a.done <= b.time and a.port != b.port and a.done >= 0:
-            return first[:1]
-    return first or [lookup.transactions[0].qtype]
+    return first[:1] if model.further_types_of_hit_only else first
 
 
 def _waste(out: Replay, order: Sequence[Labels], last: int, types: int) -> Replay:
