@@ -6,8 +6,10 @@ input; 3 a batch done in part; 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,62 +20,84 @@ from pcapkit.errors import PcapkitError, UsageError
 
 if TYPE_CHECKING:
     from pcapkit.model import Analysis
-    from pcapkit.pipeline import Options
+    from pcapkit.options import Options
+    from pcapkit.pipeline import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_TABLES = ("messages", "transactions", "lookups", "clients", "names", "what_if")
+_FORMATS = ("html", "png", "json", "csv", "parquet", "md")
+_STYLE: dict[str, Any] = {"show_default": True}
 
 
 def reading_options(command: Command) -> Command:
     """Add the options of every command that reads captures."""
     for option in reversed(
         (
-            click.option("--resolv-conf", metavar="FILE", help="The pod's resolv.conf."),
-            click.option("--search", multiple=True, metavar="SUFFIX", help="A search suffix."),
-            click.option("--ndots", type=click.IntRange(0, 15), help="The ndots in force."),
-            click.option("--resolver", metavar="MODEL", help="glibc, musl, go, c-ares ..."),
+            click.option("--resolv-conf", multiple=True, metavar="[CLIENT=]FILE",
+                         help="The pods' resolv.conf, or that of one client or block."),
+            click.option("--search", multiple=True, metavar="SUFFIX",
+                         help="A search suffix; repeat in order."),
+            click.option("--ndots", type=click.IntRange(0, 15), metavar="N",
+                         help="The ndots in force."),
+            click.option("--resolver", metavar="MODEL",
+                         help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ..."),
+            click.option("--cluster-domain", "cluster_domains", multiple=True, metavar="ZONE",
+                         help="The cluster domain, if not cluster.local."),
+            click.option("--corefile", metavar="FILE",
+                         help="A Corefile, or the ConfigMap that holds it."),
             click.option("--client", "clients", multiple=True, metavar="ADDR|CIDR",
                          help="Only these clients."),
             click.option("--port", "ports", type=click.IntRange(1, 65535), multiple=True,
-                         help="Another port that carries DNS."),
+                         metavar="N", help="Another port that carries DNS, besides 53."),
+            click.option("--from", "time_from", metavar="TIME",
+                         help="Leave out what came before (ISO 8601 or epoch seconds)."),
+            click.option("--to", "time_to", metavar="TIME", help="Leave out what came after."),
         )
     ):  # fmt: skip
         command = option(command)
     return command
 
 
-def make_options(values: dict[str, Any]) -> Options:
-    """Gather the reading options."""
-    from pcapkit.pipeline import Options
-    from pcapkit.resolver import resolver_model
-
-    if values["resolver"] is not None:
-        resolver_model(values["resolver"])
-    return Options(
-        search=tuple(values["search"]), ndots=values["ndots"], resolver=values["resolver"],
-        resolv_conf=values["resolv_conf"], clients=tuple(values["clients"]),
-        ports=frozenset(values["ports"]),
-    )  # fmt: skip
-
-
-@click.group(context_settings={"auto_envvar_prefix": "PCAPKIT",
-                               "help_option_names": ["-h", "--help"]})  # fmt: skip
-@click.version_option(__version__, prog_name="pcapkit")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.pass_context
-def cli(context: click.Context, debug: bool) -> None:  # noqa: FBT001 - click passes flags so
-    """Which names waste DNS queries in Kubernetes pods, and what to change."""
-    context.obj = debug
+def output_options(command: Command) -> Command:
+    """Add the options of the commands that write reports."""
+    for option in reversed(
+        (
+            click.option("-o", "--output", default="reports", metavar="DIR", **_STYLE,
+                         help="Folder for reports."),
+            click.option("--format", "formats", default="html,png,json", **_STYLE,
+                         help=f"Comma-separated, of {', '.join(_FORMATS)}."),
+            click.option("--fail-on", metavar="RULE",
+                         help="Exit with 1 above a threshold, such as 'waste>30%'."),
+            click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings."),
+            click.option("-v", "--verbose", is_flag=True, help="Say what is being done."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
-def _warn(analysis: Analysis) -> None:
+def _options(values: dict[str, Any]) -> Options:
+    from pcapkit.options import make_options
+
+    return make_options(**values)
+
+
+def _say(text: str) -> None:
     from pcapkit.report.text import printable
 
-    for warning in analysis.warnings:
-        click.echo(f"warning: {printable(warning)}", err=True)
+    click.echo(printable(text), err=True)
 
 
-def _threshold(text: str) -> float:
+def _warn(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        _say(f"warning: {warning}")
+
+
+def _threshold(text: str | None) -> float | None:
     """Parse ``waste>30%`` or ``waste>0.3`` to a share."""
+    if text is None:
+        return None
     name, sep, value = text.replace(" ", "").partition(">")
     try:
         share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
@@ -84,30 +108,79 @@ def _threshold(text: str) -> float:
     return share
 
 
+def _formats(text: str) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
+    for form in wanted:
+        if form not in _FORMATS:
+            raise UsageError(f"--format {form!r}: it is one or more of {', '.join(_FORMATS)}")
+    if not wanted:
+        raise UsageError(f"--format: name one or more of {', '.join(_FORMATS)}")
+    return wanted
+
+
+@contextmanager
+def _working(verbose: bool) -> Iterator[Progress | None]:
+    """Show progress on standard error, on a terminal or where ``verbose`` asks for it."""
+    from pcapkit.pipeline import is_first_run
+
+    if is_first_run():
+        _say("first run: compiling the decoders, once (about ten seconds)")
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
+               TextColumn("{task.fields[packets]:,} packets"), TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(path: str, done: int, packets: int) -> None:
+            if path not in tasks:
+                from pcapkit.report.text import shorten
+
+                size = os.path.getsize(path) if os.path.isfile(path) else None
+                tasks[path] = bar.add_task(
+                    shorten(os.path.basename(path), 30).replace("[", r"\["), total=size, packets=0
+                )
+            bar.update(tasks[path], completed=done, packets=packets)
+
+        yield show
+
+
+@click.group(context_settings={"auto_envvar_prefix": "PCAPKIT",
+                               "help_option_names": ["-h", "--help"]})  # fmt: skip
+@click.version_option(__version__, prog_name="pcapkit")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:  # noqa: ARG001
+    """Which names waste DNS queries in Kubernetes pods, and what to change."""
+
+
 @cli.command()
-@click.argument("captures", nargs=-1, required=True)
-@click.option("-o", "--output", default="reports", show_default=True, help="Folder for reports.")
-@click.option("--format", "formats", default="html,png,json", show_default=True,
-              help="Of html, png, json, csv, parquet, md.")
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@output_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
-@click.option("--fail-on", help="Exit with 1 above a threshold, such as 'waste>30%'.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings.")
 @reading_options
 def analyze(
     captures: tuple[str, ...], output: str, formats: str, as_json: bool, fail_on: str | None,
-    quiet: bool, **values: Any,
+    quiet: bool, verbose: bool, **values: Any,
 ) -> None:  # fmt: skip
-    """Analyse one capture, or several read as one, and write a report."""
-    from pcapkit.pipeline import analyze as run
+    """Analyse one capture, or several read as one, and write a report.
 
-    limit = _threshold(fail_on) if fail_on else None
-    wanted = _formats(formats)
-    analysis = run(*captures, options=make_options(values))
-    _warn(analysis)
+    CAPTURE is a pcap or pcapng file, compressed or not, the lines that tcpdump printed, or - for
+    standard input.
+    """
+    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
+    if not as_json:
+        _check_output(output)
+    with _working(verbose) as progress:
+        from pcapkit.pipeline import analyze as run
+
+        analysis = run(*captures, options=options, progress=progress)
+    _warn(analysis.warnings)
     if as_json:
-        from pcapkit.report.export import dump_json
-
-        click.echo(dump_json(analysis), nl=False)
+        click.echo(analysis.to_json(), nl=False)
     else:
         from pcapkit.report.files import report_folder, write_report
 
@@ -116,17 +189,13 @@ def analyze(
         for path in write_report(analysis, report_folder(Path(output), captures), wanted):
             click.echo(str(path))
     if limit is not None and analysis.waste.share > limit:
-        click.echo(f"waste {analysis.waste.share:.1%} is above {limit:.1%}", err=True)
+        _say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
         sys.exit(1)
 
 
-def _formats(text: str) -> tuple[str, ...]:
-    known = ("html", "png", "json", "csv", "parquet", "md")
-    wanted = tuple(f.strip() for f in text.split(",") if f.strip())
-    for form in wanted:
-        if form not in known:
-            raise UsageError(f"no format {form!r}: {', '.join(known)}")
-    return wanted
+def _check_output(output: str) -> None:
+    if os.path.exists(output) and not os.path.isdir(output):
+        raise UsageError(f"--output {output}: is not a folder")
 
 
 def _summary(analysis: Analysis) -> None:
@@ -134,30 +203,33 @@ def _summary(analysis: Analysis) -> None:
 
     from pcapkit.report.terminal import render_terminal
 
-    render_terminal(analysis, Console(file=sys.stdout))
+    render_terminal(analysis, Console(file=sys.stdout, highlight=False))
 
 
 @cli.command()
-@click.argument("captures", nargs=-1, required=True)
-@click.option("-t", "--table", required=True,
-              type=click.Choice(["messages", "transactions", "lookups", "clients", "names",
-                                 "what_if"]))
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("-t", "--table", required=True, type=click.Choice(_TABLES))
 @click.option("--format", "form", default="jsonl", show_default=True,
               type=click.Choice(["csv", "jsonl", "parquet"]))
-@click.option("-o", "--output", default="-", help="A file, or - for standard output.")
+@click.option("-o", "--output", default="-", metavar="FILE",
+              help="A file, or - for standard output.")
 @reading_options
 def export(
     captures: tuple[str, ...], table: str, form: str, output: str, **values: Any
 ) -> None:  # fmt: skip
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
-    from pcapkit.pipeline import table_of
+    options = _options(values)
+    with _working(verbose=False) as progress:
+        from pcapkit.pipeline import table_of
+
+        frame, warnings = table_of(captures, table, options=options, progress=progress)
+    _warn(warnings)
     from pcapkit.report.files import atomic_write, table_bytes
 
-    frame, warnings = table_of(captures, table, options=make_options(values))
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
     data = table_bytes(frame, form)
     if output == "-":
+        if form == "parquet" and sys.stdout.isatty():
+            raise UsageError("Parquet is binary: name a file with -o")
         click.get_binary_stream("stdout").write(data)
     else:
         atomic_write(Path(output), data)
@@ -165,20 +237,36 @@ def export(
 
 @cli.command()
 @click.argument("name")
-@click.option("--search", multiple=True, metavar="SUFFIX", help="A search suffix.")
-@click.option("--ndots", type=click.IntRange(0, 15), default=5, show_default=True)
-@click.option("--resolver", default="glibc", show_default=True, metavar="MODEL")
-def expand(name: str, search: tuple[str, ...], ndots: int, resolver: str) -> None:
-    """Show what a stub resolver would send for NAME, in order."""
-    from pcapkit.expand import render_expansion
+@click.option("--search", multiple=True, metavar="SUFFIX",
+              help="A search suffix; repeat in order.  [default: a pod's in namespace 'default']")
+@click.option("--resolv-conf", metavar="FILE", help="Take search list and ndots from a file.")
+@click.option("--ndots", type=click.IntRange(0, 15), metavar="N", help="[default: 5]")
+@click.option("--resolver", default="glibc", show_default=True, metavar="MODEL",
+              help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def expand(
+    name: str, search: tuple[str, ...], resolv_conf: str | None, ndots: int | None,
+    resolver: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Show what a stub resolver would send for NAME, in order, and what each ndots costs."""
+    from pcapkit.expand import KUBERNETES_SEARCH, expansion_json, render_expansion
+    from pcapkit.expand import expand as run
 
-    click.echo(render_expansion(name, search=search, ndots=ndots, resolver=resolver), nl=False)
+    suffixes: tuple[str, ...] = search or KUBERNETES_SEARCH
+    if resolv_conf is not None:
+        from pcapkit.options import read_resolv_conf
+
+        config = read_resolv_conf(resolv_conf)
+        suffixes = search or config.search
+        ndots = config.ndots_in_force if ndots is None else ndots
+    walk = run(name, search=suffixes, ndots=5 if ndots is None else ndots, resolver=resolver)
+    click.echo((expansion_json if as_json else render_expansion)(walk), nl=False)
 
 
 @cli.command()
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
-    """Say what a waste class or recommendation means, why, and what to do."""
+    """Say what a waste class, recommendation or other CODE means, why, and what to do."""
     from pcapkit.manual import explain as look_up
     from pcapkit.manual import render_all, render_entry
 
@@ -186,33 +274,58 @@ def explain(code: str | None) -> None:
 
 
 @cli.command()
-@click.argument("folders", nargs=-1, required=True)
-@click.option("-o", "--output", default="reports", show_default=True, help="Folder for reports.")
-@click.option("--format", "formats", default="html,png,json", show_default=True)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@output_options
+@click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
 @reading_options
-def audit(folders: tuple[str, ...], output: str, formats: str, **values: Any) -> None:
-    """Analyse every capture under folders: one report each, and an index over all."""
-    from pcapkit.batch.audit import run_audit
+def audit(
+    paths: tuple[str, ...], output: str, formats: str, fail_on: str | None, quiet: bool,
+    verbose: bool, as_json: bool, **values: Any,
+) -> None:  # fmt: skip
+    """Analyse every capture under folders or globs: one report each, and an index over all."""
+    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
+    _check_output(output)
 
-    failed = run_audit(
-        folders, Path(output), _formats(formats), make_options(values),
-        say=lambda text: click.echo(text, err=True),
-    )  # fmt: skip
-    if failed:
+    def each(done: int, total: int) -> None:
+        if verbose:
+            _say(f"{done} of {total} captures")
+
+    with _working(verbose) as progress:
+        from pcapkit.batch.audit import run_audit
+
+        rows = run_audit(
+            paths, Path(output), wanted, options, say=lambda t: _say(f"failed: {t}"),
+            progress=progress, each=each,
+        )  # fmt: skip
+    if as_json:
+        click.echo(Path(output, "audit.json").read_text(), nl=False)
+    else:
+        if not quiet:
+            from rich.console import Console
+
+            from pcapkit.report.index import render_index_terminal
+
+            render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
+        click.echo(str(Path(output, "index.html")))
+    if any(row.error for row in rows):
         sys.exit(3)
+    worst = max((row.share for row in rows), default=0.0)
+    if limit is not None and worst > limit:
+        _say(f"waste {worst:.1%} is above {limit:.1%}")
+        sys.exit(1)
 
 
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
-    debug = "--debug" in sys.argv
+    debug = "--debug" in sys.argv[1:2]
     try:
-        cli(standalone_mode=False)
+        status = cli(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
     except PcapkitError as error:
         if debug:
             raise
-        from pcapkit.report.text import printable
-
-        click.echo(f"error: {printable(str(error))}", err=True)
+        _say(f"error: {error}")
         sys.exit(2)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
@@ -223,5 +336,6 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        sys.stderr.close()
+        # The reader of our output (head, less) has gone: leave quietly, as other tools do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

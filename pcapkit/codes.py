@@ -41,6 +41,10 @@ LINKTYPES: dict[int, str] = {
     276: "LINUX_SLL2",
 }  # fmt: skip
 
+#: Outcomes of one question as the compiled stages hold them; model.TRANSACTION_OUTCOMES are their
+#: texts, in this order.
+ANSWER, NODATA, NXDOMAIN, SERVFAIL, REFUSED, OTHER_RCODE, UNANSWERED = range(7)
+
 QTYPE_NUMBERS: dict[str, int] = {text: number for number, text in QTYPES.items()}
 RCODE_NUMBERS: dict[str, int] = {text: number for number, text in RCODES.items()}
 

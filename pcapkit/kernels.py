@@ -10,6 +10,7 @@ the tests run under both.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
@@ -29,3 +30,11 @@ def inline_kernel(function: Function) -> Function:
     the compiler can no longer look into, and calls to it would cost more than its work.
     """
     return cast(Function, njit(nogil=True, error_model="numpy", forceinline=True)(function))
+
+
+def compiled_before(function: Callable[..., Any]) -> bool:
+    """Is there a cache of this kernel from an earlier run? True where nothing is compiled at all."""
+    stats = getattr(function, "stats", None)
+    if stats is None or not stats.cache_path:
+        return True
+    return any(Path(stats.cache_path).glob(f"*.{function.__name__}-*.nbi"))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -343,6 +344,24 @@ class Suffix:
     answers: int
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One capture of an audit; ``error`` is why it has no report, ``report`` a relative path."""
+
+    path: str
+    report: str | None
+    error: str | None
+    packets: int
+    lookups: int
+    queries: int
+    wasted_queries: int
+    share: float
+    clients: int
+    advice: str | None
+    saves_queries: int
+    warnings: int
+
+
 @dataclass(frozen=True)
 class Analysis:
     """The result of one analysis; see the module's first lines."""
@@ -378,3 +397,16 @@ class Analysis:
     def transactions(self) -> pd.DataFrame:
         """The transactions table, built now."""
         return self.table("transactions")
+
+    def to_json(self) -> str:
+        """Return the analysis as JSON text, schema ``pcapkit.analysis/1``."""
+        from pcapkit.report.export import dump_json
+
+        return dump_json(self)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report, one self-contained page, as a whole. Raises InputError."""
+        from pcapkit.report.files import atomic_write
+        from pcapkit.report.page import render_page
+
+        atomic_write(Path(path), render_page(self).encode())

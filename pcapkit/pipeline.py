@@ -18,12 +18,13 @@ from pcapkit.analysis import tally
 from pcapkit.analysis.reading import ClientReading, Given, Lookup, Names, Transaction, read, split
 from pcapkit.analysis.tables import lookups_table, messages_table, transactions_table
 from pcapkit.analysis.transactions import Exchanges, fold_names
-from pcapkit.errors import InputError, UsageError
+from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.layout import MESSAGE, QR, TC, TCP, Messages
-from pcapkit.ingest.messages import DuplicateFilter
+from pcapkit.ingest.messages import DuplicateFilter, decode_window
 from pcapkit.ingest.source import open_source
 from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.kernels import compiled_before
+from pcapkit.layout import MESSAGE, QR, TC, TCP, Messages
 from pcapkit.model import (
     Analysis,
     CaptureInfo,
@@ -33,32 +34,47 @@ from pcapkit.model import (
     Source,
 )
 from pcapkit.names import fold, text_from_wire
+from pcapkit.options import Options
+
+#: Called with a capture's path, its bytes read so far, and the packets read so far in all.
+Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user said about the capture; facts given here beat inferred ones."""
+class Wanted:
+    """Leaves out what ``--client``, ``--from`` and ``--to`` exclude, and counts it."""
 
-    search: tuple[str, ...] = ()
-    ndots: int | None = None
-    resolver: str | None = None
-    resolv_conf: str | None = None
-    clients: tuple[str, ...] = ()
-    ports: frozenset[int] = frozenset()
+    def __init__(self, options: Options) -> None:
+        self._clients = options.clients
+        self._from, self._to = options.time_from, options.time_to
+        self._known = np.zeros(0, np.bool_)
 
-    def to_json(self) -> dict[str, object]:
-        """Return the options that were set."""
-        out: dict[str, object] = {}
-        if self.search:
-            out["search"] = list(self.search)
-        for key in ("ndots", "resolver", "resolv_conf"):
-            if (value := getattr(self, key)) is not None:
-                out[key] = value
-        if self.clients:
-            out["clients"] = list(self.clients)
-        if self.ports:
-            out["ports"] = sorted(self.ports)
-        return out
+    @property
+    def timed(self) -> bool:
+        """Is there a bound on times?"""
+        return self._from is not None or self._to is not None
+
+    def keep(self, rows: Messages, out: Collected) -> Messages:
+        """Return the rows that are wanted."""
+        if self._clients and rows.size:
+            addresses = out.interners.addresses
+            for number in range(self._known.size, len(addresses)):
+                address = ipaddress.ip_address(addresses[number])
+                self._known = np.append(self._known, any(address in n for n in self._clients))
+            rows = self._drop(rows, self._known[rows["client"]], "other_client", out)
+        if self._from is not None:
+            rows = self._drop(rows, rows["time"] >= self._from, "outside_time_range", out)
+        if self._to is not None:
+            rows = self._drop(rows, rows["time"] <= self._to, "outside_time_range", out)
+        return rows
+
+    def _drop(
+        self, rows: Messages, mask: npt.NDArray[np.bool_], reason: str, out: Collected
+    ) -> Messages:
+        kept = rows[mask]
+        lost = np.setdiff1d(rows["packet_no"], kept["packet_no"]).size
+        if lost:
+            out.skipped[reason] += lost
+        return kept
 
 
 @dataclass(slots=True)
@@ -79,6 +95,7 @@ class Collected:
     kept: list[tuple[int, Messages, np.ndarray[Any, Any]]] = field(default_factory=list)
     folded_of: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0, np.int32))
     duplicate_filter: DuplicateFilter = field(default_factory=DuplicateFilter)
+    wanted: Wanted = field(default_factory=lambda: Wanted(Options()))
 
     def name(self, number: int) -> str:
         """Return a name in presentation form."""
@@ -113,23 +130,22 @@ class Collected:
 
 
 def collect(
-    paths: Sequence[str], *, ports: frozenset[int], keep_messages: bool = False,
-    progress: Callable[[str, int, int | None], None] | None = None,
+    paths: Sequence[str], *, options: Options | None = None, keep_messages: bool = False,
+    progress: Progress | None = None,
 ) -> Collected:  # fmt: skip
     """Read every capture, in the order of their first packets, into one collection."""
-    out = Collected()
+    options = options or Options()
+    out = Collected(wanted=Wanted(options))
     opened = []
     for path in paths:
         source = open_source(path)
-        capture = open_capture(source, out.interners, ports=ports)
+        capture = open_capture(source, out.interners, ports=options.ports | {53})
         first = next(capture.windows, None)
         opened.append((source, capture, first))
     opened.sort(key=lambda o: (o[2].first_time or 0) if o[2] and o[2].first_time else 0)
     for index, (source, capture, first) in enumerate(opened):
         with source:
-            _collect_capture(out, capture, first, index, keep_messages)
-            if progress is not None:
-                progress(capture.path, source.stored_bytes_read, source.stored_size)
+            _collect_capture(out, capture, first, index, keep_messages, progress)
     return out
 
 
@@ -140,8 +156,9 @@ def _windows(first: Window | None, capture: Capture) -> Iterator[Window]:
 
 
 def _collect_capture(
-    out: Collected, capture: Capture, first: Window | None, index: int, keep: bool
-) -> None:
+    out: Collected, capture: Capture, first: Window | None, index: int, keep: bool,
+    progress: Progress | None,
+) -> None:  # fmt: skip
     packets = 0
     times: list[int] = []
     for window in _windows(first, capture):
@@ -149,6 +166,10 @@ def _collect_capture(
         if window.first_time is not None and window.last_time is not None:
             times += [window.first_time, window.last_time]
         _collect_window(out, window, index, keep)
+        if progress is not None:
+            progress(capture.path, capture.bytes_read, out.packets + packets)
+    if not capture.has_clock and out.wanted.timed:
+        raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
     out.packets += packets
     out.has_clock &= capture.has_clock
     out.warnings += capture.warnings
@@ -164,7 +185,7 @@ def _collect_capture(
 
 
 def _collect_window(out: Collected, window: Window, index: int, keep: bool) -> None:
-    rows = window.messages
+    rows = out.wanted.keep(window.messages, out)
     out.skipped.update(window.skipped)
     root = out.interners.names.add(b"\0")
     out.fold_new_names()
@@ -187,7 +208,34 @@ def _collect_window(out: Collected, window: Window, index: int, keep: bool) -> N
         out.kept.append((index, rows.copy(), original))
 
 
-def analyze(*paths: str | Path, options: Options | None = None) -> Analysis:
+def is_first_run() -> bool:
+    """Will the kernels be compiled now, which takes some seconds?"""
+    return not compiled_before(decode_window)
+
+
+def read_messages(
+    path: str | Path, *, options: Options | None = None
+) -> Iterator[pd.DataFrame]:
+    """Yield the messages of a capture, duplicates among them, window by window.
+
+    Each frame has the columns of the ``messages`` table. Raises InputError where the capture cannot
+    be read.
+    """
+    out = Collected(wanted=Wanted(options := options or Options()))
+    with open_source(str(path)) as source:
+        capture = open_capture(source, out.interners, ports=options.ports | {53})
+        for window in capture.windows:
+            rows = out.wanted.keep(window.messages, out)
+            original = out.duplicate_filter.mark(rows)
+            yield messages_table(
+                [(0, rows, original)], [capture.path], out.address, out.name,
+                has_clock=capture.has_clock,
+            )  # fmt: skip
+
+
+def analyze(
+    *paths: str | Path, options: Options | None = None, progress: Progress | None = None
+) -> Analysis:
     """Analyse one capture, or several read as one.
 
     Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
@@ -196,20 +244,21 @@ def analyze(*paths: str | Path, options: Options | None = None) -> Analysis:
     texts = [str(p) for p in paths]
     if not texts:
         raise UsageError("no capture given")
-    ports = options.ports | {53}
-    collected = collect(texts, ports=ports)
+    collected = collect(texts, options=options, progress=progress)
     readings = read_clients(collected, options)
     return count(collected, readings, options)
 
 
 def table_of(
-    paths: Sequence[str | Path], table: str, *, options: Options | None = None
+    paths: Sequence[str | Path], table: str, *, options: Options | None = None,
+    progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return one table of a capture, and the warnings that reading it gave."""
     options = options or Options()
     collected = collect(
-        [str(p) for p in paths], ports=options.ports | {53}, keep_messages=table == "messages"
-    )
+        [str(p) for p in paths], options=options, keep_messages=table == "messages",
+        progress=progress,
+    )  # fmt: skip
     if table == "messages":
         return build_table(table, collected, [], []), tuple(collected.warnings)
     analysis = count(collected, read_clients(collected, options), options)
@@ -221,42 +270,28 @@ def table_of(
 
 
 def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
-    """Turn the options into facts per client."""
-    search: tuple[tuple[str, ...], ...] | None = None
-    ndots, source = options.ndots, Source.OPTION
-    if options.resolv_conf is not None:
-        from pcapkit.resolver import parse_resolv_conf
-
-        try:
-            text = Path(options.resolv_conf).read_text()
-        except (OSError, UnicodeDecodeError) as problem:
-            raise InputError(options.resolv_conf, f"cannot be read: {problem}") from None
-        config = parse_resolv_conf(text, path=options.resolv_conf)
-        search = tuple(split(s) for s in config.search)
-        source = Source.RESOLV_CONF
-        ndots = ndots if ndots is not None else (config.ndots if config.ndots is not None else 1)
-    if options.search:
-        search = tuple(split(fold(s)) for s in options.search)
-        source = Source.OPTION
-    fact = Given(search, ndots, options.resolver, source)
-    if fact == Given():
-        return {}
-    return dict.fromkeys(range(len(collected.interners.addresses)), fact)
+    """Turn the options into facts per client; an option beats a file, a bound file a general one."""
+    out: dict[int, Given] = {}
+    named = tuple(split(fold(s)) for s in options.search) or None
+    for number, packed in enumerate(collected.interners.addresses):
+        address = ipaddress.ip_address(packed)
+        files = [c for n, c in options.resolv_confs if n is not None and address in n]
+        files += [c for n, c in options.resolv_confs if n is None]
+        search, ndots, source = named, options.ndots, Source.OPTION
+        if files:
+            if search is None and ndots is None:
+                source = Source.RESOLV_CONF
+            search = search or tuple(split(s) for s in files[0].search)
+            ndots = files[0].ndots_in_force if ndots is None else ndots
+        given = Given(search, ndots, options.resolver, source)
+        if given != Given():
+            out[number] = given
+    return out
 
 
 def read_clients(collected: Collected, options: Options) -> list[ClientReading]:
     """Read what was collected into lookups per client."""
     rows = collected.exchanges.rows
-    if options.clients:
-        try:
-            nets = [ipaddress.ip_network(c, strict=False) for c in options.clients]
-        except ValueError as problem:
-            raise UsageError(f"--client: {problem}") from None
-        wanted = [
-            i for i in range(len(collected.interners.addresses))
-            if any(ipaddress.ip_address(collected.interners.addresses[i]) in n for n in nets)
-        ]  # fmt: skip
-        rows = rows[np.isin(rows["client"], wanted)]
     if rows.size:
         rows = join_families(rows, [len(a) == 4 for a in collected.interners.addresses])
     names = Names(collected.name)
@@ -298,7 +333,7 @@ def count(
     clock = collected.has_clock
     lookups = sorted((x for r in readings for x in r.lookups), key=lambda x: x.number)
     rows = collected.exchanges.rows
-    zones = tally.zones_of(readings)
+    zones = [split(d) for d in options.cluster_domains] or tally.zones_of(readings)
     waste = tally.waste_counts(lookups, has_clock=clock)
     clients = tally.client_rows(readings, collected.address, has_clock=clock)
     names = tally.name_rows(lookups, zones, has_clock=clock)

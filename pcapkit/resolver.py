@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pcapkit.analysis.transactions import NODATA, NXDOMAIN, REFUSED, UNANSWERED
+from pcapkit.codes import NODATA, NXDOMAIN, REFUSED, UNANSWERED
 from pcapkit.errors import UsageError
 from pcapkit.names import dots, fold, wire_from_text
 
@@ -133,6 +133,11 @@ class ResolverConfig:
     ndots: int | None
     options: tuple[str, ...]
     path: str
+
+    @property
+    def ndots_in_force(self) -> int:
+        """The value that counts: 1 where the file names none (resolv.conf(5))."""
+        return 1 if self.ndots is None else self.ndots
 
 
 _DIRECTIVES = ("nameserver", "search", "domain", "options", "sortlist")

@@ -19,8 +19,8 @@ from pcapkit.analysis.search_lists import (
     Labels,
     SearchList,
 )
-from pcapkit.analysis.transactions import ANSWER, NODATA, NXDOMAIN, UNANSWERED
-from pcapkit.ingest.layout import NO_TIME, TCP
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
+from pcapkit.layout import NO_TIME, TCP
 
 #: The other family of a candidate follows its first within this time of the last answer.
 JOIN_NS = 8_000_000

@@ -28,10 +28,10 @@ from pcapkit.analysis.search_lists import (
     SearchList,
     infer,
 )
-from pcapkit.analysis.transactions import ANSWER, NODATA, NXDOMAIN, UNANSWERED
-from pcapkit.ingest.layout import NO_TIME
-from pcapkit.resolver import ResolverModel, resolver_model
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
+from pcapkit.layout import NO_TIME
 from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, Ndots, ResolverGuess, Source
+from pcapkit.resolver import ResolverModel, resolver_model
 
 PTR, A, AAAA, MX, TXT, SRV = 12, 1, 28, 15, 16, 33
 KUBERNETES_NDOTS = 5

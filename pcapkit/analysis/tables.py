@@ -14,7 +14,7 @@ import pandas as pd
 from pcapkit.analysis.reading import Lookup, Transaction, join
 from pcapkit.analysis.tally import kind_of, wasted_ns
 from pcapkit.codes import opcode_text, qclass_text, qtype_text, rcode_text
-from pcapkit.ingest.layout import AA, MARK_QUESTION_SHOWN, QR, RA, RD, TC, TCP
+from pcapkit.layout import AA, MARK_QUESTION_SHOWN, QR, RA, RD, TC, TCP
 from pcapkit.model import TRANSACTION_OUTCOMES
 
 Address = Callable[[int], str]

@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ingest.layout import AA, MARK_MALFORMED, MARK_QUESTION_SHOWN, NO_TIME, QR, TC, Messages
+from pcapkit.codes import (
+    ANSWER,
+    NODATA,
+    NXDOMAIN,
+    OTHER_RCODE,
+    REFUSED,
+    SERVFAIL,
+    UNANSWERED,
+)
 from pcapkit.kernels import inline_kernel, kernel
+from pcapkit.layout import AA, MARK_MALFORMED, MARK_QUESTION_SHOWN, NO_TIME, QR, TC, Messages
 
 EXCHANGE = np.dtype(
     [
@@ -45,9 +54,6 @@ EXCHANGE = np.dtype(
     ],
     align=True,
 )
-
-#: Values of ``outcome``; the texts are model.TRANSACTION_OUTCOMES, in this order.
-ANSWER, NODATA, NXDOMAIN, SERVFAIL, REFUSED, OTHER_RCODE, UNANSWERED = range(7)
 
 #: A response later than this belongs to no query: beyond every resolver's total timeout.
 LONGEST_WAIT_NS = 60_000_000_000

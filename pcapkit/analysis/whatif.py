@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pcapkit.analysis.reading import ClientReading, Labels, Lookup
-from pcapkit.analysis.transactions import ANSWER, NXDOMAIN, UNANSWERED
+from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
 from pcapkit.model import Safety, WhatIf
 from pcapkit.resolver import AFTER_NEXT, AFTER_STOP, ResolverModel, resolver_model
 

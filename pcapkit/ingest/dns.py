@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.ingest.layout import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, QR
 from pcapkit.interning import hash_bytes, intern
 from pcapkit.kernels import inline_kernel
+from pcapkit.layout import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, QR
 from pcapkit.wire import u8, u16, u32
 
 HEADER_BYTES = 12

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from pcapkit.codes import linktype_text
 from pcapkit.errors import DamagedCapture, NotACapture
 from pcapkit.ingest import pcap
-from pcapkit.ingest.layout import MESSAGE
 from pcapkit.ingest.link import SKIP_REASONS
 from pcapkit.ingest.messages import decode_window, port_table, skip_counts
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.tcpdump_text import looks_like_tcpdump, read_tcpdump_text
 from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.layout import MESSAGE
 
 HEAD_BYTES = 4096
 _BUFFER_BYTES = 8 << 20

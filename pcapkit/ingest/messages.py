@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.ingest.dns import HEADER_BYTES, decode_message
-from pcapkit.ingest.layout import QR, TCP, UDP, Messages
 from pcapkit.ingest.link import (
     ADDRESS_BYTES,
     CAPTURED_END,
@@ -44,6 +43,7 @@ from pcapkit.ingest.link import (
 )
 from pcapkit.interning import hash_bytes, intern
 from pcapkit.kernels import inline_kernel, kernel
+from pcapkit.layout import QR, TCP, UDP, Messages
 from pcapkit.wire import u8, u16
 
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.

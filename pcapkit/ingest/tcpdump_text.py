@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from pcapkit.codes import QCLASSES, qtype_number
-from pcapkit.ingest.layout import (
+from pcapkit.ingest.source import Source
+from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.layout import (
     AA,
     ABSENT,
     AD,
@@ -34,8 +36,6 @@ from pcapkit.ingest.layout import (
     Messages,
     new_messages,
 )
-from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.names import wire_from_text
 
 _BLOCK_BYTES = 1 << 20
@@ -108,11 +108,12 @@ def looks_like_tcpdump(head: bytes) -> bool:
     if b"\0" in head:
         return False
     for line in head.decode("latin-1").splitlines()[:50]:
+        if not line.strip() or _CHATTER.match(line):
+            continue
         match = _HEAD.fullmatch(line.rstrip())
-        if match is not None and _IP.search(match["rest"]) and not line.startswith("\t"):
-            timed = match["clock"] or match["epoch"]
-            if timed or match["rest"].startswith(("IP ", "IP6 ")) or " > " in line:
-                return True
+        if match is None or not _IP.search(match["rest"]):
+            return False
+        return bool(match["clock"] or match["epoch"]) or match["rest"].startswith(("IP ", "IP6 "))
     return False
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pcapkit.ingest.layout import Messages
 from pcapkit.interning import Interner
+from pcapkit.layout import Messages
 
 
 @dataclass(slots=True)

@@ -1,0 +1,88 @@
+"""Analyse every capture under some folders: one report each, and an index that ranks them.
+
+A capture that cannot be read is a row with its error; the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pcapkit import __version__
+from pcapkit.batch.catalog import find_captures
+from pcapkit.errors import PcapkitError, UsageError
+from pcapkit.model import Analysis, AuditRow
+from pcapkit.options import Options
+from pcapkit.pipeline import Progress, analyze
+from pcapkit.report.files import atomic_write, report_folder, write_report
+from pcapkit.report.index import render_index
+
+SCHEMA = "pcapkit.audit/1"
+
+
+def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
+    """Return what the index shows of one analysis."""
+    best = analysis.recommendations[0] if analysis.recommendations else None
+    return AuditRow(
+        path=path,
+        report=report,
+        error=None,
+        packets=analysis.packets.total,
+        lookups=analysis.lookup_counts.total,
+        queries=analysis.waste.queries,
+        wasted_queries=analysis.waste.wasted_queries,
+        share=analysis.waste.share,
+        clients=len({c.client_addr for c in analysis.client_rows}),
+        advice=best.action if best else None,
+        saves_queries=best.saves_queries if best else 0,
+        warnings=len(analysis.warnings),
+    )
+
+
+def failed_row(path: str, problem: str) -> AuditRow:
+    """Return the row of a capture that could not be analysed."""
+    return AuditRow(path, None, problem, 0, 0, 0, 0, 0.0, 0, None, 0, 0)
+
+
+def run_audit(
+    paths: Sequence[str], output: Path, formats: Sequence[str], options: Options, *,
+    say: Callable[[str], None], progress: Progress | None = None,
+    each: Callable[[int, int], None] | None = None,
+) -> tuple[AuditRow, ...]:  # fmt: skip
+    """Analyse every capture under ``paths`` and write reports and ``index.html`` to ``output``.
+
+    ``say`` gets one line for each capture that failed, ``each`` the captures done and to do.
+    Raises UsageError where there is no capture at all.
+    """
+    found = find_captures(paths)
+    if not found:
+        raise UsageError(f"no captures found under {', '.join(paths)}")
+    rows: list[AuditRow] = []
+    folders: list[Path] = []
+    for number, item in enumerate(found):
+        if each is not None:
+            each(number, len(found))
+        if item.error is not None:
+            rows.append(failed_row(item.path, item.error))
+            say(item.error)
+            continue
+        try:
+            analysis = analyze(item.path, options=options, progress=progress)
+            folder = report_folder(output, [item.path], folders)
+            folders.append(folder)
+            written = write_report(analysis, folder, formats)
+        except PcapkitError as problem:
+            rows.append(failed_row(item.path, str(problem)))
+            say(str(problem))
+            continue
+        page = next((p for p in written if p.name == "report.html"), written[0])
+        rows.append(row_of(item.path, analysis, page.relative_to(output).as_posix()))
+    if each is not None:
+        each(len(found), len(found))
+    ranked = tuple(sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path)))
+    atomic_write(output / "index.html", render_index(ranked, __version__).encode())
+    record = {"schema": SCHEMA, "captures": [asdict(r) for r in ranked]}
+    atomic_write(output / "audit.json", (json.dumps(record, indent=2) + "\n").encode())
+    return ranked

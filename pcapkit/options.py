@@ -1,0 +1,115 @@
+"""What the user says about a capture: facts here beat inferred ones."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pcapkit.errors import InputError, UsageError
+from pcapkit.kubernetes import cluster_domain, read_corefile
+from pcapkit.resolver import ResolverConfig, parse_resolv_conf, resolver_model
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_network(text: str, *, option: str) -> Network:
+    """Return an address or a CIDR block; raises UsageError that names the option."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r}: write an address or a block such as 10.244.0.0/16"
+        ) from None
+
+
+def parse_time(text: str, *, option: str) -> int:
+    """Return nanoseconds since 1970 of ISO 8601 (UTC where no zone is given) or epoch seconds."""
+    try:
+        if text.replace(".", "", 1).isdigit():
+            whole, _, part = text.partition(".")
+            return int(whole) * 1_000_000_000 + int(part.ljust(9, "0")[:9] or 0)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r}: write it as 2024-05-01T12:00:00Z or in seconds since 1970"
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+def read_resolv_conf(path: str) -> ResolverConfig:
+    """Parse a resolv.conf file; raises InputError or, naming the line, UsageError."""
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(path, f"cannot be read: {problem}") from None
+    return parse_resolv_conf(text, path=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The reading options; see ``make_options`` for the checked form of what a user typed."""
+
+    search: tuple[str, ...] = ()
+    ndots: int | None = None
+    resolver: str | None = None
+    #: (clients it is bound to or None, parsed file)
+    resolv_confs: tuple[tuple[Network | None, ResolverConfig], ...] = ()
+    cluster_domains: tuple[str, ...] = ()
+    clients: tuple[Network, ...] = ()
+    ports: frozenset[int] = frozenset()
+    time_from: int | None = None
+    time_to: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the options that were set, as JSON values."""
+        out: dict[str, object] = {
+            "search": list(self.search),
+            "ndots": self.ndots,
+            "resolver": self.resolver,
+            "resolv_conf": [f"{n}={c.path}" if n else c.path for n, c in self.resolv_confs],
+            "cluster_domains": list(self.cluster_domains),
+            "clients": [str(n) for n in self.clients],
+            "ports": sorted(self.ports),
+            "from": self.time_from,
+            "to": self.time_to,
+        }
+        return {key: value for key, value in out.items() if value not in (None, [])}
+
+
+def make_options(
+    *, search: Sequence[str] = (), ndots: int | None = None, resolver: str | None = None,
+    resolv_conf: Sequence[str] = (), cluster_domains: Sequence[str] = (),
+    corefile: str | None = None, clients: Sequence[str] = (), ports: Sequence[int] = (),
+    time_from: str | None = None, time_to: str | None = None,
+) -> Options:  # fmt: skip
+    """Check and translate what a user typed.
+
+    Raises UsageError, or InputError for a file that cannot be read.
+    """
+    if resolver is not None:
+        resolver_model(resolver)
+    if ndots is not None and not 0 <= ndots <= 15:
+        raise UsageError(f"--ndots {ndots}: it is between 0 and 15")
+    configs: list[tuple[Network | None, ResolverConfig]] = []
+    for text in resolv_conf:
+        client, sep, path = text.partition("=")
+        if sep and not Path(text).exists():
+            configs.append((parse_network(client, option="--resolv-conf"), read_resolv_conf(path)))
+        else:
+            configs.append((None, read_resolv_conf(text)))
+    domains = [cluster_domain(d) for d in cluster_domains]
+    if corefile is not None:
+        domains += read_corefile(corefile)
+    return Options(
+        search=tuple(search), ndots=ndots, resolver=resolver, resolv_confs=tuple(configs),
+        cluster_domains=tuple(dict.fromkeys(domains)),
+        clients=tuple(parse_network(c, option="--client") for c in clients),
+        ports=frozenset(ports),
+        time_from=None if time_from is None else parse_time(time_from, option="--from"),
+        time_to=None if time_to is None else parse_time(time_to, option="--to"),
+    )  # fmt: skip

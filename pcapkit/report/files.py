@@ -1,0 +1,172 @@
+"""Where reports are written, and how: every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from pcapkit.errors import InputError, UsageError
+from pcapkit.model import Analysis
+from pcapkit.report.export import dump_json, small_table, write_table
+
+FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
+TABLES: tuple[str, ...] = ("transactions", "lookups", "clients", "names", "what_if")
+
+_SUFFIXES = re.compile(
+    r"\.(pcapng|pcap|cap|dmp|txt|log|gz|zst|zstd|xz|bz2|lz4)$", re.IGNORECASE
+)
+#: Says which captures a folder's report is on, so that another one of that name gets its own.
+_MARK = "analysis.json"
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[io.BufferedWriter]:
+    """Open a temporary file beside ``path`` that takes its place when the block ends well."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as out:
+            yield out
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write ``path`` as a whole; what stood there stays until then. Raises InputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _whole(path) as out:
+            out.write(data)
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+
+
+def table_bytes(frame: pd.DataFrame, form: str) -> bytes:
+    """Return a table as ``csv``, ``jsonl`` or ``parquet``."""
+    out = io.BytesIO()
+    write_table(frame, form, out)
+    return out.getvalue()
+
+
+def stem_of(captures: Sequence[str]) -> str:
+    """Return the folder name of a report on these captures.
+
+    Characters that a shell, a file system or a browser takes for its own become ``_``.
+    """
+    name = "stdin" if captures[0] == "-" else Path(captures[0]).name
+    while (shorter := _SUFFIXES.sub("", name)) != name and shorter:
+        name = shorter
+    name = re.sub(r"[^\w.+-]", "_", name).lstrip(".-") or "capture"
+    more = len(captures) - 1
+    return f"{name[:100]}-and-{more}-more" if more else name[:120]
+
+
+def report_folder(output: Path, captures: Sequence[str], taken: Sequence[Path] = ()) -> Path:
+    """Return the folder for a report: that of an earlier report on the same captures, or a new one.
+
+    A folder that holds another capture's report gets a ``-2``, ``-3`` and so on. ``taken`` are
+    folders given out already in this run.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output}: is not a folder")
+    stem = stem_of(captures)
+    for number in range(1, 100_000):
+        folder = output / (stem if number == 1 else f"{stem}-{number}")
+        if folder in taken:
+            continue
+        held = _captures_in(folder)
+        if held is None or held == _identity(captures):
+            return folder
+    raise UsageError(f"--output {output}: no free folder name for {stem}")
+
+
+def _identity(captures: Sequence[str]) -> list[str]:
+    return ["stdin" if c == "-" else os.path.abspath(c) for c in captures]
+
+
+def _captures_in(folder: Path) -> list[str] | None:
+    """Return the captures whose report a folder holds, None where it holds none."""
+    import json
+
+    try:
+        parts = json.loads((folder / _MARK).read_bytes())["captures"]
+        return [p["path"] if p["path"] == "stdin" else os.path.abspath(p["path"]) for p in parts]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _page(analysis: Analysis) -> bytes:
+    from pcapkit.report.page import render_page
+
+    return render_page(analysis).encode()
+
+
+def _markdown(analysis: Analysis) -> bytes:
+    from pcapkit.report.markdown import render_markdown
+
+    return render_markdown(analysis).encode()
+
+
+def _single(name: str, render: Callable[[Analysis], bytes]) -> Callable[..., Iterator[Path]]:
+    def write(analysis: Analysis, folder: Path) -> Iterator[Path]:
+        atomic_write(folder / name, render(analysis))
+        yield folder / name
+
+    return write
+
+
+def _pictures(analysis: Analysis, folder: Path) -> Iterator[Path]:
+    from pcapkit.report.charts import render_files
+
+    for name, data in render_files(analysis):
+        atomic_write(folder / name, data)
+        yield folder / name
+
+
+def _tables(form: str) -> Callable[[Analysis, Path], Iterator[Path]]:
+    def write(analysis: Analysis, folder: Path) -> Iterator[Path]:
+        for table in TABLES:
+            small = table in ("clients", "names", "what_if")
+            frame = small_table(analysis, table) if small else analysis.table(table)
+            path = folder / f"{table}.{form}"
+            atomic_write(path, table_bytes(frame, form))
+            yield path
+
+    return write
+
+
+_WRITERS: dict[str, Callable[[Analysis, Path], Iterator[Path]]] = {
+    "html": _single("report.html", _page),
+    "png": _pictures,
+    "json": _single(_MARK, lambda a: dump_json(a).encode()),
+    "csv": _tables("csv"),
+    "parquet": _tables("parquet"),
+    "md": _single("report.md", _markdown),
+}
+
+
+def write_report(analysis: Analysis, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Write a report in every format asked for; return the paths, the main one first."""
+    return [
+        path for form in FORMATS if form in formats for path in _WRITERS[form](analysis, folder)
+    ]
