@@ -16,12 +16,14 @@ import pandas as pd
 from pcapkit import __version__, codes
 from pcapkit.analysis import tally
 from pcapkit.analysis.reading import ClientReading, Given, Lookup, Names, Transaction, read, split
+from pcapkit.analysis.search_lists import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.tables import lookups_table, messages_table, transactions_table
 from pcapkit.analysis.transactions import Exchanges, fold_names
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.messages import DuplicateFilter, decode_window
 from pcapkit.ingest.source import open_source
+from pcapkit.ingest.tcpdump_text import CLOCKLESS_STEP_NS
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.kernels import compiled_before
 from pcapkit.layout import MESSAGE, QR, TC, TCP, Messages
@@ -92,6 +94,7 @@ class Collected:
     rcodes: Counter[int] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     has_clock: bool = True
+    clockless_ns: int = 0
     kept: list[tuple[int, Messages, np.ndarray[Any, Any]]] = field(default_factory=list)
     folded_of: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(0, np.int32))
     duplicate_filter: DuplicateFilter = field(default_factory=DuplicateFilter)
@@ -163,6 +166,8 @@ def _collect_capture(
     times: list[int] = []
     for window in _windows(first, capture):
         packets += window.packets
+        if not capture.has_clock:  # such captures follow one another, in the order given
+            window.messages["time"] += out.clockless_ns
         if window.first_time is not None and window.last_time is not None:
             times += [window.first_time, window.last_time]
         _collect_window(out, window, index, keep)
@@ -170,6 +175,8 @@ def _collect_capture(
             progress(capture.path, capture.bytes_read, out.packets + packets)
     if not capture.has_clock and out.wanted.timed:
         raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
+    if not capture.has_clock:
+        out.clockless_ns += packets * CLOCKLESS_STEP_NS + LONGEST_TIMEOUT_NS
     out.packets += packets
     out.has_clock &= capture.has_clock
     out.warnings += capture.warnings

@@ -149,6 +149,19 @@ def _setting(
         total.leaked_names.add(text)
 
 
+def _is_fixed(lookup: Lookup, ndots: int) -> bool:
+    """Would this lookup send the same under any ndots?
+
+    Names with a final dot do, and so do reverse lookups, which resolvers do not search. A name
+    asked as is although it has fewer dots than ndots can only have had a final dot.
+    """
+    if lookup.mode != "as_is" or len(lookup.candidates) > 1:
+        return False
+    return bool(
+        lookup.absolute or len(lookup.base) - 1 < ndots or lookup.base[-1:] == ("arpa",)
+    )
+
+
 def what_if(
     readings: Sequence[ClientReading], zones: Sequence[Labels], address: Callable[[int], str]
 ) -> tuple[WhatIf, ...]:
@@ -164,7 +177,7 @@ def what_if(
         for lookup in reading.lookups:
             if not lookup.complete:
                 continue
-            fixed = lookup.mode == "as_is" and bool(lookup.absolute)
+            fixed = _is_fixed(lookup, reading.ndots.value)
             fqdn = lookup.answered_by or lookup.base
             for total in (mine, everything):
                 for n in NDOTS:
