@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.kernels import inline_kernel, kernel
+from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.wire import u8, u64_little
 
 Arrays = tuple[
@@ -95,6 +95,23 @@ def intern(arrays: Any, buffer: Any, start: int, length: int) -> int:
     slots[slot] = np.int32(new + 1)
     used[0] = new + 1
     return np.int64(new)
+
+
+@helper_kernel
+def find(arrays: Any, buffer: Any, start: int, length: int) -> int:
+    """Return the id of ``buffer[start:start + length]``, -1 where it is not there."""
+    arena, ends, hashes, slots, _used, seed = arrays
+    h = hash_bytes(buffer, start, length, seed[0])
+    mask = np.int64(slots.shape[0] - 1)
+    slot = np.int64(h & np.uint64(mask))
+    while slots[slot] != 0:
+        known = np.int64(slots[slot] - 1)
+        if hashes[known] == h:
+            begin = ends[known - 1] if known > 0 else np.int64(0)
+            if ends[known] - begin == length and _equal(arena, begin, buffer, start, length):
+                return np.int64(known)
+        slot = (slot + 1) & mask
+    return np.int64(-1)
 
 
 @kernel

@@ -38,3 +38,12 @@ def compiled_before(function: Callable[..., Any]) -> bool:
     if stats is None or not stats.cache_path:
         return True
     return any(Path(stats.cache_path).glob(f"*.{function.__name__}-*.nbi"))
+
+
+def helper_kernel(function: Function) -> Function:
+    """Compile a function that only other kernels call, and let the compiler decide on inlining.
+
+    For functions that are long or called from many places: forced inlining of those costs seconds
+    of compilation and gains nothing.
+    """
+    return cast(Function, njit(nogil=True, error_model="numpy")(function))

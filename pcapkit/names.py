@@ -8,6 +8,9 @@ name is ``.``.
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 MAX_NAME_BYTES = 255  #: RFC 1035 section 2.3.4, with length bytes and the root's
 MAX_LABEL_BYTES = 63
 
@@ -94,3 +97,15 @@ def wire_labels(wire: bytes) -> list[bytes]:
         labels.append(wire[at + 1 : at + 1 + wire[at]])
         at += 1 + wire[at]
     return labels
+
+
+@cache
+def _public_suffixes() -> Any:
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(accept_unknown=False)
+
+
+def is_top_level_domain(label: str) -> bool:
+    """Is this label a real top-level domain (by the public suffix list's own data)?"""
+    return bool(_public_suffixes().publicsuffix(label))

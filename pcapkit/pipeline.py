@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import pandas as pd
 
 from pcapkit import __version__, codes
 from pcapkit.analysis import tally
-from pcapkit.analysis.reading import ClientReading, Given, Lookup, Names, Transaction, read, split
-from pcapkit.analysis.search_lists import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.reading import Given, Readings, read
+from pcapkit.analysis.suffixes import Folded, split
 from pcapkit.analysis.tables import lookups_table, messages_table, transactions_table
 from pcapkit.analysis.transactions import Exchanges, fold_names
 from pcapkit.errors import UsageError
@@ -30,7 +31,6 @@ from pcapkit.layout import MESSAGE, QR, TC, TCP, Messages
 from pcapkit.model import (
     Analysis,
     CaptureInfo,
-    ChainStep,
     MessageCounts,
     PacketLedger,
     Source,
@@ -267,7 +267,7 @@ def table_of(
         progress=progress,
     )  # fmt: skip
     if table == "messages":
-        return build_table(table, collected, [], []), tuple(collected.warnings)
+        return build_table(table, collected, None, []), tuple(collected.warnings)
     analysis = count(collected, read_clients(collected, options), options)
     if table in ("clients", "names", "what_if"):
         from pcapkit.report.export import small_table
@@ -279,7 +279,7 @@ def table_of(
 def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
     """Turn the options into facts per client; an option beats a file, a bound file a general one."""
     out: dict[int, Given] = {}
-    named = tuple(split(fold(s)) for s in options.search) or None
+    named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
     for number, packed in enumerate(collected.interners.addresses):
         address = ipaddress.ip_address(packed)
         files = [c for n, c in options.resolv_confs if n is not None and address in n]
@@ -288,7 +288,7 @@ def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
         if files:
             if search is None and ndots is None:
                 source = Source.RESOLV_CONF
-            search = search or tuple(split(s) for s in files[0].search)
+            search = search or tuple(split(s) for s in files[0].search if split(s))
             ndots = files[0].ndots_in_force if ndots is None else ndots
         given = Given(search, ndots, options.resolver, source)
         if given != Given():
@@ -296,13 +296,15 @@ def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
     return out
 
 
-def read_clients(collected: Collected, options: Options) -> list[ClientReading]:
+def read_clients(collected: Collected, options: Options) -> Readings:
     """Read what was collected into lookups per client."""
     rows = collected.exchanges.rows
     if rows.size:
         rows = join_families(rows, [len(a) == 4 for a in collected.interners.addresses])
-    names = Names(collected.name)
-    return read(rows, names, given_facts(collected, options), has_clock=collected.has_clock)
+    return read(
+        rows, Folded(collected.interners.names), given_facts(collected, options),
+        has_clock=collected.has_clock,
+    )  # fmt: skip
 
 
 def join_families(rows: npt.NDArray[Any], is_v4: Sequence[bool]) -> npt.NDArray[Any]:
@@ -330,40 +332,18 @@ def join_families(rows: npt.NDArray[Any], is_v4: Sequence[bool]) -> npt.NDArray[
     return rows
 
 
-def count(
-    collected: Collected, readings: list[ClientReading], options: Options
-) -> Analysis:
+def count(collected: Collected, readings: Readings, options: Options) -> Analysis:
     """Count the lookups, ask what other settings would have sent, and give advice."""
     from pcapkit.analysis.recommend import recommend
     from pcapkit.analysis.whatif import what_if
 
-    clock = collected.has_clock
-    lookups = sorted((x for r in readings for x in r.lookups), key=lambda x: x.number)
-    rows = collected.exchanges.rows
-    zones = [split(d) for d in options.cluster_domains] or tally.zones_of(readings)
-    waste = tally.waste_counts(lookups, has_clock=clock)
-    clients = tally.client_rows(readings, collected.address, has_clock=clock)
-    names = tally.name_rows(lookups, zones, has_clock=clock)
+    zones = [split(d) for d in options.cluster_domains] or tally.zones_of(readings.clients)
+    waste = tally.waste_counts(readings)
+    names = tally.name_rows(readings, zones)
     settings = what_if(readings, zones, collected.address)
     total = collected.messages["total"]
-    warnings = list(collected.warnings)
-    if total == 0:
-        warnings.append(
-            "no DNS message in the capture: capture with the filter 'port 53', in the pod or on "
-            "its node"
-        )
-
-    def finish(step: ChainStep, t: Transaction) -> ChainStep:
-        response = step.response_packet_no
-        return replace(
-            step,
-            qtype=codes.qtype_text(t.qtype),
-            query_packet_no=int(rows["query_packet"][step.query_packet_no]),
-            response_packet_no=None if response is None else int(rows["response_packet"][response]),
-        )
-
-    path = collected.captures[0].path if collected.captures else ""
     responses = collected.messages["responses"]
+    path_of = [c.path for c in collected.captures]
     return Analysis(
         pcapkit_version=__version__,
         options=options.to_json(),
@@ -377,38 +357,42 @@ def count(
             collected.messages["truncated"],
             {codes.rcode_text(r): n for r, n in sorted(collected.rcodes.items())},
         ),
-        transaction_counts=tally.transaction_counts(lookups),
-        lookup_counts=tally.lookup_counts(lookups, has_clock=clock),
+        transaction_counts=tally.transaction_counts(readings),
+        lookup_counts=tally.lookup_counts(readings),
         waste=waste,
-        client_rows=clients,
+        client_rows=tally.client_rows(readings, collected.address),
         name_rows=names,
         what_if_rows=settings,
         findings=(),
-        recommendations=recommend(readings, settings, names, waste, collected.address, clock),
-        warnings=tuple(warnings),
-        timeline=tally.timeline(lookups, has_clock=clock),
-        latency=tally.latency_curve(lookups, has_clock=clock),
-        suffixes=tally.suffix_rows(lookups),
-        chains=tally.worst_chains(lookups, collected.address, finish, path, has_clock=clock),
-        table=lambda name: build_table(name, collected, lookups, zones),
+        recommendations=recommend(readings, settings, names, waste, collected.address),
+        warnings=_warnings(collected),
+        timeline=tally.timeline(readings),
+        latency=tally.latency_curve(readings),
+        suffixes=tally.suffix_rows(readings),
+        chains=tally.worst_chains(readings, collected.address, path_of),
+        table=lambda name: build_table(name, collected, readings, zones),
     )  # fmt: skip
 
 
+def _warnings(collected: Collected) -> tuple[str, ...]:
+    warnings = list(collected.warnings)
+    if collected.messages["total"] == 0:
+        warnings.append(
+            "no DNS message in the capture: capture with the filter 'port 53', in the pod or on "
+            "its node"
+        )
+    return tuple(warnings)
+
+
 def build_table(
-    name: str, collected: Collected, lookups: list[Lookup], zones: list[tuple[str, ...]]
+    name: str, collected: Collected, readings: Readings | None, zones: list[tuple[str, ...]]
 ) -> pd.DataFrame:
     """Build a row table: ``lookups``, ``transactions`` or ``messages``."""
     path_of = [c.path for c in collected.captures]
-    if name == "lookups":
-        return lookups_table(
-            lookups, collected.exchanges.rows, path_of, collected.address, zones,
-            has_clock=collected.has_clock,
-        )  # fmt: skip
-    if name == "transactions":
-        return transactions_table(
-            lookups, collected.exchanges.rows, path_of, collected.address, collected.name,
-            has_clock=collected.has_clock,
-        )  # fmt: skip
+    if name == "lookups" and readings is not None:
+        return lookups_table(readings, path_of, collected.address, zones)
+    if name == "transactions" and readings is not None:
+        return transactions_table(readings, path_of, collected.address, collected.name)
     if name == "messages":
         parts = collected.kept or [(0, np.zeros(0, MESSAGE), np.zeros(0, np.int64))]
         return messages_table(

@@ -1,341 +1,569 @@
-"""Group exchanges into lookups: one walk of the search list each, with retries and both families.
+"""Group exchanges into walks: one walk of the search list each, with retries and both families.
 
-Reading goes through one client's exchanges in time order and keeps the walks that may still go on.
-A query either repeats a question of a walk's current candidate (a retry), asks that candidate for
-another type (the other family), asks the next candidate of a walk whose current one has failed, or
-opens a walk. Ports and IDs only break ties: Go changes both with every query, c-ares keeps one port.
+One client's exchanges are read in time order, with the walks that may still go on. A query either
+repeats a question of a walk's current candidate (a retry), asks that candidate for another type
+(the other family), asks the next candidate of a walk whose current one has failed, or opens a walk.
+Ports and IDs only break ties: Go changes both with every query, c-ares keeps one port.
+
+Walks, candidates and questions are rows that link to one another by number:
+
+    walk -> its first and last candidate -> the candidate after it
+    candidate -> its first question -> the question after it
+    question -> its first exchange -> the exchange after it (``next_exchange``)
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from pcapkit.analysis.search_lists import (
-    LONGEST_TIMEOUT_NS,
-    NEAR_NS,
-    NEAR_WITHOUT_CLOCK_NS,
-    Labels,
-    SearchList,
-)
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
+from pcapkit.kernels import helper_kernel, kernel
 from pcapkit.layout import NO_TIME, TCP
 
 #: The other family of a candidate follows its first within this time of the last answer.
 JOIN_NS = 8_000_000
 #: The next candidate follows within this time (a busy pod may be kept from running).
 NEXT_NS = 500_000_000
+NEXT_WITHOUT_CLOCK_NS = 20_000
 #: No resolver's retry timer is shorter (c-ares adapts down to a quarter of a second).
 SHORTEST_TIMER_NS = 200_000_000
 
+#: How a walk is read: the search list first, the name as is first, or still open: its one
+#: candidate can be either.
+LIST, AS_IS, OPEN = range(3)
 
-@dataclass(slots=True)
-class Exchange:
-    """One exchange as plain values; see transactions.EXCHANGE."""
+#: Walks at one name, and at one base, that are looked through, the newest first.
+_AT_NAME, _AT_BASE = 8, 16
+_PENDING = NO_TIME + 1
 
-    number: int
-    time: int
-    done: int  #: NO_TIME where unanswered
-    labels: Labels
-    name: int  #: folded name id
-    qtype: int
-    port: int
-    message_id: int
-    server: int
-    transport: int
-    outcome: int
-    tc: bool
-    orphan: bool
+WALK = np.dtype(
+    [
+        ("start", np.int64),  # time of the first exchange
+        ("client", np.int32),
+        ("base", np.int32),  # name id of the base if it walks the list first, -1 where it cannot
+        ("first", np.int32),
+        ("last", np.int32),
+        ("candidates", np.int32),
+        ("mode", np.uint8),
+        ("cut_start", np.uint8),  # responses without queries show that it began earlier
+        ("closed", np.uint8),  # the name as is has been asked after the list
+        ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
+        ("seen", np.uint8),  # some query of it was captured
+    ],
+    align=True,
+)
 
+CANDIDATE = np.dtype(
+    [
+        ("name", np.int32),
+        ("walk", np.int32),
+        ("position", np.int32),  # index in the search list; -1 as is
+        ("question", np.int32),
+        ("after", np.int32),
+        ("node", np.int32),  # its entry in the list of walks at its name
+    ],
+    align=True,
+)
 
-@dataclass(slots=True)
-class Candidate:
-    """One name of a walk: its exchanges by type."""
+QUESTION = np.dtype(
+    [("qtype", np.int32), ("first", np.int32), ("last", np.int32), ("after", np.int32)], align=True
+)
 
-    labels: Labels
-    name: int
-    position: int  #: index in the suffix list; -1 as is
-    asked: dict[int, list[Exchange]] = field(default_factory=dict)
-
-    def answered(self, at: int) -> bool:
-        """Does it have an answer by the time ``at``?"""
-        return any(
-            e.outcome == ANSWER and e.done != NO_TIME and e.done <= at and not e.tc
-            for es in self.asked.values() for e in es
-        )  # fmt: skip
-
-    def finished(self, at: int) -> int | None:
-        """Return when its last answer came, or its last timer began; None while one is awaited."""
-        latest = NO_TIME
-        for es in self.asked.values():
-            answers = [e.done for e in es if e.done != NO_TIME and e.done <= at]
-            if answers:
-                latest = max(latest, min(answers))
-            elif at - es[-1].time >= SHORTEST_TIMER_NS:
-                latest = max(latest, es[-1].time)
-            else:
-                return None
-        return latest
-
-    def silent(self) -> bool:
-        """Did any type of it get no response at all?"""
-        return any(all(e.done == NO_TIME for e in es) for es in self.asked.values())
+_NODE = np.dtype(
+    [("walk", np.int32), ("candidate", np.int32), ("older", np.int32), ("alive", np.int32)],
+    align=True,
+)
 
 
-@dataclass(slots=True)
-class Walk:
-    """One lookup while it is read, and after."""
+class Walks(NamedTuple):
+    """The linked rows; ``used`` counts walks, candidates, questions, name nodes and base nodes."""
 
-    base: Labels | None  #: the base if it walks the list first; None where it cannot
-    mode: str  #: ``list``, ``as_is`` or ``open`` (one candidate that can be read both ways)
-    candidates: list[Candidate]
-    cut_start: bool = False
-    closed: bool = False
-    parallel: bool = False  #: candidates were asked before others had answered (busybox)
-
-    @property
-    def current(self) -> Candidate:
-        """The candidate asked last."""
-        return self.candidates[-1]
-
-    def at(self, name: int) -> Candidate:
-        """The newest candidate of this name."""
-        return next(c for c in reversed(self.candidates) if c.name == name)
-
-    @property
-    def first(self) -> Exchange:
-        """Its first exchange."""
-        return next(iter(self.candidates[0].asked.values()))[0]
+    walks: npt.NDArray[Any]
+    candidates: npt.NDArray[Any]
+    questions: npt.NDArray[Any]
+    next_exchange: npt.NDArray[np.int32]
+    used: npt.NDArray[np.int64]
+    at_name: npt.NDArray[np.int32]  # newest node by name id
+    at_base: npt.NDArray[np.int32]
+    name_nodes: npt.NDArray[Any]
+    base_nodes: npt.NDArray[Any]
 
 
-class Reader:
-    """Reads the exchanges of one client, in time order, into walks."""
+class Rules(NamedTuple):
+    """What one group of clients has in common: its search list, and how it is walked."""
 
-    def __init__(
-        self, search: SearchList, *, has_clock: bool, searches_after_as_is: bool = True
-    ) -> None:
-        self._searches_after_as_is = searches_after_as_is
-        self._positions = {suffix: i for i, suffix in enumerate(search.suffixes)}
-        self._starts = search.starts
-        self._sizes = sorted({len(s) for s in search.suffixes}, reverse=True)
-        self._join = JOIN_NS if has_clock else NEAR_WITHOUT_CLOCK_NS
-        self._next = NEXT_NS if has_clock else 20_000
-        self._near = NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS
-        self._at_name: dict[int, list[Walk]] = defaultdict(list)
-        self._at_base: dict[Labels, list[Walk]] = defaultdict(list)
-        self.walks: list[Walk] = []
+    bases: npt.NDArray[np.int32]  # (names, suffixes): the base of a name under a suffix, or -1
+    by_size: npt.NDArray[np.int64]  # positions of the list, longest suffix first
+    starts: npt.NDArray[np.uint8]  # may a walk begin with this suffix?
+    join: int
+    near: int
+    next: int
+    searches_after_as_is: bool
 
-    def add(self, e: Exchange) -> None:
-        """Take the next exchange."""
-        if e.orphan:
-            self._add_orphan(e)
-            return
-        for walk in self._by_port(e):
-            candidate = walk.at(e.name)
-            if self._repeats(candidate, e) or self._joins(walk, candidate, e):
-                candidate.asked.setdefault(e.qtype, []).append(e)
-                return
-        if not self._continue(e):
-            self._open(e)
 
-    def _add_orphan(self, e: Exchange) -> None:
-        for walk in reversed(self._at_name[e.name]):
-            asked = walk.at(e.name).asked
-            if e.qtype not in asked and e.time - walk.first.time < SHORTEST_TIMER_NS:
-                walk.cut_start = True
-                asked[e.qtype] = [e]
-                return
-        self._open(e).cut_start = True
+_WALKS, _CANDIDATES, _QUESTIONS, _NAME_NODES, _BASE_NODES = range(5)
 
-    def _by_port(self, e: Exchange) -> list[Walk]:
-        """Walks at this name, those of the same port first, then the newest."""
-        walks = self._at_name.get(e.name)
-        if not walks:
-            return []
-        if len(walks) > 8:
-            del walks[:-8]
-        same = [w for w in reversed(walks) if any(
-            x.port == e.port for es in w.at(e.name).asked.values() for x in es)]  # fmt: skip
-        return same + [w for w in reversed(walks) if w not in same]
 
-    def _joins(self, walk: Walk, candidate: Candidate, e: Exchange) -> bool:
-        """Is this the same candidate asked for another type?"""
-        asked = candidate.asked
-        if e.qtype in asked or e.time - walk.first.time > 2 * LONGEST_TIMEOUT_NS:
-            return False
-        exchanges = [x for es in asked.values() for x in es]
-        pending = any(
-            all(x.done == NO_TIME or x.done > e.time for x in es) for es in asked.values()
-        )
+@helper_kernel
+def _question(w: Any, candidate: int, qtype: int) -> Any:
+    """Return a candidate's question of a type, or -1."""
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0 and w.questions[at]["qtype"] != qtype:
+        at = np.int64(w.questions[at]["after"])
+    return at
+
+
+@helper_kernel
+def _has_port(rows: Any, w: Any, candidate: int, port: int) -> bool:
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        x = np.int64(w.questions[at]["first"])
+        while x >= 0:
+            if rows[x]["client_port"] == port:
+                return True
+            x = np.int64(w.next_exchange[x])
+        at = np.int64(w.questions[at]["after"])
+    return False
+
+
+@helper_kernel
+def _answered(rows: Any, w: Any, candidate: int, time: int) -> bool:
+    """Does the candidate have an answer by ``time``?"""
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        x = np.int64(w.questions[at]["first"])
+        while x >= 0:
+            e = rows[x]
+            done = e["response_time"]
+            if e["outcome"] == ANSWER and done != NO_TIME and done <= time and not e["tc"]:
+                return True
+            x = np.int64(w.next_exchange[x])
+        at = np.int64(w.questions[at]["after"])
+    return False
+
+
+@helper_kernel
+def _finished(rows: Any, w: Any, candidate: int, time: int) -> Any:
+    """Return when its last answer came, or its last timer began; _PENDING while one is awaited."""
+    latest = NO_TIME
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        q = w.questions[at]
+        earliest = NO_TIME
+        x = np.int64(q["first"])
+        while x >= 0:
+            done = rows[x]["response_time"]
+            if done != NO_TIME and done <= time and (earliest == NO_TIME or done < earliest):
+                earliest = done
+            x = np.int64(w.next_exchange[x])
+        asked = rows[q["last"]]["query_time"]
+        if earliest != NO_TIME:
+            latest = max(latest, earliest)
+        elif time - asked >= SHORTEST_TIMER_NS:
+            latest = max(latest, asked)
+        else:
+            return np.int64(_PENDING)
+        at = np.int64(q["after"])
+    return np.int64(latest)
+
+
+@helper_kernel
+def _silent(rows: Any, w: Any, candidate: int) -> bool:
+    """Did any question of it get no response at all?"""
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        x = np.int64(w.questions[at]["first"])
+        answered = False
+        while x >= 0:
+            answered = answered or rows[x]["response_time"] != NO_TIME
+            x = np.int64(w.next_exchange[x])
+        if not answered:
+            return True
+        at = np.int64(w.questions[at]["after"])
+    return False
+
+
+@helper_kernel
+def _joins(rows: Any, w: Any, walk: int, candidate: int, e: Any, join: int) -> bool:
+    """Is this the same candidate asked for another type?"""
+    time = e["query_time"]
+    if time - w.walks[walk]["start"] > 2 * LONGEST_TIMEOUT_NS:
+        return False
+    latest = NO_TIME
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        pending = True
+        x = np.int64(w.questions[at]["first"])
+        while x >= 0:
+            done = rows[x]["response_time"]
+            if done != NO_TIME and done <= time:
+                pending = False
+                latest = max(latest, done)
+            x = np.int64(w.next_exchange[x])
         if pending:
             return True
-        gap = e.time - max(x.done for x in exchanges if x.done != NO_TIME and x.done <= e.time)
-        return gap <= self._join or (
-            gap <= 1_000_000_000 and any(x.port == e.port for x in exchanges)
-        )
+        at = np.int64(w.questions[at]["after"])
+    gap = time - latest
+    return gap <= join or (
+        gap <= 1_000_000_000 and _has_port(rows, w, candidate, e["client_port"])
+    )
 
-    def _repeats(self, candidate: Candidate, e: Exchange) -> bool:
-        """Is this a question of a candidate asked again within the walk?"""
-        asked = candidate.asked
-        if e.qtype not in asked:
-            return False
-        last = asked[e.qtype][-1]
-        waited = e.time - last.time
-        if waited > LONGEST_TIMEOUT_NS:
-            return False
-        same_port = last.port == e.port
-        answered = [x for x in asked[e.qtype] if x.done != NO_TIME and x.done <= e.time]
-        if e.transport == TCP and last.transport != TCP:
-            return any(x.tc for es in asked.values() for x in es if x.done <= e.time)
-        if e.qtype == 0 and same_port and waited <= self._near:
-            return True  # a question that does not decode hides its type: these are two families
-        if not answered:
-            same = e.message_id == last.message_id and (same_port or e.server != last.server)
-            return waited >= SHORTEST_TIMER_NS or same
-        if e.message_id == last.message_id and (
-            last.done == NO_TIME or same_port or (e.server != last.server and waited <= self._join)
-        ):
-            return True
-        newest = max(answered, key=lambda x: x.done)
-        gap = e.time - newest.done
-        if newest.tc or newest.outcome not in (ANSWER, NODATA, NXDOMAIN):
-            return gap <= self._join or (same_port and waited <= LONGEST_TIMEOUT_NS)
-        others = (es for qtype, es in asked.items() if qtype != e.qtype)
-        return any(
-            (es[-1].done == NO_TIME or es[-1].done > e.time)
-            and e.time - es[-1].time >= SHORTEST_TIMER_NS
-            for es in others
-        )
 
-    def readings(self, labels: Labels) -> list[tuple[int, Labels]]:
-        """Return every (position, base) under which a name can be a candidate of the list."""
-        out = []
-        for size in self._sizes:
-            if size < len(labels) and (p := self._positions.get(labels[-size:])) is not None:
-                out.append((p, labels[:-size]))
-        return out
-
-    def _continue(self, e: Exchange) -> bool:
-        """Add the exchange to the walk whose next candidate it is, if there is one."""
-        best: tuple[tuple[int, int], Walk, int] | None = None
-        for position, base in [*self.readings(e.labels), (-1, e.labels)]:
-            for walk in self._at_base.get(base, ()):
-                gap = self._due(walk, position, base, e)
-                if gap is None:
-                    continue
-                step = position - walk.current.position if position >= 0 else len(self._positions)
-                if best is None or (step, gap) < best[0]:
-                    best = (step, gap), walk, position
-        if best is None:
-            return False
-        self._step(best[1], best[2], e)
+@helper_kernel
+def _repeats(rows: Any, w: Any, candidate: int, question: int, e: Any, rules: Any) -> bool:
+    """Is this a question of a candidate asked again within the walk?"""
+    q = w.questions[question]
+    last = rows[q["last"]]
+    time = e["query_time"]
+    waited = time - last["query_time"]
+    if waited > LONGEST_TIMEOUT_NS:
+        return False
+    same_port = last["client_port"] == e["client_port"]
+    newest = np.int64(-1)  # of the responses so far
+    x = np.int64(q["first"])
+    while x >= 0:
+        done = rows[x]["response_time"]
+        if done != NO_TIME and done <= time:
+            if newest < 0 or done > rows[newest]["response_time"]:
+                newest = x
+        x = np.int64(w.next_exchange[x])
+    if e["transport"] == TCP and last["transport"] != TCP:
+        return _was_truncated(rows, w, candidate, time)
+    if e["message_id"] == last["message_id"] and (
+        last["response_time"] == NO_TIME
+        or same_port
+        or (e["server"] != last["server"] and waited <= rules.join)
+    ):
         return True
-
-    def _due(self, walk: Walk, position: int, base: Labels, e: Exchange) -> int | None:
-        """Return how long after the current candidate's end this is its successor, or None."""
-        current = walk.current
-        if walk.closed or e.qtype not in current.asked or current.name == e.name:
-            return None
-        if position < 0:
-            if walk.mode == "as_is" or walk.base != base:
-                return None
-        elif walk.mode == "as_is" or (walk.mode == "open" and walk.base != base):
-            if walk.candidates[0].labels != base or position <= current.position:
-                return None
-        elif walk.base != base or position <= current.position:
-            return None
-        if position >= 0 and not self._searches_after_as_is and self._listed_after(walk, base):
-            return None
-        parallel = e.time - walk.first.time <= self._join and any(
-            x.port == e.port for es in current.asked.values() for x in es
+    if e["qtype"] == 0 and same_port and waited <= rules.near:
+        return True  # a question that does not decode hides its type: these are two families
+    if newest < 0:
+        same = e["message_id"] == last["message_id"] and (
+            same_port or e["server"] != last["server"]
         )
-        if current.answered(e.time):
-            return None
-        end = current.finished(e.time)
-        if end is None:
-            return 0 if parallel and position > 0 else None
-        gap = e.time - end
-        if current.silent():
-            limit = LONGEST_TIMEOUT_NS
-        elif position > current.position + 1 and current.position >= 0:
-            limit = self._near  # a suffix is passed over: only what follows at once is the same walk
-        elif position > 0 and walk.candidates[0].labels == base:
-            limit = self._near
-        else:
-            limit = self._next
-        return gap if gap <= limit else None
-
-    def _listed_after(self, walk: Walk, base: Labels) -> bool:
-        """Would this candidate come from the list after the name as is?"""
-        return walk.candidates[0].labels == base
-
-    def _step(self, walk: Walk, position: int, e: Exchange) -> None:
-        if walk.mode == "open":
-            from_list = position < 0 or (
-                walk.base is not None and e.labels[: len(e.labels) - self._size(position)] == walk.base
-            )
-            walk.mode = "list" if from_list else "as_is"
-        if walk.current.finished(e.time) is None:
-            walk.parallel = True  # its earlier candidates may be asked for more types
-        else:
-            self._at_name[walk.current.name] = [
-                w for w in self._at_name[walk.current.name] if w is not walk
-            ]
-        walk.candidates.append(Candidate(e.labels, e.name, position, {e.qtype: [e]}))
-        walk.closed = position < 0
-        self._at_name[e.name].append(walk)
-
-    def _size(self, position: int) -> int:
-        return next(len(s) for s, p in self._positions.items() if p == position)
-
-    def _open(self, e: Exchange) -> Walk:
-        start = next(
-            (
-                (p, base) for p, base in self.readings(e.labels)
-                if e.orphan or e.labels[len(base) :] in self._starts
-            ),
-            None,
-        )  # fmt: skip
-        candidate = Candidate(e.labels, e.name, -1, {e.qtype: [e]})
-        if start is None:
-            walk = Walk(None, "as_is", [candidate])
-        else:
-            candidate.position = start[0] if e.orphan else -1
-            walk = Walk(start[1], "open", [candidate])
-            self._keep(start[1], walk)
-        self._keep(e.labels, walk)
-        self._at_name[e.name].append(walk)
-        self.walks.append(walk)
-        return walk
-
-    def _keep(self, base: Labels, walk: Walk) -> None:
-        walks = self._at_base[base]
-        walks.append(walk)
-        if len(walks) > 16:
-            del walks[:8]
+        return waited >= SHORTEST_TIMER_NS or same
+    got = rows[newest]
+    if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
+        return bool(time - got["response_time"] <= rules.join or same_port)
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:  # glibc asks both families again where one was lost
+        other = w.questions[at]
+        if at != question:
+            final = rows[other["last"]]
+            lost = final["response_time"] == NO_TIME or final["response_time"] > time
+            if lost and time - final["query_time"] >= SHORTEST_TIMER_NS:
+                return True
+        at = np.int64(other["after"])
+    return False
 
 
-def outcome_of(exchanges: list[Exchange]) -> int:
-    """Outcome of one transaction: an answer if any has one, else that of the last response."""
-    answered = [x for x in exchanges if x.outcome != UNANSWERED]
-    if any(x.outcome == ANSWER for x in answered):
-        return ANSWER
-    return max(answered, key=lambda x: x.done).outcome if answered else UNANSWERED
+@helper_kernel
+def _was_truncated(rows: Any, w: Any, candidate: int, time: int) -> bool:
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        x = np.int64(w.questions[at]["first"])
+        while x >= 0:
+            if rows[x]["tc"] and rows[x]["response_time"] <= time:
+                return True
+            x = np.int64(w.next_exchange[x])
+        at = np.int64(w.questions[at]["after"])
+    return False
 
 
-def exchanges_of_client(rows: Any, order: Any, labels_of: Any) -> list[Exchange]:
-    """Turn the rows of one client, already in time order, into plain values."""
-    columns = (
-        "query_time response_time folded qtype client_port message_id server transport outcome tc"
-        " query_packet"
-    ).split()
-    values = [rows[c][order].tolist() for c in columns]
-    return [
-        Exchange(
-            int(n), time, done, labels_of(name), name, qtype, port, message_id, server, transport,
-            outcome, bool(tc), packet < 0,
-        )
-        for n, time, done, name, qtype, port, message_id, server, transport, outcome, tc, packet
-        in zip(order.tolist(), *values, strict=True)
-    ]  # fmt: skip
+@helper_kernel
+def _ask(rows: Any, w: Any, candidate: int, question: int, number: int) -> None:
+    """Add an exchange to a candidate: to its question, or as a new one where ``question`` is -1."""
+    w.next_exchange[number] = -1
+    if question >= 0:
+        q = w.questions[question]
+        w.next_exchange[q["last"]] = number
+        q["last"] = number
+        return
+    new = w.used[_QUESTIONS]
+    w.used[_QUESTIONS] = new + 1
+    q = w.questions[new]
+    q["qtype"] = rows[number]["qtype"]
+    q["first"] = number
+    q["last"] = number
+    q["after"] = -1
+    c = w.candidates[candidate]
+    at = np.int64(c["question"])
+    if at < 0:
+        c["question"] = new
+        return
+    while w.questions[at]["after"] >= 0:
+        at = np.int64(w.questions[at]["after"])
+    w.questions[at]["after"] = new
+
+
+@helper_kernel
+def _add_candidate(rows: Any, w: Any, walk: int, number: int, position: int) -> Any:
+    """Append the name of an exchange to a walk as its next candidate."""
+    new = w.used[_CANDIDATES]
+    w.used[_CANDIDATES] = new + 1
+    node = w.used[_NAME_NODES]
+    w.used[_NAME_NODES] = node + 1
+    name = np.int64(rows[number]["folded"])
+    c = w.candidates[new]
+    c["name"] = name
+    c["walk"] = walk
+    c["position"] = position
+    c["question"] = -1
+    c["after"] = -1
+    c["node"] = node
+    n = w.name_nodes[node]
+    n["walk"] = walk
+    n["candidate"] = new
+    n["older"] = w.at_name[name]
+    n["alive"] = 1
+    w.at_name[name] = node
+    x = w.walks[walk]
+    if x["candidates"] == 0:
+        x["first"] = new
+    else:
+        w.candidates[x["last"]]["after"] = new
+    x["last"] = new
+    x["candidates"] += 1
+    _ask(rows, w, new, np.int64(-1), number)
+    return new
+
+
+@helper_kernel
+def _keep(w: Any, base: int, walk: int) -> None:
+    """Note that a walk may be about this base name."""
+    node = w.used[_BASE_NODES]
+    w.used[_BASE_NODES] = node + 1
+    n = w.base_nodes[node]
+    n["walk"] = walk
+    n["older"] = w.at_base[base]
+    w.at_base[base] = node
+
+
+@helper_kernel
+def _open(rows: Any, w: Any, rules: Any, number: int, client: int) -> Any:
+    """Open a walk with this exchange."""
+    e = rows[number]
+    name = np.int64(e["folded"])
+    orphan = e["query_packet"] < 0
+    start = np.int64(-1)
+    for k in range(rules.by_size.shape[0]):
+        p = rules.by_size[k]
+        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
+            start = p
+            break
+    walk = w.used[_WALKS]
+    w.used[_WALKS] = walk + 1
+    x = w.walks[walk]
+    x["start"] = e["query_time"]
+    x["client"] = client
+    x["candidates"] = 0
+    x["cut_start"] = 0
+    x["closed"] = 0
+    x["parallel"] = 0
+    x["seen"] = 0
+    if start < 0:
+        x["base"] = -1
+        x["mode"] = AS_IS
+    else:
+        base = np.int64(rules.bases[name, start])
+        x["base"] = base
+        x["mode"] = OPEN
+        _keep(w, base, walk)
+    _add_candidate(rows, w, walk, number, start if orphan else np.int64(-1))
+    _keep(w, name, walk)
+    return walk
+
+
+@helper_kernel
+def _due(
+    rows: Any, w: Any, rules: Any, walk: int, position: int, base: int, e: Any
+) -> Any:
+    """Return how long after the current candidate's end this is its successor, or -1."""
+    x = w.walks[walk]
+    current = np.int64(x["last"])
+    c = w.candidates[current]
+    if x["closed"] or c["name"] == e["folded"] or _question(w, current, e["qtype"]) < 0:
+        return np.int64(-1)
+    first_name = w.candidates[x["first"]]["name"]
+    if position < 0:
+        if x["mode"] == AS_IS or x["base"] != base:
+            return np.int64(-1)
+    else:
+        if x["mode"] == AS_IS or (x["mode"] == OPEN and x["base"] != base):
+            if first_name != base:
+                return np.int64(-1)
+        elif x["base"] != base:
+            return np.int64(-1)
+        if position <= c["position"]:
+            return np.int64(-1)
+        if not rules.searches_after_as_is and first_name == base:
+            return np.int64(-1)
+    time = e["query_time"]
+    if _answered(rows, w, current, time):
+        return np.int64(-1)
+    end = _finished(rows, w, current, time)
+    if end == _PENDING:
+        together = time - x["start"] <= rules.join and position > 0
+        if together and _has_port(rows, w, current, e["client_port"]):
+            return np.int64(0)
+        return np.int64(-1)
+    if _silent(rows, w, current):
+        limit = LONGEST_TIMEOUT_NS
+    elif position > c["position"] + 1 and c["position"] >= 0:
+        limit = rules.near  # a suffix is passed over: only what follows at once is the same walk
+    elif position > 0 and first_name == base:
+        limit = rules.near
+    else:
+        limit = rules.next
+    gap = time - end
+    return gap if gap <= limit else np.int64(-1)
+
+
+@helper_kernel
+def _continue(rows: Any, w: Any, rules: Any, number: int, oldest: int) -> bool:
+    """Add the exchange to the walk whose next candidate it is, if there is one."""
+    e = rows[number]
+    name = np.int64(e["folded"])
+    suffixes = rules.by_size.shape[0]
+    best_walk, best_position = np.int64(-1), np.int64(-1)
+    best_step, best_gap = np.int64(0), np.int64(0)
+    for k in range(suffixes + 1):
+        position = np.int64(-1)
+        base = name
+        if k < suffixes:
+            position = np.int64(rules.by_size[k])
+            base = np.int64(rules.bases[name, position])
+            if base < 0:
+                continue
+        node = np.int64(w.at_base[base])
+        for _ in range(_AT_BASE):
+            if node < oldest:
+                break
+            walk = np.int64(w.base_nodes[node]["walk"])
+            node = np.int64(w.base_nodes[node]["older"])
+            gap = _due(rows, w, rules, walk, position, base, e)
+            if gap < 0:
+                continue
+            step = np.int64(suffixes)
+            if position >= 0:
+                step = position - w.candidates[w.walks[walk]["last"]]["position"]
+            if best_walk < 0 or step < best_step or (step == best_step and gap <= best_gap):
+                best_walk, best_position, best_step, best_gap = walk, position, step, gap
+    if best_walk < 0:
+        return False
+    _step(rows, w, rules, best_walk, best_position, number)
+    return True
+
+
+@helper_kernel
+def _step(rows: Any, w: Any, rules: Any, walk: int, position: int, number: int) -> None:
+    x = w.walks[walk]
+    e = rows[number]
+    if x["mode"] == OPEN:
+        listed = position < 0 or rules.bases[np.int64(e["folded"]), position] == x["base"]
+        x["mode"] = LIST if listed else AS_IS
+    current = np.int64(x["last"])
+    if _finished(rows, w, current, e["query_time"]) == _PENDING:
+        x["parallel"] = 1  # its earlier candidates may be asked for more types
+    else:
+        w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
+    _add_candidate(rows, w, walk, number, position)
+    if position < 0:
+        x["closed"] = 1
+
+
+@helper_kernel
+def _at_same_name(rows: Any, w: Any, rules: Any, number: int, oldest: int) -> bool:
+    """Add the exchange to a walk that is at this name; those of the same port come first."""
+    e = rows[number]
+    for same_port in (True, False):
+        node = np.int64(w.at_name[e["folded"]])
+        looked = 0
+        for _ in range(4 * _AT_NAME):
+            if node < oldest or looked == _AT_NAME:
+                break
+            n = w.name_nodes[node]
+            node = np.int64(n["older"])
+            if not n["alive"]:
+                continue
+            looked += 1
+            candidate = np.int64(n["candidate"])
+            if _has_port(rows, w, candidate, e["client_port"]) != same_port:
+                continue
+            question = _question(w, candidate, e["qtype"])
+            if question >= 0:
+                fits = _repeats(rows, w, candidate, question, e, rules)
+            else:
+                fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules.join)
+            if fits:
+                _ask(rows, w, candidate, question, number)
+                return True
+    return False
+
+
+@helper_kernel
+def _add_orphan(rows: Any, w: Any, rules: Any, number: int, client: int, oldest: int) -> None:
+    """Take a response without a query: the lookup began before the capture."""
+    e = rows[number]
+    node = np.int64(w.at_name[e["folded"]])
+    for _ in range(_AT_NAME):
+        if node < oldest:
+            break
+        n = w.name_nodes[node]
+        node = np.int64(n["older"])
+        walk, candidate = np.int64(n["walk"]), np.int64(n["candidate"])
+        near = e["query_time"] - w.walks[walk]["start"] < SHORTEST_TIMER_NS
+        if n["alive"] and near and _question(w, candidate, e["qtype"]) < 0:
+            w.walks[walk]["cut_start"] = 1
+            _ask(rows, w, candidate, np.int64(-1), number)
+            return
+    walk = _open(rows, w, rules, number, client)
+    w.walks[walk]["cut_start"] = 1
+
+
+@kernel
+def group_exchanges(rows: Any, order: Any, client: int, rules: Any, w: Any) -> None:
+    """Read one client's exchanges (row numbers in time order) into walks, appended to ``w``."""
+    oldest_name = w.used[_NAME_NODES]
+    oldest_base = w.used[_BASE_NODES]
+    first_walk = w.used[_WALKS]
+    for k in range(order.shape[0]):
+        number = np.int64(order[k])
+        if rows[number]["query_packet"] < 0:
+            _add_orphan(rows, w, rules, number, client, oldest_name)
+        elif not _at_same_name(rows, w, rules, number, oldest_name):
+            if not _continue(rows, w, rules, number, oldest_base):
+                _open(rows, w, rules, number, client)
+    for walk in range(first_walk, w.used[_WALKS]):
+        candidate = np.int64(w.walks[walk]["first"])
+        while candidate >= 0:
+            at = np.int64(w.candidates[candidate]["question"])
+            while at >= 0:
+                x = np.int64(w.questions[at]["first"])
+                while x >= 0:
+                    if rows[x]["query_packet"] >= 0:
+                        w.walks[walk]["seen"] = 1
+                    x = np.int64(w.next_exchange[x])
+                at = np.int64(w.questions[at]["after"])
+            candidate = np.int64(w.candidates[candidate]["after"])
+
+
+def room_for(exchanges: int, names: int) -> Walks:
+    """Return empty rows with room for the walks of so many exchanges, read twice at most."""
+    twice = 2 * exchanges  # memory that is never written is never used
+    return Walks(
+        np.zeros(twice, WALK), np.zeros(twice, CANDIDATE), np.zeros(twice, QUESTION),
+        np.full(exchanges, -1, np.int32), np.zeros(5, np.int64), np.full(names, -1, np.int32),
+        np.full(names, -1, np.int32), np.zeros(twice, _NODE), np.zeros(2 * twice, _NODE),
+    )  # fmt: skip
+
+
+def timing(*, has_clock: bool) -> tuple[int, int, int]:
+    """Return how soon the other family, the same walk and the next candidate follow, in ns."""
+    if has_clock:
+        return JOIN_NS, NEAR_NS, NEXT_NS
+    return NEAR_WITHOUT_CLOCK_NS, NEAR_WITHOUT_CLOCK_NS, NEXT_WITHOUT_CLOCK_NS

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from pcapkit.analysis.reading import ClientReading
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.reading import Readings
 from pcapkit.model import (
     Coverage,
     Name,
@@ -24,10 +28,12 @@ _TLS = (
 )
 
 
-def _coverage(readings: Sequence[ClientReading], *, has_clock: bool) -> Coverage:
-    whole = [x for r in readings for x in r.lookups if x.complete]
-    span = (max(x.end for x in whole) - min(x.start for x in whole)) / 1e9 if whole else 0.0
-    return Coverage(len(whole), len({x.base for x in whole}), span if has_clock else None)
+def _coverage(r: Readings, lookups: npt.NDArray[Any]) -> Coverage:
+    """Say how much of a capture a verdict rests on."""
+    whole = lookups[lookups["complete"] != 0]
+    span = int(whole["end"].max() - whole["start"].min()) / 1e9 if whole.size else 0.0
+    names = int(np.unique(whole["base"]).size)
+    return Coverage(whole.size, names, span if r.has_clock else None)
 
 
 def ndots_patch(ndots: int) -> str:
@@ -39,25 +45,24 @@ def ndots_patch(ndots: int) -> str:
 
 
 def _set_ndots(
-    readings: Sequence[ClientReading], settings: Sequence[WhatIf],
-    address: Callable[[int], str], judged: int, has_clock: bool,
-) -> list[Recommendation]:  # fmt: skip
+    r: Readings, settings: Sequence[WhatIf], address: Callable[[int], str], judged: int
+) -> list[Recommendation]:
     by_client: dict[str, list[WhatIf]] = defaultdict(list)
     for row in settings:
         if row.client_addr is not None and row.ndots is not None:
             by_client[row.client_addr].append(row)
     out = []
-    for reading in readings:
+    for number, reading in enumerate(r.clients):
         client = address(reading.client)
-        rows = {r.ndots: r for r in by_client[client]}
+        rows = {w.ndots: w for w in by_client[client]}
         now = rows.get(min(reading.ndots.value, 5))
         if now is None or not reading.search.suffixes:
             continue
-        lower = [r for n, r in rows.items() if n is not None and n < reading.ndots.value
-                 and r.queries < now.queries and r.safety is not Safety.UNSAFE]  # fmt: skip
+        lower = [w for n, w in rows.items() if n is not None and n < reading.ndots.value
+                 and w.queries < now.queries and w.safety is not Safety.UNSAFE]  # fmt: skip
         if not lower:
             continue
-        best = min(lower, key=lambda r: (r.queries, -(r.ndots or 0)))
+        best = min(lower, key=lambda w: (w.queries, -(w.ndots or 0)))
         assert best.ndots is not None
         saved = now.queries - best.queries
         out.append(
@@ -66,16 +71,14 @@ def _set_ndots(
                 f"Set ndots to {best.ndots} for the workload behind {client}.",
                 saved, saved / judged if judged else 0.0, best.safety,
                 best.reasons or ("every name seen still resolves, and to the same name",),
-                _coverage([reading], has_clock=has_clock), ndots_patch(best.ndots),
+                _coverage(r, r.lookups[r.lookups["client"] == number]), ndots_patch(best.ndots),
             )
         )  # fmt: skip
     return out
 
 
-def _use_names(
-    readings: Sequence[ClientReading], names: Sequence[Name], judged: int, has_clock: bool
-) -> list[Recommendation]:
-    coverage = _coverage(readings, has_clock=has_clock)
+def _use_names(r: Readings, names: Sequence[Name], judged: int) -> list[Recommendation]:
+    coverage = _coverage(r, r.lookups)
     thin = coverage.lookups < 20
     out = []
     for name in [n for n in names if n.wasted_queries and n.fqdn is not None][:_TOP_NAMES]:
@@ -96,14 +99,14 @@ def _use_names(
 
 
 def recommend(
-    readings: Sequence[ClientReading], settings: Sequence[WhatIf], names: Sequence[Name],
-    waste: WasteCounts, address: Callable[[int], str], has_clock: bool,
+    r: Readings, settings: Sequence[WhatIf], names: Sequence[Name], waste: WasteCounts,
+    address: Callable[[int], str],
 ) -> tuple[Recommendation, ...]:  # fmt: skip
     """Return the advice; none for a healthy capture."""
     if waste.share < HEALTHY_SHARE:
         return ()
     judged = waste.queries - waste.by_class["incomplete"]
-    out = _set_ndots(readings, settings, address, judged, has_clock)
-    out += _use_names(readings, names, judged, has_clock)
-    out.sort(key=lambda r: (-r.saves_queries, r.code, r.target))
+    out = _set_ndots(r, settings, address, judged)
+    out += _use_names(r, names, judged)
+    out.sort(key=lambda x: (-x.saves_queries, x.code, x.target))
     return tuple(out)

@@ -11,121 +11,174 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcapkit.analysis.reading import Lookup, Transaction, join
-from pcapkit.analysis.tally import kind_of, wasted_ns
-from pcapkit.codes import opcode_text, qclass_text, qtype_text, rcode_text
+from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.suffixes import Labels, join
+from pcapkit.analysis.tally import kind_of
+from pcapkit.codes import NODATA, NXDOMAIN, opcode_text, qclass_text, qtype_text, rcode_text
 from pcapkit.layout import AA, MARK_QUESTION_SHOWN, QR, RA, RD, TC, TCP
-from pcapkit.model import TRANSACTION_OUTCOMES
+from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 
 Address = Callable[[int], str]
 
 
-def _times(values: Sequence[int], *, has_clock: bool) -> Any:
+def _times(values: Any, *, has_clock: bool) -> Any:
     if not has_clock:
         return pd.to_datetime(pd.Series([None] * len(values), dtype="object"), utc=True)
     return pd.to_datetime(pd.Series(np.asarray(values, np.int64)), unit="ns", utc=True)
 
 
-def _frame(columns: dict[str, list[Any]], nullable_ints: Sequence[str]) -> pd.DataFrame:
-    frame = pd.DataFrame(columns)
-    for column in nullable_ints:
-        frame[column] = frame[column].astype("Int64")
-    return frame
+def _each(values: Any, function: Callable[[int], Any]) -> list[Any]:
+    """Map integers, calling the function once for each distinct one."""
+    known = {v: function(v) for v in np.unique(values).tolist()}
+    return [known[v] for v in values.tolist()]
+
+
+def _null(values: Sequence[Any], present: Any) -> list[Any]:
+    return [v if p else None for v, p in zip(values, present.tolist(), strict=True)]
+
+
+def _optional(values: Any, present: Any) -> Any:
+    """Return integers that are null where they are not present."""
+    return pd.arrays.IntegerArray(np.asarray(values, np.int64), ~np.asarray(present, np.bool_))
+
+
+def _seconds(values: Any, *, has_clock: bool) -> Any:
+    return values / 1e9 if has_clock else [None] * len(values)
 
 
 def lookups_table(
-    lookups: list[Lookup], rows: Any, path_of: Sequence[str], address: Address,
-    zones: Sequence[tuple[str, ...]], *, has_clock: bool,
-) -> pd.DataFrame:  # fmt: skip
+    r: Readings, path_of: Sequence[str], address: Address, zones: Sequence[Labels]
+) -> pd.DataFrame:
     """One row per lookup, in the order of their first queries."""
-    keys = (
-        "capture lookup_id client_addr base_name absolute ambiguous kind qtypes first_packet_no"
-        " start_time end_time duration_s wasted_s candidates queries retries nxdomain"
-        " wasted_queries outcome answered_by answered_suffix complete walk_of"
-    ).split()
-    columns: dict[str, list[Any]] = {key: [] for key in keys}
-    for x in lookups:
-        first = min((t.first for t in x.transactions), key=lambda e: (e.time, e.number))
-        values = (
-            path_of[int(rows["capture"][first.number])], x.number, address(x.client),
-            join(x.base), x.absolute, x.ambiguous, kind_of(x, zones),
-            sorted({qtype_text(t.qtype) for t in x.transactions}),
-            int(rows["query_packet"][first.number]), x.start, x.end,
-            (x.end - x.start) / 1e9 if has_clock else None,
-            wasted_ns(x) / 1e9 if has_clock else None,
-            [join(c) for c in x.candidates if any(t.candidate == c for t in x.transactions)],
-            len(x.transactions), sum(len(t.exchanges) - 1 for t in x.transactions),
-            sum(TRANSACTION_OUTCOMES[t.outcome] == "nxdomain" for t in x.transactions),
-            x.wasted, x.outcome, None if x.answered_by is None else join(x.answered_by),
-            None if x.answered_suffix is None else join(x.answered_suffix), x.complete,
-            None if x.walk_of is None else x.walk_of.number,
-        )  # fmt: skip
-        for key, value in zip(keys, values, strict=True):
-            columns[key].append(value)
-    frame = _frame(columns, ("walk_of",))
-    for key in ("start_time", "end_time"):
-        frame[key] = _times(columns[key], has_clock=has_clock)
+    x, t, rows = r.lookups, r.transactions, r.rows
+    clock = r.has_clock
+    text: dict[int, str] = {}
+
+    def name(number: int) -> str:
+        if number not in text:
+            text[number] = join(r.names.labels(number))
+        return text[number]
+
+    base, hit = x["base"].tolist(), x["answered_by"].tolist()
+    candidates, types = _members(r, name)
+    kinds: dict[tuple[int, int, int], str] = {}
+    for key in zip(base, hit, x["outcome"].tolist(), strict=True):
+        if key not in kinds:
+            kinds[key] = kind_of(r, *key, zones)
+    suffixes = []
+    for b, h in zip(base, hit, strict=True):
+        longer = h >= 0 and r.labels[h] > r.labels[b]
+        suffixes.append(join(r.names.labels(h)[int(r.labels[b]) :]) if longer else None)
+    first = x["exchange"]
+    frame = pd.DataFrame(
+        {
+            "capture": _each(rows["capture"][first], lambda i: path_of[i]),
+            "lookup_id": np.arange(x.size),
+            "client_addr": _each(x["client"], lambda i: address(r.clients[i].client)),
+            "base_name": [name(b) for b in base],
+            "absolute": _null([a > 0 for a in x["absolute"].tolist()], x["absolute"] >= 0),
+            "ambiguous": x["ambiguous"] != 0,
+            "kind": [kinds[k] for k in zip(base, hit, x["outcome"].tolist(), strict=True)],
+            "qtypes": types,
+            "first_packet_no": rows["query_packet"][first],
+            "start_time": _times(x["start"], has_clock=clock),
+            "end_time": _times(x["end"], has_clock=clock),
+            "duration_s": _seconds(x["end"] - x["start"], has_clock=clock),
+            "wasted_s": _seconds(x["wasted_ns"], has_clock=clock),
+            "candidates": candidates,
+            "queries": x["queries"],
+            "retries": x["retries"],
+            "nxdomain": x["nxdomain"],
+            "wasted_queries": x["wasted"],
+            "outcome": [LOOKUP_OUTCOMES[o] for o in x["outcome"].tolist()],
+            "answered_by": [name(h) if h >= 0 else None for h in hit],
+            "answered_suffix": suffixes,
+            "complete": x["complete"] != 0,
+            "walk_of": _optional(x["walk_of"], x["walk_of"] >= 0),
+        }
+    )
+    assert int(t.size) == int(x["queries"].sum())
     return frame
 
 
-def _transaction_values(
-    x: Lookup, t: Transaction, rows: Any, path_of: Sequence[str], address: Address,
-    name: Callable[[int], str],
-) -> tuple[Any, ...]:  # fmt: skip
-    first, response = t.first, t.response
-    query = rows[first.number]
-    answer = rows[response.number] if response else None
-    return (
-        path_of[int(query["capture"])], x.number, int(query["query_packet"]),
-        None if answer is None else int(answer["response_packet"]),
-        first.time, None if response is None else response.done,
-        None if response is None else (response.done - response.time) / 1e9,
-        len(t.exchanges) - 1, "tcp" if query["transport"] == TCP else "udp", address(x.client),
-        int(query["client_port"]), address(int(query["server"])), name(int(query["qname"])),
-        qtype_text(t.qtype), TRANSACTION_OUTCOMES[t.outcome],
-        None if answer is None else rcode_text(int(answer["rcode"])),
-        None if answer is None else bool(answer["aa"]),
-        None if answer is None else int(answer["answers"]),
-        None if answer is None or answer["min_ttl"] < 0 else int(answer["min_ttl"]),
-        t.waste_class, join(t.suffix) if t.suffix else None,
-        None if answer is None or TRANSACTION_OUTCOMES[t.outcome] not in ("nxdomain", "nodata")
-        else not answer["aa"],
-    )  # fmt: skip
+def _members(
+    r: Readings, name: Callable[[int], str]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Return each lookup's candidates, in the order sent, and its query types."""
+    candidates: list[list[str]] = []
+    types: list[list[str]] = []
+    names = r.transactions["name"].tolist()
+    kinds = _each(r.transactions["qtype"], qtype_text)
+    firsts, counts = r.lookups["first"].tolist(), r.lookups["queries"].tolist()
+    for at, count in zip(firsts, counts, strict=True):
+        candidates.append([name(n) for n in dict.fromkeys(names[at : at + count])])
+        types.append(sorted(set(kinds[at : at + count])))
+    return candidates, types
 
 
 def transactions_table(
-    lookups: list[Lookup], rows: Any, path_of: Sequence[str], address: Address,
-    name: Callable[[int], str], *, has_clock: bool,
-) -> pd.DataFrame:  # fmt: skip
-    """One row per transaction, lookup by lookup, with ``repeated`` and ``forwarded`` marks."""
-    keys = (
-        "capture lookup_id query_packet_no response_packet_no query_time response_time rtt_s"
-        " retries transport client_addr client_port server_addr qname qtype outcome rcode aa"
-        " answers min_ttl waste_class suffix forwarded"
-    ).split()
-    columns: dict[str, list[Any]] = {key: [] for key in keys}
+    r: Readings, path_of: Sequence[str], address: Address, name: Callable[[int], str]
+) -> pd.DataFrame:
+    """One row per transaction, in the order of their queries."""
+    order = np.lexsort((r.transactions["first"], r.transactions["time"]))
+    t = r.transactions[order]
+    look = r.lookups[t["lookup"]]
+    query = r.rows[t["first"]]
+    done = t["response"] >= 0
+    response = r.rows[np.maximum(t["response"], 0)]
+    miss = done & np.isin(t["outcome"], (NODATA, NXDOMAIN))
+    suffix_of: dict[tuple[int, int], str] = {}
+    keys = list(zip(look["client"].tolist(), t["suffix"].tolist(), strict=True))
+    for client, position in set(keys):
+        if position >= 0:
+            suffix_of[client, position] = join(r.clients[client].search.suffixes[position])
+    rtt = np.where(done, response["response_time"] - response["query_time"], 0) / 1e9
+    return pd.DataFrame(
+        {
+            "capture": _each(query["capture"], lambda i: path_of[i]),
+            "transaction_id": np.arange(t.size),
+            "lookup_id": t["lookup"],
+            "query_packet_no": query["query_packet"],
+            "response_packet_no": _optional(response["response_packet"], done),
+            "query_time": _times(t["time"], has_clock=r.has_clock),
+            "response_time": _times(
+                np.where(done, response["response_time"], 0), has_clock=r.has_clock
+            ).where(pd.Series(done)),
+            "rtt_s": _null(rtt.tolist(), done & r.has_clock),
+            "retries": t["retries"],
+            "transport": ["tcp" if v == TCP else "udp" for v in query["transport"].tolist()],
+            "client_addr": _each(look["client"], lambda i: address(r.clients[i].client)),
+            "client_port": query["client_port"],
+            "server_addr": _each(query["server"], address),
+            "qname": _each(query["qname"], name),
+            "qtype": _each(t["qtype"], qtype_text),
+            "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
+            "rcode": _null(_each(response["rcode"], rcode_text), done),
+            "aa": _null([a > 0 for a in response["aa"].tolist()], done),
+            "answers": _optional(response["answers"], done),
+            "min_ttl": _optional(response["min_ttl"], done & (response["min_ttl"] >= 0)),
+            "waste_class": [WASTE_CLASSES[c] for c in t["waste_class"].tolist()],
+            "suffix": [suffix_of.get(k) for k in keys],
+            "repeated": _repeated(t, look, response, done) if r.has_clock else None,
+            "forwarded": _null([a == 0 for a in response["aa"].tolist()], miss),
+        }
+    )
+
+
+def _repeated(t: Any, look: Any, response: Any, done: Any) -> list[bool]:
+    """Mark questions asked again by a client while the last answer's TTL still ran."""
     fresh_until: dict[tuple[int, int, int], int] = {}
-    repeated: list[bool] = []
-    pairs = [(t.first.time, t.first.number, x, t) for x in lookups for t in x.transactions]
-    for time, _, x, t in sorted(pairs, key=lambda p: p[:2]):
-        values = _transaction_values(x, t, rows, path_of, address, name)
-        for key, value in zip(keys, values, strict=True):
-            columns[key].append(value)
-        question = (x.client, t.first.name, t.qtype)
-        repeated.append(time < fresh_until.get(question, -(1 << 62)))
-        ttl, response = values[18], t.response
-        if ttl is not None and response is not None:
-            fresh_until[question] = response.done + ttl * 1_000_000_000
-    ends = [-1 if v is None else v for v in columns["response_time"]]
-    frame = _frame(columns, ("response_packet_no", "answers", "min_ttl"))
-    frame["query_time"] = _times(columns["query_time"], has_clock=has_clock)
-    times = _times(ends, has_clock=has_clock)
-    frame["response_time"] = times.where(pd.Series([e >= 0 for e in ends]))
-    if not has_clock:
-        frame["rtt_s"] = None
-    frame.insert(1, "transaction_id", range(len(frame)))
-    frame.insert(len(frame.columns) - 1, "repeated", repeated if has_clock else None)
-    return frame
+    out = []
+    values = (look["client"], t["name"], t["qtype"], t["time"], response["response_time"],
+              response["min_ttl"], done)  # fmt: skip
+    for client, name, qtype, time, end, ttl, known in zip(
+        *(v.tolist() for v in values), strict=True
+    ):
+        question = client, name, qtype
+        out.append(time < fresh_until.get(question, time))
+        if known and ttl >= 0:
+            fresh_until[question] = end + ttl * 1_000_000_000
+    return out
 
 
 def messages_table(
@@ -140,43 +193,36 @@ def messages_table(
     response = (flags & QR) != 0
     shown = (rows["marks"] & MARK_QUESTION_SHOWN) != 0
 
-    def each(values: Any, function: Callable[[int], Any]) -> list[Any]:
-        known = {int(v): function(int(v)) for v in np.unique(values)}
-        return [known[v] for v in values.tolist()]
-
-    def null(values: Any, present: Any) -> list[Any]:
-        return [v if p else None for v, p in zip(values, present.tolist(), strict=True)]
-
     ports = rows["client_port"], rows["server_port"]
     frame = pd.DataFrame(
         {
-            "capture": each(capture, lambda i: path_of[i]),
+            "capture": _each(capture, lambda i: path_of[i]),
             "packet_no": rows["packet_no"],
             "message_no": rows["message_no"],
             "time": _times(rows["time"], has_clock=has_clock),
             "interface": rows["interface"],
-            "transport": each(rows["transport"], lambda t: "tcp" if t == TCP else "udp"),
-            "client_addr": each(rows["client"], address),
+            "transport": _each(rows["transport"], lambda t: "tcp" if t == TCP else "udp"),
+            "client_addr": _each(rows["client"], address),
             "client_port": ports[0],
-            "server_addr": each(rows["server"], address),
+            "server_addr": _each(rows["server"], address),
             "server_port": ports[1],
             "message_id": rows["message_id"],
             "is_response": response,
-            "opcode": each((flags >> 11) & 15, opcode_text),
-            "rcode": null(each(rows["rcode"], rcode_text), response),
+            "opcode": _each((flags >> 11) & 15, opcode_text),
+            "rcode": _null(_each(rows["rcode"], rcode_text), response),
             "aa": (flags & AA) != 0,
             "tc": (flags & TC) != 0,
             "rd": (flags & RD) != 0,
             "ra": (flags & RA) != 0,
-            "qname": null(each(rows["qname"], lambda n: name(n) if n >= 0 else None),
+            "qname": _null(_each(rows["qname"], lambda n: name(n) if n >= 0 else None),
                           rows["qname"] >= 0),
-            "qtype": null(each(rows["qtype"], qtype_text), shown),
-            "qclass": null(each(rows["qclass"], qclass_text), shown),
-            "answers": null(rows["answers"].tolist(), response),
-            "min_ttl": null(rows["min_ttl"].tolist(), rows["min_ttl"] >= 0),
-            "edns_bytes": null(rows["edns_bytes"].tolist(), rows["edns_bytes"] >= 0),
+            "qtype": _null(_each(rows["qtype"], qtype_text), shown),
+            "qclass": _null(_each(rows["qclass"], qclass_text), shown),
+            "answers": _null(rows["answers"].tolist(), response),
+            "min_ttl": _null(rows["min_ttl"].tolist(), rows["min_ttl"] >= 0),
+            "edns_bytes": _null(rows["edns_bytes"].tolist(), rows["edns_bytes"] >= 0),
             "message_bytes": rows["message_bytes"],
-            "duplicate_of": null(original.tolist(), original > 0),
+            "duplicate_of": _null(original.tolist(), original > 0),
         }
     )  # fmt: skip
     for column in ("answers", "min_ttl", "edns_bytes", "duplicate_of"):

@@ -1,0 +1,353 @@
+"""Describe each walk as a lookup: its base name, outcome, whether it is whole, and its queries.
+
+Grouping says which exchanges belong together; this says what they mean, now that the client's
+ndots and resolver are known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcapkit.analysis.lookups import AS_IS, LIST, OPEN
+from pcapkit.analysis.waste import waste_class
+from pcapkit.codes import (
+    ANSWER,
+    NODATA,
+    NXDOMAIN,
+    OTHER_RCODE,
+    REFUSED,
+    SERVFAIL,
+    UNANSWERED,
+)
+from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.layout import NO_TIME
+
+#: Indexes of model.LOOKUP_OUTCOMES.
+RESOLVED, WAITED, FAILED, DENIED, BROKEN, EMPTY, MISSING = range(7)
+
+#: A capture that ends within this time of a query was perhaps still to see another.
+_WAITS_NS, _WAITS_WITHOUT_CLOCK_NS = 5_000_000_000, 4_000
+_GOES_ON_NS = 50_000_000
+#: glibc walks again at once where an answer outgrew its buffer.
+_AGAIN_NS = 5_000_000
+
+LOOKUP = np.dtype(
+    [
+        ("start", np.int64),  # time of the first query
+        ("end", np.int64),  # of the last response, or of the last query where that came later
+        ("wasted_ns", np.int64),  # from the first query to the first of the candidate that answered
+        ("client", np.int32),  # index of the client's reading
+        ("base", np.int32),  # name id
+        ("answered_by", np.int32),  # name id, -1
+        ("first", np.int32),  # its first transaction
+        ("queries", np.int32),  # transactions, which stand behind one another
+        ("candidates", np.int32),
+        ("retries", np.int32),
+        ("nxdomain", np.int32),
+        ("wasted", np.int32),
+        ("exchange", np.int32),  # its first exchange
+        ("walk_of", np.int32),  # -1
+        ("shape", np.uint64),  # hash of what was asked and how it ended, candidate by candidate
+        ("outcome", np.uint8),
+        ("mode", np.uint8),
+        ("ambiguous", np.uint8),
+        ("absolute", np.int8),  # -1: not known
+        ("complete", np.uint8),
+        ("truncated", np.uint8),  # some response had TC
+        ("parallel", np.uint8),
+    ],
+    align=True,
+)
+
+TRANSACTION = np.dtype(
+    [
+        ("time", np.int64),
+        ("lookup", np.int32),
+        ("name", np.int32),  # of the candidate, folded
+        ("suffix", np.int32),  # index in the client's search list, -1 as is
+        ("qtype", np.int32),
+        ("first", np.int32),  # exchange
+        ("response", np.int32),  # exchange with the response that counts, -1
+        ("retries", np.int32),
+        ("outcome", np.uint8),
+        ("waste_class", np.uint8),
+    ],
+    align=True,
+)
+
+#: What the description needs to know of a client.
+CLIENT = np.dtype(
+    [
+        ("low", np.int32),
+        ("value", np.int32),
+        ("stops_on_nodata", np.uint8),
+        ("caches", np.uint8),
+        ("known", np.uint8),
+    ],
+    align=True,
+)
+
+
+@helper_kernel
+def _outcome(rows: Any, w: Any, question: int) -> Any:
+    """An answer if any exchange has one, else the outcome of the last response."""
+    newest = np.int64(-1)
+    x = np.int64(w.questions[question]["first"])
+    while x >= 0:
+        e = rows[x]
+        if e["outcome"] != UNANSWERED:
+            if e["outcome"] == ANSWER:
+                return np.int64(ANSWER)
+            if newest < 0 or e["response_time"] > rows[newest]["response_time"]:
+                newest = x
+        x = np.int64(w.next_exchange[x])
+    return np.int64(rows[newest]["outcome"]) if newest >= 0 else np.int64(UNANSWERED)
+
+
+@helper_kernel
+def _fill_transaction(rows: Any, w: Any, question: int, t: Any, x_look: Any) -> bool:
+    """Fill ``t`` from a question; False where no query of it was captured."""
+    q = w.questions[question]
+    t["first"] = -1
+    t["response"] = -1
+    sent = 0
+    x = np.int64(q["first"])
+    while x >= 0:
+        e = rows[x]
+        if e["query_packet"] >= 0:
+            if sent == 0:
+                t["first"] = x
+                t["time"] = e["query_time"]
+            sent += 1
+            ended = e["query_time"]
+            if e["response_time"] != NO_TIME:
+                ended = e["response_time"]
+                best = np.int64(t["response"])
+                better = best < 0
+                if best >= 0:
+                    was, now = rows[best]["outcome"] == ANSWER, e["outcome"] == ANSWER
+                    better = now and not was
+                    if was == now:
+                        better = e["response_time"] > rows[best]["response_time"]
+                if better:
+                    t["response"] = x
+            if e["tc"]:
+                x_look["truncated"] = 1
+            x_look["end"] = max(x_look["end"], ended)
+        x = np.int64(w.next_exchange[x])
+    if sent == 0:
+        return False
+    t["qtype"] = q["qtype"]
+    t["retries"] = sent - 1
+    t["outcome"] = _outcome(rows, w, question)
+    return True
+
+
+@helper_kernel
+def _choose_base(w: Any, rules: Any, labels: Any, walk: Any, client: Any, look: Any) -> None:
+    """Set base and ambiguous: a first candidate that ended the walk can be read several ways."""
+    name = np.int64(w.candidates[walk["first"]]["name"])
+    look["base"] = name
+    look["ambiguous"] = 0
+    if walk["mode"] == LIST and walk["base"] >= 0:
+        look["base"] = walk["base"]
+        return
+    if walk["mode"] != OPEN and walk["candidates"] > 1:
+        return
+    most = max(np.int64(client["low"]), np.int64(client["value"]))
+    for p in range(rules.starts.shape[0]):
+        base = np.int64(rules.bases[name, p])
+        if not rules.starts[p] or base < 0 or not 0 < labels[base] <= most:
+            continue
+        if not look["ambiguous"] or labels[base] < labels[look["base"]]:
+            look["base"] = base
+            look["ambiguous"] = 1
+
+
+@helper_kernel
+def _is_cut(
+    rows: Any, w: Any, walk: Any, look: Any, transactions: Any, client: Any, suffixes: int,
+    capture_end: int, has_clock: bool,
+) -> bool:  # fmt: skip
+    """Does the capture end while a further query of this walk was still due?"""
+    if look["answered_by"] >= 0 or walk["parallel"]:
+        return False
+    last = w.candidates[walk["last"]]
+    newest = np.int64(NO_TIME)
+    sent, mine, waiting, failed, empty = 0, 0, False, False, False
+    for k in range(look["queries"]):
+        t = transactions[k]
+        if t["name"] != last["name"]:
+            continue
+        mine += 1
+        sent += t["retries"] + 1
+        waiting = waiting or t["outcome"] == UNANSWERED
+        failed = failed or not (t["outcome"] == NXDOMAIN or t["outcome"] == NODATA)
+        empty = empty or t["outcome"] == NODATA
+        x = np.int64(t["first"])
+        while x >= 0:
+            e = rows[x]
+            if e["query_packet"] >= 0:
+                unanswered = e["response_time"] == NO_TIME
+                newest = max(newest, e["query_time"] if unanswered else e["response_time"])
+            x = np.int64(w.next_exchange[x])
+    if mine == 0:
+        return False
+    limit = _WAITS_WITHOUT_CLOCK_NS
+    if has_clock:
+        limit = _WAITS_NS if waiting else _GOES_ON_NS
+    if capture_end - newest > limit:
+        return False
+    if waiting:
+        return bool(sent <= mine)
+    if failed or (empty and client["stops_on_nodata"]):
+        return False
+    if walk["mode"] == LIST:
+        return not walk["closed"]
+    if walk["mode"] == AS_IS and walk["candidates"] > 1:
+        return bool(last["position"] < suffixes - 1)
+    return bool(walk["mode"] == OPEN and look["ambiguous"] and client["known"])
+
+
+@helper_kernel
+def _lookup_outcome(transactions: Any, count: int) -> int:
+    """The first of LOOKUP_OUTCOMES, ``resolved`` left out, that any transaction has."""
+    for code, outcome in (
+        (UNANSWERED, WAITED), (SERVFAIL, FAILED), (REFUSED, DENIED), (OTHER_RCODE, BROKEN),
+        (NODATA, EMPTY),
+    ):  # fmt: skip
+        for k in range(count):
+            if transactions[k]["outcome"] == code:
+                return outcome
+    return MISSING
+
+
+@helper_kernel
+def _suffix_of(rules: Any, name: int, base: int) -> Any:
+    for p in range(rules.starts.shape[0]):
+        if rules.bases[name, p] == base:
+            return np.int64(p)
+    return np.int64(-1)
+
+
+@helper_kernel
+def _classify(rules: Any, probes: Any, look: Any, transactions: Any, caches: bool) -> None:
+    """Give every transaction of a lookup its class, and count what follows from it."""
+    resolved = look["answered_by"] >= 0
+    exists = np.int64(-1)
+    for k in range(look["queries"]):
+        if not resolved and exists < 0 and transactions[k]["outcome"] == NODATA:
+            exists = np.int64(transactions[k]["name"])
+    # c-ares keeps a cache: a walk that stops at a failed suffix went on inside it.
+    cached = caches and look["ambiguous"] and look["outcome"] == MISSING
+    probe = probes[look["base"]] != 0
+    shape = np.uint64(look["complete"]) + np.uint64(0x9E3779B97F4A7C15)
+    for k in range(look["queries"]):
+        t = transactions[k]
+        t["suffix"] = _suffix_of(rules, np.int64(t["name"]), np.int64(look["base"]))
+        is_base = t["name"] == look["base"] or (look["mode"] == OPEN and not cached)
+        t["waste_class"] = waste_class(
+            look["complete"] != 0, t["outcome"], t["qtype"], probe,
+            resolved and t["name"] == look["answered_by"], t["name"] == exists, resolved, is_base,
+        )  # fmt: skip
+        look["retries"] += t["retries"]
+        look["nxdomain"] += 1 if t["outcome"] == NXDOMAIN else 0
+        look["wasted"] += 1 if t["waste_class"] in (8, 10) else 0
+        part = (np.uint64(t["suffix"] + 1) << np.uint64(32)) | (
+            np.uint64(t["qtype"]) << np.uint64(8)
+        )
+        shape = (shape ^ part ^ np.uint64(t["outcome"])) * np.uint64(0xC2B2AE3D27D4EB4F)
+        shape ^= shape >> np.uint64(29)
+    look["shape"] = shape
+
+
+@helper_kernel
+def _describe_walk(
+    rows: Any, w: Any, rules: Any, labels: Any, probes: Any, number: int, client: Any, look: Any,
+    transactions: Any, capture_end: int, has_clock: bool,
+) -> None:  # fmt: skip
+    """Fill one lookup and its transactions."""
+    walk = w.walks[number]
+    _choose_base(w, rules, labels, walk, client, look)
+    look["end"] = NO_TIME
+    look["answered_by"] = -1
+    look["walk_of"] = -1
+    look["parallel"] = walk["parallel"]
+    look["candidates"] = walk["candidates"]
+    count = 0
+    candidate = np.int64(walk["first"])
+    while candidate >= 0:
+        question = np.int64(w.candidates[candidate]["question"])
+        while question >= 0:
+            t = transactions[count]
+            if _fill_transaction(rows, w, question, t, look):
+                t["name"] = w.candidates[candidate]["name"]
+                count += 1
+            question = np.int64(w.questions[question]["after"])
+        candidate = np.int64(w.candidates[candidate]["after"])
+    look["queries"] = count
+    hit = np.int64(-1)
+    first = np.int64(0)
+    for k in range(count):
+        if transactions[k]["time"] < transactions[first]["time"]:
+            first = np.int64(k)
+        if transactions[k]["outcome"] == ANSWER:
+            if hit < 0 or transactions[k]["time"] < transactions[hit]["time"]:
+                hit = np.int64(k)
+    look["start"] = transactions[first]["time"]
+    look["exchange"] = transactions[first]["first"]
+    if hit >= 0:
+        look["answered_by"] = transactions[hit]["name"]
+        look["outcome"] = RESOLVED
+        asked = transactions[hit]["time"]
+        for k in range(count):
+            if transactions[k]["name"] == look["answered_by"]:
+                asked = min(asked, transactions[k]["time"])
+        look["wasted_ns"] = asked - look["start"]
+    else:
+        look["outcome"] = _lookup_outcome(transactions, count)
+    cut = _is_cut(
+        rows, w, walk, look, transactions, client, rules.starts.shape[0], capture_end, has_clock
+    )
+    look["complete"] = 0 if walk["cut_start"] or cut else 1
+    look["mode"] = walk["mode"]
+    if walk["candidates"] == 1:
+        look["mode"] = OPEN if look["ambiguous"] else AS_IS
+    _classify(rules, probes, look, transactions, client["caches"] != 0)
+
+
+@kernel
+def describe_walks(
+    rows: Any, w: Any, begin: int, end: int, rules: Any, labels: Any, probes: Any, index: int,
+    client: Any, capture_end: int, has_clock: bool, previous: Any, lookups: Any,
+    transactions: Any, used: Any,
+) -> None:  # fmt: skip
+    """Append the walks ``begin`` to ``end`` of one client to ``lookups`` and ``transactions``.
+
+    ``used`` counts both; ``previous`` is scratch, one entry a name.
+    """
+    oldest = used[0]
+    for number in range(begin, end):
+        if not w.walks[number]["seen"]:
+            continue
+        at, first = used[0], used[1]
+        look = lookups[at]
+        look["client"] = index
+        look["first"] = first
+        _describe_walk(
+            rows, w, rules, labels, probes, number, client, look, transactions[first:],
+            capture_end, has_clock,
+        )  # fmt: skip
+        for k in range(look["queries"]):
+            transactions[first + k]["lookup"] = at
+        before = np.int64(previous[look["base"]])
+        if before >= oldest:
+            was = lookups[before]
+            gap = look["start"] - was["end"]
+            if was["outcome"] == RESOLVED and was["truncated"] and 0 <= gap <= _AGAIN_NS:
+                look["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
+        previous[look["base"]] = at
+        used[0] = at + 1
+        used[1] = first + look["queries"]

@@ -1,0 +1,299 @@
+"""What one client's traffic shows of its search list: names that followed one another at once.
+
+A stub resolver that walks its search list asks ``base + suffix`` again and again, each time at once
+after the last one failed. A *visit* is one name with both families and all retries; a *sequence*
+is visits of names that share their first labels, each asked because the one before it failed.
+Equal sequences of one client are kept once, with a count.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.suffixes import common_labels, labels_end, name_start
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
+from pcapkit.interning import hash_bytes
+from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.layout import NO_TIME
+
+#: A resolver asks the next candidate at once: within this time of the last answer.
+NEAR_NS = 5_000_000
+#: Without a clock a packet counts as 1,000 ns: this is "within a few packets".
+NEAR_WITHOUT_CLOCK_NS = 4_000
+#: After a candidate that was never answered, the next one waits for every timeout.
+LONGEST_TIMEOUT_NS = 40_000_000_000
+
+PTR = 12
+_TYPES = 4
+_NAMES = 12  # a walk longer than this is cut; glibc and Kubernetes allow more, nobody has them
+_OPEN = 16
+_SLOTS = 1 << 12
+
+VISIT = np.dtype(
+    [
+        ("start", np.int64),
+        ("done", np.int64),
+        ("name", np.int32),
+        ("port", np.int32),
+        ("answered", np.uint8),  # it has an answer of an asked type
+        ("silent", np.uint8),  # some question of it got no response
+        ("types", np.uint8),
+        ("ended", np.uint8),  # bits: types with a response that ends them
+    ],
+    align=True,
+)
+
+SEQUENCE = np.dtype(
+    [
+        ("older", np.int32),  # the sequence before it with the same first label
+        ("last", np.int32),  # its last visit
+        ("base", np.int32),  # labels of the base name once it was asked as is, else 0
+        ("size", np.int32),
+        ("closed", np.uint8),
+    ],
+    align=True,
+)
+
+#: One distinct sequence of one client.
+EVIDENCE = np.dtype(
+    [("client", np.int32), ("base", np.int32), ("size", np.int32), ("count", np.int32)], align=True
+)
+
+
+@helper_kernel
+def _find_visits(
+    rows: Any, order: Any, near: int, latest: Any, visits: Any, types: Any, dones: Any
+) -> Any:
+    """Merge the exchanges of one client into visits; return how many."""
+    count = 0
+    for k in range(order.shape[0]):
+        e = rows[order[k]]
+        if e["qtype"] == PTR:
+            continue
+        name = e["folded"]
+        time, done = e["query_time"], e["response_time"]
+        at = np.int64(latest[name])
+        slot = np.int64(-1)
+        fresh = True
+        if at >= 0:
+            v = visits[at]
+            for j in range(v["types"]):
+                if types[at, j] == e["qtype"]:
+                    slot = np.int64(j)
+            again = (
+                slot >= 0 and (v["ended"] >> slot) & 1 and v["done"] < time and not v["silent"]
+            )
+            fresh = again or not (time <= v["done"] + near or v["silent"])
+        if fresh:
+            at = np.int64(count)
+            count += 1
+            latest[name] = at
+            v = visits[at]
+            v["start"] = time
+            v["name"] = name
+            v["port"] = e["client_port"]
+            v["answered"] = 0
+            v["types"] = 0
+            v["ended"] = 0
+            slot = np.int64(-1)
+        v = visits[at]
+        if slot < 0:
+            slot = min(np.int64(v["types"]), np.int64(_TYPES - 1))
+            if v["types"] < _TYPES:
+                types[at, slot] = e["qtype"]
+                dones[at, slot] = NO_TIME
+                v["types"] += 1
+        if dones[at, slot] == NO_TIME or (done != NO_TIME and done < dones[at, slot]):
+            dones[at, slot] = done
+        good = e["outcome"] in (ANSWER, NODATA, NXDOMAIN) and not e["tc"]
+        if good:
+            v["ended"] |= np.uint8(1 << slot)
+        if e["outcome"] == ANSWER and not e["tc"]:
+            v["answered"] = 1
+        latest_done = NO_TIME
+        silent = 0
+        for j in range(v["types"]):
+            if dones[at, j] == NO_TIME:
+                silent = 1
+                latest_done = max(latest_done, time)
+            else:
+                latest_done = max(latest_done, dones[at, j])
+        v["silent"] = silent
+        v["done"] = latest_done
+    return count
+
+
+@helper_kernel
+def _follows(last: Any, item: Any, near: int) -> bool:
+    """Was ``item`` asked because ``last`` failed, or together with it (busybox asks all at once)?"""
+    if item["start"] < last["done"]:
+        return bool(item["port"] == last["port"] and item["start"] - last["start"] <= near)
+    limit = LONGEST_TIMEOUT_NS if last["silent"] else near
+    return bool(not last["answered"] and item["start"] - last["done"] <= limit)
+
+
+@helper_kernel
+def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: int) -> bool:
+    """Add a name to a sequence where it can be its next candidate."""
+    size = s["size"]
+    if s["closed"] or size >= _NAMES:
+        return False
+    for j in range(size):
+        if members[j] == new:
+            return False
+    last = members[size - 1]
+    shared = common_labels(arena, ends, last, new)
+    if shared == 0:
+        return False
+    if s["base"] > 0:
+        if common_labels(arena, ends, members[0], new) < s["base"] or labels[new] == s["base"]:
+            return False
+    elif shared == labels[new]:  # the base name as is, after the list
+        for j in range(size):
+            if common_labels(arena, ends, members[j], new) < labels[new]:
+                return False
+        s["base"] = labels[new]
+        s["closed"] = 1
+    elif shared == labels[last]:  # the base name came first
+        if size > 1:
+            return False
+        s["base"] = labels[last]
+    else:
+        for j in range(size):
+            if common_labels(arena, ends, members[j], new) == 0:
+                return False
+    members[size] = new
+    s["size"] = size + 1
+    return True
+
+
+@helper_kernel
+def _find_sequences(
+    names: Any, labels: Any, near: int, visits: Any, count: int, heads: Any, sequences: Any,
+    members: Any,
+) -> Any:  # fmt: skip
+    """Order the visits of one client into sequences; return how many. ``heads`` is all -1."""
+    arena, ends, seed = names[0], names[1], names[5][0]
+    found = 0
+    mask = np.uint64(heads.shape[0] - 1)
+    for i in range(count):
+        v = visits[i]
+        name = np.int64(v["name"])
+        if labels[name] == 0:
+            continue
+        begin = name_start(ends, name)
+        slot = np.int64(hash_bytes(arena, begin, np.int64(arena[begin]) + 1, seed) & mask)
+        at = np.int64(heads[slot])
+        joined = False
+        for _ in range(_OPEN):
+            if at < 0:
+                break
+            s = sequences[at]
+            if _follows(visits[s["last"]], v, near) and _extend(
+                arena, ends, labels, s, members[at], name
+            ):
+                s["last"] = i
+                joined = True
+                break
+            at = np.int64(s["older"])
+        if not joined:
+            s = sequences[found]
+            s["older"] = heads[slot]
+            s["last"] = i
+            s["base"] = 0
+            s["size"] = 1
+            s["closed"] = 0
+            members[found, 0] = name
+            heads[slot] = found
+            found += 1
+    return found
+
+
+@helper_kernel
+def _key(names: Any, labels: Any, s: Any, members: Any, client: int) -> Any:
+    """Hash what a sequence says: its suffixes where the base is known, else its names."""
+    arena, ends, seed = names[0], names[1], names[5][0]
+    key = np.uint64(client + 1) * np.uint64(0x9E3779B97F4A7C15)
+    for j in range(s["size"]):
+        name = np.int64(members[j])
+        begin = labels_end(arena, ends, name, s["base"])
+        part = hash_bytes(arena, begin, ends[name] - begin, seed)
+        if s["base"] > 0 and labels[name] == s["base"]:
+            continue
+        key = (key ^ part) * np.uint64(0xC2B2AE3D27D4EB4F)
+        key ^= key >> np.uint64(29)
+    return key | np.uint64(1)
+
+
+@kernel
+def gather_evidence(
+    rows: Any, order: Any, bounds: Any, names: Any, labels: Any, near: int, latest: Any,
+    visits: Any, types: Any, dones: Any, sequences: Any, members: Any, keys: Any, slots: Any,
+    evidence: Any, shown: Any,
+) -> int:  # fmt: skip
+    """Fill ``evidence`` and ``shown`` with the distinct sequences of every client.
+
+    ``order`` holds row numbers, client by client, in time order; ``bounds`` where each client
+    begins. Returns the number of entries, at most as many as fit.
+    """
+    heads = np.full(_SLOTS, -1, np.int32)
+    kept = 0
+    mask = np.uint64(slots.shape[0] - 1)
+    for c in range(bounds.shape[0] - 1):
+        mine = order[bounds[c] : bounds[c + 1]]
+        count = _find_visits(rows, mine, near, latest, visits, types, dones)
+        heads[:] = -1
+        found = _find_sequences(names, labels, near, visits, count, heads, sequences, members)
+        for k in range(mine.shape[0]):
+            latest[rows[mine[k]]["folded"]] = -1
+        for i in range(found):
+            s = sequences[i]
+            if s["size"] < 2:
+                continue
+            key = _key(names, labels, s, members[i], c)
+            slot = np.int64(key & mask)
+            while slots[slot] >= 0 and keys[slots[slot]] != key:
+                slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+            at = np.int64(slots[slot])
+            if at >= 0:
+                evidence[at]["count"] += 1
+                continue
+            if kept >= evidence.shape[0]:
+                continue
+            slots[slot] = kept
+            keys[kept] = key
+            evidence[kept]["client"] = c
+            evidence[kept]["base"] = s["base"]
+            evidence[kept]["size"] = s["size"]
+            evidence[kept]["count"] = 1
+            for j in range(s["size"]):
+                shown[kept, j] = members[i, j]
+            kept += 1
+    return kept
+
+
+#: Distinct sequences that are kept; a capture with more has shown its search lists long before.
+LIMIT = 1 << 18
+
+
+def evidence_of(
+    rows: npt.NDArray[Any], order: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64],
+    names: Any, labels: npt.NDArray[np.int32], *, has_clock: bool,
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:  # fmt: skip
+    """Return the distinct sequences (EVIDENCE) and the names of each, (sequences, names)."""
+    most = int(np.diff(bounds).max(initial=1))
+    room = min(LIMIT, rows.size // 2 + 1)
+    slots = np.full(1 << (room * 2).bit_length(), -1, np.int32)
+    evidence = np.zeros(room, EVIDENCE)
+    shown = np.zeros((room, _NAMES), np.int32)
+    kept = gather_evidence(
+        rows, order, bounds, names, labels, NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
+        np.full(labels.size, -1, np.int32), np.zeros(most, VISIT),
+        np.zeros((most, _TYPES), np.int32), np.zeros((most, _TYPES), np.int64),
+        np.zeros(most, SEQUENCE), np.zeros((most, _NAMES), np.int32), np.zeros(room, np.uint64),
+        slots, evidence, shown,
+    )  # fmt: skip
+    return evidence[:kept], shown[:kept]

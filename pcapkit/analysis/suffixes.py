@@ -1,0 +1,170 @@
+"""Interned names against search suffixes: labels, common beginnings, and which base has which suffix.
+
+Names here are ids of the analysis' interner, whose strings are wire form. A base name is interned
+like any other, so that a walk and the name it is about compare as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.interning import Interner, intern
+from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.names import text_from_wire, wire_from_text
+
+Labels = tuple[str, ...]
+
+
+@helper_kernel
+def name_start(ends: Any, name: int) -> Any:
+    """Return where a name begins in the arena."""
+    return ends[name - 1] if name > 0 else np.int64(0)
+
+
+@helper_kernel
+def common_labels(arena: Any, ends: Any, left: int, right: int) -> Any:
+    """Count the labels that two names share from their beginnings."""
+    a, b = name_start(ends, left), name_start(ends, right)
+    stop_a, stop_b = ends[left], ends[right]
+    shared = np.int64(0)
+    while a < stop_a and b < stop_b:
+        length = np.int64(arena[a])
+        if length == 0 or length != arena[b] or a + length >= stop_a or b + length >= stop_b:
+            break
+        for k in range(1, length + 1):
+            if arena[a + k] != arena[b + k]:
+                return shared
+        shared += 1
+        a += length + 1
+        b += length + 1
+    return shared
+
+
+@helper_kernel
+def labels_end(arena: Any, ends: Any, name: int, labels: int) -> Any:
+    """Return the offset in the arena behind a name's first ``labels`` labels."""
+    at = name_start(ends, name)
+    stop = ends[name]
+    for _ in range(labels):
+        if at >= stop:
+            break
+        at += np.int64(arena[at]) + 1
+    return at
+
+
+@kernel
+def count_labels(arena: Any, ends: Any, count: int, labels: Any) -> None:
+    """Set ``labels[i]`` to the number of labels of each of the first ``count`` names."""
+    for name in range(count):
+        at = name_start(ends, name)
+        stop = ends[name]
+        n = 0
+        while at < stop and arena[at] != 0:
+            n += 1
+            at += np.int64(arena[at]) + 1
+        labels[name] = n
+
+
+@kernel
+def _find_bases(
+    names: Any, used: Any, tails: Any, tail_ends: Any, scratch: Any, bases: Any
+) -> None:
+    """Set ``bases[name, position]`` to the id of the name without that suffix, where it has it."""
+    arena, ends = names[0], names[1]
+    for k in range(used.shape[0]):
+        name = used[k]
+        begin, stop = name_start(ends, name), ends[name]
+        for position in range(tail_ends.shape[0]):
+            first = tail_ends[position - 1] if position > 0 else np.int64(0)
+            size = tail_ends[position] - first
+            cut = stop - size
+            if cut <= begin or size > stop - begin:
+                continue
+            at = begin  # the suffix must begin where a label does
+            while at < cut:
+                at += np.int64(arena[at]) + 1
+            if at != cut:
+                continue
+            same = True
+            for j in range(size):
+                if arena[cut + j] != tails[first + j]:
+                    same = False
+                    break
+            if same:
+                length = cut - begin
+                for j in range(length):
+                    scratch[j] = arena[begin + j]
+                scratch[length] = 0
+                bases[name, position] = intern(names, scratch, 0, length + 1)
+
+
+class Folded:
+    """The names of one analysis in lower case, with what the stages ask about them."""
+
+    def __init__(self, names: Interner) -> None:
+        self.names = names
+        self._labels: dict[int, Labels] = {}
+
+    def text(self, name: int) -> str:
+        """Return a name in presentation form."""
+        return text_from_wire(self.names[name])
+
+    def labels(self, name: int) -> Labels:
+        """Return a name's labels in presentation form; the root has none."""
+        if (known := self._labels.get(name)) is None:
+            known = self._labels[name] = split(self.text(name))
+        return known
+
+    def label_counts(self) -> npt.NDArray[np.int32]:
+        """Return the number of labels of every name."""
+        counts = np.zeros(len(self.names), np.int32)
+        count_labels(self.names.arrays[0], self.names.arrays[1], counts.size, counts)
+        return counts
+
+    def bases(
+        self, used: npt.NDArray[Any], search: Sequence[Labels]
+    ) -> npt.NDArray[np.int32]:
+        """Return the base of every used name under every suffix: (names, suffixes), -1 for none."""
+        tails = [wire_from_text(join(s)) for s in search]
+        ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
+        sizes = np.diff(self.names.arrays[1][: len(self.names)], prepend=0)
+        room = int(sizes[used].sum()) * max(1, len(search))
+        table = np.full((len(self.names), len(search)), -1, np.int32)
+        self.names.reserve(used.size * len(search), room)
+        _find_bases(
+            self.names.arrays, used, np.frombuffer(b"".join(tails), np.uint8), ends,
+            np.zeros(256, np.uint8), table,
+        )  # fmt: skip
+        return table
+
+    def find(self, labels: Labels) -> int:
+        """Return the id of a name, interned where it is new."""
+        return self.names.add(wire_from_text(join(labels)))
+
+
+def split(text: str) -> Labels:
+    """Split a presentation-form name at its dots; escaped dots stay inside their label."""
+    if text in ("", "."):
+        return ()
+    if "\\" not in text:
+        return tuple(text.split("."))
+    labels, start, at = [], 0, 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == ".":
+            labels.append(text[start:at])
+            start = at + 1
+        at += 1
+    labels.append(text[start:])
+    return tuple(labels)
+
+
+def join(labels: Labels) -> str:
+    """Join labels to presentation form without a final dot; the root is ``.``."""
+    return ".".join(labels) if labels else "."
