@@ -199,8 +199,8 @@ def _collect_window(out: Collected, window: Window, index: int, keep: bool) -> N
     original = out.duplicate_filter.mark(rows)
     out.exchanges.add(rows, original, out.folded_of, root=root, capture=index)
     fresh = original == 0
-    carrying = np.unique(rows["packet_no"]).size
-    counted = np.unique(rows["packet_no"][fresh]).size
+    carrying = _distinct(rows["packet_no"])
+    counted = _distinct(rows["packet_no"][fresh])
     out.with_messages += counted
     out.duplicates += carrying - counted
     once = rows[fresh]
@@ -213,6 +213,11 @@ def _collect_window(out: Collected, window: Window, index: int, keep: bool) -> N
         out.rcodes[int(rcode)] += int(n)
     if keep:
         out.kept.append((index, rows.copy(), original))
+
+
+def _distinct(ascending: npt.NDArray[np.int64]) -> int:
+    """Count the distinct values of a sorted array."""
+    return int(np.count_nonzero(np.diff(ascending))) + 1 if ascending.size else 0
 
 
 def is_first_run() -> bool:
@@ -314,10 +319,15 @@ def join_families(rows: npt.NDArray[Any], is_v4: Sequence[bool]) -> npt.NDArray[
     them. Link addresses that more than one client of a family uses belong to a router and prove
     nothing.
     """
+    if all(is_v4[c] for c in np.flatnonzero(np.bincount(rows["client"]))):
+        return rows
     asked = rows[(rows["query_packet"] >= 0) & (rows["link"] != 0)]
     users: dict[int, set[int]] = defaultdict(set)
-    for link, client in np.unique(asked[["link", "client"]]).tolist():
-        users[link].add(client)
+    order = np.lexsort((asked["client"], asked["link"]))
+    link, client = asked["link"][order], asked["client"][order]
+    new = np.append(True, (link[1:] != link[:-1]) | (client[1:] != client[:-1]))[: link.size]
+    for k, c in zip(link[new].tolist(), client[new].tolist(), strict=True):
+        users[k].add(c)
     pairs: dict[int, set[int]] = defaultdict(set)
     for clients in users.values():
         families = [[c for c in clients if is_v4[c] == v4] for v4 in (True, False)]

@@ -52,6 +52,8 @@ def _set_ndots(
         if row.client_addr is not None and row.ndots is not None:
             by_client[row.client_addr].append(row)
     out = []
+    by_number = np.argsort(r.lookups["client"], kind="stable")
+    bounds = np.searchsorted(r.lookups["client"][by_number], np.arange(len(r.clients) + 1))
     for number, reading in enumerate(r.clients):
         client = address(reading.client)
         rows = {w.ndots: w for w in by_client[client]}
@@ -71,7 +73,7 @@ def _set_ndots(
                 f"Set ndots to {best.ndots} for the workload behind {client}.",
                 saved, saved / judged if judged else 0.0, best.safety,
                 best.reasons or ("every name seen still resolves, and to the same name",),
-                _coverage(r, r.lookups[r.lookups["client"] == number]), ndots_patch(best.ndots),
+                _coverage(r, r.lookups[by_number[bounds[number] : bounds[number + 1]]]), ndots_patch(best.ndots),
             )
         )  # fmt: skip
     return out

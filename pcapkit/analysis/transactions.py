@@ -235,8 +235,8 @@ class Exchanges:
         ``root`` is the id of the root name.
         """
         if self.count + rows.size > self._rows.size:
-            more = np.zeros(max(self._rows.size, rows.size), EXCHANGE)
-            self._rows = np.concatenate([self._rows, more])
+            # In place: the system moves the pages of a large array instead of copying them.
+            self._rows.resize(self._rows.size + max(self._rows.size, rows.size), refcheck=False)
         self.count = int(
             pair_window(
                 rows, original, folded_of, root, capture, self._slots, self._rows, self.count
