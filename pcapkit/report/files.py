@@ -6,15 +6,19 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pcapkit.errors import InputError, UsageError
 from pcapkit.model import Analysis
 from pcapkit.report.export import dump_json, small_table, write_table
+
+if TYPE_CHECKING:
+    from pcapkit.report.charts import Drawn
 
 FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
 TABLES: tuple[str, ...] = ("transactions", "lookups", "clients", "names", "what_if")
@@ -115,58 +119,41 @@ def _captures_in(folder: Path) -> list[str] | None:
         return []
 
 
-def _page(analysis: Analysis) -> bytes:
-    from pcapkit.report.page import render_page
-
-    return render_page(analysis).encode()
-
-
-def _markdown(analysis: Analysis) -> bytes:
-    from pcapkit.report.markdown import render_markdown
-
-    return render_markdown(analysis).encode()
-
-
-def _single(name: str, render: Callable[[Analysis], bytes]) -> Callable[..., Iterator[Path]]:
-    def write(analysis: Analysis, folder: Path) -> Iterator[Path]:
-        atomic_write(folder / name, render(analysis))
-        yield folder / name
-
-    return write
-
-
-def _pictures(analysis: Analysis, folder: Path) -> Iterator[Path]:
-    from pcapkit.report.charts import render_files
-
-    for name, data in render_files(analysis):
-        atomic_write(folder / name, data)
-        yield folder / name
-
-
-def _tables(form: str) -> Callable[[Analysis, Path], Iterator[Path]]:
-    def write(analysis: Analysis, folder: Path) -> Iterator[Path]:
-        for table in TABLES:
-            small = table in ("clients", "names", "what_if")
-            frame = small_table(analysis, table) if small else analysis.table(table)
-            path = folder / f"{table}.{form}"
-            atomic_write(path, table_bytes(frame, form))
-            yield path
-
-    return write
-
-
-_WRITERS: dict[str, Callable[[Analysis, Path], Iterator[Path]]] = {
-    "html": _single("report.html", _page),
-    "png": _pictures,
-    "json": _single(_MARK, lambda a: dump_json(a).encode()),
-    "csv": _tables("csv"),
-    "parquet": _tables("parquet"),
-    "md": _single("report.md", _markdown),
-}
+def _tables(analysis: Analysis) -> Iterator[tuple[str, pd.DataFrame]]:
+    for table in TABLES:
+        small = table in ("clients", "names", "what_if")
+        yield table, small_table(analysis, table) if small else analysis.table(table)
 
 
 def write_report(analysis: Analysis, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Write a report in every format asked for; return the paths, the main one first."""
-    return [
-        path for form in FORMATS if form in formats for path in _WRITERS[form](analysis, folder)
-    ]
+    paths: list[Path] = []
+
+    def write(name: str, data: bytes) -> None:
+        atomic_write(folder / name, data)
+        paths.append(folder / name)
+
+    drawn: tuple[Drawn, ...] = ()
+    if "html" in formats or "png" in formats:
+        from pcapkit.report.charts import draw
+
+        drawn = draw(analysis, png="png" in formats)
+    if "html" in formats:
+        from pcapkit.report.page import render_page
+
+        write("report.html", render_page(analysis, drawn).encode())
+    if "png" in formats:
+        for chart in drawn:
+            if chart.png is not None:
+                write(f"{chart.name}.png", chart.png)
+    if "json" in formats:
+        write(_MARK, dump_json(analysis).encode())
+    for form in ("csv", "parquet"):
+        if form in formats:
+            for table, frame in _tables(analysis):
+                write(f"{table}.{form}", table_bytes(frame, form))
+    if "md" in formats:
+        from pcapkit.report.markdown import render_markdown
+
+        write("report.md", render_markdown(analysis).encode())
+    return paths

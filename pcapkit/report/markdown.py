@@ -1,0 +1,60 @@
+"""A short report in Markdown, for a pull request or a ticket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pcapkit.model import Analysis
+from pcapkit.report.text import number, percent, printable
+from pcapkit.report.verdict import evidence, headline, overall, setting_text
+
+_NAMES = 10
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&])")
+
+
+def plain(text: str) -> str:
+    """Return text in which no character means anything to Markdown or HTML."""
+    return _SPECIAL.sub(r"\\\1", printable(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def code(text: str) -> str:
+    """Return text as a code span that its own backticks cannot end."""
+    shown = printable(text).replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", shown)), default=0) + 1)
+    space = " " if "`" in shown else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---:" if c.startswith("#") else "---" for c in columns]
+    lines = [[c.lstrip("#") for c in columns], rule, *rows]
+    return ["", *(f"| {' | '.join(line)} |" for line in lines), ""]
+
+
+def render_markdown(analysis: Analysis) -> str:
+    """Return the verdict, the settings, the worst names and the advice."""
+    lines = ["# DNS search-path report", "", plain(headline(analysis)), "",
+             plain(evidence(analysis))]  # fmt: skip
+    if settings := overall(analysis):
+        rows = [
+            (setting_text(w.setting) + (" (in force)" if w.observed else ""), number(w.queries),
+             number(w.wasted_queries), w.safety.value) for w in settings
+        ]  # fmt: skip
+        lines += _table(("setting", "#queries", "#wasted", "safety"), rows)
+    if names := [n for n in analysis.name_rows if n.wasted_queries][:_NAMES]:
+        rows2 = [
+            (code(n.base_name), code(n.fqdn) if n.fqdn else "", number(n.queries),
+             number(n.wasted_queries)) for n in names
+        ]  # fmt: skip
+        lines += _table(("name", "answered by", "#queries", "#wasted"), rows2)
+    for rank, advice in enumerate(analysis.recommendations, 1):
+        lines += [
+            f"{rank}. {plain(advice.action)} Saves {number(advice.saves_queries)} queries "
+            f"({percent(advice.saves_share)}); {advice.safety.value}"
+            + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "") + "."
+        ]  # fmt: skip
+        if advice.patch is not None and advice.code == "set_ndots":
+            lines += ["", *(f"   {line}" for line in ("```yaml", *advice.patch.splitlines(), "```")),
+                      ""]  # fmt: skip
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,226 @@
+"""The sections of a report, in the order in which a reader wants them.
+
+Each row of SECTIONS is an id, a title, a function that prepares what its template shows (None: the
+section is left out), and the template. Names stay plain text here; the templates escape them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain
+from pcapkit.report.export import iso_time
+from pcapkit.report.text import number, percent, printable, seconds
+from pcapkit.report.verdict import lookups_text, overall, setting_text
+
+Context = Mapping[str, Any]
+_MOST_ROWS = 500
+_MOST_CARDS = 12
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> Context:
+    """A table for the page; a column that begins with # holds numbers, one with @ names."""
+    return {"columns": columns, "rows": rows, "left_out": total - len(rows)}
+
+
+def what_to_do(analysis: Analysis) -> Context | None:
+    """Ranked advice as cards."""
+    cards = [
+        {
+            "rank": rank,
+            "action": printable(a.action),
+            "saves": f"saves {number(a.saves_queries)} queries, {percent(a.saves_share)}",
+            "safety": a.safety.value,
+            "reasons": [printable(r) for r in a.reasons],
+            "coverage": f"rests on {lookups_text(a.coverage.lookups)} of "
+                        f"{number(a.coverage.names)} names"
+                        + (f" in {seconds(a.coverage.duration_s)}"
+                           if a.coverage.duration_s is not None else ""),
+            "patch": None if a.patch is None else a.patch.rstrip("\n"),
+        }
+        for rank, a in enumerate(analysis.recommendations, 1)
+    ]  # fmt: skip
+    if not cards:
+        return None
+    return {"cards": cards[:_MOST_CARDS], "more": cards[_MOST_CARDS:]}
+
+
+def settings(analysis: Analysis) -> Context | None:
+    """Queries under each setting, for all clients and for each."""
+    if not analysis.what_if_rows:
+        return None
+    columns = ("@client", "setting", "#queries", "#wasted", "#leaked first", "#broken",
+               "#assumed", "safety", "why")  # fmt: skip
+    rows = [
+        (
+            w.client_addr or "all", setting_text(w.setting) + (" (in force)" if w.observed else ""),
+            number(w.queries), number(w.wasted_queries), number(w.leaked_first),
+            number(w.broken_lookups), number(w.assumed_queries), w.safety.value,
+            printable("; ".join(w.reasons)),
+        )
+        for w in analysis.what_if_rows[:_MOST_ROWS]
+    ]  # fmt: skip
+    return {
+        "charts": ["ndots-settings"],
+        "table": _table(columns, rows, len(analysis.what_if_rows)),
+        "open_rows": max(10, len(overall(analysis))),
+    }
+
+
+def where(analysis: Analysis) -> Context | None:
+    """Names, clients and suffixes that waste."""
+    if not analysis.name_rows:
+        return None
+    names = [
+        (
+            printable(n.base_name), printable(n.fqdn or ""), n.kind, number(n.lookups),
+            number(n.queries), number(n.wasted_queries), seconds(n.wasted_s), number(n.clients),
+        )
+        for n in analysis.name_rows[:_MOST_ROWS]
+    ]  # fmt: skip
+    clients = [
+        (
+            c.client_addr, c.namespace or "", c.resolver.model,
+            f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
+            printable(" ".join(c.search)), number(c.queries), number(c.wasted_queries),
+            percent(c.wasted_queries / c.queries) if c.queries else "",
+        )
+        for c in analysis.client_rows[:_MOST_ROWS]
+    ]  # fmt: skip
+    suffixes = [
+        (printable(s.suffix), number(s.queries), number(s.wasted_queries), number(s.answers))
+        for s in analysis.suffixes
+    ]
+    return {
+        "charts": ["waste-by-class", "worst-names", "clients"],
+        "names": _table(
+            ("@name", "@answered by", "kind", "#lookups", "#queries", "#wasted", "#time lost",
+             "#clients"), names, len(analysis.name_rows),
+        ),
+        "clients": _table(
+            ("@client", "namespace", "resolver", "ndots", "@search list", "#queries", "#wasted",
+             "#share"), clients, len(analysis.client_rows),
+        ),
+        "suffixes": _table(
+            ("@suffix", "#queries", "#wasted", "#answers"), suffixes, len(suffixes)
+        ),
+    }  # fmt: skip
+
+
+def _chain(chain: Chain) -> Context:
+    packets = sorted(
+        {s.query_packet_no for s in chain.steps}
+        | {s.response_packet_no for s in chain.steps if s.response_packet_no is not None}
+    )
+    rows = [
+        (
+            printable(s.candidate), s.qtype, s.outcome, s.waste_class.replace("_", " "),
+            number(s.query_packet_no),
+            "" if s.response_packet_no is None else number(s.response_packet_no),
+            seconds(s.start_s) if chain.start_time is not None else "", seconds(s.rtt_s),
+            number(s.retries),
+        )
+        for s in chain.steps
+    ]  # fmt: skip
+    wasted = sum(s.waste_class in WASTED_CLASSES for s in chain.steps)
+    return {
+        "name": printable(chain.base_name),
+        "about": f"lookup {chain.lookup_id} of {chain.client_addr} in {printable(chain.capture)}: "
+                 f"{wasted} of {len(chain.steps)} queries wasted",
+        "filter": "frame.number in {" + ", ".join(map(str, packets)) + "}",
+        "table": _table(("@candidate", "type", "outcome", "class", "#query packet",
+                         "#response packet", "#after", "#took", "#retries"), rows, len(rows)),
+    }  # fmt: skip
+
+
+def chains(analysis: Analysis) -> Context | None:
+    """Lookups that wasted most, step by step."""
+    if not analysis.chains:
+        return None
+    return {"charts": ["chain"], "chains": [_chain(c) for c in analysis.chains]}
+
+
+def when(analysis: Analysis) -> Context | None:
+    """Queries over time."""
+    return {"charts": ["timeline"]} if analysis.timeline.start_time is not None else None
+
+
+def how_long(analysis: Analysis) -> Context | None:
+    """Latency, with and without the wasted steps."""
+    lookups = analysis.lookup_counts
+    if lookups.p50_s is None:
+        return None
+    return {
+        "charts": ["latency"],
+        "sentence": f"Complete lookups took {seconds(lookups.p50_s)} in the middle, "
+                    f"{seconds(lookups.p95_s)} at the 95th and {seconds(lookups.p99_s)} at the "
+                    f"99th percentile; {seconds(analysis.waste.wasted_s)} in all passed before the "
+                    "right name was asked.",
+    }  # fmt: skip
+
+
+def faults(analysis: Analysis) -> Context | None:
+    """Findings, with their evidence."""
+    if not analysis.findings:
+        return None
+    return {
+        "findings": [
+            {
+                "code": f.code, "title": printable(f.title), "severity": f.severity,
+                "clients": ", ".join(f.clients),
+                "evidence": printable("; ".join(f"{k}: {v}" for k, v in f.evidence.items())),
+            }
+            for f in analysis.findings
+        ]
+    }  # fmt: skip
+
+
+def unseen(analysis: Analysis) -> Context | None:
+    """What the capture could not show."""
+    ledger, waste = analysis.packets, analysis.waste
+    rows = [("packets with messages", number(ledger.with_messages)),
+            ("duplicates of packets", number(ledger.duplicates))]  # fmt: skip
+    rows += [(f"skipped: {reason.replace('_', ' ')}", number(n))
+             for reason, n in ledger.skipped.items()]  # fmt: skip
+    rows.append(("packets in all", number(ledger.total)))
+    return {
+        "incomplete": number(waste.by_class["incomplete"]),
+        "cut": number(analysis.lookup_counts.total - analysis.lookup_counts.complete),
+        "warnings": [printable(w) for w in analysis.warnings],
+        "ledger": _table(("what", "#packets"), rows, len(rows)),
+    }
+
+
+def how_computed(analysis: Analysis) -> Context | None:
+    """Inputs, versions and definitions."""
+    captures = [
+        (
+            printable(c.path), c.format + (f" ({c.compression})" if c.compression else ""),
+            " ".join(c.link_types), number(c.packets), iso_time(c.first_time) or "",
+            seconds(c.duration_s),
+        )
+        for c in analysis.captures
+    ]  # fmt: skip
+    classes = [(c.replace("_", " "), number(analysis.waste.by_class[c])) for c in WASTE_CLASSES]
+    classes.append(("all queries", number(analysis.waste.queries)))
+    return {
+        "version": analysis.pcapkit_version,
+        "options": printable(", ".join(f"{k}: {v}" for k, v in analysis.options.items())),
+        "captures": _table(("@capture", "format", "link", "#packets", "first packet", "#lasted"),
+                           captures, len(captures)),
+        "classes": _table(("class", "#queries"), classes, len(classes)),
+    }  # fmt: skip
+
+
+SECTIONS: tuple[tuple[str, str, Callable[[Analysis], Context | None], str], ...] = (
+    ("what-to-do", "What to do", what_to_do, "what_to_do.html"),
+    ("settings", "Queries under each setting", settings, "settings.html"),
+    ("where", "Where the waste is", where, "where.html"),
+    ("chains", "How a lookup goes wrong", chains, "chains.html"),
+    ("when", "When", when, "picture.html"),
+    ("how-long", "How long", how_long, "picture.html"),
+    ("faults", "Faults", faults, "faults.html"),
+    ("unseen", "What could not be seen", unseen, "unseen.html"),
+    ("how-computed", "How this was computed", how_computed, "how_computed.html"),
+)

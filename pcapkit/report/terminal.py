@@ -1,0 +1,73 @@
+"""The summary on a terminal: the verdict, the settings, the worst names, the advice."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pcapkit.model import Analysis
+from pcapkit.report.text import number, printable, seconds, shorten
+from pcapkit.report.verdict import evidence, headline, overall, setting_text
+
+_NAMES, _ADVICE = 10, 5
+_SAFETY_STYLE = {"safe": "green", "review": "yellow", "unsafe": "red"}
+
+
+def _table(*columns: tuple[str, bool]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title, is_number in columns:
+        table.add_column(title, justify="right" if is_number else "left", no_wrap=True,
+                         header_style="dim")  # fmt: skip
+    return table
+
+
+def _settings(analysis: Analysis) -> Table:
+    table = _table(("setting", False), ("queries", True), ("wasted", True), ("broken", True),
+                   ("safety", False))  # fmt: skip
+    for row in overall(analysis):
+        mark = " (in force)" if row.observed else ""
+        table.add_row(
+            Text(setting_text(row.setting) + mark, style="bold" if row.observed else ""),
+            number(row.queries), number(row.wasted_queries), number(row.broken_lookups),
+            Text(row.safety.value, style=_SAFETY_STYLE[row.safety.value]),
+        )  # fmt: skip
+    return table
+
+
+def _names(analysis: Analysis, width: int) -> Table:
+    table = _table(("name", False), ("lookups", True), ("queries", True), ("wasted", True),
+                   ("time lost", True))  # fmt: skip
+    for name in analysis.name_rows[:_NAMES]:
+        if name.wasted_queries:
+            table.add_row(
+                Text(shorten(name.base_name, max(16, width - 42))), number(name.lookups),
+                number(name.queries), number(name.wasted_queries), seconds(name.wasted_s),
+            )  # fmt: skip
+    return table
+
+
+def render_terminal(analysis: Analysis, console: Console) -> None:
+    """Print the summary; it fits 80 columns, and names never act as markup."""
+    console.print(Text(headline(analysis), style="bold"))
+    if analysis.waste.queries == 0:
+        return
+    console.print(Text(evidence(analysis), style="dim"))
+    if analysis.what_if_rows:
+        console.print()
+        console.print(_settings(analysis))
+    if any(n.wasted_queries for n in analysis.name_rows):
+        console.print()
+        console.print(_names(analysis, console.width))
+    for rank, advice in enumerate(analysis.recommendations[:_ADVICE], 1):
+        if rank == 1:
+            console.print()
+        line = Text(f"{rank}. {printable(advice.action)} ")
+        line.append(f"Saves {number(advice.saves_queries)} queries; ")
+        line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
+        if advice.safety.value != "safe" and advice.reasons:
+            line.append(f": {printable(advice.reasons[0])}")
+        console.print(line)
+    if (more := len(analysis.recommendations) - _ADVICE) > 0:
+        console.print(Text(f"   and {more} more in the report", style="dim"))
+    console.print()

@@ -1,0 +1,97 @@
+"""The sentences that every form of a report begins with: page, terminal, Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pcapkit.model import Analysis, Recommendation, WhatIf
+from pcapkit.report.text import number, percent, printable, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One large figure: what it is, its value, and a note below it."""
+
+    label: str
+    value: str
+    note: str
+
+
+def judged_queries(analysis: Analysis) -> int:
+    """Return the queries of complete lookups, which every share is of."""
+    return analysis.waste.queries - analysis.waste.by_class["incomplete"]
+
+
+def lookups_text(count: int) -> str:
+    """Return a count of lookups in words."""
+    return f"{number(count)} lookup{'' if count == 1 else 's'}"
+
+
+def headline(analysis: Analysis) -> str:
+    """Return the one sentence with the number that matters."""
+    waste = analysis.waste
+    if analysis.packets.total == 0:
+        return "Nothing to judge: the capture holds no packets."
+    if waste.queries == 0:
+        return (
+            "Nothing to judge: no DNS query in this capture. Capture with the filter 'port 53', in "
+            "the pod or on its node."
+        )
+    judged = judged_queries(analysis)
+    if judged == 0:
+        return "Nothing to judge: no lookup is in the capture from its beginning to its end."
+    share = f"{percent(waste.share)} of these DNS queries"
+    counts = f"{number(waste.wasted_queries)} of {number(judged)}"
+    if not analysis.recommendations:
+        why = (
+            "no query was search-path waste" if waste.wasted_queries == 0
+            else f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
+        )  # fmt: skip
+        return f"Nothing to do: {why}."
+    text = f"{share} were search-path waste: {counts}."
+    best = analysis.recommendations[0]
+    return f"{text} {lead(best)} saves {number(best.saves_queries)} of them."
+
+
+def lead(advice: Recommendation) -> str:
+    """Return advice as the beginning of a sentence."""
+    if advice.code == "set_ndots":
+        return f"Setting ndots to {advice.ndots} for {printable(advice.target)}"
+    return f"Writing {printable(advice.target)} in full"
+
+
+def figures(analysis: Analysis) -> list[Figure]:
+    """Return the large figures under the headline."""
+    waste, lookups = analysis.waste, analysis.lookup_counts
+    resolved = lookups.by_outcome["resolved"]
+    has_clock = lookups.p50_s is not None
+    lost = seconds(waste.wasted_s / resolved) if has_clock and resolved else "–"
+    return [
+        Figure("queries", number(waste.queries), f"in {lookups_text(lookups.total)}"),
+        Figure("wasted", number(waste.wasted_queries), f"{percent(waste.share)} of whole lookups"),
+        Figure("lost per lookup", lost or "0", "before the right name was asked"),
+        Figure("unanswered", number(analysis.transaction_counts.by_outcome["unanswered"]),
+               f"and {number(analysis.transaction_counts.retries)} retries"),
+    ]  # fmt: skip
+
+
+def overall(analysis: Analysis) -> list[WhatIf]:
+    """Return the what-if rows of all clients together."""
+    return [row for row in analysis.what_if_rows if row.client_addr is None]
+
+
+def setting_text(setting: str) -> str:
+    """Return a setting as a reader would say it."""
+    return "every name in full" if setting == "fqdn" else setting.replace(":", " ")
+
+
+def evidence(analysis: Analysis) -> str:
+    """Return what the report rests on, in a few words."""
+    parts = [lookups_text(analysis.lookup_counts.complete)]
+    spans = [c.duration_s for c in analysis.captures if c.duration_s is not None]
+    if spans:
+        parts.append(seconds(sum(spans)))
+    models = sorted({c.resolver.model for c in analysis.client_rows})
+    if 0 < len(models) <= 3:
+        parts.append(", ".join(models))
+    return " · ".join(parts)
