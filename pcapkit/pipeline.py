@@ -7,18 +7,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from pcapkit import __version__, codes
 from pcapkit.analysis import tally
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.reading import Given, Readings, read
 from pcapkit.analysis.suffixes import Folded, split
-from pcapkit.analysis.tables import lookups_table, messages_table, transactions_table
 from pcapkit.analysis.transactions import Exchanges, fold_names
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
@@ -37,6 +35,9 @@ from pcapkit.model import (
 )
 from pcapkit.names import fold, text_from_wire
 from pcapkit.options import Options
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Called with a capture's path, its bytes read so far, and the packets read so far in all.
 Progress = Callable[[str, int, int], None]
@@ -233,6 +234,8 @@ def read_messages(
     Each frame has the columns of the ``messages`` table. Raises InputError where the capture cannot
     be read.
     """
+    from pcapkit.analysis.tables import messages_table
+
     out = Collected(wanted=Wanted(options := options or Options()))
     with open_source(str(path)) as source:
         capture = open_capture(source, out.interners, ports=options.ports | {53})
@@ -398,6 +401,8 @@ def build_table(
     name: str, collected: Collected, readings: Readings | None, zones: list[tuple[str, ...]]
 ) -> pd.DataFrame:
     """Build a row table: ``lookups``, ``transactions`` or ``messages``."""
+    from pcapkit.analysis.tables import lookups_table, messages_table, transactions_table
+
     path_of = [c.path for c in collected.captures]
     if name == "lookups" and readings is not None:
         return lookups_table(readings, path_of, collected.address, zones)

@@ -119,12 +119,21 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
+def _sealed(datagram: bytes, source: str, target: str) -> bytes:
+    """Return a UDP datagram with its checksum."""
+    ends = ip_address(source).packed + ip_address(target).packed
+    total = checksum(ends + struct.pack(">HH", 17, len(datagram)) + datagram) or 0xFFFF
+    return datagram[:6] + struct.pack(">H", total) + datagram[8:]
+
+
 def ipv4(
     payload: bytes, source: str = CLIENT, target: str = SERVER, *, protocol: int = 17,
     ident: int = 1, ttl: int = 64, options: bytes = b"", fragment: int = 0x4000,
     total: int | None = None,
 ) -> bytes:  # fmt: skip
     """Return an IPv4 packet."""
+    if protocol == 17 and len(payload) >= 8 and not fragment & 0x3FFF:
+        payload = _sealed(payload, source, target)
     size = 20 + len(options)
     head = struct.pack(
         ">BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(payload) if total is None else total,
@@ -138,6 +147,8 @@ def ipv6(
     hop_limit: int = 64,
 ) -> bytes:  # fmt: skip
     """Return an IPv6 packet; extension headers are part of ``payload``."""
+    if following == 17:
+        payload = _sealed(payload, source, target)
     head = struct.pack(">IHBB", 0x60000000, len(payload), following, hop_limit)
     return head + ip_address(source).packed + ip_address(target).packed + payload
 
@@ -145,7 +156,7 @@ def ipv6(
 def udp(
     payload: bytes, source_port: int = 40000, target_port: int = 53, *, length: int | None = None
 ) -> bytes:
-    """Return a UDP datagram without a checksum, as IPv4 allows."""
+    """Return a UDP datagram; the IP header around it fills the checksum in."""
     size = 8 + len(payload) if length is None else length
     return struct.pack(">HHHH", source_port, target_port, size, 0) + payload
 

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Name
 from pcapkit.report.text import number, percent, printable, seconds, shorten
-from pcapkit.report.verdict import evidence, judged_queries, overall
+from pcapkit.report.verdict import FEWEST, evidence, judged_queries, overall
 
 INK = "#3b3b3c"  #: text and lines; the page puts its own colour in its place
 _GREY = "#8a8a8a"
@@ -46,8 +46,9 @@ _ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WAST
 _LABELS = {c: c.replace("_", " ") for c in WASTE_CLASSES}
 
 _WIDTH = 4.4  # inches; at 91 pixels each, 400 px
-_PNG_DPI = 1600 / _WIDTH
+_PNG_DPI = 1200 / _WIDTH
 _MOST_NAMES = 8
+
 _STYLE = {
     "font.size": 8.5,
     "font.family": "sans-serif",
@@ -261,7 +262,7 @@ def timeline(analysis: Analysis) -> Picture | None:
     if line.start_time is None or not line.counts:
         return None
     bins = len(next(iter(line.counts.values())))
-    if bins < 3:
+    if bins < 3 or sum(map(sum, line.counts.values())) < FEWEST:
         return None
     waste = [0] * bins
     total = [0] * bins
@@ -296,7 +297,7 @@ def timeline(analysis: Analysis) -> Picture | None:
 def latency(analysis: Analysis) -> Picture | None:
     """How long resolved lookups took, and would have without the waste."""
     curve = analysis.latency
-    if not curve.lookups or curve.duration_s[-1] <= 0:
+    if curve.lookups < FEWEST or curve.duration_s[-1] <= 0:
         return None
     now, lean = curve.duration_s[50], curve.without_waste_s[50]
     title = f"Half of the lookups took {seconds(now)} or less"
@@ -386,7 +387,8 @@ def draw(analysis: Analysis, *, png: bool) -> tuple[Drawn, ...]:
 def _png(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=_PNG_DPI, facecolor="white", metadata={"Software": None})
+    figure.savefig(out, format="png", dpi=_PNG_DPI, facecolor="white", metadata={"Software": None},
+                   pil_kwargs={"compress_level": 1})
     return out.getvalue()
 
 

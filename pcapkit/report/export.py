@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import IO, Any
-
-import pandas as pd
+from datetime import UTC, datetime, timedelta
+from typing import IO, TYPE_CHECKING, Any
 
 from pcapkit.errors import UsageError
 from pcapkit.model import Analysis, CaptureInfo, Client, Name, WhatIf
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = "pcapkit.analysis/1"
 
@@ -23,7 +25,8 @@ def iso_time(nanoseconds: int | None) -> str | None:
     if nanoseconds is None:
         return None
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    return f"{pd.Timestamp(seconds, unit='s').strftime('%Y-%m-%dT%H:%M:%S')}.{rest:09d}Z"
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{rest:09d}Z"
 
 
 def _capture(c: CaptureInfo) -> dict[str, object]:
@@ -82,11 +85,15 @@ def small_table(analysis: Analysis, name: str) -> pd.DataFrame:
     """Return ``clients``, ``names`` or ``what_if``: the JSON's rows, flattened."""
     kinds: dict[str, type[Any]] = {"clients": Client, "names": Name, "what_if": WhatIf}
     rows = analysis_json(analysis)[name]
+    import pandas as pd
+
     columns = None if rows else [f.name for f in fields(kinds[name])]
     return pd.DataFrame([_flat(r) for r in rows], columns=columns)
 
 
 def _text_times(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
     out = frame.copy()
     for column in out.columns:
         if isinstance(out[column].dtype, pd.DatetimeTZDtype):
@@ -102,7 +109,9 @@ def _text_times(frame: pd.DataFrame) -> pd.DataFrame:
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return list(value)
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, float) and value != value:
         return None
     return value.item() if hasattr(value, "item") else value
 

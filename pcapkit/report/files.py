@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from pcapkit.errors import InputError, UsageError
 from pcapkit.model import Analysis
 from pcapkit.report.export import dump_json, small_table, write_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pcapkit.report.charts import Drawn
 
 FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")

@@ -12,15 +12,15 @@ from typing import Any
 from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain
 from pcapkit.report.export import iso_time
 from pcapkit.report.text import number, percent, printable, seconds
-from pcapkit.report.verdict import lookups_text, overall, setting_text
+from pcapkit.report.verdict import FEWEST, lookups_text, overall, setting_text
 
 Context = Mapping[str, Any]
 _MOST_ROWS = 500
-_MOST_CARDS = 12
+_MOST_CARDS = 5
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> Context:
-    """A table for the page; a column that begins with # holds numbers, one with @ names."""
+    """A table for the page; columns that begin with # hold numbers, with @ names, with ~ sentences."""
     return {"columns": columns, "rows": rows, "left_out": total - len(rows)}
 
 
@@ -50,8 +50,10 @@ def settings(analysis: Analysis) -> Context | None:
     """Queries under each setting, for all clients and for each."""
     if not analysis.what_if_rows:
         return None
+    alone = len({w.client_addr for w in analysis.what_if_rows}) == 2  # "all" says the same
+    shown = overall(analysis) if alone else list(analysis.what_if_rows)
     columns = ("@client", "setting", "#queries", "#wasted", "#leaked first", "#broken",
-               "#assumed", "safety", "why")  # fmt: skip
+               "#assumed", "safety", "~why")  # fmt: skip
     rows = [
         (
             w.client_addr or "all", setting_text(w.setting) + (" (in force)" if w.observed else ""),
@@ -59,11 +61,11 @@ def settings(analysis: Analysis) -> Context | None:
             number(w.broken_lookups), number(w.assumed_queries), w.safety.value,
             printable("; ".join(w.reasons)),
         )
-        for w in analysis.what_if_rows[:_MOST_ROWS]
+        for w in shown[:_MOST_ROWS]
     ]  # fmt: skip
     return {
         "charts": ["ndots-settings"],
-        "table": _table(columns, rows, len(analysis.what_if_rows)),
+        "table": _table(columns, rows, len(shown)),
         "open_rows": max(10, len(overall(analysis))),
     }
 
@@ -143,7 +145,8 @@ def chains(analysis: Analysis) -> Context | None:
 
 def when(analysis: Analysis) -> Context | None:
     """Queries over time."""
-    return {"charts": ["timeline"]} if analysis.timeline.start_time is not None else None
+    enough = analysis.timeline.start_time is not None and analysis.waste.queries >= FEWEST
+    return {"charts": ["timeline"]} if enough else None
 
 
 def how_long(analysis: Analysis) -> Context | None:

@@ -26,6 +26,8 @@ def seconds(value: float | None) -> str:
     """Return a duration in the unit that reads best; nothing for None."""
     if value is None:
         return ""
+    if value == 0:
+        return "0 s"
     if value >= 120:
         return f"{value / 60:.1f} min"
     if value >= 1:

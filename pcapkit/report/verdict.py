@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pcapkit.model import Analysis, Recommendation, WhatIf
 from pcapkit.report.text import number, percent, printable, seconds
 
+#: A distribution of fewer points says nothing, and is not drawn.
+FEWEST = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -93,5 +96,5 @@ def evidence(analysis: Analysis) -> str:
         parts.append(seconds(sum(spans)))
     models = sorted({c.resolver.model for c in analysis.client_rows})
     if 0 < len(models) <= 3:
-        parts.append(", ".join(models))
+        parts.append(", ".join("resolver unknown" if m == "unknown" else m for m in models))
     return " · ".join(parts)

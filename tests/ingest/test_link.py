@@ -17,6 +17,8 @@ from tests.build import (
     SERVER6,
     SLL,
     SLL2,
+    START_NS,
+    Packet,
     ask,
     assert_ledger,
     ethernet,
@@ -153,8 +155,8 @@ def test_ipv6_message(tmp_path, kind):
 def test_every_cut_of_every_wrapping(tmp_path):
     """However short the snapshot, a packet is a message or is skipped, and the reason is right."""
     for kind, (linktype, frame) in [*V4.items(), *V6.items()]:
-        from tests.build import START_NS, Packet
-
+        if "offload" in kind:  # their headers do not say how long they were
+            continue
         cuts = [
             Packet(frame[:size], START_NS + size * 2_000_000_000, len(frame))
             for size in range(len(frame))
