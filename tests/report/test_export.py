@@ -1,0 +1,63 @@
+"""Text helpers and exports, at their edges."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from pcapkit.report.export import iso_time, write_table
+from pcapkit.report.files import stem_of
+from pcapkit.report.text import percent, printable, seconds, shorten
+
+
+def test_times_keep_their_nanoseconds() -> None:
+    assert iso_time(1_614_556_800_123_456_789) == "2021-03-01T00:00:00.123456789Z"
+    assert iso_time(-1) == "1969-12-31T23:59:59.999999999Z"
+    assert iso_time(None) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0 s"), (2e-6, "2 µs"), (0.0014, "1.4 ms"), (5, "5.00 s"), (600, "10.0 min"), (None, "")],
+)
+def test_durations_take_the_unit_that_reads_best(value: float | None, text: str) -> None:
+    assert seconds(value) == text
+
+
+def test_names_are_shortened_in_the_middle() -> None:
+    assert shorten("abcdefghij", 7) == "abc…hij"
+    assert shorten("short", 7) == "short"
+    assert percent(0.12345) == "12.3 %"
+
+
+def test_control_and_direction_characters_never_pass() -> None:
+    assert printable("a\x1b[2J\u202eb\nc") == "a\ufffd[2J\ufffdb\ufffdc"
+
+
+def test_folders_are_named_by_the_capture() -> None:
+    assert stem_of(["-"]) == "stdin"
+    assert stem_of(["/x/pod.pcap.gz"]) == "pod"
+    assert stem_of(["a.pcap", "b.pcap", "c.pcap"]) == "a-and-2-more"
+    assert stem_of(["/x/..pcap"]) not in ("", ".", "..")
+    assert "/" not in stem_of(["a\\b;c d.pcap"]) and " " not in stem_of(["a b.pcap"])
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx"])
+def test_a_text_cell_is_no_formula(cell: str) -> None:
+    out = io.BytesIO()
+    write_table(pd.DataFrame({"name": [cell], "n": [-1]}), "csv", out)
+    assert out.getvalue().decode().splitlines()[1].lstrip('"').startswith("'")
+    assert out.getvalue().decode().rstrip().endswith(",-1")
+
+
+def test_absent_is_null_in_every_format() -> None:
+    frame = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": ["x", None]})
+    out = io.BytesIO()
+    write_table(frame, "jsonl", out)
+    assert json.loads(out.getvalue().splitlines()[1]) == {"a": None, "b": None}
+    out = io.BytesIO()
+    write_table(frame, "csv", out)
+    assert out.getvalue() == b"a,b\n1,x\n,\n"

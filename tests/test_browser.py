@@ -1,0 +1,82 @@
+"""The report in a real browser: it renders at every width, and nothing runs over the edge."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pcapkit import analyze
+
+LAB = Path(__file__).resolve().parents[1] / "captures" / "lab"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which(
+    "google-chrome"
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+_MEASURE = """
+<script>
+addEventListener("load", () => {
+  const wide = [...document.querySelectorAll("body *")].filter(e =>
+    !e.closest(".scroll") && !e.closest("pre") && !e.closest("svg") &&
+    e.getBoundingClientRect().right > document.documentElement.clientWidth + 1);
+  document.title = "MEASURED " + JSON.stringify({
+    width: document.documentElement.scrollWidth, view: document.documentElement.clientWidth,
+    over: wide.map(e => e.tagName + "." + e.className).slice(0, 5),
+    svgs: document.querySelectorAll("svg").length,
+    ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor,
+  });
+});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("browser") / "report.html"
+    analysis = analyze(LAB / "multi6_any_sll2.pcap")
+    analysis.to_html(path)
+    path.write_text(path.read_text().replace("</body>", _MEASURE + "</body>"))
+    return path
+
+
+def measure(report: Path, width: int, *, dark: bool, profile: Path) -> dict[str, object]:
+    # Chromium's window is never narrower than 500 px, so narrow pages are framed.
+    page = report
+    if width < 500:
+        page = report.with_name("narrow.html")
+        page.write_text(
+            f'<iframe src="{report.name}" style="width:{width}px;height:900px;border:0"></iframe>'
+            '<script>const f = document.querySelector("iframe");f.onload = () => setTimeout(() =>'
+            "{document.title = f.contentDocument.title}, 200)</script>"
+        )
+    done = subprocess.run(
+        [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom",
+         "--allow-file-access-from-files", "--virtual-time-budget=4000",
+         f"--user-data-dir={profile}", f"--window-size={max(width, 500)},900",
+         f"--blink-settings=preferredColorScheme={0 if dark else 1}", page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = re.search(r"<title>MEASURED (.*?)</title>", done.stdout)
+    assert found is not None, done.stderr[-500:]
+    out: dict[str, object] = json.loads(found[1].replace("&quot;", '"'))
+    return out
+
+
+@pytest.mark.parametrize("width", [400, 768, 1600])
+def test_nothing_runs_over_the_edge(report: Path, width: int, tmp_path: Path) -> None:
+    seen = measure(report, width, dark=False, profile=tmp_path)
+    assert seen["over"] == []
+    assert seen["width"] == seen["view"]
+    assert seen["svgs"] == 7
+
+
+def test_dark_and_light_differ(report: Path, tmp_path: Path) -> None:
+    light = measure(report, 1200, dark=False, profile=tmp_path / "a")
+    dark = measure(report, 1200, dark=True, profile=tmp_path / "b")
+    assert light["page"] != dark["page"]
+    assert light["ink"] != dark["ink"]
