@@ -230,7 +230,7 @@ def export(
     if output == "-":
         if form == "parquet" and sys.stdout.isatty():
             raise UsageError("Parquet is binary: name a file with -o")
-        click.get_binary_stream("stdout").write(data)
+        sys.stdout.buffer.write(data)
     else:
         atomic_write(Path(output), data)
 
@@ -260,7 +260,7 @@ def expand(
         suffixes = search or config.search
         ndots = config.ndots_in_force if ndots is None else ndots
     walk = run(name, search=suffixes, ndots=5 if ndots is None else ndots, resolver=resolver)
-    click.echo((expansion_json if as_json else render_expansion)(walk), nl=False)
+    click.echo(expansion_json(walk) if as_json else render_expansion(walk), nl=False)
 
 
 @cli.command()

@@ -26,7 +26,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The walk for one name; ``candidates`` without final dots, in the order in which they go out."""
+    """The walk for one name; ``candidates`` are without final dots, in the order sent."""
 
     name: str
     absolute: bool

@@ -36,7 +36,7 @@ _EIGHT = np.uint64(8)
 
 
 @inline_kernel
-def hash_bytes(buffer: Any, start: int, length: int, seed: Any) -> Any:
+def hash_bytes(buffer: Any, start: Any, length: Any, seed: Any) -> Any:
     """Hash ``length`` bytes; the caller has checked that they are inside ``buffer``."""
     h = seed ^ (np.uint64(length) * _MULTIPLIER)
     at = start
@@ -55,7 +55,7 @@ def hash_bytes(buffer: Any, start: int, length: int, seed: Any) -> Any:
 
 
 @inline_kernel
-def _equal(left: Any, a: int, right: Any, b: int, length: int) -> bool:
+def _equal(left: Any, a: Any, right: Any, b: Any, length: Any) -> bool:
     k = 0
     while k + 8 <= length:
         if u64_little(left, a + k) != u64_little(right, b + k):
@@ -69,7 +69,7 @@ def _equal(left: Any, a: int, right: Any, b: int, length: int) -> bool:
 
 
 @inline_kernel
-def intern(arrays: Any, buffer: Any, start: int, length: int) -> int:
+def intern(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
     """Return the id of ``buffer[start:start + length]``, adding it where it is new.
 
     There must be room: see :meth:`Interner.reserve`.
@@ -98,7 +98,7 @@ def intern(arrays: Any, buffer: Any, start: int, length: int) -> int:
 
 
 @helper_kernel
-def find(arrays: Any, buffer: Any, start: int, length: int) -> int:
+def find(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
     """Return the id of ``buffer[start:start + length]``, -1 where it is not there."""
     arena, ends, hashes, slots, _used, seed = arrays
     h = hash_bytes(buffer, start, length, seed[0])
@@ -115,12 +115,12 @@ def find(arrays: Any, buffer: Any, start: int, length: int) -> int:
 
 
 @kernel
-def _intern_one(arrays: Any, buffer: Any) -> int:
+def _intern_one(arrays: Any, buffer: Any) -> Any:
     return intern(arrays, buffer, 0, buffer.shape[0])
 
 
 @kernel
-def _fill_slots(hashes: Any, count: int, slots: Any) -> None:
+def _fill_slots(hashes: Any, count: Any, slots: Any) -> None:
     mask = np.int64(slots.shape[0] - 1)
     for i in range(count):
         slot = np.int64(hashes[i] & np.uint64(mask))

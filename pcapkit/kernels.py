@@ -33,7 +33,7 @@ def inline_kernel(function: Function) -> Function:
 
 
 def compiled_before(function: Callable[..., Any]) -> bool:
-    """Is there a cache of this kernel from an earlier run? True where nothing is compiled at all."""
+    """Is there a cache of this kernel from an earlier run? True where nothing is compiled."""
     stats = getattr(function, "stats", None)
     if stats is None or not stats.cache_path:
         return True

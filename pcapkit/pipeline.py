@@ -285,7 +285,7 @@ def table_of(
 
 
 def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
-    """Turn the options into facts per client; an option beats a file, a bound file a general one."""
+    """Turn options into facts per client; an option beats a file, a bound file a general one."""
     out: dict[int, Given] = {}
     named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
     for number, packed in enumerate(collected.interners.addresses):
@@ -322,7 +322,7 @@ def join_families(rows: npt.NDArray[Any], is_v4: Sequence[bool]) -> npt.NDArray[
     them. Link addresses that more than one client of a family uses belong to a router and prove
     nothing.
     """
-    if all(is_v4[c] for c in np.flatnonzero(np.bincount(rows["client"]))):
+    if all(is_v4[c] for c in np.flatnonzero(np.bincount(rows["client"])).tolist()):
         return rows
     asked = rows[(rows["query_packet"] >= 0) & (rows["link"] != 0)]
     users: dict[int, set[int]] = defaultdict(set)

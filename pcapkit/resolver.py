@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pcapkit.codes import NODATA, NXDOMAIN, REFUSED, UNANSWERED
 from pcapkit.errors import UsageError
@@ -47,7 +48,7 @@ class ResolverModel:
         return self.on_nodata if NODATA in outcomes else AFTER_NEXT
 
 
-_STOP = {"on_servfail": AFTER_STOP, "on_refused": AFTER_STOP, "on_timeout": AFTER_STOP}
+_STOP: Any = {"on_servfail": AFTER_STOP, "on_refused": AFTER_STOP, "on_timeout": AFTER_STOP}
 
 RESOLVERS: tuple[ResolverModel, ...] = (
     ResolverModel(
@@ -64,11 +65,13 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         "dnspython", on_nodata=AFTER_STOP, **_STOP, evidence="measured with 2.9; dns/resolver.py",
     ),
     ResolverModel(
-        "bind-nslookup", searches_after_as_is=False, further_types_of_hit_only=True, on_nodata=AFTER_STOP, **_STOP,
+        "bind-nslookup", searches_after_as_is=False, further_types_of_hit_only=True,
+        on_nodata=AFTER_STOP, **_STOP,
         evidence="measured with 9.18; dighost.c",
     ),
     ResolverModel(
-        "bind-host", searches_after_as_is=False, further_types_of_hit_only=True, on_nodata=AFTER_STOP, **_STOP,
+        "bind-host", searches_after_as_is=False, further_types_of_hit_only=True,
+        on_nodata=AFTER_STOP, **_STOP,
         evidence="measured with 9.18; dighost.c",
     ),
     ResolverModel(

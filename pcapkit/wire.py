@@ -7,7 +7,7 @@ place, so that every byte read is checked.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import config, types
@@ -38,11 +38,10 @@ def _load(bits: int, *, swap: bool) -> Any:
 
     result = types.uint64 if bits == 64 else types.int64
 
-    @intrinsic  # type: ignore[untyped-decorator]
     def load(typing_context: Any, buffer: Any, at: Any) -> Any:
         return result(buffer, types.int64), generate
 
-    return load
+    return cast(Any, intrinsic)(load)
 
 
 if config.DISABLE_JIT or config.BOUNDSCHECK:

@@ -31,7 +31,7 @@ ONLY = {
     "numba": {"kernels", "wire"},
     "publicsuffixlist": {"names"},
 }
-#: What reaches up on purpose, inside a function: an analysis can render itself, a table be asked for.
+#: What reaches up on purpose, inside a function: an analysis can render itself.
 UPWARD = {
     ("model", "report.export"), ("model", "report.files"), ("model", "report.page"),
     ("pipeline", "report.export"), ("__init__", "model"), ("__init__", "options"),

@@ -28,7 +28,8 @@ addEventListener("load", () => {
     width: document.documentElement.scrollWidth, view: document.documentElement.clientWidth,
     over: wide.map(e => e.tagName + "." + e.className).slice(0, 5),
     svgs: document.querySelectorAll("svg").length,
-    ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor,
+    ink: getComputedStyle(document.body).color,
+    page: getComputedStyle(document.body).backgroundColor,
   });
 });
 </script>

@@ -91,7 +91,7 @@ CLIENT = np.dtype(
 
 
 @helper_kernel
-def _outcome(rows: Any, w: Any, question: int) -> Any:
+def _outcome(rows: Any, w: Any, question: Any) -> Any:
     """An answer if any exchange has one, else the outcome of the last response."""
     newest = np.int64(-1)
     x = np.int64(w.questions[question]["first"])
@@ -107,7 +107,7 @@ def _outcome(rows: Any, w: Any, question: int) -> Any:
 
 
 @helper_kernel
-def _fill_transaction(rows: Any, w: Any, question: int, t: Any, x_look: Any) -> bool:
+def _fill_transaction(rows: Any, w: Any, question: Any, t: Any, x_look: Any) -> Any:
     """Fill ``t`` from a question; False where no query of it was captured."""
     q = w.questions[question]
     t["first"] = -1
@@ -125,7 +125,7 @@ def _fill_transaction(rows: Any, w: Any, question: int, t: Any, x_look: Any) -> 
             if e["response_time"] != NO_TIME:
                 ended = e["response_time"]
                 best = np.int64(t["response"])
-                better = best < 0
+                better = True
                 if best >= 0:
                     was, now = rows[best]["outcome"] == ANSWER, e["outcome"] == ANSWER
                     better = now and not was
@@ -168,9 +168,9 @@ def _choose_base(w: Any, rules: Any, labels: Any, walk: Any, client: Any, look: 
 
 @helper_kernel
 def _is_cut(
-    rows: Any, w: Any, walk: Any, look: Any, transactions: Any, client: Any, suffixes: int,
-    capture_end: int, has_clock: bool,
-) -> bool:  # fmt: skip
+    rows: Any, w: Any, walk: Any, look: Any, transactions: Any, client: Any, suffixes: Any,
+    capture_end: Any, has_clock: bool,
+) -> Any:  # fmt: skip
     """Does the capture end while a further query of this walk was still due?"""
     if look["answered_by"] >= 0 or walk["parallel"]:
         return False
@@ -212,7 +212,7 @@ def _is_cut(
 
 
 @helper_kernel
-def _lookup_outcome(transactions: Any, count: int) -> int:
+def _lookup_outcome(transactions: Any, count: Any) -> Any:
     """The first of LOOKUP_OUTCOMES, ``resolved`` left out, that any transaction has."""
     for code, outcome in (
         (UNANSWERED, WAITED), (SERVFAIL, FAILED), (REFUSED, DENIED), (OTHER_RCODE, BROKEN),
@@ -225,7 +225,7 @@ def _lookup_outcome(transactions: Any, count: int) -> int:
 
 
 @helper_kernel
-def _suffix_of(rules: Any, name: int, base: int) -> Any:
+def _suffix_of(rules: Any, name: Any, base: Any) -> Any:
     for p in range(rules.starts.shape[0]):
         if rules.bases[name, p] == base:
             return np.int64(p)
@@ -265,8 +265,8 @@ def _classify(rules: Any, probes: Any, look: Any, transactions: Any, caches: boo
 
 @helper_kernel
 def _describe_walk(
-    rows: Any, w: Any, rules: Any, labels: Any, probes: Any, number: int, client: Any, look: Any,
-    transactions: Any, capture_end: int, has_clock: bool,
+    rows: Any, w: Any, rules: Any, labels: Any, probes: Any, number: Any, client: Any, look: Any,
+    transactions: Any, capture_end: Any, has_clock: bool,
 ) -> None:  # fmt: skip
     """Fill one lookup and its transactions."""
     walk = w.walks[number]
@@ -320,8 +320,8 @@ def _describe_walk(
 
 @kernel
 def describe_walks(
-    rows: Any, w: Any, begin: int, end: int, rules: Any, labels: Any, probes: Any, index: int,
-    client: Any, capture_end: int, has_clock: bool, previous: Any, lookups: Any,
+    rows: Any, w: Any, begin: Any, end: Any, rules: Any, labels: Any, probes: Any, index: Any,
+    client: Any, capture_end: Any, has_clock: bool, previous: Any, lookups: Any,
     transactions: Any, used: Any,
 ) -> None:  # fmt: skip
     """Append the walks ``begin`` to ``end`` of one client to ``lookups`` and ``transactions``.

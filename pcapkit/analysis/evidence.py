@@ -65,7 +65,7 @@ EVIDENCE = np.dtype(
 
 @helper_kernel
 def _find_visits(
-    rows: Any, order: Any, near: int, latest: Any, visits: Any, types: Any, dones: Any
+    rows: Any, order: Any, near: Any, latest: Any, visits: Any, types: Any, dones: Any
 ) -> Any:
     """Merge the exchanges of one client into visits; return how many."""
     count = 0
@@ -127,8 +127,8 @@ def _find_visits(
 
 
 @helper_kernel
-def _follows(last: Any, item: Any, near: int) -> bool:
-    """Was ``item`` asked because ``last`` failed, or together with it (busybox asks all at once)?"""
+def _follows(last: Any, item: Any, near: Any) -> Any:
+    """Was ``item`` asked because ``last`` failed, or together with it, as busybox asks?"""
     if item["start"] < last["done"]:
         return bool(item["port"] == last["port"] and item["start"] - last["start"] <= near)
     limit = LONGEST_TIMEOUT_NS if last["silent"] else near
@@ -136,7 +136,7 @@ def _follows(last: Any, item: Any, near: int) -> bool:
 
 
 @helper_kernel
-def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: int) -> bool:
+def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: Any) -> Any:
     """Add a name to a sequence where it can be its next candidate."""
     size = s["size"]
     if s["closed"] or size >= _NAMES:
@@ -172,7 +172,7 @@ def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: int) 
 
 @helper_kernel
 def _find_sequences(
-    names: Any, labels: Any, near: int, visits: Any, count: int, heads: Any, sequences: Any,
+    names: Any, labels: Any, near: Any, visits: Any, count: Any, heads: Any, sequences: Any,
     members: Any,
 ) -> Any:  # fmt: skip
     """Order the visits of one client into sequences; return how many. ``heads`` is all -1."""
@@ -213,7 +213,7 @@ def _find_sequences(
 
 
 @helper_kernel
-def _key(names: Any, labels: Any, s: Any, members: Any, client: int) -> Any:
+def _key(names: Any, labels: Any, s: Any, members: Any, client: Any) -> Any:
     """Hash what a sequence says: its suffixes where the base is known, else its names."""
     arena, ends, seed = names[0], names[1], names[5][0]
     key = np.uint64(client + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -230,10 +230,10 @@ def _key(names: Any, labels: Any, s: Any, members: Any, client: int) -> Any:
 
 @kernel
 def gather_evidence(
-    rows: Any, order: Any, bounds: Any, names: Any, labels: Any, near: int, latest: Any,
+    rows: Any, order: Any, bounds: Any, names: Any, labels: Any, near: Any, latest: Any,
     visits: Any, types: Any, dones: Any, sequences: Any, members: Any, keys: Any, slots: Any,
     evidence: Any, shown: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Fill ``evidence`` and ``shown`` with the distinct sequences of every client.
 
     ``order`` holds row numbers, client by client, in time order; ``bounds`` where each client

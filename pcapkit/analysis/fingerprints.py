@@ -38,7 +38,7 @@ SIGNS = 12
 
 
 @helper_kernel
-def _pair_sign(a: Any, aaaa: Any, edns: int) -> int:
+def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
     one_port = a["client_port"] == aaaa["client_port"]
     if edns == _EDNS_OF_GO_AND_CARES:
         return EDNS_ONE_PORT if one_port else EDNS_TWO_PORTS
@@ -52,7 +52,7 @@ def _pair_sign(a: Any, aaaa: Any, edns: int) -> int:
 
 
 @kernel
-def count_signs(rows: Any, order: Any, w: Any, begin: int, end: int, signs: Any) -> None:
+def count_signs(rows: Any, order: Any, w: Any, begin: Any, end: Any, signs: Any) -> None:
     """Count the signs of one client: its exchanges in ``order`` and its walks begin to end."""
     for k in range(order.shape[0]):
         e = rows[order[k]]

@@ -109,7 +109,7 @@ _WALKS, _CANDIDATES, _QUESTIONS, _NAME_NODES, _BASE_NODES = range(5)
 
 
 @helper_kernel
-def _question(w: Any, candidate: int, qtype: int) -> Any:
+def _question(w: Any, candidate: Any, qtype: Any) -> Any:
     """Return a candidate's question of a type, or -1."""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0 and w.questions[at]["qtype"] != qtype:
@@ -118,7 +118,7 @@ def _question(w: Any, candidate: int, qtype: int) -> Any:
 
 
 @helper_kernel
-def _has_port(rows: Any, w: Any, candidate: int, port: int) -> bool:
+def _has_port(rows: Any, w: Any, candidate: Any, port: Any) -> Any:
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
         x = np.int64(w.questions[at]["first"])
@@ -131,7 +131,7 @@ def _has_port(rows: Any, w: Any, candidate: int, port: int) -> bool:
 
 
 @helper_kernel
-def _answered(rows: Any, w: Any, candidate: int, time: int) -> bool:
+def _answered(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
     """Does the candidate have an answer by ``time``?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
@@ -147,7 +147,7 @@ def _answered(rows: Any, w: Any, candidate: int, time: int) -> bool:
 
 
 @helper_kernel
-def _finished(rows: Any, w: Any, candidate: int, time: int) -> Any:
+def _finished(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
     """Return when its last answer came, or its last timer began; _PENDING while one is awaited."""
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
@@ -172,7 +172,7 @@ def _finished(rows: Any, w: Any, candidate: int, time: int) -> Any:
 
 
 @helper_kernel
-def _silent(rows: Any, w: Any, candidate: int) -> bool:
+def _silent(rows: Any, w: Any, candidate: Any) -> Any:
     """Did any question of it get no response at all?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
@@ -188,7 +188,7 @@ def _silent(rows: Any, w: Any, candidate: int) -> bool:
 
 
 @helper_kernel
-def _joins(rows: Any, w: Any, walk: int, candidate: int, e: Any, join: int) -> bool:
+def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> Any:
     """Is this the same candidate asked for another type?"""
     time = e["query_time"]
     if time - w.walks[walk]["start"] > 2 * LONGEST_TIMEOUT_NS:
@@ -214,7 +214,7 @@ def _joins(rows: Any, w: Any, walk: int, candidate: int, e: Any, join: int) -> b
 
 
 @helper_kernel
-def _repeats(rows: Any, w: Any, candidate: int, question: int, e: Any, rules: Any) -> bool:
+def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: Any) -> Any:
     """Is this a question of a candidate asked again within the walk?"""
     q = w.questions[question]
     last = rows[q["last"]]
@@ -262,7 +262,7 @@ def _repeats(rows: Any, w: Any, candidate: int, question: int, e: Any, rules: An
 
 
 @helper_kernel
-def _was_truncated(rows: Any, w: Any, candidate: int, time: int) -> bool:
+def _was_truncated(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
         x = np.int64(w.questions[at]["first"])
@@ -275,7 +275,7 @@ def _was_truncated(rows: Any, w: Any, candidate: int, time: int) -> bool:
 
 
 @helper_kernel
-def _ask(rows: Any, w: Any, candidate: int, question: int, number: int) -> None:
+def _ask(rows: Any, w: Any, candidate: Any, question: Any, number: Any) -> None:
     """Add an exchange to a candidate: to its question, or as a new one where ``question`` is -1."""
     w.next_exchange[number] = -1
     if question >= 0:
@@ -301,7 +301,7 @@ def _ask(rows: Any, w: Any, candidate: int, question: int, number: int) -> None:
 
 
 @helper_kernel
-def _add_candidate(rows: Any, w: Any, walk: int, number: int, position: int) -> Any:
+def _add_candidate(rows: Any, w: Any, walk: Any, number: Any, position: Any) -> Any:
     """Append the name of an exchange to a walk as its next candidate."""
     new = w.used[_CANDIDATES]
     w.used[_CANDIDATES] = new + 1
@@ -333,7 +333,7 @@ def _add_candidate(rows: Any, w: Any, walk: int, number: int, position: int) -> 
 
 
 @helper_kernel
-def _keep(w: Any, base: int, walk: int) -> None:
+def _keep(w: Any, base: Any, walk: Any) -> None:
     """Note that a walk may be about this base name."""
     node = w.used[_BASE_NODES]
     w.used[_BASE_NODES] = node + 1
@@ -344,7 +344,7 @@ def _keep(w: Any, base: int, walk: int) -> None:
 
 
 @helper_kernel
-def _open(rows: Any, w: Any, rules: Any, number: int, client: int) -> Any:
+def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
     """Open a walk with this exchange."""
     e = rows[number]
     name = np.int64(e["folded"])
@@ -380,7 +380,7 @@ def _open(rows: Any, w: Any, rules: Any, number: int, client: int) -> Any:
 
 @helper_kernel
 def _due(
-    rows: Any, w: Any, rules: Any, walk: int, position: int, base: int, e: Any
+    rows: Any, w: Any, rules: Any, walk: Any, position: Any, base: Any, e: Any
 ) -> Any:
     """Return how long after the current candidate's end this is its successor, or -1."""
     x = w.walks[walk]
@@ -424,7 +424,7 @@ def _due(
 
 
 @helper_kernel
-def _continue(rows: Any, w: Any, rules: Any, number: int, oldest: int) -> bool:
+def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
     """Add the exchange to the walk whose next candidate it is, if there is one."""
     e = rows[number]
     name = np.int64(e["folded"])
@@ -460,7 +460,7 @@ def _continue(rows: Any, w: Any, rules: Any, number: int, oldest: int) -> bool:
 
 
 @helper_kernel
-def _step(rows: Any, w: Any, rules: Any, walk: int, position: int, number: int) -> None:
+def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any) -> None:
     x = w.walks[walk]
     e = rows[number]
     if x["mode"] == OPEN:
@@ -477,7 +477,7 @@ def _step(rows: Any, w: Any, rules: Any, walk: int, position: int, number: int) 
 
 
 @helper_kernel
-def _at_same_name(rows: Any, w: Any, rules: Any, number: int, oldest: int) -> bool:
+def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
     """Add the exchange to a walk that is at this name; those of the same port come first."""
     e = rows[number]
     for same_port in (True, False):
@@ -506,7 +506,7 @@ def _at_same_name(rows: Any, w: Any, rules: Any, number: int, oldest: int) -> bo
 
 
 @helper_kernel
-def _add_orphan(rows: Any, w: Any, rules: Any, number: int, client: int, oldest: int) -> None:
+def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, client: Any, oldest: Any) -> None:
     """Take a response without a query: the lookup began before the capture."""
     e = rows[number]
     node = np.int64(w.at_name[e["folded"]])
@@ -526,7 +526,7 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: int, client: int, oldest:
 
 
 @kernel
-def group_exchanges(rows: Any, order: Any, client: int, rules: Any, w: Any) -> None:
+def group_exchanges(rows: Any, order: Any, client: Any, rules: Any, w: Any) -> None:
     """Read one client's exchanges (row numbers in time order) into walks, appended to ``w``."""
     oldest_name = w.used[_NAME_NODES]
     oldest_base = w.used[_BASE_NODES]

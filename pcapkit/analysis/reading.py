@@ -259,7 +259,7 @@ class _Reader:
         used = np.zeros(2, np.int64)
         previous = np.full(labels.size, -1, np.int32)
         capture_end = int(max(rows["query_time"].max(), rows["response_time"].max()))
-        clients = []
+        clients: list[ClientReading] = []
         for draft in self._drafts:
             model = resolver_model(draft.model.model)
             facts = np.zeros(1, CLIENT)
@@ -304,7 +304,7 @@ def _by_start(
 def _mark_absolute(
     lookups: npt.NDArray[Any], low: int, labels: npt.NDArray[np.int32]
 ) -> None:
-    """Only a final dot explains a name asked as is that has fewer dots than ndots, or is searched."""
+    """Mark what only a final dot explains: too few dots for as is, or searched elsewhere."""
     many = lookups["candidates"] > 1
     listed = (lookups["mode"] == LIST) & many
     alone = (lookups["mode"] == AS_IS) & ~many
@@ -328,7 +328,7 @@ def _probes(names: Folded) -> npt.NDArray[np.uint8]:
 
 @kernel
 def bound(
-    rows: Any, w: Walks, begin: int, end: int, labels: Any, bounds: Any, searched: Any,
+    rows: Any, w: Walks, begin: Any, end: Any, labels: Any, bounds: Any, searched: Any,
     unsearched: Any, used: Any,
 ) -> None:  # fmt: skip
     """Bound ndots by the names that were, and were not, tried as is first.

@@ -73,7 +73,8 @@ def _set_ndots(
                 f"Set ndots to {best.ndots} for the workload behind {client}.",
                 saved, saved / judged if judged else 0.0, best.safety,
                 best.reasons or ("every name seen still resolves, and to the same name",),
-                _coverage(r, r.lookups[by_number[bounds[number] : bounds[number + 1]]]), ndots_patch(best.ndots),
+                _coverage(r, r.lookups[by_number[bounds[number] : bounds[number + 1]]]),
+                ndots_patch(best.ndots),
             )
         )  # fmt: skip
     return out
@@ -85,7 +86,7 @@ def _use_names(r: Readings, names: Sequence[Name], judged: int) -> list[Recommen
     out = []
     for name in [n for n in names if n.wasted_queries and n.fqdn is not None][:_TOP_NAMES]:
         cluster = name.kind == "cluster"
-        reasons = (_TLS,) if not cluster else (
+        reasons: tuple[str, ...] = (_TLS,) if not cluster else (
             "the full name needs its final dot, or ndots of 4 or less",)  # fmt: skip
         if thin:
             reasons += (f"thin capture: {coverage.lookups} lookups",)

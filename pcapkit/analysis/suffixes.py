@@ -1,4 +1,4 @@
-"""Interned names against search suffixes: labels, common beginnings, and which base has which suffix.
+"""Interned names against search suffixes: labels, common beginnings, and bases.
 
 Names here are ids of the analysis' interner, whose strings are wire form. A base name is interned
 like any other, so that a walk and the name it is about compare as integers.
@@ -20,13 +20,13 @@ Labels = tuple[str, ...]
 
 
 @helper_kernel
-def name_start(ends: Any, name: int) -> Any:
+def name_start(ends: Any, name: Any) -> Any:
     """Return where a name begins in the arena."""
     return ends[name - 1] if name > 0 else np.int64(0)
 
 
 @helper_kernel
-def common_labels(arena: Any, ends: Any, left: int, right: int) -> Any:
+def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
     """Count the labels that two names share from their beginnings."""
     a, b = name_start(ends, left), name_start(ends, right)
     stop_a, stop_b = ends[left], ends[right]
@@ -45,7 +45,7 @@ def common_labels(arena: Any, ends: Any, left: int, right: int) -> Any:
 
 
 @helper_kernel
-def labels_end(arena: Any, ends: Any, name: int, labels: int) -> Any:
+def labels_end(arena: Any, ends: Any, name: Any, labels: Any) -> Any:
     """Return the offset in the arena behind a name's first ``labels`` labels."""
     at = name_start(ends, name)
     stop = ends[name]
@@ -57,7 +57,7 @@ def labels_end(arena: Any, ends: Any, name: int, labels: int) -> Any:
 
 
 @kernel
-def count_labels(arena: Any, ends: Any, count: int, labels: Any) -> None:
+def count_labels(arena: Any, ends: Any, count: Any, labels: Any) -> None:
     """Set ``labels[i]`` to the number of labels of each of the first ``count`` names."""
     for name in range(count):
         at = name_start(ends, name)

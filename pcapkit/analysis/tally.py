@@ -216,7 +216,8 @@ def timeline(r: Readings) -> Timeline:
     bins = span // width + 1
     place = (times - start) // width
     counts = np.bincount(
-        r.transactions["waste_class"].astype(np.int64) * bins + place, minlength=len(WASTE_CLASSES) * bins
+        r.transactions["waste_class"].astype(np.int64) * bins + place,
+        minlength=len(WASTE_CLASSES) * bins,
     ).reshape(len(WASTE_CLASSES), bins)
     shown = {c: tuple(row) for c, row in zip(WASTE_CLASSES, counts.tolist(), strict=True)}
     return Timeline(start, width / 1e9, {c: row for c, row in shown.items() if any(row)})

@@ -1,9 +1,9 @@
 """Pair queries with responses: one row per query packet, with the response that it got.
 
 A row here is one exchange: one query packet between one pair of endpoints with one ID. Which
-exchanges are retries of one transaction is decided while reading (``lookups.py``), where the walk of
-the search list is known. A response whose query was not captured is kept as a row without a query,
-since it shows that a lookup began before the capture.
+exchanges are retries of one transaction is decided while reading (``lookups.py``), where the walk
+of the search list is known. A response whose query was not captured is kept as a row without a
+query, since it shows that a lookup began before the capture.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _CHAIN = 32
 
 
 @inline_kernel
-def _outcome(row: Any) -> int:
+def _outcome(row: Any) -> Any:
     rcode = row["rcode"]
     if rcode == 0:
         return ANSWER if row["typed_answers"] > 0 else NODATA
@@ -84,7 +84,7 @@ def _slot(row: Any, slots: Any) -> Any:
 
 
 @inline_kernel
-def _find_query(row: Any, folded: int, at: int, exchanges: Any) -> int:
+def _find_query(row: Any, folded: Any, at: Any, exchanges: Any) -> Any:
     """Return the exchange that a response belongs to, -1, or -2 where it is one answer too many.
 
     The newest unanswered query of the same client, port, transport, ID and, where both are shown,
@@ -137,17 +137,17 @@ def pair_window(
     rows: Any,
     original: Any,
     folded_of: Any,
-    root: int,
-    capture: int,
+    root: Any,
+    capture: Any,
     slots: Any,
     exchanges: Any,
-    count: int,
-) -> int:
+    count: Any,
+) -> Any:
     """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
 
     Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
-    question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing table, carried from window to window: the newest exchange by hash, chained by
-    ``previous``.
+    question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing
+    table, carried from window to window: the newest exchange by hash, chained by ``previous``.
     """
     for i in range(rows.shape[0]):
         row = rows[i]
@@ -199,7 +199,7 @@ def pair_window(
 
 
 @kernel
-def fold_names(arena: Any, ends: Any, start: int, stop: int, folded: Any) -> int:
+def fold_names(arena: Any, ends: Any, start: Any, stop: Any, folded: Any) -> Any:
     """Write the lower-case forms of names ``start`` to ``stop`` behind one another; return bytes.
 
     Length bytes are below 64 and so never letters (RFC 4343).

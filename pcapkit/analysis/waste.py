@@ -26,15 +26,15 @@ from pcapkit.model import WASTE_CLASSES
 
 _PTR, _TXT, _SRV = 12, 16, 33
 
-#: First labels of the SRV and TXT names that libraries ask for by themselves (gRPC, etcd, LDAP ...).
+#: First labels of the SRV and TXT names that libraries ask for by themselves.
 PROBES = ("_grpclb", "_grpc_config", "_xds", "_etcd-client", "_ldap", "_mongodb", "_sip", "_stun")
 
 
 @helper_kernel
 def waste_class(
-    complete: bool, outcome: int, qtype: int, is_probe: bool, is_answered: bool,
+    complete: bool, outcome: Any, qtype: Any, is_probe: bool, is_answered: bool,
     is_first_existing: bool, resolved: bool, is_base: bool,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     """Return the class of one transaction.
 
     ``is_answered``: its candidate answered the lookup in some family. ``is_first_existing``: its

@@ -75,7 +75,7 @@ def _slot(keys: Any, key: Any) -> Any:
 
 
 @helper_kernel
-def _question_key(name: int, qtype: int) -> Any:
+def _question_key(name: Any, qtype: Any) -> Any:
     return ((np.uint64(name) << np.uint64(16)) | np.uint64(qtype)) + np.uint64(1)
 
 
@@ -93,7 +93,7 @@ def _note_answers(transactions: Any, keys: Any, outcomes: Any) -> None:
 
 
 @kernel
-def _mark_zone(arena: Any, ends: Any, count: int, zone: Any, inside: Any) -> None:
+def _mark_zone(arena: Any, ends: Any, count: Any, zone: Any, inside: Any) -> None:
     """Mark the names that lie inside a zone (its wire form), or are its apex."""
     size = zone.shape[0]
     for name in range(count):
@@ -110,7 +110,7 @@ def _mark_zone(arena: Any, ends: Any, count: int, zone: Any, inside: Any) -> Non
 
 
 @helper_kernel
-def _candidate(names: Any, walker: Any, base: int, position: int, scratch: Any) -> Any:
+def _candidate(names: Any, walker: Any, base: Any, position: Any, scratch: Any) -> Any:
     """Return the id of base + suffix, -1 where no such name was seen."""
     if position < 0:
         return np.int64(base)
@@ -129,7 +129,7 @@ def _candidate(names: Any, walker: Any, base: int, position: int, scratch: Any) 
 
 
 @helper_kernel
-def _after(walker: Any, outcomes: Any, count: int) -> int:
+def _after(walker: Any, outcomes: Any, count: Any) -> Any:
     """What the resolver does after a candidate without an answer."""
     unanswered, refused, failed, empty = False, False, False, False
     for k in range(count):
@@ -149,8 +149,8 @@ def _after(walker: Any, outcomes: Any, count: int) -> int:
 
 @helper_kernel
 def _order(
-    walker: Any, dots: int, ndots: int, fixed: bool, answered: int, order: Any
-) -> int:
+    walker: Any, dots: Any, ndots: Any, fixed: bool, answered: Any, order: Any
+) -> Any:
     """Write the positions in the order of the walk, -1 for the name as is; return how many."""
     suffixes = walker.tail_ends.shape[0]
     if ndots == _FQDN:
@@ -174,8 +174,8 @@ def _order(
 
 @helper_kernel
 def _replay(
-    names: Any, walker: Any, look: Any, mine: Any, keys: Any, seen: Any, order: Any, steps: int,
-    types: Any, kinds: int, extra: int, answered: int, scratch: Any, events: Any, out: Any,
+    names: Any, walker: Any, look: Any, mine: Any, keys: Any, seen: Any, order: Any, steps: Any,
+    types: Any, kinds: Any, extra: Any, answered: Any, scratch: Any, events: Any, out: Any,
 ) -> Any:  # fmt: skip
     """Walk ``order`` with the outcomes that were seen; return the position that answered, or -2."""
     at = 0
@@ -286,7 +286,8 @@ def _walker(reading: ClientReading, zones: Sequence[Labels]) -> _Walker:
     suffixes = reading.search.suffixes
     tails = [wire_from_text(join(s)) for s in suffixes]
     return _Walker(
-        np.frombuffer(b"".join(tails), np.uint8), np.cumsum([len(t) for t in tails], dtype=np.int64),
+        np.frombuffer(b"".join(tails), np.uint8),
+        np.cumsum([len(t) for t in tails], dtype=np.int64),
         np.array([any(s[-len(z) :] == z for z in zones) for s in suffixes], np.uint8),
         model.searches, model.searches_after_as_is, model.further_types_of_hit_only,
         model.on_nodata, model.on_servfail, model.on_refused, model.on_timeout,

@@ -21,7 +21,7 @@ _MAX_POINTERS = 127
 
 
 @inline_kernel
-def plain_name_end(buffer: Any, at: int, end: int) -> int:
+def plain_name_end(buffer: Any, at: Any, end: Any) -> Any:
     """Return the offset behind an uncompressed name, or -1 where it is none."""
     start = at
     while at < end:
@@ -35,7 +35,7 @@ def plain_name_end(buffer: Any, at: int, end: int) -> int:
 
 
 @inline_kernel
-def unpack_name(buffer: Any, message: int, at: int, end: int, scratch: Any) -> tuple[int, int]:
+def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> Any:
     """Write the uncompressed name at ``at`` into ``scratch`` (256 bytes).
 
     Returns (bytes written, offset behind the name where it stands), or (-1, -1) where the name
@@ -72,7 +72,7 @@ def unpack_name(buffer: Any, message: int, at: int, end: int, scratch: Any) -> t
 
 
 @inline_kernel
-def skip_name(buffer: Any, at: int, end: int) -> int:
+def skip_name(buffer: Any, at: Any, end: Any) -> Any:
     """Return the offset behind a name where it stands, or -1."""
     while at < end:
         length = u8(buffer, at)
@@ -87,7 +87,7 @@ def skip_name(buffer: Any, at: int, end: int) -> int:
 
 
 @inline_kernel
-def _soa_negative_ttl(buffer: Any, data: int, length: int, end: int, ttl: int) -> int:
+def _soa_negative_ttl(buffer: Any, data: Any, length: Any, end: Any, ttl: Any) -> Any:
     """Return min(TTL, MINIMUM) of an SOA record (RFC 2308 section 5)."""
     if length < 20 or end - data < length:
         return ttl
@@ -95,15 +95,15 @@ def _soa_negative_ttl(buffer: Any, data: int, length: int, end: int, ttl: int) -
 
 
 @inline_kernel
-def _clip_ttl(ttl: int) -> int:
+def _clip_ttl(ttl: Any) -> Any:
     """A TTL with its top bit set counts as 0 (RFC 2181 section 8)."""
     return ttl if ttl < 0x80000000 else 0
 
 
 @inline_kernel
 def _records(
-    buffer: Any, at: int, end: int, answers: int, authority: int, additional: int, row: Any
-) -> bool:
+    buffer: Any, at: Any, end: Any, answers: Any, authority: Any, additional: Any, row: Any
+) -> Any:
     """Read the three record sections into ``row``; False where they stop early."""
     qtype = np.int64(row["qtype"])
     typed = 0
@@ -146,8 +146,8 @@ def _records(
 
 @inline_kernel
 def decode_message(
-    buffer: Any, start: int, end: int, wire_end: int, names: Any, scratch: Any, row: Any
-) -> bool:
+    buffer: Any, start: Any, end: Any, wire_end: Any, names: Any, scratch: Any, row: Any
+) -> Any:
     """Decode the message ``buffer[start:end]`` into ``row``; False where there is no whole header.
 
     ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class _Blocks:
             self.buffer[:left] = self.buffer[self.start : self.end].copy()
         self.base += self.start
         self.start, self.end = 0, left
-        got = self._source.readinto(memoryview(self.buffer)[left:])
+        got = self._source.readinto(memoryview(cast(Any, self.buffer))[left:])
         self.end += got
         self.at_end = got == 0
 
@@ -178,10 +179,11 @@ def _read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -
         if blocks.base == 0 and blocks.start == 0 and blocks.end == 0:
             blocks.fill()
             blocks.start = min(_PCAP_HEADER_BYTES, blocks.end)
-        return pcap.walk_pcap(
+        count, stop, ended = pcap.walk_pcap(
             blocks.buffer, blocks.start, blocks.end, int(big), header_bytes, int(nano),
             linktype, records,
         )  # fmt: skip
+        return count, stop, ended
 
     capture.windows = _read_records(source, interners, capture, walk, ports)
     return capture

@@ -77,7 +77,7 @@ _LINK_IPV4, _LINK_IPV6 = 228, 229
 
 
 @inline_kernel
-def _after_ethertype(buffer: Any, at: int, end: int, ethertype: int) -> tuple[int, int]:
+def _after_ethertype(buffer: Any, at: Any, end: Any, ethertype: Any) -> Any:
     """Return (layer, offset) of what an EtherType at ``at - 2`` announces; layer 0: not IP."""
     for _ in range(8):
         if ethertype == 0x0800:
@@ -95,7 +95,7 @@ def _after_ethertype(buffer: Any, at: int, end: int, ethertype: int) -> tuple[in
 
 
 @inline_kernel
-def _by_version(buffer: Any, at: int, end: int) -> tuple[int, int]:
+def _by_version(buffer: Any, at: Any, end: Any) -> Any:
     if end - at < 1:
         return 0, at
     version = u8(buffer, at) >> 4
@@ -107,7 +107,7 @@ def _by_version(buffer: Any, at: int, end: int) -> tuple[int, int]:
 
 
 @inline_kernel
-def _enter(buffer: Any, at: int, end: int, linktype: int) -> tuple[int, int]:
+def _enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
     """Return (layer, offset) behind the link header; layer -1: unknown link type, -2: too short."""
     if linktype == _LINK_ETHERNET:
         if end - at < 14:
@@ -136,7 +136,7 @@ def _enter(buffer: Any, at: int, end: int, linktype: int) -> tuple[int, int]:
 
 
 @inline_kernel
-def link_identity(buffer: Any, at: int, end: int, linktype: int, seed: Any) -> Any:
+def link_identity(buffer: Any, at: Any, end: Any, linktype: Any, seed: Any) -> Any:
     """Hash what tells one hop's copy of a packet from another's: link addresses, direction."""
     if linktype == _LINK_ETHERNET and end - at >= 12:
         return hash_bytes(buffer, at, 12, seed)
@@ -148,7 +148,7 @@ def link_identity(buffer: Any, at: int, end: int, linktype: int, seed: Any) -> A
 
 
 @inline_kernel
-def _ipv4(buffer: Any, at: int, end: int, facts: Any) -> tuple[int, int, int, int]:
+def _ipv4(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
     """Return (protocol or a reason + 1000, offset, captured end, wire end) of an IPv4 payload."""
     if end - at < 20:
         return 1000 + CUT_SHORT, at, end, end
@@ -178,7 +178,7 @@ def _ipv4(buffer: Any, at: int, end: int, facts: Any) -> tuple[int, int, int, in
 
 
 @inline_kernel
-def _ipv6(buffer: Any, at: int, end: int, facts: Any) -> tuple[int, int, int, int]:
+def _ipv6(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
     """Return (protocol or a reason + 1000, offset, captured end, wire end) of an IPv6 payload."""
     if end - at < 40:
         return 1000 + CUT_SHORT, at, end, end
@@ -221,7 +221,7 @@ def _ipv6(buffer: Any, at: int, end: int, facts: Any) -> tuple[int, int, int, in
 
 
 @inline_kernel
-def _gre(buffer: Any, at: int, end: int) -> tuple[int, int]:
+def _gre(buffer: Any, at: Any, end: Any) -> Any:
     """Return (layer, offset) of what a GRE header carries; layer 0: nothing known."""
     if end - at < 4 or u8(buffer, at + 1) & 7 > 1:
         return 0, at
@@ -239,7 +239,7 @@ def _gre(buffer: Any, at: int, end: int) -> tuple[int, int]:
 
 
 @inline_kernel
-def _udp_tunnel(buffer: Any, at: int, end: int, port: int) -> tuple[int, int]:
+def _udp_tunnel(buffer: Any, at: Any, end: Any, port: Any) -> Any:
     """Return (layer, offset) of a frame inside VXLAN or Geneve; layer 0: none."""
     if end - at < 8:
         return 0, at
@@ -255,7 +255,7 @@ def _udp_tunnel(buffer: Any, at: int, end: int, port: int) -> tuple[int, int]:
 
 
 @inline_kernel
-def _transport(buffer: Any, protocol: int, at: int, end: int, wire_end: int, facts: Any) -> int:
+def _transport(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, facts: Any) -> Any:
     """Read the UDP or TCP header at ``at``; return FOUND_UDP, FOUND_TCP or a reason."""
     if protocol == 17:
         if end - at < 8:
@@ -286,7 +286,7 @@ def _transport(buffer: Any, protocol: int, at: int, end: int, wire_end: int, fac
 
 
 @inline_kernel
-def peel(buffer: Any, at: int, end: int, linktype: int, ports: Any, facts: Any) -> int:
+def peel(buffer: Any, at: Any, end: Any, linktype: Any, ports: Any, facts: Any) -> Any:
     """Find the transport payload of the packet ``buffer[at:end]``.
 
     Returns FOUND_UDP or FOUND_TCP with ``facts`` filled, or the reason why there is none. A tunnel

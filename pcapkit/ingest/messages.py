@@ -2,8 +2,8 @@
 
 :func:`decode_window` is the compiled walk over a block's records. Duplicates are packets captured
 more than once (``-i any``, bridge and veth, before and after address translation): the same client
-address and port and the same DNS bytes, told from a resend by the IPv4 identification or, where that
-is 0 or absent, by what a second hop changes.
+address and port and the same DNS bytes, told from a resend by the IPv4 identification or, where
+that is 0 or absent, by what a second hop changes.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def port_table(ports: frozenset[int]) -> npt.NDArray[np.uint8]:
 
 
 @inline_kernel
-def _other_port(source: int, destination: int) -> int:
+def _other_port(source: Any, destination: Any) -> Any:
     """Name the DNS relative that speaks on these ports, or NOT_DNS."""
     if source == 5353 or destination == 5353:
         return MULTICAST_DNS
@@ -95,7 +95,7 @@ def _set_ends(buffer: Any, facts: Any, ports: Any, addresses: Any, row: Any) -> 
 
 
 @inline_kernel
-def _plausible(buffer: Any, at: int, end: int) -> bool:
+def _plausible(buffer: Any, at: Any, end: Any) -> Any:
     """Does a DNS message start here? Needed where a segment may begin within one."""
     if end - at < HEADER_BYTES:
         return False
@@ -105,8 +105,8 @@ def _plausible(buffer: Any, at: int, end: int) -> bool:
 
 @inline_kernel
 def _decode_segment(
-    buffer: Any, at: int, end: int, wire_end: int, names: Any, scratch: Any, rows: Any, count: int
-) -> tuple[int, int]:
+    buffer: Any, at: Any, end: Any, wire_end: Any, names: Any, scratch: Any, rows: Any, count: Any
+) -> Any:
     """Decode the length-prefixed messages (RFC 1035 4.2.2) that begin in one TCP segment.
 
     Returns (rows filled in all, reason where there was none).
@@ -137,13 +137,13 @@ def _decode_segment(
 def decode_window(
     buffer: Any,
     records: Any,
-    first_packet_no: int,
+    first_packet_no: Any,
     ports: Any,
     names: Any,
     addresses: Any,
     rows: Any,
     skipped: Any,
-) -> tuple[int, int]:
+) -> Any:
     """Decode ``records`` into ``rows``; count what carries no message in ``skipped`` by reason.
 
     Returns (rows filled, records done): fewer than given where ``rows`` is full.
@@ -237,7 +237,7 @@ def _copy_key(row: Any) -> Any:
 
 
 @inline_kernel
-def _is_copy(row: Any, seen: Any) -> bool:
+def _is_copy(row: Any, seen: Any) -> Any:
     gap = row["time"] - seen["time"]
     if gap > COPY_WINDOW_NS or gap < -COPY_WINDOW_NS:
         return False
@@ -258,7 +258,7 @@ def _is_copy(row: Any, seen: Any) -> bool:
 
 
 @kernel
-def mark_duplicates(rows: Any, table: Any, exchanges: Any, original: Any) -> int:
+def mark_duplicates(rows: Any, table: Any, exchanges: Any, original: Any) -> Any:
     """Set ``original[i]`` to the packet number row ``i`` repeats, or 0; return how many do.
 
     ``table`` (of _SEEN, a power of two long) and ``exchanges`` (last answer time by query key) are

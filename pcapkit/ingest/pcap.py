@@ -55,8 +55,8 @@ _MAX_BLOCK = MAX_CAPTURED + (1 << 20)
 
 @kernel
 def walk_pcap(
-    buffer: Any, start: int, end: int, big: int, header: int, nano: int, linktype: int, records: Any
-) -> tuple[int, int, int]:
+    buffer: Any, start: Any, end: Any, big: Any, header: Any, nano: Any, linktype: Any, records: Any
+) -> Any:
     """Fill ``records`` from ``buffer[start:end]``.
 
     Returns (records filled, offset of the first byte not consumed, how it ended).
@@ -87,7 +87,7 @@ def walk_pcap(
 
 
 @kernel
-def _add_interface(buffer: Any, at: int, end: int, big: int, row: Any) -> None:
+def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
     """Read an interface description block's body, ``buffer[at:end]``."""
     row["linktype"] = u16_in(buffer, at, big)
     row["snaplen"] = u32_in(buffer, at + 4, big)
@@ -119,7 +119,7 @@ def _add_interface(buffer: Any, at: int, end: int, big: int, row: Any) -> None:
 
 
 @kernel
-def _nanoseconds(high: int, low: int, row: Any) -> int:
+def _nanoseconds(high: Any, low: Any, row: Any) -> Any:
     """Turn a 64-bit timestamp of the interface's resolution into ns since 1970."""
     stamp = (np.uint64(high) << np.uint64(32)) | np.uint64(low)
     offset = np.int64(row["offset_s"]) * 1_000_000_000
@@ -145,8 +145,8 @@ def _nanoseconds(high: int, low: int, row: Any) -> int:
 
 @kernel
 def walk_pcapng(
-    buffer: Any, start: int, end: int, state: Any, interfaces: Any, records: Any
-) -> tuple[int, int, int]:
+    buffer: Any, start: Any, end: Any, state: Any, interfaces: Any, records: Any
+) -> Any:
     """Fill ``records`` from the blocks in ``buffer[start:end]``.
 
     ``state`` holds the fields named above and is carried from call to call. Block types other than
@@ -194,8 +194,8 @@ def walk_pcapng(
 
 @kernel
 def _packet_block(
-    buffer: Any, body: int, stop: int, kind: int, state: Any, interfaces: Any, record: Any
-) -> bool:
+    buffer: Any, body: Any, stop: Any, kind: Any, state: Any, interfaces: Any, record: Any
+) -> Any:
     """Fill one record from an enhanced, simple or (obsolete) packet block; False where damaged."""
     big = state[BIG]
     if kind == _SPB:

@@ -1,8 +1,8 @@
 """Bytes from a path or standard input, through whatever compressed them, in bounded pieces.
 
-Compression is recognised by its magic bytes, never by a file name: gzip (RFC 1952), zstd (RFC 8878),
-xz, bzip2, lz4 frames. What was decompressed before some damage is kept: ``damage`` then says what
-happened, and reading ends.
+Compression is recognised by its magic bytes, never by a file name: gzip (RFC 1952), zstd (RFC
+8878), xz, bzip2, lz4 frames. What was decompressed before some damage is kept: ``damage`` then says
+what happened, and reading ends.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Xz(io.RawIOBase):
 def _gzip(raw: io.RawIOBase) -> Any:
     from isal import igzip
 
-    return igzip.GzipFile(fileobj=raw, mode="rb")
+    return cast(Any, igzip).GzipFile(fileobj=raw, mode="rb")
 
 
 def _zstd(raw: io.RawIOBase) -> Any:

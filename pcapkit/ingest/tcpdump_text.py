@@ -1,9 +1,9 @@
 """The lines that tcpdump prints, as messages.
 
-Read are the forms of ``-n``, ``-t`` to ``-ttttt``, ``-v`` to ``-vvv``, ``-e``, ``-#`` and ``-i any``
-(tcpdump(1), "OUTPUT FORMAT"; print-domain.c). Below ``-vv`` a response shows neither its question
-nor, below ``-v``, the owner of its records: the type of an answer is then taken to be the asked one
-unless it is a CNAME, DNAME or RRSIG.
+Read are the forms of ``-n``, ``-t`` to ``-ttttt``, ``-v`` to ``-vvv``, ``-e``, ``-#`` and
+``-i any`` (tcpdump(1), "OUTPUT FORMAT"; print-domain.c). Below ``-vv`` a response shows neither its
+question nor, below ``-v``, the owner of its records: the type of an answer is then taken to be the
+asked one unless it is a CNAME, DNAME or RRSIG.
 
 Printed times carry no zone and are taken as UTC; a time of day without a date is dated 1970-01-01;
 ``-t`` prints none, and each packet then counts as 1,000 ns, which keeps their order.
@@ -62,7 +62,8 @@ _ENDS = re.compile(
     re.S,
 )
 _INTERFACE = re.compile(r"(\S+)\s+(In|Out|B|M|P)\s")
-_LINK_ADDRESSES = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}(?: > (?:[0-9a-f]{2}:){5}[0-9a-f]{2})?")
+_ADDRESS = "(?:[0-9a-f]{2}:){5}[0-9a-f]{2}"
+_LINK_ADDRESSES = re.compile(f"{_ADDRESS}(?: > {_ADDRESS})?")
 _SERVICES = {"domain": 53, "domain-s": 853, "mdns": 5353, "llmnr": 5355, "hostmon": 5355}
 _CHECKSUM = re.compile(r"\[(?:bad |no |)udp (?:cksum|sum)[^\]]*\] ?")
 _TCP = re.compile(r"Flags \[[^\]]*\].*?\blength \d+:? ?(?P<dns>.*)", re.S)

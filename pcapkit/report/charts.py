@@ -49,7 +49,7 @@ _WIDTH = 4.4  # inches; at 91 pixels each, 400 px
 _PNG_DPI = 1200 / _WIDTH
 _MOST_NAMES = 8
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8.5,
     "font.family": "sans-serif",
     "text.color": INK,
@@ -180,8 +180,8 @@ def worst_names(analysis: Analysis) -> Picture | None:
     count = len([n for n in analysis.name_rows if n.wasted_queries])
     top = sum(n.wasted_queries for n in names)
     title = (
-        f"{len(names)} of {number(count)} names make {100 * top / analysis.waste.wasted_queries:.0f} % of "
-        "the waste" if count > len(names) else
+        f"{len(names)} of {number(count)} names make "
+        f"{100 * top / analysis.waste.wasted_queries:.0f} % of the waste" if count > len(names) else
         f"{count} name{'' if count == 1 else 's'} make{'s' if count == 1 else ''} all of the waste"
     )  # fmt: skip
     figure, axes = _new(0.62 + 0.36 * len(names), title, evidence(analysis))
@@ -204,7 +204,8 @@ def _name_bar(axes: Any, y: float, name: Name, widest: int) -> None:
     for waste_class in _ORDER:
         if queries := name.by_class.get(waste_class, 0):
             axes.barh(y, queries, left=left, height=0.36, color=COLOURS[waste_class],
-                      hatch=_HATCHES.get(waste_class), edgecolor="white", linewidth=0.4)  # fmt: skip
+                      hatch=_HATCHES.get(waste_class), edgecolor="white",
+                      linewidth=0.4)  # fmt: skip
             left += queries
     axes.text(left + widest * 0.01, y, number(name.wasted_queries), va="center", fontsize=7.5,
               fontweight="bold")  # fmt: skip
@@ -235,7 +236,8 @@ def draw_chain(chain: Chain) -> Picture:
         start = step.start_s if timed else step_number / len(chain.steps) * span
         width = max(step.rtt_s or 0, span * 0.012) if timed else span / len(chain.steps) * 0.8
         axes.barh(y, width, left=start, height=0.2, color=COLOURS[step.waste_class],
-                  hatch=_HATCHES.get(step.waste_class), edgecolor="white", linewidth=0.3)  # fmt: skip
+                  hatch=_HATCHES.get(step.waste_class), edgecolor="white",
+                  linewidth=0.3)  # fmt: skip
         axes.text(start + width + span * 0.01, y, f"{step.qtype} {step.outcome}", va="center",
                   fontsize=7)  # fmt: skip
         if lane == 0:
@@ -396,8 +398,8 @@ def _svg(picture: Picture, name: str) -> str:
     """Return the figure as an SVG element for a page, its ids made unique by the chart's name."""
     FigureCanvasSVG(picture.figure)
     out = io.StringIO()
-    picture.figure.savefig(out, format="svg", transparent=True,
-                           metadata={"Date": None, "Creator": None, "Format": None, "Type": None})  # fmt: skip
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    picture.figure.savefig(out, format="svg", transparent=True, metadata=nothing)
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)

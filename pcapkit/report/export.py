@@ -1,4 +1,4 @@
-"""An analysis as JSON (schema ``pcapkit.analysis/1``), and tables as CSV, JSON Lines and Parquet."""
+"""An analysis as JSON (schema ``pcapkit.analysis/1``); tables as CSV, JSON Lines and Parquet."""
 
 from __future__ import annotations
 

@@ -55,6 +55,6 @@ def render_markdown(analysis: Analysis) -> str:
             + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "") + "."
         ]  # fmt: skip
         if advice.patch is not None and advice.code == "set_ndots":
-            lines += ["", *(f"   {line}" for line in ("```yaml", *advice.patch.splitlines(), "```")),
-                      ""]  # fmt: skip
+            block = ("```yaml", *advice.patch.splitlines(), "```")
+            lines += ["", *(f"   {line}" for line in block), ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -20,7 +20,7 @@ _MOST_CARDS = 5
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> Context:
-    """A table for the page; columns that begin with # hold numbers, with @ names, with ~ sentences."""
+    """A table for the page; columns with # hold numbers, with @ names, with ~ sentences."""
     return {"columns": columns, "rows": rows, "left_out": total - len(rows)}
 
 

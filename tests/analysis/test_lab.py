@@ -1,4 +1,4 @@
-"""Captures of real resolvers, held against what the resolvers were asked and how they are set up."""
+"""Captures of real resolvers, held against what they were asked and how they were set up."""
 
 from __future__ import annotations
 
