@@ -19,9 +19,9 @@ from pcapkit import __version__
 from pcapkit.errors import PcapkitError, UsageError
 
 if TYPE_CHECKING:
+    from pcapkit.collect import Progress
     from pcapkit.model import Analysis
     from pcapkit.options import Options
-    from pcapkit.pipeline import Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -129,6 +129,21 @@ def _fill_slots(hashes: Any, count: Any, slots: Any) -> None:
         slots[slot] = np.int32(i + 1)
 
 
+@kernel
+def fold_names(arena: Any, ends: Any, start: Any, stop: Any, folded: Any) -> Any:
+    """Write the lower-case forms of names ``start`` to ``stop`` behind one another; return bytes.
+
+    Length bytes are below 64 and so never letters (RFC 4343).
+    """
+    at = np.int64(0)
+    begin = ends[start - 1] if start > 0 else np.int64(0)
+    for k in range(begin, ends[stop - 1]):
+        byte = arena[k]
+        folded[at] = byte + 32 if 65 <= byte <= 90 else byte
+        at += 1
+    return at
+
+
 class Interner:
     """A growing set of byte strings, numbered from 0 in order of first appearance."""
 

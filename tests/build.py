@@ -12,11 +12,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from pcapkit.collect import Collected, collect
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.source import open_source
 from pcapkit.ingest.window import Capture, Interners
 from pcapkit.options import Options
-from pcapkit.pipeline import Collected, collect, table_of
+from pcapkit.pipeline import table_of
 
 CLIENT, SERVER = "10.244.1.17", "10.96.0.10"
 CLIENT6, SERVER6 = "fd00::17", "fd00::53"

@@ -21,7 +21,8 @@ ROOMS: dict[str, set[str]] = {
 }
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
-    "manual": "resolver", "model": "model", "pipeline": "pipeline", "cli": "cli",
+    "manual": "resolver", "model": "model", "collect": "pipeline", "pipeline": "pipeline",
+    "cli": "cli",
 }  # fmt: skip
 #: foreign package -> modules that may import it
 ONLY = {

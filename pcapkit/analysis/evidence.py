@@ -65,13 +65,13 @@ EVIDENCE = np.dtype(
 
 @helper_kernel
 def _find_visits(
-    rows: Any, order: Any, near: Any, latest: Any, visits: Any, types: Any, dones: Any
+    rows: Any, near: Any, latest: Any, visits: Any, types: Any, dones: Any
 ) -> Any:
     """Merge the exchanges of one client into visits; return how many."""
     count = 0
-    for k in range(order.shape[0]):
-        e = rows[order[k]]
-        if e["qtype"] == PTR:
+    for k in range(rows.shape[0]):
+        e = rows[k]
+        if e["qtype"] == PTR or e["folded"] < 0:
             continue
         name = e["folded"]
         time, done = e["query_time"], e["response_time"]
@@ -230,25 +230,26 @@ def _key(names: Any, labels: Any, s: Any, members: Any, client: Any) -> Any:
 
 @kernel
 def gather_evidence(
-    rows: Any, order: Any, bounds: Any, names: Any, labels: Any, near: Any, latest: Any,
+    rows: Any, bounds: Any, names: Any, labels: Any, near: Any, latest: Any,
     visits: Any, types: Any, dones: Any, sequences: Any, members: Any, keys: Any, slots: Any,
     evidence: Any, shown: Any,
 ) -> Any:  # fmt: skip
     """Fill ``evidence`` and ``shown`` with the distinct sequences of every client.
 
-    ``order`` holds row numbers, client by client, in time order; ``bounds`` where each client
-    begins. Returns the number of entries, at most as many as fit.
+    ``rows`` are ordered by client and time; ``bounds`` is where each client begins. Returns
+    the number of entries, at most as many as fit.
     """
     heads = np.full(_SLOTS, -1, np.int32)
     kept = 0
     mask = np.uint64(slots.shape[0] - 1)
     for c in range(bounds.shape[0] - 1):
-        mine = order[bounds[c] : bounds[c + 1]]
-        count = _find_visits(rows, mine, near, latest, visits, types, dones)
+        mine = rows[bounds[c] : bounds[c + 1]]
+        count = _find_visits(mine, near, latest, visits, types, dones)
         heads[:] = -1
         found = _find_sequences(names, labels, near, visits, count, heads, sequences, members)
         for k in range(mine.shape[0]):
-            latest[rows[mine[k]]["folded"]] = -1
+            if mine[k]["folded"] >= 0:
+                latest[mine[k]["folded"]] = -1
         for i in range(found):
             s = sequences[i]
             if s["size"] < 2:
@@ -280,8 +281,8 @@ LIMIT = 1 << 18
 
 
 def evidence_of(
-    rows: npt.NDArray[Any], order: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64],
-    names: Any, labels: npt.NDArray[np.int32], *, has_clock: bool,
+    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Any,
+    labels: npt.NDArray[np.int32], *, has_clock: bool,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:  # fmt: skip
     """Return the distinct sequences (EVIDENCE) and the names of each, (sequences, names)."""
     most = int(np.diff(bounds).max(initial=1))
@@ -290,7 +291,7 @@ def evidence_of(
     evidence = np.zeros(room, EVIDENCE)
     shown = np.zeros((room, _NAMES), np.int32)
     kept = gather_evidence(
-        rows, order, bounds, names, labels, NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
+        rows, bounds, names, labels, NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
         np.full(labels.size, -1, np.int32), np.zeros(most, VISIT),
         np.zeros((most, _TYPES), np.int32), np.zeros((most, _TYPES), np.int64),
         np.zeros(most, SEQUENCE), np.zeros((most, _NAMES), np.int32), np.zeros(room, np.uint64),

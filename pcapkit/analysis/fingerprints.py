@@ -52,10 +52,12 @@ def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
 
 
 @kernel
-def count_signs(rows: Any, order: Any, w: Any, begin: Any, end: Any, signs: Any) -> None:
-    """Count the signs of one client: its exchanges in ``order`` and its walks begin to end."""
-    for k in range(order.shape[0]):
-        e = rows[order[k]]
+def count_signs(
+    rows: Any, first: Any, last: Any, w: Any, begin: Any, end: Any, signs: Any
+) -> None:
+    """Count one client's signs: exchanges ``first`` to ``last``, walks ``begin`` to ``end``."""
+    for number in range(first, last):
+        e = rows[number]
         if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
             signs[COOKIE] += 1
     for number in range(begin, end):

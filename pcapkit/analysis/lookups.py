@@ -526,13 +526,14 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, client: Any, oldest:
 
 
 @kernel
-def group_exchanges(rows: Any, order: Any, client: Any, rules: Any, w: Any) -> None:
-    """Read one client's exchanges (row numbers in time order) into walks, appended to ``w``."""
+def group_exchanges(rows: Any, begin: Any, end: Any, client: Any, rules: Any, w: Any) -> None:
+    """Read one client's exchanges (``rows[begin:end]``) into walks, appended to ``w``."""
     oldest_name = w.used[_NAME_NODES]
     oldest_base = w.used[_BASE_NODES]
     first_walk = w.used[_WALKS]
-    for k in range(order.shape[0]):
-        number = np.int64(order[k])
+    for number in range(begin, end):
+        if rows[number]["folded"] < 0:
+            continue  # a response that shows no name, to a query that was not captured
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, client, oldest_name)
         elif not _at_same_name(rows, w, rules, number, oldest_name):

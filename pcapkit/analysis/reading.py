@@ -7,7 +7,7 @@ explains the first minute too.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,9 @@ from pcapkit.analysis.lookups import (
     timing,
 )
 from pcapkit.analysis.search_lists import SearchList, Seen, infer
+from pcapkit.analysis.store import Store, parts
 from pcapkit.analysis.suffixes import Folded, Labels
+from pcapkit.analysis.transactions import EXCHANGE
 from pcapkit.analysis.waste import PROBES
 from pcapkit.codes import ANSWER
 from pcapkit.kernels import kernel
@@ -62,8 +64,9 @@ class ClientReading:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """All clients, and all lookups in the order of their first queries.
+    """Some clients, or all, and their lookups in the order of their first queries.
 
+    A client is always read whole, so what is counted over parts adds up.
     ``lookups`` (LOOKUP) and ``transactions`` (TRANSACTION) point to one another and to ``rows``,
     the exchanges; a lookup's ``client`` is an index of ``clients``.
     """
@@ -77,55 +80,71 @@ class Readings:
     has_clock: bool
 
 
-@dataclass(slots=True)
-class _Draft:
-    """One client while it is read."""
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What the survey says of one client, before its lookups are read.
+
+    ``client`` is its address id, ``exchanges`` their number. ``assumed`` is a list that no walk
+    shows but its names speak for.
+    """
 
     client: int
-    order: npt.NDArray[np.int64]
+    exchanges: int
     search: SearchList
     source: Source
     given: Given
-    model: ResolverGuess = ResolverGuess("unknown", 0.0, ())
-    first_walk: int = 0
-    last_walk: int = 0
-    ndots: Ndots = Ndots(0, MAX_NDOTS, KUBERNETES_NDOTS, Source.ASSUMED)
+    assumed: SearchList
 
 
-def _in_order(rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return row numbers client by client, each in time order."""
-    if bool(np.all(rows["query_time"][1:] >= rows["query_time"][:-1])):
-        return np.argsort(rows["client"], kind="stable").astype(np.int64)
-    return np.lexsort((rows["query_packet"], rows["query_time"], rows["client"])).astype(np.int64)
+def survey(
+    store: Store, names: Folded, given: Mapping[int, Given], *, has_clock: bool,
+    note: Callable[[npt.NDArray[Any]], None] | None = None,
+) -> list[Client]:  # fmt: skip
+    """Infer the search list of every client, in the order of their addresses' first appearance.
+
+    Everything is looked at once; ``note`` is called with each part of the exchanges.
+    """
+    out = []
+    for part in parts(store.clients()):
+        rows = store.read(part)
+        if note is not None:
+            note(rows)
+        bounds = np.concatenate([[0], np.cumsum([size for _, size in part])]).astype(np.int64)
+        searches = _infer_all(rows, bounds, names, has_clock)
+        for i, (client, size) in enumerate(part):
+            fact, search = given.get(client, Given()), searches[i]
+            source = Source.OBSERVED if search.suffixes else Source.ASSUMED
+            if fact.search is not None:
+                search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
+            assumed = search
+            if not search.suffixes:
+                assumed = _assume_list(rows["folded"][bounds[i] : bounds[i + 1]], names)
+            out.append(Client(client, size, search, source, fact, assumed))
+    return out
 
 
-def read(
-    rows: npt.NDArray[Any], names: Folded, given: Mapping[int, Given], *, has_clock: bool
-) -> Readings:
-    """Read all clients, in the order of their addresses' first appearance."""
-    if rows.size == 0:
-        empty = np.zeros(0, LOOKUP), np.zeros(0, TRANSACTION)
-        return Readings((), *empty, rows, names, names.label_counts(), has_clock)
-    order = _in_order(rows)
-    ids, first = np.unique(rows["client"][order], return_index=True)
-    bounds = np.append(first, rows.size).astype(np.int64)
-    searches = _infer_all(rows, order, bounds, names, has_clock)
-    drafts = []
-    for i, client in enumerate(ids.tolist()):
-        fact, search = given.get(client, Given()), searches[i]
-        source = Source.OBSERVED if search.suffixes else Source.ASSUMED
-        if fact.search is not None:
-            search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
-        drafts.append(_Draft(client, order[bounds[i] : bounds[i + 1]], search, source, fact))
-    return _Reader(rows, names, drafts, has_clock).read()
+def _assume_list(mine: npt.NDArray[np.int32], names: Folded) -> SearchList:
+    """Assume a Kubernetes list where no walk shows one and all cluster names are of one space.
+
+    Names such as ``web.default.svc.cluster.local`` that answer at once are what short names look
+    like under the first suffix.
+    """
+    spaces = set()
+    for name in np.unique(mine[mine >= 0]).tolist():
+        labels = names.labels(name)
+        if len(labels) >= 5 and labels[-3] == "svc":
+            spaces.add(labels[-4:])
+    if len(spaces) != 1:
+        return SearchList()
+    space = spaces.pop()
+    return SearchList((space, space[1:], space[2:]), frozenset((space,)))
 
 
 def _infer_all(
-    rows: npt.NDArray[Any], order: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64],
-    names: Folded, has_clock: bool,
-) -> list[SearchList]:  # fmt: skip
+    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded, has_clock: bool
+) -> list[SearchList]:
     evidence, shown = evidence_of(
-        rows, order, bounds, names.names.arrays, names.label_counts(), has_clock=has_clock
+        rows, bounds, names.names.arrays, names.label_counts(), has_clock=has_clock
     )
     by_client: dict[int, list[Seen]] = defaultdict(list)
     for item, members in zip(evidence.tolist(), shown.tolist(), strict=True):
@@ -134,54 +153,97 @@ def _infer_all(
     return [infer(by_client.get(i, ())) for i in range(bounds.size - 1)]
 
 
+def read_parts(
+    store: Store, clients: Sequence[Client], names: Folded, *, has_clock: bool
+) -> Iterator[Callable[[], Readings]]:
+    """Give tasks that read the clients, a part each, for any thread to run.
+
+    Clients of one search list are read together. Names are interned only between the tasks, so that
+    their ids never depend on the threads.
+    """
+    by_list: dict[tuple[SearchList, SearchList], list[Client]] = defaultdict(list)
+    for client in clients:
+        by_list[client.search, client.assumed].append(client)
+    for (search, assumed), members in by_list.items():
+        known = {c.client: c for c in members}
+        for part in parts([(c.client, c.exchanges) for c in members]):
+            rows = store.read(part)
+            rules = _rules(rows, names, search, has_clock)
+            shown = rules if assumed == search else _rules(rows, names, assumed, has_clock)
+            reader = _Reader(
+                rows, names, [known[c] for c, _ in part], rules, shown, store.last_time or 0,
+                has_clock,
+            )  # fmt: skip
+            yield reader.read
+
+
+def _rules(
+    rows: npt.NDArray[Any], names: Folded, search: SearchList, has_clock: bool
+) -> Rules:
+    """Return what the clients of one search list have in common."""
+    named = rows["folded"][rows["folded"] >= 0]
+    used = np.flatnonzero(np.bincount(named)) if named.size else np.zeros(0, np.int64)
+    suffixes = search.suffixes
+    table = names.bases(used, suffixes)
+    by_size = sorted(range(len(suffixes)), key=lambda p: -len(suffixes[p]))
+    starts = np.array([s in search.starts for s in suffixes], np.uint8)
+    return Rules(table, np.array(by_size, np.int64), starts, *timing(has_clock=has_clock), True)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One client while it is read."""
+
+    client: Client
+    begin: int
+    end: int
+    model: ResolverGuess = ResolverGuess("unknown", 0.0, ())
+    first_walk: int = 0
+    last_walk: int = 0
+    ndots: Ndots = Ndots(0, MAX_NDOTS, KUBERNETES_NDOTS, Source.ASSUMED)
+
+
 class _Reader:
-    """Groups, recognises and describes: one pass each over all clients."""
+    """Groups, recognises and describes the clients of one part."""
 
     def __init__(
-        self, rows: npt.NDArray[Any], names: Folded, drafts: list[_Draft], has_clock: bool
-    ) -> None:
-        self._rows, self._names, self._drafts = rows, names, drafts
-        self._has_clock = has_clock
-        self._rules: dict[SearchList, Rules] = {}
-        for draft in drafts:
-            self._add_rules(draft.search)
-        self._walks = room_for(rows.size, len(names.names))
-
-    def _add_rules(self, search: SearchList) -> None:
-        if search in self._rules:
-            return
-        users = [d.order for d in self._drafts if d.search == search]
-        used = np.unique(self._rows["folded"][np.concatenate(users)]) if users else np.zeros(0)
-        suffixes = search.suffixes
-        table = self._names.bases(used.astype(np.int64), suffixes)
-        by_size = sorted(range(len(suffixes)), key=lambda p: -len(suffixes[p]))
-        starts = np.array([s in search.starts for s in suffixes], np.uint8)
-        join, near, following = timing(has_clock=self._has_clock)
-        self._rules[search] = Rules(
-            table, np.array(by_size, np.int64), starts, join, near, following, True
-        )
+        self, rows: npt.NDArray[Any], names: Folded, clients: Sequence[Client], rules: Rules,
+        shown: Rules, capture_end: int, has_clock: bool,
+    ) -> None:  # fmt: skip
+        self._rows, self._names = rows, names
+        self._rules, self._shown = rules, shown
+        self._labels = names.label_counts()
+        self._probes = _probes(names)
+        self._capture_end, self._has_clock = capture_end, has_clock
+        ends = np.cumsum([c.exchanges for c in clients]).tolist()
+        self._drafts = [
+            _Draft(c, end - c.exchanges, end) for c, end in zip(clients, ends, strict=True)
+        ]
 
     def read(self) -> Readings:
         """Return everything that can be said."""
+        self._walks = room_for(self._rows.size, self._labels.size)
         for draft in self._drafts:
             self._group(draft, searches_after_as_is=True)
             signs = np.zeros(SIGNS, np.int64)
             count_signs(
-                self._rows, draft.order, self._walks, draft.first_walk, draft.last_walk, signs
-            )
+                self._rows, draft.begin, draft.end, self._walks, draft.first_walk,
+                draft.last_walk, signs,
+            )  # fmt: skip
             draft.model = guess_resolver(signs)
-            if draft.given.resolver is not None:
-                draft.model = ResolverGuess(draft.given.resolver, 1.0, ("given",))
+            if draft.client.given.resolver is not None:
+                draft.model = ResolverGuess(draft.client.given.resolver, 1.0, ("given",))
             if not resolver_model(draft.model.model).searches_after_as_is:
                 self._regroup(draft)
-        self._assume_lists()
         self._bound_ndots()
         return self._describe()
 
     def _group(self, draft: _Draft, *, searches_after_as_is: bool) -> None:
-        rules = self._rules[draft.search]._replace(searches_after_as_is=searches_after_as_is)
+        rules = self._rules._replace(searches_after_as_is=searches_after_as_is)
         draft.first_walk = int(self._walks.used[0])
-        group_exchanges(self._rows, draft.order, draft.client, rules, self._walks)
+        group_exchanges(
+            self._rows, draft.begin, draft.end, draft.client.client, rules, self._walks
+        )
         draft.last_walk = int(self._walks.used[0])
 
     def _regroup(self, draft: _Draft) -> None:
@@ -191,41 +253,16 @@ class _Reader:
             mine["seen"] = 0
             self._group(draft, searches_after_as_is=False)
 
-    def _assume_lists(self) -> None:
-        """Assume a Kubernetes list where no walk shows one and all cluster names are of one space.
-
-        Names such as ``web.default.svc.cluster.local`` that answer at once are what short names
-        look like under the first suffix.
-        """
-        candidates = self._walks.candidates
-        for draft in self._drafts:
-            if draft.search.suffixes:
-                continue
-            walks = self._walks.walks[draft.first_walk : draft.last_walk]
-            firsts = np.unique(candidates["name"][walks["first"]])
-            spaces = set()
-            for name in firsts.tolist():
-                labels = self._names.labels(name)
-                if len(labels) >= 5 and labels[-3] == "svc":
-                    spaces.add(labels[-4:])
-            if len(spaces) == 1:
-                space = spaces.pop()
-                draft.search = SearchList((space, space[1:], space[2:]), frozenset((space,)))
-                self._add_rules(draft.search)
-
     def _bound_ndots(self) -> None:
-        labels = self._names.label_counts()
-        names = labels.size
+        labels = self._labels
         for draft in self._drafts:
-            mine = self._walks.walks[draft.first_walk : draft.last_walk]
+            size = draft.last_walk - draft.first_walk
             bounds = np.array([0, MAX_NDOTS], np.int64)
-            searched = np.zeros(mine.size, np.int32)
-            unsearched = np.zeros(mine.size, np.int32)
+            searched, unsearched = np.zeros(size, np.int32), np.zeros(size, np.int32)
             used = np.zeros(2, np.int64)
             bound(self._rows, self._walks, draft.first_walk, draft.last_walk, labels, bounds,
                   searched, unsearched, used)  # fmt: skip
             never = np.setdiff1d(unsearched[: used[1]], searched[: used[0]])
-            assert never.size == 0 or int(never.max()) < names
             draft.ndots = self._weigh(draft, int(bounds[0]), int(bounds[1]), never, labels)
 
     def _weigh(
@@ -235,11 +272,13 @@ class _Reader:
         """Choose the value: Kubernetes' 5 unless names asked as is speak against it."""
         low = min(low, MAX_NDOTS)
         high = max(high, low)
-        if draft.given.ndots is not None:
-            return Ndots(low, high, draft.given.ndots, draft.given.source)
+        given = draft.client.given
+        if given.ndots is not None:
+            return Ndots(low, high, given.ndots, given.source)
         value = max(low, min(high, KUBERNETES_NDOTS))
         source = Source.OBSERVED if low == high else Source.ASSUMED
-        zone = draft.search.suffixes[-1] if draft.search.suffixes else None
+        suffixes = draft.client.assumed.suffixes
+        zone = suffixes[-1] if suffixes else None
         few = never[(labels[never] > 1) & (labels[never] - 1 < value)]
         weak = []
         for name in few.tolist():
@@ -251,14 +290,11 @@ class _Reader:
         return Ndots(low, high, value, source)
 
     def _describe(self) -> Readings:
-        rows, names = self._rows, self._names
-        labels = names.label_counts()
-        probes = _probes(names)
+        rows, labels = self._rows, self._labels
         lookups = np.zeros(int(self._walks.used[0]), LOOKUP)
         transactions = np.zeros(rows.size, TRANSACTION)
         used = np.zeros(2, np.int64)
         previous = np.full(labels.size, -1, np.int32)
-        capture_end = int(max(rows["query_time"].max(), rows["response_time"].max()))
         clients: list[ClientReading] = []
         for draft in self._drafts:
             model = resolver_model(draft.model.model)
@@ -269,21 +305,55 @@ class _Reader:
             facts["known"] = model.name != "unknown"
             before = int(used[0])
             describe_walks(
-                rows, self._walks, draft.first_walk, draft.last_walk, self._rules[draft.search],
-                labels, probes, len(clients), facts[0], capture_end, self._has_clock, previous,
+                rows, self._walks, draft.first_walk, draft.last_walk, self._shown, labels,
+                self._probes, len(clients), facts[0], self._capture_end, self._has_clock, previous,
                 lookups, transactions, used,
             )  # fmt: skip
             if used[0] == before:
                 continue
             _mark_absolute(lookups[before : int(used[0])], draft.ndots.low, labels)
+            c = draft.client
             clients.append(
-                ClientReading(draft.client, draft.search, draft.source, draft.ndots, draft.model)
+                ClientReading(c.client, c.assumed, c.source, draft.ndots, draft.model)
             )
         lookups, transactions = lookups[: used[0]], transactions[: used[1]]
         return Readings(
-            tuple(clients), *_by_start(lookups, transactions, clients), rows, names, labels,
+            tuple(clients), *_by_start(lookups, transactions, clients), rows, self._names, labels,
             self._has_clock,
         )  # fmt: skip
+
+
+def merge_readings(
+    pieces: Sequence[Readings], names: Folded, *, has_clock: bool
+) -> Readings:
+    """Return the readings of all parts as one, lookups in the order of their first queries."""
+    clients = sum((p.clients for p in pieces), ())
+    lookups, transactions = [], []
+    at_client = at_lookup = at_row = at_transaction = 0
+    for p in pieces:
+        look, t = p.lookups.copy(), p.transactions.copy()
+        look["client"] += at_client
+        look["first"] += at_transaction
+        look["exchange"] += at_row
+        look["walk_of"][look["walk_of"] >= 0] += at_lookup
+        t["lookup"] += at_lookup
+        t["first"] += at_row
+        t["response"][t["response"] >= 0] += at_row
+        lookups.append(look)
+        transactions.append(t)
+        at_client += len(p.clients)
+        at_lookup += look.size
+        at_row += p.rows.size
+        at_transaction += t.size
+    return Readings(
+        clients,
+        *_by_start(
+            np.concatenate([np.zeros(0, LOOKUP), *lookups]),
+            np.concatenate([np.zeros(0, TRANSACTION), *transactions]), list(clients),
+        ),
+        np.concatenate([np.zeros(0, EXCHANGE), *(p.rows for p in pieces)]),
+        names, names.label_counts(), has_clock,
+    )  # fmt: skip
 
 
 def _by_start(

@@ -57,9 +57,9 @@ def labels_end(arena: Any, ends: Any, name: Any, labels: Any) -> Any:
 
 
 @kernel
-def count_labels(arena: Any, ends: Any, count: Any, labels: Any) -> None:
-    """Set ``labels[i]`` to the number of labels of each of the first ``count`` names."""
-    for name in range(count):
+def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
+    """Set ``labels[i]`` to the number of labels of each name from ``first`` on."""
+    for name in range(first, labels.shape[0]):
         at = name_start(ends, name)
         stop = ends[name]
         n = 0
@@ -108,6 +108,7 @@ class Folded:
     def __init__(self, names: Interner) -> None:
         self.names = names
         self._labels: dict[int, Labels] = {}
+        self._counts = np.zeros(0, np.int32)
 
     def text(self, name: int) -> str:
         """Return a name in presentation form."""
@@ -120,10 +121,14 @@ class Folded:
         return known
 
     def label_counts(self) -> npt.NDArray[np.int32]:
-        """Return the number of labels of every name."""
-        counts = np.zeros(len(self.names), np.int32)
-        count_labels(self.names.arrays[0], self.names.arrays[1], counts.size, counts)
-        return counts
+        """Return the number of labels of every name known by now."""
+        known, size = self._counts.size, len(self.names)
+        if size > known:
+            counts = np.zeros(size, np.int32)
+            counts[:known] = self._counts
+            count_labels(self.names.arrays[0], self.names.arrays[1], known, counts)
+            self._counts = counts
+        return self._counts
 
     def bases(
         self, used: npt.NDArray[Any], search: Sequence[Labels]

@@ -64,7 +64,7 @@ def lookups_table(
     kinds: dict[tuple[int, int, int], str] = {}
     for key in zip(base, hit, x["outcome"].tolist(), strict=True):
         if key not in kinds:
-            kinds[key] = kind_of(r, *key, zones)
+            kinds[key] = kind_of(r.names, *key, zones)
     suffixes = []
     for b, h in zip(base, hit, strict=True):
         longer = h >= 0 and r.labels[h] > r.labels[b]

@@ -1,4 +1,8 @@
-"""Count lookups into the rows that reports and JSON show."""
+"""Count lookups into the rows that reports and JSON show, part by part.
+
+A :class:`Tally` takes the readings of one part of the clients after another; two tallies of
+different clients add up. Counts and times are integers, so the order of adding never shows.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.analysis.chains import Example, worst_examples
 from pcapkit.analysis.describe import EMPTY, MISSING, RESOLVED
-from pcapkit.analysis.reading import ClientReading, Readings
-from pcapkit.analysis.suffixes import Labels, join
+from pcapkit.analysis.reading import Client as Surveyed
+from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.suffixes import Folded, Labels, join
 from pcapkit.analysis.waste import HIT, INCOMPLETE, is_wasted
-from pcapkit.codes import qtype_text
-from pcapkit.layout import NO_TIME
 from pcapkit.model import (
     LOOKUP_OUTCOMES,
     TRANSACTION_OUTCOMES,
     WASTE_CLASSES,
     Chain,
-    ChainStep,
     Client,
+    Coverage,
     LatencyCurve,
     LookupCounts,
     Name,
@@ -33,92 +37,30 @@ from pcapkit.model import (
 
 Address = Callable[[int], str]
 _BINS = 120
+_CLASSES = len(WASTE_CLASSES)
+_WASTED = is_wasted(np.arange(_CLASSES))
+
+#: Lookups of one base name that one name answered; ``key`` holds both ids.
+_GROUP = np.dtype(
+    [
+        ("key", np.int64),
+        ("first", np.int64),  # start of the earliest, which decides the kind
+        ("address", np.int64),  # its client
+        ("outcome", np.int64),
+        ("lookups", np.int64),
+        ("complete", np.int64),
+        ("lost_ns", np.int64),
+        ("clients", np.int64),
+        ("classes", np.int64, (_CLASSES,)),
+    ]
+)
+_KEY_SHIFT = 32
 
 
-def transaction_counts(r: Readings) -> TransactionCounts:
-    """Count transactions by outcome, and their retries."""
-    outcomes = np.bincount(r.transactions["outcome"], minlength=len(TRANSACTION_OUTCOMES))
-    return TransactionCounts(
-        r.transactions.size, int(r.transactions["retries"].sum()),
-        dict(zip(TRANSACTION_OUTCOMES, outcomes.tolist(), strict=True)),
-    )  # fmt: skip
-
-
-def _quantile(ordered: npt.NDArray[np.int64], share: float) -> float | None:
-    """Nearest-rank quantile of sorted nanoseconds, in seconds."""
-    if not ordered.size:
-        return None
-    return int(ordered[min(ordered.size - 1, int(share * ordered.size))]) / 1e9
-
-
-def lookup_counts(r: Readings) -> LookupCounts:
-    """Count lookups by outcome, with percentiles of complete lookups' durations."""
-    outcomes = np.bincount(r.lookups["outcome"], minlength=len(LOOKUP_OUTCOMES))
-    whole = r.lookups[r.lookups["complete"] != 0]
-    durations = np.sort(whole["end"] - whole["start"]) if r.has_clock else np.zeros(0, np.int64)
-    return LookupCounts(
-        r.lookups.size, whole.size,
-        dict(zip(LOOKUP_OUTCOMES, outcomes.tolist(), strict=True)),
-        _quantile(durations, 0.50), _quantile(durations, 0.95), _quantile(durations, 0.99),
-    )  # fmt: skip
-
-
-def _lost_s(r: Readings, lookups: npt.NDArray[Any]) -> float:
-    return int(lookups["wasted_ns"].sum()) / 1e9 if r.has_clock else 0.0
-
-
-def waste_counts(r: Readings) -> WasteCounts:
-    """Count queries by waste class; the classes sum to the queries."""
-    classes = np.bincount(r.transactions["waste_class"], minlength=len(WASTE_CLASSES))
-    wasted = int(r.lookups["wasted"].sum())
-    judged = r.transactions.size - int(classes[INCOMPLETE])
-    return WasteCounts(
-        r.transactions.size, wasted, wasted / judged if judged else 0.0,
-        _lost_s(r, r.lookups[r.lookups["complete"] != 0]),
-        dict(zip(WASTE_CLASSES, classes.tolist(), strict=True)),
-    )  # fmt: skip
-
-
-def client_rows(r: Readings, address: Address) -> tuple[Client, ...]:
-    """One row per client and period, most wasted queries first."""
-    size = len(r.clients)
-    index = r.lookups["client"]
-    lost = np.where(r.lookups["complete"] != 0, r.lookups["wasted_ns"], 0)
-    sums = {
-        key: np.bincount(index, weights=values, minlength=size)
-        for key, values in (
-            ("lookups", None), ("queries", r.lookups["queries"]), ("wasted", r.lookups["wasted"]),
-        )
-    }  # fmt: skip
-    lost_ns, first, last = (np.zeros(size, np.int64) for _ in range(3))
-    np.add.at(lost_ns, index, lost)
-    first[:] = np.iinfo(np.int64).max
-    last[:] = np.iinfo(np.int64).min
-    np.minimum.at(first, index, r.lookups["start"])
-    np.maximum.at(last, index, r.lookups["end"])
-    rows = []
-    for i, c in enumerate(r.clients):
-        suffixes = tuple(join(s) for s in c.search.suffixes)
-        rows.append(
-            Client(
-                client_addr=address(c.client),
-                first_time=int(first[i]) if r.has_clock else None,
-                last_time=int(last[i]) if r.has_clock else None,
-                pod=None,
-                namespace=namespace_of(suffixes),
-                workload=None,
-                search=suffixes,
-                search_source=c.search_source,
-                ndots=c.ndots,
-                resolver=c.resolver,
-                lookups=int(sums["lookups"][i]),
-                queries=int(sums["queries"][i]),
-                wasted_queries=int(sums["wasted"][i]),
-                wasted_s=int(lost_ns[i]) / 1e9 if r.has_clock else 0.0,
-            )
-        )
-    rows.sort(key=lambda c: (-c.wasted_queries, -c.queries, c.client_addr))
-    return tuple(rows)
+def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
+    """Return the cluster domains that the search lists show, or the usual one."""
+    zones = {s[1:] for c in clients for s in c.assumed.suffixes if len(s) > 1 and s[0] == "svc"}
+    return sorted(zones) or [("cluster", "local")]
 
 
 def namespace_of(search: Sequence[str]) -> str | None:
@@ -130,163 +72,312 @@ def namespace_of(search: Sequence[str]) -> str | None:
     return None
 
 
-def zones_of(clients: Iterable[ClientReading]) -> list[Labels]:
-    """Return the cluster domains that the search lists show, or the usual one."""
-    zones = {s[1:] for c in clients for s in c.search.suffixes if len(s) > 1 and s[0] == "svc"}
-    return sorted(zones) or [("cluster", "local")]
-
-
-def kind_of(r: Readings, base: int, answered_by: int, outcome: int, zones: Sequence[Labels]) -> str:
+def kind_of(
+    names: Folded, base: int, answered_by: int, outcome: int, zones: Sequence[Labels]
+) -> str:
     """Say what sort of name a lookup asked for."""
-    name = r.names.labels(base)
+    name = names.labels(base)
     if name[-1:] == ("arpa",):
         return "reverse"
     if answered_by >= 0:
-        answer = r.names.labels(answered_by)
+        answer = names.labels(answered_by)
         return "cluster" if any(answer[-len(z) :] == z for z in zones) else "external"
     if outcome in (MISSING, EMPTY):
         return "nonexistent"
     return "single_label" if len(name) == 1 else "unknown"
 
 
-def name_rows(r: Readings, zones: Sequence[Labels]) -> tuple[Name, ...]:
-    """One row per (base name, name that answered), most wasted queries first."""
-    if not r.lookups.size:
-        return ()
-    names = r.labels.size + 1
-    key = r.lookups["base"].astype(np.int64) * names + (r.lookups["answered_by"] + 1)
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    size = first.size
-    count = np.bincount(group, minlength=size)
-    lost = np.zeros(size, np.int64)
-    np.add.at(lost, group, np.where(r.lookups["complete"] != 0, r.lookups["wasted_ns"], 0))
-    classes = np.bincount(
-        group[r.transactions["lookup"]] * len(WASTE_CLASSES) + r.transactions["waste_class"],
-        minlength=size * len(WASTE_CLASSES),
-    ).reshape(size, len(WASTE_CLASSES))
-    addresses = np.array([c.client for c in r.clients], np.int64)
-    pairs = np.unique(group * (int(addresses.max()) + 1) + addresses[r.lookups["client"]])
-    clients = np.bincount(pairs // (int(addresses.max()) + 1), minlength=size)
-    wasted = classes[:, is_wasted(np.arange(len(WASTE_CLASSES)))].sum(axis=1)
-    rows = []
-    for g, at in enumerate(first.tolist()):
-        look = r.lookups[at]
-        base, hit = int(look["base"]), int(look["answered_by"])
-        rows.append(
-            Name(
-                join(r.names.labels(base)), join(r.names.labels(hit)) + "." if hit >= 0 else None,
-                kind_of(r, base, hit, int(look["outcome"]), zones), max(0, int(r.labels[base]) - 1),
-                int(count[g]), int(classes[g].sum()), int(wasted[g]),
-                int(lost[g]) / 1e9 if r.has_clock else 0.0, int(clients[g]),
-                {WASTE_CLASSES[k]: n for k, n in enumerate(classes[g].tolist()) if n},
-            )
+def _quantile(ordered: npt.NDArray[np.int64], share: float) -> float | None:
+    """Nearest-rank quantile of sorted nanoseconds, in seconds."""
+    if not ordered.size:
+        return None
+    return int(ordered[min(ordered.size - 1, int(share * ordered.size))]) / 1e9
+
+
+class Tally:
+    """What is counted of the lookups; ``span`` is the time of the first and the last message."""
+
+    def __init__(self, names: Folded, *, span: tuple[int, int] | None, has_clock: bool) -> None:
+        self._names, self._has_clock = names, has_clock
+        self._start, self._bin_ns = 0, 1
+        if span is not None:
+            self._start = span[0]
+            self._bin_ns = max(1, -(-(span[1] - span[0] + 1) // _BINS))
+        self._timeline = np.zeros((_CLASSES, _BINS), np.int64)
+        self._transaction_outcomes = np.zeros(len(TRANSACTION_OUTCOMES), np.int64)
+        self._lookup_outcomes = np.zeros(len(LOOKUP_OUTCOMES), np.int64)
+        self._classes = np.zeros(_CLASSES, np.int64)
+        self._transactions = self._retries = 0
+        self._lookups = self._complete = 0
+        self._lost_ns = 0
+        # of complete lookups: start, end, time wasted, resolved; of all: start, client
+        self._durations: list[npt.NDArray[np.int64]] = []
+        self._resolved: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+        self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
+        self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        self._groups: list[npt.NDArray[Any]] = []
+        self._clients: list[Client] = []
+        self._coverage: dict[str, Coverage] = {}
+        self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
+            Counter(), Counter(), Counter()
         )  # fmt: skip
-    rows.sort(key=lambda n: (-n.wasted_queries, -n.queries, n.base_name, n.fqdn or ""))
-    return tuple(rows)
+        self._examples: list[Example] = []
 
-
-def suffix_rows(r: Readings) -> tuple[Suffix, ...]:
-    """What each search suffix cost and answered, most wasted first."""
-    queries: Counter[str] = Counter()
-    wasted: Counter[str] = Counter()
-    answers: Counter[str] = Counter()
-    client = r.lookups["client"][r.transactions["lookup"]]
-    widest = max((len(c.search.suffixes) for c in r.clients), default=0)
-    listed = r.transactions["suffix"] >= 0
-    key = client[listed].astype(np.int64) * widest + r.transactions["suffix"][listed]
-    classes = r.transactions["waste_class"][listed]
-    for mask, into in (
-        (np.ones(classes.size, np.bool_), queries), (is_wasted(classes), wasted),
-        (classes == HIT, answers),
-    ):  # fmt: skip
-        for k, n in zip(*np.unique(key[mask], return_counts=True), strict=True):
-            into[join(r.clients[int(k) // widest].search.suffixes[int(k) % widest])] += int(n)
-    order = sorted(queries, key=lambda s: (-wasted[s], -queries[s], s))
-    return tuple(Suffix(s, queries[s], wasted[s], answers[s]) for s in order)
-
-
-def timeline(r: Readings) -> Timeline:
-    """Queries by class in equal bins from the first query to the last."""
-    if not r.transactions.size or not r.has_clock:
-        return Timeline(None, 0.0, {})
-    times = r.transactions["time"]
-    start = int(times.min())
-    span = int(times.max()) - start
-    width = max(1, -(-(span + 1) // _BINS))
-    bins = span // width + 1
-    place = (times - start) // width
-    counts = np.bincount(
-        r.transactions["waste_class"].astype(np.int64) * bins + place,
-        minlength=len(WASTE_CLASSES) * bins,
-    ).reshape(len(WASTE_CLASSES), bins)
-    shown = {c: tuple(row) for c, row in zip(WASTE_CLASSES, counts.tolist(), strict=True)}
-    return Timeline(start, width / 1e9, {c: row for c, row in shown.items() if any(row)})
-
-
-def latency_curve(r: Readings) -> LatencyCurve:
-    """Percentiles of resolved lookups' durations, as they were and without the waste."""
-    whole = r.lookups[(r.lookups["complete"] != 0) & (r.lookups["outcome"] == RESOLVED)]
-    if not whole.size or not r.has_clock:
-        return LatencyCurve((), (), 0)
-    full = np.sort(whole["end"] - whole["start"])
-    lean = np.sort(whole["end"] - whole["start"] - whole["wasted_ns"])
-
-    def pick(values: npt.NDArray[np.int64]) -> tuple[float, ...]:
-        at = np.round(np.arange(101) / 100 * (values.size - 1)).astype(np.int64)
-        return tuple((values[at] / 1e9).tolist())
-
-    return LatencyCurve(pick(full), pick(lean), whole.size)
-
-
-def _steps(r: Readings, look: Any) -> tuple[ChainStep, ...]:
-    steps = []
-    suffixes = r.clients[int(look["client"])].search.suffixes
-    for t in r.transactions[look["first"] : look["first"] + look["queries"]]:
-        response = int(t["response"])
-        e = r.rows[response] if response >= 0 else None
-        rtt = None
-        if e is not None and r.has_clock and e["response_time"] != NO_TIME:
-            rtt = int(e["response_time"] - e["query_time"]) / 1e9
-        steps.append(
-            ChainStep(
-                candidate=join(r.names.labels(int(t["name"]))),
-                suffix=join(suffixes[t["suffix"]]) if t["suffix"] >= 0 else None,
-                qtype=qtype_text(int(t["qtype"])),
-                query_packet_no=int(r.rows["query_packet"][t["first"]]),
-                response_packet_no=None if e is None else int(e["response_packet"]),
-                start_s=int(t["time"] - look["start"]) / 1e9,
-                rtt_s=rtt,
-                outcome=TRANSACTION_OUTCOMES[t["outcome"]],
-                waste_class=WASTE_CLASSES[t["waste_class"]],
-                retries=int(t["retries"]),
-            )
+    def add(self, part: Readings, address: Address, path_of: Sequence[str]) -> None:
+        """Count the lookups of one part of the clients."""
+        x, t = part.lookups, part.transactions
+        if not x.size:
+            return
+        self._transaction_outcomes += np.bincount(
+            t["outcome"], minlength=len(TRANSACTION_OUTCOMES)
         )
-    return tuple(steps)
+        self._transactions += t.size
+        self._retries += int(t["retries"].sum())
+        self._lookups += x.size
+        self._lookup_outcomes += np.bincount(x["outcome"], minlength=len(LOOKUP_OUTCOMES))
+        self._classes += np.bincount(t["waste_class"], minlength=_CLASSES)
+        addresses = np.array([c.client for c in part.clients], np.int32)
+        self._keys.append((x["start"].copy(), addresses[x["client"]]))
+        whole = x["complete"] != 0
+        self._complete += int(whole.sum())
+        took = x["end"] - x["start"]
+        self._durations.append(took[whole])
+        hit = whole & (x["outcome"] == RESOLVED)
+        self._resolved.append((took[hit], (took - x["wasted_ns"])[hit]))
+        lost = np.where(whole, x["wasted_ns"], 0)
+        self._lost_ns += int(lost.sum())
+        if whole.any():
+            self._first = min(self._first, int(x["start"][whole].min()))
+            self._last = max(self._last, int(x["end"][whole].max()))
+        self._add_groups(part, addresses, lost)
+        self._add_clients(part, address, lost)
+        self._add_suffixes(part)
+        if self._has_clock:
+            place = np.clip((t["time"] - self._start) // self._bin_ns, 0, _BINS - 1)
+            self._timeline += np.bincount(
+                t["waste_class"].astype(np.int64) * _BINS + place, minlength=_CLASSES * _BINS
+            ).reshape(_CLASSES, _BINS)
+        self._examples += worst_examples(part, address, path_of)
 
+    def _add_groups(
+        self, part: Readings, addresses: npt.NDArray[np.int32], lost: npt.NDArray[np.int64]
+    ) -> None:
+        x, t = part.lookups, part.transactions
+        key = (x["base"].astype(np.int64) << _KEY_SHIFT) | (x["answered_by"] + 1)
+        keys, first, group = np.unique(key, return_index=True, return_inverse=True)
+        out = np.zeros(keys.size, _GROUP)
+        out["key"] = keys
+        out["first"] = x["start"][first]  # lookups stand in the order of their first queries
+        out["address"] = addresses[x["client"][first]]
+        out["outcome"] = x["outcome"][first]
+        out["lookups"] = np.bincount(group, minlength=keys.size)
+        out["complete"] = np.bincount(group[x["complete"] != 0], minlength=keys.size)
+        np.add.at(out["lost_ns"], group, lost)
+        pairs = np.unique(group * len(part.clients) + x["client"])
+        out["clients"] = np.bincount(pairs // len(part.clients), minlength=keys.size)
+        out["classes"] = np.bincount(
+            group[t["lookup"]] * _CLASSES + t["waste_class"], minlength=keys.size * _CLASSES
+        ).reshape(keys.size, _CLASSES)
+        self._groups.append(out)
 
-def worst_chains(
-    r: Readings, address: Address, path_of: Sequence[str], *, limit: int = 3
-) -> tuple[Chain, ...]:
-    """The lookups that wasted most, one a base name: the examples that are drawn."""
-    chains: list[Chain] = []
-    seen: set[int] = set()
-    numbers = np.flatnonzero(r.lookups["wasted"] > 0)
-    numbers = numbers[np.argsort(-r.lookups["wasted"][numbers], kind="stable")]
-    for number in numbers.tolist():
-        look = r.lookups[number]
-        if int(look["base"]) in seen:
-            continue
-        seen.add(int(look["base"]))
-        lasted = int(look["end"] - look["start"]) / 1e9
-        chains.append(
-            Chain(
-                number, address(r.clients[int(look["client"])].client),
-                join(r.names.labels(int(look["base"]))), LOOKUP_OUTCOMES[look["outcome"]],
-                path_of[int(r.rows["capture"][look["exchange"]])],
-                int(look["start"]) if r.has_clock else None, lasted if r.has_clock else None,
-                int(look["wasted_ns"]) / 1e9 if r.has_clock else None, _steps(r, look),
+    def _add_clients(
+        self, part: Readings, address: Address, lost: npt.NDArray[np.int64]
+    ) -> None:
+        x, size = part.lookups, len(part.clients)
+        index, whole = x["client"], x["complete"] != 0
+        lookups = np.bincount(index, minlength=size)
+        complete = np.bincount(index[whole], minlength=size)
+        queries = np.bincount(index, weights=x["queries"], minlength=size)
+        wasted = np.bincount(index, weights=x["wasted"], minlength=size)
+        lost_ns = np.zeros(size, np.int64)
+        np.add.at(lost_ns, index, lost)
+        first, last, begun, ended = (np.zeros(size, np.int64) for _ in range(4))
+        first[:] = begun[:] = np.iinfo(np.int64).max
+        last[:] = ended[:] = np.iinfo(np.int64).min
+        np.minimum.at(first, index, x["start"])
+        np.maximum.at(last, index, x["end"])
+        np.minimum.at(begun, index[whole], x["start"][whole])
+        np.maximum.at(ended, index[whole], x["end"][whole])
+        bases = np.unique((index[whole].astype(np.int64) << _KEY_SHIFT) | x["base"][whole])
+        names = np.bincount(bases >> _KEY_SHIFT, minlength=size)
+        clock = self._has_clock
+        for i, c in enumerate(part.clients):
+            suffixes = tuple(join(s) for s in c.search.suffixes)
+            row = Client(
+                client_addr=address(c.client),
+                first_time=int(first[i]) if clock else None,
+                last_time=int(last[i]) if clock else None,
+                pod=None,
+                namespace=namespace_of(suffixes),
+                workload=None,
+                search=suffixes,
+                search_source=c.search_source,
+                ndots=c.ndots,
+                resolver=c.resolver,
+                lookups=int(lookups[i]),
+                queries=int(queries[i]),
+                wasted_queries=int(wasted[i]),
+                wasted_s=int(lost_ns[i]) / 1e9 if clock else 0.0,
             )
+            self._clients.append(row)
+            span = (int(ended[i]) - int(begun[i])) / 1e9 if complete[i] else 0.0
+            self._coverage[row.client_addr] = Coverage(
+                int(complete[i]), int(names[i]), span if clock else None
+            )
+
+    def _add_suffixes(self, part: Readings) -> None:
+        t = part.transactions
+        client = part.lookups["client"][t["lookup"]]
+        widest = max((len(c.search.suffixes) for c in part.clients), default=0)
+        listed = t["suffix"] >= 0
+        key = client[listed].astype(np.int64) * widest + t["suffix"][listed]
+        classes = t["waste_class"][listed]
+        masks = np.ones(classes.size, np.bool_), is_wasted(classes), classes == HIT
+        for mask, into in zip(masks, self._suffixes, strict=True):
+            counts = np.bincount(key[mask])
+            for k in np.flatnonzero(counts).tolist():
+                suffix = part.clients[k // widest].search.suffixes[k % widest]
+                into[join(suffix)] += int(counts[k])
+
+    # ---- what came of it ---------------------------------------------------------------------
+
+    @property
+    def transactions(self) -> TransactionCounts:
+        """Transactions by outcome, and their retries."""
+        outcomes = dict(
+            zip(TRANSACTION_OUTCOMES, self._transaction_outcomes.tolist(), strict=True)
+        )
+        return TransactionCounts(self._transactions, self._retries, outcomes)
+
+    @property
+    def lookups(self) -> LookupCounts:
+        """Lookups by outcome, with percentiles of complete lookups' durations."""
+        durations = np.zeros(0, np.int64)
+        if self._has_clock and self._durations:
+            durations = np.sort(np.concatenate(self._durations))
+        return LookupCounts(
+            self._lookups, self._complete,
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.tolist(), strict=True)),
+            _quantile(durations, 0.50), _quantile(durations, 0.95), _quantile(durations, 0.99),
         )  # fmt: skip
-        if len(chains) == limit:
-            break
-    return tuple(chains)
+
+    @property
+    def waste(self) -> WasteCounts:
+        """Queries by waste class; the classes sum to the queries."""
+        wasted = int(self._classes[_WASTED].sum())
+        judged = self._transactions - int(self._classes[INCOMPLETE])
+        return WasteCounts(
+            self._transactions, wasted, wasted / judged if judged else 0.0,
+            self._lost_ns / 1e9 if self._has_clock else 0.0,
+            dict(zip(WASTE_CLASSES, self._classes.tolist(), strict=True)),
+        )  # fmt: skip
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """One row per client and period, most wasted queries first."""
+        rows = sorted(
+            self._clients, key=lambda c: (-c.wasted_queries, -c.queries, c.client_addr)
+        )
+        return tuple(rows)
+
+    def coverage(self, client_addr: str | None = None) -> Coverage:
+        """How much a verdict on one client, or on all, rests on: complete lookups only."""
+        if client_addr is not None:
+            return self._coverage.get(client_addr, Coverage(0, 0, None))
+        groups = self._merged_groups()
+        names = np.unique(groups["key"][groups["complete"] > 0] >> _KEY_SHIFT).size
+        span = (self._last - self._first) / 1e9 if self._complete else 0.0
+        return Coverage(self._complete, int(names), span if self._has_clock else None)
+
+    def _merged_groups(self) -> npt.NDArray[Any]:
+        """Add up the groups of all parts; the earliest lookup gives the outcome."""
+        if len(self._groups) > 1:
+            rows = np.concatenate(self._groups)
+            rows = rows[np.lexsort((rows["address"], rows["first"], rows["key"]))]
+            _, first = np.unique(rows["key"], return_index=True)
+            merged = rows[first].copy()
+            for field in ("lookups", "complete", "lost_ns", "clients", "classes"):
+                merged[field] = np.add.reduceat(rows[field], first, axis=0)
+            self._groups = [merged]
+        return self._groups[0] if self._groups else np.zeros(0, _GROUP)
+
+    def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
+        """One row per (base name, name that answered), most wasted queries first."""
+        groups = self._merged_groups()
+        classes = groups["classes"]
+        queries, wasted = classes.sum(axis=1), classes[:, _WASTED].sum(axis=1)
+        rows = []
+        for g, at in enumerate(groups):
+            base, hit = int(at["key"]) >> _KEY_SHIFT, (int(at["key"]) & 0xFFFFFFFF) - 1
+            labels = self._names.labels(base)
+            rows.append(
+                Name(
+                    join(labels), join(self._names.labels(hit)) + "." if hit >= 0 else None,
+                    kind_of(self._names, base, hit, int(at["outcome"]), zones),
+                    max(0, len(labels) - 1), int(at["lookups"]), int(queries[g]), int(wasted[g]),
+                    int(at["lost_ns"]) / 1e9 if self._has_clock else 0.0, int(at["clients"]),
+                    {WASTE_CLASSES[k]: n for k, n in enumerate(at["classes"].tolist()) if n},
+                )
+            )  # fmt: skip
+        rows.sort(key=lambda n: (-n.wasted_queries, -n.queries, n.base_name, n.fqdn or ""))
+        return tuple(rows)
+
+    @property
+    def suffixes(self) -> tuple[Suffix, ...]:
+        """What each search suffix cost and answered, most wasted first."""
+        queries, wasted, answers = self._suffixes
+        order = sorted(queries, key=lambda s: (-wasted[s], -queries[s], s))
+        return tuple(Suffix(s, queries[s], wasted[s], answers[s]) for s in order)
+
+    @property
+    def timeline(self) -> Timeline:
+        """Queries by class in equal bins from the first message to the last."""
+        if not self._transactions or not self._has_clock:
+            return Timeline(None, 0.0, {})
+        bins = int(np.flatnonzero(self._timeline.sum(axis=0)).max()) + 1
+        shown = {
+            c: tuple(row[:bins])
+            for c, row in zip(WASTE_CLASSES, self._timeline.tolist(), strict=True)
+        }
+        return Timeline(
+            self._start, self._bin_ns / 1e9, {c: row for c, row in shown.items() if any(row)}
+        )
+
+    @property
+    def latency(self) -> LatencyCurve:
+        """Percentiles of resolved lookups' durations, as they were and without the waste."""
+        size = sum(full.size for full, _ in self._resolved)
+        if not size or not self._has_clock:
+            return LatencyCurve((), (), 0)
+
+        def pick(values: list[npt.NDArray[np.int64]]) -> tuple[float, ...]:
+            ordered = np.sort(np.concatenate(values))
+            at = np.round(np.arange(101) / 100 * (size - 1)).astype(np.int64)
+            return tuple((ordered[at] / 1e9).tolist())
+
+        return LatencyCurve(
+            pick([f for f, _ in self._resolved]), pick([w for _, w in self._resolved]), size
+        )
+
+    def chains(self, *, limit: int = 3) -> tuple[Chain, ...]:
+        """The lookups that wasted most, one a base name: the examples that are drawn."""
+        chains: list[Chain] = []
+        seen: set[str] = set()
+        for example in sorted(self._examples, key=lambda e: e.key):
+            if example.chain.base_name in seen:
+                continue
+            seen.add(example.chain.base_name)
+            chains.append(example.numbered(self._number(example)))
+            if len(chains) == limit:
+                break
+        return tuple(chains)
+
+    def _number(self, example: Example) -> int:
+        """Return the lookup_id of an example: its place among all lookups."""
+        number = example.place
+        for start, address in self._keys:
+            before = (start < example.start) | (
+                (start == example.start) & (address < example.address)
+            )
+            number += int(np.count_nonzero(before))
+        return number

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.codes import (
     ANSWER,
@@ -23,7 +22,7 @@ from pcapkit.codes import (
     UNANSWERED,
 )
 from pcapkit.kernels import inline_kernel, kernel
-from pcapkit.layout import AA, MARK_MALFORMED, MARK_QUESTION_SHOWN, NO_TIME, QR, TC, Messages
+from pcapkit.layout import AA, MARK_MALFORMED, MARK_QUESTION_SHOWN, NO_TIME, QR, TC
 
 EXCHANGE = np.dtype(
     [
@@ -57,6 +56,9 @@ EXCHANGE = np.dtype(
 
 #: A response later than this belongs to no query: beyond every resolver's total timeout.
 LONGEST_WAIT_NS = 60_000_000_000
+#: A response after more queries than this belongs to none of them: it bounds the memory that
+#: pairing needs. At 10,000 queries a second it is more than LONGEST_WAIT_NS's worth.
+REMEMBERED = 1 << 20
 _CHAIN = 32
 
 
@@ -84,19 +86,22 @@ def _slot(row: Any, slots: Any) -> Any:
 
 
 @inline_kernel
-def _find_query(row: Any, folded: Any, at: Any, exchanges: Any) -> Any:
+def _find_query(
+    row: Any, folded: Any, at: Any, exchanges: Any, base: Any, oldest: Any
+) -> Any:
     """Return the exchange that a response belongs to, -1, or -2 where it is one answer too many.
 
     The newest unanswered query of the same client, port, transport, ID and, where both are shown,
     question. The server may differ: address translation rewrites it on one side of the capture
-    point; the same server is preferred, since musl asks several at once with one ID.
+    point; the same server is preferred, since musl asks several at once with one ID. Exchanges
+    before number ``oldest`` are not looked at; number ``base`` is the first in ``exchanges``.
     """
     other_server = -1
     answered = False
     for _ in range(_CHAIN):
-        if at < 0:
+        if at < oldest:
             break
-        query = exchanges[at]
+        query = exchanges[at - base]
         if row["time"] - query["query_time"] > LONGEST_WAIT_NS:
             break
         if (
@@ -141,9 +146,13 @@ def pair_window(
     capture: Any,
     slots: Any,
     exchanges: Any,
+    base: Any,
     count: Any,
 ) -> Any:
     """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
+
+    Exchanges are numbered from 0 over the whole analysis; ``exchanges`` begins with number
+    ``base`` and ends before number ``count``.
 
     Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
     question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing
@@ -157,16 +166,19 @@ def pair_window(
         slot = _slot(row, slots)
         is_response = row["flags"] & QR != 0
         if is_response:
-            known = _find_query(row, folded, np.int64(slots[slot]), exchanges)
+            known = _find_query(
+                row, folded, np.int64(slots[slot]), exchanges, base,
+                max(np.int64(0), count - REMEMBERED),
+            )
             if known >= 0:
-                _answer(row, exchanges[known])
+                _answer(row, exchanges[known - base])
             if known != -1:
                 continue
         elif folded < 0:
             if row["marks"] & MARK_MALFORMED == 0:
                 continue
             folded = np.int64(root)
-        new = exchanges[count]
+        new = exchanges[count - base]
         new["query_time"] = row["time"]
         new["query_packet"] = -1 if is_response else row["packet_no"]
         new["response_time"] = NO_TIME
@@ -196,49 +208,3 @@ def pair_window(
         slots[slot] = count
         count += 1
     return count
-
-
-@kernel
-def fold_names(arena: Any, ends: Any, start: Any, stop: Any, folded: Any) -> Any:
-    """Write the lower-case forms of names ``start`` to ``stop`` behind one another; return bytes.
-
-    Length bytes are below 64 and so never letters (RFC 4343).
-    """
-    at = np.int64(0)
-    begin = ends[start - 1] if start > 0 else np.int64(0)
-    for k in range(begin, ends[stop - 1]):
-        byte = arena[k]
-        folded[at] = byte + 32 if 65 <= byte <= 90 else byte
-        at += 1
-    return at
-
-
-class Exchanges:
-    """The exchanges of one analysis, collected window by window."""
-
-    def __init__(self) -> None:
-        self._rows = np.zeros(1 << 12, EXCHANGE)
-        self._slots = np.full(1 << 18, -1, np.int32)
-        self.count = 0
-
-    @property
-    def rows(self) -> npt.NDArray[Any]:
-        """The exchanges so far, in the order of their first packets."""
-        return self._rows[: self.count]
-
-    def add(
-        self, rows: Messages, original: npt.NDArray[np.int64], folded_of: npt.NDArray[np.int32],
-        *, root: int, capture: int,
-    ) -> None:  # fmt: skip
-        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
-
-        ``root`` is the id of the root name.
-        """
-        if self.count + rows.size > self._rows.size:
-            # In place: the system moves the pages of a large array instead of copying them.
-            self._rows.resize(self._rows.size + max(self._rows.size, rows.size), refcheck=False)
-        self.count = int(
-            pair_window(
-                rows, original, folded_of, root, capture, self._slots, self._rows, self.count
-            )
-        )

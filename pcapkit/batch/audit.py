@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pcapkit import __version__
 from pcapkit.batch.catalog import find_captures
+from pcapkit.collect import Progress
 from pcapkit.errors import PcapkitError, UsageError
 from pcapkit.model import Analysis, AuditRow
 from pcapkit.options import Options
-from pcapkit.pipeline import Progress, analyze
+from pcapkit.pipeline import analyze
 from pcapkit.report.files import atomic_write, report_folder, write_report
 from pcapkit.report.index import render_index
 

@@ -43,7 +43,7 @@ from pcapkit.ingest.link import (
 )
 from pcapkit.interning import hash_bytes, intern
 from pcapkit.kernels import inline_kernel, kernel
-from pcapkit.layout import QR, TCP, UDP, Messages
+from pcapkit.layout import QR, TC, TCP, UDP, Messages
 from pcapkit.wire import u8, u16
 
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.
@@ -329,6 +329,47 @@ class DuplicateFilter:
         original = np.zeros(rows.size, np.int64)
         mark_duplicates(rows, self._seen, self._answers, original)
         return original
+
+
+# ---- counts --------------------------------------------------------------------------------------
+
+#: What :func:`count_window` counts, in the order of its array; rcodes follow.
+(
+    PACKETS_WITH_MESSAGES,
+    PACKETS_NOT_REPEATED,
+    MESSAGES,
+    RESPONSES,
+    OVER_TCP,
+    TRUNCATED,
+) = range(6)
+RCODES = 6
+COUNTS = RCODES + (1 << 12)
+
+
+@kernel
+def count_window(rows: Any, original: Any, counts: Any) -> None:
+    """Add a window's messages to ``counts`` (COUNTS long), duplicates only as packets.
+
+    Rows of one packet stand together; a packet is repeated where all of its messages are.
+    """
+    last, fresh_last = np.int64(-1), np.int64(-1)
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        packet = np.int64(row["packet_no"])
+        if packet != last:
+            counts[PACKETS_WITH_MESSAGES] += 1
+            last = packet
+        if original[i]:
+            continue
+        if packet != fresh_last:
+            counts[PACKETS_NOT_REPEATED] += 1
+            fresh_last = packet
+        counts[MESSAGES] += 1
+        counts[OVER_TCP] += 1 if row["transport"] == TCP else 0
+        if row["flags"] & QR:
+            counts[RESPONSES] += 1
+            counts[TRUNCATED] += 1 if row["flags"] & TC else 0
+            counts[RCODES + (np.int64(row["rcode"]) & 0xFFF)] += 1
 
 
 __all__ = ["DuplicateFilter", "decode_window", "hash_bytes", "port_table", "skip_counts"]

@@ -210,7 +210,12 @@ def open_source(path: str) -> Source:
         source = Source("stdin", cast(BinaryIO, sys.stdin.buffer), None)
     else:
         source = _open_file(path)
-    if not source.peek(1):
+    try:
+        empty = not source.peek(1)
+    except InputError:
+        source.close()
+        raise
+    if empty:
         source.close()
         raise NotACapture(source.path, "empty: there is no capture in it", hint="did tcpdump run?")
     return source

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pcapkit.interning import Interner
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.interning import Interner, fold_names
 from pcapkit.layout import Messages
 
 
@@ -13,11 +16,42 @@ from pcapkit.layout import Messages
 class Interners:
     """The shared numbering of names and addresses within one analysis.
 
-    Names are uncompressed wire form, case as seen; addresses 4 or 16 network-order bytes.
+    Names are uncompressed wire form, case as seen; addresses 4 or 16 network-order bytes. ``root``
+    is the id of the root name; ``folded[i]`` that of name ``i`` in lower case, for the names known
+    when :meth:`fold` was last called.
     """
 
     names: Interner = field(default_factory=Interner)
     addresses: Interner = field(default_factory=Interner)
+    folded: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    root: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root = self.names.add(b"\0")
+
+    def fold(self) -> npt.NDArray[np.int32]:
+        """Return ``folded``, extended to all names; earlier results stay as they are."""
+        known, names = self.folded.size, self.names
+        count = len(names)
+        if count == known:
+            return self.folded
+        folded = np.zeros(names.byte_count + 1, np.uint8)
+        arena, ends = names.arrays[0], names.arrays[1]
+        size = int(fold_names(arena, ends, known, count, folded))
+        begin = int(ends[known - 1]) if known else 0
+        changed = folded[:size] != arena[begin : begin + size]
+        more = np.arange(known, count, dtype=np.int32)
+        if changed.any():
+            lengths = np.diff(ends[known:count], prepend=begin)
+            owner = np.repeat(np.arange(count - known), lengths)
+            for k in np.unique(owner[changed]).tolist():
+                start = int(ends[known + k - 1] - begin) if known + k else 0
+                stop = int(ends[known + k] - begin)
+                more[k] = names.add(folded[start:stop].tobytes())
+        self.folded = np.concatenate([self.folded, more])
+        if len(names) > self.folded.size:  # folded forms that were new; they fold to themselves
+            return self.fold()
+        return self.folded
 
 
 @dataclass(slots=True)

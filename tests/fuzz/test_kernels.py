@@ -151,7 +151,7 @@ def check(folder: Path, content: bytes) -> None:
     assert_ledger(collected)
     messages = sum(part.size for _, part, _ in collected.kept)
     copies = sum(int((original > 0).sum()) for _, _, original in collected.kept)
-    assert collected.messages["total"] == messages - copies
+    assert collected.message_counts.total == messages - copies
     for _, part, _ in collected.kept:
         for name in part["qname"]:
             if name >= 0:
@@ -269,7 +269,7 @@ def test_lines_of_any_text(tmp_path, tail):
 SCRIPT = """
 import json, sys
 from pcapkit.errors import InputError
-from pcapkit.pipeline import collect
+from pcapkit.collect import collect
 
 COLUMNS = [
     "time", "packet_no", "interface", "min_ttl", "edns_bytes", "message_bytes", "ip_id",

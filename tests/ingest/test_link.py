@@ -191,7 +191,7 @@ def test_two_messages_in_one_segment(tmp_path):
     assert (second["qname"], second["qtype"]) == ("second.example.com", "AAAA")
     collected = load(path)
     assert (collected.packets, collected.with_messages) == (1, 1)
-    assert collected.messages["tcp"] == 2
+    assert collected.message_counts.tcp == 2
     assert_ledger(collected)
 
 

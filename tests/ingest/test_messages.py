@@ -46,7 +46,7 @@ def duplicate_of(folder, *content: Packet, linktype: int = 1) -> list[int | None
     collected = load(path)
     assert_ledger(collected)
     assert collected.duplicates == sum(d is not None for d in found)
-    assert collected.messages["total"] == sum(d is None for d in found)
+    assert collected.message_counts.total == sum(d is None for d in found)
     return found
 
 

@@ -207,7 +207,7 @@ def test_compressed_file_that_is_no_capture(tmp_path):
 def test_standard_input():
     """``-`` reads standard input, compressed or not."""
     script = (
-        "from pcapkit.pipeline import collect\n"
+        "from pcapkit.collect import collect\n"
         "out = collect(['-'])\n"
         "print(out.packets, out.captures[0].path, out.captures[0].compression)\n"
     )
@@ -240,7 +240,7 @@ def test_named_pipe(tmp_path):
 
 def test_slow_pipe():
     """Bytes that come a few at a time, cut anywhere, give the same packets."""
-    script = "from pcapkit.pipeline import collect\nprint(collect(['-']).packets)\n"
+    script = "from pcapkit.collect import collect\nprint(collect(['-']).packets)\n"
     reader = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -258,7 +258,7 @@ def test_damage_at_the_very_beginning(tmp_path):
     script = (
         "import sys\n"
         "from pcapkit.errors import DamagedCapture\n"
-        "from pcapkit.pipeline import collect\n"
+        "from pcapkit.collect import collect\n"
         "try:\n"
         "    collect([sys.argv[1]])\n"
         "except DamagedCapture as problem:\n"

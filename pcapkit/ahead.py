@@ -1,0 +1,92 @@
+"""Work that runs ahead of its consumer, in a thread.
+
+The compiled kernels release the interpreter's lock, so decoding the next window while the last one
+is paired keeps two cores busy. Order is never changed: what comes out is what the iterator or the
+tasks give, in their order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import Full, Queue
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Threads that read clients; each holds the working memory of one part.
+READERS = 2
+
+#: How long a thread that is no longer wanted is waited for.
+LEAVING_S = 1.0
+
+_END = object()
+
+
+@contextmanager
+def ahead(items: Iterator[Item], *, depth: int = 2) -> Iterator[Iterator[Item]]:
+    """Give the items of an iterator that runs in a thread, at most ``depth`` items ahead.
+
+    What the iterator raises is raised where its item would have come. Leaving the block early stops
+    the thread before its next item.
+    """
+    queue: Queue[object] = Queue(depth)
+    left = threading.Event()
+    problem: list[BaseException] = []
+
+    def put(item: object) -> bool:
+        while not left.is_set():
+            try:
+                queue.put(item, timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False
+
+    def run() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+            problem.append(error)
+        put(_END)
+
+    def consume() -> Iterator[Item]:
+        while (item := queue.get()) is not _END:
+            yield item  # type: ignore[misc]
+        if problem:
+            raise problem[0]
+
+    thread = threading.Thread(target=run, name="pcapkit-ahead", daemon=True)
+    thread.start()
+    try:
+        yield consume()
+    finally:
+        left.set()
+        thread.join(LEAVING_S)  # a read from a silent pipe cannot be stopped, only left behind
+
+
+def in_order(
+    tasks: Iterable[Callable[[], Result]], *, workers: int = READERS
+) -> Iterator[Result]:
+    """Run tasks in threads and give their results in the order of the tasks.
+
+    Tasks are drawn from the iterable in the caller's thread, ``workers`` ahead of the results.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="pcapkit-reader") as pool:
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(task))
+                while len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

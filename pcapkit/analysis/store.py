@@ -1,0 +1,244 @@
+"""The exchanges of one analysis: in memory, or past a bound in a temporary file.
+
+Exchanges are collected in the order of their packets and read client by client. What outgrows
+memory is written in *runs*, each ordered by client, so that one client's exchanges are one piece of
+every run. The newest exchanges always stay in memory, since their responses may still come.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.transactions import EXCHANGE, REMEMBERED, pair_window
+from pcapkit.kernels import kernel
+from pcapkit.layout import Messages
+
+#: Exchanges that are kept in memory before a run is written.
+IN_MEMORY = REMEMBERED + (1 << 20)
+#: Exchanges that are read at once, unless a single client has more.
+PART = 1 << 18
+_LINKS = 1 << 14
+
+
+@kernel
+def order_by_client(rows: Any, starts: Any, order: Any) -> None:
+    """Write the row numbers client by client, order kept within one (a counting sort).
+
+    ``starts[c]`` is where the rows of client ``c`` begin; it is used up.
+    """
+    for i in range(rows.shape[0]):
+        client = rows[i]["client"]
+        order[starts[client]] = i
+        starts[client] += 1
+
+
+@kernel
+def in_time_order(rows: Any) -> Any:
+    """Does no exchange come before the one that precedes it?"""
+    for i in range(1, rows.shape[0]):
+        if rows[i]["query_time"] < rows[i - 1]["query_time"]:
+            return False
+    return True
+
+
+@kernel
+def note_links(rows: Any, table: Any) -> Any:
+    """Add the pairs (link addresses, client) of queries to a set; False once it is full.
+
+    ``table`` holds [link, client + 1] rows, a power of two many; a client of 0 is free.
+    """
+    mask = np.uint64(table.shape[0] - 1)
+    last_link, last_client = np.uint64(0), np.int64(-1)
+    for i in range(rows.shape[0]):
+        link = rows[i]["link"]
+        client = np.int64(rows[i]["client"])
+        if link == 0 or rows[i]["query_packet"] < 0:
+            continue
+        if link == last_link and client == last_client:
+            continue
+        last_link, last_client = link, client
+        h = (link ^ np.uint64(client)) * np.uint64(0x9E3779B97F4A7C15)
+        slot = h >> np.uint64(32)
+        free = False
+        for probe in range(64):
+            at = np.int64((slot + np.uint64(probe)) & mask)
+            if table[at, 1] == 0:
+                table[at, 0] = link
+                table[at, 1] = np.uint64(client + 1)
+                free = True
+                break
+            if table[at, 0] == link and table[at, 1] == np.uint64(client + 1):
+                free = True
+                break
+        if not free:
+            return False
+    return True
+
+
+class _Run:
+    """Exchanges ordered by client; ``bounds[c]`` is where those of client ``c`` begin."""
+
+    def __init__(self, rows: npt.NDArray[Any], file: BinaryIO | None) -> None:
+        sizes = np.bincount(rows["client"])
+        self.bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        order = np.empty(rows.size, np.int64)
+        order_by_client(rows, self.bounds[:-1].copy(), order)
+        self._file, self._offset = file, 0
+        self._rows, self._order = rows, order
+        if file is not None:
+            self._offset = file.seek(0, os.SEEK_END)
+            for begin in range(0, rows.size, PART):  # in pieces: a sorted copy would double memory
+                file.write(memoryview(cast(Any, rows[order[begin : begin + PART]].view(np.uint8))))
+            file.flush()
+            self._rows, self._order = rows[:0].copy(), order[:0].copy()
+
+    def count(self, client: int) -> int:
+        """Return how many exchanges of a client there are."""
+        return int(self.bounds[client + 1] - self.bounds[client]) if self._has(client) else 0
+
+    def _has(self, client: int) -> bool:
+        return client + 1 < self.bounds.size
+
+    def read(self, client: int, into: npt.NDArray[Any]) -> None:
+        """Fill ``into`` with a client's exchanges, in the order in which they were collected."""
+        begin = int(self.bounds[client])
+        if self._file is None:
+            np.take(self._rows, self._order[begin : begin + into.size], out=into)
+            return
+        view = memoryview(cast(Any, into.view(np.uint8)))
+        at = self._offset + begin * EXCHANGE.itemsize
+        while view:
+            got = os.preadv(self._file.fileno(), [view], at)
+            if not got:
+                raise OSError("the temporary file of the analysis is cut short")
+            view, at = view[got:], at + got
+
+
+class Store:
+    """The exchanges of one analysis, collected window by window, then read client by client."""
+
+    def __init__(self, *, in_memory: int = IN_MEMORY) -> None:
+        self._in_memory = max(in_memory, REMEMBERED + 1)
+        self._rows = np.zeros(1 << 12, EXCHANGE)
+        self._slots = np.full(1 << 18, -1, np.int32)
+        self._base = 0  # number of the first exchange in memory
+        self._file: BinaryIO | None = None
+        self._runs: list[_Run] = []
+        self._links = np.zeros((_LINKS, 2), np.uint64)
+        self._links_fit = True
+        self._joined: dict[int, tuple[int, ...]] = {}
+        self.count = 0
+        self.first_time: int | None = None
+        self.last_time: int | None = None
+
+    def add(
+        self, rows: Messages, original: npt.NDArray[np.int64], folded_of: npt.NDArray[np.int32],
+        *, root: int, capture: int,
+    ) -> None:  # fmt: skip
+        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
+
+        ``root`` is the id of the root name.
+        """
+        used = self.count - self._base
+        if used + rows.size > self._rows.size:
+            if used > self._in_memory:
+                self._write_run()
+                used = self.count - self._base
+            if used + rows.size > self._rows.size:
+                # In place: the system moves the pages of a large array instead of copying them.
+                more = max(self._rows.size, rows.size)
+                self._rows.resize(self._rows.size + more, refcheck=False)
+        before = self.count
+        self.count = int(
+            pair_window(
+                rows, original, folded_of, root, capture, self._slots, self._rows, self._base,
+                self.count,
+            )
+        )  # fmt: skip
+        new = self._rows[before - self._base : self.count - self._base]
+        if not new.size:
+            return
+        self._links_fit = self._links_fit and bool(note_links(new, self._links))
+        first, last = int(new["query_time"].min()), int(rows["time"].max())
+        self.first_time = first if self.first_time is None else min(first, self.first_time)
+        self.last_time = last if self.last_time is None else max(last, self.last_time)
+
+    def _write_run(self) -> None:
+        """Move all but the newest exchanges to the temporary file."""
+        done = self.count - self._base - REMEMBERED
+        if self._file is None:
+            self._file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
+        self._runs.append(_Run(self._rows[:done], self._file))
+        kept = self._rows[done : self.count - self._base].copy()
+        self._rows[: kept.size] = kept
+        self._base += done
+
+    def seal(self) -> None:
+        """End collecting: what is in memory becomes the last run."""
+        if self.count > self._base:
+            self._runs.append(_Run(self._rows[: self.count - self._base], None))
+        self._base = self.count
+
+    @property
+    def links(self) -> list[tuple[int, int]]:
+        """The pairs (link addresses, client) of queries; none where there were too many."""
+        if not self._links_fit:
+            return []
+        used = self._links[self._links[:, 1] > 0]
+        return sorted((int(link), int(client) - 1) for link, client in used)
+
+    def join(self, families: Mapping[int, int]) -> None:
+        """Give the exchanges of some addresses to others, as ``families`` maps them."""
+        for address, client in families.items():
+            self._joined[client] = (*self._joined.get(client, (client,)), address)
+            self._joined[address] = ()
+
+    def clients(self) -> list[tuple[int, int]]:
+        """Return (client, exchanges) of every client that has some, in the order of their ids."""
+        total = np.zeros(max((r.bounds.size - 1 for r in self._runs), default=0), np.int64)
+        for run in self._runs:
+            total[: run.bounds.size - 1] += np.diff(run.bounds)
+        out = []
+        for client in np.flatnonzero(total).tolist():
+            if size := sum(int(total[c]) for c in self._joined.get(client, (client,))):
+                out.append((client, size))
+        return out
+
+    def read(self, clients: Sequence[tuple[int, int]]) -> npt.NDArray[Any]:
+        """Return the exchanges of some clients, one behind the other, each in time order."""
+        rows = np.empty(sum(size for _, size in clients), EXCHANGE)
+        end = 0
+        for client, size in clients:
+            mine = rows[end : end + size]
+            end += size
+            at = 0
+            addresses = self._joined.get(client, (client,))
+            for run in self._runs:
+                for address in addresses:
+                    n = run.count(address)
+                    if n:
+                        run.read(address, mine[at : at + n])
+                        at += n
+            if not in_time_order(mine):
+                mine[:] = mine[np.lexsort((mine["query_packet"], mine["query_time"]))]
+        return rows
+
+
+def parts(clients: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Split clients into parts that are read at once."""
+    part: list[tuple[int, int]] = []
+    size = 0
+    for client, rows in clients:
+        if part and size + rows > PART:
+            yield part
+            part, size = [], 0
+        part.append((client, rows))
+        size += rows
+    if part:
+        yield part

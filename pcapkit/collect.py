@@ -1,0 +1,229 @@
+"""Collect: read captures window by window and keep what reading needs.
+
+Decoding runs one or two windows ahead of pairing, in a thread of its own. What is kept is facts
+only: exchanges (in ``analysis/store.py``), counts, and, where asked for, the message rows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit import codes
+from pcapkit.ahead import ahead
+from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.store import Store
+from pcapkit.errors import UsageError
+from pcapkit.ingest.formats import open_capture
+from pcapkit.ingest.messages import (
+    COUNTS,
+    MESSAGES,
+    OVER_TCP,
+    PACKETS_NOT_REPEATED,
+    PACKETS_WITH_MESSAGES,
+    RCODES,
+    RESPONSES,
+    TRUNCATED,
+    DuplicateFilter,
+    count_window,
+)
+from pcapkit.ingest.source import Source, open_source
+from pcapkit.ingest.tcpdump_text import CLOCKLESS_STEP_NS
+from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.layout import Messages
+from pcapkit.model import CaptureInfo, MessageCounts, PacketLedger
+from pcapkit.names import text_from_wire
+from pcapkit.options import Options
+
+#: Called with a capture's path, its bytes read so far, and the packets read so far in all.
+Progress = Callable[[str, int, int], None]
+
+
+class Wanted:
+    """Leaves out what ``--client``, ``--from`` and ``--to`` exclude, and counts it."""
+
+    def __init__(self, options: Options, interners: Interners) -> None:
+        self._clients = options.clients
+        self._from, self._to = options.time_from, options.time_to
+        self._addresses = interners.addresses
+        self._known = np.zeros(0, np.bool_)
+        self.skipped: Counter[str] = Counter()
+
+    @property
+    def timed(self) -> bool:
+        """Is there a bound on times?"""
+        return self._from is not None or self._to is not None
+
+    def keep(self, rows: Messages) -> Messages:
+        """Return the rows that are wanted."""
+        if self._clients and rows.size:
+            for number in range(self._known.size, int(rows["client"].max()) + 1):
+                address = ipaddress.ip_address(self._addresses[number])
+                self._known = np.append(self._known, any(address in n for n in self._clients))
+            rows = self._drop(rows, self._known[rows["client"]], "other_client")
+        if self._from is not None:
+            rows = self._drop(rows, rows["time"] >= self._from, "outside_time_range")
+        if self._to is not None:
+            rows = self._drop(rows, rows["time"] <= self._to, "outside_time_range")
+        return rows
+
+    def _drop(self, rows: Messages, mask: npt.NDArray[np.bool_], reason: str) -> Messages:
+        kept = rows[mask]
+        lost = np.setdiff1d(rows["packet_no"], kept["packet_no"]).size
+        if lost:
+            self.skipped[reason] += lost
+        return kept
+
+
+@dataclass(slots=True)
+class Collected:
+    """All that collecting keeps of the captures of one analysis."""
+
+    interners: Interners = field(default_factory=Interners)
+    store: Store = field(default_factory=Store)
+    captures: list[CaptureInfo] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    packets: int = 0
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(COUNTS, np.int64))
+    warnings: list[str] = field(default_factory=list)
+    has_clock: bool = True
+    #: message rows by capture with what they repeat, where they were asked for
+    kept: list[tuple[int, Messages, npt.NDArray[np.int64]]] = field(default_factory=list)
+
+    def name(self, number: int) -> str:
+        """Return a name in presentation form."""
+        return text_from_wire(self.interners.names[number])
+
+    def address(self, number: int) -> str:
+        """Return an address as text."""
+        return str(ipaddress.ip_address(self.interners.addresses[number]))
+
+    @property
+    def with_messages(self) -> int:
+        """Packets that carry a message seen for the first time."""
+        return int(self.counts[PACKETS_NOT_REPEATED])
+
+    @property
+    def duplicates(self) -> int:
+        """Packets whose messages were all captured before."""
+        return int(self.counts[PACKETS_WITH_MESSAGES]) - self.with_messages
+
+    @property
+    def ledger(self) -> PacketLedger:
+        """Every packet, counted once."""
+        return PacketLedger(
+            self.packets, self.with_messages, self.duplicates, dict(sorted(self.skipped.items()))
+        )
+
+    @property
+    def message_counts(self) -> MessageCounts:
+        """The messages, duplicates left out."""
+        total, responses = int(self.counts[MESSAGES]), int(self.counts[RESPONSES])
+        rcodes = np.flatnonzero(self.counts[RCODES:])
+        return MessageCounts(
+            total, total - responses, responses, int(self.counts[OVER_TCP]),
+            int(self.counts[TRUNCATED]),
+            {codes.rcode_text(int(r)): int(self.counts[RCODES + r]) for r in rcodes},
+        )  # fmt: skip
+
+
+def collect(
+    paths: Sequence[str], *, options: Options | None = None, keep_messages: bool = False,
+    progress: Progress | None = None,
+) -> Collected:  # fmt: skip
+    """Read every capture, in the order of their first packets, into one collection.
+
+    Raises InputError where a capture cannot be read.
+    """
+    options = options or Options()
+    out = Collected()
+    collector = _Collector(out, options, keep_messages, progress)
+    opened: list[tuple[Source, Capture, Window | None]] = []
+    sources: list[Source] = []
+    try:
+        for path in paths:
+            sources.append(open_source(path))
+            capture = open_capture(sources[-1], out.interners, ports=options.ports | {53})
+            opened.append((sources[-1], capture, next(capture.windows, None)))
+        opened.sort(key=lambda o: (o[2].first_time or 0) if o[2] and o[2].first_time else 0)
+        for index, (source, capture, first) in enumerate(opened):
+            with source:
+                collector.read(capture, first, index)
+    finally:
+        for source in sources:
+            source.close()
+    out.skipped.update(collector.wanted.skipped)
+    out.store.seal()
+    return out
+
+
+class _Collector:
+    """Takes the windows of one capture after another."""
+
+    def __init__(
+        self, out: Collected, options: Options, keep: bool, progress: Progress | None
+    ) -> None:
+        self._out, self._keep, self._progress = out, keep, progress
+        self.wanted = Wanted(options, out.interners)
+        self._duplicates = DuplicateFilter()
+        self._clockless_ns = 0
+
+    def read(self, capture: Capture, first: Window | None, index: int) -> None:
+        """Read one capture to its end; ``first`` is its first window."""
+        out, packets = self._out, 0
+        times: list[int] = []
+        with ahead(_folded(first, capture, out.interners)) as windows:
+            for window, folded in windows:
+                packets += window.packets
+                if not capture.has_clock:  # such captures follow one another, in the order given
+                    window.messages["time"] += self._clockless_ns
+                if window.first_time is not None and window.last_time is not None:
+                    times += [window.first_time, window.last_time]
+                self._add(window, folded, index)
+                if self._progress is not None:
+                    self._progress(capture.path, capture.bytes_read, out.packets + packets)
+        if not capture.has_clock and self.wanted.timed:
+            raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
+        if not capture.has_clock:
+            self._clockless_ns += packets * CLOCKLESS_STEP_NS + LONGEST_TIMEOUT_NS
+        out.packets += packets
+        out.has_clock &= capture.has_clock
+        out.warnings += capture.warnings
+        clock = capture.has_clock and bool(times)
+        out.captures.append(
+            CaptureInfo(
+                capture.path, capture.format, capture.compression,
+                tuple(codes.linktype_text(t) for t in capture.link_types), capture.snaplen,
+                packets, capture.bytes_read, min(times) if clock else None,
+                max(times) if clock else None, capture.truncated_tail,
+            )
+        )  # fmt: skip
+
+    def _add(self, window: Window, folded: npt.NDArray[np.int32], index: int) -> None:
+        out = self._out
+        rows = self.wanted.keep(window.messages)
+        out.skipped.update(window.skipped)
+        original = self._duplicates.mark(rows)
+        out.store.add(rows, original, folded, root=out.interners.root, capture=index)
+        count_window(rows, original, out.counts)
+        if self._keep:
+            out.kept.append((index, rows.copy(), original))
+
+
+def _folded(
+    first: Window | None, capture: Capture, interners: Interners
+) -> Iterator[tuple[Window, Any]]:
+    """Give each window with the folded form of every name so far.
+
+    Names are numbered here, where windows are decoded, and nowhere else while collecting.
+    """
+    if first is not None:
+        yield first, interners.fold()
+    for window in capture.windows:
+        yield window, interners.fold()
