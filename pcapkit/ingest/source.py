@@ -211,13 +211,13 @@ def open_source(path: str) -> Source:
     else:
         source = _open_file(path)
     try:
-        empty = not source.peek(1)
+        if not source.peek(1):
+            raise NotACapture(
+                source.path, "empty: there is no capture in it", hint="did tcpdump run?"
+            )
     except InputError:
         source.close()
         raise
-    if empty:
-        source.close()
-        raise NotACapture(source.path, "empty: there is no capture in it", hint="did tcpdump run?")
     return source
 
 
