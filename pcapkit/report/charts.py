@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Name
+from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Name, WhatIf
 from pcapkit.report.text import number, percent, printable, seconds, shorten
 from pcapkit.report.verdict import FEWEST, evidence, judged_queries, overall
 
@@ -138,14 +138,7 @@ def ndots_settings(analysis: Analysis) -> Picture | None:
     if not rows or not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
-    best = min((r for r in rows if r.ndots is not None), key=lambda r: (r.queries, -(r.ndots or 0)))
-    title = f"At ndots {best.ndots} these lookups send {number(best.queries)} queries"
-    if now is not None and now.queries > best.queries:
-        title = f"At ndots {best.ndots} these lookups send "
-        title += f"{100 * (1 - best.queries / now.queries):.0f} % fewer queries"
-    elif now is not None:
-        title = "No other ndots sends fewer queries"
-    figure, axes = _new(2.9, title, evidence(analysis))
+    figure, axes = _new(2.9, _settings_title(rows, now), evidence(analysis))
     _place(axes, 0.5, 0.62, 1.55)
     highest = max(r.queries for r in rows)
     for x, row in enumerate(rows):
@@ -164,12 +157,28 @@ def ndots_settings(analysis: Analysis) -> Picture | None:
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    figure.text(0.015, 0.02, "lower: needed   upper, hatched: wasted", fontsize=7.5, alpha=0.8)
+    figure.text(0.015, 0.02, "plain: needed · hatched: wasted", fontsize=7.5, alpha=0.8)
     alt = "; ".join(
         f"{'full names' if r.ndots is None else f'ndots {r.ndots}'}: {number(r.queries)} queries, "
         f"{number(r.wasted_queries)} wasted" for r in rows
     )  # fmt: skip
     return Picture(figure, f"Queries under each setting. {alt}.")
+
+
+def _settings_title(rows: Sequence[WhatIf], now: WhatIf | None) -> str:
+    """Name the ndots that sends fewest queries, of those that break nothing."""
+    kept = [r for r in rows if r.ndots is not None and r.safety != "unsafe"]
+    if not kept:
+        return "Every other ndots would break names that resolve now"
+    best = min(kept, key=lambda r: (r.queries, -(r.ndots or 0)))
+    text = f"At ndots {best.ndots} these lookups send"
+    if now is None:
+        return f"{text} {number(best.queries)} queries"
+    if best.queries < now.queries:
+        return f"{text} {100 * (1 - best.queries / now.queries):.0f} % fewer queries"
+    return "No other ndots sends fewer queries" + (
+        " without breaking names" if any(r.queries < now.queries and r.ndots for r in rows) else ""
+    )
 
 
 def worst_names(analysis: Analysis) -> Picture | None:
@@ -189,7 +198,7 @@ def worst_names(analysis: Analysis) -> Picture | None:
     widest = max(n.queries for n in names)
     for k, name in enumerate(names):
         _name_bar(axes, -k, name, widest)
-    axes.set_xlim(0, widest * 1.16)
+    axes.set_xlim(0, widest * 1.22)
     axes.set_ylim(-len(names) + 0.7, 0.7)
     axes.axis("off")
     alt = "; ".join(f"{printable(n.base_name)} wasted {number(n.wasted_queries)} of "
@@ -207,8 +216,9 @@ def _name_bar(axes: Any, y: float, name: Name, widest: int) -> None:
                       hatch=_HATCHES.get(waste_class), edgecolor="white",
                       linewidth=0.4)  # fmt: skip
             left += queries
-    axes.text(left + widest * 0.01, y, number(name.wasted_queries), va="center", fontsize=7.5,
-              fontweight="bold")  # fmt: skip
+    axes.text(left + widest * 0.01, y,
+              f"{number(name.wasted_queries)} of {number(name.queries)}", va="center",
+              fontsize=7.5)  # fmt: skip
 
 
 def chain_ladder(analysis: Analysis) -> Picture | None:
@@ -277,7 +287,7 @@ def timeline(analysis: Analysis) -> Picture | None:
     figure, axes = _new(2.3, title, evidence(analysis))
     _place(axes, 0.5, 0.4, 1.25)
     edges = [i * line.bin_s for i in range(bins + 1)]
-    axes.stairs(total, edges, fill=True, color=COLOURS["answer"], alpha=0.45, linewidth=0)
+    axes.stairs(total, edges, fill=True, color=COLOURS["answer"], linewidth=0)
     axes.stairs(waste, edges, fill=True, color=COLOURS["search_miss"], linewidth=0)
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(0, peak * 1.05)
@@ -290,7 +300,7 @@ def timeline(analysis: Analysis) -> Picture | None:
     )
     labels[0].set_ha("left")
     labels[1].set_ha("right")
-    figure.text(0.985, 0.985, "dark: wasted   light: the rest", fontsize=7.5, alpha=0.8,
+    figure.text(0.985, 0.985, "front: wasted · behind: all", fontsize=7.5, alpha=0.8,
                 ha="right", va="top") if len(title) < 36 else None  # fmt: skip
     return Picture(figure, f"Queries over time: at most {number(peak)} in {seconds(line.bin_s)}; "
                            f"{number(sum(waste))} of {number(sum(total))} wasted.")  # fmt: skip
@@ -335,11 +345,15 @@ def clients(analysis: Analysis) -> Picture | None:
         return None
     worst = rows[0]
     title = f"{worst.client_addr} wastes most of {number(len(rows))} clients"
-    figure, axes = _new(2.7, title, f"{number(judged_queries(analysis))} queries, each client one "
+    figure, axes = _new(2.7, title, f"{number(judged_queries(analysis))} queries, each client a "
                                     "point")  # fmt: skip
     _place(axes, 0.5, 0.5, 1.45)
     axes.scatter([c.queries for c in rows], [100 * c.wasted_queries / c.queries for c in rows],
                  s=22, color=COLOURS["search_miss"], alpha=0.55, linewidths=0)  # fmt: skip
+    for client in rows[:3]:
+        axes.annotate(client.client_addr, (client.queries, 100 * client.wasted_queries /
+                                           client.queries), xytext=(-4, 4),
+                      textcoords="offset points", fontsize=7, ha="right")  # fmt: skip
     axes.set_ylim(-4, 104)
     axes.set_yticks([0, 50, 100])
     axes.set_yticklabels(["0 %", "50 %", "100 %"])

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 @cache
 def environment() -> Environment:
     """Return the templates, with escaping always on and undefined names an error."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("pcapkit", "report/templates"), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    made.filters["breakable"] = _breakable
+    return made
+
+
+def _breakable(name: str) -> Markup:
+    """Escape a name that may be broken over lines after each of its dots."""
+    return Markup(".<wbr>").join(name.split("."))  # escapes what it joins
 
 
 def render_page(analysis: Analysis, drawn: Sequence[Drawn] | None = None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain
+from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, WhatIf
 from pcapkit.report.export import iso_time
 from pcapkit.report.text import number, percent, printable, seconds
 from pcapkit.report.verdict import FEWEST, lookups_text, overall, setting_text
@@ -20,7 +20,7 @@ _MOST_CARDS = 5
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> Context:
-    """A table for the page; columns with # hold numbers, with @ names, with ~ sentences."""
+    """A table for the page; columns with # hold numbers, with @ names."""
     return {"columns": columns, "rows": rows, "left_out": total - len(rows)}
 
 
@@ -52,22 +52,38 @@ def settings(analysis: Analysis) -> Context | None:
         return None
     alone = len({w.client_addr for w in analysis.what_if_rows}) == 2  # "all" says the same
     shown = overall(analysis) if alone else list(analysis.what_if_rows)
-    columns = ("@client", "setting", "#queries", "#wasted", "#leaked first", "#broken",
-               "#assumed", "safety", "~why")  # fmt: skip
+    columns = ("client", "setting", "#queries", "#wasted", "#leaked first", "#broken",
+               "#assumed", "safety")  # fmt: skip
     rows = [
         (
             w.client_addr or "all", setting_text(w.setting) + (" (in force)" if w.observed else ""),
             number(w.queries), number(w.wasted_queries), number(w.leaked_first),
             number(w.broken_lookups), number(w.assumed_queries), w.safety.value,
-            printable("; ".join(w.reasons)),
         )
         for w in shown[:_MOST_ROWS]
     ]  # fmt: skip
+    start = 1 if alone else 0  # one client needs no column
     return {
         "charts": ["ndots-settings"],
-        "table": _table(columns, rows, len(shown)),
+        "table": _table(columns[start:], [row[start:] for row in rows], len(shown)),
         "open_rows": max(10, len(overall(analysis))),
+        "why": _why(overall(analysis)),
+        "why_clients": [] if alone else _why([w for w in shown if w.client_addr is not None]),
     }
+
+
+def _why(rows: Sequence[WhatIf]) -> list[Context]:
+    """Why settings are not safe; those of a client that share their reasons stand together."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for w in rows[:_MOST_ROWS]:
+        if w.reasons:
+            key = (w.client_addr or "", w.safety.value, w.reasons)
+            groups.setdefault(key, []).append(setting_text(w.setting))
+    return [
+        {"client": client, "safety": safety, "settings": ", ".join(settings),
+         "reasons": printable("; ".join(reasons))}
+        for (client, safety, reasons), settings in groups.items()
+    ]  # fmt: skip
 
 
 def where(analysis: Analysis) -> Context | None:
@@ -85,7 +101,7 @@ def where(analysis: Analysis) -> Context | None:
         (
             c.client_addr, c.namespace or "", c.resolver.model,
             f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
-            printable(" ".join(c.search)), number(c.queries), number(c.wasted_queries),
+            printable(", ".join(c.search)), number(c.queries), number(c.wasted_queries),
             percent(c.wasted_queries / c.queries) if c.queries else "",
         )
         for c in analysis.client_rows[:_MOST_ROWS]
@@ -130,10 +146,21 @@ def _chain(chain: Chain) -> Context:
         "name": printable(chain.base_name),
         "about": f"lookup {chain.lookup_id} of {chain.client_addr} in {printable(chain.capture)}: "
                  f"{wasted} of {len(chain.steps)} queries wasted",
-        "filter": "frame.number in {" + ", ".join(map(str, packets)) + "}",
+        "filter": "frame.number in {" + ", ".join(_ranges(packets)) + "}",
         "table": _table(("@candidate", "type", "outcome", "class", "#query packet",
                          "#response packet", "#after", "#took", "#retries"), rows, len(rows)),
     }  # fmt: skip
+
+
+def _ranges(ascending: Sequence[int]) -> list[str]:
+    """Return numbers as Wireshark writes sets: ``1..3``, ``7``."""
+    out: list[list[int]] = []
+    for value in ascending:
+        if out and out[-1][-1] == value - 1:
+            out[-1][1:] = [value]
+        else:
+            out.append([value])
+    return ["..".join(map(str, ends)) for ends in out]
 
 
 def chains(analysis: Analysis) -> Context | None:
@@ -187,9 +214,17 @@ def unseen(analysis: Analysis) -> Context | None:
     rows += [(f"skipped: {reason.replace('_', ' ')}", number(n))
              for reason, n in ledger.skipped.items()]  # fmt: skip
     rows.append(("packets in all", number(ledger.total)))
+    cut = analysis.lookup_counts.total - analysis.lookup_counts.complete
+    lost = waste.by_class["incomplete"]
+    begun = "lookup began before the capture or went on after it; its"
+    if cut != 1:
+        begun = "lookups began before the capture or went on after it; their"
+    sentence = f"{number(cut)} {begun} {number(lost)} quer{'y' if lost == 1 else 'ies'} "
+    sentence += f"count{'s' if lost == 1 else ''} in no saving."
+    if not cut:
+        sentence = "No lookup is cut by the beginning or the end of the capture."
     return {
-        "incomplete": number(waste.by_class["incomplete"]),
-        "cut": number(analysis.lookup_counts.total - analysis.lookup_counts.complete),
+        "sentence": sentence,
         "warnings": [printable(w) for w in analysis.warnings],
         "ledger": _table(("what", "#packets"), rows, len(rows)),
     }
@@ -205,7 +240,10 @@ def how_computed(analysis: Analysis) -> Context | None:
         )
         for c in analysis.captures
     ]  # fmt: skip
-    classes = [(c.replace("_", " "), number(analysis.waste.by_class[c])) for c in WASTE_CLASSES]
+    classes = [
+        (c.replace("_", " "), number(analysis.waste.by_class[c]))
+        for c in WASTE_CLASSES if analysis.waste.by_class[c]
+    ]  # fmt: skip
     classes.append(("all queries", number(analysis.waste.queries)))
     return {
         "version": analysis.pcapkit_version,

@@ -62,12 +62,15 @@ def render_terminal(analysis: Analysis, console: Console) -> None:
     for rank, advice in enumerate(analysis.recommendations[:_ADVICE], 1):
         if rank == 1:
             console.print()
-        line = Text(f"{rank}. {printable(advice.action)} ")
+        line = Text(f"{printable(advice.action)} ")
         line.append(f"Saves {number(advice.saves_queries)} queries; ")
         line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
         if advice.safety.value != "safe" and advice.reasons:
             line.append(f": {printable(advice.reasons[0])}")
-        console.print(line)
+        item = Table.grid(padding=(0, 1, 0, 0))
+        item.add_column(justify="right")
+        item.add_row(f"{rank}.", line)
+        console.print(item)
     if (more := len(analysis.recommendations) - _ADVICE) > 0:
         console.print(Text(f"   and {more} more in the report", style="dim"))
     console.print()

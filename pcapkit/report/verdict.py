@@ -71,7 +71,8 @@ def figures(analysis: Analysis) -> list[Figure]:
     lost = seconds(waste.wasted_s / resolved) if has_clock and resolved else "–"
     return [
         Figure("queries", number(waste.queries), f"in {lookups_text(lookups.total)}"),
-        Figure("wasted", number(waste.wasted_queries), f"{percent(waste.share)} of whole lookups"),
+        Figure("wasted", number(waste.wasted_queries),
+               f"{percent(waste.share)} of complete lookups"),
         Figure("lost per lookup", lost or "0", "before the right name was asked"),
         Figure("unanswered", number(analysis.transaction_counts.by_outcome["unanswered"]),
                f"and {number(analysis.transaction_counts.retries)} retries"),
