@@ -119,8 +119,8 @@ def _formats(text: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _working(verbose: bool) -> Iterator[Progress | None]:
-    """Show progress on standard error, on a terminal or where ``verbose`` asks for it."""
+def _working() -> Iterator[Progress | None]:
+    """Show progress on standard error where that is a terminal."""
     from pcapkit.pipeline import is_first_run
 
     if is_first_run():
@@ -174,7 +174,9 @@ def analyze(
     limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
     if not as_json:
         _check_output(output)
-    with _working(verbose) as progress:
+    if verbose:
+        _say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
+    with _working() as progress:
         from pcapkit.pipeline import analyze as run
 
         analysis = run(*captures, options=options, progress=progress)
@@ -184,18 +186,31 @@ def analyze(
     else:
         from pcapkit.report.files import report_folder, write_report
 
+        paths = write_report(analysis, report_folder(Path(output), captures), wanted)
         if not quiet:
             _summary(analysis)
-        for path in write_report(analysis, report_folder(Path(output), captures), wanted):
-            click.echo(str(path))
+        for path in paths:
+            _print_path(path)
     if limit is not None and analysis.waste.share > limit:
         _say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
         sys.exit(1)
 
 
 def _check_output(output: str) -> None:
-    if os.path.exists(output) and not os.path.isdir(output):
-        raise UsageError(f"--output {output}: is not a folder")
+    """Refuse a folder that cannot be written before hours are spent on what would go there."""
+    place = os.path.abspath(output)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        raise UsageError(f"--output {output}: {place} is not a folder; name another with -o")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"--output {output}: no permission to write there; name another with -o")
+
+
+def _print_path(path: Path) -> None:
+    from pcapkit.report.text import printable
+
+    click.echo(printable(str(path)))
 
 
 def _summary(analysis: Analysis) -> None:
@@ -219,7 +234,11 @@ def export(
 ) -> None:  # fmt: skip
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
     options = _options(values)
-    with _working(verbose=False) as progress:
+    if output != "-":
+        _check_output(os.path.dirname(output) or ".")
+    elif form == "parquet" and sys.stdout.isatty():
+        raise UsageError("Parquet is binary: name a file with -o")
+    with _working() as progress:
         from pcapkit.pipeline import table_of
 
         frame, warnings = table_of(captures, table, options=options, progress=progress)
@@ -228,8 +247,6 @@ def export(
 
     data = table_bytes(frame, form)
     if output == "-":
-        if form == "parquet" and sys.stdout.isatty():
-            raise UsageError("Parquet is binary: name a file with -o")
         sys.stdout.buffer.write(data)
     else:
         atomic_write(Path(output), data)
@@ -251,11 +268,11 @@ def expand(
     """Show what a stub resolver would send for NAME, in order, and what each ndots costs."""
     from pcapkit.expand import KUBERNETES_SEARCH, expansion_json, render_expansion
     from pcapkit.expand import expand as run
+    from pcapkit.options import read_resolv_conf, search_list
 
+    search = search_list(search)
     suffixes: tuple[str, ...] = search or KUBERNETES_SEARCH
     if resolv_conf is not None:
-        from pcapkit.options import read_resolv_conf
-
         config = read_resolv_conf(resolv_conf)
         suffixes = search or config.search
         ndots = config.ndots_in_force if ndots is None else ndots
@@ -290,7 +307,7 @@ def audit(
         if verbose:
             _say(f"{done} of {total} captures")
 
-    with _working(verbose) as progress:
+    with _working() as progress:
         from pcapkit.batch.audit import run_audit
 
         rows = run_audit(
@@ -306,7 +323,7 @@ def audit(
             from pcapkit.report.index import render_index_terminal
 
             render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
-        click.echo(str(Path(output, "index.html")))
+        _print_path(Path(output, "index.html"))
     if any(row.error for row in rows):
         sys.exit(3)
     worst = max((row.share for row in rows), default=0.0)
@@ -317,7 +334,7 @@ def audit(
 
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
-    debug = "--debug" in sys.argv[1:2]
+    debug = "--debug" in sys.argv[1:2] or os.environ.get("PCAPKIT_DEBUG", "0") not in ("", "0")
     try:
         status = cli(standalone_mode=False)
         sys.stdout.flush()
@@ -339,3 +356,11 @@ def main() -> None:
         # The reader of our output (head, less) has gone: leave quietly, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        # Python's own exit status for these, 1, would say that a threshold was crossed.
+        if debug:
+            raise
+        what = str(error) or "no more is known"
+        _say(f"error: {type(error).__name__}: {what} (a fault of pcapkit: 'pcapkit --debug' shows "
+             "where; please report it)")  # fmt: skip
+        sys.exit(2)

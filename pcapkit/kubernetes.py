@@ -29,11 +29,19 @@ def corefile_zones(text: str, *, path: str) -> tuple[str, ...]:
 
 def read_corefile(path: str) -> tuple[str, ...]:
     """Return the cluster domains that a file names; raises InputError or UsageError."""
+    return corefile_zones(read_text(path), path=path)
+
+
+def read_text(path: str) -> str:
+    """Return the text of a small file; raises InputError."""
     try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(path, f"cannot be read: {problem}") from None
-    return corefile_zones(text, path=path)
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise InputError(path, f"byte {problem.start} is no text", hint="check the path") from None
+    except OSError as problem:
+        raise InputError(
+            path, f"cannot be read: {problem.strerror}", hint="check the path"
+        ) from None
 
 
 def cluster_domain(text: str) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pcapkit.errors import InputError, UsageError
-from pcapkit.kubernetes import cluster_domain, read_corefile
+from pcapkit.errors import UsageError
+from pcapkit.kubernetes import cluster_domain, read_corefile, read_text
+from pcapkit.names import wire_from_text
 from pcapkit.resolver import ResolverConfig, parse_resolv_conf, resolver_model
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -43,11 +44,17 @@ def parse_time(text: str, *, option: str) -> int:
 
 def read_resolv_conf(path: str) -> ResolverConfig:
     """Parse a resolv.conf file; raises InputError or, naming the line, UsageError."""
-    try:
-        text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(path, f"cannot be read: {problem}") from None
-    return parse_resolv_conf(text, path=path)
+    return parse_resolv_conf(read_text(path), path=path)
+
+
+def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:
+    """Return ``--search`` suffixes; raises UsageError where one is no domain name."""
+    for suffix in suffixes:
+        try:
+            wire_from_text(suffix)
+        except ValueError as problem:
+            raise UsageError(f"--search: {problem}; write it as svc.cluster.local") from None
+    return tuple(suffixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ def make_options(
     if corefile is not None:
         domains += read_corefile(corefile)
     return Options(
-        search=tuple(search), ndots=ndots, resolver=resolver, resolv_confs=tuple(configs),
+        search=search_list(search), ndots=ndots, resolver=resolver, resolv_confs=tuple(configs),
         cluster_domains=tuple(dict.fromkeys(domains)),
         clients=tuple(parse_network(c, option="--client") for c in clients),
         ports=frozenset(ports),

@@ -236,7 +236,7 @@ def _warnings(collected: Collected) -> list[str]:
     warnings = list(collected.warnings)
     if collected.message_counts.total == 0:
         warnings.append(
-            "no DNS message in the capture: capture with the filter 'port 53', in the pod or on "
-            "its node"
+            f"{', '.join(c.path for c in collected.captures)}: no DNS message in it: capture with "
+            "the filter 'port 53', in the pod or on its node"
         )
     return warnings

@@ -143,6 +143,15 @@ class ResolverConfig:
         return 1 if self.ndots is None else self.ndots
 
 
+def _suffixes(words: Sequence[str], *, where: str) -> tuple[str, ...]:
+    for word in words:
+        try:
+            wire_from_text(word)
+        except ValueError as problem:
+            raise UsageError(f"{where}: {problem}") from None
+    return tuple(fold(w) for w in words if w != ".")
+
+
 _DIRECTIVES = ("nameserver", "search", "domain", "options", "sortlist")
 
 
@@ -168,7 +177,7 @@ def parse_resolv_conf(text: str, *, path: str) -> ResolverConfig:
         if words[0] == "nameserver":
             servers += words[1:2]
         elif words[0] in ("search", "domain"):
-            search = tuple(fold(w) for w in words[1:] if w != ".")
+            search = _suffixes(words[1:], where=f"{path}: line {number}")
         elif words[0] == "options":
             options += words[1:]
     if not known:

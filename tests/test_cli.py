@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,11 +26,11 @@ SCHEMA = json.loads((files("pcapkit") / "report" / "analysis.schema.json").read_
 
 
 def run(
-    *arguments: str, stdin: bytes | None = None, **environment: str
+    *arguments: str, stdin: bytes | None = None, prefix: Sequence[str] = (), **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``pcapkit`` in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", "from pcapkit.cli import main; main()", *arguments],
+        [*prefix, sys.executable, "-c", "from pcapkit.cli import main; main()", *arguments],
         input=stdin, capture_output=True, check=False,
         env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1", **environment},
     )  # fmt: skip
@@ -171,7 +174,22 @@ def test_what_is_no_capture(tmp_path: Path, content: bytes, says: str) -> None:
 
 
 def test_other_bad_inputs(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.conf"
+    broken.write_bytes(b"search a.example\xff\n")
+    doubled = tmp_path / "doubled.conf"
+    doubled.write_text("nameserver 10.96.0.10\nsearch a..example\n")
+    none = str(tmp_path / "none.conf")
     for arguments, says in (
+        (["analyze", GLIBC, "--resolv-conf", str(broken)], f"{broken}: byte 16"),
+        (["analyze", GLIBC, "--resolv-conf", str(doubled)], f"{doubled}: line 2"),
+        (["analyze", GLIBC, "--resolv-conf", none], f"{none}: cannot be read: No such file"),
+        (["analyze", GLIBC, "--resolv-conf", f"10.0.0.0/8={none}"], f"{none}: cannot be read"),
+        (["analyze", GLIBC, "--search", "a..example"], "--search"),
+        (["expand", "www", "--search", "a..example"], "--search"),
+        (["analyze", GLIBC, "-o", str(ROOT / "LICENSE" / "below")], "is not a folder"),
+        (["audit", GLIBC, "-o", str(ROOT / "LICENSE" / "below")], "is not a folder"),
+        (["export", GLIBC, "-t", "names", "-o", str(ROOT / "LICENSE" / "x")], "is not a folder"),
+        (["export", GLIBC, "-t", "names", "-o", str(tmp_path)], str(tmp_path)),
         (["analyze", str(tmp_path)], "is a directory"),
         (["analyze", str(tmp_path / "none.pcap")], "no such file"),
         (["analyze", GLIBC, "--resolv-conf", str(ROOT / "LICENSE")], "line 1"),
@@ -187,6 +205,61 @@ def test_other_bad_inputs(tmp_path: Path) -> None:
         assert done.returncode == 2, arguments
         assert says in done.stderr.decode(), (arguments, done.stderr)
         assert b"Traceback" not in done.stderr
+
+
+#: Root reads and writes everything, unless it is started without that privilege.
+_PLAIN = (
+    ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
+
+
+@pytest.mark.skipif(bool(_PLAIN) and shutil.which("setpriv") is None,
+                    reason="setpriv is not installed")  # fmt: skip
+def test_no_permission(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.pcap"
+    secret.write_bytes(Path(TRACE_1).read_bytes())
+    secret.chmod(0)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    for arguments, says in (
+        (["analyze", str(secret)], f"{secret}: no permission to read it"),
+        (["analyze", TRACE_1, "-o", str(closed / "out")], "no permission to write there"),
+        (["audit", TRACE_1, "-o", str(closed)], "no permission to write there"),
+    ):
+        done = run(*arguments, prefix=_PLAIN)
+        assert done.returncode == 2 and says in done.stderr.decode(), (arguments, done.stderr)
+    assert not list(closed.iterdir())
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", "from pcapkit.cli import main; main()", "analyze", "-",
+         "-o", str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        assert running.stdin is not None and running.stderr is not None
+        capture = Path(GLIBC).read_bytes()
+        # Far more than a pipe holds: once it is written, the run is reading, and waits for more.
+        running.stdin.write(capture[:24] + capture[24:] * (1_000_000 // len(capture)))
+        running.stdin.flush()
+        running.send_signal(signal.SIGINT)
+        said = running.stderr.read()
+        running.stdin.close()
+    assert running.returncode == 130
+    assert said.endswith(b"interrupted\n") and b"Traceback" not in said
+    assert not out.exists()
+
+
+def test_what_nobody_foresaw_is_no_crossed_threshold(tmp_path: Path) -> None:
+    fault = "import pcapkit.pipeline as p; p.collect = None; from pcapkit.cli import main; main()"
+    for more, shown in ((), b"report it"), (("--debug",), b"Traceback"):
+        done = subprocess.run(
+            [sys.executable, "-c", fault, *more, "analyze", TRACE_1, "-o", str(tmp_path / "out")],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode == 2) is (not more)
+        assert shown in done.stderr and (b"Traceback" in done.stderr) is bool(more)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_header_without_packets_gives_zeros_and_a_warning(tmp_path: Path) -> None:

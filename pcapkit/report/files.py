@@ -133,6 +133,18 @@ def write_report(analysis: Analysis, folder: Path, formats: Sequence[str]) -> li
         atomic_write(folder / name, data)
         paths.append(folder / name)
 
+    for name, data in _rendered(analysis, formats):
+        write(name, data)
+    for form in ("csv", "parquet"):
+        if form in formats:
+            for table, frame in _tables(analysis):
+                write(f"{table}.{form}", table_bytes(frame, form))
+    return paths
+
+
+def _rendered(analysis: Analysis, formats: Sequence[str]) -> list[tuple[str, bytes]]:
+    """Return names and contents of all but the tables, finished before the first is written."""
+    out: list[tuple[str, bytes]] = []
     drawn: tuple[Drawn, ...] = ()
     if "html" in formats or "png" in formats:
         from pcapkit.report.charts import draw
@@ -141,19 +153,13 @@ def write_report(analysis: Analysis, folder: Path, formats: Sequence[str]) -> li
     if "html" in formats:
         from pcapkit.report.page import render_page
 
-        write("report.html", render_page(analysis, drawn).encode())
+        out.append(("report.html", render_page(analysis, drawn).encode()))
     if "png" in formats:
-        for chart in drawn:
-            if chart.png is not None:
-                write(f"{chart.name}.png", chart.png)
+        out += [(f"{c.name}.png", c.png) for c in drawn if c.png is not None]
     if "json" in formats:
-        write(_MARK, dump_json(analysis).encode())
-    for form in ("csv", "parquet"):
-        if form in formats:
-            for table, frame in _tables(analysis):
-                write(f"{table}.{form}", table_bytes(frame, form))
+        out.append((_MARK, dump_json(analysis).encode()))
     if "md" in formats:
         from pcapkit.report.markdown import render_markdown
 
-        write("report.md", render_markdown(analysis).encode())
-    return paths
+        out.append(("report.md", render_markdown(analysis).encode()))
+    return out

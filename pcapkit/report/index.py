@@ -20,6 +20,8 @@ def verdict(rows: Sequence[AuditRow]) -> str:
     failed = len(rows) - len(good)
     queries = sum(r.queries for r in good)
     wasted = sum(r.wasted_queries for r in good)
+    if not good:
+        return f"No capture could be analysed: {number(failed)} failed."
     text = f"{number(len(good))} capture{'' if len(good) == 1 else 's'}: "
     if queries == 0:
         text += "no DNS query in them."
