@@ -57,9 +57,8 @@ def qtype_text(number: int) -> str:
 def qtype_number(text: str) -> int | None:
     """Return the number of a type mnemonic or of ``TYPEn``; None where it is neither."""
     upper = text.upper()
-    if upper.startswith("TYPE") and upper.isascii() and upper[4:].isdigit():
-        number = int(upper[4:])
-        return number if number < 65536 else None
+    if upper.startswith("TYPE") and upper[4:].isdecimal() and len(upper) <= 9:
+        return number if (number := int(upper[4:])) < 65536 else None
     return QTYPE_NUMBERS.get(upper)
 
 

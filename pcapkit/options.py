@@ -29,7 +29,7 @@ def parse_network(text: str, *, option: str) -> Network:
 def parse_time(text: str, *, option: str) -> int:
     """Return nanoseconds since 1970 of ISO 8601 (UTC where no zone is given) or epoch seconds."""
     try:
-        if text.isascii() and text.replace(".", "", 1).isdigit():
+        if text.replace(".", "", 1).isdecimal():
             whole, _, part = text.partition(".")
             return int(whole) * 1_000_000_000 + int(part.ljust(9, "0")[:9] or 0)
         moment = datetime.fromisoformat(text)

@@ -184,6 +184,6 @@ def parse_resolv_conf(text: str, *, path: str) -> ResolverConfig:
         raise UsageError(f"{path}: line 1: not a resolv.conf: it has no directive at all")
     ndots = None
     for option in options:
-        if option.startswith("ndots:") and option.isascii() and option[6:].isdigit():
-            ndots = min(int(option[6:]), MAX_NDOTS)
+        if option.startswith("ndots:") and option[6:].isdecimal():
+            ndots = min(int(option[6:16]), MAX_NDOTS)
     return ResolverConfig(tuple(servers), search, ndots, tuple(options), path)

@@ -286,6 +286,11 @@ class _Reader:
                 if number in ports:
                     return reason, True
             return "not_dns", True
+        if max(ports) > 0xFFFF:
+            return "text_not_understood", True
+        if min(ports) < 0:  # the name of a service, as of a host
+            self.host_names += 1
+            return "host_name_not_address", True
         try:
             packed = [ip_address(_unzoned(ends[k])).packed for k in ("source", "target")]
         except ValueError:
@@ -400,8 +405,8 @@ _CLASSES = {text: number for number, text in QCLASSES.items()} | {"CHAOS": 3, "A
 
 
 def _port(text: str) -> int:
-    if text.isdigit():
-        return min(int(text), 1 << 16)
+    if text.isdecimal():  # isdigit() also holds for superscripts, which int() refuses
+        return min(int(text[:6]), 1 << 16)
     return _SERVICES.get(text, -1)
 
 

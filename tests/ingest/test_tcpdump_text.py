@@ -279,6 +279,20 @@ def test_skipped_under_its_reason(tmp_path, reason):
     assert_ledger(collected)
 
 
+@pytest.mark.parametrize(
+    ("port", "reason"),
+    [("70000", "text_not_understood"), ("9" * 5000, "text_not_understood"),
+     ("webmin", "host_name_not_address"), ("\xb940", "host_name_not_address")],
+    ids=["too high", "endless", "a service", "superscript"],
+)  # fmt: skip
+def test_ports_that_are_none(tmp_path, port, reason):
+    """What stands for a port may be any text; the packet is counted all the same."""
+    path = tmp_path / "lines.txt"
+    lines = [CLOCK + ASK, CLOCK + f"IP 10.0.0.1.{port} > 10.0.0.2.53: 7+ A? a.example. (27)"]
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode("latin-1"))
+    assert dict(load(str(path)).skipped) == {reason: 1}
+
+
 def test_host_names_are_said(tmp_path):
     """Without ``-n`` tcpdump prints names: the warning says how to print again."""
     lines = [
