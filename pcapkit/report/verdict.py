@@ -66,13 +66,14 @@ def lead(advice: Recommendation) -> str:
 def figures(analysis: Analysis) -> list[Figure]:
     """Return the large figures under the headline."""
     waste, lookups = analysis.waste, analysis.lookup_counts
+    of = "complete lookups’ queries" if waste.by_class["incomplete"] else "them"
     resolved = lookups.by_outcome["resolved"]
     has_clock = lookups.p50_s is not None
     lost = seconds(waste.wasted_s / resolved) if has_clock and resolved else "–"
     return [
         Figure("queries", number(waste.queries), f"in {lookups_text(lookups.total)}"),
         Figure("wasted", number(waste.wasted_queries),
-               f"{percent(waste.share)} of complete lookups"),
+               f"{percent(waste.share)} of {of}"),
         Figure("lost per lookup", lost or "0", "before the right name was asked"),
         Figure("unanswered", number(analysis.transaction_counts.by_outcome["unanswered"]),
                f"and {number(analysis.transaction_counts.retries)} retries"),
