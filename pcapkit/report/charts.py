@@ -40,7 +40,7 @@ COLOURS: dict[str, str] = {
     "incomplete": "#cfcfcf",
 }
 #: Classes that share a colour differ by their pattern.
-_HATCHES = {"nonexistent": "////", "unanswered": "....", "service_probe": "\\\\\\\\"}
+_HATCHES = {"nonexistent": "////", "unanswered": "xx", "service_probe": "\\\\\\\\"}
 #: Waste first, so that it stands at the left of every bar.
 _ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WASTED_CLASSES))
 _LABELS = {c: c.replace("_", " ") for c in WASTE_CLASSES}
@@ -108,7 +108,9 @@ def waste_by_class(analysis: Analysis) -> Picture | None:
     total = analysis.waste.queries
     if not total:
         return None
-    title = f"{percent(analysis.waste.share)} of the queries were search-path waste"
+    title = "No query was search-path waste"
+    if analysis.waste.wasted_queries:
+        title = f"{percent(analysis.waste.share)} of the queries were search-path waste"
     figure, axes = _new(1.1 + 0.2 * len(shown), title, evidence(analysis))
     _place(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
     left = 0.0
@@ -193,7 +195,9 @@ def worst_names(analysis: Analysis) -> Picture | None:
         f"{100 * top / analysis.waste.wasted_queries:.0f} % of the waste" if count > len(names) else
         f"{count} name{'' if count == 1 else 's'} make{'s' if count == 1 else ''} all of the waste"
     )  # fmt: skip
-    figure, axes = _new(0.62 + 0.36 * len(names), title, evidence(analysis))
+    figure, axes = _new(
+        0.62 + 0.36 * len(names), title, "beside each bar: wasted queries of all for the name"
+    )
     _place(axes, 0.12, 0.04, 0.36 * len(names))
     widest = max(n.queries for n in names)
     for k, name in enumerate(names):
