@@ -12,7 +12,7 @@ from typing import Any
 from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, WhatIf
 from pcapkit.report.export import iso_time
 from pcapkit.report.text import number, percent, printable, seconds
-from pcapkit.report.verdict import FEWEST, lookups_text, overall, setting_text
+from pcapkit.report.verdict import FEWEST, lookups_text, overall, queries_text, setting_text
 
 Context = Mapping[str, Any]
 _MOST_ROWS = 500
@@ -30,7 +30,7 @@ def what_to_do(analysis: Analysis) -> Context | None:
         {
             "rank": rank,
             "action": printable(a.action),
-            "saves": f"saves {number(a.saves_queries)} queries, {percent(a.saves_share)}",
+            "saves": f"saves {queries_text(a.saves_queries)}, {percent(a.saves_share)}",
             "safety": a.safety.value,
             "reasons": [printable(r) for r in a.reasons],
             "coverage": f"rests on {lookups_text(a.coverage.lookups)} of "
@@ -219,7 +219,7 @@ def unseen(analysis: Analysis) -> Context | None:
     begun = "lookup began before the capture or went on after it; its"
     if cut != 1:
         begun = "lookups began before the capture or went on after it; their"
-    sentence = f"{number(cut)} {begun} {number(lost)} quer{'y' if lost == 1 else 'ies'} "
+    sentence = f"{number(cut)} {begun} {queries_text(lost)} "
     sentence += f"count{'s' if lost == 1 else ''} in no saving."
     if not cut:
         sentence = "No lookup is cut by the beginning or the end of the capture."

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from pcapkit.model import Analysis
 from pcapkit.report.text import number, printable, seconds, shorten
-from pcapkit.report.verdict import evidence, headline, overall, setting_text
+from pcapkit.report.verdict import evidence, headline, overall, queries_text, setting_text
 
 _NAMES, _ADVICE = 10, 5
 _SAFETY_STYLE = {"safe": "green", "review": "yellow", "unsafe": "red"}
@@ -63,7 +63,7 @@ def render_terminal(analysis: Analysis, console: Console) -> None:
         if rank == 1:
             console.print()
         line = Text(f"{printable(advice.action)} ")
-        line.append(f"Saves {number(advice.saves_queries)} queries; ")
+        line.append(f"Saves {queries_text(advice.saves_queries)}; ")
         line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
         if advice.safety.value != "safe" and advice.reasons:
             line.append(f": {printable(advice.reasons[0])}")

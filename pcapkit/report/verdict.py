@@ -30,6 +30,11 @@ def lookups_text(count: int) -> str:
     return f"{number(count)} lookup{'' if count == 1 else 's'}"
 
 
+def queries_text(count: int) -> str:
+    """Return a count of queries in words."""
+    return f"{number(count)} quer{'y' if count == 1 else 'ies'}"
+
+
 def headline(analysis: Analysis) -> str:
     """Return the one sentence with the number that matters."""
     waste = analysis.waste
