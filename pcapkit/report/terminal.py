@@ -67,10 +67,9 @@ def render_terminal(analysis: Analysis, console: Console) -> None:
         line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
         if advice.safety.value != "safe" and advice.reasons:
             line.append(f": {printable(advice.reasons[0])}")
-        item = Table.grid(padding=(0, 1, 0, 0))
-        item.add_column(justify="right")
-        item.add_row(f"{rank}.", line)
-        console.print(item)
+        for k, part in enumerate(line.wrap(console, max(20, console.width - 3))):
+            part.rstrip()
+            console.print(Text.assemble("   " if k else f"{rank}. ", part))
     if (more := len(analysis.recommendations) - _ADVICE) > 0:
         console.print(Text(f"   and {more} more in the report", style="dim"))
     console.print()
