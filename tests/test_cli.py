@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -242,7 +243,10 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         # Far more than a pipe holds: once it is written, the run is reading, and waits for more.
         running.stdin.write(capture[:24] + capture[24:] * (1_000_000 // len(capture)))
         running.stdin.flush()
-        running.send_signal(signal.SIGINT)
+        while running.poll() is None:  # one that comes just before a read is seen after the next
+            running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(timeout=10)
         said = running.stderr.read()
         running.stdin.close()
     assert running.returncode == 130
