@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from pcapkit import analyze
+from pcapkit.batch.audit import failed_row, row_of
+from pcapkit.report.index import render_index
 
 LAB = Path(__file__).resolve().parents[1] / "captures" / "lab"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which(
@@ -42,6 +44,19 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     analysis = analyze(LAB / "multi6_any_sll2.pcap")
     analysis.to_html(path)
     path.write_text(path.read_text().replace("</body>", _MEASURE + "</body>"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of an audit, over a long path, a capture that failed, and one with no waste."""
+    folder = tmp_path_factory.mktemp("index")
+    rows = [row_of(f"captures/{n * 'long/'}pod.pcap", analyze(LAB / name), "pod/report.html")
+            for n, name in ((30, "multi6_any_sll2.pcap"), (1, "midchain_start_and_end.pcap"))]
+    rows.append(failed_row("captures/bad.pcap", "captures/bad.pcap: not a capture " + 60 * "x"))
+    path = folder / "index.html"
+    path.write_text(render_index(rows, "1").replace("</body>", _MEASURE + "</body>")
+                    .replace("style-src", "script-src 'unsafe-inline'; style-src"))
     return path
 
 
@@ -81,3 +96,10 @@ def test_dark_and_light_differ(report: Path, tmp_path: Path) -> None:
     dark = measure(report, 1200, dark=True, profile=tmp_path / "b")
     assert light["page"] != dark["page"]
     assert light["ink"] != dark["ink"]
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_nothing_of_the_index_runs_over_the_edge(index: Path, width: int, tmp_path: Path) -> None:
+    seen = measure(index, width, dark=True, profile=tmp_path)
+    assert seen["over"] == []
+    assert seen["width"] == seen["view"]

@@ -92,36 +92,37 @@ def where(analysis: Analysis) -> Context | None:
         return None
     names = [
         (
-            printable(n.base_name), printable(n.fqdn or ""), n.kind, number(n.lookups),
-            number(n.queries), number(n.wasted_queries), seconds(n.wasted_s), number(n.clients),
+            printable(n.base_name), number(n.wasted_queries), number(n.queries), number(n.lookups),
+            seconds(n.wasted_s), number(n.clients), n.kind, printable(n.fqdn or ""),
         )
         for n in analysis.name_rows[:_MOST_ROWS]
     ]  # fmt: skip
     clients = [
         (
-            c.client_addr, c.namespace or "", c.resolver.model,
+            c.client_addr, number(c.wasted_queries), number(c.queries),
+            percent(c.wasted_queries / c.queries) if c.queries else "", c.namespace or "",
+            c.resolver.model,
             f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
-            printable(", ".join(c.search)), number(c.queries), number(c.wasted_queries),
-            percent(c.wasted_queries / c.queries) if c.queries else "",
+            printable(", ".join(c.search)),
         )
         for c in analysis.client_rows[:_MOST_ROWS]
     ]  # fmt: skip
     suffixes = [
-        (printable(s.suffix), number(s.queries), number(s.wasted_queries), number(s.answers))
+        (printable(s.suffix), number(s.wasted_queries), number(s.queries), number(s.answers))
         for s in analysis.suffixes
     ]
     return {
         "charts": ["waste-by-class", "worst-names", "clients"],
         "names": _table(
-            ("@name", "@answered by", "kind", "#lookups", "#queries", "#wasted", "#time lost",
-             "#clients"), names, len(analysis.name_rows),
+            ("@name", "#wasted", "#queries", "#lookups", "#time lost", "#clients", "kind",
+             "@answered by"), names, len(analysis.name_rows),
         ),
         "clients": _table(
-            ("@client", "namespace", "resolver", "ndots", "@search list", "#queries", "#wasted",
-             "#share"), clients, len(analysis.client_rows),
+            ("client", "#wasted", "#queries", "#share", "namespace", "resolver", "ndots",
+             "@search list"), clients, len(analysis.client_rows),
         ),
         "suffixes": _table(
-            ("@suffix", "#queries", "#wasted", "#answers"), suffixes, len(suffixes)
+            ("@suffix", "#wasted", "#queries", "#answers"), suffixes, len(suffixes)
         ),
     }  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +16,8 @@ from pcapkit.model import WASTE_CLASSES, Analysis
 from pcapkit.report.charts import CHARTS, COLOURS, draw
 from pcapkit.report.markdown import render_markdown
 from pcapkit.report.page import render_page
-from pcapkit.report.sections import SECTIONS
-from pcapkit.report.verdict import headline
+from pcapkit.report.sections import SECTIONS, chains
+from pcapkit.report.verdict import headline, overall
 from tests.build import answer, ask, ethernet, packets, pcap, query, response, save, soa_record
 
 LAB = Path(__file__).resolve().parents[2] / "captures" / "lab"
@@ -157,3 +159,28 @@ def test_long_tables_are_folded_and_cut_with_a_word(several: Analysis) -> None:
     )
     page = render_page(replace(several, name_rows=many))
     assert "show all 500" in page and "200 more rows" in page
+
+
+@pytest.mark.parametrize("capture", ["whatif_w1_glibc_ndots5.pcap", "multi6_any_sll2.pcap"])
+def test_the_settings_title_names_none_that_breaks_names(capture: str) -> None:
+    analysis = analyze(LAB / capture)
+    (picture,) = [c for c in draw(analysis, png=False) if c.name == "ndots-settings"]
+    named = re.search(r"At ndots (\d)", picture.svg)
+    assert named is not None
+    safety = {row.ndots: row.safety for row in overall(analysis)}
+    assert "unsafe" in safety.values()
+    assert safety[int(named[1])] != "unsafe"
+
+
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+def test_the_display_filter_shows_the_packets_of_the_lookup(several: Analysis) -> None:
+    shown = chains(several)
+    assert shown is not None
+    for chain, context in zip(several.chains, shown["chains"], strict=True):
+        done = subprocess.run(
+            ["tshark", "-r", chain.capture, "-Y", context["filter"], "-T", "fields", "-e",
+             "frame.number"], capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        packets = {s.query_packet_no for s in chain.steps}
+        packets |= {s.response_packet_no for s in chain.steps if s.response_packet_no is not None}
+        assert {int(n) for n in done.stdout.split()} == packets
