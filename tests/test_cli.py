@@ -266,6 +266,17 @@ def test_what_nobody_foresaw_is_no_crossed_threshold(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_fault_stops_no_audit(tmp_path: Path) -> None:
+    fault = "import pcapkit.pipeline as p; p.collect = None; from pcapkit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", fault, "audit", TRACE_1, TRACE_2, "-o", str(tmp_path)],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.count(b"a fault of pcapkit") == 2 and b"Traceback" not in done.stderr
+    assert "TypeError" in (tmp_path / "index.html").read_text()
+
+
 def test_a_header_without_packets_gives_zeros_and_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "idle.pcap"
     path.write_bytes(Path(GLIBC).read_bytes()[:24])

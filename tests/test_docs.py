@@ -169,6 +169,17 @@ def test_the_set_up_commands_are_those_that_ci_runs() -> None:
     assert "ruff" in ci and "mypy" in ci and "pytest" in ci
 
 
+@pytest.mark.parametrize(("required", "status"), [("1", 1), ("", 0)])
+def test_a_missing_program_fails_where_programs_are_required(required: str, status: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_captures.py",
+         "-k", "prints_the_lines"], cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PATH": "/nowhere", "PCAPKIT_REQUIRE_PROGRAMS": required},
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout
+    assert "tcpdump is not installed" in done.stdout
+
+
 def test_the_newest_version_in_the_changelog_is_this_one() -> None:
     versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert [v for v in versions if v != "Unreleased"][0] == pcapkit.__version__

@@ -74,9 +74,12 @@ def run_audit(
             folder = report_folder(output, [item.path], folders)
             folders.append(folder)
             written = write_report(analysis, folder, formats)
-        except PcapkitError as problem:
-            rows.append(failed_row(item.path, str(problem)))
-            say(str(problem))
+        except Exception as problem:  # not even a fault of ours may stop the other captures
+            text = str(problem)
+            if not isinstance(problem, PcapkitError):
+                text = f"{item.path}: {type(problem).__name__}: {text} (a fault of pcapkit)"
+            rows.append(failed_row(item.path, text))
+            say(text)
             continue
         page = next((p for p in written if p.name == "report.html"), written[0])
         rows.append(row_of(item.path, analysis, page.relative_to(output).as_posix()))
