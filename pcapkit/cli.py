@@ -140,6 +140,8 @@ def _working() -> Iterator[Progress | None]:
             if path not in tasks:
                 from pcapkit.report.text import shorten
 
+                for done_with in list(tasks):  # a set may have thousands of files
+                    bar.remove_task(tasks.pop(done_with))
                 size = os.path.getsize(path) if os.path.isfile(path) else None
                 tasks[path] = bar.add_task(
                     shorten(os.path.basename(path), 30).replace("[", r"\["), total=size, packets=0
@@ -169,7 +171,8 @@ def analyze(
     """Analyse one capture, or several read as one, and write a report.
 
     CAPTURE is a pcap or pcapng file, compressed or not, the lines that tcpdump printed, or - for
-    standard input.
+    standard input. A quoted pattern such as 'dns.pcap*' is every file that matches it: what
+    tcpdump -C or -G wrote is read in the order of its packets, whatever the names.
     """
     limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
     if not as_json:
@@ -186,7 +189,8 @@ def analyze(
     else:
         from pcapkit.report.files import report_folder, write_report
 
-        paths = write_report(analysis, report_folder(Path(output), captures), wanted)
+        folder = report_folder(Path(output), [c.path for c in analysis.captures])
+        paths = write_report(analysis, folder, wanted)
         if not quiet:
             _summary(analysis)
         for path in paths:

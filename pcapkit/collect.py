@@ -33,7 +33,7 @@ from pcapkit.ingest.messages import (
     DuplicateFilter,
     count_window,
 )
-from pcapkit.ingest.source import Source, open_source
+from pcapkit.ingest.sequence import open_in_order, warn_of_files
 from pcapkit.ingest.tcpdump_text import CLOCKLESS_STEP_NS
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.layout import Messages
@@ -144,20 +144,14 @@ def collect(
     options = options or Options()
     out = Collected()
     collector = _Collector(out, options, keep_messages, progress)
-    opened: list[tuple[Source, Capture, Window | None]] = []
-    sources: list[Source] = []
-    try:
-        for path in paths:
-            sources.append(open_source(path))
-            capture = open_capture(sources[-1], out.interners, ports=options.ports | {53})
-            opened.append((sources[-1], capture, next(capture.windows, None)))
-        opened.sort(key=lambda o: (o[2].first_time or 0) if o[2] and o[2].first_time else 0)
-        for index, (source, capture, first) in enumerate(opened):
-            with source:
-                collector.read(capture, first, index)
-    finally:
-        for source in sources:
-            source.close()
+    ports = options.ports | {53}
+    sources = open_in_order(paths, ports=ports, warnings=out.warnings)
+    for index, source in enumerate(sources):
+        with source:
+            collector.read(open_capture(source, out.interners, ports=ports), index)
+    if len(out.captures) > 1:
+        without_packets = [c.path for c in out.captures if not c.packets]
+        warn_of_files(without_packets, "there is no packet in it", out.warnings)
     out.skipped.update(collector.wanted.skipped)
     out.store.seal()
     return out
@@ -174,11 +168,11 @@ class _Collector:
         self._duplicates = DuplicateFilter()
         self._clockless_ns = 0
 
-    def read(self, capture: Capture, first: Window | None, index: int) -> None:
-        """Read one capture to its end; ``first`` is its first window."""
+    def read(self, capture: Capture, index: int) -> None:
+        """Read one capture to its end."""
         out, packets = self._out, 0
         times: list[int] = []
-        with ahead(_folded(first, capture, out.interners)) as windows:
+        with ahead(_folded(capture, out.interners)) as windows:
             for window, folded in windows:
                 packets += window.packets
                 if not capture.has_clock:  # such captures follow one another, in the order given
@@ -216,14 +210,10 @@ class _Collector:
             out.kept.append((index, rows.copy(), original))
 
 
-def _folded(
-    first: Window | None, capture: Capture, interners: Interners
-) -> Iterator[tuple[Window, Any]]:
+def _folded(capture: Capture, interners: Interners) -> Iterator[tuple[Window, Any]]:
     """Give each window with the folded form of every name so far.
 
     Names are numbered here, where windows are decoded, and nowhere else while collecting.
     """
-    if first is not None:
-        yield first, interners.fold()
     for window in capture.windows:
         yield window, interners.fold()

@@ -4,6 +4,7 @@
     ├── UsageError          the request makes no sense (an unknown option value, a bad resolv.conf)
     └── InputError          what was given cannot be read
         ├── NotACapture     the bytes are no capture in any format known here
+        │   └── EmptyInput  there are no bytes
         └── DamagedCapture  a capture, but so damaged that nothing of it could be read
 
 Damage that leaves something readable is not an error: it is a warning and a mark in the result.
@@ -32,6 +33,10 @@ class InputError(PcapkitError):
 
 class NotACapture(InputError):
     """The bytes are no capture in any known format."""
+
+
+class EmptyInput(NotACapture):
+    """There are no bytes at all."""
 
 
 class DamagedCapture(InputError):

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from pcapkit.errors import DamagedCapture, InputError, NotACapture
+from pcapkit.errors import DamagedCapture, EmptyInput, InputError
 
-_PEEK_BYTES = 1 << 16
+#: The most that :meth:`Source.peek` returns.
+PEEK_BYTES = 1 << 16
 _XZ_MEMORY = 256 << 20
 
 
@@ -136,6 +137,11 @@ class Source:
         self._peeked = b""
 
     @property
+    def reopens(self) -> bool:
+        """Can it be closed and opened again, as a file can and a pipe cannot?"""
+        return self.stored_size is not None
+
+    @property
     def stored_bytes_read(self) -> int:
         """Bytes of the file as stored that were read so far."""
         return self._counted.count
@@ -150,7 +156,7 @@ class Source:
 
     def peek(self, size: int) -> bytes:
         """Return up to ``size`` (at most 65,536) first bytes of the decompressed stream."""
-        want = min(size, _PEEK_BYTES) - len(self._peeked)
+        want = min(size, PEEK_BYTES) - len(self._peeked)
         if want > 0:
             part = bytearray(want)
             got = self._fill(memoryview(part))
@@ -204,7 +210,7 @@ class Source:
 def open_source(path: str) -> Source:
     """Open a file, a named pipe, or standard input (``-``).
 
-    Raises InputError where it cannot be opened, NotACapture where it is empty.
+    Raises InputError where it cannot be opened, EmptyInput where it is empty.
     """
     if path == "-":
         source = Source("stdin", cast(BinaryIO, sys.stdin.buffer), None)
@@ -212,7 +218,7 @@ def open_source(path: str) -> Source:
         source = _open_file(path)
     try:
         if not source.peek(1):
-            raise NotACapture(
+            raise EmptyInput(
                 source.path, "empty: there is no capture in it", hint="did tcpdump run?"
             )
     except InputError:

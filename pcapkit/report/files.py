@@ -75,7 +75,7 @@ def stem_of(captures: Sequence[str]) -> str:
 
     Characters that a shell, a file system or a browser takes for its own become ``_``.
     """
-    name = "stdin" if captures[0] == "-" else Path(captures[0]).name
+    name = Path(captures[0]).name
     while (shorter := _SUFFIXES.sub("", name)) != name and shorter:
         name = shorter
     name = re.sub(r"[^\w.+-]", "_", name).lstrip(".-") or "capture"
@@ -103,7 +103,7 @@ def report_folder(output: Path, captures: Sequence[str], taken: Sequence[Path] =
 
 
 def _identity(captures: Sequence[str]) -> list[str]:
-    return ["stdin" if c == "-" else os.path.abspath(c) for c in captures]
+    return [c if c == "stdin" else os.path.abspath(c) for c in captures]
 
 
 def _captures_in(folder: Path) -> list[str] | None:
