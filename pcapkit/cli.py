@@ -170,9 +170,10 @@ def analyze(
 ) -> None:  # fmt: skip
     """Analyse one capture, or several read as one, and write a report.
 
-    CAPTURE is a pcap or pcapng file, compressed or not, the lines that tcpdump printed, or - for
-    standard input. A quoted pattern such as 'dns.pcap*' is every file that matches it: what
-    tcpdump -C or -G wrote is read in the order of its packets, whatever the names.
+    CAPTURE is a pcap or pcapng file, compressed or not, or - for standard input. Also read: the
+    lines that tcpdump, CoreDNS (plugin log), Hubble (-o jsonpb) or Inspektor Gadget (trace_dns,
+    -o json) printed, and dnstap. A quoted pattern such as 'dns.pcap*' is every file that matches
+    it: what tcpdump -C or -G wrote is read in the order of its packets, whatever the names.
     """
     limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
     if not as_json:

@@ -21,6 +21,7 @@ from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.store import Store
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
+from pcapkit.ingest.lines import CLOCKLESS_STEP_NS
 from pcapkit.ingest.messages import (
     COUNTS,
     MESSAGES,
@@ -34,7 +35,6 @@ from pcapkit.ingest.messages import (
     count_window,
 )
 from pcapkit.ingest.sequence import open_in_order, warn_of_files
-from pcapkit.ingest.tcpdump_text import CLOCKLESS_STEP_NS
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.layout import Messages
 from pcapkit.model import CaptureInfo, MessageCounts, PacketLedger

@@ -2,7 +2,7 @@
 
 One row is one DNS message. Names, addresses and link addresses are ids of the interners in
 ``pcapkit.interning``; everything else is a plain integer. A row is filled by the compiled walk
-(pcap, pcapng) or by a text reader, and means the same either way.
+(pcap, pcapng) or by the reader of another source, and means the same either way.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ NO_TIME = np.iinfo(np.int64).min
 #: Absent, in every signed field where 0 is a value.
 ABSENT = -1
 
+#: ``edns_bytes`` where the source shows nothing of EDNS, be it there or not.
+EDNS_HIDDEN = -2
+
 #: DNS header flags (RFC 1035 section 4.1.1), as they stand in the 16-bit field.
 QR, AA, TC, RD, RA, AD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020
 
@@ -28,6 +31,8 @@ UDP, TCP = 0, 1
 MARK_CUT = 1  #: the message is longer than what was captured of it
 MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hides a response's)
 MARK_MALFORMED = 4  #: decoding stopped early; what came before it is kept
+MARK_ID_HIDDEN = 16  #: the source shows no message ID; the client's port stands in its place
+MARK_FLAGS_HIDDEN = 32  #: the source shows not all of AA, TC, RD and RA; hidden ones are clear
 
 MESSAGE = np.dtype(
     [
@@ -37,14 +42,14 @@ MESSAGE = np.dtype(
         ("link", np.uint64),  # hash of the link-layer addresses and direction, 0 where none
         ("qname", np.int32),  # name id, case as on the wire; ABSENT where not shown
         ("client", np.int32),  # address id of the side that is not the server
-        ("server", np.int32),
+        ("server", np.int32),  # ABSENT where the source does not name it
         ("interface", np.int32),  # pcapng interface, or SLL2's index; 0 otherwise
         ("min_ttl", np.int32),  # smallest TTL of the answers, or the negative TTL (RFC 2308)
         ("edns_bytes", np.int32),  # OPT's UDP payload size; ABSENT without OPT
-        ("message_bytes", np.int32),  # length on the wire
+        ("message_bytes", np.int32),  # length on the wire; 0 where not shown
         ("ip_id", np.int32),  # IPv4 identification; ABSENT for IPv6 or where not shown
         ("client_port", np.uint16),
-        ("server_port", np.uint16),
+        ("server_port", np.uint16),  # 0 where not shown
         ("message_id", np.uint16),
         ("flags", np.uint16),  # the header's second 16 bits: QR, opcode, AA, TC, RD, RA, AD, CD
         ("rcode", np.uint16),  # with EDNS' upper bits (RFC 6891 section 6.1.3)

@@ -63,17 +63,18 @@ def _note(rows: Any, begin: Any, known: Any, used: Any, totals: Any) -> Any:
             used[0] += 1
         if e["outcome"] == UNANSWERED:
             continue
+        authoritative = 1 if e["aa"] == 1 else 0  # hidden flags say nothing
         if e["outcome"] < x["outcome"]:
             x["outcome"] = e["outcome"]
-            x["aa"] = e["aa"]
+            x["aa"] = authoritative
         elif e["outcome"] == x["outcome"]:
-            x["aa"] |= e["aa"]
+            x["aa"] |= authoritative
         if e["query_packet"] >= 0 and e["response_time"] != NO_TIME:
             took = e["response_time"] - e["query_time"]
             x["time_ns"] += took
             x["responses"] += 1
-            totals[e["aa"], 0] += took
-            totals[e["aa"], 1] += 1
+            totals[authoritative, 0] += took
+            totals[authoritative, 1] += 1
     return rows.shape[0]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.kernels import helper_kernel, kernel
-from pcapkit.layout import NO_TIME
+from pcapkit.layout import EDNS_HIDDEN, NO_TIME
 from pcapkit.model import ResolverGuess
 
 _A, _AAAA, _MX = 1, 28, 15
@@ -33,8 +33,9 @@ _CLOSE_IDS = 1500
     EDNS_SINGLE,
     HOST,  # MX beside A
     COOKIE,
-) = range(12)
-SIGNS = 12
+    EDNS_UNTOLD,  # the source hides what tells the resolvers that ask both families at once
+) = range(13)
+SIGNS = 13
 
 
 @helper_kernel
@@ -43,6 +44,8 @@ def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
     if edns == _EDNS_OF_GO_AND_CARES:
         return EDNS_ONE_PORT if one_port else EDNS_TWO_PORTS
     in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
+    if edns == EDNS_HIDDEN and not in_turn:
+        return EDNS_UNTOLD
     if not one_port:
         return TWO_PORTS_IN_TURN if in_turn else TWO_PORTS
     if in_turn:

@@ -14,8 +14,19 @@ import pandas as pd
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import kind_of
+from pcapkit.analysis.transactions import AA_HIDDEN
 from pcapkit.codes import NODATA, NXDOMAIN, opcode_text, qclass_text, qtype_text, rcode_text
-from pcapkit.layout import AA, MARK_QUESTION_SHOWN, QR, RA, RD, TC, TCP
+from pcapkit.layout import (
+    AA,
+    MARK_FLAGS_HIDDEN,
+    MARK_ID_HIDDEN,
+    MARK_QUESTION_SHOWN,
+    QR,
+    RA,
+    RD,
+    TC,
+    TCP,
+)
 from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 
 Address = Callable[[int], str]
@@ -132,6 +143,7 @@ def transactions_table(
     for client, position in set(keys):
         if position >= 0:
             suffix_of[client, position] = join(r.clients[client].search.suffixes[position])
+    flags_shown = response["aa"] != AA_HIDDEN
     rtt = np.where(done, response["response_time"] - response["query_time"], 0) / 1e9
     return pd.DataFrame(
         {
@@ -149,18 +161,18 @@ def transactions_table(
             "transport": ["tcp" if v == TCP else "udp" for v in query["transport"].tolist()],
             "client_addr": _each(look["client"], lambda i: address(r.clients[i].client)),
             "client_port": query["client_port"],
-            "server_addr": _each(query["server"], address),
+            "server_addr": _each(query["server"], lambda n: address(n) if n >= 0 else None),
             "qname": _each(query["qname"], name),
             "qtype": _each(t["qtype"], qtype_text),
             "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
             "rcode": _null(_each(response["rcode"], rcode_text), done),
-            "aa": _null([a > 0 for a in response["aa"].tolist()], done),
+            "aa": _null([a > 0 for a in response["aa"].tolist()], done & flags_shown),
             "answers": _optional(response["answers"], done),
             "min_ttl": _optional(response["min_ttl"], done & (response["min_ttl"] >= 0)),
             "waste_class": [WASTE_CLASSES[c] for c in t["waste_class"].tolist()],
             "suffix": [suffix_of.get(k) for k in keys],
             "repeated": _repeated(t, look, response, done) if r.has_clock else None,
-            "forwarded": _null([a == 0 for a in response["aa"].tolist()], miss),
+            "forwarded": _null([a == 0 for a in response["aa"].tolist()], miss & flags_shown),
         }
     )
 
@@ -192,6 +204,7 @@ def messages_table(
     flags = rows["flags"].astype(np.int64)
     response = (flags & QR) != 0
     shown = (rows["marks"] & MARK_QUESTION_SHOWN) != 0
+    flags_shown = (rows["marks"] & MARK_FLAGS_HIDDEN) == 0
 
     ports = rows["client_port"], rows["server_port"]
     frame = pd.DataFrame(
@@ -204,16 +217,16 @@ def messages_table(
             "transport": _each(rows["transport"], lambda t: "tcp" if t == TCP else "udp"),
             "client_addr": _each(rows["client"], address),
             "client_port": ports[0],
-            "server_addr": _each(rows["server"], address),
-            "server_port": ports[1],
-            "message_id": rows["message_id"],
+            "server_addr": _each(rows["server"], lambda n: address(n) if n >= 0 else None),
+            "server_port": _optional(ports[1], ports[1] > 0),
+            "message_id": _optional(rows["message_id"], (rows["marks"] & MARK_ID_HIDDEN) == 0),
             "is_response": response,
             "opcode": _each((flags >> 11) & 15, opcode_text),
             "rcode": _null(_each(rows["rcode"], rcode_text), response),
-            "aa": (flags & AA) != 0,
-            "tc": (flags & TC) != 0,
-            "rd": (flags & RD) != 0,
-            "ra": (flags & RA) != 0,
+            "aa": _null(((flags & AA) != 0).tolist(), flags_shown),
+            "tc": _null(((flags & TC) != 0).tolist(), flags_shown),
+            "rd": _null(((flags & RD) != 0).tolist(), flags_shown),
+            "ra": _null(((flags & RA) != 0).tolist(), flags_shown),
             "qname": _null(_each(rows["qname"], lambda n: name(n) if n >= 0 else None),
                           rows["qname"] >= 0),
             "qtype": _null(_each(rows["qtype"], qtype_text), shown),
@@ -221,7 +234,7 @@ def messages_table(
             "answers": _null(rows["answers"].tolist(), response),
             "min_ttl": _null(rows["min_ttl"].tolist(), rows["min_ttl"] >= 0),
             "edns_bytes": _null(rows["edns_bytes"].tolist(), rows["edns_bytes"] >= 0),
-            "message_bytes": rows["message_bytes"],
+            "message_bytes": _optional(rows["message_bytes"], rows["message_bytes"] > 0),
             "duplicate_of": _null(original.tolist(), original > 0),
         }
     )  # fmt: skip

@@ -22,7 +22,15 @@ from pcapkit.codes import (
     UNANSWERED,
 )
 from pcapkit.kernels import inline_kernel, kernel
-from pcapkit.layout import AA, MARK_MALFORMED, MARK_QUESTION_SHOWN, NO_TIME, QR, TC
+from pcapkit.layout import (
+    AA,
+    MARK_FLAGS_HIDDEN,
+    MARK_MALFORMED,
+    MARK_QUESTION_SHOWN,
+    NO_TIME,
+    QR,
+    TC,
+)
 
 EXCHANGE = np.dtype(
     [
@@ -48,11 +56,14 @@ EXCHANGE = np.dtype(
         ("edns_options", np.uint16),
         ("transport", np.uint8),
         ("outcome", np.uint8),
-        ("aa", np.uint8),
+        ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
     ],
     align=True,
 )
+
+#: ``aa`` of a response whose header flags the source does not show.
+AA_HIDDEN = 2
 
 #: A response later than this belongs to no query: beyond every resolver's total timeout.
 LONGEST_WAIT_NS = 60_000_000_000
@@ -133,7 +144,7 @@ def _answer(row: Any, exchange: Any) -> None:
     exchange["rcode"] = row["rcode"]
     exchange["answers"] = row["answers"]
     exchange["outcome"] = _outcome(row)
-    exchange["aa"] = 1 if row["flags"] & AA else 0
+    exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
 
 

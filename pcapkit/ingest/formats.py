@@ -16,10 +16,14 @@ import numpy.typing as npt
 from pcapkit.codes import linktype_text
 from pcapkit.errors import DamagedCapture, NotACapture
 from pcapkit.ingest import pcap
+from pcapkit.ingest.coredns_log import looks_like_coredns, read_coredns_log
+from pcapkit.ingest.dnstap import looks_like_frame_stream, read_dnstap
+from pcapkit.ingest.hubble import looks_like_hubble, read_hubble
 from pcapkit.ingest.link import SKIP_REASONS
 from pcapkit.ingest.messages import decode_window, port_table, skip_counts
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.tcpdump_text import looks_like_tcpdump, read_tcpdump_text
+from pcapkit.ingest.trace_dns import looks_like_trace_dns, read_trace_dns
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.layout import MESSAGE
 
@@ -236,7 +240,11 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format("pcap", _is_pcap, _read_pcap),
     Format("pcapng", _is_pcapng, _read_pcapng),
+    Format("dnstap", looks_like_frame_stream, read_dnstap),
     Format("tcpdump text", looks_like_tcpdump, read_tcpdump_text),
+    Format("CoreDNS log", looks_like_coredns, read_coredns_log),
+    Format("Hubble flows", looks_like_hubble, read_hubble),
+    Format("Inspektor Gadget", looks_like_trace_dns, read_trace_dns),
 )
 
 
@@ -257,6 +265,7 @@ def open_capture(source: Source, interners: Interners, *, ports: frozenset[int])
         raise NotACapture(
             source.path,
             f"not a capture: it begins with the bytes {shown}" if head else "empty",
-            hint="pcap, pcapng and the lines that tcpdump prints are read, also compressed",
+            hint="pcap, pcapng, dnstap, and the lines that tcpdump, CoreDNS, Hubble and Inspektor "
+            "Gadget print are read, also compressed",
         )
     return found.read(source, interners, ports=ports)

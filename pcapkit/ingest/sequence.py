@@ -47,16 +47,23 @@ def open_in_order(
         except EmptyInput:
             empty.append(path)
             continue
-        time = _first_time(source, interners, ports)
-        if source.reopens:
-            source.close()
+        try:
+            time = _first_time(source, interners, ports)
+        finally:
+            if source.reopens:
+                source.close()
         members.append((time or 0, path, None if source.reopens else source))
     if not members:
         raise EmptyInput(empty[0], f"all {len(empty)} inputs are empty", hint="did tcpdump run?")
     warn_of_files(empty, "empty, left out", warnings)
     members.sort(key=lambda member: member[0])
-    for _, path, waiting in members:
-        yield waiting or open_source(path)
+    try:
+        for _, path, waiting in members:
+            yield waiting or open_source(path)
+    finally:  # a pipe that waits for its turn
+        for _, _, waiting in members:
+            if waiting:
+                waiting.close()
 
 
 def expand_patterns(paths: Sequence[str]) -> list[str]:

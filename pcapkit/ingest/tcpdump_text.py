@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from pcapkit.codes import QCLASSES, qtype_number
+from pcapkit.ingest.lines import CLOCKLESS_STEP_NS, byte_lines
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.layout import (
@@ -38,11 +39,8 @@ from pcapkit.layout import (
 )
 from pcapkit.names import wire_from_text
 
-_BLOCK_BYTES = 1 << 20
-_LINE_BYTES = 1 << 20
 _PACKETS = 1 << 15
 _DAY_NS = 86_400_000_000_000
-CLOCKLESS_STEP_NS = 1_000
 
 _HEAD = re.compile(
     r"(?:\s*(?P<number>\d+) {2})?"
@@ -118,23 +116,11 @@ def looks_like_tcpdump(head: bytes) -> bool:
     return False
 
 
-def _lines(source: Source) -> Iterator[str]:
-    """Yield lines without their ends; one that is endless is cut."""
-    buffer = bytearray(_BLOCK_BYTES)
-    left = b""
-    while got := source.readinto(memoryview(buffer)):
-        *whole, left = (left + bytes(buffer[:got])).split(b"\n")
-        for line in whole:
-            yield line[:_LINE_BYTES].decode("latin-1").rstrip("\r")
-        left = left[:_LINE_BYTES]
-    if left:
-        yield left.decode("latin-1").rstrip("\r")
-
-
 def _packets(source: Source) -> Iterator[re.Match[str]]:
     """Yield one match a packet, its continuation lines joined to it."""
     text = ""
-    for line in _lines(source):
+    for raw in byte_lines(source):
+        line = raw.decode("latin-1")
         if not line.strip():
             continue
         numbered = re.match(r"\s*\d+ {2}\S", line) is not None

@@ -75,7 +75,7 @@ def stem_of(captures: Sequence[str]) -> str:
 
     Characters that a shell, a file system or a browser takes for its own become ``_``.
     """
-    name = Path(captures[0]).name
+    name = "stdin" if captures[0] == "-" else Path(captures[0]).name
     while (shorter := _SUFFIXES.sub("", name)) != name and shorter:
         name = shorter
     name = re.sub(r"[^\w.+-]", "_", name).lstrip(".-") or "capture"
