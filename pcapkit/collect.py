@@ -35,7 +35,7 @@ from pcapkit.ingest.messages import (
     count_window,
 )
 from pcapkit.ingest.sequence import open_in_order, warn_of_files
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.window import Capture, Interners, Pod, Window
 from pcapkit.layout import Messages
 from pcapkit.model import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names import text_from_wire
@@ -92,6 +92,7 @@ class Collected:
     packets: int = 0
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(COUNTS, np.int64))
     warnings: list[str] = field(default_factory=list)
+    pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address
     has_clock: bool = True
     #: message rows by capture with what they repeat, where they were asked for
     kept: list[tuple[int, Messages, npt.NDArray[np.int64]]] = field(default_factory=list)
@@ -189,6 +190,7 @@ class _Collector:
         out.packets += packets
         out.has_clock &= capture.has_clock
         out.warnings += capture.warnings
+        out.pods = capture.pods | out.pods
         clock = capture.has_clock and bool(times)
         out.captures.append(
             CaptureInfo(

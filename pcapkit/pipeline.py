@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,11 @@ from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.messages import DuplicateFilter, decode_window
 from pcapkit.ingest.source import open_source
+from pcapkit.ingest.window import Pod
 from pcapkit.kernels import compiled_before
 from pcapkit.layout import MESSAGE
 from pcapkit.model import Analysis, Source
+from pcapkit.model import Client as ClientRow
 from pcapkit.names import fold
 from pcapkit.options import Options
 
@@ -192,7 +195,7 @@ class _Reading:
             transaction_counts=tally.transactions,
             lookup_counts=tally.lookups,
             waste=tally.waste,
-            client_rows=tally.clients,
+            client_rows=name_pods(tally.clients, collected.pods),
             name_rows=names,
             what_if_rows=settings,
             findings=(),
@@ -220,6 +223,18 @@ class _Reading:
         if name == "lookups":
             return lookups_table(whole, self._paths, c.address, self._zones)
         return transactions_table(whole, self._paths, c.address, c.name)
+
+
+def name_pods(rows: Sequence[ClientRow], pods: Mapping[bytes, Pod]) -> tuple[ClientRow, ...]:
+    """Add to each client what its source says of the pod; that beats what the names tell."""
+    out = []
+    for row in rows:
+        pod = pods.get(ipaddress.ip_address(row.client_addr).packed)
+        if pod is not None:
+            namespace = pod.namespace or row.namespace
+            row = replace(row, pod=pod.name, namespace=namespace, workload=pod.workload)
+        out.append(row)
+    return tuple(out)
 
 
 def _messages(collected: Collected) -> pd.DataFrame:

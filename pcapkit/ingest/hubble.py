@@ -21,6 +21,7 @@ from pcapkit.ingest.lines import (
     nanoseconds,
     packed_address,
     part,
+    pod_of,
     read_lines,
     texts,
     type_of,
@@ -28,7 +29,7 @@ from pcapkit.ingest.lines import (
     wire_name,
 )
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners
+from pcapkit.ingest.window import Capture, Interners, Pod
 from pcapkit.layout import ABSENT, QR, TCP, UDP
 
 _EVENT = re.compile(
@@ -48,15 +49,16 @@ def looks_like_hubble(head: bytes) -> bool:
 def read_hubble(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind Hubble's flows."""
     capture = Capture(source.path, "Hubble flows", source.compression, iter(()))
-    capture.windows = read_lines(source, interners, capture, _Reader(ports))
+    capture.windows = read_lines(source, interners, capture, _Reader(ports, capture.pods))
     return capture
 
 
 class _Reader:
     """Turns flows into messages."""
 
-    def __init__(self, ports: frozenset[int]) -> None:
+    def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports = ports
+        self._pods = pods
         self.lost = 0
 
     def read(self, line: bytes) -> Sequence[LineMessage] | str:
@@ -84,6 +86,7 @@ class _Reader:
         if (ports[0] in self._ports) != (ports[1] in self._ports):
             to_client = ports[0] in self._ports
         client, server = (1, 0) if to_client else (0, 1)
+        pod = _pod(part(flow, ("source", "destination")[client]))
         types = texts(dns.get("qtypes"))
         message = LineMessage(
             client=addresses[client],
@@ -99,7 +102,16 @@ class _Reader:
         )
         if kind == "RESPONSE":
             _add_response(message, dns)
+        if pod is not None:
+            self._pods.setdefault(message.client, pod)
         return message
+
+
+def _pod(endpoint: dict[str, Any]) -> Pod | None:
+    workloads = endpoint.get("workloads")
+    first = workloads[0] if isinstance(workloads, list) and workloads else None
+    workload = first.get("name") if isinstance(first, dict) else None
+    return pod_of(endpoint.get("pod_name"), endpoint.get("namespace"), workload)
 
 
 def _add_response(message: LineMessage, dns: dict[str, Any]) -> None:

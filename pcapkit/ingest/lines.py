@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.window import Capture, Interners, Pod, Window
 from pcapkit.layout import (
     ABSENT,
     EDNS_HIDDEN,
@@ -150,6 +150,14 @@ def packed_address(text: object) -> bytes:
     if not isinstance(text, str):
         raise NotUnderstood("no address")
     return ip_address(text.strip("[]").partition("%")[0]).packed
+
+
+def pod_of(name: object, namespace: object, workload: object) -> Pod | None:
+    """Return what is said of a pod, None where it is not named."""
+    if not isinstance(name, str) or not name:
+        return None
+    found = [v if isinstance(v, str) and v else None for v in (namespace, workload)]
+    return Pod(name, *found)
 
 
 def wire_name(text: object) -> bytes:

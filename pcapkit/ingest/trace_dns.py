@@ -25,6 +25,7 @@ from pcapkit.ingest.lines import (
     nanoseconds,
     packed_address,
     part,
+    pod_of,
     read_lines,
     texts,
     type_of,
@@ -32,7 +33,7 @@ from pcapkit.ingest.lines import (
     wire_name,
 )
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners
+from pcapkit.ingest.window import Capture, Interners, Pod
 from pcapkit.layout import QR, RA, RD, TC, TCP, UDP
 
 _KEYS = (re.compile(rb'"qr(?:_raw)?"\s*:'), re.compile(rb'"(?:pktType|pkt_type|nameserver)"\s*:'))
@@ -56,15 +57,16 @@ def looks_like_trace_dns(head: bytes) -> bool:
 def read_trace_dns(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind the gadget's events."""
     capture = Capture(source.path, "Inspektor Gadget", source.compression, iter(()))
-    capture.windows = read_lines(source, interners, capture, _Reader(ports))
+    capture.windows = read_lines(source, interners, capture, _Reader(ports, capture.pods))
     return capture
 
 
 class _Reader:
     """Turns events into messages."""
 
-    def __init__(self, ports: frozenset[int]) -> None:
+    def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports = ports
+        self._pods = pods
         self._namespaces: dict[object, int] = {}
         self.without_address = 0
         self.since_boot = False
@@ -122,6 +124,8 @@ class _Reader:
         message.content = repr(
             (message.message_id, message.flags, message.qname, message.qtype, message.answers)
         ).encode()
+        if (pod := _pod(event, is_response=is_response)) is not None:
+            self._pods.setdefault(message.client, pod)
         return message
 
     def _time(self, event: dict[str, Any]) -> int | None:
@@ -146,6 +150,20 @@ def _end(event: dict[str, Any], side: str) -> tuple[object, int]:
     if new := part(event, side):
         return new.get("addr"), whole_number(new.get("port", 0), 0xFFFF)
     return event.get(f"{side}IP"), whole_number(event.get(f"{side}Port", 0), 0xFFFF)
+
+
+def _pod(event: dict[str, Any], *, is_response: bool) -> Pod | None:
+    """Return the pod of the network namespace, where that is the client's.
+
+    There a query goes out and a response comes in; in the server's it is the other way round.
+    """
+    kind = event.get("pktType", event.get("pkt_type"))
+    if kind != ("HOST" if is_response else "OUTGOING"):
+        return None
+    of = part(event, "k8s")
+    name = of.get("podName", of.get("pod", event.get("pod")))
+    namespace = of.get("namespace", event.get("namespace"))
+    return pod_of(name, namespace, part(of, "owner").get("name"))
 
 
 def _protocol(event: dict[str, Any]) -> str:

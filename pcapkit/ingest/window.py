@@ -68,6 +68,15 @@ class Window:
     last_time: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What a source says of the pod behind an address."""
+
+    name: str
+    namespace: str | None
+    workload: str | None
+
+
 @dataclass(slots=True)
 class Capture:
     """One open capture: what is known of it, and its windows, to be read once.
@@ -85,6 +94,7 @@ class Capture:
     bytes_read: int = 0
     truncated_tail: bool = False
     warnings: list[str] = field(default_factory=list)
+    pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address; the first name holds
 
 
 #: Called with the number of bytes consumed so far (of the file as stored), for progress bars.

@@ -24,7 +24,8 @@ FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
 TABLES: tuple[str, ...] = ("transactions", "lookups", "clients", "names", "what_if")
 
 _SUFFIXES = re.compile(
-    r"\.(pcapng|pcap|cap|dmp|txt|log|gz|zst|zstd|xz|bz2|lz4)$", re.IGNORECASE
+    r"\.(pcapng|pcap|cap|dmp|txt|log|jsonl|json|fstrm|dnstap|gz|zst|zstd|xz|bz2|lz4)$",
+    re.IGNORECASE,
 )
 #: Says which captures a folder's report is on, so that another one of that name gets its own.
 _MARK = "analysis.json"

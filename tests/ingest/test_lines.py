@@ -75,6 +75,17 @@ def test_the_resolver_is_told_only_where_its_signs_are_shown(
     assert analyze(DATA / sample).client_rows[0].resolver.model == wanted
 
 
+@pytest.mark.parametrize(
+    ("sample", "workload"),
+    [("hubble.jsonl", "api"), ("ig-run-trace_dns.jsonl", "api"), ("gadget-trace-dns.jsonl", None)],
+)
+def test_sources_that_know_the_pod_name_it(sample: str, workload: str | None) -> None:
+    (client,) = analyze(DATA / sample).client_rows
+    assert client.client_addr == "10.244.1.17"
+    assert (client.pod, client.namespace) == ("api-7c5ddbdf54-q2x8v", "default")
+    assert client.workload == workload
+
+
 @every_sample
 def test_messages_agree_in_all_that_is_shown(sample: str, from_packets: str) -> None:
     columns = ("time", "client_addr", "client_port", "is_response", "rcode", "qname", "qtype",
