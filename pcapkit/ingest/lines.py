@@ -14,14 +14,16 @@ import json
 import re
 from calendar import timegm
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.window import Capture, Interners, Pod, Window
+from pcapkit.interning import Interner
 from pcapkit.layout import (
     ABSENT,
     EDNS_HIDDEN,
@@ -149,7 +151,7 @@ def packed_address(text: object) -> bytes:
     """Return an address as 4 or 16 bytes, brackets and zone left out."""
     if not isinstance(text, str):
         raise NotUnderstood("no address")
-    return ip_address(text.strip("[]").partition("%")[0]).packed
+    return _packed(text)
 
 
 def pod_of(name: object, namespace: object, workload: object) -> Pod | None:
@@ -164,7 +166,15 @@ def wire_name(text: object) -> bytes:
     """Return a printed name in wire form."""
     if not isinstance(text, str) or not text:
         raise NotUnderstood("no name")
-    return wire_from_text(text)
+    return _wire(text)
+
+
+@lru_cache(1 << 14)
+def _packed(text: str) -> bytes:
+    return ip_address(text.strip("[]").partition("%")[0]).packed
+
+
+_wire = lru_cache(1 << 14)(wire_from_text)  # names come again and again
 
 
 def type_of(value: object) -> int:
@@ -207,8 +217,10 @@ class _Gathered:
         rows["time"] = self.times
         rows["packet_no"] = [line for line, _ in self.numbers]
         rows["message_no"] = [number for _, number in self.numbers]
-        for k, message in enumerate(self.messages):
-            rows["content"][k] = _content(message, *self.numbers[k])
+        rows["content"] = [
+            _content(message, *numbers)
+            for message, numbers in zip(self.messages, self.numbers, strict=True)
+        ]
         shown = has_clock and rows.size > 0
         return Window(
             rows, self.lines, self.skipped,
@@ -224,24 +236,32 @@ _PLAIN = (
 
 def _rows(messages: Sequence[LineMessage], interners: Interners) -> Messages:
     rows = new_messages(len(messages))
-    rows["marks"] = MARK_QUESTION_SHOWN
     for column in _PLAIN:
         rows[column] = [getattr(m, column) for m in messages]
-    for k, message in enumerate(messages):
-        row = rows[k]
-        row["qname"] = interners.names.add(message.qname)
-        row["client"] = interners.addresses.add(message.client)
-        row["server"] = (
-            ABSENT if message.server is None else interners.addresses.add(message.server)
-        )
-        if message.message_id is None:
-            row["marks"] |= MARK_ID_HIDDEN
-            row["message_id"] = message.client_port
-        else:
-            row["message_id"] = message.message_id
-        if not message.flags_shown:
-            row["marks"] |= MARK_FLAGS_HIDDEN
+    rows["marks"] = [
+        MARK_QUESTION_SHOWN
+        | (MARK_ID_HIDDEN if m.message_id is None else 0)
+        | (0 if m.flags_shown else MARK_FLAGS_HIDDEN)
+        for m in messages
+    ]
+    rows["message_id"] = [
+        m.client_port if m.message_id is None else m.message_id for m in messages
+    ]
+    rows["qname"] = _ids((m.qname for m in messages), interners.names)
+    rows["client"] = _ids((m.client for m in messages), interners.addresses)
+    rows["server"] = _ids((m.server for m in messages), interners.addresses)
     return rows
+
+
+def _ids(values: Iterable[bytes | None], interner: Interner) -> list[int]:
+    """Return the ids of values, ABSENT for None."""
+    known: dict[bytes | None, int] = {None: ABSENT}
+    out = []
+    for value in values:
+        if value is not None and value not in known:
+            known[value] = interner.add(value)
+        out.append(known[value])
+    return out
 
 
 def _content(message: LineMessage, line: int, number: int) -> int:
