@@ -164,12 +164,12 @@ def udp(
 
 def tcp(
     payload: bytes, source_port: int = 40000, target_port: int = 53, *, flags: int = 0x18,
-    options: bytes = b"",
+    options: bytes = b"", sequence: int = 1000,
 ) -> bytes:  # fmt: skip
     """Return a TCP segment."""
     offset = (5 + len(options) // 4) << 4
     head = struct.pack(
-        ">HHIIBBHHH", source_port, target_port, 1000, 2000, offset, flags, 64240, 0, 0
+        ">HHIIBBHHH", source_port, target_port, sequence, 2000, offset, flags, 64240, 0, 0
     )
     return head + options + payload
 

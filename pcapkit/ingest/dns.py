@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pcapkit.interning import hash_bytes, intern
-from pcapkit.kernels import inline_kernel
+from pcapkit.kernels import helper_kernel, inline_kernel
 from pcapkit.layout import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, QR
 from pcapkit.wire import u8, u16, u32
 
@@ -34,7 +34,7 @@ def plain_name_end(buffer: Any, at: Any, end: Any) -> Any:
     return -1
 
 
-@inline_kernel
+@helper_kernel
 def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> Any:
     """Write the uncompressed name at ``at`` into ``scratch`` (256 bytes).
 
@@ -84,6 +84,17 @@ def skip_name(buffer: Any, at: Any, end: Any) -> Any:
             return -1
         at += 1 + length
     return -1
+
+
+@helper_kernel
+def _skip_questions(buffer: Any, at: Any, end: Any, count: Any) -> Any:
+    """Return the offset behind ``count`` questions, or -1."""
+    for _ in range(count):
+        at = skip_name(buffer, at, end)
+        if at < 0 or end - at < 4:
+            return np.int64(-1)
+        at += 4
+    return np.int64(at)
 
 
 @inline_kernel
@@ -173,26 +184,26 @@ def decode_message(
     damage = MARK_CUT if wire_end > end else MARK_MALFORMED
     row["marks"] = MARK_CUT if wire_end > end else 0
     at = start + HEADER_BYTES
-    name = np.int64(-1)
-    for k in range(questions):
+    if questions:
+        source, begin = buffer, at
         stop = plain_name_end(buffer, at, end)
-        if k > 0:
-            stop = skip_name(buffer, at, end)
-        elif stop >= 0:
-            name = intern(names, buffer, at, stop - at)
-        else:
+        size = stop - at
+        if stop < 0:
             size, stop = unpack_name(buffer, start, at, end, scratch)
-            if size >= 0:
-                name = intern(names, scratch, 0, size)
+            source, begin = scratch, np.int64(0)
         if stop < 0 or end - stop < 4:
             row["marks"] = row["marks"] | damage
             return True
-        if k == 0:
-            row["qname"] = name
-            row["qtype"] = u16(buffer, stop)
-            row["qclass"] = u16(buffer, stop + 2)
-            row["marks"] = row["marks"] | MARK_QUESTION_SHOWN
+        row["qname"] = intern(names, source, begin, size)
+        row["qtype"] = u16(buffer, stop)
+        row["qclass"] = u16(buffer, stop + 2)
+        row["marks"] = row["marks"] | MARK_QUESTION_SHOWN
         at = stop + 4
+        if questions > 1:
+            at = _skip_questions(buffer, at, end, questions - 1)
+            if at < 0:
+                row["marks"] = row["marks"] | damage
+                return True
     if flags & 0x7800 == 0x2800:  # an UPDATE's sections are not answers (RFC 2136 section 2)
         return True
     if not _records(

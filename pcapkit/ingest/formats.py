@@ -13,19 +13,16 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.codes import linktype_text
 from pcapkit.errors import DamagedCapture, NotACapture
 from pcapkit.ingest import pcap
 from pcapkit.ingest.coredns_log import looks_like_coredns, read_coredns_log
+from pcapkit.ingest.decoder import Decoder
 from pcapkit.ingest.dnstap import looks_like_frame_stream, read_dnstap
 from pcapkit.ingest.hubble import looks_like_hubble, read_hubble
-from pcapkit.ingest.link import SKIP_REASONS
-from pcapkit.ingest.messages import decode_window, port_table, skip_counts
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.tcpdump_text import looks_like_tcpdump, read_tcpdump_text
 from pcapkit.ingest.trace_dns import looks_like_trace_dns, read_trace_dns
 from pcapkit.ingest.window import Capture, Interners, Window
-from pcapkit.layout import MESSAGE
 
 HEAD_BYTES = 4096
 _BUFFER_BYTES = 8 << 20
@@ -78,11 +75,10 @@ def _read_records(
 ) -> Iterator[Window]:
     """Yield windows of decoded messages until the stream ends or is damaged."""
     blocks = _Blocks(source)
-    table = port_table(ports)
+    decoder = Decoder(interners, capture, ports)
     records = np.zeros(_RECORDS, pcap.RECORD)
     packet_no = 1
     linktypes: set[int] = set()
-    unknown: dict[int, int] = {}
     while True:
         count, stop, ended = walk(blocks, records)
         blocks.start = stop
@@ -92,7 +88,8 @@ def _read_records(
             if not linktypes.issuperset(seen):
                 linktypes.update(seen)
                 capture.link_types = tuple(sorted(linktypes))
-            yield from _decode(blocks.buffer, batch, packet_no, table, interners, unknown)
+            batch["number"] = np.arange(packet_no, packet_no + count)
+            yield from decoder.windows(blocks.buffer, batch)
             packet_no += count
         capture.bytes_read = source.stored_bytes_read
         if ended == pcap.DAMAGED:
@@ -103,11 +100,7 @@ def _read_records(
                 break
             blocks.fill()
     _close(source, blocks, capture, packet_no - 1)
-    for linktype, packets in sorted(unknown.items()):
-        capture.warnings.append(
-            f"{capture.path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
-            f"{packets} packets skipped"
-        )
+    yield from decoder.finish()
 
 
 def _close(source: Source, blocks: _Blocks, capture: Capture, packets: int) -> None:
@@ -126,43 +119,6 @@ def _stop_early(capture: Capture, packets: int, problem: str) -> None:
     capture.warnings.append(
         f"{capture.path}: {problem}; analysed up to there ({packets} packets)"
     )
-
-
-def _decode(
-    buffer: npt.NDArray[np.uint8],
-    batch: npt.NDArray[np.void],
-    packet_no: int,
-    ports: npt.NDArray[np.uint8],
-    interners: Interners,
-    unknown: dict[int, int],
-) -> Iterator[Window]:
-    """Decode one batch of records, in more than one window where messages outnumber rows."""
-    done = 0
-    unknown_reason = SKIP_REASONS.index("unknown_link_type")
-    while done < batch.size:
-        part = batch[done:]
-        rows = np.empty(part.size + 8192, MESSAGE)
-        interners.names.reserve(rows.size, rows.size * 255)
-        interners.addresses.reserve(rows.size * 2, rows.size * 32)
-        skipped = np.zeros(len(SKIP_REASONS), np.int64)
-        filled, used = decode_window(
-            buffer, part, packet_no + done, ports, interners.names.arrays,
-            interners.addresses.arrays, rows, skipped,
-        )  # fmt: skip
-        if skipped[unknown_reason]:
-            for linktype, n in zip(
-                *np.unique(part["linktype"][:used], return_counts=True), strict=True
-            ):
-                if int(linktype) not in _KNOWN_LINKTYPES:
-                    unknown[int(linktype)] = unknown.get(int(linktype), 0) + int(n)
-        times = part["time"][:used]
-        yield Window(
-            rows[:filled], used, skip_counts(skipped), int(times.min()), int(times.max())
-        )
-        done += used
-
-
-_KNOWN_LINKTYPES = frozenset({0, 1, 12, 14, 101, 108, 113, 228, 229, 276})
 
 
 def _read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:

@@ -1,9 +1,12 @@
-"""Link layers and tunnels, down to the UDP datagram or TCP segment inside.
+"""Link layers, and the layers between them and IP.
 
-:func:`peel` walks one packet's headers from its link type to the transport payload. To add a layer,
-add its test to the loop and its numbers above it. Every read comes after a length check; nesting is
-bounded. Sources: tcpdump.org link-layer header types; IEEE 802.1Q; RFC 791, 8200, 768, 9293;
-RFC 7348 (VXLAN), RFC 8926 (Geneve), RFC 2784/2890 (GRE), RFC 2003 (IPIP), RFC 4213 (6in4).
+:func:`enter` knows the headers of link types, :func:`typed` what EtherTypes announce, and
+:func:`inside` the layers that lie between. To add one, add its test there and, where it is a layer
+of its own, its number in ``facts.py``. Every read comes after a length check.
+
+Sources: tcpdump.org link-layer header types; IEEE 802.1Q, 802.1ah, 802.2; RFC 1661 and 2516 (PPP,
+PPPoE), RFC 3032 and 4928 (MPLS), RFC 8300 (NSH), RFC 1051 and 1201 (ARCNET); Linux'
+nfnetlink_log.h; Apple's bpf.h (PKTAP).
 """
 
 from __future__ import annotations
@@ -12,323 +15,247 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.interning import hash_bytes
-from pcapkit.kernels import inline_kernel
-from pcapkit.wire import u8, u16, u32
-
-# What a packet turned out to be. FOUND_* go on; the others are the ledger's reasons.
-FOUND_UDP, FOUND_TCP = 0, 1
-(
-    NOT_IP,
-    NOT_DNS,
-    UNKNOWN_LINK_TYPE,
+from pcapkit.ingest.facts import (
+    ANY_IP,
     CUT_SHORT,
-    MALFORMED,
+    ETHERNET,
     FRAGMENT,
-    ICMP,
-    MULTICAST_DNS,
-    LLMNR,
-    ENCRYPTED_DNS,
-    TCP_WITHOUT_MESSAGE,
-    TCP_CONTINUATION,
-) = range(2, 14)
-
-#: Names of the reasons in the packet ledger, by their number.
-SKIP_REASONS: tuple[str, ...] = (
-    "",
-    "",
-    "not_ip",
-    "not_dns",
-    "unknown_link_type",
-    "truncated_by_snaplen",
-    "malformed",
-    "fragment",
-    "icmp",
-    "multicast_dns",
-    "llmnr",
-    "encrypted_dns",
-    "tcp_without_message",
-    "tcp_continuation",
+    IPV4,
+    IPV6,
+    LLC,
+    MALFORMED,
+    MAX_LAYERS,
+    MPLS,
+    NFLOG,
+    NOT_IP,
+    NSH,
+    OF_LINK_TYPE,
+    PPP,
+    TYPED,
+    UNKNOWN_LINK_TYPE,
 )
+from pcapkit.interning import hash_bytes
+from pcapkit.kernels import helper_kernel, inline_kernel
+from pcapkit.wire import u8, u16, u16_little, u32_little
 
-# Fields of the int64 array that peel() fills.
-(
-    PAYLOAD,  # offset of the transport payload
-    CAPTURED_END,  # where the captured bytes of the payload end
-    WIRE_END,  # where the payload ended on the wire (may lie behind the buffer)
-    SOURCE,  # offset of the source address
-    DESTINATION,
-    ADDRESS_BYTES,  # 4 or 16
-    SOURCE_PORT,
-    DESTINATION_PORT,
-    IP_ID,  # -1 for IPv6
-    HOP_LIMIT,
-    IS_FIRST_FRAGMENT,
-    INTERFACE_INDEX,  # of SLL2; -1 elsewhere
-) = range(12)
-FACTS = 12
-
-_MAX_LAYERS = 12
-
-_ETHERNET, _IPV4, _IPV6 = 1, 2, 3
-
-_LINK_NULL, _LINK_ETHERNET, _LINK_LOOP, _LINK_SLL, _LINK_SLL2 = 0, 1, 108, 113, 276
-_LINK_IPV4, _LINK_IPV6 = 228, 229
+LINK_ETHERNET, LINK_SLL, LINK_SLL2 = 1, 113, 276
+_LINK_NULL, _LINK_LOOP = 0, 108
 
 
-@inline_kernel
-def _after_ethertype(buffer: Any, at: Any, end: Any, ethertype: Any) -> Any:
-    """Return (layer, offset) of what an EtherType at ``at - 2`` announces; layer 0: not IP."""
-    for _ in range(8):
-        if ethertype == 0x0800:
-            return _IPV4, at
-        if ethertype == 0x86DD:
-            return _IPV6, at
-        if ethertype == 0x8100 or ethertype == 0x88A8 or ethertype == 0x9100:
-            if end - at < 4:
-                return 0, at
-            ethertype = u16(buffer, at + 2)
-            at += 4
-        else:
-            return 0, at
-    return 0, at
-
-
-@inline_kernel
-def _by_version(buffer: Any, at: Any, end: Any) -> Any:
-    if end - at < 1:
-        return 0, at
-    version = u8(buffer, at) >> 4
-    if version == 4:
-        return _IPV4, at
-    if version == 6:
-        return _IPV6, at
-    return 0, at
-
-
-@inline_kernel
-def _enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
-    """Return (layer, offset) behind the link header; layer -1: unknown link type, -2: too short."""
-    if linktype == _LINK_ETHERNET:
-        if end - at < 14:
-            return -2, at
-        return _after_ethertype(buffer, at + 14, end, u16(buffer, at + 12))
-    if linktype == _LINK_SLL2:
-        if end - at < 20:
-            return -2, at
-        return _after_ethertype(buffer, at + 20, end, u16(buffer, at))
-    if linktype == _LINK_SLL:
-        if end - at < 16:
-            return -2, at
-        return _after_ethertype(buffer, at + 16, end, u16(buffer, at + 14))
+@helper_kernel
+def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
+    """Return (layer, offset, EtherType) behind a link header that is not met every day."""
+    left = end - at
+    need = 4
+    layer = -UNKNOWN_LINK_TYPE
+    kind = 0
+    skip = 0
     if linktype == 12 or linktype == 14 or linktype == 101:  # RAW, as the platforms number it
-        return _by_version(buffer, at, end)
-    if linktype == _LINK_IPV4:
-        return _IPV4, at
-    if linktype == _LINK_IPV6:
-        return _IPV6, at
-    if linktype == _LINK_NULL or linktype == _LINK_LOOP:
+        need, layer = 1, ANY_IP
+    elif linktype == 228 or linktype == 229:
+        need, layer = 1, (IPV4 if linktype == 228 else IPV6)
+    elif linktype == _LINK_NULL or linktype == _LINK_LOOP:
         # The family's number and byte order are the capturing host's; the version nibble is not.
+        layer, skip = ANY_IP, 4
+    elif linktype == 9 or linktype == 50 or linktype == 166:  # PPP, also with a direction (166)
+        layer = PPP
+    elif linktype == 204:  # PPP behind a direction
+        layer, skip = PPP, 1
+    elif linktype == 51:  # PPPoE
+        need, layer, skip = 8, PPP, 6
+    elif linktype == 104 or linktype == 205:  # Cisco HDLC, also behind a direction
+        skip = 4 if linktype == 104 else 5
+        need, layer = skip, TYPED
+        kind = u16(buffer, at + skip - 2) if left >= skip else 0
+    elif linktype == 109:  # OpenBSD's encapsulating interface
+        need, layer, skip = 12, ANY_IP, 12
+    elif linktype == 117:  # OpenBSD's packet filter log; its length, rounded up
+        layer = ANY_IP
+        skip = (u8(buffer, at) + 3) & ~3 if left >= 1 else 0
+    elif linktype == 10:  # FDDI
+        need, layer, skip = 13, LLC, 13
+    elif linktype == 6:  # token ring, its source route as long as it says
+        need, layer, skip = 16, LLC, 14
+        if left >= 16 and u8(buffer, at + 8) & 0x80:
+            skip += u8(buffer, at + 14) & 0x1F
+    elif linktype == 7 or linktype == 129:  # ARCNET, and as Linux shows it
+        need, layer = 8, -NOT_IP
+        if left >= 8:
+            layer, skip, kind = _arcnet(buffer, at, linktype)
+    elif linktype == 138:  # IP over IEEE 1394
+        need, layer, skip = 18, TYPED, 18
+        kind = u16(buffer, at + 16) if left >= 18 else 0
+    elif linktype == 239:  # NFLOG
+        layer, skip = NFLOG, 4
+    elif linktype == 240 or linktype == 241:  # Hilscher's analyser; 241: preamble and delimiter
+        layer, skip = ETHERNET, (4 if linktype == 240 else 12)
+    elif linktype == 258 or linktype == 149:  # PKTAP; Apple wrote it as USER2 at first
+        need = 12
+        if left >= 12 and u32_little(buffer, at) >= 12:
+            layer, skip = OF_LINK_TYPE + u32_little(buffer, at + 8), u32_little(buffer, at)
+    elif linktype == 192 and left >= 8:  # PPI
+        layer, skip = OF_LINK_TYPE + u32_little(buffer, at + 4), u16_little(buffer, at + 2)
+    elif linktype == LINK_ETHERNET or linktype == LINK_SLL or linktype == LINK_SLL2:
+        need = 1 << 20  # the walk's own, and too short for it
+        layer = ETHERNET
+    if layer == -UNKNOWN_LINK_TYPE:
+        return layer, at, kind
+    if left < need or left < skip:
+        return -CUT_SHORT, at, kind
+    return layer, at + skip, kind
+
+
+@helper_kernel
+def typed(buffer: Any, at: Any, end: Any, kind: Any) -> Any:
+    """Return (layer, offset, EtherType) behind an EtherType that is neither IP nor a VLAN tag."""
+    left = end - at
+    if kind < 0x600:
+        return LLC, at, kind
+    if kind == 0x8847 or kind == 0x8848:
+        return MPLS, at, kind
+    if kind == 0x6558:
+        return ETHERNET, at, kind
+    if kind == 0x880B:
+        return PPP, at, kind
+    if kind == 0x894F:
+        return NSH, at, kind
+    if kind == 0x8864 and left >= 6:  # PPPoE session
+        return PPP, at + 6, kind
+    if kind == 0x88E7 and left >= 4:  # backbone bridging
+        return ETHERNET, at + 4, kind
+    if (kind == 0x9100 or kind == 0x9200) and left >= 4:  # VLAN tags from before 802.1ad
+        return TYPED, at + 4, u16(buffer, at + 2)
+    if kind == 0x8926 and left >= 6:  # VN-Tag
+        return TYPED, at + 6, u16(buffer, at + 4)
+    if kind == 0x8909 and left >= 8:  # Cisco's metadata: version, length in words, options
+        return TYPED, at + 8, u16(buffer, at + 6)
+    return -NOT_IP, at, kind
+
+
+@helper_kernel
+def inside(buffer: Any, at: Any, end: Any, layer: Any) -> Any:
+    """Return (layer, offset, EtherType) behind a layer that lies between two others."""
+    left = end - at
+    if layer > OF_LINK_TYPE:
+        linktype = layer - OF_LINK_TYPE
+        if linktype == LINK_ETHERNET:
+            return ETHERNET, at, 0
+        if linktype == LINK_SLL or linktype == LINK_SLL2:
+            return -UNKNOWN_LINK_TYPE, at, 0
+        return enter(buffer, at, end, linktype)
+    if layer == ANY_IP and left >= 1:
+        version = u8(buffer, at) >> 4
+        return (IPV4 if version == 4 else IPV6 if version == 6 else -NOT_IP), at, 0
+    if layer == ETHERNET and left >= 14:
+        return TYPED, at + 14, u16(buffer, at + 12)
+    if layer == LLC and left >= 3:
+        if left >= 8 and u16(buffer, at) == 0xAAAA:
+            return TYPED, at + 8, u16(buffer, at + 6)
+        return (IPV4 if u16(buffer, at) == 0x0606 else -NOT_IP), at + 3, 0
+    if layer == PPP:
+        return _ppp(buffer, at, end)
+    if layer == MPLS:
+        return _mpls(buffer, at, end)
+    if layer == NFLOG:
+        return _nflog(buffer, at, end)
+    if layer == NSH and left >= 8:
+        following = u8(buffer, at + 3)
+        size = (u16(buffer, at) & 0x3F) * 4
+        if left < size:
+            return -CUT_SHORT, at, 0
+        at += size
+        if following == 1:
+            return IPV4, at, 0
+        if following == 2:
+            return IPV6, at, 0
+        return (ETHERNET if following == 3 else -NOT_IP), at, 0
+    return -CUT_SHORT, at, 0
+
+
+@helper_kernel
+def _arcnet(buffer: Any, at: Any, linktype: Any) -> Any:
+    """Return (layer, bytes to pass over, EtherType) of an ARCNET header of 8 bytes and more."""
+    behind = 2 if linktype == 7 else 4  # Linux: two more bytes of offset
+    system = u8(buffer, at + behind)
+    if system == 0xF0:  # RFC 1051: no header of its own
+        return IPV4, behind + 1, 0
+    if system == 0xD4 or system == 0xC4:  # RFC 1201: IPv4, IPv6; split packets are not put together
+        if u8(buffer, at + behind + 1) != 0:
+            return -FRAGMENT, 0, 0
+        return (IPV4 if system == 0xD4 else IPV6), behind + 4, 0
+    return -NOT_IP, 0, 0
+
+
+@helper_kernel
+def _ppp(buffer: Any, at: Any, end: Any) -> Any:
+    """PPP, with or without its address and control bytes, its protocol in one byte or two."""
+    if end - at >= 2 and u16(buffer, at) == 0xFF03:
+        at += 2
+    if end - at < 2:
+        return -CUT_SHORT, at, 0
+    protocol = u8(buffer, at)
+    if protocol & 1:
+        at += 1
+    else:
+        protocol = u16(buffer, at)
+        at += 2
+    if protocol == 0x21:
+        return IPV4, at, 0
+    if protocol == 0x57:
+        return IPV6, at, 0
+    if protocol == 0x281 or protocol == 0x283:
+        return MPLS, at, 0
+    return -NOT_IP, at, 0
+
+
+@helper_kernel
+def _mpls(buffer: Any, at: Any, end: Any) -> Any:
+    """Pass over a label stack; what is below shows itself by its first bits (RFC 4928)."""
+    for _ in range(MAX_LAYERS):
+        if end - at < 5:
+            return -CUT_SHORT, at, 0
+        bottom = u8(buffer, at + 2) & 1
+        at += 4
+        if bottom:
+            version = u8(buffer, at) >> 4
+            if version == 4:
+                return IPV4, at, 0
+            if version == 6:
+                return IPV6, at, 0
+            if version == 0 and end - at >= 4:  # a pseudowire's control word (RFC 4385)
+                return ETHERNET, at + 4, 0
+            return -NOT_IP, at, 0
+    return -MALFORMED, at, 0
+
+
+@helper_kernel
+def _nflog(buffer: Any, at: Any, end: Any) -> Any:
+    """Find the packet among the attributes, which are in the capturing host's byte order."""
+    for _ in range(64):
         if end - at < 4:
-            return -2, at
-        return _by_version(buffer, at + 4, end)
-    return -1, at
+            return -CUT_SHORT, at, 0
+        size = u16_little(buffer, at)
+        kind = u16_little(buffer, at + 2)
+        if kind > 0xFF:
+            size = u16(buffer, at)
+            kind = u16(buffer, at + 2)
+        if size < 4:
+            return -MALFORMED, at, 0
+        if kind == 9:
+            return ANY_IP, at + 4, 0
+        at += (size + 3) & ~3
+    return -NOT_IP, at, 0
 
 
 @inline_kernel
 def link_identity(buffer: Any, at: Any, end: Any, linktype: Any, seed: Any) -> Any:
     """Hash what tells one hop's copy of a packet from another's: link addresses, direction."""
-    if linktype == _LINK_ETHERNET and end - at >= 12:
-        return hash_bytes(buffer, at, 12, seed)
-    if linktype == _LINK_SLL and end - at >= 14:
-        return hash_bytes(buffer, at, 14, seed)
-    if linktype == _LINK_SLL2 and end - at >= 20:
-        return hash_bytes(buffer, at + 4, 16, seed)
-    return np.uint64(0)
-
-
-@inline_kernel
-def _ipv4(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
-    """Return (protocol or a reason + 1000, offset, captured end, wire end) of an IPv4 payload."""
-    if end - at < 20:
-        return 1000 + CUT_SHORT, at, end, end
-    header = (u8(buffer, at) & 15) * 4
-    if u8(buffer, at) >> 4 != 4 or header < 20:
-        return 1000 + MALFORMED, at, end, end
-    if end - at < header:
-        return 1000 + CUT_SHORT, at, end, end
-    total = u16(buffer, at + 2)
-    # 0: the kernel handed a segment for offload to the capture before its length was set
-    wire_end = at + total if total >= header else np.int64(-1)
-    if wire_end < 0 and total != 0:
-        return 1000 + MALFORMED, at, end, end
-    fragment = u16(buffer, at + 6)
-    if fragment & 0x1FFF:
-        return 1000 + FRAGMENT, at, end, end
-    facts[IS_FIRST_FRAGMENT] = (fragment >> 13) & 1
-    facts[IP_ID] = u16(buffer, at + 4)
-    facts[HOP_LIMIT] = u8(buffer, at + 8)
-    facts[SOURCE] = at + 12
-    facts[DESTINATION] = at + 16
-    facts[ADDRESS_BYTES] = 4
-    protocol = u8(buffer, at + 9)
-    if wire_end < 0:
-        return protocol, at + header, end, end
-    return protocol, at + header, min(end, wire_end), wire_end
-
-
-@inline_kernel
-def _ipv6(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
-    """Return (protocol or a reason + 1000, offset, captured end, wire end) of an IPv6 payload."""
-    if end - at < 40:
-        return 1000 + CUT_SHORT, at, end, end
-    if u8(buffer, at) >> 4 != 6:
-        return 1000 + MALFORMED, at, end, end
-    length = u16(buffer, at + 4)
-    wire_end = at + 40 + length if length else np.int64(end)
-    facts[IS_FIRST_FRAGMENT] = 0
-    facts[IP_ID] = -1
-    facts[HOP_LIMIT] = u8(buffer, at + 7)
-    facts[SOURCE] = at + 8
-    facts[DESTINATION] = at + 24
-    facts[ADDRESS_BYTES] = 16
-    protocol = u8(buffer, at + 6)
-    stop = min(end, wire_end)
-    at += 40
-    for _ in range(_MAX_LAYERS):
-        if protocol == 44:
-            if stop - at < 8:
-                return 1000 + CUT_SHORT, at, stop, wire_end
-            offset = u16(buffer, at + 2)
-            if offset & 0xFFF8:
-                return 1000 + FRAGMENT, at, stop, wire_end
-            facts[IS_FIRST_FRAGMENT] = offset & 1
-            protocol = u8(buffer, at)
-            at += 8
-        elif protocol == 0 or protocol == 43 or protocol == 60 or protocol == 135:
-            if stop - at < 8:
-                return 1000 + CUT_SHORT, at, stop, wire_end
-            protocol = u8(buffer, at)
-            at += 8 + u8(buffer, at + 1) * 8
-        elif protocol == 51:  # authentication header counts in 4-byte units
-            if stop - at < 8:
-                return 1000 + CUT_SHORT, at, stop, wire_end
-            protocol = u8(buffer, at)
-            at += 8 + u8(buffer, at + 1) * 4
-        else:
-            return protocol, at, stop, wire_end
-    return 1000 + MALFORMED, at, stop, wire_end
-
-
-@inline_kernel
-def _gre(buffer: Any, at: Any, end: Any) -> Any:
-    """Return (layer, offset) of what a GRE header carries; layer 0: nothing known."""
-    if end - at < 4 or u8(buffer, at + 1) & 7 > 1:
-        return 0, at
-    flags = u8(buffer, at)
-    kind = u16(buffer, at + 2)
-    offset = at + 4
-    for bit in (0x80, 0x20, 0x10):  # checksum, key, sequence number
-        if flags & bit:
-            offset += 4
-    if kind == 0x6558:
-        return _ETHERNET, offset
-    if kind == 0x88BE:  # ERSPAN: type I has no sequence number and no header of its own
-        return _ETHERNET, offset + (8 if flags & 0x10 else 0)
-    return _after_ethertype(buffer, offset, end, kind)
-
-
-@inline_kernel
-def _udp_tunnel(buffer: Any, at: Any, end: Any, port: Any) -> Any:
-    """Return (layer, offset) of a frame inside VXLAN or Geneve; layer 0: none."""
-    if end - at < 8:
-        return 0, at
-    if (port == 4789 or port == 8472) and u8(buffer, at) & 0x08:
-        return _ETHERNET, at + 8
-    if port == 6081 and u8(buffer, at) >> 6 == 0:
-        offset = at + 8 + (u8(buffer, at) & 0x3F) * 4
-        kind = u16(buffer, at + 2)
-        if kind == 0x6558:
-            return _ETHERNET, offset
-        return _after_ethertype(buffer, offset, end, kind)
-    return 0, at
-
-
-@inline_kernel
-def _transport(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, facts: Any) -> Any:
-    """Read the UDP or TCP header at ``at``; return FOUND_UDP, FOUND_TCP or a reason."""
-    if protocol == 17:
-        if end - at < 8:
-            return CUT_SHORT if wire_end > end else MALFORMED
-        length = u16(buffer, at + 4)
-        facts[PAYLOAD] = at + 8
-        if length >= 8 and facts[IS_FIRST_FRAGMENT] == 0:
-            wire_end = min(wire_end, at + length)
-            end = min(end, wire_end)
-        elif length >= 8:
-            wire_end = at + length
-        found = FOUND_UDP
+    if linktype == LINK_ETHERNET and end - at >= 12:
+        size = 12
+    elif linktype == LINK_SLL and end - at >= 14:
+        size = 14
+    elif linktype == LINK_SLL2 and end - at >= 20:
+        at, size = at + 4, 16
     else:
-        if end - at < 20:
-            return CUT_SHORT if wire_end > end else MALFORMED
-        header = (u8(buffer, at + 12) >> 4) * 4
-        if header < 20:
-            return MALFORMED
-        facts[PAYLOAD] = at + header
-        if facts[PAYLOAD] > end:
-            return CUT_SHORT if wire_end > end else MALFORMED
-        found = FOUND_TCP
-    facts[SOURCE_PORT] = u16(buffer, at)
-    facts[DESTINATION_PORT] = u16(buffer, at + 2)
-    facts[CAPTURED_END] = end
-    facts[WIRE_END] = wire_end
-    return found
-
-
-@inline_kernel
-def peel(buffer: Any, at: Any, end: Any, linktype: Any, ports: Any, facts: Any) -> Any:
-    """Find the transport payload of the packet ``buffer[at:end]``.
-
-    Returns FOUND_UDP or FOUND_TCP with ``facts`` filled, or the reason why there is none. A tunnel
-    on a port that ``ports`` marks as DNS is not entered.
-    """
-    facts[INTERFACE_INDEX] = u32(buffer, at + 4) if linktype == 276 and end - at >= 20 else -1
-    layer, at = _enter(buffer, at, end, linktype)
-    for _ in range(_MAX_LAYERS):
-        if layer == _ETHERNET:
-            if end - at < 14:
-                return CUT_SHORT
-            layer, at = _after_ethertype(buffer, at + 14, end, u16(buffer, at + 12))
-            continue
-        if layer == _IPV4:
-            protocol, at, end, wire_end = _ipv4(buffer, at, end, facts)
-        elif layer == _IPV6:
-            protocol, at, end, wire_end = _ipv6(buffer, at, end, facts)
-        elif layer == 0:
-            return NOT_IP
-        elif layer == -1:
-            return UNKNOWN_LINK_TYPE
-        else:
-            return CUT_SHORT
-        if protocol >= 1000:
-            return protocol - 1000
-        if protocol == 17 or protocol == 6:
-            found = _transport(buffer, protocol, at, end, wire_end, facts)
-            if found != FOUND_UDP or ports[facts[DESTINATION_PORT]]:
-                return found
-            layer, at = _udp_tunnel(buffer, facts[PAYLOAD], end, facts[DESTINATION_PORT])
-            if layer == 0:
-                return found
-        elif protocol == 4:
-            layer = _IPV4
-        elif protocol == 41:
-            layer = _IPV6
-        elif protocol == 47:
-            layer, at = _gre(buffer, at, end)
-            if layer == 0:
-                return NOT_DNS
-        elif protocol == 1 or protocol == 58:
-            return ICMP
-        else:
-            return NOT_DNS
-    return MALFORMED
+        return np.uint64(0)
+    return hash_bytes(buffer, at, size, seed)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ingest.dns import HEADER_BYTES, decode_message
-from pcapkit.ingest.link import (
+from pcapkit.ingest.dns import decode_message
+from pcapkit.ingest.facts import (
     ADDRESS_BYTES,
     CAPTURED_END,
     CUT_SHORT,
@@ -24,9 +24,11 @@ from pcapkit.ingest.link import (
     FACTS,
     FOUND_TCP,
     FOUND_UDP,
+    FRAGMENT,
     HOP_LIMIT,
     INTERFACE_INDEX,
     IP_ID,
+    LINK,
     LLMNR,
     MALFORMED,
     MULTICAST_DNS,
@@ -36,15 +38,15 @@ from pcapkit.ingest.link import (
     SOURCE,
     SOURCE_PORT,
     TCP_CONTINUATION,
-    TCP_WITHOUT_MESSAGE,
     WIRE_END,
-    link_identity,
-    peel,
 )
+from pcapkit.ingest.link import link_identity
+from pcapkit.ingest.packet import peel
+from pcapkit.ingest.segments import HANDED_OVER, follow
 from pcapkit.interning import hash_bytes, intern
-from pcapkit.kernels import inline_kernel, kernel
+from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.layout import QR, TC, TCP, UDP, Messages
-from pcapkit.wire import u8, u16
+from pcapkit.wire import u16
 
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.
 COPY_WINDOW_NS = 1_000_000_000
@@ -61,22 +63,10 @@ def port_table(ports: frozenset[int]) -> npt.NDArray[np.uint8]:
 
 
 @inline_kernel
-def _other_port(source: Any, destination: Any) -> Any:
-    """Name the DNS relative that speaks on these ports, or NOT_DNS."""
-    if source == 5353 or destination == 5353:
-        return MULTICAST_DNS
-    if source == 5355 or destination == 5355:
-        return LLMNR
-    if source == 853 or destination == 853:
-        return ENCRYPTED_DNS
-    return NOT_DNS
-
-
-@inline_kernel
-def _set_ends(buffer: Any, facts: Any, ports: Any, addresses: Any, row: Any) -> None:
+def _set_ends(
+    source: Any, destination: Any, facts: Any, ports: Any, row: Any
+) -> None:
     """Fill in client and server: the client is the side whose port is not the DNS port."""
-    source = intern(addresses, buffer, facts[SOURCE], facts[ADDRESS_BYTES])
-    destination = intern(addresses, buffer, facts[DESTINATION], facts[ADDRESS_BYTES])
     from_server = ports[facts[SOURCE_PORT]] != 0
     if from_server and ports[facts[DESTINATION_PORT]] != 0:
         from_server = np.int64(row["flags"]) & QR != 0
@@ -94,119 +84,129 @@ def _set_ends(buffer: Any, facts: Any, ports: Any, addresses: Any, row: Any) -> 
     row["hop_limit"] = facts[HOP_LIMIT]
 
 
-@inline_kernel
-def _plausible(buffer: Any, at: Any, end: Any) -> Any:
-    """Does a DNS message start here? Needed where a segment may begin within one."""
-    if end - at < HEADER_BYTES:
-        return False
-    opcode = (u8(buffer, at + 2) >> 3) & 15
-    return opcode <= 6 and u16(buffer, at + 4) <= 1 and (u8(buffer, at + 3) & 0x40) == 0
+@helper_kernel
+def _why_skipped(found: Any, facts: Any, record: Any) -> Any:
+    """Name the ledger's reason for a packet without a DNS port."""
+    if found == CUT_SHORT and record["captured"] >= record["original"]:
+        return np.int64(MALFORMED)
+    if found != FOUND_UDP and found != FOUND_TCP:
+        return np.int64(found)
+    for port in (facts[SOURCE_PORT], facts[DESTINATION_PORT]):
+        if port == 5353:
+            return np.int64(MULTICAST_DNS)
+        if port == 5355:
+            return np.int64(LLMNR)
+        if port == 853:
+            return np.int64(ENCRYPTED_DNS)
+    return np.int64(NOT_DNS)
 
 
-@inline_kernel
-def _decode_segment(
-    buffer: Any, at: Any, end: Any, wire_end: Any, names: Any, scratch: Any, rows: Any, count: Any
-) -> Any:
-    """Decode the length-prefixed messages (RFC 1035 4.2.2) that begin in one TCP segment.
-
-    Returns (rows filled in all, reason where there was none).
-    """
-    first = count
-    while wire_end - at >= 2 and count < rows.shape[0]:
-        if end - at < 2:
-            return count, CUT_SHORT
-        length = u16(buffer, at)
-        stop = at + 2 + length
-        if length < HEADER_BYTES or not _plausible(buffer, at + 2, end):
-            break
-        row = rows[count]
-        if not decode_message(buffer, at + 2, min(stop, end), stop, names, scratch, row):
-            break
-        if row["qname"] < 0 and u16(buffer, at + 6) > 0:
-            break  # a question that does not decode: this is the middle of some message
-        row["transport"] = TCP
-        row["message_no"] = count - first + 1
-        count += 1
-        if stop > end:
-            break
-        at = stop
-    return count, TCP_CONTINUATION
+@helper_kernel
+def _set_aside(facts: Any, rare: Any, aside: Any, index: Any) -> Any:
+    """Note one packet for reassembly; return how many there are."""
+    rare[aside, 0] = index
+    for k in range(FACTS):
+        rare[aside, 1 + k] = facts[k]
+    return aside + 1
 
 
 @kernel
 def decode_window(
     buffer: Any,
     records: Any,
-    first_packet_no: Any,
     ports: Any,
+    streams: Any,
     names: Any,
     addresses: Any,
     rows: Any,
-    skipped: Any,
+    fates: Any,
+    rare: Any,
 ) -> Any:
-    """Decode ``records`` into ``rows``; count what carries no message in ``skipped`` by reason.
+    """Decode ``records`` into ``rows``; note in ``fates`` why a packet carries no message, or 0.
 
-    Returns (rows filled, records done): fewer than given where ``rows`` is full.
+    A packet that needs more than itself (a fragment, a segment with a part of a message) goes into
+    ``rare``, its index and its facts, for reassembly; its fate is what it is if nothing comes of
+    it. Without ``streams``, TCP segments are taken as whole messages, as reassembly makes them.
+    Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` is full.
     """
     facts = np.zeros(FACTS, np.int64)
     scratch = np.zeros(256, np.uint8)
     seed = names[5][0]
     count = 0
+    aside = 0
     for i in range(records.shape[0]):
         record = records[i]
         start = record["offset"]
         end = start + record["captured"]
         linktype = record["linktype"]
         if rows.shape[0] - count < 1:
-            return count, i
+            return count, i, aside
         found = peel(buffer, start, end, linktype, ports, facts)
-        if found != FOUND_UDP and found != FOUND_TCP:
-            skipped[found] += 1
-            continue
-        source = facts[SOURCE_PORT]
-        destination = facts[DESTINATION_PORT]
-        if not (ports[source] or ports[destination]):
-            skipped[_other_port(source, destination)] += 1
+        if found > FOUND_TCP or not (ports[facts[SOURCE_PORT]] or ports[facts[DESTINATION_PORT]]):
+            fates[i] = _why_skipped(found, facts, record)
+            if found == FRAGMENT:
+                facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
+                aside = _set_aside(facts, rare, aside, i)
             continue
         at = facts[PAYLOAD]
         stop = facts[CAPTURED_END]
         wire_end = facts[WIRE_END]
-        before = count
-        reason = MALFORMED
-        if found == FOUND_TCP:
-            if wire_end - at < 1:
-                skipped[TCP_WITHOUT_MESSAGE] += 1
-                continue
+        framed = found == FOUND_TCP
+        fates[i] = CUT_SHORT if wire_end > stop else MALFORMED
+        if framed:
             if rows.shape[0] - count < np.int64(stop - at) // 14 + 1:
-                return count, i
-            count, reason = _decode_segment(
-                buffer, at, stop, wire_end, names, scratch, rows, count
-            )
-        elif decode_message(buffer, at, stop, wire_end, names, scratch, rows[count]):
-            rows[count]["transport"] = UDP
-            rows[count]["message_no"] = 1
+                return count, i, aside
+            if streams.shape[0]:
+                fate = follow(buffer, facts, streams, record["time"], seed)
+                fates[i] = TCP_CONTINUATION if fate == HANDED_OVER else fate
+                if fate == HANDED_OVER:
+                    facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
+                    aside = _set_aside(facts, rare, aside, i)
+                if fate:
+                    continue
+        before = count
+        while True:
+            begin = at
+            message_end = wire_end
+            if framed:
+                if stop - at < 2:
+                    break
+                begin = at + 2
+                message_end = begin + u16(buffer, at)
+            row = rows[count]
+            if not decode_message(
+                buffer, begin, min(message_end, stop), message_end, names, scratch, row
+            ):
+                break
             count += 1
-        elif wire_end > stop:
-            reason = CUT_SHORT
+            row["transport"] = TCP if framed else UDP
+            row["message_no"] = count - before
+            if not framed:
+                break
+            at = message_end
         if count == before:
-            skipped[reason] += 1
             continue
+        fates[i] = 0
+        source = intern(addresses, buffer, facts[SOURCE], facts[ADDRESS_BYTES])
+        destination = intern(addresses, buffer, facts[DESTINATION], facts[ADDRESS_BYTES])
         link = link_identity(buffer, start, end, linktype, seed)
+        interface = facts[INTERFACE_INDEX]
+        if interface < 0:
+            interface = np.int64(record["interface"])
         for k in range(before, count):
             row = rows[k]
             row["time"] = record["time"]
-            row["packet_no"] = first_packet_no + i
+            row["packet_no"] = record["number"]
             row["link"] = link
-            row["interface"] = facts[INTERFACE_INDEX]
-            if facts[INTERFACE_INDEX] < 0:
-                row["interface"] = record["interface"]
-            _set_ends(buffer, facts, ports, addresses, row)
-    return count, records.shape[0]
+            row["interface"] = interface
+            _set_ends(source, destination, facts, ports, row)
+    return count, records.shape[0], aside
 
 
-def skip_counts(skipped: npt.NDArray[np.int64]) -> dict[str, int]:
-    """Name the counted reasons, zeros left out."""
-    return {SKIP_REASONS[i]: int(n) for i, n in enumerate(skipped) if n}
+def skip_counts(fates: npt.NDArray[np.uint8]) -> dict[str, int]:
+    """Count packets by the names of their reasons; those with messages are left out."""
+    counted = np.bincount(fates)
+    return {SKIP_REASONS[i]: int(n) for i, n in enumerate(counted) if n and SKIP_REASONS[i]}
 
 
 # ---- duplicates ---------------------------------------------------------------------------------

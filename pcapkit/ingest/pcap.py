@@ -18,6 +18,7 @@ from pcapkit.wire import u8, u16_in, u32_in
 RECORD = np.dtype(
     [
         ("time", np.int64),  # ns since 1970
+        ("number", np.int64),  # of the packet, from 1; the reader's, which counts across buffers
         ("offset", np.int64),  # of the packet's first byte, in the buffer
         ("captured", np.int32),
         ("original", np.int32),

@@ -261,13 +261,13 @@ def test_damaged_block(tmp_path, bad):
 def test_unknown_link_type_of_one_interface(tmp_path):
     """Only the packets of the interface that is not known here are skipped."""
     content = [
-        ng_section(), ng_interface(linktype=ETHERNET), ng_interface(linktype=105),
+        ng_section(), ng_interface(linktype=ETHERNET), ng_interface(linktype=147),
         ng_packet(Packet(one("a.example.com", 1))), ng_packet(Packet(b"\x08" * 60), interface=1),
     ]  # fmt: skip
     collected = load(save(tmp_path, b"".join(content)))
     assert dict(collected.skipped) == {"unknown_link_type": 1}
     assert collected.with_messages == 1
-    assert "IEEE802_11" in collected.warnings[0]
+    assert "USER0" in collected.warnings[0]
     assert_ledger(collected)
 
 

@@ -1,0 +1,297 @@
+"""Packets of one capture to windows of messages: the compiled path first, then what it set aside.
+
+:func:`decode_window` takes every packet. Fragments, segments that hold parts of messages and link
+layers for Scapy are resolved after it, in the order of the packets; each gives IP packets of its
+own, which go through the same compiled path, and their rows take their place by packet number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.codes import linktype_text
+from pcapkit.ingest.facts import (
+    ADDRESS_BYTES,
+    CAPTURED_END,
+    FACTS,
+    FRAGMENT,
+    FRAGMENT_OFFSET,
+    HOP_LIMIT,
+    INTERFACE_INDEX,
+    IP_ID,
+    LINK,
+    MALFORMED,
+    NOT_IP,
+    PAYLOAD,
+    SKIP_REASONS,
+    SOURCE,
+    SOURCE_PORT,
+    TCP_RETRANSMISSION,
+    UNKNOWN_LINK_TYPE,
+)
+from pcapkit.ingest.messages import decode_window, port_table, skip_counts
+from pcapkit.ingest.pcap import RECORD
+from pcapkit.ingest.reassembly import Fragments, Made, Seen, ip_packet
+from pcapkit.ingest.scapy_layers import KNOWN_LINK_TYPES, ip_packets
+from pcapkit.ingest.segments import STREAM
+from pcapkit.ingest.streams import Streams
+from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.layout import MARK_CUT, MESSAGE, Messages
+
+#: A fate beside 0 (a message) and the ledger's reasons: the packet is accounted for later.
+_HELD = 1
+
+_RAW = 101
+_TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
+_ROUNDS = 4  # how often a packet made from others may need others itself
+_MAX_DISSECTED = 1_000_000
+_NO_STREAMS = np.zeros(0, STREAM)
+
+#: Enough packets on the slow path to be felt.
+_FELT = 20_000
+
+
+class Decoder:
+    """Decodes the packets of one capture, in order."""
+
+    def __init__(self, interners: Interners, capture: Capture, ports: frozenset[int]) -> None:
+        self._interners = interners
+        self._capture = capture
+        self._ports = port_table(ports)
+        self._streams = Streams()
+        self._fragments = Fragments()
+        self._rare = np.zeros((0, FACTS + 1), np.int64)
+        self._unknown: Counter[int] = Counter()
+        self._dissected: Counter[int] = Counter()
+        self._slow = self._packets = self._messages = self._cut = 0
+
+    def windows(
+        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void]
+    ) -> Iterator[Window]:
+        """Decode records, in more than one window where messages outnumber packets."""
+        for part, rows, fates, rare in self._passes(buffer, records, self._streams.table):
+            last = int(part["time"].max())
+            late = _Late()
+            unknown = bool((fates == UNKNOWN_LINK_TYPE).any())
+            if rare.size or unknown or self._fragments.waiting:
+                made, whole = self._assemble(buffer, part, fates, rare, hold=True)
+                if unknown:
+                    made += self._dissect(buffer, part, fates)
+                self._resolve(made, whole, late)
+                self._resolve(self._fragments.settle(last), [], late)
+                self._streams.give_back()
+            yield self._window(part, rows, fates, late)
+
+    def finish(self) -> Iterator[Window]:
+        """Give what was still waiting, and say in the capture's warnings what is to be known."""
+        late = _Late()
+        self._resolve(self._fragments.settle(None), [], late)
+        nothing = np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8)
+        window = self._window(*nothing, late)
+        if window.packets:
+            yield window
+        self._warn()
+
+    def _passes(
+        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void], streams: Any
+    ) -> Iterator[
+        tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+    ]:
+        """Yield records, their rows, one fate a record, and what was set aside, until all are done.
+
+        What was set aside is overwritten by the next pass.
+        """
+        if self._rare.shape[0] < records.size:
+            self._rare = np.zeros((records.size, FACTS + 1), np.int64)
+        names, addresses = self._interners.names, self._interners.addresses
+        done = 0
+        while done < records.size:
+            rest = records[done:]
+            rows = np.empty(rest.size + 8192, MESSAGE)
+            names.reserve(rows.size, rows.size * 255)
+            addresses.reserve(rows.size * 2, rows.size * 32)
+            fates = np.zeros(rest.size, np.uint8)
+            filled, used, aside = decode_window(
+                buffer, rest, self._ports, streams, names.arrays, addresses.arrays, rows, fates,
+                self._rare,
+            )  # fmt: skip
+            yield rest[:used], rows[:filled], fates[:used], self._rare[:aside]
+            done += used
+
+    def _assemble(
+        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void],
+        fates: npt.NDArray[np.uint8], rare: npt.NDArray[np.int64], *, hold: bool,
+    ) -> tuple[list[Made], list[Made]]:  # fmt: skip
+        """Return datagrams and, apart from them, TCP messages that the packets complete."""
+        made: list[Made] = []
+        whole: list[Made] = []
+        self._slow += rare.shape[0]
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        indexes = rare[:, 0]
+        order = ("number", "time", "interface")
+        columns = [records[name][indexes].tolist() for name in order]
+        for row, number, time, interface in zip(rare.tolist(), *columns, strict=True):
+            index, facts = row[0], row[1:]
+            if facts[INTERFACE_INDEX] >= 0:
+                interface = facts[INTERFACE_INDEX]
+            seen = Seen(number, time, interface, facts[LINK])
+            ends = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
+            data = bytes(view[facts[PAYLOAD] : facts[CAPTURED_END]])
+            if fates[index] == FRAGMENT:
+                datagram = self._fragments.add(seen, ends, facts, data, hold=hold)
+                if datagram is not None:
+                    made.append(datagram)
+                elif hold and facts[FRAGMENT_OFFSET] == 0:
+                    fates[index] = _HELD
+                continue
+            ports = facts[SOURCE_PORT] << 16 | facts[SOURCE_PORT + 1]
+            messages, new = self._streams.add(ends, ports, facts, data)
+            if messages:
+                whole.append(_segment(seen, ends, ports, facts, messages))
+            elif not new:
+                fates[index] = TCP_RETRANSMISSION
+        return made, whole
+
+    def _dissect(
+        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void],
+        fates: npt.NDArray[np.uint8],
+    ) -> list[Made]:  # fmt: skip
+        """Hand packets of link types that are not known here to Scapy."""
+        made = []
+        for index in np.flatnonzero(fates == UNKNOWN_LINK_TYPE).tolist():
+            record = records[index]
+            linktype, offset = int(record["linktype"]), int(record["offset"])
+            if linktype not in KNOWN_LINK_TYPES or self._dissected.total() >= _MAX_DISSECTED:
+                self._unknown[linktype] += 1
+                continue
+            self._dissected[linktype] += 1
+            self._slow += 1
+            found = ip_packets(linktype, buffer[offset : offset + record["captured"]].tobytes())
+            fates[index] = MALFORMED if found is None else NOT_IP
+            seen = Seen(int(record["number"]), int(record["time"]), int(record["interface"]), 0)
+            made += [Made(seen, packet) for packet in found or []]
+        return made
+
+    def _resolve(self, made: list[Made], whole: list[Made], late: _Late) -> None:
+        """Decode packets that were made from others, and what those complete in turn."""
+        for _ in range(_ROUNDS):
+            if not made:
+                break
+            again: list[Made] = []
+            buffer, records = _as_records(made)
+            for part, rows, fates, rare in self._passes(buffer, records, self._streams.table):
+                datagrams, segments = self._assemble(buffer, part, fates, rare, hold=False)
+                again += datagrams
+                whole = whole + segments
+                late.add(made[: part.size], rows, fates)
+                made = made[part.size :]
+            made = again
+        buffer, records = _as_records(whole)
+        for part, rows, fates, _ in self._passes(buffer, records, _NO_STREAMS):
+            late.add(whole[: part.size], rows, fates)
+            whole = whole[part.size :]
+
+    def _window(
+        self, records: npt.NDArray[np.void], rows: Messages, fates: npt.NDArray[np.uint8],
+        late: _Late,
+    ) -> Window:  # fmt: skip
+        """Put together what the compiled path and the slow one found."""
+        first = int(records["number"][0]) if records.size else 0
+        earlier: Counter[str] = Counter()
+        packets = records.size
+        for number, fate in late.fates.items():
+            if first <= number < first + records.size:
+                fates[number - first] = fate
+            else:  # held by an earlier window
+                packets += 1
+                earlier[SKIP_REASONS[fate]] += 1
+        released = self._fragments.take_released()
+        packets += released - int((fates == _HELD).sum())
+        earlier[SKIP_REASONS[FRAGMENT]] += released
+        skipped = Counter(skip_counts(fates)) + earlier
+        del skipped[""]
+        rows = late.merge(rows)
+        self._packets += packets
+        self._messages += rows.size
+        self._cut += int(((rows["marks"] & MARK_CUT) != 0).sum())
+        times = (int(records["time"].min()), int(records["time"].max())) if first else (None, None)
+        return Window(rows, packets, dict(skipped), *times)
+
+    def _warn(self) -> None:
+        path, warnings = self._capture.path, self._capture.warnings
+        for linktype, packets in sorted(self._unknown.items()):
+            warnings.append(
+                f"{path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
+                f"{packets} packets skipped"
+            )
+        if self._cut:
+            warnings.append(
+                f"{path}: {self._cut} of {self._messages} messages were captured in part: their "
+                "question and response code count, but answers, TTLs and EDNS may be missing "
+                "(capture with tcpdump -s 0; a port filter also loses all but the first fragment)"
+            )
+        if self._slow >= _FELT and self._slow * 2 > self._packets:
+            through = sum(self._dissected.values())
+            warnings.append(
+                f"{path}: {self._slow} of {self._packets} packets took the slow path "
+                f"({through} through Scapy, the others as fragments or parts of TCP messages): "
+                "reading takes about a minute per million of them"
+            )
+
+
+class _Late:
+    """What the slow path found in one window: rows, and what became of packets."""
+
+    def __init__(self) -> None:
+        self.rows: list[Messages] = []
+        self.fates: dict[int, int] = {}
+
+    def add(self, made: Sequence[Made], rows: Messages, fates: npt.NDArray[np.uint8]) -> None:
+        """Take what was decoded of packets made from others; one message is enough for a packet."""
+        for packet, fate in zip(made, fates.tolist(), strict=True):
+            if not fate or packet.seen.number not in self.fates:
+                self.fates[packet.seen.number] = fate
+        if rows.size:
+            links = {packet.seen.number: packet.seen.link for packet in made}
+            link = [links[number] for number in rows["packet_no"].tolist()]
+            rows["link"] = np.array(link, np.int64).view(np.uint64)
+            self.rows.append(rows)
+
+    def merge(self, rows: Messages) -> Messages:
+        """Return ``rows`` with the late ones among them, by packet number."""
+        if not self.rows:
+            return rows
+        late = np.concatenate(self.rows)
+        late = late[np.argsort(late["packet_no"], kind="stable")]
+        number = late["packet_no"]
+        begins = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
+        sizes = np.diff(begins, append=number.size)
+        late["message_no"] = np.arange(number.size) - np.repeat(begins, sizes) + 1
+        return np.insert(rows, np.searchsorted(rows["packet_no"], number), late)
+
+
+def _segment(seen: Seen, ends: bytes, ports: int, facts: list[int], messages: bytes) -> Made:
+    """Return a packet with TCP messages that are whole."""
+    payload = ports.to_bytes(4, "big") + _TCP_HEADER + messages
+    ident = max(facts[IP_ID], 0)
+    data = ip_packet(ends, 6, facts[HOP_LIMIT], ident, payload, length=len(payload))
+    return Made(seen, data)
+
+
+def _as_records(made: Sequence[Made]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.void]]:
+    """Return packets in a buffer, with their records."""
+    buffer = np.frombuffer(bytearray().join(p.data for p in made), np.uint8)
+    records = np.zeros(len(made), RECORD)
+    sizes = np.array([len(p.data) for p in made], np.int64)
+    records["captured"] = records["original"] = sizes
+    records["offset"] = np.cumsum(sizes) - sizes
+    records["linktype"] = _RAW
+    records["number"] = [p.seen.number for p in made]
+    records["time"] = [p.seen.time for p in made]
+    records["interface"] = [p.seen.interface for p in made]
+    return buffer, records

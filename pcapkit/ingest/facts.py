@@ -1,0 +1,78 @@
+"""The numbers that the walk through a packet's headers speaks of: fates, facts and layers.
+
+A fate is what became of a packet: 0 where it carried a message, else the reason in the ledger.
+Facts are what the walk notes of a packet on its way. A layer is what the walk stands before.
+"""
+
+from __future__ import annotations
+
+# What a packet turned out to be. FOUND_* go on; the others are the ledger's reasons.
+FOUND_UDP, FOUND_TCP = 0, 1
+(
+    NOT_IP,
+    NOT_DNS,
+    UNKNOWN_LINK_TYPE,
+    CUT_SHORT,
+    MALFORMED,
+    FRAGMENT,
+    ICMP,
+    MULTICAST_DNS,
+    LLMNR,
+    ENCRYPTED_DNS,
+    TCP_WITHOUT_MESSAGE,
+    TCP_CONTINUATION,
+    TCP_RETRANSMISSION,
+) = range(2, 15)
+
+#: Names of the reasons in the packet ledger, by their number.
+SKIP_REASONS: tuple[str, ...] = (
+    "",
+    "",
+    "not_ip",
+    "not_dns",
+    "unknown_link_type",
+    "truncated_by_snaplen",
+    "malformed",
+    "fragment",
+    "icmp",
+    "multicast_dns",
+    "llmnr",
+    "encrypted_dns",
+    "tcp_without_message",
+    "tcp_continuation",
+    "tcp_retransmission",
+)
+
+# Fields of the int64 array that peel() fills.
+(
+    PAYLOAD,  # offset of the transport payload; of a fragment's data
+    CAPTURED_END,  # where the captured bytes of the payload end
+    WIRE_END,  # where the payload ended on the wire (may lie behind the buffer)
+    SOURCE,  # offset of the source address; the destination's follows it at once
+    DESTINATION,
+    ADDRESS_BYTES,  # 4 or 16
+    SOURCE_PORT,
+    DESTINATION_PORT,
+    IP_ID,  # -1 for IPv6
+    HOP_LIMIT,
+    INTERFACE_INDEX,  # of SLL2; -1 elsewhere
+    PROTOCOL,  # the fragment's: what the whole datagram carries
+    FRAGMENT_ID,
+    FRAGMENT_OFFSET,  # in bytes
+    MORE_FRAGMENTS,
+    SEQUENCE,  # of a TCP segment's first byte
+    TCP_FLAGS,
+    EXPECTED,  # the sequence number that was due, or one of the marks in reassembly.py
+    STREAM_SLOT,  # where the stream's state is kept, and under which key
+    STREAM_KEY,
+    LINK,  # what link_identity() says, its bits as a signed number
+) = range(21)
+FACTS = 21
+
+#: Bound of every loop over headers.
+MAX_LAYERS = 24
+
+# What the walk stands before. Negative: a reason to stop; 0: nothing known here.
+# TYPED is what an EtherType announces, ANY_IP what its version nibble says.
+TYPED, IPV4, IPV6, ANY_IP, ETHERNET, PPP, LLC, MPLS, NSH, NFLOG = range(1, 11)
+OF_LINK_TYPE = 1000  #: OF_LINK_TYPE + n: a header of link type n
