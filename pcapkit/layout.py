@@ -33,6 +33,7 @@ MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hide
 MARK_MALFORMED = 4  #: decoding stopped early; what came before it is kept
 MARK_ID_HIDDEN = 16  #: the source shows no message ID; the client's port stands in its place
 MARK_FLAGS_HIDDEN = 32  #: the source shows not all of AA, TC, RD and RA; hidden ones are clear
+MARK_SHORTER_ALIAS = 8  #: the first answer is a CNAME to the asked name less some of its labels
 
 MESSAGE = np.dtype(
     [

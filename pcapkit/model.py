@@ -29,6 +29,14 @@ class Safety(StrEnum):
     UNSAFE = "unsafe"
 
 
+class Severity(StrEnum):
+    """How much a fault hurts: lookups fail or wait, something is wrong, or it is good to know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
 class Source(StrEnum):
     """Where a setting is known from."""
 
@@ -242,11 +250,16 @@ class WhatIf:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong that was seen; ``code`` is a fault code, ``evidence`` plain JSON values."""
+    """Something wrong that was seen; ``code`` is a fault code, ``evidence`` plain JSON values.
+
+    ``meaning`` and ``action`` are the fault's manual, so that a result explains itself.
+    """
 
     code: str
-    severity: str
+    severity: Severity
     title: str
+    meaning: str
+    action: str
     clients: tuple[str, ...]
     evidence: Mapping[str, object]
 

@@ -14,6 +14,8 @@ import numpy as np
 from pcapkit import __version__
 from pcapkit.ahead import in_order
 from pcapkit.analysis.answers import Answers
+from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.reading import (
     Client,
     Given,
@@ -181,9 +183,13 @@ class _Reading:
             span = store.first_time, store.last_time
         tally = Tally(self._names, span=span, has_clock=collected.has_clock)
         replays = WhatIfTally(self._answers, self._zones)
+        faults = FaultTally(
+            Facts(collected.address, self._paths, self._zones, self._options.resolv_confs)
+        )
         for part in self._parts():
             tally.add(part, collected.address, self._paths)
             replays.add(part)
+            faults.add(part)
         names = tally.names(self._zones)
         settings = replays.rows(collected.address)
         return Analysis(
@@ -198,7 +204,7 @@ class _Reading:
             client_rows=name_pods(tally.clients, collected.pods),
             name_rows=names,
             what_if_rows=settings,
-            findings=(),
+            findings=faults.findings(),
             recommendations=recommend(settings, names, tally),
             warnings=tuple(_warnings(collected)),
             timeline=tally.timeline,

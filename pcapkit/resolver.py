@@ -136,6 +136,7 @@ class ResolverConfig:
     ndots: int | None
     options: tuple[str, ...]
     path: str
+    search_line: str = ""  #: the line that holds ``search``, as it is written
 
     @property
     def ndots_in_force(self) -> int:
@@ -162,6 +163,7 @@ def parse_resolv_conf(text: str, *, path: str) -> ResolverConfig:
     """
     servers: list[str] = []
     search: tuple[str, ...] = ()
+    search_line = ""
     options: list[str] = []
     known = False
     for number, line in enumerate(text.splitlines(), 1):
@@ -178,6 +180,7 @@ def parse_resolv_conf(text: str, *, path: str) -> ResolverConfig:
             servers += words[1:2]
         elif words[0] in ("search", "domain"):
             search = _suffixes(words[1:], where=f"{path}: line {number}")
+            search_line = line
         elif words[0] == "options":
             options += words[1:]
     if not known:
@@ -186,4 +189,4 @@ def parse_resolv_conf(text: str, *, path: str) -> ResolverConfig:
     for option in options:
         if option.startswith("ndots:") and option[6:].isdecimal():
             ndots = min(int(option[6:16]), MAX_NDOTS)
-    return ResolverConfig(tuple(servers), search, ndots, tuple(options), path)
+    return ResolverConfig(tuple(servers), search, ndots, tuple(options), path, search_line)

@@ -27,6 +27,7 @@ from pcapkit.layout import (
     MARK_FLAGS_HIDDEN,
     MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
+    MARK_SHORTER_ALIAS,
     NO_TIME,
     QR,
     TC,
@@ -58,6 +59,7 @@ EXCHANGE = np.dtype(
         ("outcome", np.uint8),
         ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
+        ("alias", np.uint8),  # MARK_SHORTER_ALIAS of the response
     ],
     align=True,
 )
@@ -146,6 +148,7 @@ def _answer(row: Any, exchange: Any) -> None:
     exchange["outcome"] = _outcome(row)
     exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
+    exchange["alias"] = 1 if row["marks"] & MARK_SHORTER_ALIAS else 0
 
 
 @kernel
@@ -213,6 +216,7 @@ def pair_window(
         new["outcome"] = UNANSWERED
         new["aa"] = 0
         new["tc"] = 0
+        new["alias"] = 0
         if is_response:
             _answer(row, new)
         new["previous"] = slots[slot]

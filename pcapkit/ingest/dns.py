@@ -13,7 +13,13 @@ import numpy as np
 
 from pcapkit.interning import hash_bytes, intern
 from pcapkit.kernels import helper_kernel, inline_kernel
-from pcapkit.layout import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, QR
+from pcapkit.layout import (
+    MARK_CUT,
+    MARK_MALFORMED,
+    MARK_QUESTION_SHOWN,
+    MARK_SHORTER_ALIAS,
+    QR,
+)
 from pcapkit.wire import u8, u16, u32
 
 HEADER_BYTES = 12
@@ -112,9 +118,61 @@ def _clip_ttl(ttl: Any) -> Any:
 
 
 @inline_kernel
-def _records(
-    buffer: Any, at: Any, end: Any, answers: Any, authority: Any, additional: Any, row: Any
+def _lower(byte: Any) -> Any:
+    return byte + 32 if 65 <= byte <= 90 else byte
+
+
+@helper_kernel
+def _is_shorter(buffer: Any, asked: Any, asked_end: Any, name: Any, size: Any) -> Any:
+    """Is ``name[:size]`` the asked name with a run of labels taken out behind its first?
+
+    This is how a server walks the search list for its client (CoreDNS' autopath plugin): a CNAME
+    from the name under the first suffix to the bare name, or to the name under another suffix.
+    """
+    removed = asked_end - asked - size
+    if removed <= 0:
+        return False
+    shared = np.int64(0)  # bytes of the leading labels that both have
+    while shared < size and name[shared] != 0:
+        length = np.int64(name[shared]) + 1
+        if shared + length > size:
+            return False
+        for k in range(shared, shared + length):
+            if _lower(name[k]) != _lower(u8(buffer, asked + k)):
+                length = np.int64(0)
+                break
+        if length == 0:
+            break
+        shared += length
+    if shared == 0:
+        return False
+    at = asked + shared  # the rest must begin where a label of the asked name does
+    while at < asked + shared + removed:
+        at += 1 + np.int64(u8(buffer, at))
+    if at != asked + shared + removed:
+        return False
+    for k in range(shared, size):
+        if _lower(name[k]) != _lower(u8(buffer, asked + removed + k)):
+            return False
+    return True
+
+
+@helper_kernel
+def _is_alias_to_candidate(
+    buffer: Any, message: Any, data: Any, end: Any, scratch: Any
 ) -> Any:
+    """Does a CNAME's data shorten the message's question?"""
+    asked = message + HEADER_BYTES
+    asked_end = plain_name_end(buffer, asked, end)
+    size, _ = unpack_name(buffer, message, data, end, scratch)
+    return asked_end >= 0 and size >= 0 and _is_shorter(buffer, asked, asked_end, scratch, size)
+
+
+@inline_kernel
+def _records(
+    buffer: Any, message: Any, at: Any, end: Any, answers: Any, authority: Any, additional: Any,
+    scratch: Any, row: Any,
+) -> Any:  # fmt: skip
     """Read the three record sections into ``row``; False where they stop early."""
     qtype = np.int64(row["qtype"])
     typed = 0
@@ -136,6 +194,10 @@ def _records(
         if k < answers:
             if kind == qtype or qtype == 255:
                 typed += 1
+            elif kind == 5 and k == 0 and _is_alias_to_candidate(
+                buffer, message, data, end, scratch
+            ):
+                row["marks"] = row["marks"] | MARK_SHORTER_ALIAS
             ttl = _clip_ttl(ttl)
             if smallest < 0 or ttl < smallest:
                 smallest = ttl
@@ -207,7 +269,8 @@ def decode_message(
     if flags & 0x7800 == 0x2800:  # an UPDATE's sections are not answers (RFC 2136 section 2)
         return True
     if not _records(
-        buffer, at, end, answers, u16(buffer, start + 8), u16(buffer, start + 10), row
+        buffer, start, at, end, answers, u16(buffer, start + 8), u16(buffer, start + 10), scratch,
+        row,
     ):
         row["marks"] = row["marks"] | damage
     return True

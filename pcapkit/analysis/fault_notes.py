@@ -1,0 +1,235 @@
+"""What fault detectors note, and how the notes of several parts add up.
+
+A :class:`Part` is what was read of some clients, with its signs. A detector notes what it saw in a
+part, as one :class:`Note` for each subject (a nameserver, a suffix, a namespace; "" where the fault
+has no subject). Notes hold integers and text only, so that adding them in any order gives the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis import fault_signs as signs
+from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.suffixes import Labels, join
+from pcapkit.options import Network
+from pcapkit.resolver import ResolverConfig
+
+Indexes = npt.NDArray[np.int64]
+
+#: Examples that a note keeps: the first by (time, packet number).
+EXAMPLES = 5
+#: Distinct names that a note keeps; past it, the most frequent of each part.
+NAMES = 1000
+_PACKETS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What detectors need to know beside the traffic, the same for every part."""
+
+    address: Callable[[int], str]
+    paths: Sequence[str]
+    zones: Sequence[Labels]
+    #: the files that were given, with the clients that each is bound to (None: all)
+    resolv_confs: Sequence[tuple[Network | None, ResolverConfig]] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Example:
+    """One case: when (ns, also without a clock), and the packets that show it."""
+
+    time: int
+    packets: tuple[int, ...]
+    capture: str
+    client: str
+    name: str
+
+
+@dataclass(slots=True)
+class Note:
+    """What was seen of one subject; everything adds up."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    clients: Counter[str] = field(default_factory=Counter)
+    names: Counter[str] = field(default_factory=Counter)
+    #: text that a detector compares once all parts are known
+    facts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    lost_ns: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, other: Note) -> None:
+        """Add what another part showed."""
+        self.counts.update(other.counts)
+        self.clients.update(other.clients)
+        self.names.update(other.names)
+        self.facts.update(other.facts)
+        self.lost_ns += other.lost_ns
+        self.examples = sorted([*self.examples, *other.examples])[:EXAMPLES]
+
+
+Notes = dict[str, Note]
+
+
+def merge(notes: Iterable[Notes]) -> Notes:
+    """Add the notes of several parts, subject by subject."""
+    out: Notes = {}
+    for part in notes:
+        for subject, note in part.items():
+            out.setdefault(subject, Note()).add(note)
+    return out
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was read of some clients, and the facts that are the same for all."""
+
+    readings: Readings
+    facts: Facts
+
+    @cached_property
+    def flags(self) -> npt.NDArray[np.uint8]:
+        """IN_ZONE and PRIVATE of every name."""
+        return signs.name_flags(self.readings.names, self.facts.zones)
+
+    @cached_property
+    def _marked(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+        r = self.readings
+        names, widest = self.flags.size, max((len(c.search.suffixes) for c in r.clients), default=0)
+        out = np.zeros(r.transactions.size, np.uint16)
+        under = np.zeros((len(r.clients), widest, 2), np.int64)
+        signs.mark_transactions(
+            r.rows, r.transactions, r.lookups, self.flags, r.names.label_counts(), r.has_clock,
+            np.full(names, -1, np.int32), np.zeros((names, 2), np.int64),
+            np.zeros((names, 2), np.int32), under, out,
+        )  # fmt: skip
+        return out, under
+
+    @property
+    def signs(self) -> npt.NDArray[np.uint16]:
+        """The signs of every transaction."""
+        return self._marked[0]
+
+    def under_suffixes(self) -> dict[str, tuple[int, int]]:
+        """How many names with dots inside were answered, and were not there, under each suffix."""
+        by_list: dict[tuple[Labels, ...], npt.NDArray[np.int64]] = {}
+        for client, counted in zip(self.readings.clients, self._marked[1], strict=True):
+            suffixes = client.search.suffixes
+            by_list[suffixes] = by_list.get(suffixes, 0) + counted
+        out: dict[str, tuple[int, int]] = {}
+        for suffixes, counted in by_list.items():
+            for suffix, (hits, misses) in zip(suffixes, counted.tolist(), strict=False):
+                before = out.get(join(suffix), (0, 0))
+                out[join(suffix)] = before[0] + hits, before[1] + misses
+        return out
+
+    @cached_property
+    def _servers(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        r = self.readings
+        ids = max((int(r.rows[c].max()) for c in ("client", "server")), default=-1) + 1
+        mine = np.zeros(ids, np.uint8)
+        mine[[c.client for c in r.clients]] = 1
+        slots = 1 << min(20, (2 * r.rows.size).bit_length()) if r.has_clock else 0
+        servers, rates = np.zeros(ids, signs.SERVER), np.zeros(slots, signs.RATE)
+        signs.count_servers(r.rows, mine, self.flags, rates, servers)
+        return servers, rates
+
+    @property
+    def servers(self) -> npt.NDArray[Any]:
+        """One SERVER row per address id."""
+        return self._servers[0]
+
+    @property
+    def rates(self) -> npt.NDArray[Any]:
+        """RATE rows, one per client and server; empty without a clock."""
+        return self._servers[1]
+
+    def having(self, sign: int) -> Indexes:
+        """Return the transactions with a sign."""
+        return np.flatnonzero(self.signs & sign)
+
+    def lookups_of(self, transactions: Indexes) -> Indexes:
+        """Return the distinct lookups of some transactions."""
+        return np.unique(self.readings.transactions["lookup"][transactions]).astype(np.int64)
+
+    def together(self, transactions: Indexes) -> tuple[Indexes, Indexes]:
+        """Pair each transaction with every transaction of its lookup.
+
+        Returns (index into ``transactions``, transaction), both as long as there are pairs.
+        """
+        r = self.readings
+        looks = r.lookups[r.transactions["lookup"][transactions]]
+        counts = looks["queries"].astype(np.int64)
+        owner = np.repeat(np.arange(transactions.size), counts)
+        place = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        return owner, looks["first"].astype(np.int64)[owner] + place
+
+    def suffix(self, transaction: Any) -> str:
+        """Return the suffix of a transaction as text."""
+        r = self.readings
+        client = int(r.lookups["client"][transaction["lookup"]])
+        return join(r.clients[client].search.suffixes[int(transaction["suffix"])])
+
+    def note(self, transactions: Indexes, *, unit: str, lost_ns: int = 0) -> Note:
+        """Note transactions: how many, whose, for which names, and the first of them."""
+        r = self.readings
+        chosen = r.transactions[transactions]
+        looks = r.lookups[chosen["lookup"]]
+        return self._note(unit, looks["client"], chosen["name"], chosen["time"], lost_ns,
+                          lambda i: _packets(r.rows, chosen[i : i + 1]))  # fmt: skip
+
+    def note_lookups(self, lookups: Indexes, *, unit: str = "lookups", lost_ns: int = 0) -> Note:
+        """Note lookups, by their base names."""
+        r = self.readings
+        looks = r.lookups[lookups]
+        return self._note(
+            unit, looks["client"], looks["base"], looks["start"], lost_ns,
+            lambda i: _packets(
+                r.rows,
+                r.transactions[looks["first"][i] : looks["first"][i] + looks["queries"][i]],
+            ),
+        )  # fmt: skip
+
+    def _note(
+        self, unit: str, clients: Any, names: Any, times: Any, lost_ns: int,
+        packets: Callable[[int], tuple[int, tuple[int, ...]]],
+    ) -> Note:  # fmt: skip
+        r = self.readings
+        note = Note(Counter({unit: int(clients.size)}), lost_ns=lost_ns)
+        if not clients.size:
+            return note
+        for i in np.flatnonzero(counted := np.bincount(clients)).tolist():
+            note.clients[self.facts.address(r.clients[i].client)] += int(counted[i])
+        counted = np.bincount(names)
+        distinct = np.flatnonzero(counted)
+        order = distinct[np.argsort(-counted[distinct], kind="stable")][:NAMES]
+        note.names = Counter({r.names.text(n): int(counted[n]) for n in order.tolist()})
+        limit = min(clients.size, EXAMPLES) - 1
+        latest = np.partition(times, limit)[limit]
+        for i in np.flatnonzero(times <= latest)[: 4 * EXAMPLES].tolist():
+            capture, shown = packets(i)
+            note.examples.append(
+                Example(
+                    int(times[i]), shown, self.facts.paths[capture],
+                    self.facts.address(r.clients[int(clients[i])].client),
+                    r.names.text(int(names[i])),
+                )
+            )  # fmt: skip
+        note.examples = sorted(note.examples)[:EXAMPLES]
+        return note
+
+
+def _packets(rows: Any, transactions: Any) -> tuple[int, tuple[int, ...]]:
+    """Return the capture and the packets of some transactions, in order."""
+    asked = rows[transactions["first"]]
+    got = rows[transactions["response"][transactions["response"] >= 0]]
+    shown = {*asked["query_packet"].tolist(), *got["query_packet"].tolist(),
+             *got["response_packet"].tolist()}  # fmt: skip
+    return int(asked["capture"][0]), tuple(sorted(p for p in shown if p >= 0))[:_PACKETS]

@@ -1,0 +1,239 @@
+"""Detectors of settings: what resolv.conf says against what the traffic shows, and who differs.
+
+Sources: resolv.conf(5); musl ``src/network/resolvconf.c`` (a line must fit 256 bytes); Kubernetes'
+``DNSConfigForming`` limits (32 suffixes and 2,048 characters, 6 and 256 before 1.26).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis import fault_signs as signs
+from pcapkit.analysis.evidence import evidence_of
+from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
+from pcapkit.analysis.lookups import AS_IS, LIST
+from pcapkit.analysis.reading import ClientReading
+from pcapkit.analysis.search_lists import SearchList, Seen, infer
+from pcapkit.analysis.suffixes import Labels, join
+from pcapkit.analysis.tally import namespace_of
+from pcapkit.model import Source
+from pcapkit.resolver import ResolverConfig
+
+_MUSL_LINE_BYTES = 255
+_OLD_SUFFIXES, _NEW_SUFFIXES = 6, 32
+_GIVEN = (Source.OPTION, Source.RESOLV_CONF)
+
+
+def _contains(longer: Sequence[str], shorter: Sequence[str]) -> bool:
+    """Are the suffixes of one list in the other, in the same order?"""
+    left = iter(longer)
+    return all(suffix in left for suffix in shorter)
+
+
+def namespaces(part: Part) -> Notes:
+    """The search list and ndots of every client that the traffic shows, by namespace or address."""
+    notes: Notes = {}
+    whole = _walked_to_the_end(part)
+    for index, client in enumerate(part.readings.clients):
+        search = tuple(join(s) for s in client.search.suffixes)
+        namespace = namespace_of(search)
+        if namespace is None or client.search_source != Source.OBSERVED:
+            continue
+        note = notes.setdefault(f"namespace {namespace}", Note())
+        address = part.facts.address(client.client)
+        note.clients[address] += 1
+        note.facts[
+            address, " ".join(search), "whole" if whole[index] else "",
+            str(client.ndots.low), str(client.ndots.high),
+        ] += 1  # fmt: skip
+    for index in sorted({*_two_namespaces_at_once(part), *_two_ndots_at_once(part)}):
+        address = part.facts.address(part.readings.clients[index].client)
+        mine = np.flatnonzero(part.readings.lookups["client"] == index)
+        note = notes.setdefault(f"address {address}", part.note_lookups(mine))
+        note.counts["at_once"] += 1
+    return notes
+
+
+def _walked_to_the_end(part: Part) -> npt.NDArray[np.bool_]:
+    """Of which clients does some walk show the whole list, with the name as is behind it?"""
+    r = part.readings
+    size = np.array([len(c.search.suffixes) for c in r.clients], np.int64)
+    full = (r.lookups["mode"] == LIST) & (
+        r.lookups["candidates"] == size[r.lookups["client"]] + 1
+    )
+    return np.bincount(r.lookups["client"][full], minlength=size.size) > 0
+
+
+def _overlap(left: Indexes, right: Indexes) -> bool:
+    """Do two series of times overlap?"""
+    return bool(
+        left.size and right.size and left.min() < right.max() and right.min() < left.max()
+    )
+
+
+def _two_namespaces_at_once(part: Part) -> Iterator[int]:
+    """Clients whose list holds two namespaces' suffixes, walked in turns."""
+    r = part.readings
+    for index, client in enumerate(r.clients):
+        own = [p for p, s in enumerate(client.search.suffixes) if len(s) > 2 and s[1] == "svc"]
+        if len(own) < 2 or client.search_source != Source.OBSERVED:
+            continue
+        t = r.transactions[r.lookups["client"][r.transactions["lookup"]] == index]
+        times = [t["time"][t["suffix"] == p] for p in own]
+        if any(_overlap(a, b) for a, b in combinations(times, 2)):
+            yield index
+
+
+def _two_ndots_at_once(part: Part) -> Iterator[int]:
+    """Clients that search names with more dots than others that they ask as is, in turns."""
+    r = part.readings
+    many = r.lookups["candidates"] > 1
+    dots = r.labels[r.lookups["base"]].astype(np.int64) - 1
+    clients = r.lookups["client"]
+    listed, as_is = (many & (r.lookups["mode"] == m) for m in (LIST, AS_IS))
+    most = np.full(len(r.clients), -1, np.int64)
+    fewest = np.full(len(r.clients), 1 << 16, np.int64)
+    np.maximum.at(most, clients[listed], dots[listed])
+    np.minimum.at(fewest, clients[as_is], dots[as_is])
+    for index in np.flatnonzero(most >= fewest).tolist():
+        mine = clients == index
+        if _overlap(
+            r.lookups["start"][mine & listed & (dots >= fewest[index])],
+            r.lookups["start"][mine & as_is & (dots <= most[index])],
+        ):
+            yield index
+
+
+def are_mixed(subject: str, note: Note) -> bool:
+    """Do the clients of a namespace have lists, or ndots, that cannot be one and the same?"""
+    if note.counts["at_once"]:
+        return True
+    lists = {(tuple(f[1].split()), f[2]) for f in note.facts}
+    for (left, left_whole), (right, right_whole) in combinations(sorted(lists), 2):
+        if left_whole and right_whole and left != right:
+            return True
+        left_fits = not right_whole and _contains(left, right)
+        right_fits = not left_whole and _contains(right, left)
+        if left != right and not left_fits and not right_fits:
+            return True
+    return max((int(f[3]) for f in note.facts), default=0) > min(
+        (int(f[4]) for f in note.facts), default=0
+    )
+
+
+def settings_seen(note: Note) -> dict[str, object]:
+    """Show the different lists and ndots."""
+    return {
+        "search_lists": sorted({fact[1] for fact in note.facts}),
+        "ndots": sorted({f"{fact[3]} to {fact[4]}" for fact in note.facts}),
+    }
+
+
+def lint(config: ResolverConfig) -> Iterator[str]:
+    """Say what is wrong with a resolv.conf's search list."""
+    entries = config.search_line.split()[1:]
+    size = len(config.search_line.encode())
+    if size >= _MUSL_LINE_BYTES:
+        yield f"its search line has {size} bytes: musl ignores it as a whole"
+    if "." in entries:
+        yield "'.' is no suffix: musl asks an empty question and fails every lookup"
+    if twice := sorted(s for s, n in Counter(config.search).items() if n > 1):
+        yield f"named twice: {' '.join(twice)}"
+    yield from _too_many(len(config.search))
+
+
+def _too_many(count: int) -> Iterator[str]:
+    if count > _NEW_SUFFIXES:
+        yield f"{count} suffixes: Kubernetes allows {_NEW_SUFFIXES}"
+    elif count > _OLD_SUFFIXES:
+        yield f"{count} suffixes: glibc before 2.26 and Kubernetes before 1.26 use the first six"
+
+
+def search_lists(part: Part) -> Notes:
+    """What is wrong with the search lists that were given, and with those that traffic shows."""
+    r = part.readings
+    note = Note()
+    for network, config in part.facts.resolv_confs:
+        problems = list(lint(config))
+        for client in r.clients:
+            address = part.facts.address(client.client)
+            if problems and (network is None or ip_address(address) in network):
+                note.clients[address] += 1
+        for problem in problems:
+            note.facts["resolv.conf", config.path, problem] = 1
+    for client in r.clients:
+        if client.search_source == Source.OBSERVED:
+            for problem in _too_many(len(client.search.suffixes)):
+                note.facts["traffic", "", problem] = 1
+                note.clients[part.facts.address(client.client)] += 1
+    empty = part.having(signs.QUESTIONLESS)
+    if empty.size:
+        note.add(part.note(empty, unit="empty_questions"))
+        note.facts["traffic", "", "empty questions: '.' in the search list of a musl client"] = 1
+    return {"": note} if note.facts else {}
+
+
+def problems_seen(note: Note) -> dict[str, object]:
+    """Show what is wrong, with the file that says so."""
+    return {
+        "problems": [f"{path}: {text}" if path else text for _, path, text in sorted(note.facts)]
+    }
+
+
+def contradictions(part: Part) -> Notes:
+    """Clients whose traffic cannot come from the settings that were given."""
+    note = Note()
+    for client in part.readings.clients:
+        n = client.ndots
+        said: list[tuple[str, str]] = []
+        if n.source in _GIVEN and not n.low <= n.value <= n.high:
+            said.append((f"ndots:{n.value}", f"ndots between {n.low} and {n.high}"))
+        if client.search_source in _GIVEN:
+            given = [join(s) for s in client.search.suffixes]
+            seen = [join(s) for s in _observed(part, client).suffixes]
+            if not _contains(given, seen):
+                said.append((f"search {' '.join(given)}", f"search {' '.join(seen)}"))
+        for fact in said:
+            address = part.facts.address(client.client)
+            note.clients[address] += 1
+            note.facts[address, *fact] += 1
+    return {"": note} if note.facts else {}
+
+
+def _observed(part: Part, client: ClientReading) -> SearchList:
+    """Return the list that a client's walks prove: those that asked the name as is, too."""
+    r = part.readings
+    order = np.flatnonzero(r.rows["client"] == client.client)
+    order = order[np.lexsort((r.rows["query_packet"][order], r.rows["query_time"][order]))]
+    evidence, shown = evidence_of(
+        r.rows, order, np.array([0, order.size], np.int64), r.names.names.arrays,
+        r.names.label_counts(), has_clock=r.has_clock,
+    )  # fmt: skip
+    seen = [
+        Seen(tuple(_labels(part, m) for m in members[: item["size"]]), int(item["base"]),
+             int(item["count"]))
+        for item, members in zip(evidence, shown.tolist(), strict=True)
+        if item["base"]
+    ]  # fmt: skip
+    return infer(seen)
+
+
+def _labels(part: Part, name: Any) -> Labels:
+    return part.readings.names.labels(int(name))
+
+
+def contradictions_seen(note: Note) -> dict[str, object]:
+    """Show what was given against what the traffic shows, by client."""
+    return {
+        "contradictions": [
+            {"client_addr": client, "given": given, "seen": seen}
+            for client, given, seen in sorted(note.facts)
+        ]
+    }

@@ -1,0 +1,255 @@
+"""One compiled pass over what was read, which marks the little that fault detectors look at.
+
+Detectors must not walk millions of rows each: a *sign* is one bit on a transaction, and a
+:data:`SERVER` row counts what one nameserver was asked and how it responded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.lookups import AS_IS
+from pcapkit.analysis.suffixes import Folded, Labels, join, name_start
+from pcapkit.analysis.waste import EMPTY_FAMILY, SERVICE_PROBE
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL
+from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.layout import NO_TIME, UDP
+from pcapkit.names import wire_from_text
+
+#: Signs of a transaction.
+LOST = 1  #: its first query got no response and it was asked again
+TRUNCATED = 2  #: the response that counts came over UDP with TC
+OVERSIZE = 4  #: a UDP response over 512 bytes to a query without EDNS
+ALIASED = 8  #: the response is a CNAME to a shorter candidate
+SUFFIX_FAILED = 16  #: NODATA, SERVFAIL or REFUSED under a suffix
+DOTTED_ANSWERED = 32  #: a name with dots inside was answered under a suffix
+PROBE = 64  #: a service-config probe that missed
+PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
+EXPANDED_AGAIN = 256  #: a suffix behind a name that is inside the cluster domain already
+FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
+REPEATED = 1024  #: the last answer to the same client was still valid
+AGAIN = 2048  #: for the third time, or later
+QUESTIONLESS = 4096  #: its question is empty or does not decode, and the server said FORMERR
+
+#: Bits of a name.
+IN_ZONE, PRIVATE = 1, 2
+
+#: A response this late is slow for a server inside the cluster.
+SLOW_NS = 100_000_000
+_PLAIN_BYTES = 512  # RFC 1035 section 4.2.1
+_A, _PTR, _AAAA = 1, 12, 28
+_SECOND_NS = 1_000_000_000
+_AGAIN = 3
+
+SERVER = np.dtype(
+    [
+        ("asked", np.int64),  # query packets
+        ("answered", np.int64),  # of those, with a response
+        ("slow", np.int64),  # of those, later than SLOW_NS
+        ("waited_ns", np.int64),  # all response times together
+        ("zone_asked", np.int64),  # query packets for names inside the cluster domain
+        ("zone_answered", np.int64),
+        ("zone_known", np.int64),  # of those, with data or with AA: this server holds the zone
+    ],
+    align=True,
+)
+
+#: The busiest second of one client at one server; a slot whose peak is 0 is free.
+RATE = np.dtype(
+    [
+        ("second", np.int64),  # running now
+        ("count", np.int64),
+        ("peak", np.int64),
+        ("peak_row", np.int64),  # exchange that reached the peak
+        ("client", np.int32),
+        ("server", np.int32),
+    ],
+    align=True,
+)
+_PROBES = 32
+
+_PRIVATE_ZONES = (
+    "10.in-addr.arpa", "168.192.in-addr.arpa",
+    *(f"{second}.172.in-addr.arpa" for second in range(16, 32)),
+)  # fmt: skip
+
+
+@helper_kernel
+def _ends_with(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, last: Any) -> Any:
+    """Does a wire name end with the wire name ``tails[first:last]``, at a label?"""
+    size = last - first
+    cut = stop - size
+    if cut < begin:
+        return False
+    for k in range(size):
+        if arena[cut + k] != tails[first + k]:
+            return False
+    at = begin
+    while at < cut:
+        at += np.int64(arena[at]) + 1
+    return bool(at == cut)
+
+
+@kernel
+def _flag_names(
+    arena: Any, ends: Any, count: Any, tails: Any, tail_ends: Any, zones: Any, flags: Any
+) -> None:
+    """Set IN_ZONE and PRIVATE; the first ``zones`` tails are cluster domains."""
+    for name in range(count):
+        begin, stop = name_start(ends, name), ends[name]
+        for k in range(tail_ends.shape[0]):
+            first = tail_ends[k - 1] if k > 0 else np.int64(0)
+            if _ends_with(arena, begin, stop, tails, first, tail_ends[k]):
+                flags[name] = IN_ZONE if k < zones else PRIVATE
+                break
+
+
+def name_flags(names: Folded, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
+    """Return the bits of every name."""
+    tails = [wire_from_text(join(z)) for z in zones] + [wire_from_text(z) for z in _PRIVATE_ZONES]
+    flags = np.zeros(len(names.names), np.uint8)
+    _flag_names(
+        names.names.arrays[0], names.names.arrays[1], flags.size,
+        np.frombuffer(b"".join(tails), np.uint8),
+        np.cumsum([len(t) for t in tails], dtype=np.int64), len(zones), flags,
+    )  # fmt: skip
+    return flags
+
+
+@helper_kernel
+def _response_signs(t: Any, r: Any, flag: Any) -> Any:
+    """Return the signs that a transaction's response shows."""
+    signs = 0
+    if r["transport"] == UDP:
+        if r["tc"]:
+            signs |= TRUNCATED
+        elif r["edns_bytes"] < 0 and r["response_bytes"] > _PLAIN_BYTES:
+            signs |= OVERSIZE
+    if r["alias"]:
+        signs |= ALIASED
+    outcome = t["outcome"]
+    if t["suffix"] >= 0 and (outcome == NODATA or outcome == SERVFAIL or outcome == REFUSED):
+        signs |= SUFFIX_FAILED
+    if outcome == NXDOMAIN and t["qtype"] == _AAAA and t["waste_class"] == EMPTY_FAMILY:
+        signs |= FAMILY_DENIED
+    if t["qtype"] == _PTR and flag & PRIVATE and outcome != ANSWER and not r["aa"]:
+        signs |= PRIVATE_REVERSE
+    if t["qtype"] == 0 and outcome == OTHER_RCODE:
+        signs |= QUESTIONLESS
+    return signs
+
+
+@kernel
+def mark_transactions(
+    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, has_clock: bool,
+    stamp: Any, fresh: Any, repeats: Any, under: Any, signs: Any,
+) -> None:  # fmt: skip
+    """Set the signs of every transaction.
+
+    ``stamp``, ``fresh`` and ``repeats`` hold, by name, what the client being read has of it: the
+    client, until when its A and AAAA answers are valid, and how often each was asked again within
+    that time. Transactions of one client stand together. ``under`` counts, by client and suffix,
+    the names with dots inside that were answered there, and those that do not exist there.
+    """
+    for i in range(transactions.shape[0]):
+        t = transactions[i]
+        look = lookups[t["lookup"]]
+        name, base = np.int64(t["name"]), np.int64(look["base"])
+        found = 0
+        if t["retries"] > 0 and rows[t["first"]]["response_packet"] < 0:
+            found |= LOST
+        if t["waste_class"] == SERVICE_PROBE:
+            found |= PROBE
+        if t["suffix"] >= 0:
+            if flags[base] & IN_ZONE:
+                if look["mode"] != AS_IS:
+                    found |= EXPANDED_AGAIN
+            elif labels[base] > 1:
+                if t["outcome"] == ANSWER:
+                    found |= DOTTED_ANSWERED
+                    under[look["client"], t["suffix"], 0] += 1
+                elif t["outcome"] == NXDOMAIN:
+                    under[look["client"], t["suffix"], 1] += 1
+        slot = 0 if t["qtype"] == _A else (1 if t["qtype"] == _AAAA else -1)
+        if stamp[name] != look["client"]:
+            stamp[name] = look["client"]
+            for k in range(2):
+                fresh[name, k] = NO_TIME
+                repeats[name, k] = 0
+        if has_clock and slot >= 0 and look["walk_of"] < 0 and t["time"] < fresh[name, slot]:
+            found |= REPEATED
+            repeats[name, slot] += 1
+            if repeats[name, slot] >= _AGAIN:
+                found |= AGAIN
+        if t["response"] >= 0:
+            r = rows[t["response"]]
+            found |= _response_signs(t, r, flags[name])
+            if slot >= 0 and r["min_ttl"] >= 0:
+                fresh[name, slot] = r["response_time"] + np.int64(r["min_ttl"]) * _SECOND_NS
+        signs[i] = found
+
+
+@helper_kernel
+def _count_server(e: Any, in_zone: bool, s: Any) -> None:
+    s["asked"] += 1
+    s["zone_asked"] += in_zone
+    if e["response_packet"] < 0:
+        return
+    s["answered"] += 1
+    took = e["response_time"] - e["query_time"]
+    s["waited_ns"] += took
+    s["slow"] += took > SLOW_NS
+    s["zone_answered"] += in_zone
+    held = e["outcome"] == ANSWER or e["outcome"] == NODATA
+    s["zone_known"] += in_zone and (held or (e["aa"] and e["outcome"] == NXDOMAIN))
+
+
+@helper_kernel
+def _rate_of(e: Any, rates: Any) -> Any:
+    """Return the slot of an exchange's client and server, or -1 where there are too many."""
+    key = (np.uint64(e["client"]) << np.uint64(32)) | np.uint64(e["server"])
+    key *= np.uint64(0x9E3779B97F4A7C15)
+    slot = np.int64(key >> np.uint64(40))
+    for _ in range(_PROBES):
+        slot &= rates.shape[0] - 1
+        rate = rates[slot]
+        if rate["peak"] == 0:
+            rate["client"] = e["client"]
+            rate["server"] = e["server"]
+            return slot
+        if rate["client"] == e["client"] and rate["server"] == e["server"]:
+            return slot
+        slot += 1
+    return np.int64(-1)
+
+
+@kernel
+def count_servers(rows: Any, mine: Any, flags: Any, rates: Any, servers: Any) -> None:
+    """Count the query packets of the clients that are ``mine``, by server and by second.
+
+    ``rates`` is a hash table, a power of two long or empty. Seconds are those of the clock; rows
+    come in the order of their first packets, as captures are read.
+    """
+    for i in range(rows.shape[0]):
+        e = rows[i]
+        if e["query_packet"] < 0 or not mine[e["client"]]:
+            continue
+        _count_server(e, flags[e["folded"]] & IN_ZONE != 0, servers[e["server"]])
+        if rates.shape[0] == 0:
+            continue
+        slot = _rate_of(e, rates)
+        if slot < 0:
+            continue
+        rate = rates[slot]
+        second = e["query_time"] // _SECOND_NS
+        if rate["second"] != second:
+            rate["second"] = second
+            rate["count"] = 0
+        rate["count"] += 1
+        if rate["count"] > rate["peak"]:
+            rate["peak"] = rate["count"]
+            rate["peak_row"] = i
