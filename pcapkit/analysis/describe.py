@@ -30,8 +30,9 @@ RESOLVED, WAITED, FAILED, DENIED, BROKEN, EMPTY, MISSING = range(7)
 #: A capture that ends within this time of a query was perhaps still to see another.
 _WAITS_NS, _WAITS_WITHOUT_CLOCK_NS = 5_000_000_000, 4_000
 _GOES_ON_NS = 50_000_000
-#: glibc walks again at once where an answer outgrew its buffer.
+#: glibc walks again at once where an answer outgrew its buffer; none of 512 bytes does.
 _AGAIN_NS = 5_000_000
+_PLAIN_BYTES = 512
 
 LOOKUP = np.dtype(
     [
@@ -55,7 +56,7 @@ LOOKUP = np.dtype(
         ("ambiguous", np.uint8),
         ("absolute", np.int8),  # -1: not known
         ("complete", np.uint8),
-        ("truncated", np.uint8),  # some response had TC
+        ("large", np.uint8),  # some response had TC, or more than 512 bytes
         ("parallel", np.uint8),
     ],
     align=True,
@@ -133,8 +134,8 @@ def _fill_transaction(rows: Any, w: Any, question: Any, t: Any, x_look: Any) -> 
                         better = e["response_time"] > rows[best]["response_time"]
                 if better:
                     t["response"] = x
-            if e["tc"]:
-                x_look["truncated"] = 1
+            if e["tc"] or e["response_bytes"] > _PLAIN_BYTES:
+                x_look["large"] = 1
             x_look["end"] = max(x_look["end"], ended)
         x = np.int64(w.next_exchange[x])
     if sent == 0:
@@ -346,7 +347,7 @@ def describe_walks(
         if before >= oldest:
             was = lookups[before]
             gap = look["start"] - was["end"]
-            if was["outcome"] == RESOLVED and was["truncated"] and 0 <= gap <= _AGAIN_NS:
+            if was["outcome"] == RESOLVED and was["large"] and 0 <= gap <= _AGAIN_NS:
                 look["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
         previous[look["base"]] = at
         used[0] = at + 1

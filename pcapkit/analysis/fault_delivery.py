@@ -69,18 +69,12 @@ def conntrack_race(part: Part) -> Notes:
         & (np.abs(left["query_time"] - right["query_time"]) <= _TOGETHER_NS)
         & (right["response_packet"] >= 0)
     )
-    lost = lost[np.unique(owner[pair])]
-    note = part.note(lost, unit="lost_queries", lost_ns=int(_waited(r, lost).sum()))
-    both = _pairs_lost_whole(part)
-    note.counts["pairs_lost_whole"] += both
-    return {"": note} if lost.size else {}
-
-
-def _pairs_lost_whole(part: Part) -> int:
-    """Count the names of which A and AAAA were lost at once: what plain packet loss does too."""
-    t = part.readings.transactions[part.having(signs.LOST)]
-    _, times = np.unique(np.stack([t["lookup"], t["name"]]), axis=1, return_counts=True)
-    return int((times > 1).sum())
+    raced = lost[np.unique(owner[pair])]
+    if not raced.size:
+        return {}
+    note = part.note(raced, unit="lost_queries", lost_ns=int(_waited(r, raced).sum()))
+    note.counts["lost_otherwise"] += part.having(signs.LOST).size - raced.size
+    return {"": note}
 
 
 def stalls(part: Part) -> Notes:
@@ -144,6 +138,8 @@ def large_answer_walks(part: Part) -> Notes:
     """Walks that only repeat one whose answer outgrew glibc's buffer."""
     looks = part.readings.lookups
     again = np.flatnonzero(looks["walk_of"] >= 0)
+    models = np.array([c.resolver.model in ("glibc", "unknown") for c in part.readings.clients])
+    again = again[models[looks["client"][again]]] if again.size else again
     if not again.size:
         return {}
     lost = int((looks["end"] - looks["start"])[again].sum()) if part.readings.has_clock else 0

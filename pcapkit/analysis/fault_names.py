@@ -90,11 +90,7 @@ def cut_walks(part: Part) -> Notes:
     r = part.readings
     failed = part.having(signs.SUFFIX_FAILED)
     looks = r.lookups[r.transactions["lookup"][failed]]
-    mine = r.transactions[failed]
-    failed = failed[
-        (looks["complete"] != 0) & (looks["parallel"] == 0)
-        & (looks["answered_by"] != mine["name"]) & _is_walk(part, looks)
-    ]  # fmt: skip
+    failed = failed[_is_walk(part, looks)]
     if not failed.size:
         return {}
     t = r.transactions[failed]
@@ -180,8 +176,11 @@ def repeats(part: Part) -> Notes:
     again = part.having(signs.AGAIN)
     if not again.size:
         return {}
-    note = part.note(part.having(signs.REPEATED), unit="repeated_queries")
-    note.examples = part.note(again, unit="").examples
+    by_client, by_name = part.repeats()
+    note = part.note(again, unit="repeated_queries")
+    note.counts["repeated_queries"] = int(by_client.sum())
+    note.clients.clear()
+    part.fill(note, by_client, by_name)
     return {"": note}
 
 

@@ -87,6 +87,16 @@ def merge(notes: Iterable[Notes]) -> Notes:
     return out
 
 
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """What the compiled pass over the transactions leaves; see ``fault_signs``."""
+
+    signs: npt.NDArray[np.uint16]
+    under: npt.NDArray[np.int64]
+    known: npt.NDArray[Any]
+    repeats: npt.NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class Part:
     """What was read of some clients, and the facts that are the same for all."""
@@ -100,27 +110,38 @@ class Part:
         return signs.name_flags(self.readings.names, self.facts.zones)
 
     @cached_property
-    def _marked(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+    def _marked(self) -> _Marks:
         r = self.readings
-        names, widest = self.flags.size, max((len(c.search.suffixes) for c in r.clients), default=0)
-        out = np.zeros(r.transactions.size, np.uint16)
-        under = np.zeros((len(r.clients), widest, 2), np.int64)
-        signs.mark_transactions(
-            r.rows, r.transactions, r.lookups, self.flags, r.names.label_counts(), r.has_clock,
-            np.full(names, -1, np.int32), np.zeros((names, 2), np.int64),
-            np.zeros((names, 2), np.int32), under, out,
+        widest = max((len(c.search.suffixes) for c in r.clients), default=0)
+        size = r.transactions.size
+        marks = _Marks(
+            np.zeros(size, np.uint16), np.zeros((len(r.clients), widest, 2), np.int64),
+            np.zeros(self.flags.size, signs.KNOWN), np.zeros(len(r.clients), np.int64),
         )  # fmt: skip
-        return out, under
+        until = np.zeros(size, np.int64)
+        signs.mark_transactions(
+            r.rows, r.transactions, r.lookups, self.flags, r.names.label_counts(), marks.under,
+            until, marks.signs,
+        )  # fmt: skip
+        if r.has_clock:
+            signs.mark_repeats(
+                r.transactions, r.lookups, until, marks.known, marks.repeats, marks.signs
+            )
+        return marks
 
     @property
     def signs(self) -> npt.NDArray[np.uint16]:
         """The signs of every transaction."""
-        return self._marked[0]
+        return self._marked.signs
+
+    def repeats(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """How many questions were asked again in vain, by client index and by name."""
+        return self._marked.repeats, self._marked.known["all_repeats"].astype(np.int64)
 
     def under_suffixes(self) -> dict[str, tuple[int, int]]:
         """How many names with dots inside were answered, and were not there, under each suffix."""
         by_list: dict[tuple[Labels, ...], npt.NDArray[np.int64]] = {}
-        for client, counted in zip(self.readings.clients, self._marked[1], strict=True):
+        for client, counted in zip(self.readings.clients, self._marked.under, strict=True):
             suffixes = client.search.suffixes
             by_list[suffixes] = by_list.get(suffixes, 0) + counted
         out: dict[str, tuple[int, int]] = {}
@@ -180,50 +201,56 @@ class Part:
     def note(self, transactions: Indexes, *, unit: str, lost_ns: int = 0) -> Note:
         """Note transactions: how many, whose, for which names, and the first of them."""
         r = self.readings
-        chosen = r.transactions[transactions]
-        looks = r.lookups[chosen["lookup"]]
-        return self._note(unit, looks["client"], chosen["name"], chosen["time"], lost_ns,
-                          lambda i: _packets(r.rows, chosen[i : i + 1]))  # fmt: skip
+        t = r.transactions  # column by column: there may be a million
+        clients = r.lookups["client"][t["lookup"][transactions]]
+        return self._note(
+            unit, clients, t["name"][transactions], t["time"][transactions], lost_ns,
+            lambda i: t[transactions[i : i + 1]],
+        )  # fmt: skip
 
     def note_lookups(self, lookups: Indexes, *, unit: str = "lookups", lost_ns: int = 0) -> Note:
         """Note lookups, by their base names."""
         r = self.readings
-        looks = r.lookups[lookups]
-        return self._note(
-            unit, looks["client"], looks["base"], looks["start"], lost_ns,
-            lambda i: _packets(
-                r.rows,
-                r.transactions[looks["first"][i] : looks["first"][i] + looks["queries"][i]],
-            ),
-        )  # fmt: skip
+
+        def members(i: int) -> Any:
+            first = int(r.lookups["first"][lookups[i]])
+            return r.transactions[first : first + int(r.lookups["queries"][lookups[i]])]
+
+        clients, names, times = (r.lookups[c][lookups] for c in ("client", "base", "start"))
+        return self._note(unit, clients, names, times, lost_ns, members)
 
     def _note(
         self, unit: str, clients: Any, names: Any, times: Any, lost_ns: int,
-        packets: Callable[[int], tuple[int, tuple[int, ...]]],
+        members: Callable[[int], Any],
     ) -> Note:  # fmt: skip
-        r = self.readings
         note = Note(Counter({unit: int(clients.size)}), lost_ns=lost_ns)
-        if not clients.size:
-            return note
-        for i in np.flatnonzero(counted := np.bincount(clients)).tolist():
-            note.clients[self.facts.address(r.clients[i].client)] += int(counted[i])
-        counted = np.bincount(names)
-        distinct = np.flatnonzero(counted)
-        order = distinct[np.argsort(-counted[distinct], kind="stable")][:NAMES]
-        note.names = Counter({r.names.text(n): int(counted[n]) for n in order.tolist()})
+        if clients.size:
+            self.fill(note, np.bincount(clients), np.bincount(names))
+            self._add_examples(note, clients, names, times, members)
+        return note
+
+    def fill(self, note: Note, by_client: Indexes, by_name: Indexes) -> None:
+        """Set whose it was and for which names, counted by client index and by name."""
+        r = self.readings
+        for i in np.flatnonzero(by_client).tolist():
+            note.clients[self.facts.address(r.clients[i].client)] += int(by_client[i])
+        distinct = np.flatnonzero(by_name)
+        order = distinct[np.argsort(-by_name[distinct], kind="stable")][:NAMES]
+        note.names = Counter({r.names.text(n): int(by_name[n]) for n in order.tolist()})
+
+    def _add_examples(
+        self, note: Note, clients: Any, names: Any, times: Any, members: Callable[[int], Any]
+    ) -> None:
+        r = self.readings
         limit = min(clients.size, EXAMPLES) - 1
         latest = np.partition(times, limit)[limit]
+        examples = []
         for i in np.flatnonzero(times <= latest)[: 4 * EXAMPLES].tolist():
-            capture, shown = packets(i)
-            note.examples.append(
-                Example(
-                    int(times[i]), shown, self.facts.paths[capture],
-                    self.facts.address(r.clients[int(clients[i])].client),
-                    r.names.text(int(names[i])),
-                )
-            )  # fmt: skip
-        note.examples = sorted(note.examples)[:EXAMPLES]
-        return note
+            capture, shown = _packets(r.rows, members(i))
+            client = self.facts.address(r.clients[int(clients[i])].client)
+            path, name = self.facts.paths[capture], r.names.text(int(names[i]))
+            examples.append(Example(int(times[i]), shown, path, client, name))
+        note.examples = sorted(examples)[:EXAMPLES]
 
 
 def _packets(rows: Any, transactions: Any) -> tuple[int, tuple[int, ...]]:

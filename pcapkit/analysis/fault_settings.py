@@ -113,27 +113,32 @@ def _two_ndots_at_once(part: Part) -> Iterator[int]:
 
 def are_mixed(subject: str, note: Note) -> bool:
     """Do the clients of a namespace have lists, or ndots, that cannot be one and the same?"""
-    if note.counts["at_once"]:
-        return True
-    lists = {(tuple(f[1].split()), f[2]) for f in note.facts}
+    return bool(note.counts["at_once"]) or _lists_differ(note) or _ndots_differ(note)
+
+
+def _ndots_differ(note: Note) -> bool:
+    lows, highs = ([int(fact[k]) for fact in note.facts] for k in (3, 4))
+    return max(lows, default=0) > min(highs, default=0)
+
+
+def _lists_differ(note: Note) -> bool:
+    lists = {(tuple(fact[1].split()), bool(fact[2])) for fact in note.facts}
     for (left, left_whole), (right, right_whole) in combinations(sorted(lists), 2):
-        if left_whole and right_whole and left != right:
-            return True
         left_fits = not right_whole and _contains(left, right)
         right_fits = not left_whole and _contains(right, left)
         if left != right and not left_fits and not right_fits:
             return True
-    return max((int(f[3]) for f in note.facts), default=0) > min(
-        (int(f[4]) for f in note.facts), default=0
-    )
+    return False
 
 
-def settings_seen(note: Note) -> dict[str, object]:
-    """Show the different lists and ndots."""
-    return {
-        "search_lists": sorted({fact[1] for fact in note.facts}),
-        "ndots": sorted({f"{fact[3]} to {fact[4]}" for fact in note.facts}),
-    }
+def differences(note: Note) -> dict[str, object]:
+    """Show the lists and ndots of which some differ."""
+    shown: dict[str, object] = {}
+    if _lists_differ(note):
+        shown["search_lists"] = sorted({fact[1] for fact in note.facts})
+    if _ndots_differ(note):
+        shown["ndots"] = sorted({f"{fact[3]} to {fact[4]}" for fact in note.facts})
+    return shown
 
 
 def lint(config: ResolverConfig) -> Iterator[str]:

@@ -25,15 +25,14 @@ LOST = 1  #: its first query got no response and it was asked again
 TRUNCATED = 2  #: the response that counts came over UDP with TC
 OVERSIZE = 4  #: a UDP response over 512 bytes to a query without EDNS
 ALIASED = 8  #: the response is a CNAME to a shorter candidate
-SUFFIX_FAILED = 16  #: NODATA, SERVFAIL or REFUSED under a suffix
+SUFFIX_FAILED = 16  #: NODATA, SERVFAIL or REFUSED under a suffix, and no answer there
 DOTTED_ANSWERED = 32  #: a name with dots inside was answered under a suffix
 PROBE = 64  #: a service-config probe that missed
 PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
 EXPANDED_AGAIN = 256  #: a suffix behind a name that is inside the cluster domain already
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
-REPEATED = 1024  #: the last answer to the same client was still valid
-AGAIN = 2048  #: for the third time, or later
-QUESTIONLESS = 4096  #: its question is empty or does not decode, and the server said FORMERR
+AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
+QUESTIONLESS = 2048  #: its question is empty or does not decode, and the server said FORMERR
 
 #: Bits of a name.
 IN_ZONE, PRIVATE = 1, 2
@@ -71,6 +70,17 @@ RATE = np.dtype(
     align=True,
 )
 _PROBES = 32
+
+#: What the client being read has of a name.
+KNOWN = np.dtype(
+    [
+        ("fresh", np.int64, 2),  # until when its A and its AAAA answer are valid
+        ("repeats", np.int32, 2),  # how often each was asked again within that time
+        ("client", np.int32),  # index of the client plus 1
+        ("all_repeats", np.int32),  # of all clients
+    ],
+    align=True,
+)
 
 _PRIVATE_ZONES = (
     "10.in-addr.arpa", "168.192.in-addr.arpa",
@@ -132,8 +142,6 @@ def _response_signs(t: Any, r: Any, flag: Any) -> Any:
     if r["alias"]:
         signs |= ALIASED
     outcome = t["outcome"]
-    if t["suffix"] >= 0 and (outcome == NODATA or outcome == SERVFAIL or outcome == REFUSED):
-        signs |= SUFFIX_FAILED
     if outcome == NXDOMAIN and t["qtype"] == _AAAA and t["waste_class"] == EMPTY_FAMILY:
         signs |= FAMILY_DENIED
     if t["qtype"] == _PTR and flag & PRIVATE and outcome != ANSWER and not r["aa"]:
@@ -143,54 +151,100 @@ def _response_signs(t: Any, r: Any, flag: Any) -> Any:
     return signs
 
 
+@helper_kernel
+def _walk_signs(t: Any, look: Any, flag: Any, dotted: bool, under: Any) -> Any:
+    """Return the signs that a candidate under a suffix shows, and count ``under``."""
+    outcome = t["outcome"]
+    if flag & IN_ZONE:
+        if look["mode"] != AS_IS:
+            return EXPANDED_AGAIN
+    elif dotted and outcome == NXDOMAIN:
+        under[look["client"], t["suffix"], 1] += 1
+    elif dotted and outcome == ANSWER:
+        under[look["client"], t["suffix"], 0] += 1
+        return DOTTED_ANSWERED
+    return 0
+
+
+@helper_kernel
+def _fails_under_suffix(t: Any, look: Any) -> Any:
+    """Did a suffix's NODATA, SERVFAIL or REFUSED leave the lookup without its answer there?"""
+    if not look["complete"] or look["parallel"] or look["answered_by"] == t["name"]:
+        return False
+    outcome = t["outcome"]
+    return outcome == NODATA or outcome == SERVFAIL or outcome == REFUSED
+
+
 @kernel
 def mark_transactions(
-    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, has_clock: bool,
-    stamp: Any, fresh: Any, repeats: Any, under: Any, signs: Any,
+    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, under: Any, until: Any,
+    signs: Any,
 ) -> None:  # fmt: skip
     """Set the signs of every transaction.
 
-    ``stamp``, ``fresh`` and ``repeats`` hold, by name, what the client being read has of it: the
-    client, until when its A and AAAA answers are valid, and how often each was asked again within
-    that time. Transactions of one client stand together. ``under`` counts, by client and suffix,
-    the names with dots inside that were answered there, and those that do not exist there.
+    ``under`` counts, by client and suffix, the names with dots inside that were answered there, and
+    those that do not exist there. ``until`` gets the time until when each answer is valid. Lookups
+    come in time order, and so do the rows that are read here.
     """
+    for number in range(lookups.shape[0]):
+        look = lookups[number]
+        base = np.int64(look["base"])
+        for i in range(look["first"], look["first"] + look["queries"]):
+            t = transactions[i]
+            found = 0
+            if t["retries"] > 0 and rows[t["first"]]["response_packet"] < 0:
+                found |= LOST
+            if t["waste_class"] == SERVICE_PROBE:
+                found |= PROBE
+            if t["suffix"] >= 0:
+                found |= _walk_signs(t, look, flags[base], labels[base] > 1, under)
+                if _fails_under_suffix(t, look):
+                    found |= SUFFIX_FAILED
+            until[i] = NO_TIME
+            if t["response"] >= 0:
+                r = rows[t["response"]]
+                found |= _response_signs(t, r, flags[t["name"]])
+                if r["min_ttl"] >= 0:
+                    until[i] = r["response_time"] + np.int64(r["min_ttl"]) * _SECOND_NS
+            signs[i] = found
+
+
+@kernel
+def mark_repeats(
+    transactions: Any, lookups: Any, until: Any, known: Any, by_client: Any, signs: Any
+) -> None:
+    """Count questions that were asked again while an answer was valid, and mark the third time.
+
+    ``known`` is a zeroed KNOWN by name: transactions of one client stand together. A walk that
+    glibc repeats for a large answer is no repetition of the application's.
+    """
+    number = np.int64(-1)
+    client = np.int64(-1)
+    counts = False
     for i in range(transactions.shape[0]):
         t = transactions[i]
-        look = lookups[t["lookup"]]
-        name, base = np.int64(t["name"]), np.int64(look["base"])
-        found = 0
-        if t["retries"] > 0 and rows[t["first"]]["response_packet"] < 0:
-            found |= LOST
-        if t["waste_class"] == SERVICE_PROBE:
-            found |= PROBE
-        if t["suffix"] >= 0:
-            if flags[base] & IN_ZONE:
-                if look["mode"] != AS_IS:
-                    found |= EXPANDED_AGAIN
-            elif labels[base] > 1:
-                if t["outcome"] == ANSWER:
-                    found |= DOTTED_ANSWERED
-                    under[look["client"], t["suffix"], 0] += 1
-                elif t["outcome"] == NXDOMAIN:
-                    under[look["client"], t["suffix"], 1] += 1
-        slot = 0 if t["qtype"] == _A else (1 if t["qtype"] == _AAAA else -1)
-        if stamp[name] != look["client"]:
-            stamp[name] = look["client"]
-            for k in range(2):
-                fresh[name, k] = NO_TIME
-                repeats[name, k] = 0
-        if has_clock and slot >= 0 and look["walk_of"] < 0 and t["time"] < fresh[name, slot]:
-            found |= REPEATED
-            repeats[name, slot] += 1
-            if repeats[name, slot] >= _AGAIN:
-                found |= AGAIN
-        if t["response"] >= 0:
-            r = rows[t["response"]]
-            found |= _response_signs(t, r, flags[name])
-            if slot >= 0 and r["min_ttl"] >= 0:
-                fresh[name, slot] = r["response_time"] + np.int64(r["min_ttl"]) * _SECOND_NS
-        signs[i] = found
+        if t["lookup"] != number:
+            number = np.int64(t["lookup"])
+            client = np.int64(lookups[number]["client"])
+            counts = lookups[number]["walk_of"] < 0
+        family = 0 if t["qtype"] == _A else 1
+        if family == 1 and t["qtype"] != _AAAA:
+            continue
+        k = known[t["name"]]
+        if k["client"] != client + 1:
+            k["client"] = client + 1
+            k["fresh"][0] = NO_TIME
+            k["fresh"][1] = NO_TIME
+            k["repeats"][0] = 0
+            k["repeats"][1] = 0
+        if counts and t["time"] < k["fresh"][family]:
+            k["all_repeats"] += 1
+            by_client[client] += 1
+            k["repeats"][family] += 1
+            if k["repeats"][family] >= _AGAIN:
+                signs[i] |= AGAIN
+        if until[i] != NO_TIME:
+            k["fresh"][family] = until[i]
 
 
 @helper_kernel

@@ -17,7 +17,8 @@ from pcapkit.analysis.fault_notes import Facts, Note, Notes, Part, merge
 from pcapkit.analysis.reading import Readings
 from pcapkit.model import Finding, Severity
 
-_MOST_NAMES = 10
+#: Subjects and names that a finding shows.
+_MOST = 10
 
 #: What every detector noted of one part or several, by fault code.
 Noted = Mapping[str, Notes]
@@ -44,7 +45,8 @@ class Fault:
     note: Callable[[Part], Notes]
     is_guilty: Callable[[str, Note], bool] = _was_seen
     show: Callable[[Note], dict[str, object]] = _counts
-    subjects: str = ""  #: what the notes are about, as a key of the evidence
+    #: what the notes are about, as a key of the evidence; "" where they have no subject
+    subjects: str = ""
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -56,7 +58,7 @@ FAULTS: tuple[Fault, ...] = (
         "A and AAAA from one source port within 20 ms, one of them without a response while the "
         "other got its own, and an answer to the resend after 5 s or 2.5 s. Not where every "
         "query has its own port, where both are lost, or where a type is never answered. "
-        "pairs_lost_whole counts pairs that were lost as a whole: many of them point to plain "
+        "lost_otherwise counts the other queries that were lost: many of them point to plain "
         "packet loss.",
         "Run NodeLocal DNSCache, which takes pods' queries past connection tracking; or set the "
         "option single-request-reopen (glibc only; musl knows none of them). Kernels from 5.0 on "
@@ -247,7 +249,7 @@ FAULTS: tuple[Fault, ...] = (
         "Compare dnsPolicy and dnsConfig of the namespace's workloads, and the nodes' resolv.conf. "
         "Several at one address mean address translation or a shared host network: capture in the "
         "pods.",
-        settings.namespaces, settings.are_mixed, settings.settings_seen, "where",
+        settings.namespaces, settings.are_mixed, settings.differences, "where",
     ),
     Fault(
         "search_list", Severity.WARNING, "The search list breaks a limit",
@@ -305,14 +307,19 @@ def find_faults(readings: Readings, facts: Facts) -> tuple[Finding, ...]:
 
 def _finding(fault: Fault, guilty: Notes) -> Finding:
     total = merge([{"": note} for note in guilty.values()])[""]
-    by_count = sorted(guilty, key=lambda s: (-sum(guilty[s].clients.values()), s))
-    evidence: dict[str, object] = {fault.subjects: by_count} if fault.subjects else {}
-    evidence.update(fault.show(total))
+    evidence: dict[str, object] = {}
+    if fault.subjects:
+        order = sorted(guilty, key=lambda s: (-sum(guilty[s].clients.values()), s))
+        evidence[fault.subjects] = [
+            {"subject": subject, **fault.show(guilty[subject])} for subject in order[:_MOST]
+        ]
+    else:
+        evidence.update(fault.show(total))
     if total.lost_ns:
         evidence["lost_s"] = total.lost_ns / 1e9
     if total.names:
         most = sorted(total.names.items(), key=lambda item: (-item[1], item[0]))
-        evidence["names"] = [{"name": name, "count": n} for name, n in most[:_MOST_NAMES]]
+        evidence["names"] = [{"name": name, "count": n} for name, n in most[:_MOST]]
     if total.examples:
         evidence["examples"] = [
             {
