@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 
 from pcapkit.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One code: what it means, why it happens, what to do."""
+    """One code: what it means, why it happens or how it is recognised, what to do."""
 
     code: str
     kind: str
     meaning: str
     why: str
     action: str
+    signature: str = ""
 
 
 _NOTHING = "Nothing to do."
@@ -161,15 +163,25 @@ ENTRIES: tuple[Entry, ...] = (
 )  # fmt: skip
 
 
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Return the whole manual: the entries here, and those that faults carry beside their rules."""
+    from pcapkit.analysis.faults import FAULTS
+
+    return ENTRIES + tuple(
+        Entry(f.code, "fault", f"{f.title}.", f.meaning, f.action, f.signature) for f in FAULTS
+    )
+
+
 def explain(code: str) -> Entry:
     """Return the entry of a code; raises UsageError listing close ones."""
     from difflib import get_close_matches
 
     wanted = code.strip().lower().replace("-", "_")
-    for entry in ENTRIES:
+    for entry in entries():
         if entry.code == wanted:
             return entry
-    close = get_close_matches(wanted, [e.code for e in ENTRIES], cutoff=0.5)
+    close = get_close_matches(wanted, [e.code for e in entries()], cutoff=0.5)
     hint = f"; did you mean {', '.join(close)}?" if close else "; 'pcapkit explain' lists all"
     raise UsageError(f"no code {code!r}{hint}")
 
@@ -180,18 +192,18 @@ def _wrapped(label: str, text: str) -> str:
 
 def render_entry(entry: Entry) -> str:
     """Return one entry as text."""
-    return "\n".join(
-        (f"{entry.code}  ({entry.kind})", _wrapped("what", entry.meaning),
-         _wrapped("why", entry.why), _wrapped("do", entry.action))
-    ) + "\n"  # fmt: skip
+    parts = (("what", entry.meaning), ("why", entry.why), ("sign", entry.signature),
+             ("do", entry.action))  # fmt: skip
+    lines = [f"{entry.code}  ({entry.kind})", *(_wrapped(k, text) for k, text in parts if text)]
+    return "\n".join(lines) + "\n"
 
 
 def render_all() -> str:
     """Return every code with its first sentence, by kind."""
     lines = []
-    for kind in dict.fromkeys(e.kind for e in ENTRIES):
+    for kind in dict.fromkeys(e.kind for e in entries()):
         lines.append(f"{kind}:")
-        for entry in (e for e in ENTRIES if e.kind == kind):
+        for entry in (e for e in entries() if e.kind == kind):
             text = f"  {entry.code:<22}{entry.meaning}"
             lines.append(textwrap.fill(text, 80, subsequent_indent=" " * 24))
         lines.append("")

@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
 }
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
-    "manual": "resolver", "model": "model", "collect": "pipeline", "pipeline": "pipeline",
+    "manual": "pipeline", "model": "model", "collect": "pipeline", "pipeline": "pipeline",
     "cli": "cli",
 }  # fmt: skip
 #: foreign package -> modules that may import it

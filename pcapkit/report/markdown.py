@@ -33,7 +33,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def render_markdown(analysis: Analysis) -> str:
-    """Return the verdict, the settings, the worst names and the advice."""
+    """Return the verdict, the settings, the worst names, the advice and the faults."""
     lines = ["# DNS search-path report", "", plain(headline(analysis)), "",
              plain(evidence(analysis))]  # fmt: skip
     if settings := overall(analysis):
@@ -57,4 +57,9 @@ def render_markdown(analysis: Analysis) -> str:
         if advice.patch is not None and advice.code == "set_ndots":
             block = ("```yaml", *advice.patch.splitlines(), "```")
             lines += ["", *(f"   {line}" for line in block), ""]
+    if analysis.findings:
+        lines += ["", "Faults:", ""]
+    for fault in analysis.findings:
+        lines.append(f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}). "
+                     f"{plain(fault.action)}")  # fmt: skip
     return "\n".join(lines).rstrip() + "\n"

@@ -6,10 +6,10 @@ section is left out), and the template. Names stay plain text here; the template
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, WhatIf
+from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Finding, WhatIf
 from pcapkit.report.export import iso_time
 from pcapkit.report.text import number, percent, printable, seconds
 from pcapkit.report.verdict import FEWEST, lookups_text, overall, queries_text, setting_text
@@ -191,20 +191,84 @@ def how_long(analysis: Analysis) -> Context | None:
     }  # fmt: skip
 
 
+#: Keys of a finding's evidence that have a form of their own on the page.
+_SHOWN_APART = ("names", "examples", "display_filter")
+
+
+def _plain(key: str, value: Any) -> str:
+    """Return one value of a finding's evidence as a reader wants to see it."""
+    if isinstance(value, float):
+        return seconds(value) if key.endswith("_s") else f"{value:,.3f}"
+    if isinstance(value, int):
+        return number(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{k.replace('_', ' ')}: {_plain(k, v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return "; ".join(_plain("", v) for v in value)
+    return printable(str(value))
+
+
+def _what(key: str) -> str:
+    """Return a key of the evidence in words."""
+    return "time lost" if key == "lost_s" else key.removesuffix("_s").replace("_", " ")
+
+
+def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a finding counted; rows about subjects are a table of their own."""
+    for key, value in evidence.items():
+        if key in _SHOWN_APART or _is_table(value):
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            yield _what(key), _plain(key, part)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, dict) and "subject" in v for v in value)
+
+
+def _subjects(evidence: Mapping[str, Any]) -> Context | None:
+    """A table of the subjects that a finding is about: nameservers, suffixes ..."""
+    for key, rows in evidence.items():
+        if key not in _SHOWN_APART and _is_table(rows):
+            columns = list(dict.fromkeys(k for row in rows for k in row if k != "subject"))
+            cells = [
+                (printable(row["subject"]), *(_plain(k, row.get(k, "")) for k in columns))
+                for row in rows
+            ]
+            signs = ["~" if any(isinstance(r.get(k), list) for r in rows) else "#" for k in columns]
+            titles = [sign + _what(k) for sign, k in zip(signs, columns, strict=True)]
+            return _table((f"@{_what(key).removesuffix('s')}", *titles), cells, len(cells))
+    return None
+
+
+def _finding(finding: Finding) -> Context:
+    evidence: Mapping[str, Any] = finding.evidence
+    names = [(printable(n["name"]), number(n["count"])) for n in evidence.get("names", ())]
+    examples = [
+        (
+            printable(e["name"]), e["client_addr"], printable(e["capture"].rpartition("/")[2]),
+            ", ".join(str(p) for p in e["packets"]),
+        )
+        for e in evidence.get("examples", ())
+    ]  # fmt: skip
+    clients = ", ".join(finding.clients[:_MOST_CARDS])
+    if (more := len(finding.clients) - _MOST_CARDS) > 0:
+        clients += f" and {number(more)} more"
+    return {
+        "code": finding.code, "title": finding.title, "severity": finding.severity.value,
+        "clients": clients, "meaning": finding.meaning, "action": finding.action,
+        "facts": list(_facts(evidence)), "subjects": _subjects(evidence),
+        "names": _table(("@name", "#count"), names, len(names)),
+        "examples": _table(("@name", "client", "@capture", "~packets"), examples, len(examples)),
+        "filter": evidence.get("display_filter"),
+    }  # fmt: skip
+
+
 def faults(analysis: Analysis) -> Context | None:
-    """Findings, with their evidence."""
+    """What is wrong beside waste: what it means, what to do, and the packets that show it."""
     if not analysis.findings:
         return None
-    return {
-        "findings": [
-            {
-                "code": f.code, "title": printable(f.title), "severity": f.severity,
-                "clients": ", ".join(f.clients),
-                "evidence": printable("; ".join(f"{k}: {v}" for k, v in f.evidence.items())),
-            }
-            for f in analysis.findings
-        ]
-    }  # fmt: skip
+    return {"findings": [_finding(f) for f in analysis.findings]}
 
 
 def unseen(analysis: Analysis) -> Context | None:

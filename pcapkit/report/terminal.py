@@ -10,8 +10,9 @@ from pcapkit.model import Analysis
 from pcapkit.report.text import number, printable, seconds, shorten
 from pcapkit.report.verdict import evidence, headline, overall, queries_text, setting_text
 
-_NAMES, _ADVICE = 10, 5
+_NAMES, _ADVICE, _FAULTS = 10, 5, 5
 _SAFETY_STYLE = {"safe": "green", "review": "yellow", "unsafe": "red"}
+_SEVERITY_STYLE = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
 def _table(*columns: tuple[str, bool]) -> Table:
@@ -47,6 +48,18 @@ def _names(analysis: Analysis, width: int) -> Table:
     return table
 
 
+def _print_faults(analysis: Analysis, console: Console) -> None:
+    for rank, fault in enumerate(analysis.findings[:_FAULTS], 1):
+        if rank == 1:
+            console.print()
+        line = Text(f"{fault.severity.value}: ", style=_SEVERITY_STYLE[fault.severity.value])
+        line.append(f"{printable(fault.title)}", style="none")
+        line.append(f" (pcapkit explain {fault.code})", style="dim")
+        console.print(line)
+    if (more := len(analysis.findings) - _FAULTS) > 0:
+        console.print(Text(f"and {more} more in the report", style="dim"))
+
+
 def render_terminal(analysis: Analysis, console: Console) -> None:
     """Print the summary; it fits 80 columns, and names never act as markup."""
     console.print(Text(headline(analysis), style="bold"))
@@ -72,4 +85,5 @@ def render_terminal(analysis: Analysis, console: Console) -> None:
             console.print(Text.assemble("   " if k else f"{rank}. ", part))
     if (more := len(analysis.recommendations) - _ADVICE) > 0:
         console.print(Text(f"   and {more} more in the report", style="dim"))
+    _print_faults(analysis, console)
     console.print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pcapkit.model import Analysis, Recommendation, WhatIf
+from pcapkit.model import Analysis, Recommendation, Severity, WhatIf
 from pcapkit.report.text import number, percent, printable, seconds
 
 #: A distribution of fewer points says nothing, and is not drawn.
@@ -55,6 +55,9 @@ def headline(analysis: Analysis) -> str:
             "no query was search-path waste" if waste.wasted_queries == 0
             else f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
         )  # fmt: skip
+        if (found := [f for f in analysis.findings if f.severity != Severity.INFO]):
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            return f"A fault, not waste: {printable(found[0].title)}{more}; {why}."
         return f"Nothing to do: {why}."
     text = f"{share} were search-path waste: {counts}."
     best = analysis.recommendations[0]
