@@ -126,7 +126,7 @@ def _is_walk(part: Part, looks: Any) -> Any:
 
 
 def double_expansion(part: Part) -> Notes:
-    """Lookups that put a suffix behind a name that is inside the cluster domain already."""
+    """Lookups that put a suffix behind a name of the cluster before it was asked as is."""
     r = part.readings
     twice = part.having(signs.EXPANDED_AGAIN)
     if not twice.size:

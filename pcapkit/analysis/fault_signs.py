@@ -29,13 +29,15 @@ SUFFIX_FAILED = 16  #: NODATA, SERVFAIL or REFUSED under a suffix, and no answer
 DOTTED_ANSWERED = 32  #: a name with dots inside was answered under a suffix
 PROBE = 64  #: a service-config probe that missed
 PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
-EXPANDED_AGAIN = 256  #: a suffix behind a name that is inside the cluster domain already
+EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name as is
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
 QUESTIONLESS = 2048  #: its question is empty or does not decode, and the server said FORMERR
 
 #: Bits of a name.
-IN_ZONE, PRIVATE = 1, 2
+IN_ZONE = 1  #: inside the cluster domain
+PRIVATE = 2  #: inside the reverse zone of a private address (RFC 1918)
+EXPANDED = 4  #: a name of the cluster with something behind it
 
 #: A response this late is slow for a server inside the cluster.
 SLOW_NS = 100_000_000
@@ -104,23 +106,44 @@ def _ends_with(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, last: 
     return bool(at == cut)
 
 
+@helper_kernel
+def _goes_on_behind(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, last: Any) -> Any:
+    """Do the labels of ``tails[first:last]``, its root left out, stand within a wire name?"""
+    size = last - first - 1
+    at = begin
+    while at + size + 1 < stop:
+        same = True
+        for k in range(size):
+            if arena[at + k] != tails[first + k]:
+                same = False
+                break
+        if same:
+            return bool(arena[at + size] != 0)
+        at += np.int64(arena[at]) + 1
+    return False
+
+
 @kernel
 def _flag_names(
     arena: Any, ends: Any, count: Any, tails: Any, tail_ends: Any, zones: Any, flags: Any
 ) -> None:
-    """Set IN_ZONE and PRIVATE; the first ``zones`` tails are cluster domains."""
+    """Set the bits of names; the first ``zones`` tails are where services are, then the domains."""
     for name in range(count):
         begin, stop = name_start(ends, name), ends[name]
         for k in range(tail_ends.shape[0]):
             first = tail_ends[k - 1] if k > 0 else np.int64(0)
-            if _ends_with(arena, begin, stop, tails, first, tail_ends[k]):
-                flags[name] = IN_ZONE if k < zones else PRIVATE
+            if k < zones:
+                if _goes_on_behind(arena, begin, stop, tails, first, tail_ends[k]):
+                    flags[name] |= EXPANDED
+            elif _ends_with(arena, begin, stop, tails, first, tail_ends[k]):
+                flags[name] |= IN_ZONE if k < 2 * zones else PRIVATE
                 break
 
 
 def name_flags(names: Folded, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
     """Return the bits of every name."""
-    tails = [wire_from_text(join(z)) for z in zones] + [wire_from_text(z) for z in _PRIVATE_ZONES]
+    wanted = [join(("svc", *z)) for z in zones] + [join(z) for z in zones] + [*_PRIVATE_ZONES]
+    tails = [wire_from_text(name) for name in wanted]
     flags = np.zeros(len(names.names), np.uint8)
     _flag_names(
         names.names.arrays[0], names.names.arrays[1], flags.size,
@@ -152,18 +175,22 @@ def _response_signs(t: Any, r: Any, flag: Any) -> Any:
 
 
 @helper_kernel
-def _walk_signs(t: Any, look: Any, flag: Any, dotted: bool, under: Any) -> Any:
-    """Return the signs that a candidate under a suffix shows, and count ``under``."""
-    outcome = t["outcome"]
-    if flag & IN_ZONE:
-        if look["mode"] != AS_IS:
-            return EXPANDED_AGAIN
-    elif dotted and outcome == NXDOMAIN:
+def _count_dotted(t: Any, look: Any, under: Any) -> Any:
+    """Count a name with dots inside under its suffix; was it answered there?"""
+    if t["outcome"] == NXDOMAIN:
         under[look["client"], t["suffix"], 1] += 1
-    elif dotted and outcome == ANSWER:
+    elif t["outcome"] == ANSWER:
         under[look["client"], t["suffix"], 0] += 1
-        return DOTTED_ANSWERED
-    return 0
+        return True
+    return False
+
+
+@helper_kernel
+def _is_expanded_again(look: Any, name_flag: Any, base_flag: Any) -> Any:
+    """Is there a suffix behind a cluster name that this lookup had not asked as is before?"""
+    if not name_flag & EXPANDED:
+        return False
+    return look["mode"] != AS_IS or look["candidates"] == 1 or base_flag & EXPANDED != 0
 
 
 @helper_kernel
@@ -196,8 +223,12 @@ def mark_transactions(
                 found |= LOST
             if t["waste_class"] == SERVICE_PROBE:
                 found |= PROBE
+            if _is_expanded_again(look, flags[t["name"]], flags[base]):
+                found |= EXPANDED_AGAIN
             if t["suffix"] >= 0:
-                found |= _walk_signs(t, look, flags[base], labels[base] > 1, under)
+                if labels[base] > 1 and not flags[base] & IN_ZONE:
+                    if _count_dotted(t, look, under):
+                        found |= DOTTED_ANSWERED
                 if _fails_under_suffix(t, look):
                     found |= SUFFIX_FAILED
             until[i] = NO_TIME
