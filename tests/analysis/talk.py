@@ -12,7 +12,7 @@ from typing import Any
 from pcapkit import analyze, make_options
 from pcapkit.model import Analysis, Finding
 from tests import build
-from tests.build import A, AAAA, MS
+from tests.build import AAAA, MS, A
 
 NAMESPACE, SERVICES, ZONE = "default.svc.cluster.local", "svc.cluster.local", "cluster.local"
 LIST = (NAMESPACE, SERVICES, ZONE)

@@ -8,7 +8,7 @@ import pytest
 
 from tests import build
 from tests.analysis.talk import NXDOMAIN, SERVICES, TRUNCATED, ZONE, Talk
-from tests.build import A, AAAA
+from tests.build import AAAA, A
 
 NAME = "web.default.svc.cluster.local"
 OTHER = "10.96.0.99"

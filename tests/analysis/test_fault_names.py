@@ -20,7 +20,7 @@ from tests.analysis.talk import (
     Talk,
     cname,
 )
-from tests.build import A, AAAA, PTR, SRV, TXT
+from tests.build import AAAA, PTR, SRV, TXT, A
 
 CORP = "corp.example"
 FOUR = (*LIST, CORP)
