@@ -8,7 +8,7 @@ has no subject). Notes hold integers and text only, so that adding them in any o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -78,13 +78,10 @@ class Note:
 Notes = dict[str, Note]
 
 
-def merge(notes: Iterable[Notes]) -> Notes:
-    """Add the notes of several parts, subject by subject."""
-    out: Notes = {}
-    for part in notes:
-        for subject, note in part.items():
-            out.setdefault(subject, Note()).add(note)
-    return out
+def add_notes(total: Notes, part: Notes) -> None:
+    """Add the notes of another part, subject by subject."""
+    for subject, note in part.items():
+        total.setdefault(subject, Note()).add(note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +100,7 @@ class Part:
 
     readings: Readings
     facts: Facts
-
-    @cached_property
-    def flags(self) -> npt.NDArray[np.uint8]:
-        """IN_ZONE and PRIVATE of every name."""
-        return signs.name_flags(self.readings.names, self.facts.zones)
+    flags: npt.NDArray[np.uint8]  # of every name, from ``name_flags``
 
     @cached_property
     def _marked(self) -> _Marks:
@@ -120,8 +113,8 @@ class Part:
         )  # fmt: skip
         until = np.zeros(size, np.int64)
         signs.mark_transactions(
-            r.rows, r.transactions, r.lookups, self.flags, r.names.label_counts(), marks.under,
-            until, marks.signs,
+            r.rows, r.transactions, r.lookups, self.flags, r.labels, marks.under, until,
+            marks.signs,
         )  # fmt: skip
         if r.has_clock:
             signs.mark_repeats(

@@ -125,10 +125,13 @@ def _goes_on_behind(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, l
 
 @kernel
 def _flag_names(
-    arena: Any, ends: Any, count: Any, tails: Any, tail_ends: Any, zones: Any, flags: Any
+    arena: Any, ends: Any, known: Any, tails: Any, tail_ends: Any, zones: Any, flags: Any
 ) -> None:
-    """Set the bits of names; the first ``zones`` tails are where services are, then the domains."""
-    for name in range(count):
+    """Set the bits of names from ``known`` on.
+
+    The first ``zones`` tails are where services are, the next as many are the cluster domains.
+    """
+    for name in range(known, flags.shape[0]):
         begin, stop = name_start(ends, name), ends[name]
         for k in range(tail_ends.shape[0]):
             first = tail_ends[k - 1] if k > 0 else np.int64(0)
@@ -140,13 +143,16 @@ def _flag_names(
                 break
 
 
-def name_flags(names: Folded, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
-    """Return the bits of every name."""
+def name_flags(
+    names: Folded, zones: Sequence[Labels], known: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """Return the bits of every name; ``known`` are those of the first ones."""
     wanted = [join(("svc", *z)) for z in zones] + [join(z) for z in zones] + [*_PRIVATE_ZONES]
     tails = [wire_from_text(name) for name in wanted]
     flags = np.zeros(len(names.names), np.uint8)
+    flags[: known.size] = known
     _flag_names(
-        names.names.arrays[0], names.names.arrays[1], flags.size,
+        names.names.arrays[0], names.names.arrays[1], known.size,
         np.frombuffer(b"".join(tails), np.uint8),
         np.cumsum([len(t) for t in tails], dtype=np.int64), len(zones), flags,
     )  # fmt: skip

@@ -7,21 +7,21 @@ each subject once the notes of all parts are added up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from pcapkit.analysis import fault_delivery as delivery
 from pcapkit.analysis import fault_names as names
 from pcapkit.analysis import fault_settings as settings
-from pcapkit.analysis.fault_notes import Facts, Note, Notes, Part, merge
+from pcapkit.analysis.fault_notes import Facts, Note, Notes, Part, add_notes
+from pcapkit.analysis.fault_signs import name_flags
 from pcapkit.analysis.reading import Readings
 from pcapkit.model import Finding, Severity
 
 #: Subjects and names that a finding shows.
 _MOST = 10
-
-#: What every detector noted of one part or several, by fault code.
-Noted = Mapping[str, Notes]
 
 
 def _was_seen(subject: str, note: Note) -> bool:
@@ -274,39 +274,39 @@ FAULTS: tuple[Fault, ...] = (
 )  # fmt: skip
 
 
-def note_faults(readings: Readings, facts: Facts) -> Noted:
-    """Return what every detector notes of these readings, which may be of some clients only."""
-    if not readings.clients:
-        return {}
-    part = Part(readings, facts)
-    once = {detector: detector(part) for detector in dict.fromkeys(f.note for f in FAULTS)}
-    return {fault.code: once[fault.note] for fault in FAULTS}
+class FaultTally:
+    """What every detector noted of the parts so far; parts may come in any order."""
 
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._flags = np.zeros(0, np.uint8)
+        self._noted: dict[Callable[[Part], Notes], Notes] = {}
 
-def merge_noted(parts: Iterable[Noted]) -> Noted:
-    """Add what was noted of several parts."""
-    known = list(parts)
-    return {f.code: merge(part.get(f.code, {}) for part in known) for f in FAULTS}
+    def add(self, readings: Readings) -> None:
+        """Note what some clients' readings show."""
+        if not readings.clients:
+            return
+        self._flags = name_flags(readings.names, self._facts.zones, self._flags)
+        part = Part(readings, self._facts, self._flags)
+        for fault in {f.note: f for f in FAULTS}.values():
+            add_notes(self._noted.setdefault(fault.note, {}), fault.note(part))
 
-
-def judge_faults(noted: Noted) -> tuple[Finding, ...]:
-    """Return the findings, the worst first, those of one severity in the order of FAULTS."""
-    order = list(Severity)
-    found = []
-    for fault in FAULTS:
-        guilty = {s: n for s, n in noted.get(fault.code, {}).items() if fault.is_guilty(s, n)}
-        if guilty:
-            found.append(_finding(fault, guilty))
-    return tuple(sorted(found, key=lambda f: order.index(f.severity)))
-
-
-def find_faults(readings: Readings, facts: Facts) -> tuple[Finding, ...]:
-    """Return the findings of readings that are whole."""
-    return judge_faults(note_faults(readings, facts))
+    def findings(self) -> tuple[Finding, ...]:
+        """Judge: the worst first, those of one severity in the order of FAULTS."""
+        order = list(Severity)
+        found = []
+        for fault in FAULTS:
+            noted = self._noted.get(fault.note, {})
+            guilty = {s: note for s, note in noted.items() if fault.is_guilty(s, note)}
+            if guilty:
+                found.append(_finding(fault, guilty))
+        return tuple(sorted(found, key=lambda f: order.index(f.severity)))
 
 
 def _finding(fault: Fault, guilty: Notes) -> Finding:
-    total = merge([{"": note} for note in guilty.values()])[""]
+    total = Note()
+    for note in guilty.values():
+        total.add(note)
     evidence: dict[str, object] = {}
     if fault.subjects:
         order = sorted(guilty, key=lambda s: (-sum(guilty[s].clients.values()), s))

@@ -14,7 +14,7 @@ import pytest
 
 from pcapkit import analyze, pipeline
 from pcapkit.analysis.fault_notes import Facts
-from pcapkit.analysis.faults import FAULTS, find_faults, judge_faults, merge_noted, note_faults
+from pcapkit.analysis.faults import FAULTS, FaultTally
 from pcapkit.analysis.reading import Readings
 from pcapkit.manual import explain, render_all, render_entry
 from pcapkit.model import Severity
@@ -151,12 +151,14 @@ def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     collected = pipeline.collect([path])
     readings = pipeline.read_clients(collected, Options())
     facts = Facts(collected.address, [path], [("cluster", "local")])
-    parts = [note_faults(only(readings, i), facts) for i in range(len(readings.clients))]
-    whole = find_faults(readings, facts)
-    assert len(parts) == 2
-    assert len(whole) >= 4
-    assert judge_faults(merge_noted(parts)) == whole
-    assert judge_faults(merge_noted(reversed(parts))) == whole
+    whole = FaultTally(facts)
+    whole.add(readings)
+    assert len(whole.findings()) >= 4
+    for order in ([0, 1], [1, 0]):
+        parts = FaultTally(facts)
+        for client in order:
+            parts.add(only(readings, client))
+        assert parts.findings() == whole.findings()
 
 
 def test_examples_are_the_first_and_bounded(tmp_path: Path) -> None:
