@@ -51,7 +51,8 @@ _FLAGS = {"qr": QR, "aa": AA, "tc": TC, "rd": RD, "ra": RA, "ad": AD, "cd": 0x00
 _CLASSES = {text: number for number, text in QCLASSES.items()}
 _SERVFAIL = RCODE_NUMBERS["SERVFAIL"]
 
-_HEADER_BYTES = 12
+_QUESTION_BYTES = 16  # of a message with one question, its name left out
+_WITHOUT_OPT = (0, 512, 65535)  # what stands for the buffer size where there is no OPT
 _RECORD_BYTES = 10  # type, class, TTL and length, behind the owner's name
 _OPT_BYTES = 11
 #: Bytes of data of the types whose records have one length; others have at least one byte.
@@ -125,7 +126,8 @@ class _Reader:
 def _query(match: re.Match[str], time: int | None) -> LineMessage:
     wire = wire_name(match["name"])
     size = whole_number(match["size"], 0xFFFF)
-    with_opt = size > _HEADER_BYTES + len(wire) + 4
+    bufsize = 0 if match["bufsize"] == "-" else whole_number(match["bufsize"], 0xFFFF)
+    with_opt = bufsize not in _WITHOUT_OPT and size >= _QUESTION_BYTES + len(wire) + _OPT_BYTES
     flags = _flags(match["flags"])
     return LineMessage(
         client=packed_address(match["client"]),
@@ -137,7 +139,7 @@ def _query(match: re.Match[str], time: int | None) -> LineMessage:
         time=time,
         message_id=whole_number(match["id"], 0xFFFF),
         transport=TCP if match["proto"] == "tcp" else UDP,
-        edns_bytes=whole_number(match["bufsize"], 0xFFFF) if with_opt else ABSENT,
+        edns_bytes=bufsize if with_opt else ABSENT,
         message_bytes=size,
     )
 
@@ -167,11 +169,14 @@ def _class(text: str) -> int:
 
 def _answers(query: LineMessage, size: int) -> int:
     """Return how many records of the asked type a NOERROR response holds, 1 where that is open."""
-    left = size - _HEADER_BYTES - len(query.qname) - 4
+    with_opt = query.edns_bytes != ABSENT
+    # Without OPT the query's size tells the name's, also in a log whose names were replaced.
+    name = len(query.qname) if with_opt else query.message_bytes - _QUESTION_BYTES
+    left = size - _QUESTION_BYTES - name
     data = _DATA_BYTES.get(query.qtype, 1)
-    for room in (left, left - _OPT_BYTES) if query.edns_bytes != ABSENT else (left,):
-        one = len(query.qname) + _RECORD_BYTES + data
-        if data > 1 and room > 0 and room % one == 0:
+    for room in (left, left - _OPT_BYTES) if with_opt else (left,):
+        one = name + _RECORD_BYTES + data
+        if data > 1 and room > 0 and one > 0 and room % one == 0:
             return room // one
         if room in _cluster_soa_bytes(query.qname) or room < 1 + _RECORD_BYTES + data:
             return 0

@@ -110,8 +110,8 @@ def test_the_combined_format_adds_the_opcode(tmp_path: Path) -> None:
         ("AAAA IN example.com.", 29, 29 + 2 * 39, 2),
         ("AAAA IN example.com.", 29, 29, 0),  # nothing but the question
         ("AAAA IN web.default.svc.cluster.local.", 47, 47 + 93, 0),  # the cluster's SOA
-        ("AAAA IN web.default.svc.cluster.local.", 58, 47 + 93 + 11, 0),  # the same and OPT
-        ("A IN example.com.", 40, 29 + 27 + 11, 1),
+        ("AAAA IN replaced.default.svc.cluster.local.", 47, 47 + 93, 0),
+        ("A IN replaced.example.", 29, 29 + 2 * 27, 2),
         ("A IN www.example.com.", 33, 33 + 60, 1),  # a CNAME and an address, or one of a kind
         ("SRV IN _x._tcp.web.default.svc.cluster.local.", 55, 55 + 100, 1),
         ("SRV IN _x._tcp.web.default.svc.cluster.local.", 55, 55 + 93, 0),
@@ -121,6 +121,23 @@ def test_sizes_tell_answers_from_none(
     question: str, size: int, shown: int, count: int, tmp_path: Path
 ) -> None:
     assert answers(tmp_path, question, size, shown) == count
+
+
+@pytest.mark.parametrize(
+    ("question", "size", "shown", "count"),
+    [
+        ("AAAA IN web.default.svc.cluster.local.", 58, 47 + 93 + 11, 0),
+        ("A IN example.com.", 40, 29 + 27 + 11, 1),
+        ("A IN example.com.", 40, 29 + 27, 1),
+        ("A IN example.com.", 40, 29 + 11, 0),
+    ],
+)
+def test_sizes_allow_for_edns(
+    question: str, size: int, shown: int, count: int, tmp_path: Path
+) -> None:
+    line = f'10.0.0.1:5 - 6 "{question} udp {size} false 1232" NOERROR qr,rd {shown} 0.001s'
+    query, response = one(tmp_path, line)
+    assert (query["edns_bytes"], response["answers"]) == (1232, count)
 
 
 def test_a_line_without_a_response_code_is_a_servfail(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import bz2
 import gzip
 import json
 import lzma
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from pcapkit.errors import NotACapture
 from pcapkit.options import Options
 from pcapkit.pipeline import analyze, table_of
-from tests.build import assert_ledger, load, open_only, pcap, rows, save
+from tests.build import assert_ledger, load, open_only, pcap, rows, save, without
 from tests.ingest.walks import as_packets, exchanges
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "sources"
@@ -100,6 +102,20 @@ def test_messages_agree_in_all_that_is_shown(sample: str, from_packets: str) -> 
     )
     assert len(wanted) == 2 * len(list(exchanges()))
     assert found == wanted
+
+
+@every_sample
+def test_a_pipe_into_the_command_gives_the_same(sample: str, from_packets: str) -> None:
+    def export(*arguments: str, stdin: bytes = b"") -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-c", "from pcapkit.cli import main; main()", "export", *arguments,
+             "-t", "lookups"],
+            input=stdin, capture_output=True, check=True,
+        )  # fmt: skip
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        return without(found, "capture", "first_packet_no")
+
+    assert export("-", stdin=(DATA / sample).read_bytes()) == export(from_packets)
 
 
 @every_sample
