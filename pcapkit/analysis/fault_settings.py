@@ -215,11 +215,10 @@ def contradictions(part: Part) -> Notes:
 def _observed(part: Part, client: ClientReading) -> SearchList:
     """Return the list that a client's walks prove: those that asked the name as is, too."""
     r = part.readings
-    order = np.flatnonzero(r.rows["client"] == client.client)
-    order = order[np.lexsort((r.rows["query_packet"][order], r.rows["query_time"][order]))]
+    mine = r.rows[r.rows["client"] == client.client]
     evidence, shown = evidence_of(
-        r.rows, order, np.array([0, order.size], np.int64), r.names.names.arrays,
-        r.names.label_counts(), has_clock=r.has_clock,
+        mine, np.array([0, mine.size], np.int64), r.names.names.arrays, r.names.label_counts(),
+        has_clock=r.has_clock,
     )  # fmt: skip
     seen = [
         Seen(tuple(_labels(part, m) for m in members[: item["size"]]), int(item["base"]),

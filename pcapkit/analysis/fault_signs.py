@@ -327,7 +327,7 @@ def count_servers(rows: Any, mine: Any, flags: Any, rates: Any, servers: Any) ->
     """
     for i in range(rows.shape[0]):
         e = rows[i]
-        if e["query_packet"] < 0 or not mine[e["client"]]:
+        if e["query_packet"] < 0 or e["server"] < 0 or not mine[e["client"]]:
             continue
         _count_server(e, flags[e["folded"]] & IN_ZONE != 0, servers[e["server"]])
         if rates.shape[0] == 0:
