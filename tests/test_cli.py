@@ -234,8 +234,10 @@ def test_no_permission(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
+    # A shell starts what it runs in the background deaf to SIGINT, and children inherit that.
+    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     with subprocess.Popen(
-        [sys.executable, "-c", "from pcapkit.cli import main; main()", "analyze", "-",
+        [sys.executable, "-c", hearing + "from pcapkit.cli import main; main()", "analyze", "-",
          "-o", str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as running:  # fmt: skip
         assert running.stdin is not None and running.stderr is not None

@@ -192,7 +192,7 @@ class Source:
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
-        if self._file is not sys.stdin.buffer:
+        if self._file is not _standard_input():
             self._file.close()
 
     def __enter__(self) -> Source:
@@ -207,13 +207,22 @@ class Source:
         self.close()
 
 
+def _standard_input() -> BinaryIO:
+    """Return standard input without its buffer.
+
+    A thread that waits for a silent pipe would hold the buffer's lock, and Python aborts where it
+    cannot take that lock on its way out.
+    """
+    return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+
+
 def open_source(path: str) -> Source:
     """Open a file, a named pipe, or standard input (``-``).
 
     Raises InputError where it cannot be opened, EmptyInput where it is empty.
     """
     if path == "-":
-        source = Source("stdin", cast(BinaryIO, sys.stdin.buffer), None)
+        source = Source("stdin", _standard_input(), None)
     else:
         source = _open_file(path)
     try:
