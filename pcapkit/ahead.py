@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -24,15 +24,18 @@ READERS = 2
 #: How long a thread that is no longer wanted is waited for.
 LEAVING_S = 1.0
 
+_LOOK_S = 0.1
 _END = object()
 
 
 @contextmanager
-def ahead(items: Iterator[Item], *, depth: int = 2) -> Iterator[Iterator[Item]]:
+def ahead(
+    items: Iterator[Item], *, depth: int = 2, stop: threading.Event | None = None
+) -> Iterator[Iterator[Item]]:
     """Give the items of an iterator that runs in a thread, at most ``depth`` items ahead.
 
     What the iterator raises is raised where its item would have come. Leaving the block early stops
-    the thread before its next item.
+    the thread before its next item. Once ``stop`` is set, the items that are ready are the last.
     """
     queue: Queue[object] = Queue(depth)
     left = threading.Event()
@@ -56,8 +59,18 @@ def ahead(items: Iterator[Item], *, depth: int = 2) -> Iterator[Iterator[Item]]:
             problem.append(error)
         put(_END)
 
+    def take() -> object:
+        while True:
+            if stop is not None and stop.is_set():
+                left.set()
+            try:
+                return queue.get(timeout=None if stop is None else _LOOK_S)
+            except Empty:
+                if left.is_set():
+                    return _END
+
     def consume() -> Iterator[Item]:
-        while (item := queue.get()) is not _END:
+        while (item := take()) is not _END:
             yield item  # type: ignore[misc]
         if problem:
             raise problem[0]

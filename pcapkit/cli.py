@@ -7,10 +7,14 @@ input; 3 a batch done in part; 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -27,6 +31,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TABLES = ("messages", "transactions", "lookups", "clients", "names", "what_if")
 _FORMATS = ("html", "png", "json", "csv", "parquet", "md")
+_REDRAW_S = 1.0
 _STYLE: dict[str, Any] = {"show_default": True}
 
 
@@ -119,13 +124,70 @@ def _formats(text: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _working() -> Iterator[Progress | None]:
+def _interruptible(captures: tuple[str, ...]) -> Iterator[threading.Event | None]:
+    """Let the first Ctrl-C end a capture that comes through a pipe, and the second one end all."""
+    piped = any(c == "-" or (os.path.exists(c) and not os.path.isfile(c)) for c in captures)
+    if not piped or threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    stop = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _redrawn(wanted: bool) -> Iterator[Callable[[Callable[[], Analysis]], None] | None]:
+    """Redraw the summary in place, seldom enough that reading keeps its time."""
+    if not wanted:
+        yield None
+        return
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from pcapkit.report.terminal import render_terminal
+
+    console = Console(file=sys.stdout, highlight=False)
+    due = 0.0
+    with Live(console=console, auto_refresh=False, transient=True) as screen:
+
+        def watch(so_far: Callable[[], Analysis]) -> None:
+            nonlocal due
+            began = time.monotonic()
+            if began < due:
+                return
+            drawn = StringIO()
+            render_terminal(
+                so_far(), Console(file=drawn, highlight=False, width=console.width,
+                                  force_terminal=True, color_system="standard",
+                                  no_color=console.no_color)
+            )  # fmt: skip
+            screen.update(Text.from_ansi(drawn.getvalue()), refresh=True)
+            ended = time.monotonic()
+            due = ended + max(_REDRAW_S, 4 * (ended - began))
+
+        yield watch
+
+
+@contextmanager
+def _working(*, bars: bool = True) -> Iterator[Progress | None]:
     """Show progress on standard error where that is a terminal."""
     from pcapkit.pipeline import is_first_run
 
     if is_first_run():
         _say("first run: compiling the decoders, once (about ten seconds)")
-    if not sys.stderr.isatty():
+    if not bars or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
@@ -163,10 +225,12 @@ def cli(debug: bool) -> None:  # noqa: ARG001
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @output_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
+@click.option("--live", is_flag=True,
+              help="Redraw the summary while a capture comes in (on a terminal).")
 @reading_options
 def analyze(
-    captures: tuple[str, ...], output: str, formats: str, as_json: bool, fail_on: str | None,
-    quiet: bool, verbose: bool, **values: Any,
+    captures: tuple[str, ...], output: str, formats: str, as_json: bool, live: bool,
+    fail_on: str | None, quiet: bool, verbose: bool, **values: Any,
 ) -> None:  # fmt: skip
     """Analyse one capture, or several read as one, and write a report.
 
@@ -174,16 +238,24 @@ def analyze(
     lines that tcpdump, CoreDNS (plugin log), Hubble (-o jsonpb) or Inspektor Gadget (trace_dns,
     -o json) printed, and dnstap. A quoted pattern such as 'dns.pcap*' is every file that matches
     it: what tcpdump -C or -G wrote is read in the order of its packets, whatever the names.
+
+    Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
     limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
     if not as_json:
         _check_output(output)
     if verbose:
         _say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
-    with _working() as progress:
+    redrawing = live and sys.stdout.isatty() and not as_json and not quiet
+    if live and not redrawing:
+        _say("hint: --live draws on a terminal; here the summary comes at the end")
+    with (
+        _working(bars=not redrawing) as progress, _redrawn(redrawing) as watch,
+        _interruptible(captures) as stop,
+    ):  # fmt: skip
         from pcapkit.pipeline import analyze as run
 
-        analysis = run(*captures, options=options, progress=progress)
+        analysis = run(*captures, options=options, progress=progress, stop=stop, watch=watch)
     _warn(analysis.warnings)
     if as_json:
         click.echo(analysis.to_json(), nl=False)

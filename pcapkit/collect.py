@@ -7,9 +7,10 @@ only: exchanges (in ``analysis/store.py``), counts, and, where asked for, the me
 from __future__ import annotations
 
 import ipaddress
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,11 @@ from pcapkit.options import Options
 
 #: Called with a capture's path, its bytes read so far, and the packets read so far in all.
 Progress = Callable[[str, int, int], None]
+
+
+#: Called after every window with what is collected so far, and what is known of the capture that
+#: is being read; see :meth:`Collected.snapshot`.
+Watch = Callable[["Collected", CaptureInfo], None]
 
 
 class Wanted:
@@ -105,6 +111,15 @@ class Collected:
         """Return an address as text."""
         return str(ipaddress.ip_address(self.interners.addresses[number]))
 
+    def snapshot(self, reading: CaptureInfo) -> Collected:
+        """Return a copy that can be read while collecting goes on; ``reading`` counts as done."""
+        return replace(
+            self, interners=self.interners.copy(), store=self.store.snapshot(),
+            captures=[*self.captures, reading], skipped=self.skipped.copy(),
+            counts=self.counts.copy(), warnings=list(self.warnings), kept=list(self.kept),
+            has_clock=self.has_clock and reading.first_time is not None,
+        )  # fmt: skip
+
     @property
     def with_messages(self) -> int:
         """Packets that carry a message seen for the first time."""
@@ -136,20 +151,25 @@ class Collected:
 
 def collect(
     paths: Sequence[str], *, options: Options | None = None, keep_messages: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | None = None, stop: threading.Event | None = None,
+    watch: Watch | None = None,
 ) -> Collected:  # fmt: skip
     """Read every capture, in the order of their first packets, into one collection.
 
-    Raises InputError where a capture cannot be read.
+    Once ``stop`` is set, what came until then is all that is read. ``watch`` is called after every
+    window. Raises InputError where a capture cannot be read.
     """
     options = options or Options()
     out = Collected()
-    collector = _Collector(out, options, keep_messages, progress)
+    collector = _Collector(out, options, keep_messages, progress, stop, watch)
     ports = options.ports | {53}
     sources = open_in_order(paths, ports=ports, warnings=out.warnings)
     for index, source in enumerate(sources):
         with source:
             collector.read(open_capture(source, out.interners, ports=ports), index)
+        if stop is not None and stop.is_set():
+            out.warnings.append(f"{source.path}: interrupted; analysed up to there")
+            break
     if len(out.captures) > 1:
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
@@ -162,44 +182,40 @@ class _Collector:
     """Takes the windows of one capture after another."""
 
     def __init__(
-        self, out: Collected, options: Options, keep: bool, progress: Progress | None
-    ) -> None:
+        self, out: Collected, options: Options, keep: bool, progress: Progress | None,
+        stop: threading.Event | None, watch: Watch | None,
+    ) -> None:  # fmt: skip
         self._out, self._keep, self._progress = out, keep, progress
+        self._stop, self._watch = stop, watch
         self.wanted = Wanted(options, out.interners)
         self._duplicates = DuplicateFilter()
         self._clockless_ns = 0
 
     def read(self, capture: Capture, index: int) -> None:
         """Read one capture to its end."""
-        out, packets = self._out, 0
+        out, before = self._out, self._out.packets
         times: list[int] = []
-        with ahead(_folded(capture, out.interners)) as windows:
+        with ahead(_folded(capture, out.interners), stop=self._stop) as windows:
             for window, folded in windows:
-                packets += window.packets
+                out.packets += window.packets
                 if not capture.has_clock:  # such captures follow one another, in the order given
                     window.messages["time"] += self._clockless_ns
                 if window.first_time is not None and window.last_time is not None:
                     times += [window.first_time, window.last_time]
                 self._add(window, folded, index)
                 if self._progress is not None:
-                    self._progress(capture.path, capture.bytes_read, out.packets + packets)
+                    self._progress(capture.path, capture.bytes_read, out.packets)
+                if self._watch is not None:
+                    self._watch(out, _info(capture, out.packets - before, times))
+        packets = out.packets - before
         if not capture.has_clock and self.wanted.timed:
             raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
         if not capture.has_clock:
             self._clockless_ns += packets * CLOCKLESS_STEP_NS + LONGEST_TIMEOUT_NS
-        out.packets += packets
         out.has_clock &= capture.has_clock
         out.warnings += capture.warnings
         out.pods = capture.pods | out.pods
-        clock = capture.has_clock and bool(times)
-        out.captures.append(
-            CaptureInfo(
-                capture.path, capture.format, capture.compression,
-                tuple(codes.linktype_text(t) for t in capture.link_types), capture.snaplen,
-                packets, capture.bytes_read, min(times) if clock else None,
-                max(times) if clock else None, capture.truncated_tail,
-            )
-        )  # fmt: skip
+        out.captures.append(_info(capture, packets, times))
 
     def _add(self, window: Window, folded: npt.NDArray[np.int32], index: int) -> None:
         out = self._out
@@ -210,6 +226,16 @@ class _Collector:
         count_window(rows, original, out.counts)
         if self._keep:
             out.kept.append((index, rows.copy(), original))
+
+
+def _info(capture: Capture, packets: int, times: Sequence[int]) -> CaptureInfo:
+    clock = capture.has_clock and bool(times)
+    return CaptureInfo(
+        capture.path, capture.format, capture.compression,
+        tuple(codes.linktype_text(t) for t in capture.link_types), capture.snaplen,
+        packets, capture.bytes_read, min(times) if clock else None,
+        max(times) if clock else None, capture.truncated_tail,
+    )  # fmt: skip
 
 
 def _folded(capture: Capture, interners: Interners) -> Iterator[tuple[Window, Any]]:

@@ -186,6 +186,20 @@ class Interner:
         self.reserve(1, len(value))
         return int(_intern_one(self.arrays, np.frombuffer(value, np.uint8)))
 
+    def copy(self) -> Interner:
+        """Return what is known now; another thread may go on adding to this interner."""
+        count = len(self)  # read first: the arrays of any later moment hold so many
+        arena, ends, hashes, _slots, _used, seed = self.arrays
+        size = int(ends[count - 1]) if count else 0
+        slots = np.zeros(1 << (2 * count + 8).bit_length(), np.int32)
+        new = Interner()
+        new.arrays = (
+            arena[:size].copy(), ends[:count].copy(), hashes[:count].copy(), slots,
+            np.array([count, 0], np.int64), seed,
+        )  # fmt: skip
+        _fill_slots(new.arrays[2], count, slots)
+        return new
+
     def __iter__(self) -> Iterator[bytes]:
         return (self[i] for i in range(len(self)))
 

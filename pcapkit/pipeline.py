@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ from pcapkit.ingest.source import open_source
 from pcapkit.ingest.window import Pod
 from pcapkit.kernels import compiled_before
 from pcapkit.layout import MESSAGE
-from pcapkit.model import Analysis, Source
+from pcapkit.model import Analysis, CaptureInfo, Source
 from pcapkit.model import Client as ClientRow
 from pcapkit.names import fold
 from pcapkit.options import Options
@@ -75,9 +76,14 @@ def read_messages(
 
 
 def analyze(
-    *paths: str | Path, options: Options | None = None, progress: Progress | None = None
-) -> Analysis:
+    *paths: str | Path, options: Options | None = None, progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    watch: Callable[[Callable[[], Analysis]], None] | None = None,
+) -> Analysis:  # fmt: skip
     """Analyse one capture, or several read as one.
+
+    Once ``stop`` is set, what was read until then is analysed. ``watch`` is called whenever more
+    was read, with a function that analyses what is there so far.
 
     Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
     """
@@ -85,7 +91,17 @@ def analyze(
     texts = [str(p) for p in paths]
     if not texts:
         raise UsageError("no capture given")
-    return _Reading(collect(texts, options=options, progress=progress), options).analysis()
+    settings = options
+
+    def look(collected: Collected, reading: CaptureInfo) -> None:
+        if watch is not None:
+            watch(lambda: _Reading(collected.snapshot(reading), settings).analysis())
+
+    collected = collect(
+        texts, options=options, progress=progress, stop=stop,
+        watch=None if watch is None else look,
+    )  # fmt: skip
+    return _Reading(collected, options).analysis()
 
 
 def table_of(

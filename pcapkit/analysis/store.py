@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -184,6 +185,15 @@ class Store:
         if self.count > self._base:
             self._runs.append(_Run(self._rows[: self.count - self._base], None))
         self._base = self.count
+
+    def snapshot(self) -> Store:
+        """Return a sealed copy of what was collected so far, of its own."""
+        new = copy(self)
+        new._runs = list(self._runs)
+        new._rows = self._rows[: self.count - self._base].copy()
+        new._joined = {}
+        new.seal()
+        return new
 
     @property
     def links(self) -> list[tuple[int, int]]:

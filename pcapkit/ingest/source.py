@@ -8,12 +8,15 @@ what happened, and reading ends.
 from __future__ import annotations
 
 import bz2
+import fcntl
 import io
 import lzma
 import os
+import select
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -22,6 +25,12 @@ from pcapkit.errors import DamagedCapture, EmptyInput, InputError
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16
 _XZ_MEMORY = 256 << 20
+#: A capture's file header is no longer (pcap's 24 bytes; pcapng's first block has 28 or more).
+_HEADER_BYTES = 24
+#: A pipe that gives nothing for this long has paused: what came before is worth reading now.
+_PAUSE_S = 0.05
+#: What a pipe may hold; the most that Linux allows without privileges.
+_PIPE_BYTES = 1 << 20
 
 
 class _Counted(io.RawIOBase):
@@ -135,6 +144,10 @@ class Source:
                 stream = opener(stream)
         self._stream = stream
         self._peeked = b""
+        self._waits_on = None if stored_size is not None else _descriptor(raw)
+        # A buffered reader fills all of a buffer before it returns; what comes slowly cannot wait.
+        partly = getattr(stream, "readinto1", None) if self._waits_on is not None else None
+        self._readinto: Callable[[Any], int | None] = partly or stream.readinto
 
     @property
     def reopens(self) -> bool:
@@ -155,18 +168,26 @@ class Source:
         return bytes(out[:got])
 
     def peek(self, size: int) -> bytes:
-        """Return up to ``size`` (at most 65,536) first bytes of the decompressed stream."""
-        want = min(size, PEEK_BYTES) - len(self._peeked)
-        if want > 0:
+        """Return up to ``size`` (at most 65,536) first bytes of the decompressed stream.
+
+        Of a pipe that pauses, as many as have come, but not fewer than a file header has.
+        """
+        size = min(size, PEEK_BYTES)
+        while (want := size - len(self._peeked)) > 0:
             part = bytearray(want)
             got = self._fill(memoryview(part))
             self._peeked += bytes(part[:got])
+            if not got or len(self._peeked) >= _HEADER_BYTES:
+                break
         if self.damage and not self._peeked:
             raise DamagedCapture(self.path, self.damage, hint="copy the file again")
         return self._peeked[:size]
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` as far as the stream goes; return the bytes written, 0 at its end."""
+        """Fill ``buffer`` as far as the stream goes; return the bytes written, 0 at its end.
+
+        Of a pipe that pauses, what has come so far is returned.
+        """
         if self._peeked:
             size = min(len(buffer), len(self._peeked))
             buffer[:size] = self._peeked[:size]
@@ -176,9 +197,9 @@ class Source:
 
     def _fill(self, buffer: memoryview) -> int:
         got = 0
-        while got < len(buffer) and self.damage is None:
+        while got < len(buffer) and self.damage is None and not (got and self._pauses()):
             try:
-                n = self._stream.readinto(buffer[got:])
+                n = self._readinto(buffer[got:])
             except Exception as problem:  # every decompressor has errors of its own
                 if isinstance(problem, OSError) and problem.errno:
                     self.damage = f"cannot be read on: {problem.strerror}"
@@ -189,6 +210,12 @@ class Source:
                 break
             got += n
         return got
+
+    def _pauses(self) -> bool:
+        """Is this a pipe in which nothing has come for a moment?"""
+        if self._waits_on is None:
+            return False
+        return not select.select([self._waits_on], [], [], _PAUSE_S)[0]
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
@@ -205,6 +232,17 @@ class Source:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _descriptor(raw: BinaryIO) -> int | None:
+    """Return the file descriptor to wait on, None where there is none; let its pipe hold more."""
+    try:
+        descriptor = raw.fileno()
+    except (OSError, AttributeError):
+        return None
+    with suppress(OSError, AttributeError):  # no pipe, or a system that cannot
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return descriptor
 
 
 def _standard_input() -> BinaryIO:

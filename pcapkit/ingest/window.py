@@ -29,6 +29,11 @@ class Interners:
     def __post_init__(self) -> None:
         self.root = self.names.add(b"\0")
 
+    def copy(self) -> Interners:
+        """Return what is known now, to be added to while a reader goes on adding to this."""
+        folded = self.folded
+        return Interners(self.names.copy(), self.addresses.copy(), folded)
+
     def fold(self) -> npt.NDArray[np.int32]:
         """Return ``folded``, extended to all names; earlier results stay as they are."""
         known, names = self.folded.size, self.names
