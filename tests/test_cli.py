@@ -8,8 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -232,28 +232,51 @@ def test_no_permission(tmp_path: Path) -> None:
     assert not list(closed.iterdir())
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+@contextmanager
+def piped(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command that has read a capture from a pipe, and waits for more of it."""
     # A shell starts what it runs in the background deaf to SIGINT, and children inherit that.
     hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     with subprocess.Popen(
-        [sys.executable, "-c", hearing + "from pcapkit.cli import main; main()", "analyze", "-",
-         "-o", str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", hearing + "from pcapkit.cli import main; main()", *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as running:  # fmt: skip
-        assert running.stdin is not None and running.stderr is not None
+        assert running.stdin is not None
         capture = Path(GLIBC).read_bytes()
-        # Far more than a pipe holds: once it is written, the run is reading, and waits for more.
-        running.stdin.write(capture[:24] + capture[24:] * (1_000_000 // len(capture)))
+        # Far more than a pipe holds: once it is written, the run is reading.
+        running.stdin.write(capture[:24] + capture[24:] * (4_000_000 // len(capture)))
         running.stdin.flush()
+        yield running
+        running.stdin.close()
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "lookups.jsonl"
+    with piped("export", "-", "-t", "lookups", "-o", str(out)) as running:
+        assert running.stderr is not None
         while running.poll() is None:  # one that comes just before a read is seen after the next
             running.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 running.wait(timeout=10)
         said = running.stderr.read()
-        running.stdin.close()
     assert running.returncode == 130
     assert said.endswith(b"interrupted\n") and b"Traceback" not in said
-    assert not out.exists()
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_interrupt_ends_a_piped_capture(tmp_path: Path) -> None:
+    """The end of kubectl exec ... | pcapkit analyze -: a report of what came until then."""
+    with piped("analyze", "-", "-o", str(tmp_path)) as running:
+        assert running.stderr is not None
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=120)[1]
+    assert running.returncode == 0, said
+    assert b"stdin: interrupted; analysed up to there" in said
+    told = json.loads((tmp_path / "stdin" / "analysis.json").read_text())
+    packets = told["packets"]
+    assert packets["total"] == told["captures"][0]["packets"] > 0
+    assert packets["total"] == packets["with_messages"] + packets["duplicates"]
+    assert (tmp_path / "stdin" / "report.html").exists()
 
 
 def test_what_nobody_foresaw_is_no_crossed_threshold(tmp_path: Path) -> None:
