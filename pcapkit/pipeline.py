@@ -151,7 +151,7 @@ def join_families(store: Store, is_v4: Sequence[bool]) -> None:
     them. Link addresses that more than one client of a family uses belong to a router and prove
     nothing.
     """
-    if all(is_v4[client] for client, _ in store.clients()):
+    if all(is_v4[piece.client] for piece in store.clients()):
         return
     users: dict[int, set[int]] = defaultdict(set)
     for link, client in store.links:

@@ -31,6 +31,7 @@ _TYPES = 4
 _NAMES = 12  # a walk longer than this is cut; glibc and Kubernetes allow more, nobody has them
 _OPEN = 16
 _SLOTS = 1 << 12
+_TAILS = 64  # different suffixes of one client that are told apart
 
 VISIT = np.dtype(
     [
@@ -49,6 +50,7 @@ VISIT = np.dtype(
 SEQUENCE = np.dtype(
     [
         ("older", np.int32),  # the sequence before it with the same first label
+        ("first", np.int32),  # its first visit
         ("last", np.int32),  # its last visit
         ("base", np.int32),  # labels of the base name once it was asked as is, else 0
         ("size", np.int32),
@@ -57,9 +59,30 @@ SEQUENCE = np.dtype(
     align=True,
 )
 
-#: One distinct sequence of one client.
+#: One distinct sequence of one client; ``first`` and ``last`` are the times of its beginnings.
 EVIDENCE = np.dtype(
-    [("client", np.int32), ("base", np.int32), ("size", np.int32), ("count", np.int32)], align=True
+    [
+        ("first", np.int64),
+        ("last", np.int64),
+        ("client", np.int32),
+        ("base", np.int32),
+        ("size", np.int32),
+        ("count", np.int32),
+    ],
+    align=True,
+)
+
+#: A name that one client both searched first and asked as is first, and when it did so.
+CHANGE = np.dtype(
+    [
+        ("client", np.int32),
+        ("name", np.int32),
+        ("searched_first", np.int64),
+        ("searched_last", np.int64),  # NO_TIME: never
+        ("as_is_first", np.int64),
+        ("as_is_last", np.int64),
+    ],
+    align=True,
 )
 
 
@@ -202,6 +225,7 @@ def _find_sequences(
         if not joined:
             s = sequences[found]
             s["older"] = heads[slot]
+            s["first"] = i
             s["last"] = i
             s["base"] = 0
             s["size"] = 1
@@ -228,19 +252,104 @@ def _key(names: Any, labels: Any, s: Any, members: Any, client: Any) -> Any:
     return key | np.uint64(1)
 
 
+@helper_kernel
+def _note_tails(names: Any, labels: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
+    """Add the suffixes that a sequence with a known base shows to ``proven`` (their hashes)."""
+    arena, ends, seed = names[0], names[1], names[5][0]
+    for j in range(s["size"]):
+        name = np.int64(members[j])
+        if labels[name] == s["base"]:
+            continue
+        begin = labels_end(arena, ends, name, s["base"])
+        tail = hash_bytes(arena, begin, ends[name] - begin, seed)
+        known = False
+        for k in range(count):
+            known = known or proven[k] == tail
+        if not known and count < proven.shape[0]:
+            proven[count] = tail
+            count += 1
+    return count
+
+
+@helper_kernel
+def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
+    """Return the size of the base under which most names have a proven suffix, 0 for none."""
+    arena, ends, seed = names[0], names[1], names[5][0]
+    shared = np.int64(255)
+    for j in range(1, s["size"]):
+        shared = min(shared, common_labels(arena, ends, members[0], members[j]))
+    best, best_hits = np.int64(0), np.int64(0)
+    for size in range(1, shared + 1):
+        hits = np.int64(0)
+        for j in range(s["size"]):
+            name = np.int64(members[j])
+            begin = labels_end(arena, ends, name, size)
+            tail = hash_bytes(arena, begin, ends[name] - begin, seed)
+            for k in range(count):
+                if proven[k] == tail:
+                    hits += 1
+                    break
+        if hits > 0 and hits >= best_hits:
+            best, best_hits = np.int64(size), hits
+    return best
+
+
+@helper_kernel
+def _find_changes(
+    client: Any, labels: Any, visits: Any, found: Any, sequences: Any, members: Any, marks: Any,
+    changes: Any, used: Any,
+) -> Any:  # fmt: skip
+    """Append the names of one client that were searched first, and asked as is first; return used.
+
+    ``marks`` is scratch, one CHANGE a name whose times are NO_TIME.
+    """
+    for i in range(found):
+        s = sequences[i]
+        if s["base"] > 0 and s["closed"] and labels[members[i, 0]] != s["base"]:
+            mark = marks[members[i, s["size"] - 1]]
+            time = visits[s["first"]]["start"]
+            if mark["searched_last"] == NO_TIME or time < mark["searched_first"]:
+                mark["searched_first"] = time
+            mark["searched_last"] = max(mark["searched_last"], time)
+    for i in range(found):
+        s = sequences[i]
+        v = visits[s["first"]]
+        mark = marks[members[i, 0]]
+        alone = s["size"] == 1 and v["answered"]
+        if mark["searched_last"] != NO_TIME and (alone or s["base"] == labels[members[i, 0]]):
+            if mark["as_is_last"] == NO_TIME or v["start"] < mark["as_is_first"]:
+                mark["as_is_first"] = v["start"]
+            mark["as_is_last"] = max(mark["as_is_last"], v["start"])
+    for i in range(found):
+        s = sequences[i]
+        mark = marks[members[i, s["size"] - 1]]
+        if s["base"] == 0 or mark["searched_last"] == NO_TIME:
+            continue
+        if mark["as_is_last"] != NO_TIME and used < changes.shape[0]:
+            changes[used] = mark
+            changes[used]["client"] = client
+            changes[used]["name"] = members[i, s["size"] - 1]
+            used += 1
+        mark["searched_last"] = NO_TIME
+        mark["as_is_last"] = NO_TIME
+    return used
+
+
 @kernel
 def gather_evidence(
     rows: Any, bounds: Any, names: Any, labels: Any, near: Any, latest: Any,
     visits: Any, types: Any, dones: Any, sequences: Any, members: Any, keys: Any, slots: Any,
-    evidence: Any, shown: Any,
+    evidence: Any, shown: Any, marks: Any, changes: Any,
 ) -> Any:  # fmt: skip
     """Fill ``evidence`` and ``shown`` with the distinct sequences of every client.
 
-    ``rows`` are ordered by client and time; ``bounds`` is where each client begins. Returns
-    the number of entries, at most as many as fit.
+    ``rows`` are ordered by client and time; ``bounds`` is where each client begins. Where walks
+    that asked the name as is prove suffixes, the others are read by them, or left out. Returns the
+    number of entries, at most as many as fit, and that of ``changes``.
     """
     heads = np.full(_SLOTS, -1, np.int32)
-    kept = 0
+    proven = np.zeros(_TAILS, np.uint64)
+    kept, changed = 0, 0
     mask = np.uint64(slots.shape[0] - 1)
     for c in range(bounds.shape[0] - 1):
         mine = rows[bounds[c] : bounds[c + 1]]
@@ -250,10 +359,22 @@ def gather_evidence(
         for k in range(mine.shape[0]):
             if mine[k]["folded"] >= 0:
                 latest[mine[k]["folded"]] = -1
+        changed = _find_changes(
+            c, labels, visits, found, sequences, members, marks, changes, changed
+        )
+        tails = 0
+        for i in range(found):
+            if sequences[i]["base"] > 0:
+                tails = _note_tails(names, labels, sequences[i], members[i], proven, tails)
         for i in range(found):
             s = sequences[i]
             if s["size"] < 2:
                 continue
+            if tails > 0 and s["base"] == 0:
+                s["base"] = _read_by_tails(names, s, members[i], proven, tails)
+                if s["base"] == 0:
+                    continue
+            start = visits[s["first"]]["start"]
             key = _key(names, labels, s, members[i], c)
             slot = np.int64(key & mask)
             while slots[slot] >= 0 and keys[slots[slot]] != key:
@@ -261,6 +382,7 @@ def gather_evidence(
             at = np.int64(slots[slot])
             if at >= 0:
                 evidence[at]["count"] += 1
+                evidence[at]["last"] = start
                 continue
             if kept >= evidence.shape[0]:
                 continue
@@ -270,31 +392,40 @@ def gather_evidence(
             evidence[kept]["base"] = s["base"]
             evidence[kept]["size"] = s["size"]
             evidence[kept]["count"] = 1
+            evidence[kept]["first"] = start
+            evidence[kept]["last"] = start
             for j in range(s["size"]):
                 shown[kept, j] = members[i, j]
             kept += 1
-    return kept
+    return kept, changed
 
 
 #: Distinct sequences that are kept; a capture with more has shown its search lists long before.
 LIMIT = 1 << 18
+_CHANGES = 1 << 14
 
 
 def evidence_of(
     rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Any,
     labels: npt.NDArray[np.int32], *, has_clock: bool,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:  # fmt: skip
-    """Return the distinct sequences (EVIDENCE) and the names of each, (sequences, names)."""
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], npt.NDArray[Any]]:  # fmt: skip
+    """Return the distinct sequences (EVIDENCE), the names of each, (sequences, names), and CHANGEs.
+
+    ``bounds`` is where each client begins in ``rows``, which are in time order within one.
+    """
     most = int(np.diff(bounds).max(initial=1))
     room = min(LIMIT, rows.size // 2 + 1)
     slots = np.full(1 << (room * 2).bit_length(), -1, np.int32)
     evidence = np.zeros(room, EVIDENCE)
     shown = np.zeros((room, _NAMES), np.int32)
-    kept = gather_evidence(
+    marks = np.zeros(labels.size, CHANGE)
+    marks["searched_last"] = marks["as_is_last"] = NO_TIME
+    changes = np.zeros(min(_CHANGES, rows.size // 4 + 1), CHANGE)
+    kept, changed = gather_evidence(
         rows, bounds, names, labels, NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
         np.full(labels.size, -1, np.int32), np.zeros(most, VISIT),
         np.zeros((most, _TYPES), np.int32), np.zeros((most, _TYPES), np.int64),
         np.zeros(most, SEQUENCE), np.zeros((most, _NAMES), np.int32), np.zeros(room, np.uint64),
-        slots, evidence, shown,
+        slots, evidence, shown, marks, changes,
     )  # fmt: skip
-    return evidence[:kept], shown[:kept]
+    return evidence[:kept], shown[:kept], changes[:changed]

@@ -216,7 +216,7 @@ def _observed(part: Part, client: ClientReading) -> SearchList:
     """Return the list that a client's walks prove: those that asked the name as is, too."""
     r = part.readings
     mine = r.rows[r.rows["client"] == client.client]
-    evidence, shown = evidence_of(
+    evidence, shown, _ = evidence_of(
         mine, np.array([0, mine.size], np.int64), r.names.names.arrays, r.names.label_counts(),
         has_clock=r.has_clock,
     )  # fmt: skip

@@ -27,8 +27,9 @@ from pcapkit.analysis.lookups import (
     room_for,
     timing,
 )
+from pcapkit.analysis.periods import Change, change_of_ndots, changes_of_list
 from pcapkit.analysis.search_lists import SearchList, Seen, infer
-from pcapkit.analysis.store import Store, parts
+from pcapkit.analysis.store import Piece, Store, parts
 from pcapkit.analysis.suffixes import Folded, Labels
 from pcapkit.analysis.transactions import EXCHANGE
 from pcapkit.analysis.waste import PROBES
@@ -82,14 +83,12 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What the survey says of one client, before its lookups are read.
+    """What the survey says of one client in one period, before its lookups are read.
 
-    ``client`` is its address id, ``exchanges`` their number. ``assumed`` is a list that no walk
-    shows but its names speak for.
+    ``piece`` names its exchanges; ``assumed`` is a list that no walk shows but its names speak for.
     """
 
-    client: int
-    exchanges: int
+    piece: Piece
     search: SearchList
     source: Source
     given: Given
@@ -102,25 +101,91 @@ def survey(
 ) -> list[Client]:  # fmt: skip
     """Infer the search list of every client, in the order of their addresses' first appearance.
 
-    Everything is looked at once; ``note`` is called with each part of the exchanges.
+    Everything is looked at once; ``note`` is called with each part of the exchanges. A client whose
+    settings change has one entry per period.
     """
     out = []
     for part in parts(store.clients()):
         rows = store.read(part)
         if note is not None:
             note(rows)
-        bounds = np.concatenate([[0], np.cumsum([size for _, size in part])]).astype(np.int64)
-        searches = _infer_all(rows, bounds, names, has_clock)
-        for i, (client, size) in enumerate(part):
-            fact, search = given.get(client, Given()), searches[i]
-            source = Source.OBSERVED if search.suffixes else Source.ASSUMED
-            if fact.search is not None:
-                search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
-            assumed = search
-            if not search.suffixes:
-                assumed = _assume_list(rows["folded"][bounds[i] : bounds[i + 1]], names)
-            out.append(Client(client, size, search, source, fact, assumed))
+        bounds = np.append(0, np.cumsum([piece.size for piece in part])).astype(np.int64)
+        shown = _evidence(rows, bounds, names, has_clock)
+        for i, piece in enumerate(part):
+            mine, fact = rows[bounds[i] : bounds[i + 1]], given.get(piece.client, Given())
+            search = infer(shown[i].sequences)
+            periods = _periods(piece, mine, shown[i], fact, names) if has_clock else []
+            if len(periods) < 2:
+                out.append(_client(piece, mine, search, fact, names))
+                continue
+            for period in periods:
+                theirs = mine[period.begin : period.begin + period.size]
+                alone = _evidence(theirs, np.array([0, theirs.size]), names, has_clock)[0]
+                found = infer(alone.sequences)
+                if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
+                    found = search
+                out.append(_client(period, theirs, found, fact, names))
     return out
+
+
+def _client(
+    piece: Piece, mine: npt.NDArray[Any], search: SearchList, fact: Given, names: Folded
+) -> Client:
+    source = Source.OBSERVED if search.suffixes else Source.ASSUMED
+    if fact.search is not None:
+        search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
+    assumed = search if search.suffixes else _assume_list(mine["folded"], names)
+    return Client(piece, search, source, fact, assumed)
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """What one client shows: its sequences, and the names that it asked in two ways."""
+
+    sequences: list[Seen]
+    changes: list[Change]
+
+
+def _evidence(
+    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded, has_clock: bool
+) -> list[_Evidence]:
+    """Return the evidence of each client of a part."""
+    out = [_Evidence([], []) for _ in range(bounds.size - 1)]
+    evidence, shown, changes = evidence_of(
+        rows, bounds, names.names.arrays, names.label_counts(), has_clock=has_clock
+    )
+    for item, members in zip(evidence.tolist(), shown.tolist(), strict=True):
+        first, last, client, base, size, count = item
+        labels = tuple(names.labels(m) for m in members[:size])
+        out[client].sequences.append(Seen(labels, base, count, first, last))
+    for client, _, *times in changes.tolist():
+        out[client].changes.append(Change((times[0], times[1]), (times[2], times[3])))
+    return out
+
+
+def _periods(
+    piece: Piece, mine: npt.NDArray[Any], shown: _Evidence, fact: Given, names: Folded
+) -> list[Piece]:
+    """Cut a client's exchanges where its settings change."""
+    times: list[int] = []
+    if fact.search is None:
+        for before, suffix, first in changes_of_list(shown.sequences):
+            between = (mine["query_time"] > before) & (mine["query_time"] < first)
+            for at in np.flatnonzero(between).tolist():
+                labels = names.labels(int(mine["folded"][at])) if mine["folded"][at] >= 0 else ()
+                if labels[-len(suffix) :] == suffix:
+                    first = int(mine["query_time"][at])
+                    break
+            times.append(first)
+    if not times and fact.ndots is None:
+        moment = change_of_ndots(shown.changes)
+        times += [] if moment is None else [moment]
+    cuts = [0, *np.searchsorted(mine["query_time"], times).tolist(), mine.size]
+    return [
+        Piece(piece.client, piece.begin + begin, end - begin)
+        for begin, end in zip(cuts, cuts[1:], strict=False)
+        if end > begin
+    ]
 
 
 def _assume_list(mine: npt.NDArray[np.int32], names: Folded) -> SearchList:
@@ -140,19 +205,6 @@ def _assume_list(mine: npt.NDArray[np.int32], names: Folded) -> SearchList:
     return SearchList((space, space[1:], space[2:]), frozenset((space,)))
 
 
-def _infer_all(
-    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded, has_clock: bool
-) -> list[SearchList]:
-    evidence, shown = evidence_of(
-        rows, bounds, names.names.arrays, names.label_counts(), has_clock=has_clock
-    )
-    by_client: dict[int, list[Seen]] = defaultdict(list)
-    for item, members in zip(evidence.tolist(), shown.tolist(), strict=True):
-        client, base, size, count = item
-        by_client[client].append(Seen(tuple(names.labels(m) for m in members[:size]), base, count))
-    return [infer(by_client.get(i, ())) for i in range(bounds.size - 1)]
-
-
 def read_parts(
     store: Store, clients: Sequence[Client], names: Folded, *, has_clock: bool
 ) -> Iterator[Callable[[], Readings]]:
@@ -165,13 +217,13 @@ def read_parts(
     for client in clients:
         by_list[client.search, client.assumed].append(client)
     for (search, assumed), members in by_list.items():
-        known = {c.client: c for c in members}
-        for part in parts([(c.client, c.exchanges) for c in members]):
+        known = {c.piece: c for c in members}
+        for part in parts(known):
             rows = store.read(part)
             rules = _rules(rows, names, search, has_clock)
             shown = rules if assumed == search else _rules(rows, names, assumed, has_clock)
             reader = _Reader(
-                rows, names, [known[c] for c, _ in part], rules, shown, store.last_time or 0,
+                rows, names, [known[p] for p in part], rules, shown, store.last_time or 0,
                 has_clock,
             )  # fmt: skip
             yield reader.read
@@ -215,9 +267,9 @@ class _Reader:
         self._labels = names.label_counts()
         self._probes = _probes(names)
         self._capture_end, self._has_clock = capture_end, has_clock
-        ends = np.cumsum([c.exchanges for c in clients]).tolist()
+        ends = np.cumsum([c.piece.size for c in clients]).tolist()
         self._drafts = [
-            _Draft(c, end - c.exchanges, end) for c, end in zip(clients, ends, strict=True)
+            _Draft(c, end - c.piece.size, end) for c, end in zip(clients, ends, strict=True)
         ]
 
     def read(self) -> Readings:
@@ -242,7 +294,7 @@ class _Reader:
         rules = self._rules._replace(searches_after_as_is=searches_after_as_is)
         draft.first_walk = int(self._walks.used[0])
         group_exchanges(
-            self._rows, draft.begin, draft.end, draft.client.client, rules, self._walks
+            self._rows, draft.begin, draft.end, draft.client.piece.client, rules, self._walks
         )
         draft.last_walk = int(self._walks.used[0])
 
@@ -314,7 +366,7 @@ class _Reader:
             _mark_absolute(lookups[before : int(used[0])], draft.ndots.low, labels)
             c = draft.client
             clients.append(
-                ClientReading(c.client, c.assumed, c.source, draft.ndots, draft.model)
+                ClientReading(c.piece.client, c.assumed, c.source, draft.ndots, draft.model)
             )
         lookups, transactions = lookups[: used[0]], transactions[: used[1]]
         return Readings(

@@ -17,11 +17,16 @@ from pcapkit.analysis.suffixes import Labels
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Names that followed one another; ``base`` is how many labels the base name has, 0 unknown."""
+    """Names that followed one another; ``base`` is how many labels the base name has, 0 unknown.
+
+    ``first`` and ``last`` are the times at which such a sequence began.
+    """
 
     names: tuple[Labels, ...]
     base: int
     count: int
+    first: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -82,35 +82,44 @@ def note_links(rows: Any, table: Any) -> Any:
     return True
 
 
+class Piece(NamedTuple):
+    """Exchanges of one client, in time order: all, or those of one period."""
+
+    client: int
+    begin: int
+    size: int
+
+
 class _Run:
     """Exchanges ordered by client; ``bounds[c]`` is where those of client ``c`` begin."""
 
     def __init__(self, rows: npt.NDArray[Any], file: BinaryIO | None) -> None:
         sizes = np.bincount(rows["client"])
         self.bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        order = np.empty(rows.size, np.int64)
+        order = np.empty(rows.size, np.int32)
         order_by_client(rows, self.bounds[:-1].copy(), order)
         self._file, self._offset = file, 0
-        self._rows, self._order = rows, order
-        if file is not None:
-            self._offset = file.seek(0, os.SEEK_END)
-            for begin in range(0, rows.size, PART):  # in pieces: a sorted copy would double memory
-                file.write(memoryview(cast(Any, rows[order[begin : begin + PART]].view(np.uint8))))
-            file.flush()
-            self._rows, self._order = rows[:0].copy(), order[:0].copy()
+        self.rows: npt.NDArray[Any] | None = None  # all of them, where they are in memory
+        if file is None:
+            self.rows = rows[order]
+            return
+        self._offset = file.seek(0, os.SEEK_END)
+        for begin in range(0, rows.size, PART):  # in pieces: a sorted copy would double memory
+            file.write(memoryview(cast(Any, rows[order[begin : begin + PART]].view(np.uint8))))
+        file.flush()
 
     def count(self, client: int) -> int:
         """Return how many exchanges of a client there are."""
-        return int(self.bounds[client + 1] - self.bounds[client]) if self._has(client) else 0
-
-    def _has(self, client: int) -> bool:
-        return client + 1 < self.bounds.size
+        if client + 1 >= self.bounds.size:
+            return 0
+        return int(self.bounds[client + 1] - self.bounds[client])
 
     def read(self, client: int, into: npt.NDArray[Any]) -> None:
         """Fill ``into`` with a client's exchanges, in the order in which they were collected."""
         begin = int(self.bounds[client])
         if self._file is None:
-            np.take(self._rows, self._order[begin : begin + into.size], out=into)
+            assert self.rows is not None
+            into[:] = self.rows[begin : begin + into.size]
             return
         view = memoryview(cast(Any, into.view(np.uint8)))
         at = self._offset + begin * EXCHANGE.itemsize
@@ -185,6 +194,7 @@ class Store:
         if self.count > self._base:
             self._runs.append(_Run(self._rows[: self.count - self._base], None))
         self._base = self.count
+        self._rows = np.zeros(0, EXCHANGE)
 
     def snapshot(self) -> Store:
         """Return a sealed copy of what was collected so far, of its own."""
@@ -209,46 +219,66 @@ class Store:
             self._joined[client] = (*self._joined.get(client, (client,)), address)
             self._joined[address] = ()
 
-    def clients(self) -> list[tuple[int, int]]:
-        """Return (client, exchanges) of every client that has some, in the order of their ids."""
+    def clients(self) -> list[Piece]:
+        """Return every client that has exchanges, in the order of their ids."""
         total = np.zeros(max((r.bounds.size - 1 for r in self._runs), default=0), np.int64)
         for run in self._runs:
             total[: run.bounds.size - 1] += np.diff(run.bounds)
         out = []
         for client in np.flatnonzero(total).tolist():
             if size := sum(int(total[c]) for c in self._joined.get(client, (client,))):
-                out.append((client, size))
+                out.append(Piece(client, 0, size))
         return out
 
-    def read(self, clients: Sequence[tuple[int, int]]) -> npt.NDArray[Any]:
+    def read(self, pieces: Sequence[Piece]) -> npt.NDArray[Any]:
         """Return the exchanges of some clients, one behind the other, each in time order."""
-        rows = np.empty(sum(size for _, size in clients), EXCHANGE)
+        if (lying := self._as_they_lie(pieces)) is not None:
+            return lying
+        rows = np.empty(sum(p.size for p in pieces), EXCHANGE)
         end = 0
-        for client, size in clients:
-            mine = rows[end : end + size]
-            end += size
-            at = 0
-            addresses = self._joined.get(client, (client,))
-            for run in self._runs:
-                for address in addresses:
-                    n = run.count(address)
-                    if n:
-                        run.read(address, mine[at : at + n])
-                        at += n
-            if not in_time_order(mine):
-                mine[:] = mine[np.lexsort((mine["query_packet"], mine["query_time"]))]
+        for piece in pieces:
+            mine = rows[end : end + piece.size]
+            end += piece.size
+            mine[:] = self._of_client(piece.client)[piece.begin : piece.begin + piece.size]
         return rows
 
+    def _as_they_lie(self, pieces: Sequence[Piece]) -> npt.NDArray[Any] | None:
+        """Return clients that stand behind one another in memory, in order, without a copy."""
+        run = self._runs[0] if len(self._runs) == 1 else None
+        if run is None or run.rows is None or not pieces or self._joined:
+            return None
+        begin = at = int(run.bounds[pieces[0].client]) + pieces[0].begin
+        for piece in pieces:
+            if int(run.bounds[piece.client]) + piece.begin != at:
+                return None
+            at += piece.size
+            if not in_time_order(run.rows[at - piece.size : at]):
+                return None
+        return run.rows[begin:at]
 
-def parts(clients: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    def _of_client(self, client: int) -> npt.NDArray[Any]:
+        addresses = self._joined.get(client, (client,))
+        mine = np.empty(sum(r.count(a) for r in self._runs for a in addresses), EXCHANGE)
+        at = 0
+        for run in self._runs:
+            for address in addresses:
+                if n := run.count(address):
+                    run.read(address, mine[at : at + n])
+                    at += n
+        if not in_time_order(mine):
+            mine[:] = mine[np.lexsort((mine["query_packet"], mine["query_time"]))]
+        return mine
+
+
+def parts(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     """Split clients into parts that are read at once."""
-    part: list[tuple[int, int]] = []
+    part: list[Piece] = []
     size = 0
-    for client, rows in clients:
-        if part and size + rows > PART:
+    for piece in pieces:
+        if part and size + piece.size > PART:
             yield part
             part, size = [], 0
-        part.append((client, rows))
-        size += rows
+        part.append(piece)
+        size += piece.size
     if part:
         yield part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
 
@@ -38,8 +38,17 @@ def _capture(c: CaptureInfo) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _row(item: Any) -> dict[str, Any]:
+    """Return a record's fields, records within it too (asdict() copies each value: slow)."""
+    return {
+        f.name: _row(value) if is_dataclass(value) else value
+        for f in fields(item)
+        for value in (getattr(item, f.name),)
+    }
+
+
 def _client(c: Client) -> dict[str, object]:
-    return asdict(c) | {"first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time)}
+    return _row(c) | {"first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time)}
 
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
@@ -57,18 +66,24 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "lookups": lookups | {"duration_s": duration},
         "waste": asdict(analysis.waste),
         "clients": [_client(c) for c in analysis.client_rows],
-        "names": [{k: v for k, v in asdict(n).items() if k != "by_class"}
+        "names": [{k: v for k, v in _row(n).items() if k != "by_class"}
                   for n in analysis.name_rows],
-        "what_if": [asdict(w) for w in analysis.what_if_rows],
-        "findings": [asdict(f) for f in analysis.findings],
-        "recommendations": [asdict(r) for r in analysis.recommendations],
+        "what_if": [_row(w) for w in analysis.what_if_rows],
+        "findings": [_row(f) for f in analysis.findings],
+        "recommendations": [_row(r) for r in analysis.recommendations],
         "warnings": list(analysis.warnings),
     }  # fmt: skip
 
 
 def dump_json(analysis: Analysis) -> str:
-    """Return the analysis as JSON text, ending in a newline."""
-    return json.dumps(analysis_json(analysis), indent=2, ensure_ascii=True) + "\n"
+    """Return the analysis as JSON text: a line for each part, or for each row of one."""
+    parts = []
+    for key, value in analysis_json(analysis).items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n" + ",\n".join(f"    {json.dumps(row)}" for row in value) + "\n  ]"
+        parts.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
