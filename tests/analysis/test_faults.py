@@ -12,13 +12,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from pcapkit import analyze, pipeline
+from pcapkit import analyze
 from pcapkit.analysis.fault_notes import Facts
 from pcapkit.analysis.faults import FAULTS, FaultTally
-from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.reading import Readings, merge_readings, read_parts, survey
+from pcapkit.analysis.suffixes import Folded
+from pcapkit.collect import collect
 from pcapkit.manual import explain, render_all, render_entry
 from pcapkit.model import Severity
-from pcapkit.options import Options
 from tests import build
 from tests.analysis.talk import NXDOMAIN, TRUNCATED, Talk
 from tests.analysis.test_fault_delivery import raced
@@ -148,17 +149,20 @@ def only(r: Readings, client: int) -> Readings:
 
 def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     path = build.save(tmp_path, several_faults().capture())
-    collected = pipeline.collect([path])
-    readings = pipeline.read_clients(collected, Options())
+    collected = collect([path])
+    names = Folded(collected.interners.names)
+    clients = survey(collected.store, names, {}, has_clock=True)
+    parts = [read() for read in read_parts(collected.store, clients, names, has_clock=True)]
+    readings = merge_readings(parts, names, has_clock=True)
     facts = Facts(collected.address, [path], [("cluster", "local")])
     whole = FaultTally(facts)
     whole.add(readings)
     assert len(whole.findings()) >= 4
     for order in ([0, 1], [1, 0]):
-        parts = FaultTally(facts)
+        pieces = FaultTally(facts)
         for client in order:
-            parts.add(only(readings, client))
-        assert parts.findings() == whole.findings()
+            pieces.add(only(readings, client))
+        assert pieces.findings() == whole.findings()
 
 
 def test_examples_are_the_first_and_bounded(tmp_path: Path) -> None:
