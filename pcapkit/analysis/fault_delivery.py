@@ -13,7 +13,7 @@ import numpy as np
 
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
-from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.reading import ClientReading, Readings
 from pcapkit.analysis.waste import is_wasted
 from pcapkit.layout import TCP
 
@@ -134,12 +134,19 @@ def largest(note: Note) -> dict[str, object]:
     return {"responses": note.counts["responses"], "largest_bytes": largest_bytes}
 
 
+def _may_walk_again(client: ClientReading) -> bool:
+    model = client.resolver.model
+    return model == "glibc" or (model == "unknown" and len(client.search.suffixes) > 0)
+
+
 def large_answer_walks(part: Part) -> Notes:
     """Walks that only repeat one whose answer outgrew glibc's buffer."""
     looks = part.readings.lookups
     again = np.flatnonzero(looks["walk_of"] >= 0)
-    models = np.array([c.resolver.model in ("glibc", "unknown") for c in part.readings.clients])
-    again = again[models[looks["client"][again]]] if again.size else again
+    if not again.size:
+        return {}
+    walks = np.array([_may_walk_again(c) for c in part.readings.clients])
+    again = again[walks[looks["client"][again]]]
     if not again.size:
         return {}
     lost = int((looks["end"] - looks["start"])[again].sum()) if part.readings.has_clock else 0

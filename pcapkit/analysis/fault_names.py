@@ -93,6 +93,9 @@ def cut_walks(part: Part) -> Notes:
     failed = failed[_is_walk(part, looks)]
     if not failed.size:
         return {}
+    known = np.array([c.resolver.model != "unknown" for c in r.clients])
+    known |= part.walked_to_the_end()  # else what looks like a list may be none
+    failed = failed[known[r.lookups["client"][r.transactions["lookup"][failed]]]]
     t = r.transactions[failed]
     looks = r.lookups[t["lookup"]]
     size = np.array([len(c.search.suffixes) for c in r.clients])[looks["client"]]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis import fault_signs as signs
+from pcapkit.analysis.lookups import LIST
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.options import Network
@@ -154,6 +155,15 @@ class Part:
         servers, rates = np.zeros(ids, signs.SERVER), np.zeros(slots, signs.RATE)
         signs.count_servers(r.rows, mine, self.flags, rates, servers)
         return servers, rates
+
+    def walked_to_the_end(self) -> npt.NDArray[np.bool_]:
+        """Of which clients does some walk show the whole list, with the name as is behind it?"""
+        r = self.readings
+        size = np.array([len(c.search.suffixes) for c in r.clients], np.int64)
+        full = (r.lookups["mode"] == LIST) & (
+            r.lookups["candidates"] == size[r.lookups["client"]] + 1
+        )
+        return np.bincount(r.lookups["client"][full], minlength=size.size) > 0
 
     @property
     def servers(self) -> npt.NDArray[Any]:

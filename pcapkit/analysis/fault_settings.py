@@ -13,7 +13,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.evidence import evidence_of
@@ -40,7 +39,7 @@ def _contains(longer: Sequence[str], shorter: Sequence[str]) -> bool:
 def namespaces(part: Part) -> Notes:
     """The search list and ndots of every client that the traffic shows, by namespace or address."""
     notes: Notes = {}
-    whole = _walked_to_the_end(part)
+    whole = part.walked_to_the_end()
     for index, client in enumerate(part.readings.clients):
         search = tuple(join(s) for s in client.search.suffixes)
         namespace = namespace_of(search)
@@ -59,16 +58,6 @@ def namespaces(part: Part) -> Notes:
         note = notes.setdefault(f"address {address}", part.note_lookups(mine))
         note.counts["at_once"] += 1
     return notes
-
-
-def _walked_to_the_end(part: Part) -> npt.NDArray[np.bool_]:
-    """Of which clients does some walk show the whole list, with the name as is behind it?"""
-    r = part.readings
-    size = np.array([len(c.search.suffixes) for c in r.clients], np.int64)
-    full = (r.lookups["mode"] == LIST) & (
-        r.lookups["candidates"] == size[r.lookups["client"]] + 1
-    )
-    return np.bincount(r.lookups["client"][full], minlength=size.size) > 0
 
 
 def _overlap(left: Indexes, right: Indexes) -> bool:

@@ -32,7 +32,7 @@ PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
 EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name as is
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
-QUESTIONLESS = 2048  #: its question is empty or does not decode, and the server said FORMERR
+QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
 
 #: Bits of a name.
 IN_ZONE = 1  #: inside the cluster domain
@@ -175,7 +175,7 @@ def _response_signs(t: Any, r: Any, flag: Any) -> Any:
         signs |= FAMILY_DENIED
     if t["qtype"] == _PTR and flag & PRIVATE and outcome != ANSWER and not r["aa"]:
         signs |= PRIVATE_REVERSE
-    if t["qtype"] == 0 and outcome == OTHER_RCODE:
+    if t["qtype"] == 0 and outcome == OTHER_RCODE and t["retries"] > 0:
         signs |= QUESTIONLESS
     return signs
 

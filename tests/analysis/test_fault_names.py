@@ -92,6 +92,16 @@ def test_a_suffix_ends_the_walk(tmp_path: Path, rcode: int, counted: str) -> Non
     assert names(finding) == ["api.example.com"]
 
 
+def test_names_that_only_look_like_a_list(tmp_path: Path) -> None:
+    """Somebody asks for one label under two domains, and never for it alone."""
+    talk = Talk()
+    talk.exchange(0, "ns1.a.example.net", rcode=NXDOMAIN, edns=True)
+    talk.exchange(1, "ns1.b.example.net", answers=[], edns=True)
+    talk.exchange(1000, "ns2.a.example.net", rcode=NXDOMAIN, edns=True)
+    talk.exchange(1001, "ns2.b.example.net", answers=[], edns=True)
+    assert "cut_chain" not in talk.findings(tmp_path)
+
+
 def test_a_suffix_makes_the_resolver_skip_the_list(tmp_path: Path) -> None:
     talk = cut(REFUSED, position=0, then=("api.example.com",))
     (row,) = rows(talk.findings(tmp_path)["cut_chain"], "suffixes")
