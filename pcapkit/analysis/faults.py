@@ -157,8 +157,10 @@ FAULTS: tuple[Fault, ...] = (
         "A walk whose last candidate under a suffix got one of these responses while more was to "
         "be asked, or from which the resolver went on to the name as is. Not where it went on with "
         "the next suffix.",
-        "Take the suffix out of the search list, or repair its zone so that it says NXDOMAIN. A "
-        "DNS policy that refuses names (Cilium toFQDNs) can be told to answer NXDOMAIN.",
+        "Take a suffix of the node or the provider out of the search list, or repair its zone so "
+        "that it says NXDOMAIN. NODATA under the cluster's own suffixes means that a part of the "
+        "name is there, such as a namespace, or a service without the asked type: mend the name. "
+        "A DNS policy that refuses names (Cilium toFQDNs) can be told to answer NXDOMAIN.",
         names.cut_walks, subjects="suffixes",
     ),
     Fault(

@@ -53,11 +53,13 @@ def _print_faults(analysis: Analysis, console: Console) -> None:
         if rank == 1:
             console.print()
         line = Text(f"{fault.severity.value}: ", style=_SEVERITY_STYLE[fault.severity.value])
-        line.append(f"{printable(fault.title)}", style="none")
-        line.append(f" (pcapkit explain {fault.code})", style="dim")
+        line.append(printable(fault.title), style="none")
+        line.append(f" ({fault.code})", style="dim")
         console.print(line)
     if (more := len(analysis.findings) - _FAULTS) > 0:
         console.print(Text(f"and {more} more in the report", style="dim"))
+    if analysis.findings:
+        console.print(Text("pcapkit explain CODE says what each means, and what to do", "dim"))
 
 
 def render_terminal(analysis: Analysis, console: Console) -> None:

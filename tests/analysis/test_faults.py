@@ -6,11 +6,13 @@ import json
 import os
 from dataclasses import replace
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from rich.console import Console
 
 from pcapkit import analyze
 from pcapkit.analysis.fault_notes import Facts
@@ -20,6 +22,9 @@ from pcapkit.analysis.suffixes import Folded
 from pcapkit.collect import collect
 from pcapkit.manual import explain, render_all, render_entry
 from pcapkit.model import Severity
+from pcapkit.report.markdown import render_markdown
+from pcapkit.report.terminal import render_terminal
+from pcapkit.report.verdict import headline
 from tests import build
 from tests.analysis.talk import NXDOMAIN, TRUNCATED, Talk
 from tests.analysis.test_fault_delivery import raced
@@ -186,6 +191,19 @@ def test_the_page_shows_faults_and_escapes_their_names(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert" in page
     assert "Truncated answers are not asked again over TCP" in page
     assert "frame.number in {1, 2}" in page
+
+
+def test_terminal_and_markdown_name_the_faults(tmp_path: Path) -> None:
+    analysis = raced(5005).analyze(tmp_path)
+    shown = Console(file=StringIO(), width=80)
+    render_terminal(analysis, shown)
+    assert isinstance(shown.file, StringIO)
+    text = shown.file.getvalue()
+    assert "error: Queries are lost in a race in conntrack (conntrack_race)" in text
+    assert "pcapkit explain CODE" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "(`conntrack_race`). Run NodeLocal DNSCache" in render_markdown(analysis)
+    assert headline(analysis).startswith("A fault, not waste: Queries are lost")
 
 
 def test_without_a_clock_nothing_is_said_of_time(tmp_path: Path) -> None:
