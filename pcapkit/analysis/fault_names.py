@@ -7,6 +7,7 @@ CoreDNS' autopath plugin, and what resolvers do after each response (``pcapkit.r
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,14 @@ from pcapkit.names import is_top_level_domain
 _SURELY_EXTERNAL = 3
 
 
+@lru_cache(maxsize=1 << 12)
+def _is_top_level(label: str) -> bool:
+    return is_top_level_domain(label)
+
+
 def _is_external(name: Labels) -> bool:
     """Does it look like a name of the Internet: dots inside, and a real top-level domain?"""
-    return len(name) > 1 and is_top_level_domain(name[-1])
+    return len(name) > 1 and _is_top_level(name[-1])
 
 
 def _external(part: Part, transactions: Indexes) -> Indexes:
@@ -179,11 +185,12 @@ def repeats(part: Part) -> Notes:
     again = part.having(signs.AGAIN)
     if not again.size:
         return {}
-    by_client, by_name = part.repeats()
+    names = np.unique(part.readings.transactions["name"][again])
+    by_client, by_name = part.repeats(names)
     note = part.note(again, unit="repeated_queries")
     note.counts["repeated_queries"] = int(by_client.sum())
     note.clients.clear()
-    part.fill(note, by_client, by_name)
+    part.fill(note, by_client, names, by_name)
     return {"": note}
 
 

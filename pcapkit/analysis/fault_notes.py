@@ -28,8 +28,10 @@ Indexes = npt.NDArray[np.int64]
 #: Examples that a note keeps: the first by (time, packet number).
 EXAMPLES = 5
 #: Distinct names that a note keeps; past it, the most frequent of each part.
-NAMES = 1000
+NAMES = 200
 _PACKETS = 24
+#: Room for pairs of client and nameserver whose rates are watched, a power of two.
+_PAIRS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,10 @@ class Part:
         """The signs of every transaction."""
         return self._marked.signs
 
-    def repeats(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """How many questions were asked again in vain, by client index and by name."""
-        return self._marked.repeats, self._marked.known["all_repeats"].astype(np.int64)
+    def repeats(self, names: Indexes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """How many questions were asked again in vain: by client index, and for some names."""
+        marks = self._marked
+        return marks.repeats, marks.known["all_repeats"][names].astype(np.int64)
 
     def under_suffixes(self) -> dict[str, tuple[int, int]]:
         """How many names with dots inside were answered, and were not there, under each suffix."""
@@ -151,7 +154,7 @@ class Part:
         ids = max((int(r.rows[c].max()) for c in ("client", "server")), default=-1) + 1
         mine = np.zeros(ids, np.uint8)
         mine[[c.client for c in r.clients]] = 1
-        slots = 1 << min(20, (2 * r.rows.size).bit_length()) if r.has_clock else 0
+        slots = min(_PAIRS, 1 << (2 * r.rows.size).bit_length()) if r.has_clock else 0
         servers, rates = np.zeros(ids, signs.SERVER), np.zeros(slots, signs.RATE)
         signs.count_servers(r.rows, mine, self.flags, rates, servers)
         return servers, rates
@@ -228,18 +231,18 @@ class Part:
     ) -> Note:  # fmt: skip
         note = Note(Counter({unit: int(clients.size)}), lost_ns=lost_ns)
         if clients.size:
-            self.fill(note, np.bincount(clients), np.bincount(names))
+            self.fill(note, np.bincount(clients), *np.unique(names, return_counts=True))
             self._add_examples(note, clients, names, times, members)
         return note
 
-    def fill(self, note: Note, by_client: Indexes, by_name: Indexes) -> None:
-        """Set whose it was and for which names, counted by client index and by name."""
+    def fill(self, note: Note, by_client: Indexes, names: Indexes, by_name: Indexes) -> None:
+        """Set whose it was, counted by client index, and for which names, with their counts."""
         r = self.readings
         for i in np.flatnonzero(by_client).tolist():
             note.clients[self.facts.address(r.clients[i].client)] += int(by_client[i])
-        distinct = np.flatnonzero(by_name)
-        order = distinct[np.argsort(-by_name[distinct], kind="stable")][:NAMES]
-        note.names = Counter({r.names.text(n): int(by_name[n]) for n in order.tolist()})
+        order = np.argsort(-by_name, kind="stable")[:NAMES]
+        most = zip(names[order].tolist(), by_name[order].tolist(), strict=True)
+        note.names = Counter({join(r.names.labels(name)): n for name, n in most})
 
     def _add_examples(
         self, note: Note, clients: Any, names: Any, times: Any, members: Callable[[int], Any]

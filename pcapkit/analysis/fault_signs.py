@@ -147,6 +147,8 @@ def name_flags(
     names: Folded, zones: Sequence[Labels], known: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:
     """Return the bits of every name; ``known`` are those of the first ones."""
+    if known.size == len(names.names):
+        return known
     wanted = [join(("svc", *z)) for z in zones] + [join(z) for z in zones] + [*_PRIVATE_ZONES]
     tails = [wire_from_text(name) for name in wanted]
     flags = np.zeros(len(names.names), np.uint8)
