@@ -36,7 +36,7 @@ from pcapkit.ingest.facts import (
 )
 from pcapkit.ingest.messages import decode_window, port_table, skip_counts
 from pcapkit.ingest.pcap import RECORD
-from pcapkit.ingest.reassembly import Fragments, Made, Seen, ip_packet
+from pcapkit.ingest.reassembly import WAIT_NS, Fragments, Made, Seen, ip_packet
 from pcapkit.ingest.scapy_layers import KNOWN_LINK_TYPES, ip_packets
 from pcapkit.ingest.segments import STREAM
 from pcapkit.ingest.streams import Streams
@@ -51,6 +51,8 @@ _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
 _ROUNDS = 4  # how often a packet made from others may need others itself
 _MAX_DISSECTED = 1_000_000
 _NO_STREAMS = np.zeros(0, STREAM)
+_NEVER = 1 << 62
+_MAX_QUEUED = 1 << 16  # packets
 
 #: Enough packets on the slow path to be felt.
 _FELT = 20_000
@@ -68,6 +70,7 @@ class Decoder:
         self._rare = np.zeros((0, FACTS + 1), np.int64)
         self._unknown: Counter[int] = Counter()
         self._dissected: Counter[int] = Counter()
+        self._queued: list[Window] = []
         self._slow = self._packets = self._messages = self._cut = 0
 
     def windows(
@@ -85,17 +88,41 @@ class Decoder:
                 self._resolve(made, whole, late)
                 self._resolve(self._fragments.settle(last), [], late)
                 self._streams.give_back()
-            yield self._window(part, rows, fates, late)
+            yield from self._queue(self._window(part, rows, fates, late), part)
 
     def finish(self) -> Iterator[Window]:
         """Give what was still waiting, and say in the capture's warnings what is to be known."""
-        late = _Late()
-        self._resolve(self._fragments.settle(None), [], late)
-        nothing = np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8)
-        window = self._window(*nothing, late)
+        self._queued.append(self._settled(_NEVER))
+        window = _join(self._queued)
         if window.packets:
             yield window
         self._warn()
+
+    def _queue(self, window: Window, records: npt.NDArray[np.void]) -> Iterator[Window]:
+        """Yield ``window``, but not before the packets in it that are held are settled.
+
+        So that rows stay in the order of packets; it waits no longer than fragments do.
+        """
+        earlier = self._queued
+        self._queued = [*earlier, window]
+        if self._fragments.holding:
+            oldest = earlier[0].first_time if earlier else window.first_time
+            waited = (window.last_time or 0) - (oldest or 0)
+            if sum(w.packets for w in earlier) < _MAX_QUEUED and waited <= WAIT_NS:
+                return
+        if self._fragments.holding and earlier:
+            earlier.append(self._settled(int(records["number"][0]) - 1))
+            self._queued = [window]
+            yield _join(earlier)
+        if not self._fragments.holding:
+            yield _join(self._queued)
+            self._queued = []
+
+    def _settled(self, number: int) -> Window:
+        """Return what the packets up to ``number`` that are held show by themselves."""
+        late = _Late()
+        self._resolve(self._fragments.settle(-_NEVER, number), [], late)
+        return self._window(np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8), late)
 
     def _passes(
         self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void], streams: Any
@@ -150,7 +177,7 @@ class Decoder:
                     fates[index] = _HELD
                 continue
             ports = facts[SOURCE_PORT] << 16 | facts[SOURCE_PORT + 1]
-            messages, new = self._streams.add(ends, ports, facts, data)
+            messages, new = self._streams.add(time, ends, ports, facts, data)
             if messages:
                 whole.append(_segment(seen, ends, ports, facts, messages))
             elif not new:
@@ -272,7 +299,33 @@ class _Late:
         begins = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
         sizes = np.diff(begins, append=number.size)
         late["message_no"] = np.arange(number.size) - np.repeat(begins, sizes) + 1
-        return np.insert(rows, np.searchsorted(rows["packet_no"], number), late)
+        places = np.searchsorted(rows["packet_no"], number[begins]).tolist()
+        pieces: list[Messages] = []
+        done = 0
+        for place, begin, size in zip(places, begins.tolist(), sizes.tolist(), strict=True):
+            pieces += (rows[done:place], late[begin : begin + size])
+            done = place
+        pieces.append(rows[done:])
+        # as bytes: rows with fields are copied one by one
+        together = np.concatenate([piece.view(np.uint8) for piece in pieces])
+        return together.view(MESSAGE)
+
+
+def _join(windows: list[Window]) -> Window:
+    """Return neighbouring windows as one, its rows in the order of their packets."""
+    if len(windows) == 1:
+        return windows[0]
+    rows = np.concatenate([window.messages for window in windows])
+    rows = rows[np.argsort(rows["packet_no"], kind="stable")]
+    skipped: Counter[str] = Counter()
+    for window in windows:
+        skipped.update(window.skipped)
+    first = [w.first_time for w in windows if w.first_time is not None]
+    last = [w.last_time for w in windows if w.last_time is not None]
+    packets = sum(window.packets for window in windows)
+    return Window(
+        rows, packets, skipped, min(first, default=None), max(last, default=None)
+    )
 
 
 def _segment(seen: Seen, ends: bytes, ports: int, facts: list[int], messages: bytes) -> Made:

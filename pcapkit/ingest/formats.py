@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.errors import DamagedCapture, NotACapture
+from pcapkit.errors import DamagedCapture, InputError, NotACapture
 from pcapkit.ingest import pcap
 from pcapkit.ingest.coredns_log import looks_like_coredns, read_coredns_log
 from pcapkit.ingest.decoder import Decoder
@@ -212,11 +212,14 @@ def recognise(head: bytes) -> Format | None:
 def open_capture(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Recognise the format of ``source`` and return its capture, ready to be read.
 
-    Raises NotACapture where the bytes are in no known format.
+    Raises NotACapture where the bytes are in no known format, DamagedCapture where their beginning
+    is damaged; ``source`` is closed then.
     """
     head = source.peek(HEAD_BYTES)
     found = recognise(head)
-    if found is None:
+    try:
+        if found is not None:
+            return found.read(source, interners, ports=ports)
         shown = head[:8].hex(" ")
         raise NotACapture(
             source.path,
@@ -224,4 +227,6 @@ def open_capture(source: Source, interners: Interners, *, ports: frozenset[int])
             hint="pcap, pcapng, dnstap, and the lines that tcpdump, CoreDNS, Hubble and Inspektor "
             "Gadget print are read, also compressed",
         )
-    return found.read(source, interners, ports=ports)
+    except InputError:
+        source.close()
+        raise

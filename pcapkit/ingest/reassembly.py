@@ -76,7 +76,8 @@ class _Datagram:
     pieces: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     total: int = -1  # bytes in all, once the last fragment says so
     covered: int = 0
-    first: Seen | None = None  # of the fragment at offset 0
+    first: Seen | None = None  # of the fragment at offset 0, where its packet is held
+    last: Seen | None = None  # of the latest fragment in the capture
 
     def add(self, offset: int, data: bytes, length: int) -> None:
         """Keep one fragment's data, ``length`` being its size on the wire."""
@@ -146,6 +147,8 @@ class Fragments:
         if datagram is None:
             datagram = _Datagram(ends, protocol, ident, facts[HOP_LIMIT], seen.time)
             self._open[key] = datagram
+        if datagram.last is None or seen.number > datagram.last.number:
+            datagram.last = seen
         offset = facts[FRAGMENT_OFFSET]
         length = facts[WIRE_END] - facts[PAYLOAD]
         self._held -= datagram.covered
@@ -166,7 +169,7 @@ class Fragments:
         del self._open[key]
         self._held -= datagram.covered
         self.released += datagram.first is not None
-        return Made(seen, datagram.packet(payload, datagram.total))
+        return Made(datagram.last, datagram.packet(payload, datagram.total))
 
     def _close(self, key: tuple[bytes, int, int]) -> None:
         """Give up a datagram."""
@@ -178,12 +181,15 @@ class Fragments:
         elif datagram.first is not None:
             self.released += 1
 
-    def settle(self, time: int | None) -> list[Made]:
-        """Give up what has waited too long at ``time`` (None: all of it); return what it shows."""
-        for key in [
-            k for k, d in self._open.items() if time is None or time - d.begun > WAIT_NS
-        ]:
-            self._close(key)
+    def settle(self, time: int, number: int = 0) -> list[Made]:
+        """Give up what has waited too long at ``time``, or is held since packet ``number``.
+
+        Returns the packets that show what is known of it.
+        """
+        for key, datagram in list(self._open.items()):
+            first = datagram.first
+            if time - datagram.begun > WAIT_NS or (first is not None and first.number <= number):
+                self._close(key)
         made, self._given_up = self._given_up, []
         return made
 
@@ -191,6 +197,11 @@ class Fragments:
     def waiting(self) -> bool:
         """Is any datagram incomplete?"""
         return bool(self._open)
+
+    @property
+    def holding(self) -> bool:
+        """Is any packet held?"""
+        return any(datagram.first is not None for datagram in self._open.values())
 
     def take_released(self) -> int:
         """Return how many first fragments were released since the last call."""

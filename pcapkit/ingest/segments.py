@@ -31,7 +31,8 @@ from pcapkit.ingest.facts import (
     WIRE_END,
 )
 from pcapkit.interning import hash_bytes
-from pcapkit.kernels import helper_kernel, inline_kernel
+from pcapkit.kernels import helper_kernel, inline_kernel, kernel
+from pcapkit.layout import QR
 from pcapkit.wire import u8, u16
 
 #: What is known of one direction of a connection.
@@ -66,13 +67,38 @@ def _difference(a: Any, b: Any) -> Any:
     return ((a - b + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
-@inline_kernel
-def _plausible(buffer: Any, at: Any, end: Any) -> Any:
-    """Does a DNS message start here? Needed where a segment may begin within one."""
+@helper_kernel
+def plausible(buffer: Any, at: Any, end: Any) -> Any:
+    """Does a DNS message start here? Needed where a segment may begin within one.
+
+    Its header and its question, as far as they are there, must make sense; a message without a
+    question, as the later ones of a zone transfer, must be a response with answers.
+    """
     if end - at < HEADER_BYTES:
         return False
-    opcode = (u8(buffer, at + 2) >> 3) & 15
-    return opcode <= 6 and u16(buffer, at + 4) <= 1 and (u8(buffer, at + 3) & 0x40) == 0
+    flags = u16(buffer, at + 2)
+    if (flags >> 11) & 15 > 6 or flags & 0x40 or u16(buffer, at + 4) > 1:
+        return False
+    if u16(buffer, at + 4) == 0:
+        return flags & QR != 0 and u16(buffer, at + 6) > 0
+    at += HEADER_BYTES
+    while end - at > 0 and u8(buffer, at):
+        if u8(buffer, at) > 63:
+            return False
+        at += 1 + u8(buffer, at)
+    if end - at < 5:
+        return True
+    kind = u16(buffer, at + 3)
+    return (kind >= 1 and kind <= 4) or kind >= 254 and kind <= 255
+
+
+@kernel
+def begins(buffer: Any) -> Any:
+    """Does a message with its length begin ``buffer``, as far as it is there?"""
+    if buffer.shape[0] < 2 + HEADER_BYTES:
+        return False
+    size = np.int64(u16(buffer, 0))
+    return size >= HEADER_BYTES and plausible(buffer, 2, min(np.int64(buffer.shape[0]), 2 + size))
 
 
 @helper_kernel
@@ -81,11 +107,11 @@ def _whole(buffer: Any, at: Any, end: Any, wire_end: Any, careful: Any) -> Any:
     first = at
     while at < wire_end:
         if end - at < 2:
-            return at > first
+            return at > first and wire_end > end
         length = u16(buffer, at)
         if length < HEADER_BYTES or at + 2 + length > wire_end:
             return False
-        if careful and not _plausible(buffer, at + 2, end):
+        if careful and not plausible(buffer, at + 2, end):
             return False
         at += 2 + length
     return True

@@ -9,9 +9,8 @@ unused gives way.
 
 from __future__ import annotations
 
-import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,22 +24,20 @@ from pcapkit.ingest.facts import (
     STREAM_SLOT,
     WIRE_END,
 )
-from pcapkit.ingest.segments import CONTINUES, STREAM, STREAM_SLOTS
+from pcapkit.ingest.segments import CONTINUES, STREAM, STREAM_SLOTS, begins
 
 _MAX_STREAMS = 4096
 _MAX_HELD = 1 << 18  # bytes of one stream
 _MAX_HELD_IN_ALL = 1 << 26
 _PIECE = 64  # bytes that keeping a piece costs, beside its own
+_MAX_GAPS = 16
+_PATIENCE_NS = 2_000_000_000  # a segment that is sent again comes within this time
 _MAX_GAP = 1 << 20  # a sequence number farther off belongs to another connection
 _SURE = 2 + HEADER_BYTES  # bytes that show whether a message begins
 
 
-def _begins(data: bytes | bytearray) -> bool:
-    """Does a message with its length begin here, as far as its header shows?"""
-    size, _, flags, questions = struct.unpack_from(">HHHH", data)
-    return (
-        size >= HEADER_BYTES and (flags >> 11) & 15 <= 6 and not flags & 0x40 and questions <= 1
-    )
+def _begins(data: bytes) -> bool:
+    return bool(begins(np.frombuffer(bytearray(data), np.uint8)))
 
 
 class _Cutter:
@@ -58,8 +55,11 @@ class _Cutter:
         """Does the next byte begin a message?"""
         return self.in_step and not self.partial and not self.skip
 
-    def feed(self, data: bytes, length: int) -> bytes:
-        """Take the next ``length`` bytes, ``data`` being captured of them; return messages."""
+    def feed(self, data: bytes, length: int) -> list[tuple[int, bytes]]:
+        """Take the next ``length`` bytes, ``data`` being captured of them.
+
+        Returns messages, each behind its length and with how many bytes follow its end.
+        """
         missing = length - len(data)
         if self.skip:
             passed = min(self.skip, length)
@@ -69,7 +69,7 @@ class _Cutter:
         if not self.in_step:
             data = self._find_start(data)
         self.partial += data
-        out = bytearray()
+        out: list[tuple[int, bytes]] = []
         while self.in_step and len(self.partial) >= 2:
             size = int.from_bytes(self.partial[:2], "big")
             if size < HEADER_BYTES:  # no message is so short: the step is lost
@@ -77,11 +77,12 @@ class _Cutter:
             elif len(self.partial) < 2 + size:
                 break
             else:
-                out += self.partial[: 2 + size]
+                message = bytes(self.partial[: 2 + size])
                 del self.partial[: 2 + size]
-        if missing:
-            out += self._cut(missing)
-        return bytes(out)
+                out.append((len(self.partial) + missing, message))
+        if missing and (cut := self._cut(missing)):
+            out.append((missing, cut))
+        return out
 
     def lose(self) -> None:
         """Forget where messages begin."""
@@ -119,18 +120,28 @@ class _Cutter:
 class _Run:
     """Bytes without a gap, from ``start`` up to ``next``; kept, where there is a gap before."""
 
-    __slots__ = ("cutter", "kept", "next", "size", "start")
+    __slots__ = ("cutter", "ends", "kept", "next", "size", "start")
 
     def __init__(self, start: int, *, in_step: bool) -> None:
         self.start = self.next = start
         self.cutter = _Cutter(in_step=in_step)
         self.kept: list[tuple[bytes, int]] = []
+        self.ends: set[int] = set()  # where the messages ended that were found behind a gap
         self.size = 0
 
-    def take(self, data: bytes, length: int) -> bytes:
-        """Take the bytes that follow; return the messages that they complete."""
+    def take(self, data: bytes, length: int, known: Collection[int] = ()) -> bytes:
+        """Take the bytes that follow; return the messages that they complete.
+
+        Those that end at a ``known`` place are left out.
+        """
         self.next = (self.next + length) & 0xFFFFFFFF
-        return self.cutter.feed(data, length)
+        found = [
+            ((self.next - behind) & 0xFFFFFFFF, message)
+            for behind, message in self.cutter.feed(data, length)
+        ]
+        if self.kept:
+            self.ends.update(end for end, _ in found)
+        return b"".join(message for end, message in found if end not in known)
 
     def take_and_keep(self, data: bytes, length: int) -> bytes:
         """Take the bytes that follow, and keep them for when the gap before closes."""
@@ -141,25 +152,31 @@ class _Run:
     def drop_kept(self) -> None:
         """Forget the bytes kept: nothing will come before them."""
         self.kept.clear()
+        self.ends.clear()
         self.size = 0
 
 
 class _Stream:
     """One direction of a connection: the bytes in order, and runs of bytes behind gaps."""
 
-    __slots__ = ("islands", "main")
+    __slots__ = ("islands", "main", "waits_since")
 
     def __init__(self, start: int, *, in_step: bool) -> None:
         self.main = _Run(start, in_step=in_step)
         self.islands: list[_Run] = []
+        self.waits_since = 0  # when the first gap came up
 
     @property
     def held(self) -> int:
         """Bytes kept."""
         return sum(len(r.cutter.partial) + r.size for r in (self.main, *self.islands))
 
-    def add(self, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
+    def add(self, time: int, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
         """Take one segment; return the messages it completes, and how many bytes were new."""
+        if not self.islands:
+            self.waits_since = time
+        elif time - self.waits_since > _PATIENCE_NS:
+            self._skip_gap(time)
         behind = _gap(sequence, self.main.next)
         if abs(behind) > _MAX_GAP:
             self.main = _Run(sequence, in_step=False)
@@ -167,14 +184,19 @@ class _Stream:
             behind = 0
         if behind > 0:
             out, new = self._add_island(sequence, data, length)
-            if self.held > _MAX_HELD or len(self.islands) > 16:
-                self.main = self.islands.pop(0)
-                self.main.drop_kept()
+            if self.held > _MAX_HELD or len(self.islands) > _MAX_GAPS:
+                self._skip_gap(time)
             return out, new
         if behind + length <= 0:
             return b"", 0
         out = self.main.take(data[-behind:], length + behind)
         return out + self._join(), length + behind
+
+    def _skip_gap(self, time: int) -> None:
+        """Give up the bytes that are missing before the first run behind a gap."""
+        self.main = self.islands.pop(0)
+        self.main.drop_kept()
+        self.waits_since = time
 
     def _add_island(self, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
         """Add a segment behind a gap to the run it continues, or begin another."""
@@ -209,7 +231,8 @@ class _Stream:
                 before = -_gap(at, self.main.next)
                 at = (at + length) & 0xFFFFFFFF
                 if before < length:
-                    out += self.main.take(data[max(before, 0) :], length - max(before, 0))
+                    begin = max(before, 0)
+                    out += self.main.take(data[begin:], length - begin, island.ends)
         return out
 
 
@@ -233,7 +256,9 @@ class Streams:
         self._slow: OrderedDict[tuple[bytes, int], _Slow] = OrderedDict()
         self._held = 0
 
-    def add(self, ends: bytes, ports: int, facts: Sequence[int], data: bytes) -> tuple[bytes, bool]:
+    def add(
+        self, time: int, ends: bytes, ports: int, facts: Sequence[int], data: bytes
+    ) -> tuple[bytes, bool]:
         """Take a segment that was handed over, ``data`` being its captured bytes.
 
         ``ends`` are both addresses, ``ports`` both ports. Returns the messages that it completes,
@@ -247,7 +272,7 @@ class Streams:
             known = expected >= 0
             stream = _Stream(expected if known else sequence, in_step=known)
             slow = _Slow(stream, facts[STREAM_SLOT], facts[STREAM_KEY])
-        out, new = slow.stream.add(sequence, data, facts[WIRE_END] - facts[PAYLOAD])
+        out, new = slow.stream.add(time, sequence, data, facts[WIRE_END] - facts[PAYLOAD])
         self._slow[ends, ports] = slow
         self._held += slow.stream.held
         while len(self._slow) > _MAX_STREAMS or self._held > _MAX_HELD_IN_ALL:

@@ -91,6 +91,8 @@ def frames() -> list[bytes]:
     asked = query("www.example.com", AAAA, additional=[opt_record()])
     headers = bytes([43, 0]) + bytes(6) + bytes([44, 0]) + bytes(6) + bytes([17, 0]) + bytes(6)
     plain = ask(asked, ident=1)
+    big = udp(response("big.example.com", answers=[address_record()] * 100), 53, 40000)
+    halves = framed(asked, full, asked)
     return [
         ethernet(plain),
         ethernet(answer(full, ident=2)),
@@ -107,7 +109,24 @@ def frames() -> list[bytes]:
         ethernet(ask(struct.pack(">HHHHHH", 1, 0, 1, 0, 0, 0) + pointer(12) + bytes(4), ident=12)),
         ethernet(ask(query([b"x" * 63] * 4), ident=13)),
         ethernet(answer(struct.pack(">HHHHHH", 1, 0x8180, 9, 9, 9, 9) + wire("a.b"), ident=14)),
-    ]
+        ethernet(ipv4(big[:800], fragment=0x2000, ident=15)),
+        ethernet(ipv4(big[800:], fragment=100, ident=15)),
+        ethernet(ipv6(b"\x11\0\0\1\0\0\0\7" + big[:800], following=44)),
+        ethernet(ipv6(b"\x11\0" + struct.pack(">HI", 800, 7) + big[800:], following=44)),
+        ethernet(ipv4(tcp(halves[:50], 40001, sequence=7), protocol=6, ident=16)),
+        ethernet(ipv4(tcp(halves[90:], 40001, sequence=97), protocol=6, ident=17)),
+        ethernet(ipv4(tcp(halves[40:95], 40001, sequence=47), protocol=6, ident=18)),
+        ethernet(b"\0\1\0\x40\0\1\1\x40" + plain, kind=0x8847),
+        ethernet(b"\x11\0\0\5" + struct.pack(">HH", len(plain) + 2, 0x21) + plain, kind=0x8864),
+        ethernet(b"\xaa\xaa\3\0\0\0\x08\0" + plain, kind=len(plain) + 8),
+        ethernet(b"\x0f\xc2\1\1" + bytes(4) + plain, kind=0x894F),
+        ethernet(ipv4(udp(b"\x34\xff\0\x40\0\0\0\7\0\0\0\x85\1\0\0\0" + plain, 2152, 2152))),
+        ethernet(ipv4(udp(b"\x0c\0\0\1" + bytes(4) + plain, 40000, 4790))),
+        ethernet(ipv4(udp(b"\1\0\0\1\x0a\1\xc0\1" + ethernet(plain), 40000, 37008))),
+        ethernet(gre(bytes(10) + b"\0\1" + bytes(8) + ethernet(plain), kind=0x22EB, flags=0x10,
+                     extra=bytes(4))),
+        ethernet(gre(b"\0\0\0\1\xff\3\0\x21" + plain, kind=0x880B, flags=0x20, extra=bytes(4))),
+    ]  # fmt: skip
 
 
 def seeds() -> list[bytes]:
@@ -133,8 +152,14 @@ def seeds() -> list[bytes]:
         pcap(packets(*(sll2(p) for p in inner)), linktype=SLL2),
         pcap(packets(*(struct.pack("<I", 2) + p for p in inner)), linktype=NULL),
         pcap(packets(*(struct.pack(">I", 2) + p for p in inner)), linktype=LOOP),
+        pcap(packets(*(b"\2\0\0\0\5\0\x0a\0\0\0\0\0" + struct.pack("<HH", 4 + len(p), 9) + p
+                       for p in inner)), linktype=239),
+        pcap(packets(*(struct.pack("<III", 108, 1, 101) + bytes(96) + p for p in inner)),
+             linktype=258),
+        pcap(packets(*(b"\x21" + p for p in inner)), linktype=9),
+        pcap(packets(*(b"\1\2\xd4\0\0\0" + p for p in inner)), linktype=7),
         LINES,
-    ]
+    ]  # fmt: skip
 
 
 SEEDS = seeds()
@@ -194,7 +219,10 @@ def test_random_bytes(tmp_path, content):
 
 @SETTINGS
 @given(
-    linktype=st.sampled_from([0, 1, 12, 14, 101, 105, 108, 113, 228, 229, 276]),
+    linktype=st.sampled_from(
+        [0, 1, 6, 7, 9, 10, 12, 14, 50, 51, 101, 104, 105, 108, 109, 113, 117, 119, 127, 129, 138,
+         149, 163, 192, 195, 204, 228, 229, 230, 239, 240, 241, 253, 258, 274, 276]
+    ),
     content=st.lists(st.tuples(st.binary(max_size=120), st.integers(0, 200)), max_size=12),
 )
 def test_random_packets(tmp_path, linktype, content):
@@ -225,6 +253,49 @@ def test_random_payloads(tmp_path, payloads, stream):
         short = sum(len(p) < 12 for p in payloads)
         assert collected.skipped["malformed"] == short
         assert collected.with_messages + collected.duplicates == len(made) - short
+
+
+@SETTINGS
+@given(data=st.data())
+def test_any_segments_of_a_stream(tmp_path, data):
+    """A stream in any cut and any order, its segments repeated: its messages, once each."""
+    asked = [query(f"n{i}.example.com", ident=i + 1) for i in range(5)]
+    stream = framed(*asked)
+    places = data.draw(st.lists(st.integers(1, len(stream) - 1), max_size=8, unique=True))
+    ends = [0, *sorted(places), len(stream)]
+    pieces = [(a, stream[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    pieces += [pieces[i] for i in data.draw(st.lists(st.integers(0, len(pieces) - 1), max_size=3))]
+    frames = [
+        ethernet(ipv4(tcp(part, sequence=at + 1), protocol=6, ident=1000 * i + 9))
+        for i, (at, part) in enumerate(data.draw(st.permutations(pieces)))
+    ]
+    opening = ethernet(ipv4(tcp(b"", flags=2, sequence=0), protocol=6, ident=1))
+    collected = load(save(tmp_path, pcap(packets(opening, *frames))))
+    found = sorted(int(i) for _, part, _ in collected.kept for i in part["message_id"])
+    assert found == [1, 2, 3, 4, 5]
+    assert_ledger(collected)
+
+
+@SETTINGS
+@given(data=st.data())
+def test_any_fragments_of_a_datagram(tmp_path, data):
+    """Fragments of any sizes, in any order, some of them missing, overlapping or repeated."""
+    datagram = udp(response("big.example.com", answers=[address_record()] * 60), 53, 40000)
+    blocks = len(datagram) // 8
+    places = data.draw(st.lists(st.integers(1, blocks), max_size=8, unique=True))
+    ends = [0, *(8 * p for p in sorted(places)), len(datagram)]
+    pieces = [(a, datagram[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    count = len(pieces)
+    frames = [
+        ipv4(part, ident=5, fragment=at // 8 | (0x2000 if at + len(part) < len(datagram) else 0))
+        for at, part in pieces
+    ]
+    chosen = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=12))
+    shown = 0 in chosen and len(pieces[0][1]) >= 20  # the headers of UDP and DNS
+    collected = load(save(tmp_path, pcap(packets(*(ethernet(frames[i]) for i in chosen)))))
+    assert_ledger(collected)
+    found = sum(part.size for _, part, _ in collected.kept)
+    assert (found > 0) == (shown or set(chosen) == set(range(count)))
 
 
 @SETTINGS
@@ -309,9 +380,10 @@ def decoded(paths: list[str], **variables: str) -> list[list[object]]:
 def corpus(folder: Path, count: int) -> list[str]:
     """Write every seed and ``count`` damaged ones."""
     chance = random.Random(20)
-    made = [s for s in SEEDS if s != LINES] + [pcap(conversation()), pcap([]), pcap_header()[:9]]
+    whole = [s for s in SEEDS if s != LINES]
+    made = [*whole, pcap(conversation()), pcap([]), pcap_header()[:9]]
     for _ in range(count):
-        content = bytearray(chance.choice(made[:11]))
+        content = bytearray(chance.choice(whole))
         for _ in range(chance.randrange(1, 30)):
             at = chance.randrange(24, len(content))
             content[at] = chance.choice([0, 1, 64, 192, 255, chance.randrange(256)])
