@@ -207,7 +207,8 @@ class _Reading:
             replays.add(part)
             faults.add(part)
         names = tally.names(self._zones)
-        settings = replays.rows(collected.address)
+        judged = replays.result(collected.address)
+        clients = name_pods(tally.clients, collected.pods)
         return Analysis(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -217,11 +218,11 @@ class _Reading:
             transaction_counts=tally.transactions,
             lookup_counts=tally.lookups,
             waste=tally.waste,
-            client_rows=name_pods(tally.clients, collected.pods),
+            client_rows=clients,
             name_rows=names,
-            what_if_rows=settings,
+            what_if_rows=judged.rows(),
             findings=faults.findings(),
-            recommendations=recommend(settings, names, tally),
+            recommendations=recommend(judged, clients, names, tally.waste, self._zones),
             warnings=tuple(_warnings(collected)),
             timeline=tally.timeline,
             latency=tally.latency,

@@ -21,7 +21,8 @@ ROOMS: dict[str, set[str]] = {
 }
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
-    "manual": "pipeline", "model": "model", "collect": "pipeline", "pipeline": "pipeline",
+    "manual": "pipeline", "walk": "resolver", "model": "model", "collect": "pipeline",
+    "pipeline": "pipeline",
     "cli": "cli",
 }  # fmt: skip
 #: foreign package -> modules that may import it

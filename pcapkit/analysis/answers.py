@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.codes import UNANSWERED
+from pcapkit.codes import ANSWER, UNANSWERED
 from pcapkit.kernels import helper_kernel, kernel
 from pcapkit.layout import NO_TIME
 
@@ -100,6 +100,12 @@ class Answers:
             larger = np.zeros(4 * self.known.size, KNOWN)
             _move(self.known, larger)
             self.known = larger
+
+    def answered(self, qtype: int) -> int:
+        """Count the names that have an answer of a type."""
+        mine = (self.known["key"] - np.uint64(1)) & np.uint64(0xFFFF) == qtype
+        taken = self.known["key"] != 0
+        return int((mine & taken & (self.known["outcome"] == ANSWER)).sum())
 
     @property
     def typical_ns(self) -> npt.NDArray[np.int64]:

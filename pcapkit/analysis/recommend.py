@@ -1,92 +1,296 @@
-"""Advice, ranked by the queries it saves, with its safety and what it rests on."""
+"""Advice, ranked by the queries it saves, with its safety and what it rests on.
+
+``RECOMMENDERS`` is the table: each takes what was counted and returns its advice. Clients of one
+namespace (or workload) with the same settings get one piece of advice where the same ndots is best
+for them. Savings are of one piece of advice alone: those of several do not add up.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from pcapkit.analysis.tally import Tally
-from pcapkit.model import Coverage, Name, Recommendation, Safety, WhatIf
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis import patches
+from pcapkit.analysis.judgement import WhatIfResult
+from pcapkit.analysis.settings import CACHE, IN_FORCE, TLS, Setting, setting
+from pcapkit.analysis.suffixes import Labels, join
+from pcapkit.analysis.tally import namespace_of
+from pcapkit.model import Client, Name, Recommendation, Safety, WasteCounts, WhatIf
+from pcapkit.resolver import resolver_model
 
 #: Below this share of waste a capture is healthy and needs no advice.
 HEALTHY_SHARE = 0.05
-_TOP_NAMES = 10
-_TLS = (
-    "a final dot can break TLS names, virtual hosts and certificates in some clients: "
-    "try it in one workload first"
+#: Advice that saves less than this share of the queries is not worth a change.
+WORTH_SHARE = 0.01
+_SAVES_ENOUGH = 0.5  # of what a setting to be reviewed saves, for a safe one to be preferred
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What advice is drawn from."""
+
+    result: WhatIfResult
+    names: Sequence[Name]
+    clients: Sequence[Client]
+    zones: Sequence[Labels]
+    queries: int  # of complete lookups
+
+    def advice(
+        self, code: str, target: str, action: str, row: WhatIf, *, members: npt.NDArray[Any],
+        reasons: Sequence[str] = (), ndots: int | None = None, texts: Mapping[str, str],
+    ) -> Recommendation:  # fmt: skip
+        """Return advice that changes the settings of some clients to those of ``row``."""
+        now = self.result.total(members, IN_FORCE)
+        saved_s = None
+        if row.lookups_s is not None:
+            saved_s = max(0.0, now["time_ns"] / 1e9 - row.lookups_s)
+        saved = max(0, now["queries"] - row.queries)
+        return Recommendation(
+            code, target, ndots, action, saved, self.share(saved), row.safety,
+            (*reasons, *row.reasons), self.result.coverage(members), next(iter(texts.values())),
+            tuple(sorted({self.result.addresses[i] for i in members.tolist()})),
+            max(0, now["upstream"] - row.upstream_queries), saved_s, dict(texts),
+        )  # fmt: skip
+
+    def share(self, saved: int) -> float:
+        """Return saved queries over the queries of complete lookups."""
+        return min(1.0, saved / self.queries) if self.queries else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Clients that one piece of advice is for."""
+
+    target: str
+    namespace: str | None
+    members: npt.NDArray[Any]
+    alone: bool  # the target is the address of its one client
+
+    @property
+    def who(self) -> str:
+        """The clients in words."""
+        if self.alone:
+            return f"the workload behind {self.target}"
+        count = self.members.size
+        return f"{self.target} ({count} client{'s' if count > 1 else ''})"
+
+
+def _groups(counted: Counted, choice: Mapping[int, Any]) -> list[tuple[Any, _Group]]:
+    """Group clients of one workload or namespace whose settings, and best choice, are the same."""
+    result = counted.result
+    workloads = {c.client_addr: c for c in counted.clients}
+    together: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    for i, best in choice.items():
+        reading, client = result.clients[i], workloads.get(result.addresses[i])
+        suffixes = [join(s) for s in reading.search.suffixes]
+        space = (client.namespace if client else None) or namespace_of(suffixes)
+        workload = client.workload if client else None
+        own = i if space is None else -1
+        together[space, workload, own, reading.ndots.value, best].append(i)
+    several: dict[tuple[Any, Any], int] = defaultdict(int)
+    for space, workload, *_ in together:
+        several[space, workload] += 1
+    out = []
+    for (space, workload, _, ndots, best), members in together.items():
+        target = f"{space}/{workload}" if workload else space
+        alone = target is None or (len(members) == 1 and not workload)
+        if alone:
+            target = result.addresses[members[0]]
+        elif several[space, workload] > 1:
+            target = f"{target} (ndots {ndots} now)"
+        out.append((best, _Group(target or "", space, np.array(members), alone)))
+    return out
+
+
+def _set_ndots(counted: Counted) -> list[Recommendation]:
+    """Advise the ndots that saves most and harms no name; else one with some names in full."""
+    result = counted.result
+    best: dict[int, Setting] = {}
+    harmless, quiet = result.harmless(), result.quiet()
+    for i in result.members.tolist():
+        reading = result.clients[i]
+        model = resolver_model(reading.resolver.model)
+        if not reading.search.suffixes or not model.searches or not model.searches_dotted:
+            continue
+        now = result.total(np.array([i]), IN_FORCE)["queries"]
+        saves = {
+            n: now - result.queries(i, n)
+            for n in range(1, reading.ndots.value) if harmless[i, n]
+        }  # fmt: skip
+        chosen = _choose(saves, {n for n in saves if quiet[i, n]})
+        if chosen is not None:
+            best[i] = setting(f"ndots:{chosen}")
+            continue
+        mixed = [setting(f"fqdn+ndots:{n}") for n in (2, 1) if n < reading.ndots.value]
+        mixed = [s for s in mixed if result.total(np.array([i]), s)["queries"] < now]
+        if mixed:
+            best[i] = min(mixed, key=lambda s: result.total(np.array([i]), s)["queries"])
+    out = []
+    for choice, group in _groups(counted, best):
+        assert choice.ndots is not None
+        row = result.row(group.members, choice)
+        action = f"Set ndots to {choice.ndots} for {group.who}."
+        if choice.name.startswith("fqdn+"):
+            names = result.harmed_by(group.members, choice)
+            action = (
+                f"Set ndots to {choice.ndots} for {group.who}, and write {len(names)} of its names "
+                "in full."
+            )
+        kept = () if row.reasons else ("every name seen still resolves, and to the same name",)
+        texts = patches.option_patches(group.namespace, (("ndots", str(choice.ndots)),))
+        out.append(
+            counted.advice(
+                "set_ndots", group.target, action, row, members=group.members, reasons=kept,
+                ndots=choice.ndots, texts=texts,
+            )
+        )  # fmt: skip
+    return out
+
+
+def _choose(saves: Mapping[int, int], safe: set[int]) -> int | None:
+    """Return the ndots to advise: the largest saving, a safe one where it saves half as much."""
+    most = max(saves.values(), default=0)
+    if most <= 0:
+        return None
+    for allowed in (safe, set(saves)):
+        top = max((saves[n] for n in allowed), default=0)
+        if top > 0 and top >= _SAVES_ENOUGH * most:
+            return max(n for n in allowed if saves[n] == top)
+    return None
+
+
+def _names_in_full(counted: Counted) -> list[Recommendation]:
+    """Advise to write the names that cost most in full, with their final dots."""
+    known: dict[str, list[Name]] = defaultdict(list)
+    for name in counted.names:
+        if name.fqdn is not None:
+            known[name.base_name].append(name)
+    members = counted.result.members
+    coverage, thin = counted.result.coverage(members), counted.result.thin(members)
+    out = []
+    for cost in counted.result.costly_names():
+        rows = known.get(cost.name, [])
+        if len(rows) != 1:  # another host in each namespace, or none at all
+            continue
+        name, full = rows[0], rows[0].fqdn or ""
+        cluster = name.kind == "cluster"
+        reasons = [
+            "the full name needs its final dot, or ndots of 4 or less" if cluster else TLS,
+            "counted alone: with a lower ndots there is less to save",
+        ]
+        saved = cost.queries - cost.queries_in_full
+        saved_s = cost.time_s - cost.time_in_full_s if coverage.duration_s is not None else None
+        text = patches.replacements({cost.name: full})
+        out.append(
+            Recommendation(
+                "full_service_name" if cluster else "use_fqdn", cost.name, None,
+                f"Write {full} (with the final dot) instead of {cost.name}.", saved,
+                counted.share(saved), Safety.REVIEW, (*reasons, *([thin] if thin else [])),
+                coverage, text, (), max(0, cost.upstream - cost.upstream_in_full),
+                None if saved_s is None else max(0.0, saved_s), {"list": text},
+            )
+        )  # fmt: skip
+    return out
+
+
+def _drop_suffix(counted: Counted) -> list[Recommendation]:
+    """Advise to drop suffixes of the node's that answered nothing."""
+    out = []
+    members = counted.result.members
+    for row in counted.result.dropped():
+        suffix = row.setting.removeprefix("drop:")
+        inside = any(suffix == join(z) or suffix.endswith("." + join(z)) for z in counted.zones)
+        if row.safety is Safety.UNSAFE or inside:
+            continue
+        out.append(
+            counted.advice(
+                "drop_suffix", suffix,
+                f"Take {suffix} out of the search list: nothing was ever answered under it.", row,
+                members=members, texts={"kubelet": patches.kubelet_resolv_conf()},
+            )
+        )  # fmt: skip
+    return out
+
+
+def _no_aaaa(counted: Counted) -> list[Recommendation]:
+    """Advise glibc clients to ask no AAAA where none was ever answered."""
+    result = counted.result
+    if result.ipv6_answers:
+        return []
+    able = {
+        i: "no-aaaa" for i in result.members.tolist()
+        if "no-aaaa" in resolver_model(result.clients[i].resolver.model).options
+    }  # fmt: skip
+    out = []
+    for _, group in _groups(counted, able):
+        row = result.row(group.members, setting("no-aaaa"))
+        texts = patches.option_patches(group.namespace, (("no-aaaa", None),))
+        texts["coredns"] = patches.coredns_no_aaaa()
+        out.append(
+            counted.advice(
+                "no_aaaa", group.target, f"Ask no AAAA in {group.who}: none was answered.", row,
+                members=group.members, texts=texts,
+            )
+        )  # fmt: skip
+    return out
+
+
+def _cache(counted: Counted) -> list[Recommendation]:
+    """Advise a cache on each node where clients repeat what was just answered."""
+    members = counted.result.members
+    row = counted.result.row(members, CACHE)
+    return [
+        counted.advice(
+            "cache", "cluster", "Keep answers on each node (NodeLocal DNSCache).", row,
+            members=members, texts={"coredns": patches.coredns_cache()},
+            reasons=("counted as a cache beside each client; one that clients share saves more",),
+        )
+    ]  # fmt: skip
+
+
+def _autopath(counted: Counted) -> list[Recommendation]:
+    """Advise that the cluster DNS walks the list itself."""
+    members = counted.result.members
+    zone = join(counted.zones[0])
+    row = counted.result.row(members, setting("autopath"))
+    return [
+        counted.advice(
+            "enable_autopath", "cluster", "Let CoreDNS walk the search list (plugin autopath).",
+            row, members=members, texts={"coredns": patches.coredns_autopath(zone)},
+        )
+    ]  # fmt: skip
+
+
+#: (what it advises, least share of the queries that it must save, rank among the others)
+RECOMMENDERS: tuple[tuple[Callable[[Counted], list[Recommendation]], float, int], ...] = (
+    (_set_ndots, 0.0, 0),
+    (_names_in_full, 0.0, 0),
+    (_drop_suffix, WORTH_SHARE, 1),
+    (_no_aaaa, 5 * WORTH_SHARE, 1),
+    (_cache, 10 * WORTH_SHARE, 2),
+    (_autopath, 10 * WORTH_SHARE, 3),
 )
 
 
-def ndots_patch(ndots: int) -> str:
-    """Return the strategic-merge patch of a workload's pod template; the value is a string."""
-    return (
-        "spec:\n  template:\n    spec:\n      dnsConfig:\n        options:\n"
-        f'          - name: ndots\n            value: "{ndots}"\n'
-    )
-
-
-def _set_ndots(
-    settings: Sequence[WhatIf], tally: Tally, judged: int
-) -> list[Recommendation]:
-    by_client: dict[str, list[WhatIf]] = defaultdict(list)
-    for row in settings:
-        if row.client_addr is not None and row.ndots is not None:
-            by_client[row.client_addr].append(row)
-    out = []
-    for client in tally.clients:
-        value = client.ndots.value
-        rows = {w.ndots: w for w in by_client[client.client_addr]}
-        now = rows.get(min(value, 5))
-        if now is None or not client.search:
-            continue
-        lower = [w for n, w in rows.items() if n is not None and n < value
-                 and w.queries < now.queries and w.safety is not Safety.UNSAFE]  # fmt: skip
-        if not lower:
-            continue
-        best = min(lower, key=lambda w: (w.queries, -(w.ndots or 0)))
-        assert best.ndots is not None
-        saved = now.queries - best.queries
-        out.append(
-            Recommendation(
-                "set_ndots", client.client_addr, best.ndots,
-                f"Set ndots to {best.ndots} for the workload behind {client.client_addr}.",
-                saved, saved / judged if judged else 0.0, best.safety,
-                best.reasons or ("every name seen still resolves, and to the same name",),
-                tally.coverage(client.client_addr), ndots_patch(best.ndots),
-            )
-        )  # fmt: skip
-    return out
-
-
-def _use_names(names: Sequence[Name], coverage: Coverage, judged: int) -> list[Recommendation]:
-    thin = coverage.lookups < 20
-    out = []
-    for name in [n for n in names if n.wasted_queries and n.fqdn is not None][:_TOP_NAMES]:
-        cluster = name.kind == "cluster"
-        reasons: tuple[str, ...] = (_TLS,) if not cluster else (
-            "the full name needs its final dot, or ndots of 4 or less",)  # fmt: skip
-        if thin:
-            reasons += (f"thin capture: {coverage.lookups} lookups",)
-        out.append(
-            Recommendation(
-                "full_service_name" if cluster else "use_fqdn", name.base_name, None,
-                f"Write {name.fqdn} (with the final dot) instead of {name.base_name}.",
-                name.wasted_queries, name.wasted_queries / judged if judged else 0.0,
-                Safety.REVIEW, reasons, coverage, f"{name.base_name} -> {name.fqdn}\n",
-            )
-        )  # fmt: skip
-    return out
-
-
 def recommend(
-    settings: Sequence[WhatIf], names: Sequence[Name], tally: Tally
-) -> tuple[Recommendation, ...]:
+    result: WhatIfResult, clients: Sequence[Client], names: Sequence[Name], waste: WasteCounts,
+    zones: Sequence[Labels],
+) -> tuple[Recommendation, ...]:  # fmt: skip
     """Return the advice; none for a healthy capture."""
-    waste = tally.waste
-    if waste.share < HEALTHY_SHARE:
+    if waste.share < HEALTHY_SHARE or not result.members.size:
         return ()
-    judged = waste.queries - waste.by_class["incomplete"]
-    out = _set_ndots(settings, tally, judged)
-    out += _use_names(names, tally.coverage(), judged)
-    out.sort(key=lambda x: (-x.saves_queries, x.code, x.target))
-    return tuple(out)
+    counted = Counted(
+        result, names, clients, zones, waste.queries - waste.by_class["incomplete"]
+    )
+    ranked = [
+        (rank, -a.saves_queries, a.code, a.target, a)
+        for recommender, least, rank in RECOMMENDERS
+        for a in recommender(counted)
+        if a.saves_queries > 0 and a.saves_share >= least and a.safety is not Safety.UNSAFE
+    ]
+    return tuple(a for *_, a in sorted(ranked, key=lambda r: r[:4]))

@@ -1,10 +1,9 @@
-"""Replay lookups under other settings, by the client's own resolver's rules (compiled).
+"""Replay one lookup under other settings, by its client's own resolver's rules (compiled).
 
-Lookups that are equal (same settings of their clients, same base name, same questions with the same
-ends) are replayed once. What a candidate would answer is taken from the lookup itself, else from
-anywhere in the capture; where nothing was seen the name is taken not to exist, and its queries are
-counted as assumed. The time of a candidate that was asked is its own; of others, what its question
-took elsewhere, or what such questions take.
+The rules are those of ``resolver.py``. What a candidate would answer is taken from the lookup
+itself, else from anywhere in the capture; where nothing was seen the name is taken not to exist,
+and its queries are counted as assumed. The time of a candidate that was asked is its own; of
+others, what its question took elsewhere, or what such questions take.
 """
 
 from __future__ import annotations
@@ -18,25 +17,48 @@ import numpy.typing as npt
 from pcapkit.analysis.answers import AUTHORITATIVE, FORWARDED, question_key, slot_of
 from pcapkit.analysis.lookups import AS_IS
 from pcapkit.analysis.suffixes import Labels, join, name_start
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, UNANSWERED
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, QTYPE_NUMBERS, REFUSED, UNANSWERED
 from pcapkit.interning import find
-from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.kernels import helper_kernel
+from pcapkit.model import WASTE_CLASSES
 from pcapkit.names import wire_from_text
-from pcapkit.resolver import AFTER_AS_IS, AFTER_NEXT, AFTER_STOP, ResolverModel
+from pcapkit.resolver import (
+    ABANDON,
+    AFTER_AS_IS,
+    AFTER_NEXT,
+    AFTER_STOP,
+    ResolverConfig,
+    ResolverModel,
+    gives_up_s,
+)
 
-_TYPES = 8
+MAX_TYPES = 8
+_PROBE = WASTE_CLASSES.index("service_probe")
+_AAAA, _PTR = QTYPE_NUMBERS["AAAA"], QTYPE_NUMBERS["PTR"]
 _LONGEST = 255
-_MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
+MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
 _UNSEEN = -2  # no candidate answered
 
-#: Marks of a replayed lookup.
-BROKEN, LEAKED, ELSEWHERE = 1, 2, 4
+#: Marks of a replayed lookup. DOUBTFUL: harmed if the application wrote the short form of a name
+#: that answered at once, unharmed if it wrote it in full.
+BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
 
-#: Which names a setting writes with their final dots.
-NONE_IN_FULL, ALL_IN_FULL = range(2)
+#: Which names a setting writes with their final dots; HARMED are those that its ndots would harm.
+NONE_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL, HARMED_IN_FULL = range(4)
 
-#: A setting as kernels take it: ``ndots`` -1 is the value in force.
-SETTING = np.dtype([("ndots", np.int32), ("in_full", np.int32)], align=True)
+#: A setting as kernels take it: ``ndots`` -1 is the value in force, ``drop`` a position of the
+#: search list or -1.
+SETTING = np.dtype(
+    [
+        ("ndots", np.int32),
+        ("in_full", np.int32),
+        ("drop", np.int32),
+        ("no_aaaa", np.uint8),
+        ("autopath", np.uint8),
+        ("walked", np.uint8),  # 0: another kernel fills its sums
+    ],
+    align=True,
+)
 
 #: What one lookup would have sent under one setting.
 REPLAY = np.dtype(
@@ -47,21 +69,27 @@ REPLAY = np.dtype(
         ("assumed", np.int32),
         ("upstream", np.int32),  # queries whose answers came, or would come, without AA
         ("flags", np.int32),
+        ("like", np.int32),  # the first setting with this code
+        ("reordered", np.int32),  # the name as is comes first, or last, and did not so far
         ("visited", np.uint64),  # positions asked, the name as is in bit 0
         ("other_ns", np.int64),  # time at candidates that this lookup did not ask
     ],
     align=True,
 )
 
-#: Sums of one client under one setting.
-SUM = np.dtype(
-    [(key, np.int64) for key in (
-        "queries", "wasted", "assumed", "upstream", "broken", "leaked", "elsewhere", "time_ns",
-    )]
-)  # fmt: skip
-
-#: The marked lookups of one base name and one client; their marks are a row of another array.
-MARKED = np.dtype([("client", np.int32), ("base", np.int32), ("lookups", np.int32)])
+#: How one candidate of a lookup ends; the same whatever asks it, so it is found out once.
+CANDIDATE = np.dtype(
+    [
+        ("turn", np.int64),  # of the lookup that this was found for
+        ("after", np.int32),  # AFTER_..., -1: its answer is taken
+        ("assumed", np.int32),
+        ("upstream", np.int32),
+        ("missed", np.int32),  # questions that the name, or the type, does not exist for
+        ("empty", np.int32),  # of these, NODATA
+        ("other_ns", np.int64),  # what it would take, 0 where the lookup asked it
+    ],
+    align=True,
+)
 
 
 class Walker(NamedTuple):
@@ -72,11 +100,20 @@ class Walker(NamedTuple):
     in_zone: npt.NDArray[np.uint8]  # is a name under this suffix inside the cluster domain?
     searches: bool
     searches_after_as_is: bool
+    searches_dotted: bool
+    tries_as_is: bool
+    asks_all: bool
     further_types_of_hit_only: bool
     on_nodata: int
     on_servfail: int
     on_refused: int
     on_timeout: int
+    abandons_too_long: bool
+    nxdomain_of_one_is_absence: bool
+    failure_of_one_is_failure: bool
+    honours_no_aaaa: bool
+    silence_ns: int  # until a silent candidate is given up
+    error_ns: int  # the same of SERVFAIL and REFUSED
     ndots: int
 
 
@@ -85,12 +122,16 @@ def walker(
 ) -> Walker:
     """Return how a client with this list and resolver walks."""
     tails = [wire_from_text(join(s)) for s in suffixes]
+    silence = int(gives_up_s(model, ResolverConfig((), (), ndots, (), "")) * 1e9)
     return Walker(
         np.frombuffer(b"".join(tails), np.uint8),
         np.cumsum([len(t) for t in tails], dtype=np.int64),
         np.array([any(s[-len(z) :] == z for z in zones) for s in suffixes], np.uint8),
-        model.searches, model.searches_after_as_is, model.further_types_of_hit_only,
-        model.on_nodata, model.on_servfail, model.on_refused, model.on_timeout, ndots,
+        model.searches, model.searches_after_as_is, model.searches_dotted, model.tries_as_is,
+        model.asks_all, model.further_types_of_hit_only, model.on_nodata, model.on_servfail,
+        model.on_refused, model.on_timeout, model.on_too_long == ABANDON,
+        model.nxdomain_of_one_is_absence, model.failure_of_one_is_failure,
+        "no-aaaa" in model.options, silence, silence if model.waits_on_errors else 0, ndots,
     )  # fmt: skip
 
 
@@ -103,55 +144,6 @@ class Facts(NamedTuple):
     reverse: npt.NDArray[np.uint8]
     known: npt.NDArray[Any]
     typical_ns: npt.NDArray[np.int64]
-
-
-@kernel
-def mark_zone(arena: Any, ends: Any, count: Any, zone: Any, inside: Any) -> None:
-    """Mark the names that lie inside a zone (its wire form), or are its apex."""
-    size = zone.shape[0]
-    for name in range(count):
-        at, stop = name_start(ends, name), ends[name]
-        while at < stop - size and arena[at] != 0:
-            at += np.int64(arena[at]) + 1
-        if at != stop - size:
-            continue
-        same = True
-        for j in range(size):
-            same = same and arena[at + j] == zone[j]
-        if same:
-            inside[name] = 1
-
-
-@kernel
-def group_equal(
-    lookups: Any, walker_of: Any, whole: Any, slots: Any, first: Any, group: Any
-) -> Any:
-    """Number the lookups that are replayed alike; ``first[g]`` is one of them. Return how many."""
-    mask = np.uint64(slots.shape[0] - 1)
-    count = 0
-    for m in range(whole.shape[0]):
-        look = lookups[whole[m]]
-        w = walker_of[look["client"]]
-        h = look["shape"] ^ (np.uint64(look["base"]) * np.uint64(0x9E3779B97F4A7C15))
-        h = (h ^ np.uint64(w)) * np.uint64(0xC2B2AE3D27D4EB4F)
-        slot = np.int64((h ^ (h >> np.uint64(32))) & mask)
-        while slots[slot] >= 0:
-            other = lookups[first[slots[slot]]]
-            if (
-                other["shape"] == look["shape"]
-                and other["base"] == look["base"]
-                and walker_of[other["client"]] == w
-                and other["mode"] == look["mode"]
-                and other["absolute"] == look["absolute"]
-            ):
-                break
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-        if slots[slot] < 0:
-            slots[slot] = count
-            first[count] = whole[m]
-            count += 1
-        group[m] = slots[slot]
-    return count
 
 
 @helper_kernel
@@ -175,76 +167,112 @@ def _candidate(names: Any, walker: Any, base: Any, position: Any, scratch: Any) 
 
 @helper_kernel
 def _after(walker: Any, outcomes: Any, count: Any) -> Any:
-    """What the resolver does after a candidate without an answer."""
-    unanswered, refused, failed, empty = False, False, False, False
+    """What the resolver does after a candidate; -1 where its answer is taken."""
+    answered, unanswered, refused, failed = False, False, False, False
+    empty, absent = False, False
     for k in range(count):
         o = outcomes[k]
+        answered = answered or o == ANSWER
         unanswered = unanswered or o == UNANSWERED
         refused = refused or o == REFUSED
-        failed = failed or not (o == NODATA or o == NXDOMAIN)
+        failed = failed or not (o == ANSWER or o == NODATA or o == NXDOMAIN)
         empty = empty or o == NODATA
+        absent = absent or o == NXDOMAIN
+    if answered and not (
+        (absent and walker.nxdomain_of_one_is_absence)
+        or (failed and walker.failure_of_one_is_failure)
+    ):
+        return -1
     if unanswered:
         return int(walker.on_timeout)
     if refused:
         return int(walker.on_refused)
     if failed:
         return int(walker.on_servfail)
+    if absent and walker.nxdomain_of_one_is_absence:
+        return AFTER_NEXT
     return int(walker.on_nodata) if empty else AFTER_NEXT
 
 
-#: How a lookup is walked: the first three are the code of a replay.
+#: How a lookup is walked: part of the code of a replay.
 _LISTED, _AS_IS_FIRST, _IN_FULL = range(3)
+_NO_AAAA, _AUTOPATH, _DROP = 4, 8, 16
+#: ``code % WAYS`` is the order in which the candidates are asked.
+WAYS = _NO_AAAA
 
 
 @helper_kernel
-def _way(setting: Any, dots: Any, in_force: Any) -> Any:
-    if setting["in_full"] == ALL_IN_FULL:
-        return np.int32(_IN_FULL)
-    ndots = in_force if setting["ndots"] < 0 else setting["ndots"]
-    return np.int32(_AS_IS_FIRST if dots >= ndots else _LISTED)
+def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
+    """Return what decides how a lookup is walked under a setting."""
+    ndots = walker.ndots if setting["ndots"] < 0 else np.int64(setting["ndots"])
+    code = _AS_IS_FIRST if dots >= ndots else _LISTED
+    if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and inside):
+        code = _IN_FULL
+    if setting["no_aaaa"] and walker.honours_no_aaaa:
+        code += _NO_AAAA
+    if setting["autopath"] and code == _LISTED:
+        code += _AUTOPATH
+    if setting["drop"] < walker.tail_ends.shape[0]:
+        code += _DROP * (setting["drop"] + 1)
+    return code
 
 
 @helper_kernel
-def _order(walker: Any, way: Any, fixed: bool, answered: Any, order: Any) -> Any:
+def _order(
+    facts: Any, walker: Any, base: Any, code: Any, fixed: bool, answered: Any, order: Any
+) -> Any:  # fmt: skip
     """Write the positions in the order of the walk, -1 for the name as is; return how many."""
-    suffixes = walker.tail_ends.shape[0]
+    way = code % WAYS
+    order[0] = -1
     if way == _IN_FULL:
         order[0] = answered if answered != _UNSEEN else -1
         return 1
-    if fixed or not walker.searches:
-        order[0] = -1
+    dots = np.int64(facts.labels[base]) - 1
+    if fixed or not walker.searches or (dots > 0 and not walker.searches_dotted):
         return 1
+    at = 0
     if way == _AS_IS_FIRST:
-        order[0] = -1
+        at = 1
         if not walker.searches_after_as_is:
-            return 1
-        for p in range(suffixes):
-            order[p + 1] = p
-        return suffixes + 1
-    for p in range(suffixes):
-        order[p] = p
-    order[suffixes] = -1
-    return suffixes + 1
+            return at
+    ends = facts.names[1]
+    size = ends[base] - name_start(ends, base) - 1
+    for p in range(walker.tail_ends.shape[0]):
+        first = walker.tail_ends[p - 1] if p > 0 else np.int64(0)
+        if p == code // _DROP - 1:
+            continue
+        if size + walker.tail_ends[p] - first > _LONGEST:
+            if walker.abandons_too_long:
+                break
+            continue
+        order[at] = p
+        at += 1
+    if way == _LISTED and walker.tries_as_is:
+        order[at] = -1
+        at += 1
+    return at
 
 
 @helper_kernel
 def _ask(
-    facts: Any, walker: Any, look: Any, mine: Any, position: Any, types: Any, kinds: Any,
-    events: Any, scratch: Any, out: Any,
-) -> Any:  # fmt: skip
-    """Ask one candidate for every type; return whether any has an answer."""
-    name = np.int64(-2)  # not looked for
-    answer, unseen = False, False
+    facts: Any, walker: Any, look: Any, mine: Any, answered: Any, position: Any, types: Any,
+    kinds: Any, work: Any, out: Any,
+) -> None:  # fmt: skip
+    """Find out how one candidate ends when it is asked for every type."""
+    name = _candidate(facts.names, walker, look["base"], position, work.scratch)
+    inside = walker.in_zone[position] if position >= 0 else facts.inside[look["base"]]
+    unseen, answer = False, False
     slowest = np.int64(0)
+    out["assumed"] = 0
+    out["upstream"] = 0
+    out["missed"] = 0
+    out["empty"] = 0
     for k in range(kinds):
         outcome = np.int64(-1)
         for j in range(look["queries"]):
             if mine[j]["suffix"] == position and mine[j]["qtype"] == types[k]:
                 outcome = np.int64(mine[j]["outcome"])
         own = outcome >= 0
-        if name == -2:
-            name = _candidate(facts.names, walker, look["base"], position, scratch)
-        inside = walker.in_zone[position] if position >= 0 else facts.inside[look["base"]]
         authoritative = inside != 0
         took = facts.typical_ns[AUTHORITATIVE if inside else FORWARDED]
         if name >= 0:
@@ -258,58 +286,104 @@ def _ask(
         if outcome < 0:
             outcome = np.int64(NXDOMAIN)
             out["assumed"] += 1
+        if outcome == UNANSWERED:
+            took = np.int64(walker.silence_ns)
+        elif outcome > NXDOMAIN:
+            took = max(took, np.int64(walker.error_ns))
         unseen = unseen or not own
         slowest = max(slowest, took)
         out["upstream"] += 0 if authoritative else 1
-        events[k] = outcome
+        if types[k] != _PTR and (outcome == NXDOMAIN or outcome == NODATA):
+            out["missed"] += 1
+            out["empty"] += 1 if outcome == NODATA else 0
+        work.events[k] = outcome
         answer = answer or outcome == ANSWER
-    out["queries"] += kinds
-    if position < _MAX_POSITIONS:
-        out["visited"] |= np.uint64(1) << np.uint64(position + 1)
-    if unseen:
-        out["other_ns"] += slowest
-    return answer
+    out["other_ns"] = slowest if unseen else 0
+    out["after"] = _after(walker, work.events, kinds)
+    if not unseen and position == answered and answer:
+        out["after"] = -1  # whatever the rules say, it was taken
 
 
 @helper_kernel
 def _replay(
-    facts: Any, walker: Any, look: Any, mine: Any, order: Any, steps: Any, types: Any, kinds: Any,
-    extra: Any, events: Any, scratch: Any, out: Any,
+    facts: Any, walker: Any, look: Any, mine: Any, answered: Any, steps: Any, types: Any,
+    kinds: Any, extra: Any, ends: Any, turn: Any, work: Any, out: Any,
 ) -> Any:  # fmt: skip
-    """Walk ``order``; return the position that answered, or _UNSEEN."""
-    at = 0
-    missed_suffixes, missed_as_is = 0, 0
+    """Walk ``work.order``; return the position that answered, or _UNSEEN."""
+    at, missed_suffixes, missed_as_is, empty = 0, 0, 0, 0
+    exists = False
+    hit = np.int64(_UNSEEN)
     while at < steps:
-        position = np.int64(order[at])
-        if _ask(facts, walker, look, mine, position, types, kinds, events, scratch, out):
-            out["queries"] += extra
-            out["wasted"] = (missed_suffixes + missed_as_is) * kinds
-            return position
-        if position >= 0 and steps > 1:
-            missed_suffixes += 1
+        position = np.int64(work.order[at])
+        end = ends[position + 1]
+        if end["turn"] != turn:
+            end["turn"] = turn
+            _ask(facts, walker, look, mine, answered, position, types, kinds, work, end)
+        out["queries"] += kinds
+        out["assumed"] += end["assumed"]
+        out["upstream"] += end["upstream"]
+        out["other_ns"] += end["other_ns"]
+        if position < MAX_POSITIONS:
+            out["visited"] |= np.uint64(1) << np.uint64(position + 1)
+        after = end["after"]
+        if after < 0:
+            if hit == _UNSEEN:
+                hit = position
+                out["queries"] += extra
+                out["wasted"] = missed_suffixes + missed_as_is
+            if not walker.asks_all:
+                return hit
+        elif position >= 0 and steps > 1:
+            missed_suffixes += end["missed"]
         elif steps > 1:
-            missed_as_is += 1
-        after = _after(walker, events, kinds)
+            missed_as_is += end["missed"]
+        if end["empty"] > 0 and not exists:
+            exists = True  # the first name that is there: it has no such type
+            empty = end["empty"] if position >= 0 and steps > 1 else 0
         if after == AFTER_STOP:
             break
-        at = max(at + 1, steps - 1) if after == AFTER_AS_IS else at + 1
-    out["wasted"] = missed_suffixes * kinds
-    return np.int64(_UNSEEN)
+        if after == AFTER_AS_IS and position >= 0:
+            if work.order[steps - 1] >= 0:  # the name as is has been asked
+                break
+            at = max(at + 1, steps - 1)
+        else:
+            at += 1
+    if hit == _UNSEEN:
+        out["wasted"] = missed_suffixes - empty
+    elif walker.asks_all:
+        out["wasted"] = missed_suffixes
+    return hit
 
 
 @helper_kernel
-def _types(look: Any, mine: Any, types: Any) -> Any:
+def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
+    """Was a name that failed alone, as is, written with a final dot? Else the list had followed."""
+    if look["answered_by"] >= 0 or look["queries"] > MAX_TYPES or walker.tail_ends.shape[0] == 0:
+        return False
+    if not (walker.searches and walker.searches_dotted and walker.searches_after_as_is):
+        return False
+    for k in range(look["queries"]):
+        events[k] = mine[k]["outcome"]
+    return _after(walker, events, look["queries"]) != AFTER_STOP
+
+
+@helper_kernel
+def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) -> Any:
     """Write the types asked of every candidate; return how many, and how many more of the hit."""
     kinds, distinct = 0, 0
     for k in range(look["queries"]):
+        if no_aaaa and mine[k]["qtype"] == _AAAA:
+            continue
         again = False
         for j in range(k):
             again = again or mine[j]["qtype"] == mine[k]["qtype"]
         distinct += 0 if again else 1
-        if mine[k]["name"] == mine[0]["name"] and kinds < _TYPES:
+        if mine[k]["name"] == mine[0]["name"] and kinds < MAX_TYPES:
             types[kinds] = mine[k]["qtype"]
             kinds += 1
-    return kinds, distinct
+    if first_only:
+        kinds = min(kinds, 1)
+    return kinds, max(0, distinct - kinds)
 
 
 @helper_kernel
@@ -325,128 +399,120 @@ def _flags(facts: Any, walker: Any, look: Any, first: Any, hit: Any, answered: A
     outside = not (walker.in_zone[first] if first >= 0 else facts.inside[look["base"]])
     if outside and facts.inside[look["answered_by"]]:
         flags |= LEAKED
+    if flags and look["ambiguous"]:
+        if np.int64(facts.labels[look["answered_by"]]) - 1 >= walker.ndots:
+            return DOUBTFUL
     return flags
 
 
+class Work(NamedTuple):
+    """Room that replays write to; ``ends`` are two rows a position: all types, and no AAAA."""
+
+    scratch: npt.NDArray[np.uint8]
+    order: npt.NDArray[np.int64]
+    types: npt.NDArray[np.int64]  # (2, MAX_TYPES)
+    events: npt.NDArray[np.int64]
+    ends: npt.NDArray[Any]  # CANDIDATE (2, positions)
+
+
+def work_for(suffixes: int) -> Work:
+    """Return room for walks of so many suffixes."""
+    return Work(
+        np.zeros(256, np.uint8), np.zeros(suffixes + 1, np.int64),
+        np.zeros((2, MAX_TYPES), np.int64), np.zeros(MAX_TYPES, np.int64),
+        np.zeros((2, suffixes + 1), CANDIDATE),
+    )  # fmt: skip
+
+
 @helper_kernel
-def _replay_settings(
-    facts: Any, walker: Any, look: Any, mine: Any, settings: Any, order: Any, types: Any,
-    events: Any, scratch: Any, rows: Any,
-) -> None:  # fmt: skip
-    """Fill one row a setting for one lookup; settings that walk it alike are walked once."""
-    kinds, distinct = _types(look, mine, types)
+def replay_settings(
+    facts: Any, walker: Any, look: Any, mine: Any, settings: Any, turn: Any, work: Any, rows: Any
+) -> None:
+    """Fill one row a setting for one lookup; settings that walk it alike are walked once.
+
+    ``turn`` is a number from 1 that no other lookup was replayed with.
+    """
     answered = np.int64(_UNSEEN)
     for k in range(look["queries"]):
         if look["answered_by"] >= 0 and mine[k]["name"] == look["answered_by"]:
             answered = np.int64(mine[k]["suffix"])
-    if walker.further_types_of_hit_only:
-        kinds = min(kinds, 1)
+    inside = look["answered_by"] >= 0 and facts.inside[look["answered_by"]] != 0
     dots = np.int64(facts.labels[look["base"]]) - 1
     alone = look["mode"] == AS_IS and look["candidates"] == 1
     fixed = alone and (
-        look["absolute"] == 1 or dots < walker.ndots or facts.reverse[look["base"]] != 0
+        look["absolute"] == 1
+        or dots < walker.ndots
+        or facts.reverse[look["base"]] != 0
+        or _is_final(walker, look, mine, work.events)
     )
-    for s in range(settings.shape[0]):
-        code = _way(settings[s], dots, walker.ndots)
-        alike = -1
-        for k in range(s):
-            if rows[k]["code"] == code:
-                alike = k
-                break
-        if alike >= 0:
-            rows[s] = rows[alike]
-            continue
-        row = rows[s]
-        row["code"] = code
-        row["queries"] = 0
-        row["wasted"] = 0
-        row["assumed"] = 0
-        row["upstream"] = 0
-        row["visited"] = 0
-        row["other_ns"] = 0
-        steps = _order(walker, code, fixed, answered, order)
-        hit = _replay(
-            facts, walker, look, mine, order, steps, types, kinds, max(0, distinct - kinds),
-            events, scratch, row,
-        )  # fmt: skip
-        row["flags"] = _flags(facts, walker, look, order[0], hit, answered)
-
-
-@helper_kernel
-def _spans(look: Any, mine: Any, spans: Any) -> None:
-    """Set how long the lookup was at each position, the name as is at 0."""
-    spans[:] = 0
-    began, position = np.int64(look["start"]), np.int64(-2)
+    one = walker.further_types_of_hit_only
+    kinds, extra = _types(look, mine, one, False, work.types[0])
+    kinds_a, extra_a = _types(look, mine, one, True, work.types[1])
+    probe = False
     for k in range(look["queries"]):
-        here = np.int64(mine[k]["suffix"])
-        if here == position:
+        probe = probe or mine[k]["waste_class"] == _PROBE
+    way = _LISTED if dots < walker.ndots else _AS_IS_FIRST
+    for s in range(settings.shape[0]):
+        row = rows[s]
+        if not settings[s]["walked"]:
+            _clear(row, -1, s)
             continue
-        if position >= -1 and mine[k]["time"] > began:
-            spans[position + 1] += mine[k]["time"] - began
-            began = np.int64(mine[k]["time"])
-        position = min(here, np.int64(_MAX_POSITIONS - 1))
-    spans[position + 1] += max(np.int64(0), look["end"] - began)
-
-
-@kernel
-def replay_groups(
-    facts: Any, walker: Any, lookups: Any, transactions: Any, members: Any, bounds: Any,
-    settings: Any, sums: Any, marked: Any, marks: Any, used: Any,
-) -> None:  # fmt: skip
-    """Replay groups of equal lookups and add them to ``sums[client, setting]``.
-
-    ``members`` are lookup numbers, group behind group (``bounds``), each in the order of clients;
-    lookups that a setting harms are appended to ``marked`` and ``marks``, counted in ``used``.
-    """
-    scratch = np.zeros(256, np.uint8)
-    order = np.zeros(walker.tail_ends.shape[0] + 1, np.int64)
-    types, events = np.zeros(_TYPES, np.int64), np.zeros(_TYPES, np.int64)
-    rows = np.zeros(settings.shape[0], REPLAY)
-    spans = np.zeros(_MAX_POSITIONS + 1, np.int64)
-    for g in range(bounds.shape[0] - 1):
-        look = lookups[members[bounds[g]]]
-        mine = transactions[look["first"] : look["first"] + look["queries"]]
-        _replay_settings(
-            facts, walker, look, mine, settings, order, types, events, scratch, rows
-        )
-        harmed = False
-        for s in range(settings.shape[0]):
-            harmed = harmed or rows[s]["flags"] != 0
-        client = np.int64(-1)
-        for m in range(bounds[g], bounds[g + 1]):
-            look = lookups[members[m]]
-            _spans(look, transactions[look["first"] : look["first"] + look["queries"]], spans)
-            if harmed and look["client"] != client:
-                new = marked[used[0]]
-                new["client"] = look["client"]
-                new["base"] = look["base"]
-                for s in range(settings.shape[0]):
-                    marks[used[0], s] = rows[s]["flags"]
-                used[0] += 1
-            client = np.int64(look["client"])
-            if harmed:
-                marked[used[0] - 1]["lookups"] += 1
-            for s in range(settings.shape[0]):
-                _add(rows[s], spans, sums[client, s])
+        code = _code(settings[s], walker, dots, inside)
+        for _ in range(2):  # once more in full where the first way would do harm
+            like: Any = s
+            for k in range(s):
+                if rows[k]["code"] == code:
+                    like = np.int64(rows[k]["like"])
+                    break
+            if like < s:
+                rows[s] = rows[like]
+            else:
+                _clear(row, code, s)
+                row["reordered"] = 0 if fixed or code % WAYS in (way, _IN_FULL) else 1
+                steps = _order(facts, walker, look["base"], code, fixed, answered, work.order)
+                short = 1 if code & _NO_AAAA else 0
+                n, more = kinds, extra
+                if short:
+                    n, more = kinds_a, extra_a
+                hit = _replay(
+                    facts, walker, look, mine, answered, steps, work.types[short], n, more,
+                    work.ends[short], turn, work, row,
+                )  # fmt: skip
+                row["flags"] = _flags(facts, walker, look, work.order[0], hit, answered)
+                if probe:
+                    row["wasted"] = 0
+                if code == way:  # what was seen beats what the rules say
+                    row["queries"] = look["queries"]
+                    row["wasted"] = look["wasted"]
+                    row["assumed"] = 0
+                    row["flags"] = 0
+                if code & _AUTOPATH and hit != _UNSEEN and hit != work.order[0]:
+                    _walk_in_server(row, work.order[0], hit, kinds, extra)
+            if settings[s]["in_full"] != HARMED_IN_FULL or row["flags"] == 0:
+                break
+            code = _IN_FULL
 
 
 @helper_kernel
-def _add(row: Any, spans: Any, total: Any) -> None:
-    total["queries"] += row["queries"]
-    total["wasted"] += row["wasted"]
-    total["assumed"] += row["assumed"]
-    total["upstream"] += row["upstream"]
-    total["broken"] += row["flags"] & BROKEN
-    total["leaked"] += (row["flags"] & LEAKED) >> 1
-    total["elsewhere"] += (row["flags"] & ELSEWHERE) >> 2
-    took = np.int64(row["other_ns"])
-    left = np.uint64(row["visited"])
-    at = 0
-    while left != 0:
-        if left & np.uint64(1):
-            took += spans[at]
-        left >>= np.uint64(1)
-        at += 1
-    total["time_ns"] += took
+def _clear(row: Any, code: Any, number: Any) -> None:
+    row["code"] = code
+    row["like"] = number
+    row["queries"] = 0
+    row["wasted"] = 0
+    row["assumed"] = 0
+    row["upstream"] = 0
+    row["visited"] = 0
+    row["other_ns"] = 0
+    row["reordered"] = 0
+    row["flags"] = 0
 
 
+@helper_kernel
+def _walk_in_server(row: Any, first: Any, hit: Any, kinds: Any, extra: Any) -> None:
+    """Autopath: the first candidate is answered with what the whole walk would find."""
+    row["queries"] = kinds + extra
+    row["wasted"] = 0
+    row["assumed"] = min(row["assumed"], kinds)
+    row["visited"] = (np.uint64(1) << np.uint64(first + 1)) | (
+        np.uint64(1) << np.uint64(hit + 1)
+    )

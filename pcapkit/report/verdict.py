@@ -66,9 +66,14 @@ def headline(analysis: Analysis) -> str:
 
 def lead(advice: Recommendation) -> str:
     """Return advice as the beginning of a sentence."""
-    if advice.code == "set_ndots":
-        return f"Setting ndots to {advice.ndots} for {printable(advice.target)}"
-    return f"Writing {printable(advice.target)} in full"
+    target = printable(advice.target)
+    return {
+        "set_ndots": f"Setting ndots to {advice.ndots} for {target}",
+        "drop_suffix": f"Dropping the suffix {target}",
+        "no_aaaa": f"Asking no AAAA in {target}",
+        "cache": "A cache on each node",
+        "enable_autopath": "CoreDNS walking the search list",
+    }.get(advice.code, f"Writing {target} in full")
 
 
 def figures(analysis: Analysis) -> list[Figure]:
