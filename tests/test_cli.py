@@ -100,7 +100,7 @@ def test_export_jsonl(table: str) -> None:
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     expected = {"messages": 18, "transactions": 9, "lookups": 2, "clients": 1, "names": 2,
-                "what_if": 12}  # fmt: skip
+                "what_if": 25}  # fmt: skip
     assert len(rows) == expected[table]
 
 
