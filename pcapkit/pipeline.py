@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,13 +183,21 @@ class _Reading:
         ] or zones_of(self._clients)
         self._paths = [c.path for c in collected.captures]
 
-    def _parts(self) -> Iterator[Readings]:
+    def _parts(self) -> Iterator[Callable[[], Readings]]:
         collected = self._collected
-        return in_order(
-            read_parts(
-                collected.store, self._clients, self._names, has_clock=collected.has_clock
-            )
+        return read_parts(
+            collected.store, self._clients, self._names, has_clock=collected.has_clock
         )
+
+    def _replayed(self) -> Iterator[Callable[[], tuple[Readings, WhatIfTally]]]:
+        """Give tasks that read a part and replay its lookups."""
+
+        def run(read: Callable[[], Readings]) -> tuple[Readings, WhatIfTally]:
+            part, replays = read(), WhatIfTally(self._answers, self._zones)
+            replays.add(part)
+            return part, replays
+
+        return (partial(run, read) for read in self._parts())
 
     def analysis(self) -> Analysis:
         """Count the lookups, ask what other settings would have sent, and give advice."""
@@ -202,9 +211,9 @@ class _Reading:
         faults = FaultTally(
             Facts(collected.address, self._paths, self._zones, self._options.resolv_confs)
         )
-        for part in self._parts():
+        for part, replayed in in_order(self._replayed()):
             tally.add(part, collected.address, self._paths)
-            replays.add(part)
+            replays.merge(replayed)
             faults.add(part)
         names = tally.names(self._zones)
         judged = replays.result(collected.address)
@@ -242,7 +251,7 @@ class _Reading:
                 f"no table {name!r}: lookups, transactions, messages, clients, names, what_if"
             )
         c = self._collected
-        whole = merge_readings(list(self._parts()), self._names, has_clock=c.has_clock)
+        whole = merge_readings(list(in_order(self._parts())), self._names, has_clock=c.has_clock)
         if name == "lookups":
             return lookups_table(whole, self._paths, c.address, self._zones)
         return transactions_table(whole, self._paths, c.address, c.name)

@@ -40,6 +40,8 @@ from pcapkit.model import Ndots, ResolverGuess, Source
 from pcapkit.resolver import AFTER_STOP, MAX_NDOTS, resolver_model
 
 KUBERNETES_NDOTS = 5
+#: Entries of the tables of bases that a part may need: 4 bytes each.
+_TABLES = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,36 +212,53 @@ def read_parts(
 ) -> Iterator[Callable[[], Readings]]:
     """Give tasks that read the clients, a part each, for any thread to run.
 
-    Clients of one search list are read together. Names are interned only between the tasks, so that
-    their ids never depend on the threads.
+    Names are interned only between the tasks, so that their ids never depend on the threads.
     """
-    by_list: dict[tuple[SearchList, SearchList], list[Client]] = defaultdict(list)
-    for client in clients:
-        by_list[client.search, client.assumed].append(client)
-    for (search, assumed), members in by_list.items():
-        known = {c.piece: c for c in members}
-        for part in parts(known):
-            rows = store.read(part)
-            rules = _rules(rows, names, search, has_clock)
-            shown = rules if assumed == search else _rules(rows, names, assumed, has_clock)
-            reader = _Reader(
-                rows, names, [known[p] for p in part], rules, shown, store.last_time or 0,
-                has_clock,
-            )  # fmt: skip
-            yield reader.read
+    known = {c.piece: c for c in clients}
+    for part in _parts(clients, len(names.names)):
+        rows = store.read(part)
+        mine = [known[piece] for piece in part]
+        rules = _rules(rows, names, mine, has_clock)
+        yield _Reader(rows, names, mine, rules, store.last_time or 0, has_clock).read
+
+
+def _parts(clients: Sequence[Client], names: int) -> Iterator[list[Piece]]:
+    """Split the clients into parts; each has room for the tables of its search lists."""
+    lists = {c.piece: {c.search, c.assumed} for c in clients}
+    for part in parts(c.piece for c in clients):
+        held: set[SearchList] = set()
+        piece: list[Piece] = []
+        for one in part:
+            held |= lists[one]
+            if piece and names * sum(len(s.suffixes) for s in held) > _TABLES:
+                yield piece
+                piece, held = [], set(lists[one])
+            piece.append(one)
+        yield piece
 
 
 def _rules(
-    rows: npt.NDArray[Any], names: Folded, search: SearchList, has_clock: bool
-) -> Rules:
-    """Return what the clients of one search list have in common."""
-    named = rows["folded"][rows["folded"] >= 0]
-    used = np.flatnonzero(np.bincount(named)) if named.size else np.zeros(0, np.int64)
-    suffixes = search.suffixes
-    table = names.bases(used, suffixes)
-    by_size = sorted(range(len(suffixes)), key=lambda p: -len(suffixes[p]))
-    starts = np.array([s in search.starts for s in suffixes], np.uint8)
-    return Rules(table, np.array(by_size, np.int64), starts, *timing(has_clock=has_clock), True)
+    rows: npt.NDArray[Any], names: Folded, clients: Sequence[Client], has_clock: bool
+) -> dict[SearchList, Rules]:
+    """Return what the clients of each search list of a part have in common."""
+    used: dict[SearchList, set[int]] = defaultdict(set)
+    begin = 0
+    for client in clients:
+        mine = rows["folded"][begin : begin + client.piece.size]
+        begin += client.piece.size
+        distinct = np.flatnonzero(np.bincount(mine[mine >= 0])).tolist()
+        for search in {client.search, client.assumed}:
+            used[search].update(distinct)
+    out = {}
+    for search, asked in used.items():
+        suffixes = search.suffixes
+        table = names.bases(np.array(sorted(asked), np.int64), suffixes)
+        by_size = sorted(range(len(suffixes)), key=lambda p: -len(suffixes[p]))
+        starts = np.array([s in search.starts for s in suffixes], np.uint8)
+        out[search] = Rules(
+            table, np.array(by_size, np.int64), starts, *timing(has_clock=has_clock), True
+        )
+    return out
 
 
 @dataclass(slots=True)
@@ -259,11 +278,10 @@ class _Reader:
     """Groups, recognises and describes the clients of one part."""
 
     def __init__(
-        self, rows: npt.NDArray[Any], names: Folded, clients: Sequence[Client], rules: Rules,
-        shown: Rules, capture_end: int, has_clock: bool,
+        self, rows: npt.NDArray[Any], names: Folded, clients: Sequence[Client],
+        rules: Mapping[SearchList, Rules], capture_end: int, has_clock: bool,
     ) -> None:  # fmt: skip
-        self._rows, self._names = rows, names
-        self._rules, self._shown = rules, shown
+        self._rows, self._names, self._rules = rows, names, rules
         self._labels = names.label_counts()
         self._probes = _probes(names)
         self._capture_end, self._has_clock = capture_end, has_clock
@@ -291,7 +309,7 @@ class _Reader:
         return self._describe()
 
     def _group(self, draft: _Draft, *, searches_after_as_is: bool) -> None:
-        rules = self._rules._replace(searches_after_as_is=searches_after_as_is)
+        rules = self._rules[draft.client.search]._replace(searches_after_as_is=searches_after_as_is)
         draft.first_walk = int(self._walks.used[0])
         group_exchanges(
             self._rows, draft.begin, draft.end, draft.client.piece.client, rules, self._walks
@@ -357,9 +375,9 @@ class _Reader:
             facts["known"] = model.name != "unknown"
             before = int(used[0])
             describe_walks(
-                rows, self._walks, draft.first_walk, draft.last_walk, self._shown, labels,
-                self._probes, len(clients), facts[0], self._capture_end, self._has_clock, previous,
-                lookups, transactions, used,
+                rows, self._walks, draft.first_walk, draft.last_walk,
+                self._rules[draft.client.assumed], labels, self._probes, len(clients), facts[0],
+                self._capture_end, self._has_clock, previous, lookups, transactions, used,
             )  # fmt: skip
             if used[0] == before:
                 continue

@@ -18,7 +18,6 @@ from pcapkit.analysis.replay import (
     REPLAY,
     replay_settings,
 )
-from pcapkit.analysis.suffixes import name_start
 from pcapkit.kernels import helper_kernel, kernel
 
 #: Sums under one setting: of a client, or of a name.
@@ -33,23 +32,6 @@ MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
 
 #: Bins of lookup times: 64 an octave from 1024 ns up, so a quantile is right within 1 %.
 TIME_BINS = 64 * 32
-
-
-@kernel
-def mark_zone(arena: Any, ends: Any, count: Any, zone: Any, inside: Any) -> None:
-    """Mark the names that lie inside a zone (its wire form), or are its apex."""
-    size = zone.shape[0]
-    for name in range(count):
-        at, stop = name_start(ends, name), ends[name]
-        while at < stop - size and arena[at] != 0:
-            at += np.int64(arena[at]) + 1
-        if at != stop - size:
-            continue
-        same = True
-        for j in range(size):
-            same = same and arena[at + j] == zone[j]
-        if same:
-            inside[name] = 1
 
 
 @kernel

@@ -82,6 +82,12 @@ def note_links(rows: Any, table: Any) -> Any:
     return True
 
 
+def _in_order(rows: npt.NDArray[Any], order: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
+    """Return rows in another order (as words: NumPy moves records field by field)."""
+    words = rows.view(np.uint64).reshape(rows.size, -1)
+    return np.take(words, order, axis=0).view(rows.dtype).reshape(order.size)
+
+
 class Piece(NamedTuple):
     """Exchanges of one client, in time order: all, or those of one period."""
 
@@ -101,11 +107,12 @@ class _Run:
         self._file, self._offset = file, 0
         self.rows: npt.NDArray[Any] | None = None  # all of them, where they are in memory
         if file is None:
-            self.rows = rows[order]
+            self.rows = _in_order(rows, order)
             return
         self._offset = file.seek(0, os.SEEK_END)
         for begin in range(0, rows.size, PART):  # in pieces: a sorted copy would double memory
-            file.write(memoryview(cast(Any, rows[order[begin : begin + PART]].view(np.uint8))))
+            piece = _in_order(rows, order[begin : begin + PART])
+            file.write(memoryview(cast(Any, piece.view(np.uint8))))
         file.flush()
 
     def count(self, client: int) -> int:
@@ -135,7 +142,8 @@ class Store:
 
     def __init__(self, *, in_memory: int = IN_MEMORY) -> None:
         self._in_memory = max(in_memory, REMEMBERED + 1)
-        self._rows = np.zeros(1 << 12, EXCHANGE)
+        # The system gives pages as they are first written: what is not needed costs nothing.
+        self._rows = np.empty(self._in_memory + (1 << 18), EXCHANGE)
         self._slots = np.full(1 << 18, -1, np.int32)
         self._base = 0  # number of the first exchange in memory
         self._file: BinaryIO | None = None
@@ -156,14 +164,13 @@ class Store:
         ``root`` is the id of the root name.
         """
         used = self.count - self._base
-        if used + rows.size > self._rows.size:
-            if used > self._in_memory:
-                self._write_run()
-                used = self.count - self._base
-            if used + rows.size > self._rows.size:
-                # In place: the system moves the pages of a large array instead of copying them.
-                more = max(self._rows.size, rows.size)
-                self._rows.resize(self._rows.size + more, refcheck=False)
+        if used > self._in_memory:
+            self._write_run()
+            used = self.count - self._base
+        if used + rows.size > self._rows.size:  # a window of text may be of any length
+            more = np.empty(used + rows.size, EXCHANGE)
+            more[:used] = self._rows[:used]
+            self._rows = more
         before = self.count
         self.count = int(
             pair_window(

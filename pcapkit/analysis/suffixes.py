@@ -102,6 +102,23 @@ def _find_bases(
                 bases[name, position] = intern(names, scratch, 0, length + 1)
 
 
+@kernel
+def _mark_zone(arena: Any, ends: Any, first: Any, zone: Any, inside: Any) -> None:
+    """Mark the names from ``first`` on that lie inside a zone (its wire form), or are its apex."""
+    size = zone.shape[0]
+    for name in range(first, inside.shape[0]):
+        at, stop = name_start(ends, name), ends[name]
+        while at < stop - size and arena[at] != 0:
+            at += np.int64(arena[at]) + 1
+        if at != stop - size:
+            continue
+        same = True
+        for j in range(size):
+            same = same and arena[at + j] == zone[j]
+        if same:
+            inside[name] = 1
+
+
 class Folded:
     """The names of one analysis in lower case, with what the stages ask about them."""
 
@@ -109,6 +126,7 @@ class Folded:
         self.names = names
         self._labels: dict[int, Labels] = {}
         self._counts = np.zeros(0, np.int32)
+        self._inside: dict[tuple[Labels, ...], npt.NDArray[np.uint8]] = {}
 
     def text(self, name: int) -> str:
         """Return a name in presentation form."""
@@ -129,6 +147,20 @@ class Folded:
             count_labels(self.names.arrays[0], self.names.arrays[1], known, counts)
             self._counts = counts
         return self._counts
+
+    def inside(self, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
+        """Return, for every name known by now, 1 where it lies in one of the zones."""
+        known = self._inside.get(tuple(zones), np.zeros(0, np.uint8))
+        size = len(self.names)
+        if size > known.size:
+            marks = np.zeros(size, np.uint8)
+            marks[: known.size] = known
+            arena, ends = self.names.arrays[:2]
+            for zone in zones:
+                wire = np.frombuffer(wire_from_text(join(zone)), np.uint8)
+                _mark_zone(arena, ends, known.size, wire, marks)
+            self._inside[tuple(zones)] = known = marks
+        return known
 
     def bases(
         self, used: npt.NDArray[Any], search: Sequence[Labels]

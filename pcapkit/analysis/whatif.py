@@ -24,28 +24,17 @@ from pcapkit.analysis.replay_sums import (
     TIME_BINS,
     Sums,
     group_equal,
-    mark_zone,
     replay_groups,
 )
 from pcapkit.analysis.settings import CACHE, FQDN, IN_FORCE, SETTINGS, TIMED
-from pcapkit.analysis.suffixes import Folded, Labels, join
+from pcapkit.analysis.suffixes import Folded, Labels
 from pcapkit.codes import QTYPE_NUMBERS
 from pcapkit.model import WhatIf
-from pcapkit.names import wire_from_text
 from pcapkit.resolver import resolver_model
 
 #: Peaks are counted second by second in captures up to three days long.
 LONGEST_S = 3 * 86_400
 _SECOND = 1_000_000_000
-
-
-def _zone_marks(r: Readings, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
-    arena, ends = r.names.names.arrays[:2]
-    inside = np.zeros(r.labels.size, np.uint8)
-    for zone in zones:
-        wire = np.frombuffer(wire_from_text(join(zone)), np.uint8)
-        mark_zone(arena, ends, inside.size, wire, inside)
-    return inside
 
 
 class WhatIfTally:
@@ -106,8 +95,8 @@ class WhatIfTally:
     def _replay(self, part: Readings, whole: npt.NDArray[np.int64], sums: Sums) -> Sums:
         """Fill ``sums``, and cut its marks to what was used."""
         facts = Facts(
-            part.names.names.arrays, part.labels, _zone_marks(part, self._zones),
-            _zone_marks(part, [("arpa",)]), self._answers.known, self._answers.typical_ns,
+            part.names.names.arrays, part.labels, part.names.inside(self._zones),
+            part.names.inside([("arpa",)]), self._answers.known, self._answers.typical_ns,
         )  # fmt: skip
         numbers: dict[tuple[tuple[Labels, ...], str, int], int] = {}
         walker_of = np.zeros(len(part.clients), np.int32)

@@ -192,14 +192,19 @@ def test_of_an_empty_capture_nothing_is_said(tmp_path: Path) -> None:
 
 def test_nothing_hangs_on_how_the_clients_are_cut_into_parts(tmp_path: Path) -> None:
     from pcapkit.analysis.answers import Answers
-    from pcapkit.analysis.suffixes import split
+    from pcapkit.analysis.reading import merge_readings, read_parts, survey
+    from pcapkit.analysis.suffixes import Folded, split
     from pcapkit.analysis.whatif import WhatIfTally
-    from pcapkit.pipeline import collect, read_clients
+    from pcapkit.collect import collect
+    from pcapkit.pipeline import given_facts
 
     work = SHOP.under(clients=tuple(f"10.244.1.{n}" for n in range(20, 26)))
     options = Options(resolver=work.model)
     collected = collect([work.write(tmp_path)], options=options)
-    whole = read_clients(collected, options)
+    names, given = Folded(collected.interners.names), given_facts(collected, options)
+    clients = survey(collected.store, names, given, has_clock=True)
+    parts = read_parts(collected.store, clients, names, has_clock=True)
+    whole = merge_readings([read() for read in parts], names, has_clock=True)
     zones = [split("cluster.local")]
     answers = Answers()
     answers.note(whole.rows)
