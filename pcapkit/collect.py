@@ -152,15 +152,15 @@ class Collected:
 def collect(
     paths: Sequence[str], *, options: Options | None = None, keep_messages: bool = False,
     progress: Progress | None = None, stop: threading.Event | None = None,
-    watch: Watch | None = None,
+    watch: Watch | None = None, store: Store | None = None,
 ) -> Collected:  # fmt: skip
     """Read every capture, in the order of their first packets, into one collection.
 
     Once ``stop`` is set, what came until then is all that is read. ``watch`` is called after every
-    window. Raises InputError where a capture cannot be read.
+    window. ``store`` takes the exchanges. Raises InputError where a capture cannot be read.
     """
     options = options or Options()
-    out = Collected()
+    out = Collected(store=store or Store())
     collector = _Collector(out, options, keep_messages, progress, stop, watch)
     ports = options.ports | {53}
     sources = open_in_order(paths, ports=ports, warnings=out.warnings)

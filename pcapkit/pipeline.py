@@ -96,13 +96,13 @@ def analyze(
 
     def look(collected: Collected, reading: CaptureInfo) -> None:
         if watch is not None:
-            watch(lambda: _Reading(collected.snapshot(reading), settings).analysis())
+            watch(lambda: Reading(collected.snapshot(reading), settings).analysis())
 
     collected = collect(
         texts, options=options, progress=progress, stop=stop,
         watch=None if watch is None else look,
     )  # fmt: skip
-    return _Reading(collected, options).analysis()
+    return Reading(collected, options).analysis()
 
 
 def table_of(
@@ -118,11 +118,11 @@ def table_of(
     if table in ("clients", "names", "what_if"):
         from pcapkit.report.export import small_table
 
-        analysis = _Reading(collected, options).analysis()
+        analysis = Reading(collected, options).analysis()
         return small_table(analysis, table), analysis.warnings
     if table == "messages":
         return _messages(collected), tuple(_warnings(collected))
-    return _Reading(collected, options).table(table), tuple(_warnings(collected))
+    return Reading(collected, options).table(table), tuple(_warnings(collected))
 
 
 def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
@@ -165,7 +165,7 @@ def join_families(store: Store, is_v4: Sequence[bool]) -> None:
     store.join({v6: v4.pop() for v6, v4 in sorted(pairs.items()) if len(v4) == 1})
 
 
-class _Reading:
+class Reading:
     """Reads what was collected: a survey of all clients, then their lookups, part by part."""
 
     def __init__(self, collected: Collected, options: Options) -> None:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, BinaryIO, NamedTuple, cast
+from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -96,19 +97,28 @@ class Piece(NamedTuple):
     size: int
 
 
+class _Spill:
+    """The temporary file; it has no name, and goes with the last that reads it."""
+
+    def __init__(self) -> None:
+        self.file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
+        finalize(self, self.file.close)
+
+
 class _Run:
     """Exchanges ordered by client; ``bounds[c]`` is where those of client ``c`` begin."""
 
-    def __init__(self, rows: npt.NDArray[Any], file: BinaryIO | None) -> None:
+    def __init__(self, rows: npt.NDArray[Any], spill: _Spill | None) -> None:
         sizes = np.bincount(rows["client"])
         self.bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         order = np.empty(rows.size, np.int32)
         order_by_client(rows, self.bounds[:-1].copy(), order)
-        self._file, self._offset = file, 0
+        self._spill, self._offset = spill, 0
         self.rows: npt.NDArray[Any] | None = None  # all of them, where they are in memory
-        if file is None:
+        if spill is None:
             self.rows = _in_order(rows, order)
             return
+        file = spill.file
         self._offset = file.seek(0, os.SEEK_END)
         for begin in range(0, rows.size, PART):  # in pieces: a sorted copy would double memory
             piece = _in_order(rows, order[begin : begin + PART])
@@ -124,29 +134,33 @@ class _Run:
     def read(self, client: int, into: npt.NDArray[Any]) -> None:
         """Fill ``into`` with a client's exchanges, in the order in which they were collected."""
         begin = int(self.bounds[client])
-        if self._file is None:
+        if self._spill is None:
             assert self.rows is not None
             into[:] = self.rows[begin : begin + into.size]
             return
         view = memoryview(cast(Any, into.view(np.uint8)))
         at = self._offset + begin * EXCHANGE.itemsize
         while view:
-            got = os.preadv(self._file.fileno(), [view], at)
+            got = os.preadv(self._spill.file.fileno(), [view], at)
             if not got:
                 raise OSError("the temporary file of the analysis is cut short")
             view, at = view[got:], at + got
 
 
 class Store:
-    """The exchanges of one analysis, collected window by window, then read client by client."""
+    """The exchanges of one analysis, collected window by window, then read client by client.
 
-    def __init__(self, *, in_memory: int = IN_MEMORY) -> None:
-        self._in_memory = max(in_memory, REMEMBERED + 1)
+    Past ``in_memory`` exchanges, all but the newest are written to a temporary file; a response is
+    paired with one of the last ``remembered`` queries.
+    """
+
+    def __init__(self, *, in_memory: int = IN_MEMORY, remembered: int = REMEMBERED) -> None:
+        self._in_memory, self._remembered = max(in_memory, remembered + 1), remembered
         # The system gives pages as they are first written: what is not needed costs nothing.
         self._rows = np.empty(self._in_memory + (1 << 18), EXCHANGE)
         self._slots = np.full(1 << 18, -1, np.int32)
         self._base = 0  # number of the first exchange in memory
-        self._file: BinaryIO | None = None
+        self._spill: _Spill | None = None
         self._runs: list[_Run] = []
         self._links = np.zeros((_LINKS, 2), np.uint64)
         self._links_fit = True
@@ -175,7 +189,7 @@ class Store:
         self.count = int(
             pair_window(
                 rows, original, folded_of, root, capture, self._slots, self._rows, self._base,
-                self.count,
+                self.count, self._remembered,
             )
         )  # fmt: skip
         new = self._rows[before - self._base : self.count - self._base]
@@ -188,10 +202,10 @@ class Store:
 
     def _write_run(self) -> None:
         """Move all but the newest exchanges to the temporary file."""
-        done = self.count - self._base - REMEMBERED
-        if self._file is None:
-            self._file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
-        self._runs.append(_Run(self._rows[:done], self._file))
+        done = self.count - self._base - self._remembered
+        if self._spill is None:
+            self._spill = _Spill()
+        self._runs.append(_Run(self._rows[:done], self._spill))
         kept = self._rows[done : self.count - self._base].copy()
         self._rows[: kept.size] = kept
         self._base += done
@@ -202,6 +216,11 @@ class Store:
             self._runs.append(_Run(self._rows[: self.count - self._base], None))
         self._base = self.count
         self._rows = np.zeros(0, EXCHANGE)
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are: more than one where some were written to a file."""
+        return len(self._runs)
 
     def snapshot(self) -> Store:
         """Return a sealed copy of what was collected so far, of its own."""

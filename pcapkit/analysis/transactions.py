@@ -162,11 +162,13 @@ def pair_window(
     exchanges: Any,
     base: Any,
     count: Any,
+    remembered: Any,
 ) -> Any:
     """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
 
     Exchanges are numbered from 0 over the whole analysis; ``exchanges`` begins with number
-    ``base`` and ends before number ``count``.
+    ``base`` and ends before number ``count``. The last ``remembered`` ones must be among them: a
+    response is looked for there.
 
     Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
     question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing
@@ -182,7 +184,7 @@ def pair_window(
         if is_response:
             known = _find_query(
                 row, folded, np.int64(slots[slot]), exchanges, base,
-                max(np.int64(0), count - REMEMBERED),
+                max(np.int64(0), count - remembered),
             )
             if known >= 0:
                 _answer(row, exchanges[known - base])

@@ -1,0 +1,55 @@
+"""Exchanges past the bound of memory are read as those within it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pcapkit.analysis.store import Store
+from pcapkit.collect import collect
+from pcapkit.options import Options
+from pcapkit.pipeline import Reading
+
+CAPTURES = Path(__file__).resolve().parents[2] / "captures"
+MANY = [
+    str(CAPTURES / "lab" / name)
+    for name in (
+        "multi6_any_sll2.pcap", "whatif_w1_glibc_ndots5.pcap", "fault_truncated_tcp.pcap",
+        "whatif_w1_go_ndots5.pcap", "concurrent_one_pod.pcap", "dual_stack_v4_and_v6_servers.pcap",
+        "fault_loss_queries.pcap",
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("in_memory", [65, 200, 500])
+def test_spilling_changes_nothing(in_memory: int) -> None:
+    """Runs of a temporary file, cut anywhere, give the same bytes as memory does."""
+    spilled, kept = Store(in_memory=in_memory, remembered=64), Store(remembered=64)
+    told = [
+        Reading(collect(MANY, store=store), Options()).analysis() for store in (spilled, kept)
+    ]
+    assert spilled.runs > 1 and kept.runs == 1
+    assert told[0].to_json() == told[1].to_json()
+    assert told[0].chains == told[1].chains
+    assert told[0].timeline == told[1].timeline
+    assert told[0].lookups.equals(told[1].lookups)
+    assert told[0].transactions.equals(told[1].transactions)
+
+
+def test_a_snapshot_stands_still() -> None:
+    """What is looked at while a capture comes in is not changed by what comes later."""
+    seen = []
+
+    def watch(collected, reading):
+        copy = collected.snapshot(reading)
+        seen.append((copy, Reading(copy, Options()).analysis().to_json()))
+
+    whole = collect(MANY, watch=watch)
+    assert [Reading(copy, Options()).analysis().to_json() for copy, _ in seen] == [
+        text for _, text in seen
+    ]
+    packets = [copy.packets for copy, _ in seen]
+    assert packets == sorted(packets) and packets[-1] == whole.packets
+    last = Reading(seen[-1][0], Options()).analysis()
+    assert last.to_json() == Reading(whole, Options()).analysis().to_json()
