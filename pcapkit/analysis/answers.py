@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.codes import ANSWER, UNANSWERED
-from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.kernels import inline_kernel, kernel
 from pcapkit.layout import NO_TIME
 
 KNOWN = np.dtype(
@@ -31,13 +31,13 @@ KNOWN = np.dtype(
 FORWARDED, AUTHORITATIVE = 0, 1
 
 
-@helper_kernel
+@inline_kernel
 def question_key(name: Any, qtype: Any) -> Any:
     """Return the key of a question, never 0."""
     return ((np.uint64(name) << np.uint64(16)) | np.uint64(qtype)) + np.uint64(1)
 
 
-@helper_kernel
+@inline_kernel
 def slot_of(known: Any, key: Any) -> Any:
     """Return the slot of a key, or the free one where it belongs."""
     mask = np.uint64(known.shape[0] - 1)

@@ -16,7 +16,7 @@ from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.replay_sums import Sums, time_bin
 from pcapkit.analysis.waste import is_wasted
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
-from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.kernels import inline_kernel, kernel
 from pcapkit.layout import NO_TIME
 from pcapkit.model import WASTE_CLASSES
 
@@ -30,7 +30,7 @@ _KEPT = np.dtype(
 )
 
 
-@helper_kernel
+@inline_kernel
 def _place(kept: Any, name: Any, qtype: Any, turn: Any) -> Any:
     """Return the slot of a question, or a free one; entries of other clients are free."""
     mask = np.uint64(kept.shape[0] - 1)
@@ -43,7 +43,7 @@ def _place(kept: Any, name: Any, qtype: Any, turn: Any) -> Any:
     return slot
 
 
-@helper_kernel
+@inline_kernel
 def _kept_for(response: Any, outcome: Any) -> Any:
     if response["min_ttl"] < 0:
         return np.int64(0)
@@ -72,7 +72,7 @@ def replay_cached(
             )
 
 
-@helper_kernel
+@inline_kernel
 def _replay_lookup(
     look: Any, transactions: Any, rows: Any, wasted: Any, kept: Any, turn: Any, column: Any,
     sums: Any,

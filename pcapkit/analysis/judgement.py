@@ -9,7 +9,7 @@ else ``safe``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from pcapkit.analysis.settings import (
     FQDN,
     FQDN_TOP,
     IN_FORCE,
+    MOST_NDOTS,
     SETTINGS,
     TIMED,
     TOP_NAMES,
@@ -30,7 +31,7 @@ from pcapkit.analysis.settings import (
 from pcapkit.analysis.suffixes import Folded, join
 from pcapkit.model import Coverage, Safety, WhatIf
 from pcapkit.names import is_top_level_domain
-from pcapkit.resolver import MAX_NDOTS, resolver_model
+from pcapkit.resolver import resolver_model
 
 #: A capture with less than this proves nothing.
 THIN_LOOKUPS, THIN_NAMES, THIN_S = 20, 5, 1.0
@@ -38,7 +39,7 @@ _SHOWN = 5
 _MOST_SUFFIXES = 8
 _FIELDS = {key: n for n, key in enumerate(SUM.names or ())}
 _COLUMN = {s.name: n for n, s in enumerate(SETTINGS)}
-_NDOTS = [_COLUMN[f"ndots:{n}"] for n in range(MAX_NDOTS + 1)]
+_NDOTS = [_COLUMN[f"ndots:{n}"] for n in range(MOST_NDOTS + 1)]
 
 Matrix = npt.NDArray[np.int64]
 
@@ -103,7 +104,14 @@ class WhatIfResult:
             pairs, len(every), [p.pairs[:, 1] for p in parts]
         )
         self.members = np.flatnonzero(self._covered[:, 0])
-        self._thin: dict[int, str | None] = {}
+        self._covers: dict[bytes, Coverage] = {}
+        lists = [c.search.suffixes for c in self.clients]
+        numbers = {known: n for n, known in enumerate(dict.fromkeys(lists))}
+        self._lists = [[join(s) for s in known] for known in numbers]
+        self._list_of = np.array([numbers[known] for known in lists], np.int64)
+        self._harmed = np.zeros((len(self.clients), len(SETTINGS)), np.bool_)
+        np.logical_or.at(self._harmed, self._marked, self._marks != 0)
+        self._dropping: list[WhatIf] | None = None
 
     def rows(self) -> tuple[WhatIf, ...]:
         """One row per setting for all clients together, then per client."""
@@ -125,10 +133,11 @@ class WhatIfResult:
         lowest = 0 if members.size == self.members.size else 1
         out = []
         for s in SETTINGS:
-            plain = s.ndots is not None and s.name == f"ndots:{s.ndots}"
+            if s is FQDN and len(in_force) == 1 and (now := min(in_force)) > MOST_NDOTS:
+                out.append(replace(IN_FORCE, name=f"ndots:{now}", ndots=now, each=True))
             if s is IN_FORCE or s.drop >= 0:
                 continue
-            if plain and not (lowest <= (s.ndots or 0) <= 5 or s.ndots in in_force):
+            if s.ndots == 0 and s.name == "ndots:0" and lowest and 0 not in in_force:
                 continue
             if s.no_aaaa and not any(
                 "no-aaaa" in resolver_model(r.resolver.model).options for r in readings
@@ -145,7 +154,10 @@ class WhatIfResult:
     ) -> WhatIf:  # fmt: skip
         """Judge one setting over some clients; ``suffix`` is the one that ``drop`` leaves out."""
         columns = self._columns(members, setting, suffix)
-        total = self._sums[members, columns].sum(axis=0)
+        if members.size == 1:
+            total = self._sums[members[0], columns[0]]
+        else:
+            total = self._sums[members, columns].sum(axis=0)
         if setting is FQDN_TOP:
             total = total - self._saved_by_top()
         marked = self._names_marked(members, columns)
@@ -180,24 +192,26 @@ class WhatIfResult:
 
     def _columns(self, members: Matrix, setting: Setting, suffix: str | None) -> Matrix:
         if suffix is None:
-            name = IN_FORCE.name if setting is FQDN_TOP else setting.name
-            return np.full(members.size, _COLUMN[name])
-        out = []
-        for i in members.tolist():
-            listed = [join(s) for s in self.clients[i].search.suffixes]
-            at = listed.index(suffix) if suffix in listed else -1
-            known = f"drop:{at}" in _COLUMN
-            out.append(_COLUMN[f"drop:{at}"] if known else _COLUMN[IN_FORCE.name])
-        return np.array(out, np.int64)
+            return np.full(members.size, _COLUMN.get(setting.name, _COLUMN[IN_FORCE.name]))
+        at = [known.index(suffix) if suffix in known else -1 for known in self._lists]
+        of_list = np.array([_COLUMN.get(f"drop:{p}", _COLUMN[IN_FORCE.name]) for p in at])
+        out: Matrix = of_list[self._list_of[members]]
+        return out
 
     def dropped(self) -> list[WhatIf]:
         """Return a row for each of the suffixes without which most queries would be saved."""
+        if self._dropping is not None:
+            return self._dropping
         dropping = next(s for s in SETTINGS if s.drop == 0)
-        suffixes = {join(s) for c in self.clients for s in c.search.suffixes}
+        sent: list[tuple[int, str]] = []
+        for suffix in sorted({s for known in self._lists for s in known}):
+            columns = self._columns(self.members, dropping, suffix)
+            queries = self._sums[self.members, columns, _FIELDS["queries"]]
+            sent.append((int(queries.sum()), suffix))
         now = self.total(self.members, IN_FORCE)["queries"]
-        rows = [self.row(self.members, dropping, suffix=s) for s in sorted(suffixes)]
-        rows = [r for r in rows if r.queries < now]
-        return sorted(rows, key=lambda r: r.queries)[:_MOST_SUFFIXES]
+        best = [s for queries, s in sorted(sent) if queries < now][:_MOST_SUFFIXES]
+        self._dropping = [self.row(self.members, dropping, suffix=s) for s in best]
+        return self._dropping
 
     def total(self, members: Matrix, setting: Setting) -> dict[str, int]:
         """Return the sums of one setting over some clients."""
@@ -209,7 +223,7 @@ class WhatIfResult:
         return int(self._sums[client, _NDOTS[ndots], _FIELDS["queries"]])
 
     def harmless(self) -> npt.NDArray[np.bool_]:
-        """Return for every client and ndots whether no name is harmed: (clients, 16)."""
+        """Return for every client and ndots whether no name is harmed: (clients, 0 to 5)."""
         flags = self._marks[:, _NDOTS]
         bases, which = np.unique(self._marked_base, return_inverse=True)
         collide = np.array([_collides(self.text(b)) for b in bases.tolist()], np.bool_)[which]
@@ -227,30 +241,30 @@ class WhatIfResult:
 
     def coverage(self, members: Matrix) -> Coverage:
         """Return what a verdict over some clients rests on."""
+        if (known := self._covers.get(key := members.tobytes())) is not None:
+            return known
         lookups = int(self._covered[members, 0].sum())
         if members.size == 1:
             names = int(self._covered[members[0], 1])
+        elif members.size == self.members.size:
+            names = int(np.unique(self._pair_base).size)
         else:
             at = [self._pair_base[self._pair_bounds[i] : self._pair_bounds[i + 1]] for i in members]
             names = int(np.unique(np.concatenate(at)).size) if at else 0
         span = self._span[members[self._covered[members, 0] > 0]]
         lasted = int(span[:, 1].max() - span[:, 0].min()) / 1e9 if span.size else 0.0
-        return Coverage(lookups, names, lasted if self._has_clock else None)
+        out = Coverage(lookups, names, lasted if self._has_clock else None)
+        self._covers[key] = out
+        return out
 
     def thin(self, members: Matrix) -> str | None:
         """Say how thin the capture is for some clients; None where it is not."""
-        if members.size == 1 and members[0] in self._thin:
-            return self._thin[members[0]]
         c = self.coverage(members)
         short = c.duration_s is not None and c.duration_s < THIN_S
         if c.lookups >= THIN_LOOKUPS and c.names >= THIN_NAMES and not short:
-            text = None
-        else:
-            lasting = f" in {c.duration_s:.3g} s" if c.duration_s is not None else ""
-            text = f"thin capture: {c.lookups} lookups of {c.names} names{lasting}"
-        if members.size == 1:
-            self._thin[int(members[0])] = text
-        return text
+            return None
+        lasting = f" in {c.duration_s:.3g} s" if c.duration_s is not None else ""
+        return f"thin capture: {c.lookups} lookups of {c.names} names{lasting}"
 
     def _reasons(
         self, members: Matrix, setting: Setting, total: Matrix, marked: dict[int, list[str]]
@@ -292,6 +306,8 @@ class WhatIfResult:
     def _names_marked(self, members: Matrix, columns: Matrix) -> dict[int, list[str]]:
         """Return the names that a setting marks, mark by mark."""
         out: dict[int, list[str]] = {m: [] for m in (BROKEN, LEAKED, ELSEWHERE, DOUBTFUL)}
+        if not self._harmed[members, columns].any():
+            return out
         if members.size == self.members.size:
             full = np.zeros(len(self.clients), np.int64)
             full[members] = columns
@@ -300,9 +316,7 @@ class WhatIfResult:
         else:
             at = [slice(self._bounds[i], self._bounds[i + 1]) for i in members.tolist()]
             each = [self._marks[a, c] for a, c in zip(at, columns.tolist(), strict=True)]
-            flags = np.concatenate(each) if len(each) > 1 else each[0]
-            if not flags.any():
-                return out
+            flags = np.concatenate(each)
             bases = np.concatenate([self._marked_base[a] for a in at])
         found = np.unique(bases[flags != 0] * 16 + flags[flags != 0]).tolist()
         for mark in out:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pcapkit.analysis import patches
 from pcapkit.analysis.judgement import WhatIfResult
-from pcapkit.analysis.settings import CACHE, IN_FORCE, TLS, Setting, setting
+from pcapkit.analysis.settings import CACHE, IN_FORCE, MOST_NDOTS, TLS, Setting, setting
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import namespace_of
 from pcapkit.model import Client, Name, Recommendation, Safety, WasteCounts, WhatIf
@@ -67,9 +67,11 @@ class _Group:
     """Clients that one piece of advice is for."""
 
     target: str
+    owner: str  # the namespace, or workload
     namespace: str | None
     members: npt.NDArray[Any]
     alone: bool  # the target is the address of its one client
+    ndots: int | None  # in force, where it tells the group from others of its namespace
 
     @property
     def who(self) -> str:
@@ -77,7 +79,8 @@ class _Group:
         if self.alone:
             return f"the workload behind {self.target}"
         count = self.members.size
-        return f"{self.target} ({count} client{'s' if count > 1 else ''})"
+        who = f"{count} client{'s' if count > 1 else ''} of {self.owner}"
+        return who if self.ndots is None else f"{who} whose ndots is {self.ndots}"
 
 
 def _groups(counted: Counted, choice: Mapping[int, Any]) -> list[tuple[Any, _Group]]:
@@ -98,12 +101,17 @@ def _groups(counted: Counted, choice: Mapping[int, Any]) -> list[tuple[Any, _Gro
     out = []
     for (space, workload, _, ndots, best), members in together.items():
         target = f"{space}/{workload}" if workload else space
+        owner = target or ""
         alone = target is None or (len(members) == 1 and not workload)
+        one_of = not alone and several[space, workload] > 1
         if alone:
             target = result.addresses[members[0]]
-        elif several[space, workload] > 1:
-            target = f"{target} (ndots {ndots} now)"
-        out.append((best, _Group(target or "", space, np.array(members), alone)))
+        elif one_of:
+            target = f"{owner} (ndots {ndots} now)"
+        out.append(
+            (best, _Group(target or "", owner, space, np.array(members), alone,
+                          ndots if one_of else None))
+        )  # fmt: skip
     return out
 
 
@@ -120,7 +128,7 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
         now = result.total(np.array([i]), IN_FORCE)["queries"]
         saves = {
             n: now - result.queries(i, n)
-            for n in range(1, reading.ndots.value) if harmless[i, n]
+            for n in range(1, min(reading.ndots.value, MOST_NDOTS + 1)) if harmless[i, n]
         }  # fmt: skip
         chosen = _choose(saves, {n for n in saves if quiet[i, n]})
         if chosen is not None:

@@ -19,7 +19,7 @@ from pcapkit.analysis.lookups import AS_IS
 from pcapkit.analysis.suffixes import Labels, join, name_start
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, QTYPE_NUMBERS, REFUSED, UNANSWERED
 from pcapkit.interning import find
-from pcapkit.kernels import helper_kernel
+from pcapkit.kernels import inline_kernel
 from pcapkit.model import WASTE_CLASSES
 from pcapkit.names import wire_from_text
 from pcapkit.resolver import (
@@ -138,6 +138,7 @@ def walker(
 class Facts(NamedTuple):
     """What is known of names and questions; ``inside`` marks names in the cluster domain."""
 
+    rows: npt.NDArray[Any]  # EXCHANGE
     names: Any
     labels: npt.NDArray[np.int32]
     inside: npt.NDArray[np.uint8]
@@ -146,7 +147,7 @@ class Facts(NamedTuple):
     typical_ns: npt.NDArray[np.int64]
 
 
-@helper_kernel
+@inline_kernel
 def _candidate(names: Any, walker: Any, base: Any, position: Any, scratch: Any) -> Any:
     """Return the id of base + suffix, -1 where no such name was seen."""
     if position < 0:
@@ -165,7 +166,7 @@ def _candidate(names: Any, walker: Any, base: Any, position: Any, scratch: Any) 
     return find(names, scratch, 0, length + more)
 
 
-@helper_kernel
+@inline_kernel
 def _after(walker: Any, outcomes: Any, count: Any) -> Any:
     """What the resolver does after a candidate; -1 where its answer is taken."""
     answered, unanswered, refused, failed = False, False, False, False
@@ -201,7 +202,7 @@ _NO_AAAA, _AUTOPATH, _DROP = 4, 8, 16
 WAYS = _NO_AAAA
 
 
-@helper_kernel
+@inline_kernel
 def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
     """Return what decides how a lookup is walked under a setting."""
     ndots = walker.ndots if setting["ndots"] < 0 else np.int64(setting["ndots"])
@@ -217,7 +218,7 @@ def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
     return code
 
 
-@helper_kernel
+@inline_kernel
 def _order(
     facts: Any, walker: Any, base: Any, code: Any, fixed: bool, answered: Any, order: Any
 ) -> Any:  # fmt: skip
@@ -253,36 +254,41 @@ def _order(
     return at
 
 
-@helper_kernel
+@inline_kernel
 def _ask(
     facts: Any, walker: Any, look: Any, mine: Any, answered: Any, position: Any, types: Any,
     kinds: Any, work: Any, out: Any,
 ) -> None:  # fmt: skip
     """Find out how one candidate ends when it is asked for every type."""
-    name = _candidate(facts.names, walker, look["base"], position, work.scratch)
     inside = walker.in_zone[position] if position >= 0 else facts.inside[look["base"]]
     unseen, answer = False, False
     slowest = np.int64(0)
+    name = np.int64(-2)  # not looked for
     out["assumed"] = 0
     out["upstream"] = 0
     out["missed"] = 0
     out["empty"] = 0
     for k in range(kinds):
-        outcome = np.int64(-1)
+        outcome, took = np.int64(-1), np.int64(0)
+        authoritative = inside != 0
         for j in range(look["queries"]):
             if mine[j]["suffix"] == position and mine[j]["qtype"] == types[k]:
                 outcome = np.int64(mine[j]["outcome"])
-        own = outcome >= 0
-        authoritative = inside != 0
-        took = facts.typical_ns[AUTHORITATIVE if inside else FORWARDED]
-        if name >= 0:
-            key = question_key(name, types[k])
-            seen = facts.known[slot_of(facts.known, key)]
-            if seen["key"] == key:
-                outcome = outcome if own else np.int64(seen["outcome"])
-                authoritative = seen["aa"] != 0
-                if seen["responses"] > 0:
-                    took = seen["time_ns"] // seen["responses"]
+                if mine[j]["response"] >= 0:
+                    authoritative = facts.rows[mine[j]["response"]]["aa"] != 0
+        if outcome < 0:
+            unseen = True
+            took = facts.typical_ns[AUTHORITATIVE if inside else FORWARDED]
+            if name == -2:
+                name = _candidate(facts.names, walker, look["base"], position, work.scratch)
+            if name >= 0:
+                key = question_key(name, types[k])
+                seen = facts.known[slot_of(facts.known, key)]
+                if seen["key"] == key:
+                    outcome = np.int64(seen["outcome"])
+                    authoritative = seen["aa"] != 0
+                    if seen["responses"] > 0:
+                        took = seen["time_ns"] // seen["responses"]
         if outcome < 0:
             outcome = np.int64(NXDOMAIN)
             out["assumed"] += 1
@@ -290,7 +296,6 @@ def _ask(
             took = np.int64(walker.silence_ns)
         elif outcome > NXDOMAIN:
             took = max(took, np.int64(walker.error_ns))
-        unseen = unseen or not own
         slowest = max(slowest, took)
         out["upstream"] += 0 if authoritative else 1
         if types[k] != _PTR and (outcome == NXDOMAIN or outcome == NODATA):
@@ -304,7 +309,7 @@ def _ask(
         out["after"] = -1  # whatever the rules say, it was taken
 
 
-@helper_kernel
+@inline_kernel
 def _replay(
     facts: Any, walker: Any, look: Any, mine: Any, answered: Any, steps: Any, types: Any,
     kinds: Any, extra: Any, ends: Any, turn: Any, work: Any, out: Any,
@@ -323,7 +328,7 @@ def _replay(
         out["assumed"] += end["assumed"]
         out["upstream"] += end["upstream"]
         out["other_ns"] += end["other_ns"]
-        if position < MAX_POSITIONS:
+        if position < MAX_POSITIONS - 1:
             out["visited"] |= np.uint64(1) << np.uint64(position + 1)
         after = end["after"]
         if after < 0:
@@ -355,7 +360,7 @@ def _replay(
     return hit
 
 
-@helper_kernel
+@inline_kernel
 def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
     """Was a name that failed alone, as is, written with a final dot? Else the list had followed."""
     if look["answered_by"] >= 0 or look["queries"] > MAX_TYPES or walker.tail_ends.shape[0] == 0:
@@ -367,7 +372,7 @@ def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
     return _after(walker, events, look["queries"]) != AFTER_STOP
 
 
-@helper_kernel
+@inline_kernel
 def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) -> Any:
     """Write the types asked of every candidate; return how many, and how many more of the hit."""
     kinds, distinct = 0, 0
@@ -386,7 +391,7 @@ def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) ->
     return kinds, max(0, distinct - kinds)
 
 
-@helper_kernel
+@inline_kernel
 def _flags(facts: Any, walker: Any, look: Any, first: Any, hit: Any, answered: Any) -> Any:
     """Compare the position that would answer with the one that did."""
     if answered == _UNSEEN:
@@ -424,7 +429,7 @@ def work_for(suffixes: int) -> Work:
     )  # fmt: skip
 
 
-@helper_kernel
+@inline_kernel
 def replay_settings(
     facts: Any, walker: Any, look: Any, mine: Any, settings: Any, turn: Any, work: Any, rows: Any
 ) -> None:
@@ -493,7 +498,7 @@ def replay_settings(
             code = _IN_FULL
 
 
-@helper_kernel
+@inline_kernel
 def _clear(row: Any, code: Any, number: Any) -> None:
     row["code"] = code
     row["like"] = number
@@ -507,7 +512,7 @@ def _clear(row: Any, code: Any, number: Any) -> None:
     row["flags"] = 0
 
 
-@helper_kernel
+@inline_kernel
 def _walk_in_server(row: Any, first: Any, hit: Any, kinds: Any, extra: Any) -> None:
     """Autopath: the first candidate is answered with what the whole walk would find."""
     row["queries"] = kinds + extra

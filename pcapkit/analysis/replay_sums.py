@@ -18,7 +18,7 @@ from pcapkit.analysis.replay import (
     REPLAY,
     replay_settings,
 )
-from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.kernels import inline_kernel, kernel
 
 #: Sums under one setting: of a client, or of a name.
 SUM = np.dtype(
@@ -66,7 +66,7 @@ def group_equal(
     return count
 
 
-@helper_kernel
+@inline_kernel
 def _spans(look: Any, mine: Any, spans: Any) -> None:
     """Set how long the lookup was at each position, the name as is at 0."""
     spans[:] = 0
@@ -78,11 +78,11 @@ def _spans(look: Any, mine: Any, spans: Any) -> None:
         if position >= -1 and mine[k]["time"] > began:
             spans[position + 1] += mine[k]["time"] - began
             began = np.int64(mine[k]["time"])
-        position = min(here, np.int64(MAX_POSITIONS - 1))
+        position = min(here, np.int64(spans.shape[0] - 2))
     spans[position + 1] += max(np.int64(0), look["end"] - began)
 
 
-@helper_kernel
+@inline_kernel
 def _time(row: Any, spans: Any) -> Any:
     took = np.int64(row["other_ns"])
     left = np.uint64(row["visited"])
@@ -95,7 +95,7 @@ def _time(row: Any, spans: Any) -> Any:
     return took
 
 
-@helper_kernel
+@inline_kernel
 def time_bin(nanoseconds: Any) -> Any:
     """Return the bin of a duration; see ``TIME_BINS`` and ``time_of_bin``."""
     octave = 0
@@ -114,7 +114,7 @@ def time_of_bin(number: int) -> int:
     return ((1024 << octave) * (129 + 2 * within)) >> 7
 
 
-@helper_kernel
+@inline_kernel
 def _add(row: Any, count: Any, total: Any) -> None:
     """Add equal lookups to a sum, their time left out."""
     total["queries"] += count * row["queries"]
@@ -150,7 +150,7 @@ def replay_groups(
     ``in_force`` and ``in_full`` are the indexes of two settings: as it is, and all names in full.
     """
     rows = np.zeros(settings.shape[0], REPLAY)
-    spans = np.zeros(MAX_POSITIONS + 1, np.int64)
+    spans = np.zeros(min(MAX_POSITIONS, walker.tail_ends.shape[0]) + 1, np.int64)
     took = np.zeros(settings.shape[0], np.int64)
     bins = np.zeros(settings.shape[0], np.int64)
     for g in range(bounds.shape[0] - 1):
@@ -170,7 +170,7 @@ def replay_groups(
             begin = end
 
 
-@helper_kernel
+@inline_kernel
 def _add_equal(
     lookups: Any, transactions: Any, members: Any, rows: Any, in_force: Any, in_full: Any,
     spans: Any, took: Any, bins: Any, sums: Any,

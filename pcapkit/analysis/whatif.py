@@ -95,7 +95,7 @@ class WhatIfTally:
     def _replay(self, part: Readings, whole: npt.NDArray[np.int64], sums: Sums) -> Sums:
         """Fill ``sums``, and cut its marks to what was used."""
         facts = Facts(
-            part.names.names.arrays, part.labels, part.names.inside(self._zones),
+            part.rows, part.names.names.arrays, part.labels, part.names.inside(self._zones),
             part.names.inside([("arpa",)]), self._answers.known, self._answers.typical_ns,
         )  # fmt: skip
         numbers: dict[tuple[tuple[Labels, ...], str, int], int] = {}
@@ -130,7 +130,7 @@ class WhatIfTally:
             replay_groups(
                 facts, walker(suffixes, resolver_model(model), ndots, self._zones),
                 part.lookups, part.transactions, members, bounds[ends[n] : ends[n + 1] + 1],
-                settings, SETTINGS.index(IN_FORCE), SETTINGS.index(FQDN),
+                settings[: TIMED + len(suffixes)], SETTINGS.index(IN_FORCE), SETTINGS.index(FQDN),
                 work_for(len(suffixes)), sums,
             )  # fmt: skip
         used = int(sums.used[0])
