@@ -75,7 +75,7 @@ class Note:
         self.names.update(other.names)
         self.facts.update(other.facts)
         self.lost_ns += other.lost_ns
-        self.examples = sorted([*self.examples, *other.examples])[:EXAMPLES]
+        self.examples = sorted({*self.examples, *other.examples})[:EXAMPLES]
 
 
 Notes = dict[str, Note]
@@ -216,14 +216,32 @@ class Part:
 
     def note_lookups(self, lookups: Indexes, *, unit: str = "lookups", lost_ns: int = 0) -> Note:
         """Note lookups, by their base names."""
+        columns = self._columns(lookups)
+        return self._note(unit, *columns, lost_ns, self._members(lookups))
+
+    def show_walks(self, note: Note, clients: Sequence[int]) -> None:
+        """Add the first walks of some clients to a note's examples."""
+        r = self.readings
+        mine = np.flatnonzero((r.lookups["candidates"] > 1) & np.isin(r.lookups["client"], clients))
+        _, first = np.unique(r.lookups["client"][mine], return_index=True)
+        lookups = mine[first]
+        if lookups.size:
+            self._add_examples(note, *self._columns(lookups), self._members(lookups))
+
+    def _columns(self, lookups: Indexes) -> tuple[Any, Any, Any]:
+        clients, names, times = (
+            self.readings.lookups[c][lookups] for c in ("client", "base", "start")
+        )
+        return clients, names, times
+
+    def _members(self, lookups: Indexes) -> Callable[[int], Any]:
         r = self.readings
 
         def members(i: int) -> Any:
             first = int(r.lookups["first"][lookups[i]])
             return r.transactions[first : first + int(r.lookups["queries"][lookups[i]])]
 
-        clients, names, times = (r.lookups[c][lookups] for c in ("client", "base", "start"))
-        return self._note(unit, clients, names, times, lost_ns, members)
+        return members
 
     def _note(
         self, unit: str, clients: Any, names: Any, times: Any, lost_ns: int,
@@ -256,7 +274,7 @@ class Part:
             client = self.facts.address(r.clients[int(clients[i])].client)
             path, name = self.facts.paths[capture], r.names.text(int(names[i]))
             examples.append(Example(int(times[i]), shown, path, client, name))
-        note.examples = sorted(examples)[:EXAMPLES]
+        note.examples = sorted({*note.examples, *examples})[:EXAMPLES]
 
 
 def _packets(rows: Any, transactions: Any) -> tuple[int, tuple[int, ...]]:

@@ -6,7 +6,7 @@ Sources: resolv.conf(5); musl ``src/network/resolvconf.c`` (a line must fit 256 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from itertools import combinations
@@ -39,12 +39,14 @@ def _contains(longer: Sequence[str], shorter: Sequence[str]) -> bool:
 def namespaces(part: Part) -> Notes:
     """The search list and ndots of every client that the traffic shows, by namespace or address."""
     notes: Notes = {}
+    members: dict[str, list[int]] = defaultdict(list)
     whole = part.walked_to_the_end()
     for index, client in enumerate(part.readings.clients):
         search = tuple(join(s) for s in client.search.suffixes)
         namespace = namespace_of(search)
         if namespace is None or client.search_source != Source.OBSERVED:
             continue
+        members[namespace].append(index)
         note = notes.setdefault(f"namespace {namespace}", Note())
         address = part.facts.address(client.client)
         note.clients[address] += 1
@@ -52,6 +54,8 @@ def namespaces(part: Part) -> Notes:
             address, " ".join(search), "whole" if whole[index] else "",
             str(client.ndots.low), str(client.ndots.high),
         ] += 1  # fmt: skip
+    for namespace, indexes in members.items():
+        part.show_walks(notes[f"namespace {namespace}"], indexes)
     for index in sorted({*_two_namespaces_at_once(part), *_two_ndots_at_once(part)}):
         address = part.facts.address(part.readings.clients[index].client)
         mine = np.flatnonzero(part.readings.lookups["client"] == index)
@@ -162,11 +166,12 @@ def search_lists(part: Part) -> Notes:
                 note.clients[address] += 1
         for problem in problems:
             note.facts["resolv.conf", config.path, problem] = 1
-    for client in r.clients:
+    for index, client in enumerate(r.clients):
         if client.search_source == Source.OBSERVED:
             for problem in _too_many(len(client.search.suffixes)):
                 note.facts["traffic", "", problem] = 1
                 note.clients[part.facts.address(client.client)] += 1
+                part.show_walks(note, [index])
     empty = part.having(signs.QUESTIONLESS)
     if empty.size:
         note.add(part.note(empty, unit="empty_questions"))
@@ -184,7 +189,7 @@ def problems_seen(note: Note) -> dict[str, object]:
 def contradictions(part: Part) -> Notes:
     """Clients whose traffic cannot come from the settings that were given."""
     note = Note()
-    for client in part.readings.clients:
+    for index, client in enumerate(part.readings.clients):
         n = client.ndots
         said: list[tuple[str, str]] = []
         if n.source in _GIVEN and not n.low <= n.value <= n.high:
@@ -198,6 +203,7 @@ def contradictions(part: Part) -> Notes:
             address = part.facts.address(client.client)
             note.clients[address] += 1
             note.facts[address, *fact] += 1
+            part.show_walks(note, [index])
     return {"": note} if note.facts else {}
 
 

@@ -235,7 +235,7 @@ def _subjects(evidence: Mapping[str, Any]) -> Context | None:
                 (printable(row["subject"]), *(_plain(k, row.get(k, "")) for k in columns))
                 for row in rows
             ]
-            signs = ["~" if any(isinstance(r.get(k), list) for r in rows) else "#" for k in columns]
+            signs = ["" if any(isinstance(r.get(k), list) for r in rows) else "#" for k in columns]
             titles = [sign + _what(k) for sign, k in zip(signs, columns, strict=True)]
             return _table((f"@{_what(key).removesuffix('s')}", *titles), cells, len(cells))
     return None
@@ -259,7 +259,7 @@ def _finding(finding: Finding) -> Context:
         "clients": clients, "meaning": finding.meaning, "action": finding.action,
         "facts": list(_facts(evidence)), "subjects": _subjects(evidence),
         "names": _table(("@name", "#count"), names, len(names)),
-        "examples": _table(("@name", "client", "@capture", "~packets"), examples, len(examples)),
+        "examples": _table(("@name", "client", "@capture", "packets"), examples, len(examples)),
         "filter": evidence.get("display_filter"),
     }  # fmt: skip
 

@@ -40,6 +40,9 @@ def test_different_lists_in_one_namespace(tmp_path: Path) -> None:
         }
     ]
     assert finding.clients == (ONE, TWO)
+    examples = finding.evidence["examples"]
+    assert isinstance(examples, list)
+    assert [(e["client_addr"], e["packets"][0]) for e in examples] == [(ONE, 1), (TWO, 17)]
 
 
 def test_different_ndots_in_one_namespace(tmp_path: Path) -> None:
