@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.errors import DamagedCapture, InputError, NotACapture
+from pcapkit.errors import DamagedCapture, NotACapture
 from pcapkit.ingest import pcap
 from pcapkit.ingest.coredns_log import looks_like_coredns, read_coredns_log
 from pcapkit.ingest.decoder import Decoder
@@ -212,14 +212,11 @@ def recognise(head: bytes) -> Format | None:
 def open_capture(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Recognise the format of ``source`` and return its capture, ready to be read.
 
-    Raises NotACapture where the bytes are in no known format, DamagedCapture where their beginning
-    is damaged; ``source`` is closed then.
+    Raises NotACapture where the bytes are in no known format.
     """
     head = source.peek(HEAD_BYTES)
     found = recognise(head)
-    try:
-        if found is not None:
-            return found.read(source, interners, ports=ports)
+    if found is None:
         shown = head[:8].hex(" ")
         raise NotACapture(
             source.path,
@@ -227,6 +224,4 @@ def open_capture(source: Source, interners: Interners, *, ports: frozenset[int])
             hint="pcap, pcapng, dnstap, and the lines that tcpdump, CoreDNS, Hubble and Inspektor "
             "Gadget print are read, also compressed",
         )
-    except InputError:
-        source.close()
-        raise
+    return found.read(source, interners, ports=ports)
