@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.codes import linktype_text
+from pcapkit.ingest.encapsulation import unwrap
 from pcapkit.ingest.facts import (
     ADDRESS_BYTES,
     CAPTURED_END,
+    ENCAPSULATED,
     FACTS,
     FRAGMENT,
     FRAGMENT_OFFSET,
@@ -26,6 +28,7 @@ from pcapkit.ingest.facts import (
     IP_ID,
     LINK,
     MALFORMED,
+    NOT_DNS,
     NOT_IP,
     PAYLOAD,
     SKIP_REASONS,
@@ -34,7 +37,7 @@ from pcapkit.ingest.facts import (
     TCP_RETRANSMISSION,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.ingest.messages import decode_window, port_table, skip_counts
+from pcapkit.ingest.messages import decode_window, merge_rows, port_table, skip_counts
 from pcapkit.ingest.pcap import RECORD
 from pcapkit.ingest.reassembly import WAIT_NS, Fragments, Made, Seen, ip_packet
 from pcapkit.ingest.scapy_layers import KNOWN_LINK_TYPES, ip_packets
@@ -135,20 +138,59 @@ class Decoder:
         """
         if self._rare.shape[0] < records.size:
             self._rare = np.zeros((records.size, FACTS + 1), np.int64)
-        names, addresses = self._interners.names, self._interners.addresses
         done = 0
         while done < records.size:
-            rest = records[done:]
-            rows = np.empty(rest.size + 8192, MESSAGE)
-            names.reserve(rows.size, rows.size * 255)
-            addresses.reserve(rows.size * 2, rows.size * 32)
-            fates = np.zeros(rest.size, np.uint8)
-            filled, used, aside = decode_window(
-                buffer, rest, self._ports, streams, names.arrays, addresses.arrays, rows, fates,
-                self._rare,
-            )  # fmt: skip
-            yield rest[:used], rows[:filled], fates[:used], self._rare[:aside]
-            done += used
+            part, rows, fates, rare = self._pass(buffer, records[done:], streams)
+            done += part.size
+            inside = np.flatnonzero(fates == ENCAPSULATED)
+            if inside.size:
+                rows, rare = self._unwrap(buffer, part, inside, rows, fates, rare.copy(), streams)
+            yield part, rows, fates, rare
+
+    def _pass(
+        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void], streams: Any
+    ) -> tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return the records that fitted into one pass, and what became of them."""
+        names, addresses = self._interners.names, self._interners.addresses
+        rows = np.empty(records.size + 8192, MESSAGE)
+        names.reserve(rows.size, rows.size * 255)
+        addresses.reserve(rows.size * 2, rows.size * 32)
+        fates = np.zeros(records.size, np.uint8)
+        filled, used, aside = decode_window(
+            buffer, records, self._ports, streams, names.arrays, addresses.arrays, rows, fates,
+            self._rare,
+        )  # fmt: skip
+        return records[:used], rows[:filled], fates[:used], self._rare[:aside]
+
+    def _unwrap(
+        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void],
+        index: npt.NDArray[np.int64], rows: Messages, fates: npt.NDArray[np.uint8],
+        rare: npt.NDArray[np.int64], streams: Any,
+    ) -> tuple[Messages, npt.NDArray[np.int64]]:  # fmt: skip
+        """Decode what the records at ``index`` have inside; return all rows, all set aside."""
+        inner = records[index]
+        links = np.zeros(index.size, np.int64)
+        found = np.zeros(index.size, np.uint8)
+        seed = self._interners.names.arrays[5][0]
+        unwrap(buffer, inner, self._ports, seed, found, links)
+        fates[index] = found
+        goes_on = found == 0
+        inner, index, links = inner[goes_on], index[goes_on], links[goes_on]
+        all_rows, all_rare = [rows], [rare]
+        while inner.size:
+            part, rows, found, rare = self._pass(buffer, inner, streams)
+            fates[index[: part.size]] = np.where(found == ENCAPSULATED, NOT_DNS, found)
+            order = np.argsort(part["number"], kind="stable")
+            place = np.searchsorted(part["number"][order], rows["packet_no"])
+            rows["link"] = links[order[place]].view(np.uint64)
+            rare = rare.copy()
+            rare[:, 1 + LINK] = links[rare[:, 0]]
+            rare[:, 0] = index[rare[:, 0]]
+            all_rows.append(rows)
+            all_rare.append(rare)
+            inner, index, links = inner[part.size :], index[part.size :], links[part.size :]
+        rare = np.concatenate(all_rare)
+        return _merged(all_rows), rare[np.argsort(rare[:, 0], kind="stable")]
 
     def _assemble(
         self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void],
@@ -299,24 +341,27 @@ class _Late:
         begins = np.flatnonzero(np.append(True, number[1:] != number[:-1]))
         sizes = np.diff(begins, append=number.size)
         late["message_no"] = np.arange(number.size) - np.repeat(begins, sizes) + 1
-        places = np.searchsorted(rows["packet_no"], number[begins]).tolist()
-        pieces: list[Messages] = []
-        done = 0
-        for place, begin, size in zip(places, begins.tolist(), sizes.tolist(), strict=True):
-            pieces += (rows[done:place], late[begin : begin + size])
-            done = place
-        pieces.append(rows[done:])
-        # as bytes: rows with fields are copied one by one
-        together = np.concatenate([piece.view(np.uint8) for piece in pieces])
-        return together.view(MESSAGE)
+        return _merged([rows, late])
+
+
+def _merged(parts: Sequence[Messages]) -> Messages:
+    """Return all rows in the order of their packets, in which those of each part are."""
+    rows = parts[0]
+    for part in parts[1:]:
+        if part.size and rows.size:
+            together = np.empty(rows.size + part.size, MESSAGE)
+            merge_rows(rows, part, together)
+            rows = together
+        elif part.size:
+            rows = part
+    return rows
 
 
 def _join(windows: list[Window]) -> Window:
     """Return neighbouring windows as one, its rows in the order of their packets."""
     if len(windows) == 1:
         return windows[0]
-    rows = np.concatenate([window.messages for window in windows])
-    rows = rows[np.argsort(rows["packet_no"], kind="stable")]
+    rows = _merged([window.messages for window in windows])
     skipped: Counter[str] = Counter()
     for window in windows:
         skipped.update(window.skipped)

@@ -22,7 +22,8 @@ FOUND_UDP, FOUND_TCP = 0, 1
     TCP_WITHOUT_MESSAGE,
     TCP_CONTINUATION,
     TCP_RETRANSMISSION,
-) = range(2, 15)
+    ENCAPSULATED,  # no reason of the ledger: there may be a packet inside, see encapsulation.py
+) = range(2, 16)
 
 #: Names of the reasons in the packet ledger, by their number.
 SKIP_REASONS: tuple[str, ...] = (
@@ -41,6 +42,7 @@ SKIP_REASONS: tuple[str, ...] = (
     "tcp_without_message",
     "tcp_continuation",
     "tcp_retransmission",
+    "",
 )
 
 # Fields of the int64 array that peel() fills.
@@ -68,6 +70,9 @@ SKIP_REASONS: tuple[str, ...] = (
     LINK,  # what link_identity() says, its bits as a signed number
 ) = range(21)
 FACTS = 21
+
+#: Marks in the table of ports.
+DNS_PORT, TUNNEL_PORT = 1, 2
 
 #: Bound of every loop over headers.
 MAX_LAYERS = 24

@@ -38,13 +38,17 @@ from pcapkit.interning import hash_bytes
 from pcapkit.kernels import helper_kernel, inline_kernel
 from pcapkit.wire import u8, u16, u16_little, u32_little
 
-LINK_ETHERNET, LINK_SLL, LINK_SLL2 = 1, 113, 276
-_LINK_NULL, _LINK_LOOP = 0, 108
+#: The EtherTypes that :func:`typed` knows.
+ETHERTYPES = (
+    0x8847, 0x8848, 0x6558, 0x880B, 0x894F, 0x8864, 0x88E7, 0x9100, 0x9200, 0x8926, 0x8909,
+)  # fmt: skip
+
+LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_SLL, LINK_SLL2 = 0, 1, 108, 113, 276
 
 
 @helper_kernel
 def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
-    """Return (layer, offset, EtherType) behind a link header that is not met every day."""
+    """Return (layer, offset, EtherType) behind a link header."""
     left = end - at
     need = 4
     layer = -UNKNOWN_LINK_TYPE
@@ -54,7 +58,7 @@ def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
         need, layer = 1, ANY_IP
     elif linktype == 228 or linktype == 229:
         need, layer = 1, (IPV4 if linktype == 228 else IPV6)
-    elif linktype == _LINK_NULL or linktype == _LINK_LOOP:
+    elif linktype == LINK_NULL or linktype == LINK_LOOP:
         # The family's number and byte order are the capturing host's; the version nibble is not.
         layer, skip = ANY_IP, 4
     elif linktype == 9 or linktype == 50 or linktype == 166:  # PPP, also with a direction (166)
@@ -95,9 +99,14 @@ def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
             layer, skip = OF_LINK_TYPE + u32_little(buffer, at + 8), u32_little(buffer, at)
     elif linktype == 192 and left >= 8:  # PPI
         layer, skip = OF_LINK_TYPE + u32_little(buffer, at + 4), u16_little(buffer, at + 2)
-    elif linktype == LINK_ETHERNET or linktype == LINK_SLL or linktype == LINK_SLL2:
-        need = 1 << 20  # the walk's own, and too short for it
-        layer = ETHERNET
+    elif linktype == LINK_ETHERNET:
+        need, layer = 14, ETHERNET
+    elif linktype == LINK_SLL:
+        need, layer, skip = 16, TYPED, 16
+        kind = u16(buffer, at + 14) if left >= 16 else 0
+    elif linktype == LINK_SLL2:
+        need, layer, skip = 20, TYPED, 20
+        kind = u16(buffer, at) if left >= 20 else 0
     if layer == -UNKNOWN_LINK_TYPE:
         return layer, at, kind
     if left < need or left < skip:
@@ -136,13 +145,8 @@ def typed(buffer: Any, at: Any, end: Any, kind: Any) -> Any:
 def inside(buffer: Any, at: Any, end: Any, layer: Any) -> Any:
     """Return (layer, offset, EtherType) behind a layer that lies between two others."""
     left = end - at
-    if layer > OF_LINK_TYPE:
-        linktype = layer - OF_LINK_TYPE
-        if linktype == LINK_ETHERNET:
-            return ETHERNET, at, 0
-        if linktype == LINK_SLL or linktype == LINK_SLL2:
-            return -UNKNOWN_LINK_TYPE, at, 0
-        return enter(buffer, at, end, linktype)
+    if layer >= OF_LINK_TYPE:
+        return enter(buffer, at, end, layer - OF_LINK_TYPE)
     if layer == ANY_IP and left >= 1:
         version = u8(buffer, at) >> 4
         return (IPV4 if version == 4 else IPV6 if version == 6 else -NOT_IP), at, 0

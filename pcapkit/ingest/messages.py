@@ -20,6 +20,7 @@ from pcapkit.ingest.facts import (
     CUT_SHORT,
     DESTINATION,
     DESTINATION_PORT,
+    DNS_PORT,
     ENCRYPTED_DNS,
     FACTS,
     FOUND_TCP,
@@ -38,11 +39,13 @@ from pcapkit.ingest.facts import (
     SOURCE,
     SOURCE_PORT,
     TCP_CONTINUATION,
+    TUNNEL_PORT,
     WIRE_END,
 )
 from pcapkit.ingest.link import link_identity
 from pcapkit.ingest.packet import peel
 from pcapkit.ingest.segments import HANDED_OVER, follow
+from pcapkit.ingest.tunnels import PORTS
 from pcapkit.interning import hash_bytes, intern
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.layout import QR, TC, TCP, UDP, Messages
@@ -56,9 +59,10 @@ CLOSE_COPY_NS = 5_000_000
 
 
 def port_table(ports: frozenset[int]) -> npt.NDArray[np.uint8]:
-    """Mark the DNS ports in a table of all 65,536."""
+    """Mark the ports of DNS and of tunnels in a table of all 65,536."""
     table = np.zeros(65536, np.uint8)
-    table[sorted(ports)] = 1
+    table[list(PORTS)] = TUNNEL_PORT
+    table[sorted(ports)] = DNS_PORT
     return table
 
 
@@ -67,8 +71,8 @@ def _set_ends(
     source: Any, destination: Any, facts: Any, ports: Any, row: Any
 ) -> None:
     """Fill in client and server: the client is the side whose port is not the DNS port."""
-    from_server = ports[facts[SOURCE_PORT]] != 0
-    if from_server and ports[facts[DESTINATION_PORT]] != 0:
+    from_server = ports[facts[SOURCE_PORT]] == DNS_PORT
+    if from_server and ports[facts[DESTINATION_PORT]] == DNS_PORT:
         from_server = np.int64(row["flags"]) & QR != 0
     if from_server:
         row["client"] = destination
@@ -142,7 +146,8 @@ def decode_window(
         if rows.shape[0] - count < 1:
             return count, i, aside
         found = peel(buffer, start, end, linktype, ports, facts)
-        if found > FOUND_TCP or not (ports[facts[SOURCE_PORT]] or ports[facts[DESTINATION_PORT]]):
+        marks = ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]
+        if found > FOUND_TCP or not marks & DNS_PORT:
             fates[i] = _why_skipped(found, facts, record)
             if found == FRAGMENT:
                 facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
@@ -207,6 +212,21 @@ def skip_counts(fates: npt.NDArray[np.uint8]) -> dict[str, int]:
     """Count packets by the names of their reasons; those with messages are left out."""
     counted = np.bincount(fates)
     return {SKIP_REASONS[i]: int(n) for i, n in enumerate(counted) if n and SKIP_REASONS[i]}
+
+
+@kernel
+def merge_rows(left: Any, right: Any, out: Any) -> None:
+    """Fill ``out`` with the rows of both, each in the order of packets; ``left``'s first."""
+    i = j = 0
+    for k in range(out.shape[0]):
+        if j >= right.shape[0] or (
+            i < left.shape[0] and left[i]["packet_no"] <= right[j]["packet_no"]
+        ):
+            out[k] = left[i]
+            i += 1
+        else:
+            out[k] = right[j]
+            j += 1
 
 
 # ---- duplicates ---------------------------------------------------------------------------------

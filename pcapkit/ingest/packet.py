@@ -1,8 +1,8 @@
 """One packet's headers, from its link type to the UDP datagram or TCP segment inside.
 
-What nearly every packet has (Ethernet, cooked capture, VLAN, IP, UDP, TCP) is walked here, in line;
-everything else is in helpers that are compiled by themselves, in ``link.py`` and ``tunnels.py``.
-Every read comes after a length check; nesting is bounded.
+What nearly every packet has (Ethernet, cooked capture, VLAN, IP, UDP, TCP) is walked here, in line.
+A packet with anything else is found ENCAPSULATED and left to ``encapsulation.py``, which is
+compiled when the first comes. Every read comes after a length check; nesting is bounded.
 Sources: IEEE 802.1Q; RFC 791, 8200, 768, 9293.
 """
 
@@ -18,36 +18,45 @@ from pcapkit.ingest.facts import (
     CUT_SHORT,
     DESTINATION,
     DESTINATION_PORT,
+    DNS_PORT,
+    ENCAPSULATED,
     FOUND_TCP,
     FOUND_UDP,
     FRAGMENT,
     FRAGMENT_ID,
     FRAGMENT_OFFSET,
     HOP_LIMIT,
+    ICMP,
     INTERFACE_INDEX,
     IP_ID,
-    IPV4,
-    IPV6,
     MALFORMED,
     MAX_LAYERS,
     MORE_FRAGMENTS,
+    NOT_DNS,
+    NOT_IP,
     PAYLOAD,
     PROTOCOL,
     SEQUENCE,
     SOURCE,
     SOURCE_PORT,
     TCP_FLAGS,
-    TYPED,
     WIRE_END,
 )
-from pcapkit.ingest.link import LINK_ETHERNET, LINK_SLL, LINK_SLL2, enter, inside, typed
-from pcapkit.ingest.tunnels import ip_tunnel, udp_tunnel
+from pcapkit.ingest.link import (
+    ETHERTYPES,
+    LINK_ETHERNET,
+    LINK_LOOP,
+    LINK_NULL,
+    LINK_SLL,
+    LINK_SLL2,
+)
+from pcapkit.ingest.tunnels import PROTOCOLS
 from pcapkit.kernels import helper_kernel, inline_kernel
 from pcapkit.wire import u8, u16, u32
 
 
 @inline_kernel
-def _ipv4(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
+def ipv4(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
     """Return (protocol or a reason + 1000, offset, captured end, wire end) of an IPv4 payload."""
     if end - at < 20:
         return 1000 + CUT_SHORT, at, end, end
@@ -91,7 +100,7 @@ def _fragment(
 
 
 @inline_kernel
-def _ipv6(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
+def ipv6(buffer: Any, at: Any, end: Any, facts: Any) -> Any:
     """Return (protocol or a reason + 1000, offset, captured end, wire end) of an IPv6 payload."""
     if end - at < 40:
         return 1000 + CUT_SHORT, at, end, end
@@ -137,7 +146,7 @@ def _extensions(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, fa
 
 
 @inline_kernel
-def _transport(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, facts: Any) -> Any:
+def transport(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, facts: Any) -> Any:
     """Read the UDP or TCP header at ``at``; return FOUND_UDP, FOUND_TCP or a reason."""
     header = 8
     found = FOUND_UDP
@@ -167,63 +176,80 @@ def _transport(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, fac
     return found
 
 
+@helper_kernel
+def _other_type(buffer: Any, at: Any, end: Any, kind: Any) -> Any:
+    """Say whether behind an EtherType other than IP there may be IP: ENCAPSULATED or NOT_IP."""
+    if kind < 0x600:  # 802.3: a length; LLC follows
+        if end - at >= 3 and u16(buffer, at) != 0xAAAA and u16(buffer, at) != 0x0606:
+            return np.int64(NOT_IP)
+        return np.int64(ENCAPSULATED)
+    if kind == 0x0806 or kind == 0x88CC:  # ARP, LLDP
+        return np.int64(NOT_IP)
+    for known in ETHERTYPES:
+        if kind == known:
+            return np.int64(ENCAPSULATED)
+    return np.int64(NOT_IP)
+
+
+@inline_kernel
+def _enter(buffer: Any, at: Any, end: Any, linktype: Any, facts: Any) -> Any:
+    """Return (offset, EtherType) behind the usual link headers; EtherType -1: another."""
+    facts[INTERFACE_INDEX] = -1
+    if linktype == LINK_ETHERNET and end - at >= 14:
+        return at + 14, u16(buffer, at + 12)
+    if linktype == LINK_SLL and end - at >= 16:
+        return at + 16, u16(buffer, at + 14)
+    if linktype == LINK_SLL2 and end - at >= 20:
+        facts[INTERFACE_INDEX] = u32(buffer, at + 4)
+        return at + 20, u16(buffer, at)
+    # NULL's family is in the capturing host's numbers and byte order; the version nibble is not
+    skip = 4 if linktype == LINK_NULL or linktype == LINK_LOOP else 0
+    if (skip or linktype == 12 or linktype == 14 or linktype == 101) and end - at > skip:
+        version = u8(buffer, at + skip) >> 4
+        return at + skip, 0x0800 if version == 4 else 0x86DD if version == 6 else 0xFFFF
+    return at, -1
+
+
 @inline_kernel
 def peel(buffer: Any, at: Any, end: Any, linktype: Any, ports: Any, facts: Any) -> Any:
     """Find the transport payload of the packet ``buffer[at:end]``.
 
-    Returns FOUND_UDP or FOUND_TCP with ``facts`` filled, or the reason why there is none; FRAGMENT
-    fills the facts of a fragment. A datagram on a port that ``ports`` marks as DNS is no tunnel.
+    Returns FOUND_UDP or FOUND_TCP with ``facts`` filled, or the reason why there is none. FRAGMENT
+    fills the facts of a fragment; ENCAPSULATED says that the packet may hold another, in a tunnel
+    or behind a header that is not walked here. ``ports`` marks the ports of DNS and of tunnels.
     """
-    facts[INTERFACE_INDEX] = -1
-    layer = np.int64(TYPED)
-    kind = np.int64(0)
-    if linktype == LINK_ETHERNET and end - at >= 14:
-        kind = u16(buffer, at + 12)
-        at += 14
-    elif linktype == LINK_SLL and end - at >= 16:
-        kind = u16(buffer, at + 14)
-        at += 16
-    elif linktype == LINK_SLL2 and end - at >= 20:
-        facts[INTERFACE_INDEX] = u32(buffer, at + 4)
-        kind = u16(buffer, at)
-        at += 20
-    else:
-        layer, at, kind = enter(buffer, at, end, np.int64(linktype))
+    at, kind = _enter(buffer, at, end, linktype, facts)
     for _ in range(MAX_LAYERS):
-        if layer == TYPED:
-            if kind == 0x0800:
-                layer = np.int64(IPV4)
-            elif kind == 0x86DD:
-                layer = np.int64(IPV6)
-            elif (kind == 0x8100 or kind == 0x88A8) and end - at >= 4:
-                kind = u16(buffer, at + 2)
-                at += 4
-                continue
-            else:
-                layer, at, kind = typed(buffer, at, end, kind)
-                continue
-        if layer == IPV4:
-            protocol, at, end, wire_end = _ipv4(buffer, at, end, facts)
-        elif layer == IPV6:
-            protocol, at, end, wire_end = _ipv6(buffer, at, end, facts)
-        elif layer < 0:
-            return -layer
-        else:
-            layer, at, kind = inside(buffer, at, end, layer)
-            continue
-        if protocol >= 1000:
-            return protocol - 1000
-        if protocol == 17 or protocol == 6:
-            found = _transport(buffer, protocol, at, end, wire_end, facts)
-            if found != FOUND_UDP or ports[facts[SOURCE_PORT]] or ports[facts[DESTINATION_PORT]]:
-                return found
-            layer, at, kind = udp_tunnel(
-                buffer, facts[PAYLOAD], facts[CAPTURED_END], facts[SOURCE_PORT],
-                facts[DESTINATION_PORT],
-            )  # fmt: skip
-            if layer == 0:
-                return found
-            end = facts[CAPTURED_END]
-        else:
-            layer, at, kind = ip_tunnel(buffer, at, end, protocol)
-    return MALFORMED
+        if (kind != 0x8100 and kind != 0x88A8) or end - at < 4:
+            break
+        kind = u16(buffer, at + 2)
+        at += 4
+    if kind == 0x0800:
+        protocol, at, end, wire_end = ipv4(buffer, at, end, facts)
+    elif kind == 0x86DD:
+        protocol, at, end, wire_end = ipv6(buffer, at, end, facts)
+    elif kind < 0:
+        return ENCAPSULATED
+    else:
+        return _other_type(buffer, at, end, kind)
+    if protocol == 17 or protocol == 6:
+        found = transport(buffer, protocol, at, end, wire_end, facts)
+        if found != FOUND_UDP:
+            return found
+        marks = ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]
+        if marks & DNS_PORT:
+            return found
+        at = facts[PAYLOAD]
+        left = facts[CAPTURED_END] - at
+        # on any port: an IPv4 header as long as the datagram, see udp_tunnel()
+        if marks or (left >= 20 and u8(buffer, at) == 0x45 and u16(buffer, at + 2) == left):
+            return ENCAPSULATED
+        return found
+    if protocol >= 1000:
+        return protocol - 1000
+    if protocol == 1 or protocol == 58:
+        return ICMP
+    for known in PROTOCOLS:
+        if protocol == known:
+            return ENCAPSULATED
+    return NOT_DNS

@@ -29,6 +29,9 @@ from pcapkit.ingest.facts import (
 from pcapkit.kernels import helper_kernel
 from pcapkit.wire import u8, u16
 
+#: The IP protocols and the ports that are known here.
+PROTOCOLS = (4, 41, 47, 97, 137, 143)
+PORTS = (2152, 3544, 4754, 4789, 4790, 6081, 6635, 8472, 37008)
 
 @helper_kernel
 def ip_tunnel(buffer: Any, at: Any, end: Any, protocol: Any) -> Any:
