@@ -181,12 +181,21 @@ def _redrawn(wanted: bool) -> Iterator[Callable[[Callable[[], Analysis]], None] 
 
 
 @contextmanager
+def _first_run() -> Iterator[Callable[[], None] | None]:
+    """On the first run, say what takes so long, and use the second core for it."""
+    from pcapkit.warm import first_run, is_first_run
+
+    if not is_first_run():
+        yield None
+        return
+    _say("first run: compiling the decoders, once (some twenty seconds)")
+    with first_run() as wait:
+        yield wait
+
+
+@contextmanager
 def _working(*, bars: bool = True) -> Iterator[Progress | None]:
     """Show progress on standard error where that is a terminal."""
-    from pcapkit.pipeline import is_first_run
-
-    if is_first_run():
-        _say("first run: compiling the decoders, once (about ten seconds)")
     if not bars or not sys.stderr.isatty():
         yield None
         return
@@ -250,12 +259,15 @@ def analyze(
     if live and not redrawing:
         _say("hint: --live draws on a terminal; here the summary comes at the end")
     with (
-        _working(bars=not redrawing) as progress, _redrawn(redrawing) as watch,
-        _interruptible(captures) as stop,
+        _first_run() as collected, _working(bars=not redrawing) as progress,
+        _redrawn(redrawing) as watch, _interruptible(captures) as stop,
     ):  # fmt: skip
         from pcapkit.pipeline import analyze as run
 
-        analysis = run(*captures, options=options, progress=progress, stop=stop, watch=watch)
+        analysis = run(
+            *captures, options=options, progress=progress, stop=stop, watch=watch,
+            collected=collected,
+        )  # fmt: skip
     _warn(analysis.warnings)
     if as_json:
         click.echo(analysis.to_json(), nl=False)
@@ -315,7 +327,7 @@ def export(
         _check_output(os.path.dirname(output) or ".")
     elif form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary: name a file with -o")
-    with _working() as progress:
+    with _first_run(), _working() as progress:
         from pcapkit.pipeline import table_of
 
         frame, warnings = table_of(captures, table, options=options, progress=progress)
@@ -384,7 +396,9 @@ def audit(
         if verbose:
             _say(f"{done} of {total} captures")
 
-    with _working() as progress:
+    with _first_run() as collected, _working() as progress:
+        if collected is not None:
+            collected()
         from pcapkit.batch.audit import run_audit
 
         rows = run_audit(

@@ -34,10 +34,9 @@ from pcapkit.analysis.whatif import WhatIfTally
 from pcapkit.collect import Collected, Progress, Wanted, collect
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.messages import DuplicateFilter, decode_window
+from pcapkit.ingest.messages import DuplicateFilter
 from pcapkit.ingest.source import open_source
 from pcapkit.ingest.window import Pod
-from pcapkit.kernels import compiled_before
 from pcapkit.layout import MESSAGE
 from pcapkit.model import Analysis, CaptureInfo, Source
 from pcapkit.model import Client as ClientRow
@@ -46,11 +45,6 @@ from pcapkit.options import Options
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def is_first_run() -> bool:
-    """Will the kernels be compiled now, which takes some seconds?"""
-    return not compiled_before(decode_window)
 
 
 def read_messages(
@@ -80,11 +74,13 @@ def analyze(
     *paths: str | Path, options: Options | None = None, progress: Progress | None = None,
     stop: threading.Event | None = None,
     watch: Callable[[Callable[[], Analysis]], None] | None = None,
+    collected: Callable[[], None] | None = None,
 ) -> Analysis:  # fmt: skip
     """Analyse one capture, or several read as one.
 
     Once ``stop`` is set, what was read until then is analysed. ``watch`` is called whenever more
-    was read, with a function that analyses what is there so far.
+    was read, with a function that analyses what is there so far; ``collected`` once, when all is
+    read.
 
     Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
     """
@@ -98,11 +94,13 @@ def analyze(
         if watch is not None:
             watch(lambda: Reading(collected.snapshot(reading), settings).analysis())
 
-    collected = collect(
+    whole = collect(
         texts, options=options, progress=progress, stop=stop,
         watch=None if watch is None else look,
     )  # fmt: skip
-    return Reading(collected, options).analysis()
+    if collected is not None:
+        collected()
+    return Reading(whole, options).analysis()
 
 
 def table_of(

@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
     "manual": "pipeline", "walk": "resolver", "model": "model", "collect": "pipeline",
+    "warm": "pipeline",
     "pipeline": "pipeline",
     "cli": "cli",
 }  # fmt: skip
