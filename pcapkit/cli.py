@@ -348,7 +348,8 @@ def export(
 @click.option("--resolv-conf", metavar="FILE", help="Take search list and ndots from a file.")
 @click.option("--ndots", type=click.IntRange(0, 15), metavar="N", help="[default: 5]")
 @click.option("--resolver", default="glibc", show_default=True, metavar="MODEL",
-              help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...")
+              help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...; a release as "
+              "glibc@2.25.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def expand(
     name: str, search: tuple[str, ...], resolv_conf: str | None, ndots: int | None,
@@ -361,11 +362,17 @@ def expand(
 
     search = search_list(search)
     suffixes: tuple[str, ...] = search or KUBERNETES_SEARCH
+    servers: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     if resolv_conf is not None:
         config = read_resolv_conf(resolv_conf)
         suffixes = search or config.search
+        servers, settings = config.nameservers, config.options
         ndots = config.ndots_in_force if ndots is None else ndots
-    walk = run(name, search=suffixes, ndots=5 if ndots is None else ndots, resolver=resolver)
+    walk = run(
+        name, search=suffixes, ndots=5 if ndots is None else ndots, resolver=resolver,
+        nameservers=servers, options=settings,
+    )  # fmt: skip
     click.echo(expansion_json(walk) if as_json else render_expansion(walk), nl=False)
 
 

@@ -79,7 +79,7 @@ def walk(
     while at < len(names):
         first = list(families[:1] if model.further_types_of_hit_only else families)
         asked, after, took = _ask(names[at], first, config, model, zone)
-        waited += took
+        waited = max(waited, took) if model.asks_all else waited + took
         steps += asked
         if after is None:
             rest = families[1:] if model.further_types_of_hit_only else ()

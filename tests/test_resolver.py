@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pcapkit.errors import UsageError
-from pcapkit.expand import expand
 from pcapkit.options import make_options, parse_time
 from pcapkit.resolver import candidates, parse_resolv_conf, resolver_model
 
@@ -72,12 +71,6 @@ def test_what_is_no_resolv_conf_names_the_line() -> None:
         parse_resolv_conf("nameserver 1.1.1.1\nserver: yes\n", path="f")
     with pytest.raises(UsageError, match="line 1"):
         parse_resolv_conf("\n# nothing\n", path="f")
-
-
-def test_costs_of_a_name_that_exists_only_as_is() -> None:
-    costs = {c.ndots: c for c in expand("a.b", search=LIST, ndots=5, resolver="musl").costs}
-    assert (costs[1].queries, costs[1].wasted_queries) == (2, 0)
-    assert (costs[5].queries, costs[5].wasted_queries) == (8, 6)
 
 
 def test_times_from_the_command_line() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.analysis.transactions import AA_HIDDEN
 from pcapkit.codes import ANSWER, UNANSWERED
 from pcapkit.kernels import inline_kernel, kernel
 from pcapkit.layout import NO_TIME
@@ -22,7 +23,7 @@ KNOWN = np.dtype(
         ("time_ns", np.int64),  # of all responses together, from query to response
         ("responses", np.int32),
         ("outcome", np.uint8),
-        ("aa", np.uint8),  # the response that counts was authoritative
+        ("aa", np.uint8),  # of the response that counts; AA_HIDDEN where none shows it
     ],
     align=True,
 )
@@ -60,15 +61,16 @@ def _note(rows: Any, begin: Any, known: Any, used: Any, totals: Any) -> Any:
         if x["key"] == 0:
             x["key"] = key
             x["outcome"] = UNANSWERED
+            x["aa"] = AA_HIDDEN
             used[0] += 1
         if e["outcome"] == UNANSWERED:
             continue
         authoritative = 1 if e["aa"] == 1 else 0  # hidden flags say nothing
         if e["outcome"] < x["outcome"]:
             x["outcome"] = e["outcome"]
-            x["aa"] = authoritative
-        elif e["outcome"] == x["outcome"]:
-            x["aa"] |= authoritative
+            x["aa"] = e["aa"]
+        elif e["outcome"] == x["outcome"] and (x["aa"] == AA_HIDDEN or authoritative):
+            x["aa"] = e["aa"]
         if e["query_packet"] >= 0 and e["response_time"] != NO_TIME:
             took = e["response_time"] - e["query_time"]
             x["time_ns"] += took

@@ -98,7 +98,7 @@ def _replay_lookup(
             total["upstream"] += 1
             continue
         r = rows[response]
-        total["upstream"] += 0 if r["aa"] else 1
+        total["upstream"] += 1 if r["aa"] == 0 else 0
         known["name"] = t["name"]
         known["qtype"] = t["qtype"]
         known["round"] = turn

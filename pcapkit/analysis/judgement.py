@@ -81,6 +81,7 @@ class WhatIfResult:
         #: names that have an AAAA answer somewhere in the capture
         self.ipv6_answers = ipv6_answers
         self._text: dict[int, str] = {}
+        self._collides: dict[str, bool] = {}
         every = [c for p in parts for c in p.clients]
         order = np.argsort([c.client for c in every], kind="stable").astype(np.int64)
         place = np.empty_like(order)
@@ -226,7 +227,7 @@ class WhatIfResult:
         """Return for every client and ndots whether no name is harmed: (clients, 0 to 5)."""
         flags = self._marks[:, _NDOTS]
         bases, which = np.unique(self._marked_base, return_inverse=True)
-        collide = np.array([_collides(self.text(b)) for b in bases.tolist()], np.bool_)[which]
+        collide = np.array([self.collides(self.text(b)) for b in bases.tolist()], np.bool_)[which]
         hard = (flags & (BROKEN | ELSEWHERE)) != 0
         hard |= ((flags & LEAKED) != 0) & collide[:, None]
         out = np.ones((len(self.clients), len(_NDOTS)), np.bool_)
@@ -277,7 +278,7 @@ class WhatIfResult:
         if names := marked[ELSEWHERE]:
             hard.append(f"would be answered by another name: {_some(names)}")
         leaked = marked[LEAKED]
-        if names := [n for n in leaked if _collides(n)]:
+        if names := [n for n in leaked if self.collides(n)]:
             hard.append(f"asked as is first, under a real top-level domain: {_some(names)}")
         if leaked:
             soft.append(f"cluster names asked upstream first: {_some(leaked)}")
@@ -329,6 +330,14 @@ class WhatIfResult:
             assert self._names is not None
             self._text[base] = join(self._names.labels(base))
         return self._text[base]
+
+    def collides(self, name: str) -> bool:
+        """Is the last label of a name that would be asked as is a real top-level domain?"""
+        if (known := self._collides.get(name)) is None:
+            labels = name.split(".")
+            known = len(labels) > 1 and is_top_level_domain(labels[-1])
+            self._collides[name] = known
+        return known
 
     def _quantiles(self, column: int) -> tuple[float | None, ...]:
         """Return the 50th, 95th and 99th percentiles of predicted lookup times, in seconds."""
@@ -408,9 +417,3 @@ def _by_client(
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def _collides(name: str) -> bool:
-    """Is the last label of a name that would be asked as is a real top-level domain?"""
-    labels = name.split(".")
-    return len(labels) > 1 and is_top_level_domain(labels[-1])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pcapkit.analysis.answers import AUTHORITATIVE, FORWARDED, question_key, slot_of
 from pcapkit.analysis.lookups import AS_IS
 from pcapkit.analysis.suffixes import Labels, join, name_start
+from pcapkit.analysis.transactions import AA_HIDDEN
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, QTYPE_NUMBERS, REFUSED, UNANSWERED
 from pcapkit.interning import find
 from pcapkit.kernels import inline_kernel
@@ -275,7 +276,8 @@ def _ask(
             if mine[j]["suffix"] == position and mine[j]["qtype"] == types[k]:
                 outcome = np.int64(mine[j]["outcome"])
                 if mine[j]["response"] >= 0:
-                    authoritative = facts.rows[mine[j]["response"]]["aa"] != 0
+                    shown = facts.rows[mine[j]["response"]]["aa"]
+                    authoritative = authoritative if shown == AA_HIDDEN else shown == 1
         if outcome < 0:
             unseen = True
             took = facts.typical_ns[AUTHORITATIVE if inside else FORWARDED]
@@ -286,7 +288,8 @@ def _ask(
                 seen = facts.known[slot_of(facts.known, key)]
                 if seen["key"] == key:
                     outcome = np.int64(seen["outcome"])
-                    authoritative = seen["aa"] != 0
+                    if seen["aa"] != AA_HIDDEN:
+                        authoritative = seen["aa"] == 1
                     if seen["responses"] > 0:
                         took = seen["time_ns"] // seen["responses"]
         if outcome < 0:

@@ -52,13 +52,15 @@ def settings(analysis: Analysis) -> Context | None:
         return None
     alone = len({w.client_addr for w in analysis.what_if_rows}) == 2  # "all" says the same
     shown = overall(analysis) if alone else list(analysis.what_if_rows)
-    columns = ("client", "setting", "#queries", "#wasted", "#leaked first", "#broken",
-               "#assumed", "safety")  # fmt: skip
+    columns = ("client", "setting", "#queries", "#wasted", "#upstream", "#leaked first",
+               "#broken", "#assumed", "#p50", "#p95", "safety")  # fmt: skip
     rows = [
         (
-            w.client_addr or "all", setting_text(w.setting) + (" (in force)" if w.observed else ""),
-            number(w.queries), number(w.wasted_queries), number(w.leaked_first),
-            number(w.broken_lookups), number(w.assumed_queries), w.safety.value,
+            w.client_addr or "all",
+            printable(setting_text(w.setting)) + (" (in force)" if w.observed else ""),
+            number(w.queries), number(w.wasted_queries), number(w.upstream_queries),
+            number(w.leaked_first), number(w.broken_lookups), number(w.assumed_queries),
+            seconds(w.p50_s), seconds(w.p95_s), w.safety.value,
         )
         for w in shown[:_MOST_ROWS]
     ]  # fmt: skip
@@ -78,7 +80,7 @@ def _why(rows: Sequence[WhatIf]) -> list[Context]:
     for w in rows[:_MOST_ROWS]:
         if w.reasons:
             key = (w.client_addr or "", w.safety.value, w.reasons)
-            groups.setdefault(key, []).append(setting_text(w.setting))
+            groups.setdefault(key, []).append(printable(setting_text(w.setting)))
     return [
         {"client": client, "safety": safety, "settings": ", ".join(settings),
          "reasons": printable("; ".join(reasons))}

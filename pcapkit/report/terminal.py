@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pcapkit.model import Analysis
+from pcapkit.model import Analysis, Safety
 from pcapkit.report.text import number, printable, seconds, shorten
 from pcapkit.report.verdict import evidence, headline, overall, queries_text, setting_text
 
@@ -25,12 +25,18 @@ def _table(*columns: tuple[str, bool]) -> Table:
 
 def _settings(analysis: Analysis) -> Table:
     table = _table(("setting", False), ("queries", True), ("wasted", True), ("broken", True),
-                   ("safety", False))  # fmt: skip
+                   ("p50", True), ("safety", False))  # fmt: skip
     for row in overall(analysis):
+        if row.setting.startswith("drop:") and row.safety is Safety.UNSAFE:
+            continue  # nobody would; the page has it
         mark = " (in force)" if row.observed else ""
         table.add_row(
-            Text(setting_text(row.setting) + mark, style="bold" if row.observed else ""),
+            Text(
+                shorten(printable(setting_text(row.setting)), 30) + mark,
+                style="bold" if row.observed else "",
+            ),
             number(row.queries), number(row.wasted_queries), number(row.broken_lookups),
+            seconds(row.p50_s),
             Text(row.safety.value, style=_SAFETY_STYLE[row.safety.value]),
         )  # fmt: skip
     return table

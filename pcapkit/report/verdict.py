@@ -98,9 +98,25 @@ def overall(analysis: Analysis) -> list[WhatIf]:
     return [row for row in analysis.what_if_rows if row.client_addr is None]
 
 
+#: Settings that are not what they are called.
+_SETTINGS = {
+    "fqdn": "every name in full",
+    "cluster-names-in-full": "cluster names in full",
+    "no-aaaa": "no AAAA",
+    "cache": "cache on the node",
+}
+
+
 def setting_text(setting: str) -> str:
     """Return a setting as a reader would say it."""
-    return "every name in full" if setting == "fqdn" else setting.replace(":", " ")
+    kind, _, value = setting.partition(":")
+    if kind == "fqdn" and value:
+        return f"costliest {value} in full"
+    if kind == "fqdn+ndots":
+        return f"ndots {value}, harmed in full"
+    if kind == "drop":
+        return f"without {value}"
+    return _SETTINGS.get(setting) or setting.replace(":", " ")
 
 
 def evidence(analysis: Analysis) -> str:

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from pcapkit.analysis.answers import Answers
+from pcapkit.analysis.reading import Client, read_parts, survey
+from pcapkit.analysis.suffixes import Folded, split
+from pcapkit.analysis.whatif import WhatIfTally
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
+from pcapkit.collect import collect
 from pcapkit.model import Analysis, Safety, WhatIf
 from pcapkit.options import Options
 from pcapkit.pipeline import analyze
@@ -191,38 +196,21 @@ def test_of_an_empty_capture_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_nothing_hangs_on_how_the_clients_are_cut_into_parts(tmp_path: Path) -> None:
-    from pcapkit.analysis.answers import Answers
-    from pcapkit.analysis.reading import merge_readings, read_parts, survey
-    from pcapkit.analysis.suffixes import Folded, split
-    from pcapkit.analysis.whatif import WhatIfTally
-    from pcapkit.collect import collect
-    from pcapkit.pipeline import given_facts
-
     work = SHOP.under(clients=tuple(f"10.244.1.{n}" for n in range(20, 26)))
-    options = Options(resolver=work.model)
-    collected = collect([work.write(tmp_path)], options=options)
-    names, given = Folded(collected.interners.names), given_facts(collected, options)
-    clients = survey(collected.store, names, given, has_clock=True)
-    parts = read_parts(collected.store, clients, names, has_clock=True)
-    whole = merge_readings([read() for read in parts], names, has_clock=True)
-    zones = [split("cluster.local")]
-    answers = Answers()
-    answers.note(whole.rows)
-    together, left, right = (WhatIfTally(answers, zones) for _ in range(3))
-    together.add(whole)
-    for tally, first, last in ((right, 3, 6), (left, 0, 3)):
-        mine = [n for n in range(whole.lookups.size)
-                if first <= whole.lookups["client"][n] < last]  # fmt: skip
-        lookups = whole.lookups[mine]
-        lookups["client"] -= first
-        tally.add(
-            type(whole)(
-                whole.clients[first:last], lookups, whole.transactions, whole.rows, whole.names,
-                whole.labels, whole.has_clock,
-            )
-        )  # fmt: skip
-    right.merge(left)
-    assert right.rows(collected.address) == together.rows(collected.address)
+    collected = collect([work.write(tmp_path)])
+    names, answers = Folded(collected.interners.names), Answers()
+    clients = survey(collected.store, names, {}, has_clock=True, note=answers.note)
+
+    def counted(members: list[Client]) -> WhatIfTally:
+        tally = WhatIfTally(answers, [split("cluster.local")])
+        for task in read_parts(collected.store, members, names, has_clock=True):
+            tally.add(task())
+        return tally
+
+    alone = counted(clients[5:])
+    for n in (2, 0, 4, 1, 3):
+        alone.merge(counted([clients[n]]))
+    assert alone.rows(collected.address) == counted(clients).rows(collected.address)
 
 
 def test_misses_are_as_they_were_seen_not_as_they_are_assumed(tmp_path: Path) -> None:
