@@ -30,7 +30,10 @@ def what_to_do(analysis: Analysis) -> Context | None:
         {
             "rank": rank,
             "action": printable(a.action),
-            "saves": f"saves {queries_text(a.saves_queries)}, {percent(a.saves_share)}",
+            "saves": f"saves {queries_text(a.saves_queries)}, {percent(a.saves_share)}"
+                     + (f", {number(a.saves_upstream)} of them upstream"
+                        if a.saves_upstream else "")
+                     + (f"; {seconds(a.saves_s)} of lookup time" if a.saves_s else ""),
             "safety": a.safety.value,
             "reasons": [printable(r) for r in a.reasons],
             "coverage": f"rests on {lookups_text(a.coverage.lookups)} of "
@@ -38,6 +41,10 @@ def what_to_do(analysis: Analysis) -> Context | None:
                         + (f" in {seconds(a.coverage.duration_s)}"
                            if a.coverage.duration_s is not None else ""),
             "patch": None if a.patch is None else a.patch.rstrip("\n"),
+            "clients": ", ".join(a.clients) if len(a.clients) > 1 else "",
+            "others": [
+                (name, text.rstrip("\n")) for name, text in a.patches.items() if text != a.patch
+            ] if rank <= _MOST_CARDS else [],
         }
         for rank, a in enumerate(analysis.recommendations, 1)
     ]  # fmt: skip
