@@ -51,6 +51,8 @@ def reading_options(command: Command) -> Command:
                          help="The cluster domain, if not cluster.local."),
             click.option("--corefile", metavar="FILE",
                          help="A Corefile, or the ConfigMap that holds it."),
+            click.option("--pods", metavar="FILE",
+                         help="What 'kubectl get pods,services -A -o json' prints, or -."),
             click.option("--client", "clients", multiple=True, metavar="ADDR|CIDR",
                          help="Only these clients."),
             click.option("--port", "ports", type=click.IntRange(1, 65535), multiple=True,
@@ -82,8 +84,11 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def _options(values: dict[str, Any]) -> Options:
+def _options(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
     from pcapkit.options import make_options
+
+    if "-" in captures and "-" in (values["pods"], values["corefile"]):
+        raise UsageError("- is standard input, and the capture comes from there: name a file")
 
     return make_options(**values)
 
@@ -250,7 +255,7 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
+    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values, captures)
     if not as_json:
         _check_output(output)
     if verbose:
@@ -322,7 +327,7 @@ def export(
     captures: tuple[str, ...], table: str, form: str, output: str, **values: Any
 ) -> None:  # fmt: skip
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
-    options = _options(values)
+    options = _options(values, captures)
     if output != "-":
         _check_output(os.path.dirname(output) or ".")
     elif form == "parquet" and sys.stdout.isatty():
@@ -396,7 +401,7 @@ def audit(
     verbose: bool, as_json: bool, **values: Any,
 ) -> None:  # fmt: skip
     """Analyse every capture under folders or globs: one report each, and an index over all."""
-    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values)
+    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values, paths)
     _check_output(output)
 
     def each(done: int, total: int) -> None:

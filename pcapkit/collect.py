@@ -36,11 +36,12 @@ from pcapkit.ingest.messages import (
     count_window,
 )
 from pcapkit.ingest.sequence import open_in_order, warn_of_files
-from pcapkit.ingest.window import Capture, Interners, Pod, Window
+from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.layout import Messages
 from pcapkit.model import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names import text_from_wire
 from pcapkit.options import Options
+from pcapkit.pods import Pod
 
 #: Called with a capture's path, its bytes read so far, and the packets read so far in all.
 Progress = Callable[[str, int, int], None]

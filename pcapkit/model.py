@@ -201,6 +201,7 @@ class Client:
     pod: str | None
     namespace: str | None
     workload: str | None
+    workload_kind: str | None
     search: tuple[str, ...]
     search_source: Source
     ndots: Ndots

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pcapkit.errors import UsageError
-from pcapkit.kubernetes import cluster_domain, read_corefile, read_text
+from pcapkit.kubernetes import Corefile, cluster_domain, read_corefile, read_text
 from pcapkit.names import wire_from_text
+from pcapkit.pods import Cluster, parse_pods
 from pcapkit.resolver import ResolverConfig, parse_resolv_conf, resolver_model
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -47,6 +48,10 @@ def read_resolv_conf(path: str) -> ResolverConfig:
     return parse_resolv_conf(read_text(path), path=path)
 
 
+def _shown(path: str) -> str:
+    return "stdin" if path == "-" else path
+
+
 def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:
     """Return ``--search`` suffixes; raises UsageError where one is no domain name."""
     for suffix in suffixes:
@@ -67,6 +72,8 @@ class Options:
     #: (clients it is bound to or None, parsed file)
     resolv_confs: tuple[tuple[Network | None, ResolverConfig], ...] = ()
     cluster_domains: tuple[str, ...] = ()
+    corefile: Corefile | None = None
+    pods: Cluster = field(default_factory=Cluster)
     clients: tuple[Network, ...] = ()
     ports: frozenset[int] = frozenset()
     time_from: int | None = None
@@ -80,6 +87,8 @@ class Options:
             "resolver": self.resolver,
             "resolv_conf": [f"{n}={c.path}" if n else c.path for n, c in self.resolv_confs],
             "cluster_domains": list(self.cluster_domains),
+            "corefile": None if self.corefile is None else self.corefile.to_json(),
+            "pods": self.pods.path or None,
             "clients": [str(n) for n in self.clients],
             "ports": sorted(self.ports),
             "from": self.time_from,
@@ -91,8 +100,8 @@ class Options:
 def make_options(
     *, search: Sequence[str] = (), ndots: int | None = None, resolver: str | None = None,
     resolv_conf: Sequence[str] = (), cluster_domains: Sequence[str] = (),
-    corefile: str | None = None, clients: Sequence[str] = (), ports: Sequence[int] = (),
-    time_from: str | None = None, time_to: str | None = None,
+    corefile: str | None = None, pods: str | None = None, clients: Sequence[str] = (),
+    ports: Sequence[int] = (), time_from: str | None = None, time_to: str | None = None,
 ) -> Options:  # fmt: skip
     """Check and translate what a user typed.
 
@@ -110,11 +119,13 @@ def make_options(
         else:
             configs.append((None, read_resolv_conf(text)))
     domains = [cluster_domain(d) for d in cluster_domains]
-    if corefile is not None:
-        domains += read_corefile(corefile)
+    facts = None if corefile is None else read_corefile(corefile)
+    if facts is not None:
+        domains += facts.zones
     return Options(
         search=search_list(search), ndots=ndots, resolver=resolver, resolv_confs=tuple(configs),
-        cluster_domains=tuple(dict.fromkeys(domains)),
+        cluster_domains=tuple(dict.fromkeys(domains)), corefile=facts,
+        pods=Cluster() if pods is None else parse_pods(read_text(pods), path=_shown(pods)),
         clients=tuple(parse_network(c, option="--client") for c in clients),
         ports=frozenset(ports),
         time_from=None if time_from is None else parse_time(time_from, option="--from"),

@@ -6,7 +6,6 @@ import ipaddress
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,14 +31,13 @@ from pcapkit.analysis.suffixes import Folded, Labels, split
 from pcapkit.analysis.tally import Tally, zones_of
 from pcapkit.analysis.whatif import WhatIfTally
 from pcapkit.collect import Collected, Progress, Wanted, collect
+from pcapkit.context import name_pods, pod_families, pod_warnings
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.messages import DuplicateFilter
 from pcapkit.ingest.source import open_source
-from pcapkit.ingest.window import Pod
 from pcapkit.layout import MESSAGE
 from pcapkit.model import Analysis, CaptureInfo, Source
-from pcapkit.model import Client as ClientRow
 from pcapkit.names import fold
 from pcapkit.options import Options
 
@@ -143,24 +141,27 @@ def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
     return out
 
 
-def join_families(store: Store, is_v4: Sequence[bool]) -> None:
+def join_families(store: Store, is_v4: Sequence[bool], known: Mapping[int, int]) -> None:
     """Give one client to the IPv4 and the IPv6 address that share their link-layer addresses.
 
     A pod that asks nameservers of both families has two addresses, and its walks change between
-    them. Link addresses that more than one client of a family uses belong to a router and prove
-    nothing.
+    them. ``known`` maps IPv6 to IPv4 addresses of one pod; those need no proof. Link addresses that
+    more than one client of a family uses belong to a router and prove nothing.
     """
-    if all(is_v4[piece.client] for piece in store.clients()):
+    clients = {piece.client for piece in store.clients()}
+    if all(is_v4[client] for client in clients):
         return
     users: dict[int, set[int]] = defaultdict(set)
     for link, client in store.links:
         users[link].add(client)
     pairs: dict[int, set[int]] = defaultdict(set)
-    for clients in users.values():
-        families = [[c for c in clients if is_v4[c] == v4] for v4 in (True, False)]
+    for members in users.values():
+        families = [[c for c in members if is_v4[c] == v4] for v4 in (True, False)]
         if len(families[0]) == len(families[1]) == 1:
             pairs[families[1][0]].add(families[0][0])
-    store.join({v6: v4.pop() for v6, v4 in sorted(pairs.items()) if len(v4) == 1})
+    joined = {v6: v4.pop() for v6, v4 in pairs.items() if len(v4) == 1}
+    joined |= {v6: v4 for v6, v4 in known.items() if {v6, v4} <= clients}
+    store.join(dict(sorted(joined.items())))
 
 
 class Reading:
@@ -171,7 +172,9 @@ class Reading:
         self._names = Folded(collected.interners.names)
         self._answers = Answers()
         addresses = collected.interners.addresses
-        join_families(collected.store, [len(a) == 4 for a in addresses])
+        join_families(
+            collected.store, [len(a) == 4 for a in addresses], pod_families(options.pods, addresses)
+        )
         self._clients: list[Client] = survey(
             collected.store, self._names, given_facts(collected, options),
             has_clock=collected.has_clock, note=self._answers.note,
@@ -215,7 +218,7 @@ class Reading:
             faults.add(part)
         names = tally.names(self._zones)
         judged = replays.result(collected.address)
-        clients = name_pods(tally.clients, collected.pods)
+        clients = name_pods(tally.clients, self._options.pods, collected.pods)
         return Analysis(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -230,7 +233,7 @@ class Reading:
             what_if_rows=judged.rows(),
             findings=faults.findings(),
             recommendations=recommend(judged, clients, names, tally.waste, self._zones),
-            warnings=tuple(_warnings(collected)),
+            warnings=(*_warnings(collected), *pod_warnings(clients, self._options.pods)),
             timeline=tally.timeline,
             latency=tally.latency,
             suffixes=tally.suffixes,
@@ -253,18 +256,6 @@ class Reading:
         if name == "lookups":
             return lookups_table(whole, self._paths, c.address, self._zones)
         return transactions_table(whole, self._paths, c.address, c.name)
-
-
-def name_pods(rows: Sequence[ClientRow], pods: Mapping[bytes, Pod]) -> tuple[ClientRow, ...]:
-    """Add to each client what its source says of the pod; that beats what the names tell."""
-    out = []
-    for row in rows:
-        pod = pods.get(ipaddress.ip_address(row.client_addr).packed)
-        if pod is not None:
-            namespace = pod.namespace or row.namespace
-            row = replace(row, pod=pod.name, namespace=namespace, workload=pod.workload)
-        out.append(row)
-    return tuple(out)
 
 
 def _messages(collected: Collected) -> pd.DataFrame:

@@ -21,9 +21,8 @@ ROOMS: dict[str, set[str]] = {
 }
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
-    "manual": "pipeline", "walk": "resolver", "model": "model", "collect": "pipeline",
-    "warm": "pipeline",
-    "pipeline": "pipeline",
+    "manual": "pipeline", "walk": "resolver", "context": "pipeline", "model": "model",
+    "collect": "pipeline", "pipeline": "pipeline", "warm": "pipeline", "compare": "pipeline",
     "cli": "cli",
 }  # fmt: skip
 #: foreign package -> modules that may import it

@@ -210,6 +210,7 @@ class Tally:
                 pod=None,
                 namespace=namespace_of(suffixes),
                 workload=None,
+                workload_kind=None,
                 search=suffixes,
                 search_source=c.search_source,
                 ndots=c.ndots,

@@ -29,8 +29,9 @@ from pcapkit.ingest.lines import (
     wire_name,
 )
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Pod
+from pcapkit.ingest.window import Capture, Interners
 from pcapkit.layout import ABSENT, QR, TCP, UDP
+from pcapkit.pods import Pod
 
 _EVENT = re.compile(
     rb'\s*\{\s*"(?:flow|node_status|lost_events|agent_event|debug_event)"\s*:\s*\{'

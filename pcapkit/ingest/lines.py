@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Pod, Window
+from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.interning import Interner
 from pcapkit.layout import (
     ABSENT,
@@ -35,6 +35,7 @@ from pcapkit.layout import (
     new_messages,
 )
 from pcapkit.names import wire_from_text
+from pcapkit.pods import Pod
 
 CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 WINDOW_LINES = 1 << 15
@@ -158,8 +159,8 @@ def pod_of(name: object, namespace: object, workload: object) -> Pod | None:
     """Return what is said of a pod, None where it is not named."""
     if not isinstance(name, str) or not name:
         return None
-    found = [v if isinstance(v, str) and v else None for v in (namespace, workload)]
-    return Pod(name, *found)
+    space, of = (v if isinstance(v, str) and v else None for v in (namespace, workload))
+    return Pod(name, space, of)
 
 
 def wire_name(text: object) -> bytes:

@@ -33,8 +33,9 @@ from pcapkit.ingest.lines import (
     wire_name,
 )
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Pod
+from pcapkit.ingest.window import Capture, Interners
 from pcapkit.layout import QR, RA, RD, TC, TCP, UDP
+from pcapkit.pods import Pod
 
 _KEYS = (re.compile(rb'"qr(?:_raw)?"\s*:'), re.compile(rb'"(?:pktType|pkt_type|nameserver)"\s*:'))
 _FAMILY = {1: ".", 28: ":"}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pcapkit.interning import Interner, fold_names
 from pcapkit.layout import Messages
+from pcapkit.pods import Pod
 
 
 @dataclass(slots=True)
@@ -71,15 +72,6 @@ class Window:
     skipped: Mapping[str, int]
     first_time: int | None
     last_time: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """What a source says of the pod behind an address."""
-
-    name: str
-    namespace: str | None
-    workload: str | None
 
 
 @dataclass(slots=True)

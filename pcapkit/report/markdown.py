@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from pcapkit.model import Analysis
 from pcapkit.report.text import number, percent, printable
-from pcapkit.report.verdict import evidence, headline, overall, queries_text, setting_text
+from pcapkit.report.verdict import (
+    action_text,
+    evidence,
+    headline,
+    overall,
+    queries_text,
+    setting_text,
+)
 
 _NAMES = 10
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&])")
@@ -50,7 +57,8 @@ def render_markdown(analysis: Analysis) -> str:
         lines += _table(("name", "answered by", "#queries", "#wasted"), rows2)
     for rank, advice in enumerate(analysis.recommendations, 1):
         lines += [
-            f"{rank}. {plain(advice.action)} Saves {queries_text(advice.saves_queries)} "
+            f"{rank}. {plain(action_text(analysis, advice))} "
+            f"Saves {queries_text(advice.saves_queries)} "
             f"({percent(advice.saves_share)}); {advice.safety.value}"
             + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "") + "."
         ]  # fmt: skip

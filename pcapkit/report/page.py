@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pcapkit.model import Analysis
 from pcapkit.report.sections import SECTIONS
 from pcapkit.report.text import printable
-from pcapkit.report.verdict import evidence, figures, headline
+from pcapkit.report.verdict import action_text, evidence, figures, headline
 
 if TYPE_CHECKING:
     from pcapkit.report.charts import Drawn
@@ -72,7 +72,7 @@ def _first(analysis: Analysis) -> dict[str, Any] | None:
         return None
     best = analysis.recommendations[0]
     return {
-        "action": printable(best.action),
+        "action": action_text(analysis, best),
         "safety": best.safety.value,
         "patch": None if best.patch is None else best.patch.rstrip("\n"),
     }

@@ -12,7 +12,15 @@ from typing import Any
 from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Finding, WhatIf
 from pcapkit.report.export import iso_time
 from pcapkit.report.text import number, percent, printable, seconds
-from pcapkit.report.verdict import FEWEST, lookups_text, overall, queries_text, setting_text
+from pcapkit.report.verdict import (
+    FEWEST,
+    action_text,
+    client_texts,
+    lookups_text,
+    overall,
+    queries_text,
+    setting_text,
+)
 
 Context = Mapping[str, Any]
 _MOST_ROWS = 500
@@ -29,7 +37,7 @@ def what_to_do(analysis: Analysis) -> Context | None:
     cards = [
         {
             "rank": rank,
-            "action": printable(a.action),
+            "action": action_text(analysis, a),
             "saves": f"saves {queries_text(a.saves_queries)}, {percent(a.saves_share)}"
                      + (f", {number(a.saves_upstream)} of them upstream"
                         if a.saves_upstream else "")
@@ -61,9 +69,10 @@ def settings(analysis: Analysis) -> Context | None:
     shown = overall(analysis) if alone else list(analysis.what_if_rows)
     columns = ("client", "setting", "#queries", "#wasted", "#upstream", "#leaked first",
                "#broken", "#assumed", "#p50", "#p95", "safety")  # fmt: skip
+    who = client_texts(analysis)
     rows = [
         (
-            w.client_addr or "all",
+            "all" if w.client_addr is None else who.get(w.client_addr, w.client_addr),
             printable(setting_text(w.setting)) + (" (in force)" if w.observed else ""),
             number(w.queries), number(w.wasted_queries), number(w.upstream_queries),
             number(w.leaked_first), number(w.broken_lookups), number(w.assumed_queries),
@@ -76,12 +85,12 @@ def settings(analysis: Analysis) -> Context | None:
         "charts": ["ndots-settings"],
         "table": _table(columns[start:], [row[start:] for row in rows], len(shown)),
         "open_rows": max(10, len(overall(analysis))),
-        "why": _why(overall(analysis)),
-        "why_clients": [] if alone else _why([w for w in shown if w.client_addr is not None]),
+        "why": _why(overall(analysis), who),
+        "why_clients": [] if alone else _why([w for w in shown if w.client_addr is not None], who),
     }
 
 
-def _why(rows: Sequence[WhatIf]) -> list[Context]:
+def _why(rows: Sequence[WhatIf], who: Mapping[str, str]) -> list[Context]:
     """Why settings are not safe; those of a client that share their reasons stand together."""
     groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for w in rows[:_MOST_ROWS]:
@@ -89,7 +98,7 @@ def _why(rows: Sequence[WhatIf]) -> list[Context]:
             key = (w.client_addr or "", w.safety.value, w.reasons)
             groups.setdefault(key, []).append(printable(setting_text(w.setting)))
     return [
-        {"client": client, "safety": safety, "settings": ", ".join(settings),
+        {"client": who.get(client, client), "safety": safety, "settings": ", ".join(settings),
          "reasons": printable("; ".join(reasons))}
         for (client, safety, reasons), settings in groups.items()
     ]  # fmt: skip
@@ -106,9 +115,10 @@ def where(analysis: Analysis) -> Context | None:
         )
         for n in analysis.name_rows[:_MOST_ROWS]
     ]  # fmt: skip
+    who = client_texts(analysis)
     clients = [
         (
-            c.client_addr, number(c.wasted_queries), number(c.queries),
+            who[c.client_addr], number(c.wasted_queries), number(c.queries),
             percent(c.wasted_queries / c.queries) if c.queries else "", c.namespace or "",
             c.resolver.model,
             f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
@@ -136,7 +146,7 @@ def where(analysis: Analysis) -> Context | None:
     }  # fmt: skip
 
 
-def _chain(chain: Chain) -> Context:
+def _chain(chain: Chain, who: Mapping[str, str]) -> Context:
     packets = sorted(
         {s.query_packet_no for s in chain.steps}
         | {s.response_packet_no for s in chain.steps if s.response_packet_no is not None}
@@ -152,9 +162,10 @@ def _chain(chain: Chain) -> Context:
         for s in chain.steps
     ]  # fmt: skip
     wasted = sum(s.waste_class in WASTED_CLASSES for s in chain.steps)
+    client = who.get(chain.client_addr, chain.client_addr)
     return {
         "name": printable(chain.base_name),
-        "about": f"lookup {chain.lookup_id} of {chain.client_addr} in {printable(chain.capture)}: "
+        "about": f"lookup {chain.lookup_id} of {client} in {printable(chain.capture)}: "
                  f"{wasted} of {len(chain.steps)} queries wasted",
         "filter": "frame.number in {" + ", ".join(_ranges(packets)) + "}",
         "table": _table(("@candidate", "type", "outcome", "class", "#query packet",
@@ -177,7 +188,8 @@ def chains(analysis: Analysis) -> Context | None:
     """Lookups that wasted most, step by step."""
     if not analysis.chains:
         return None
-    return {"charts": ["chain"], "chains": [_chain(c) for c in analysis.chains]}
+    who = client_texts(analysis)
+    return {"charts": ["chain"], "chains": [_chain(c, who) for c in analysis.chains]}
 
 
 def when(analysis: Analysis) -> Context | None:
@@ -250,7 +262,7 @@ def _subjects(evidence: Mapping[str, Any]) -> Context | None:
     return None
 
 
-def _finding(finding: Finding) -> Context:
+def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
     evidence: Mapping[str, Any] = finding.evidence
     names = [(printable(n["name"]), number(n["count"])) for n in evidence.get("names", ())]
     examples = [
@@ -260,7 +272,7 @@ def _finding(finding: Finding) -> Context:
         )
         for e in evidence.get("examples", ())
     ]  # fmt: skip
-    clients = ", ".join(finding.clients[:_MOST_CARDS])
+    clients = ", ".join(who.get(c, c) for c in finding.clients[:_MOST_CARDS])
     if (more := len(finding.clients) - _MOST_CARDS) > 0:
         clients += f" and {number(more)} more"
     return {
@@ -277,7 +289,8 @@ def faults(analysis: Analysis) -> Context | None:
     """What is wrong beside waste: what it means, what to do, and the packets that show it."""
     if not analysis.findings:
         return None
-    return {"findings": [_finding(f) for f in analysis.findings]}
+    who = client_texts(analysis)
+    return {"findings": [_finding(f, who) for f in analysis.findings]}
 
 
 def unseen(analysis: Analysis) -> Context | None:
@@ -304,6 +317,13 @@ def unseen(analysis: Analysis) -> Context | None:
     }
 
 
+def _given(value: Any) -> str:
+    """Return the value of an option as a reader wants to see it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {_given(v)}" for k, v in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def how_computed(analysis: Analysis) -> Context | None:
     """Inputs, versions and definitions."""
     captures = [
@@ -321,7 +341,7 @@ def how_computed(analysis: Analysis) -> Context | None:
     classes.append(("all queries", number(analysis.waste.queries)))
     return {
         "version": analysis.pcapkit_version,
-        "options": printable(", ".join(f"{k}: {v}" for k, v in analysis.options.items())),
+        "options": printable(", ".join(f"{k}: {_given(v)}" for k, v in analysis.options.items())),
         "captures": _table(("@capture", "format", "link", "#packets", "first packet", "#lasted"),
                            captures, len(captures)),
         "classes": _table(("class", "#queries"), classes, len(classes)),

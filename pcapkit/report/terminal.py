@@ -8,7 +8,14 @@ from rich.text import Text
 
 from pcapkit.model import Analysis, Safety
 from pcapkit.report.text import number, printable, seconds, shorten
-from pcapkit.report.verdict import evidence, headline, overall, queries_text, setting_text
+from pcapkit.report.verdict import (
+    action_text,
+    evidence,
+    headline,
+    overall,
+    queries_text,
+    setting_text,
+)
 
 _NAMES, _ADVICE, _FAULTS = 10, 5, 5
 _SAFETY_STYLE = {"safe": "green", "review": "yellow", "unsafe": "red"}
@@ -83,7 +90,7 @@ def render_terminal(analysis: Analysis, console: Console) -> None:
     for rank, advice in enumerate(analysis.recommendations[:_ADVICE], 1):
         if rank == 1:
             console.print()
-        line = Text(f"{printable(advice.action)} ")
+        line = Text(f"{action_text(analysis, advice)} ")
         line.append(f"Saves {queries_text(advice.saves_queries)}; ")
         line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
         if advice.safety.value != "safe" and advice.reasons:

@@ -25,6 +25,22 @@ def judged_queries(analysis: Analysis) -> int:
     return analysis.waste.queries - analysis.waste.by_class["incomplete"]
 
 
+def client_texts(analysis: Analysis) -> dict[str, str]:
+    """Return each client's address with its workload, or else its pod, where that is known."""
+    out = {}
+    for row in analysis.client_rows:
+        name = row.workload or row.pod
+        place = f"{row.namespace}/{name}" if name and row.namespace else name
+        out[row.client_addr] = row.client_addr + (f" ({printable(place)})" if place else "")
+    return out
+
+
+def action_text(analysis: Analysis, advice: Recommendation) -> str:
+    """Return the action, with the workload behind the client that it is about."""
+    who = client_texts(analysis).get(advice.target)
+    return printable(advice.action if who is None else advice.action.replace(advice.target, who))
+
+
 def lookups_text(count: int) -> str:
     """Return a count of lookups in words."""
     return f"{number(count)} lookup{'' if count == 1 else 's'}"
@@ -61,12 +77,12 @@ def headline(analysis: Analysis) -> str:
         return f"Nothing to do: {why}."
     text = f"{share} were search-path waste: {counts}."
     best = analysis.recommendations[0]
-    return f"{text} {lead(best)} saves {number(best.saves_queries)} of them."
+    return f"{text} {lead(analysis, best)} saves {number(best.saves_queries)} of them."
 
 
-def lead(advice: Recommendation) -> str:
+def lead(analysis: Analysis, advice: Recommendation) -> str:
     """Return advice as the beginning of a sentence."""
-    target = printable(advice.target)
+    target = client_texts(analysis).get(advice.target, printable(advice.target))
     return {
         "set_ndots": f"Setting ndots to {advice.ndots} for {target}",
         "drop_suffix": f"Dropping the suffix {target}",
