@@ -118,6 +118,20 @@ def _threshold(text: str | None) -> float | None:
     return share
 
 
+def _growth(text: str | None) -> float | None:
+    """Parse ``queries>+5%`` or ``queries>+0.05`` to a share; None for another rule."""
+    name, sep, value = (text or "").replace(" ", "").partition(">+")
+    if name != "queries" or not sep:
+        return None
+    try:
+        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not share >= 0:
+        raise UsageError(f"--fail-on {text!r}: write it as queries>+5% or queries>+0.05")
+    return share
+
+
 def _formats(text: str) -> tuple[str, ...]:
     wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
     for form in wanted:
@@ -344,6 +358,51 @@ def export(
         sys.stdout.buffer.write(data)
     else:
         atomic_write(Path(output), data)
+
+
+@cli.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--fail-on", metavar="RULE",
+              help="Exit with 1 above a threshold: 'waste>30%' (of AFTER), or 'queries>+5%'.")
+@reading_options
+def compare(
+    before: str, after: str, as_json: bool, fail_on: str | None, **values: Any
+) -> None:  # fmt: skip
+    """Compare two captures, or saved analyses: what changed, and was it as promised?
+
+    BEFORE and AFTER are captures, or analysis.json files that analyze wrote. All is counted per
+    lookup and per second, by workload where both sides know it (--pods), else by address.
+    """
+    more = _growth(fail_on)
+    limit = None if more is not None else _threshold(fail_on)
+    if before == after == "-":
+        raise UsageError("- is standard input, which is read once: name a file")
+    options = _options(values, (before, after))
+    with _working() as progress:
+        from pcapkit.compare import compare as run
+        from pcapkit.compare import load
+
+        sides = [load(path, options=options, progress=progress) for path in (before, after)]
+    result = run(*sides, names=(before, after))
+    _warn(result.warnings)
+    if as_json:
+        click.echo(result.to_json(), nl=False)
+    else:
+        from rich.console import Console
+
+        from pcapkit.report.comparison import render_comparison
+
+        render_comparison(result, Console(file=sys.stdout, highlight=False))
+    if limit is not None and result.after_share > limit:
+        _say(f"waste {result.after_share:.1%} is above {limit:.1%}")
+        sys.exit(1)
+    queries = result.subjects[0].measure("queries_per_lookup")
+    if more is not None and queries.verdict == "more" and queries.change is not None:
+        if queries.change.value > more:
+            _say(f"queries per lookup grew by {queries.change.value:.1%}, above {more:.1%}")
+            sys.exit(1)
 
 
 @cli.command()

@@ -1,0 +1,81 @@
+"""The frozen records of a comparison; its JSON is schema ``pcapkit.comparison/1``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+SCHEMA = "pcapkit.comparison/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One quantity on both sides; ``change`` is after / before - 1.
+
+    ``verdict`` is ``less``, ``more``, ``no_change_shown`` or ``too_little_data``.
+    """
+
+    what: str
+    before: Rate | None
+    after: Rate | None
+    change: Rate | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """All clients (``subject`` None), or one that is on both sides.
+
+    ``matched_by`` is ``all``, ``workload``, ``pod`` or ``address``.
+    """
+
+    subject: str | None
+    matched_by: str
+    before_lookups: int
+    after_lookups: int
+    measures: tuple[Measure, ...]
+
+    def measure(self, what: str) -> Measure:
+        """Return one quantity."""
+        return next(m for m in self.measures if m.what == what)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the first analysis said a setting would change, against what changed.
+
+    ``promised`` and ``measured`` are changes of queries (of wasted queries, for a name) per lookup;
+    ``verdict`` is ``kept``, ``not_kept``, ``not_applied`` or ``too_little_data``.
+    """
+
+    subject: str
+    setting: str
+    recommended: bool
+    promised: float | None
+    measured: Rate | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The result; ``subjects`` begins with all clients together."""
+
+    before: str
+    after: str
+    after_share: float
+    subjects: tuple[Subject, ...]
+    promises: tuple[Promise, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Return the comparison as JSON text, schema ``pcapkit.comparison/1``."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n"
