@@ -20,6 +20,7 @@ from pcapkit import codes
 from pcapkit.ahead import ahead
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.store import Store
+from pcapkit.analysis.vantage import count_translations
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.lines import CLOCKLESS_STEP_NS
@@ -101,6 +102,8 @@ class Collected:
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address
     has_clock: bool = True
+    #: packets seen again with another server address, by the ids of both
+    translations: Counter[tuple[int, int]] = field(default_factory=Counter)
     #: message rows by capture with what they repeat, where they were asked for
     kept: list[tuple[int, Messages, npt.NDArray[np.int64]]] = field(default_factory=list)
 
@@ -118,6 +121,7 @@ class Collected:
             self, interners=self.interners.copy(), store=self.store.snapshot(),
             captures=[*self.captures, reading], skipped=self.skipped.copy(),
             counts=self.counts.copy(), warnings=list(self.warnings), kept=list(self.kept),
+            translations=self.translations.copy(),
             has_clock=self.has_clock and reading.first_time is not None,
         )  # fmt: skip
 
@@ -223,6 +227,7 @@ class _Collector:
         rows = self.wanted.keep(window.messages)
         out.skipped.update(window.skipped)
         original = self._duplicates.mark(rows)
+        out.translations.update(count_translations(rows, original))
         out.store.add(rows, original, folded, root=out.interners.root, capture=index)
         count_window(rows, original, out.counts)
         if self._keep:

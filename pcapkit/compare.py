@@ -219,7 +219,7 @@ def _ndots_promise(
     addresses = [None] if subject.subject is None else [r["client_addr"] for r in sides[0]]
     advised = {
         r["ndots"] for r in before["recommendations"]
-        if r["code"] == "set_ndots" and (None in addresses or r["target"] in addresses)
+        if r["code"] == "set_ndots" and (None in addresses or set(r["clients"]) & set(addresses))
     }  # fmt: skip
     who = subject.subject or "all clients"
     proven = new["source"] != "assumed" or not new["low"] <= old["value"] <= new["high"]

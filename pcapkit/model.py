@@ -192,6 +192,17 @@ class ResolverGuess:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsPolicy:
+    """The ``dnsPolicy`` that the pod's spec says, or list and servers show; None where none does.
+
+    ``value`` is ``ClusterFirst``, ``ClusterFirstWithHostNet``, ``Default`` or ``None``.
+    """
+
+    value: str | None
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """One client address in one period of constant settings."""
 
@@ -210,6 +221,48 @@ class Client:
     queries: int
     wasted_queries: int
     wasted_s: float
+    dns_policy: DnsPolicy = DnsPolicy(None, ())
+    #: several resolvers behind this address, which is not judged as one; and why
+    mixture: bool = False
+    mixture_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One address that was asked; ``role`` is ``cluster_dns``, ``node_cache`` or ``other``.
+
+    ``name`` is its service or pod (``namespace/name``), where that is known.
+    """
+
+    server_addr: str
+    role: str
+    name: str | None
+    clients: int
+    queries: int
+    tcp_queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Packets seen before and after their server address was translated."""
+
+    before: str
+    after: str
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vantage:
+    """Where the capture was taken, as far as it shows, and what cannot be seen from there.
+
+    ``point`` is ``pod``, ``node``, ``cluster_dns``, ``upstream`` or ``unknown``.
+    """
+
+    point: str
+    evidence: tuple[str, ...]
+    unseen: tuple[str, ...]
+    servers: tuple[Server, ...]
+    translations: tuple[Translation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +460,7 @@ class Analysis:
     transaction_counts: TransactionCounts
     lookup_counts: LookupCounts
     waste: WasteCounts
+    vantage: Vantage
     client_rows: tuple[Client, ...]
     name_rows: tuple[Name, ...]
     what_if_rows: tuple[WhatIf, ...]

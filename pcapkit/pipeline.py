@@ -29,6 +29,7 @@ from pcapkit.analysis.recommend import recommend
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.suffixes import Folded, Labels, split
 from pcapkit.analysis.tally import Tally, zones_of
+from pcapkit.analysis.vantage import VantageTally
 from pcapkit.analysis.whatif import WhatIfTally
 from pcapkit.collect import Collected, Progress, Wanted, collect
 from pcapkit.context import name_pods, pod_families, pod_warnings
@@ -40,6 +41,7 @@ from pcapkit.layout import MESSAGE
 from pcapkit.model import Analysis, CaptureInfo, Source
 from pcapkit.names import fold
 from pcapkit.options import Options
+from pcapkit.vantage import FROM_SERVERS, Scene, mixture_warnings, vantage, with_policies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,13 +214,18 @@ class Reading:
         faults = FaultTally(
             Facts(collected.address, self._paths, self._zones, self._options.resolv_confs)
         )
+        asked = VantageTally(self._zones, collected.address)
         for part, replayed in in_order(self._replayed()):
             tally.add(part, collected.address, self._paths)
             replays.merge(replayed)
             faults.add(part)
+            asked.add(part)
         names = tally.names(self._zones)
-        judged = replays.result(collected.address)
+        scene = self._scene(asked)
+        judged = replays.result(collected.address, scene.all_mixtures())
         clients = name_pods(tally.clients, self._options.pods, collected.pods)
+        seen_from = vantage(scene, clients)
+        clients = with_policies(clients, scene, seen_from.servers)
         return Analysis(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -228,18 +235,35 @@ class Reading:
             transaction_counts=tally.transactions,
             lookup_counts=tally.lookups,
             waste=tally.waste,
+            vantage=seen_from,
             client_rows=clients,
             name_rows=names,
             what_if_rows=judged.rows(),
             findings=faults.findings(),
             recommendations=recommend(judged, clients, names, tally.waste, self._zones),
-            warnings=(*_warnings(collected), *pod_warnings(clients, self._options.pods)),
+            warnings=(
+                *_warnings(collected), *pod_warnings(clients, self._options.pods),
+                *mixture_warnings(scene),
+            ),
             timeline=tally.timeline,
             latency=tally.latency,
             suffixes=tally.suffixes,
             chains=tally.chains(),
             table=self.table,
         )
+
+    def _scene(self, asked: VantageTally) -> Scene:
+        """Put together all that is known of who asked whom."""
+        c = self._collected
+        translated = {
+            (c.address(before), c.address(after)): packets
+            for (before, after), packets in c.translations.items()
+        }
+        from_server = bool(c.captures) and all(i.format in FROM_SERVERS for i in c.captures)
+        return Scene(
+            asked.asked, asked.mixtures(), asked.several_pods, asked.forwarders(), translated,
+            self._options.pods, from_server, c.message_counts,
+        )  # fmt: skip
 
     def table(self, name: str) -> pd.DataFrame:
         """Build a row table: ``lookups``, ``transactions`` or, where kept, ``messages``."""

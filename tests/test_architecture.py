@@ -22,9 +22,8 @@ ROOMS: dict[str, set[str]] = {
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
     "manual": "pipeline", "walk": "resolver", "context": "pipeline", "model": "model",
-    "comparison": "model", "collect": "pipeline", "pipeline": "pipeline", "warm": "pipeline",
-    "compare": "batch",
-    "cli": "cli",
+    "comparison": "model", "collect": "pipeline", "vantage": "pipeline",
+    "pipeline": "pipeline", "compare": "batch", "warm": "pipeline", "cli": "cli",
 }  # fmt: skip
 #: foreign package -> modules that may import it
 ONLY = {

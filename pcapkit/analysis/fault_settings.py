@@ -18,7 +18,7 @@ from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.evidence import evidence_of
 from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
 from pcapkit.analysis.lookups import AS_IS, LIST
-from pcapkit.analysis.reading import ClientReading
+from pcapkit.analysis.reading import ClientReading, Readings
 from pcapkit.analysis.search_lists import SearchList, Seen, infer
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import namespace_of
@@ -56,7 +56,9 @@ def namespaces(part: Part) -> Notes:
         ] += 1  # fmt: skip
     for namespace, indexes in members.items():
         part.show_walks(notes[f"namespace {namespace}"], indexes)
-    for index in sorted({*_two_namespaces_at_once(part), *_two_ndots_at_once(part)}):
+    for index in sorted(
+        {*two_namespaces_at_once(part.readings), *two_ndots_at_once(part.readings)}
+    ):
         address = part.facts.address(part.readings.clients[index].client)
         mine = np.flatnonzero(part.readings.lookups["client"] == index)
         note = notes.setdefault(f"address {address}", part.note_lookups(mine))
@@ -71,9 +73,8 @@ def _overlap(left: Indexes, right: Indexes) -> bool:
     )
 
 
-def _two_namespaces_at_once(part: Part) -> Iterator[int]:
+def two_namespaces_at_once(r: Readings) -> Iterator[int]:
     """Clients whose list holds two namespaces' suffixes, walked in turns."""
-    r = part.readings
     for index, client in enumerate(r.clients):
         own = [p for p, s in enumerate(client.search.suffixes) if len(s) > 2 and s[1] == "svc"]
         if len(own) < 2 or client.search_source != Source.OBSERVED:
@@ -84,9 +85,8 @@ def _two_namespaces_at_once(part: Part) -> Iterator[int]:
             yield index
 
 
-def _two_ndots_at_once(part: Part) -> Iterator[int]:
+def two_ndots_at_once(r: Readings) -> Iterator[int]:
     """Clients that search names with more dots than others that they ask as is, in turns."""
-    r = part.readings
     many = r.lookups["candidates"] > 1
     dots = r.labels[r.lookups["base"]].astype(np.int64) - 1
     clients = r.lookups["client"]

@@ -19,6 +19,7 @@ from pcapkit.model import ResolverGuess
 _A, _AAAA, _MX = 1, 28, 15
 _EDNS_OF_GO_AND_CARES = 1232
 _CLOSE_IDS = 1500
+_OWN_PAIRS = 5
 
 (
     PARALLEL,  # suffixes asked at once, without EDNS
@@ -91,6 +92,20 @@ def count_signs(
             if mx and a >= 0:
                 signs[HOST] += 1
             candidate = np.int64(w.candidates[candidate]["after"])
+
+
+def models_at_once(signs: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Return the models that each have enough signs of their own; more than one is a mixture.
+
+    One resolver shows some of another's signs by chance, as unrelated IDs may lie close together;
+    a fifth of the pairs is more than chance.
+    """
+    counts = {
+        "c-ares": int(signs[EDNS_ONE_PORT]), "glibc": int(signs[ONE_PORT]),
+        "go": int(signs[EDNS_TWO_PORTS]), "musl": int(signs[CLOSE_IDS]),
+    }  # fmt: skip
+    least = max(_OWN_PAIRS, sum(counts.values()) / 5)
+    return tuple(model for model, count in counts.items() if count >= least)
 
 
 def guess_resolver(signs: npt.NDArray[np.int64]) -> ResolverGuess:

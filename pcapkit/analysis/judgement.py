@@ -8,7 +8,7 @@ else ``safe``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,11 +75,13 @@ class WhatIfResult:
 
     def __init__(
         self, parts: Sequence[Part], names: Folded | None, address: Callable[[int], str], *,
-        has_clock: bool, ipv6_answers: int,
+        has_clock: bool, ipv6_answers: int, mixtures: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._parts, self._names, self._has_clock = parts, names, has_clock
         #: names that have an AAAA answer somewhere in the capture
         self.ipv6_answers = ipv6_answers
+        #: addresses with several resolvers behind them, which no verdict takes for one
+        self.mixtures = frozenset(mixtures)
         self._text: dict[int, str] = {}
         self._collides: dict[str, bool] = {}
         every = [c for p in parts for c in p.clients]
@@ -290,6 +292,8 @@ class WhatIfResult:
             soft.append(f"{assumed} queries rest on answers that the capture does not show")
         if thin := self.thin(members):
             soft.append(thin)
+        if mixed := sorted(self.mixtures & {self.addresses[i] for i in members.tolist()}):
+            soft.append(f"several resolvers behind one address, judged as one: {_some(mixed)}")
         unknown = sum(self.clients[i].resolver.model == "unknown" for i in members.tolist())
         if unknown and setting.ndots is not None:
             which = "the resolver is" if members.size == 1 else f"{unknown} resolvers are"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pcapkit.analysis.describe import CLIENT, LOOKUP, TRANSACTION, describe_walks
 from pcapkit.analysis.evidence import evidence_of
-from pcapkit.analysis.fingerprints import SIGNS, count_signs, guess_resolver
+from pcapkit.analysis.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
 from pcapkit.analysis.lookups import (
     AS_IS,
     LIST,
@@ -63,6 +63,7 @@ class ClientReading:
     search_source: Source
     ndots: Ndots
     resolver: ResolverGuess
+    models: tuple[str, ...] = ()  #: those whose signs are all there; several: a mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,7 @@ class _Draft:
     begin: int
     end: int
     model: ResolverGuess = ResolverGuess("unknown", 0.0, ())
+    models: tuple[str, ...] = ()
     first_walk: int = 0
     last_walk: int = 0
     ndots: Ndots = Ndots(0, MAX_NDOTS, KUBERNETES_NDOTS, Source.ASSUMED)
@@ -300,7 +302,7 @@ class _Reader:
                 self._rows, draft.begin, draft.end, self._walks, draft.first_walk,
                 draft.last_walk, signs,
             )  # fmt: skip
-            draft.model = guess_resolver(signs)
+            draft.model, draft.models = guess_resolver(signs), models_at_once(signs)
             if draft.client.given.resolver is not None:
                 draft.model = ResolverGuess(draft.client.given.resolver, 1.0, ("given",))
             if not resolver_model(draft.model.model).searches_after_as_is:
@@ -384,7 +386,9 @@ class _Reader:
             _mark_absolute(lookups[before : int(used[0])], draft.ndots.low, labels)
             c = draft.client
             clients.append(
-                ClientReading(c.piece.client, c.assumed, c.source, draft.ndots, draft.model)
+                ClientReading(
+                    c.piece.client, c.assumed, c.source, draft.ndots, draft.model, draft.models
+                )
             )
         lookups, transactions = lookups[: used[0]], transactions[: used[1]]
         return Readings(

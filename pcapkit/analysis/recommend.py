@@ -125,6 +125,8 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
         model = resolver_model(reading.resolver.model)
         if not reading.search.suffixes or not model.searches or not model.searches_dotted:
             continue
+        if result.addresses[i] in result.mixtures:
+            continue  # one resolver's rules say nothing of what the others would send
         now = result.total(np.array([i]), IN_FORCE)["queries"]
         saves = {
             n: now - result.queries(i, n)

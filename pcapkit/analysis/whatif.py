@@ -8,7 +8,7 @@ names leak upstream first, the capture is thin or answers are assumed, else ``sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -143,11 +143,17 @@ class WhatIfTally:
         self._names = self._names or other._names
         self._has_clock &= other._has_clock
 
-    def result(self, address: Callable[[int], str]) -> WhatIfResult:
-        """Return what can be asked of the sums; ``address`` turns a client's id into text."""
+    def result(
+        self, address: Callable[[int], str], mixtures: Collection[str] = ()
+    ) -> WhatIfResult:
+        """Return what can be asked of the sums; ``address`` turns a client's id into text.
+
+        ``mixtures`` are addresses with several resolvers behind them.
+        """
         return WhatIfResult(
             self._parts, self._names, address, has_clock=self._has_clock,
             ipv6_answers=self._answers.answered(QTYPE_NUMBERS["AAAA"]),
+            mixtures=mixtures,
         )  # fmt: skip
 
     def rows(self, address: Callable[[int], str]) -> tuple[WhatIf, ...]:

@@ -65,6 +65,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "transactions": asdict(analysis.transaction_counts),
         "lookups": lookups | {"duration_s": duration},
         "waste": asdict(analysis.waste),
+        "vantage": asdict(analysis.vantage),
         "clients": [_client(c) for c in analysis.client_rows],
         "names": [{k: v for k, v in _row(n).items() if k != "by_class"}
                   for n in analysis.name_rows],

@@ -120,7 +120,7 @@ def where(analysis: Analysis) -> Context | None:
         (
             who[c.client_addr], number(c.wasted_queries), number(c.queries),
             percent(c.wasted_queries / c.queries) if c.queries else "", c.namespace or "",
-            c.resolver.model,
+            c.dns_policy.value or "", "several" if c.mixture else c.resolver.model,
             f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
             printable(", ".join(c.search)),
         )
@@ -137,8 +137,8 @@ def where(analysis: Analysis) -> Context | None:
              "@answered by"), names, len(analysis.name_rows),
         ),
         "clients": _table(
-            ("client", "#wasted", "#queries", "#share", "namespace", "resolver", "ndots",
-             "@search list"), clients, len(analysis.client_rows),
+            ("client", "#wasted", "#queries", "#share", "namespace", "dnsPolicy", "resolver",
+             "ndots", "@search list"), clients, len(analysis.client_rows),
         ),
         "suffixes": _table(
             ("@suffix", "#wasted", "#queries", "#answers"), suffixes, len(suffixes)
@@ -293,6 +293,14 @@ def faults(analysis: Analysis) -> Context | None:
     return {"findings": [_finding(f, who) for f in analysis.findings]}
 
 
+_POINTS = {
+    "pod": "The capture looks from a pod", "node": "The capture looks from a node",
+    "cluster_dns": "The capture looks from the cluster’s DNS server",
+    "upstream": "The capture looks at what the cluster’s DNS server asks upstream",
+    "unknown": "From where the capture looks is not certain",
+}  # fmt: skip
+
+
 def unseen(analysis: Analysis) -> Context | None:
     """What the capture could not show."""
     ledger, waste = analysis.packets, analysis.waste
@@ -310,8 +318,20 @@ def unseen(analysis: Analysis) -> Context | None:
     sentence += f"count{'s' if lost == 1 else ''} in no saving."
     if not cut:
         sentence = "No lookup is cut by the beginning or the end of the capture."
+    vantage = analysis.vantage
+    servers = [
+        (
+            s.server_addr, printable(s.name or ""), s.role.replace("_", " "), number(s.clients),
+            number(s.queries), number(s.tcp_queries),
+        )
+        for s in vantage.servers
+    ]  # fmt: skip
     return {
         "sentence": sentence,
+        "point": _POINTS[vantage.point] + "".join(f": {printable(e)}" for e in vantage.evidence),
+        "unseen": [printable(text) for text in vantage.unseen],
+        "servers": _table(("server", "@name", "role", "#clients", "#queries", "#over TCP"),
+                          servers[:_MOST_ROWS], len(servers)),
         "warnings": [printable(w) for w in analysis.warnings],
         "ledger": _table(("what", "#packets"), rows, len(rows)),
     }
