@@ -120,9 +120,10 @@ def where(analysis: Analysis) -> Context | None:
         (
             who[c.client_addr], number(c.wasted_queries), number(c.queries),
             percent(c.wasted_queries / c.queries) if c.queries else "", c.namespace or "",
-            c.dns_policy.value or "", "several" if c.mixture else c.resolver.model,
+            "several" if c.mixture else c.resolver.model,
             f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
-            printable(", ".join(c.search)),
+            printable(", ".join(c.search))
+            + (f" ({c.dns_policy.value})" if c.dns_policy.value else ""),
         )
         for c in analysis.client_rows[:_MOST_ROWS]
     ]  # fmt: skip
@@ -137,8 +138,8 @@ def where(analysis: Analysis) -> Context | None:
              "@answered by"), names, len(analysis.name_rows),
         ),
         "clients": _table(
-            ("client", "#wasted", "#queries", "#share", "namespace", "dnsPolicy", "resolver",
-             "ndots", "@search list"), clients, len(analysis.client_rows),
+            ("client", "#wasted", "#queries", "#share", "namespace", "resolver", "ndots",
+             "@search list (dnsPolicy)"), clients, len(analysis.client_rows),
         ),
         "suffixes": _table(
             ("@suffix", "#wasted", "#queries", "#answers"), suffixes, len(suffixes)
