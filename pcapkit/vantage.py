@@ -128,20 +128,31 @@ def _unseen(scene: Scene, point: str, shown: Sequence[Server]) -> Iterator[str]:
         yield "which pod asked, and all that the cluster DNS answered itself"
     if caches:
         yield f"which queries the cache of the node ({_some(caches)}) passed on to the cluster DNS"
-    for address, reasons in scene.all_mixtures().items():
-        yield f"which of the resolvers behind {address} asked: it {'; it '.join(reasons)}"
+    for reasons, addresses in _by_reasons(scene.all_mixtures()):
+        yield f"which of the resolvers behind {addresses} asked: it {reasons}"
     if scene.messages.queries and not scene.messages.responses:
         yield "any response: the capture shows one direction only"
 
 
 def mixture_warnings(scene: Scene) -> Iterator[str]:
     """Say which addresses are not judged as one resolver, for what their traffic shows."""
-    for address, reasons in scene.all_mixtures().items():
-        if ip_address(address).packed not in scene.cluster.nodes:  # those are told of already
-            yield (
-                f"{address}: several resolvers behind one address, for it {'; it '.join(reasons)}: "
-                "no ndots is advised for it"
-            )
+    told = scene.cluster.nodes  # pod_warnings() names those
+    mixtures = scene.all_mixtures().items()
+    untold = {a: reasons for a, reasons in mixtures if ip_address(a).packed not in told}
+    for reasons, addresses in _by_reasons(untold):
+        yield (
+            f"{addresses}: several resolvers behind one address, for it {reasons}: no ndots is "
+            "advised for it"
+        )
+
+
+def _by_reasons(mixtures: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """Yield reasons as text, and the addresses that share them: a node may have hundreds."""
+    together: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for address, reasons in mixtures.items():
+        together[reasons].append(address)
+    for reasons, addresses in together.items():
+        yield "; it ".join(reasons), _some(addresses)
 
 
 def with_policies(

@@ -250,3 +250,15 @@ def test_the_report_says_from_where_it_looks(tmp_path: Path) -> None:
     assert "The capture looks from a node: packets before and after address translation" in page
     assert "what pods on other nodes ask" in page
     assert "kube-system/kube-dns" in page and "ClusterFirstWithHostNet" in page
+
+
+def test_mixtures_of_one_kind_are_told_of_together(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(8):
+        client = f"10.244.1.{20 + number}"
+        busy(talk, client=client, at=number)
+        busy(talk, WEB, client=client, at=500 + number)
+    analysis = talk.analyze(tmp_path)
+    assert {c.mixture for c in analysis.client_rows} == {True}
+    (warning,) = [w for w in analysis.warnings if "several resolvers" in w]
+    assert "10.244.1.24 and 3 more" in warning
