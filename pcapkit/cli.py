@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -274,6 +274,8 @@ def analyze(
         _check_output(output)
     if verbose:
         _say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
+    if not as_json and {"html", "png"} & set(wanted):
+        _prepare_charts()
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         _say("hint: --live draws on a terminal; here the summary comes at the end")
@@ -302,6 +304,15 @@ def analyze(
     if limit is not None and analysis.waste.share > limit:
         _say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
         sys.exit(1)
+
+
+def _prepare_charts() -> None:
+    """Import what draws, beside the decoding: it takes a while and nobody waits for it."""
+
+    def run() -> None:
+        import pcapkit.report.charts  # noqa: F401
+
+    threading.Thread(target=run, name="pcapkit-charts", daemon=True).start()
 
 
 def _check_output(output: str) -> None:
@@ -496,28 +507,42 @@ def audit(
 
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
+    status = _run()
+    if threading.active_count() > 1:
+        # A thread that decodes, or waits for a pipe, cannot be stopped, and Python would take the
+        # ground from under it on its way out. All files are closed by now.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _run() -> int:
     debug = "--debug" in sys.argv[1:2] or os.environ.get("PCAPKIT_DEBUG", "0") not in ("", "0")
     try:
         status = cli(standalone_mode=False)
         sys.stdout.flush()
-        sys.exit(status if isinstance(status, int) else 0)
+        return status if isinstance(status, int) else 0
     except PcapkitError as error:
         if debug:
             raise
         _say(f"error: {error}")
-        sys.exit(2)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
+        return 2
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    except click.exceptions.Exit as left:
+        return left.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: leave quietly, as other tools do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 0
     except Exception as error:
         # Python's own exit status for these, 1, would say that a threshold was crossed.
         if debug:
@@ -525,4 +550,4 @@ def main() -> None:
         what = str(error) or "no more is known"
         _say(f"error: {type(error).__name__}: {what} (a fault of pcapkit: 'pcapkit --debug' shows "
              "where; please report it)")  # fmt: skip
-        sys.exit(2)
+        return 2

@@ -6,14 +6,15 @@ explains the first minute too.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.ahead import in_order
 from pcapkit.analysis.describe import CLIENT, LOOKUP, TRANSACTION, describe_walks
 from pcapkit.analysis.evidence import evidence_of
 from pcapkit.analysis.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
@@ -107,13 +108,20 @@ def survey(
     Everything is looked at once; ``note`` is called with each part of the exchanges. A client whose
     settings change has one entry per period.
     """
-    out = []
-    for part in parts(store.clients()):
+    out: list[Client] = []
+
+    def gather(part: list[Piece]) -> _Surveyed:
         rows = store.read(part)
+        bounds = np.append(0, np.cumsum([piece.size for piece in part])).astype(np.int64)
+        return _Surveyed(part, rows, bounds, _gather(rows, bounds, names, labels, has_clock))
+
+    labels = names.label_counts()
+    for part, rows, bounds, gathered in in_order(
+        partial(gather, part) for part in parts(store.clients())
+    ):
         if note is not None:
             note(rows)
-        bounds = np.append(0, np.cumsum([piece.size for piece in part])).astype(np.int64)
-        shown = _evidence(rows, bounds, names, has_clock)
+        shown = _evidence(gathered, names)
         for i, piece in enumerate(part):
             mine, fact = rows[bounds[i] : bounds[i + 1]], given.get(piece.client, Given())
             search = infer(shown[i].sequences)
@@ -123,7 +131,8 @@ def survey(
                 continue
             for period in periods:
                 theirs = mine[period.begin : period.begin + period.size]
-                alone = _evidence(theirs, np.array([0, theirs.size]), names, has_clock)[0]
+                ends = np.array([0, theirs.size])
+                alone = _evidence(_gather(theirs, ends, names, labels, has_clock), names)[0]
                 found = infer(alone.sequences)
                 if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
                     found = search
@@ -149,14 +158,36 @@ class _Evidence:
     changes: list[Change]
 
 
-def _evidence(
-    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded, has_clock: bool
-) -> list[_Evidence]:
-    """Return the evidence of each client of a part."""
-    out = [_Evidence([], []) for _ in range(bounds.size - 1)]
-    evidence, shown, changes = evidence_of(
-        rows, bounds, names.names.arrays, names.label_counts(), has_clock=has_clock
+class _Gathered(NamedTuple):
+    """What the compiled pass says of some clients: see ``evidence_of``."""
+
+    clients: int
+    evidence: npt.NDArray[Any]
+    shown: npt.NDArray[np.int32]
+    changes: npt.NDArray[Any]
+
+
+class _Surveyed(NamedTuple):
+    part: list[Piece]
+    rows: npt.NDArray[Any]
+    bounds: npt.NDArray[np.int64]
+    gathered: _Gathered
+
+
+def _gather(
+    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded,
+    labels: npt.NDArray[np.int32], has_clock: bool,
+) -> _Gathered:  # fmt: skip
+    return _Gathered(
+        bounds.size - 1,
+        *evidence_of(rows, bounds, names.names.arrays, labels, has_clock=has_clock),
     )
+
+
+def _evidence(gathered: _Gathered, names: Folded) -> list[_Evidence]:
+    """Return the evidence of each client of a part."""
+    out = [_Evidence([], []) for _ in range(gathered.clients)]
+    evidence, shown, changes = gathered.evidence, gathered.shown, gathered.changes
     for item, members in zip(evidence.tolist(), shown.tolist(), strict=True):
         first, last, client, base, size, count = item
         labels = tuple(names.labels(m) for m in members[:size])
@@ -242,18 +273,20 @@ def _rules(
     rows: npt.NDArray[Any], names: Folded, clients: Sequence[Client], has_clock: bool
 ) -> dict[SearchList, Rules]:
     """Return what the clients of each search list of a part have in common."""
-    used: dict[SearchList, set[int]] = defaultdict(set)
+    size = len(names.names)
+    used: dict[SearchList, npt.NDArray[np.bool_]] = {}
     begin = 0
     for client in clients:
         mine = rows["folded"][begin : begin + client.piece.size]
         begin += client.piece.size
-        distinct = np.flatnonzero(np.bincount(mine[mine >= 0])).tolist()
         for search in {client.search, client.assumed}:
-            used[search].update(distinct)
+            if search not in used:
+                used[search] = np.zeros(size + 1, np.bool_)
+            used[search][mine] = True  # -1, of what shows no name, is the one behind the last
     out = {}
     for search, asked in used.items():
         suffixes = search.suffixes
-        table = names.bases(np.array(sorted(asked), np.int64), suffixes)
+        table = names.bases(np.flatnonzero(asked[:-1]), suffixes)
         by_size = sorted(range(len(suffixes)), key=lambda p: -len(suffixes[p]))
         starts = np.array([s in search.starts for s in suffixes], np.uint8)
         out[search] = Rules(

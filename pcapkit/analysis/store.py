@@ -24,7 +24,7 @@ from pcapkit.layout import Messages
 #: Exchanges that are kept in memory before a run is written.
 IN_MEMORY = REMEMBERED + (1 << 20)
 #: Exchanges that are read at once, unless a single client has more.
-PART = 1 << 18
+PART = 1 << 17
 _LINKS = 1 << 14
 
 
