@@ -60,11 +60,16 @@ def test_the_analysis_is_that_of_the_packets(sample: str, from_packets: str) -> 
         json.loads(analyze(p, options=options).to_json()) for p in (from_packets, DATA / sample)
     )
     assert wanted["waste"]["wasted_queries"] == 8
+    for row in (*wanted["what_if"], *found["what_if"]):
+        # These hang on AA, which not all sources show: was it forwarded, and so how long it takes.
+        for key in ("upstream_queries", "lookups_s", "p50_s", "p95_s", "p99_s"):
+            row.pop(key)
     for key in ("waste", "names", "what_if", "lookups", "transactions"):
         assert found[key] == wanted[key], key
     for client in (*wanted["clients"], *found["clients"]):
         for key in ("pod", "workload", "namespace"):  # only some sources name them
             client.pop(key)
+        client["dns_policy"] = client["dns_policy"]["value"]  # a log does not name its server
     assert found["clients"] == wanted["clients"]
 
 
