@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pcapkit.collect import Progress
     from pcapkit.model import Analysis
     from pcapkit.options import Options
+    from pcapkit.report.painter import Painter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -274,45 +275,54 @@ def analyze(
         _check_output(output)
     if verbose:
         _say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
-    if not as_json and {"html", "png"} & set(wanted):
-        _prepare_charts()
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         _say("hint: --live draws on a terminal; here the summary comes at the end")
-    with (
-        _first_run() as collected, _working(bars=not redrawing) as progress,
-        _redrawn(redrawing) as watch, _interruptible(captures) as stop,
-    ):  # fmt: skip
-        from pcapkit.pipeline import analyze as run
+    with _painting(() if as_json else wanted) as painter:
+        with (
+            _first_run() as collected, _working(bars=not redrawing) as progress,
+            _redrawn(redrawing) as watch, _interruptible(captures) as stop,
+        ):  # fmt: skip
+            from pcapkit.pipeline import analyze as run
 
-        analysis = run(
-            *captures, options=options, progress=progress, stop=stop, watch=watch,
-            collected=collected,
-        )  # fmt: skip
-    _warn(analysis.warnings)
-    if as_json:
-        click.echo(analysis.to_json(), nl=False)
-    else:
-        from pcapkit.report.files import report_folder, write_report
-
-        folder = report_folder(Path(output), [c.path for c in analysis.captures])
-        paths = write_report(analysis, folder, wanted)
-        if not quiet:
-            _summary(analysis)
-        for path in paths:
-            _print_path(path)
+            analysis = run(
+                *captures, options=options, progress=progress, stop=stop, watch=watch,
+                collected=collected,
+            )  # fmt: skip
+        _warn(analysis.warnings)
+        if as_json:
+            click.echo(analysis.to_json(), nl=False)
+        else:
+            _report(analysis, output, wanted, painter, quiet=quiet)
     if limit is not None and analysis.waste.share > limit:
         _say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
         sys.exit(1)
 
 
-def _prepare_charts() -> None:
-    """Import what draws, beside the decoding: it takes a while and nobody waits for it."""
+@contextmanager
+def _painting(formats: tuple[str, ...]) -> Iterator[Painter | None]:
+    """Start what draws the charts, where some are wanted."""
+    if not {"html", "png"} & set(formats):
+        yield None
+        return
+    from pcapkit.report.painter import Painter
 
-    def run() -> None:
-        import pcapkit.report.charts  # noqa: F401
+    with Painter() as painter:
+        yield painter
 
-    threading.Thread(target=run, name="pcapkit-charts", daemon=True).start()
+
+def _report(
+    analysis: Analysis, output: str, formats: tuple[str, ...], painter: Painter | None, *,
+    quiet: bool,
+) -> None:  # fmt: skip
+    from pcapkit.report.files import report_folder, write_report
+
+    folder = report_folder(Path(output), [c.path for c in analysis.captures])
+    paths = write_report(analysis, folder, formats, painter=painter)
+    if not quiet:
+        _summary(analysis)
+    for path in paths:
+        _print_path(path)
 
 
 def _check_output(output: str) -> None:

@@ -45,7 +45,10 @@ def first_run() -> Iterator[Callable[[], None]]:
     """Compile what reading needs beside the block; give a function that waits until it is done."""
     command = [sys.executable, "-c", "from pcapkit.warm import warm_reading; warm_reading()"]
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as other:
+    with subprocess.Popen(
+        command, stdin=quiet, stdout=quiet, stderr=quiet,
+        start_new_session=True,  # Ctrl-C is for this process to understand
+    ) as other:
 
         def wait() -> None:
             warm_judging()

@@ -20,6 +20,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Name, WhatIf
+from pcapkit.report.painter import Drawn
 from pcapkit.report.text import number, percent, printable, seconds, shorten
 from pcapkit.report.verdict import FEWEST, evidence, judged_queries, overall
 
@@ -379,16 +380,6 @@ CHARTS: tuple[tuple[str, Callable[[Analysis], Picture | None]], ...] = (
     ("latency", latency),
     ("clients", clients),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """One chart in both forms: ``svg`` takes the page's text colour, ``png`` stands on white."""
-
-    name: str
-    alt: str
-    svg: str
-    png: bytes | None
 
 
 def draw(analysis: Analysis, *, png: bool) -> tuple[Drawn, ...]:

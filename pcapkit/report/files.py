@@ -18,7 +18,7 @@ from pcapkit.report.export import dump_json, small_table, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pcapkit.report.charts import Drawn
+    from pcapkit.report.painter import Drawn, Painter
 
 FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
 TABLES: tuple[str, ...] = ("transactions", "lookups", "clients", "names", "what_if")
@@ -126,15 +126,20 @@ def _tables(analysis: Analysis) -> Iterator[tuple[str, pd.DataFrame]]:
         yield table, small_table(analysis, table) if small else analysis.table(table)
 
 
-def write_report(analysis: Analysis, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write a report in every format asked for; return the paths, the main one first."""
+def write_report(
+    analysis: Analysis, folder: Path, formats: Sequence[str], *, painter: Painter | None = None
+) -> list[Path]:
+    """Write a report in every format asked for; return the paths, the main one first.
+
+    ``painter`` draws the charts, where there is one.
+    """
     paths: list[Path] = []
 
     def write(name: str, data: bytes) -> None:
         atomic_write(folder / name, data)
         paths.append(folder / name)
 
-    for name, data in _rendered(analysis, formats):
+    for name, data in _rendered(analysis, formats, painter):
         write(name, data)
     for form in ("csv", "parquet"):
         if form in formats:
@@ -143,14 +148,23 @@ def write_report(analysis: Analysis, folder: Path, formats: Sequence[str]) -> li
     return paths
 
 
-def _rendered(analysis: Analysis, formats: Sequence[str]) -> list[tuple[str, bytes]]:
+def _rendered(
+    analysis: Analysis, formats: Sequence[str], painter: Painter | None
+) -> list[tuple[str, bytes]]:
     """Return names and contents of all but the tables, finished before the first is written."""
     out: list[tuple[str, bytes]] = []
-    drawn: tuple[Drawn, ...] = ()
-    if "html" in formats or "png" in formats:
+    drawn: tuple[Drawn, ...] | None = None
+    png = "png" in formats
+    if painter is not None:
+        painter.begin(analysis, png=png)
+    told = dump_json(analysis).encode() if "json" in formats else b""
+    if painter is not None:
+        drawn = painter.result()
+    if drawn is None and ("html" in formats or png):
         from pcapkit.report.charts import draw
 
-        drawn = draw(analysis, png="png" in formats)
+        drawn = draw(analysis, png=png)
+    drawn = drawn or ()
     if "html" in formats:
         from pcapkit.report.page import render_page
 
@@ -158,7 +172,7 @@ def _rendered(analysis: Analysis, formats: Sequence[str]) -> list[tuple[str, byt
     if "png" in formats:
         out += [(f"{c.name}.png", c.png) for c in drawn if c.png is not None]
     if "json" in formats:
-        out.append((_MARK, dump_json(analysis).encode()))
+        out.append((_MARK, told))
     if "md" in formats:
         from pcapkit.report.markdown import render_markdown
 

@@ -15,7 +15,7 @@ from pcapkit.report.text import printable
 from pcapkit.report.verdict import action_text, evidence, figures, headline
 
 if TYPE_CHECKING:
-    from pcapkit.report.charts import Drawn
+    from pcapkit.report.painter import Drawn
 
 
 @cache

@@ -1,0 +1,83 @@
+"""Charts drawn by a second process: it loads matplotlib while this one still reads the capture.
+
+What goes through the pipes between the two is theirs alone. Where the second process fails, its
+caller draws by itself.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from pcapkit.model import Analysis
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One chart in both forms: ``svg`` takes the page's text colour, ``png`` stands on white."""
+
+    name: str
+    alt: str
+    svg: str
+    png: bytes | None
+
+
+def _no_table(name: str) -> pd.DataFrame:
+    raise NotImplementedError(f"the painter has no rows, so no table {name!r}")
+
+
+class Painter:
+    """A process that draws one analysis; start it early, it takes a while to get ready."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from pcapkit.report.painter import serve; serve()"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for this process to understand
+        )  # fmt: skip
+
+    def begin(self, analysis: Analysis, *, png: bool) -> None:
+        """Hand an analysis over; its charts are drawn while the caller goes on."""
+        assert self._process.stdin is not None
+        try:
+            pickle.dump((replace(analysis, table=_no_table), png), self._process.stdin)
+            self._process.stdin.close()
+        except OSError:  # it has gone; result() says so
+            pass
+
+    def result(self) -> tuple[Drawn, ...] | None:
+        """Wait for the charts; None where the process failed."""
+        assert self._process.stdout is not None
+        try:
+            return cast(tuple[Drawn, ...], pickle.load(self._process.stdout))
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+
+    def __enter__(self) -> Painter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+
+
+def serve() -> None:
+    """Draw what comes through standard input, and leave."""
+    from pcapkit.report.charts import draw
+
+    analysis, png = cast(Any, pickle.load(sys.stdin.buffer))
+    pickle.dump(draw(analysis, png=png), sys.stdout.buffer)
+    sys.stdout.buffer.flush()
