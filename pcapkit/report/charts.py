@@ -137,8 +137,8 @@ def waste_by_class(analysis: Analysis) -> Picture | None:
 
 def ndots_settings(analysis: Analysis) -> Picture | None:
     """What the same lookups would send under each setting."""
-    rows = overall(analysis)
-    if not rows or not any(r.queries for r in rows):
+    rows = [r for r in overall(analysis) if r.setting == "fqdn" or _is_plain(r)]
+    if not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
     figure, axes = _new(2.9, _settings_title(rows, now), evidence(analysis))
@@ -166,6 +166,11 @@ def ndots_settings(analysis: Analysis) -> Picture | None:
         f"{number(r.wasted_queries)} wasted" for r in rows
     )  # fmt: skip
     return Picture(figure, f"Queries under each setting. {alt}.")
+
+
+def _is_plain(row: WhatIf) -> bool:
+    """Is it an ndots that somebody would set, or the one in force? The table has the others."""
+    return row.setting.startswith("ndots:") and (bool(row.ndots) or row.observed)
 
 
 def _settings_title(rows: Sequence[WhatIf], now: WhatIf | None) -> str:
