@@ -31,6 +31,8 @@ HERE = Path(__file__).resolve().parent
 OUT = HERE / "out"
 PACKETS_PER_LOOKUP = 11.442  # of the generator, at its defaults
 
+PCAPKIT = str(Path(sys.executable).with_name("pcapkit"))
+
 DPKT = """
 import sys, dpkt, collections
 names = collections.Counter()
@@ -63,7 +65,7 @@ class Program:
 
 PROGRAMS = (
     Program("pcapkit", "lookups, waste, what-if, HTML and PNG report",
-            ("pcapkit", "analyze", "{}", "-o", str(OUT / "reports"), "-q"), "pcapkit", True),
+            (PCAPKIT, "analyze", "{}", "-o", str(OUT / "reports"), "-q"), PCAPKIT, True),
     Program("dnstop", "count names", ("dnstop", "-l", "4", "{}"), "dnstop"),
     Program("dnscap", "print messages", ("dnscap", "-r", "{}", "-g"), "dnscap"),
     Program("tcpdump", "print lines", ("tcpdump", "-nr", "{}"), "tcpdump"),

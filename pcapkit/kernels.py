@@ -13,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from numba import njit
+from numba import config, njit
+
+# Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile.
+config.LOOP_VECTORIZE = 0
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
