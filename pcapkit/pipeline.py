@@ -17,17 +17,11 @@ from pcapkit.ahead import in_order
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.fault_notes import Facts
 from pcapkit.analysis.faults import FaultTally
-from pcapkit.analysis.reading import (
-    Client,
-    Given,
-    Readings,
-    merge_readings,
-    read_parts,
-    survey,
-)
+from pcapkit.analysis.reading import Readings, merge_readings, read_parts
 from pcapkit.analysis.recommend import recommend
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.suffixes import Folded, Labels, split
+from pcapkit.analysis.survey import Client, Given, survey
 from pcapkit.analysis.tally import Tally, zones_of
 from pcapkit.analysis.vantage import VantageTally
 from pcapkit.analysis.whatif import WhatIfTally

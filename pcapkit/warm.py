@@ -18,10 +18,11 @@ from pcapkit.analysis.describe import LOOKUP, TRANSACTION
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.fault_notes import Facts
 from pcapkit.analysis.faults import FaultTally
-from pcapkit.analysis.reading import ClientReading, Readings, read_parts, survey
+from pcapkit.analysis.reading import ClientReading, Readings, read_parts
 from pcapkit.analysis.search_lists import SearchList
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.suffixes import Folded
+from pcapkit.analysis.survey import survey
 from pcapkit.analysis.tally import Tally
 from pcapkit.analysis.transactions import EXCHANGE
 from pcapkit.analysis.whatif import WhatIfTally

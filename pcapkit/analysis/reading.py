@@ -1,22 +1,19 @@
-"""Read the collected exchanges: search list, ndots and resolver per client, then its lookups.
+"""Read the surveyed clients, part by part: resolver, ndots, and what each lookup was.
 
-Everything is read once all of the capture is known, so the search list that the last minute proves
-explains the first minute too.
+A part is some clients, each whole for one period of constant settings; what is counted over parts
+adds up, and any thread may read any part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ahead import in_order
 from pcapkit.analysis.describe import CLIENT, LOOKUP, TRANSACTION, describe_walks
-from pcapkit.analysis.evidence import evidence_of
 from pcapkit.analysis.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
 from pcapkit.analysis.lookups import (
     AS_IS,
@@ -28,10 +25,10 @@ from pcapkit.analysis.lookups import (
     room_for,
     timing,
 )
-from pcapkit.analysis.periods import Change, change_of_ndots, changes_of_list
-from pcapkit.analysis.search_lists import SearchList, Seen, infer
+from pcapkit.analysis.search_lists import SearchList
 from pcapkit.analysis.store import Piece, Store, parts
-from pcapkit.analysis.suffixes import Folded, Labels
+from pcapkit.analysis.suffixes import Folded
+from pcapkit.analysis.survey import Client
 from pcapkit.analysis.transactions import EXCHANGE
 from pcapkit.analysis.waste import PROBES
 from pcapkit.codes import ANSWER
@@ -43,16 +40,6 @@ from pcapkit.resolver import AFTER_STOP, MAX_NDOTS, resolver_model
 KUBERNETES_NDOTS = 5
 #: Entries of the tables of bases that a part may need: 4 bytes each.
 _TABLES = 1 << 25
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """Facts that the user gave, which beat inferred ones."""
-
-    search: tuple[Labels, ...] | None = None
-    ndots: int | None = None
-    resolver: str | None = None
-    source: Source = Source.OPTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,160 +70,6 @@ class Readings:
     names: Folded
     labels: npt.NDArray[np.int32]
     has_clock: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What the survey says of one client in one period, before its lookups are read.
-
-    ``piece`` names its exchanges; ``assumed`` is a list that no walk shows but its names speak for.
-    """
-
-    piece: Piece
-    search: SearchList
-    source: Source
-    given: Given
-    assumed: SearchList
-
-
-def survey(
-    store: Store, names: Folded, given: Mapping[int, Given], *, has_clock: bool,
-    note: Callable[[npt.NDArray[Any]], None] | None = None,
-) -> list[Client]:  # fmt: skip
-    """Infer the search list of every client, in the order of their addresses' first appearance.
-
-    Everything is looked at once; ``note`` is called with each part of the exchanges. A client whose
-    settings change has one entry per period.
-    """
-    out: list[Client] = []
-
-    def gather(part: list[Piece]) -> _Surveyed:
-        rows = store.read(part)
-        bounds = np.append(0, np.cumsum([piece.size for piece in part])).astype(np.int64)
-        return _Surveyed(part, rows, bounds, _gather(rows, bounds, names, labels, has_clock))
-
-    labels = names.label_counts()
-    for part, rows, bounds, gathered in in_order(
-        partial(gather, part) for part in parts(store.clients())
-    ):
-        if note is not None:
-            note(rows)
-        shown = _evidence(gathered, names)
-        for i, piece in enumerate(part):
-            mine, fact = rows[bounds[i] : bounds[i + 1]], given.get(piece.client, Given())
-            search = infer(shown[i].sequences)
-            periods = _periods(piece, mine, shown[i], fact, names) if has_clock else []
-            if len(periods) < 2:
-                out.append(_client(piece, mine, search, fact, names))
-                continue
-            for period in periods:
-                theirs = mine[period.begin : period.begin + period.size]
-                ends = np.array([0, theirs.size])
-                alone = _evidence(_gather(theirs, ends, names, labels, has_clock), names)[0]
-                found = infer(alone.sequences)
-                if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
-                    found = search
-                out.append(_client(period, theirs, found, fact, names))
-    return out
-
-
-def _client(
-    piece: Piece, mine: npt.NDArray[Any], search: SearchList, fact: Given, names: Folded
-) -> Client:
-    source = Source.OBSERVED if search.suffixes else Source.ASSUMED
-    if fact.search is not None:
-        search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
-    assumed = search if search.suffixes else _assume_list(mine["folded"], names)
-    return Client(piece, search, source, fact, assumed)
-
-
-@dataclass(slots=True)
-class _Evidence:
-    """What one client shows: its sequences, and the names that it asked in two ways."""
-
-    sequences: list[Seen]
-    changes: list[Change]
-
-
-class _Gathered(NamedTuple):
-    """What the compiled pass says of some clients: see ``evidence_of``."""
-
-    clients: int
-    evidence: npt.NDArray[Any]
-    shown: npt.NDArray[np.int32]
-    changes: npt.NDArray[Any]
-
-
-class _Surveyed(NamedTuple):
-    part: list[Piece]
-    rows: npt.NDArray[Any]
-    bounds: npt.NDArray[np.int64]
-    gathered: _Gathered
-
-
-def _gather(
-    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded,
-    labels: npt.NDArray[np.int32], has_clock: bool,
-) -> _Gathered:  # fmt: skip
-    return _Gathered(
-        bounds.size - 1,
-        *evidence_of(rows, bounds, names.names.arrays, labels, has_clock=has_clock),
-    )
-
-
-def _evidence(gathered: _Gathered, names: Folded) -> list[_Evidence]:
-    """Return the evidence of each client of a part."""
-    out = [_Evidence([], []) for _ in range(gathered.clients)]
-    evidence, shown, changes = gathered.evidence, gathered.shown, gathered.changes
-    for item, members in zip(evidence.tolist(), shown.tolist(), strict=True):
-        first, last, client, base, size, count = item
-        labels = tuple(names.labels(m) for m in members[:size])
-        out[client].sequences.append(Seen(labels, base, count, first, last))
-    for client, _, *times in changes.tolist():
-        out[client].changes.append(Change((times[0], times[1]), (times[2], times[3])))
-    return out
-
-
-def _periods(
-    piece: Piece, mine: npt.NDArray[Any], shown: _Evidence, fact: Given, names: Folded
-) -> list[Piece]:
-    """Cut a client's exchanges where its settings change."""
-    times: list[int] = []
-    if fact.search is None:
-        for before, suffix, first in changes_of_list(shown.sequences):
-            between = (mine["query_time"] > before) & (mine["query_time"] < first)
-            for at in np.flatnonzero(between).tolist():
-                labels = names.labels(int(mine["folded"][at])) if mine["folded"][at] >= 0 else ()
-                if labels[-len(suffix) :] == suffix:
-                    first = int(mine["query_time"][at])
-                    break
-            times.append(first)
-    if not times and fact.ndots is None:
-        moment = change_of_ndots(shown.changes)
-        times += [] if moment is None else [moment]
-    cuts = [0, *np.searchsorted(mine["query_time"], times).tolist(), mine.size]
-    return [
-        Piece(piece.client, piece.begin + begin, end - begin)
-        for begin, end in zip(cuts, cuts[1:], strict=False)
-        if end > begin
-    ]
-
-
-def _assume_list(mine: npt.NDArray[np.int32], names: Folded) -> SearchList:
-    """Assume a Kubernetes list where no walk shows one and all cluster names are of one space.
-
-    Names such as ``web.default.svc.cluster.local`` that answer at once are what short names look
-    like under the first suffix.
-    """
-    spaces = set()
-    for name in np.unique(mine[mine >= 0]).tolist():
-        labels = names.labels(name)
-        if len(labels) >= 5 and labels[-3] == "svc":
-            spaces.add(labels[-4:])
-    if len(spaces) != 1:
-        return SearchList()
-    space = spaces.pop()
-    return SearchList((space, space[1:], space[2:]), frozenset((space,)))
 
 
 def read_parts(

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from pcapkit.analysis.chains import Example, worst_examples
 from pcapkit.analysis.describe import EMPTY, MISSING, RESOLVED
-from pcapkit.analysis.reading import Client as Surveyed
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Folded, Labels, join
+from pcapkit.analysis.survey import Client as Surveyed
 from pcapkit.analysis.waste import HIT, INCOMPLETE, is_wasted
 from pcapkit.model import (
     LOOKUP_OUTCOMES,

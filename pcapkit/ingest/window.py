@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,6 +93,3 @@ class Capture:
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address; the first name holds
 
-
-#: Called with the number of bytes consumed so far (of the file as stored), for progress bars.
-Progress = Callable[[int], None]

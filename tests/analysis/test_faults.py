@@ -17,8 +17,9 @@ from rich.console import Console
 from pcapkit import analyze
 from pcapkit.analysis.fault_notes import Facts
 from pcapkit.analysis.faults import FAULTS, FaultTally
-from pcapkit.analysis.reading import Readings, merge_readings, read_parts, survey
+from pcapkit.analysis.reading import Readings, merge_readings, read_parts
 from pcapkit.analysis.suffixes import Folded
+from pcapkit.analysis.survey import survey
 from pcapkit.collect import collect
 from pcapkit.manual import explain, render_all, render_entry
 from pcapkit.model import Severity

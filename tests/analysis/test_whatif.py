@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pcapkit.analysis.answers import Answers
-from pcapkit.analysis.reading import Client, read_parts, survey
+from pcapkit.analysis.reading import read_parts
 from pcapkit.analysis.suffixes import Folded, split
+from pcapkit.analysis.survey import Client, survey
 from pcapkit.analysis.whatif import WhatIfTally
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.collect import collect
