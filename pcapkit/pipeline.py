@@ -214,7 +214,7 @@ class Reading:
             replays.merge(replayed)
             faults.add(part)
             asked.add(part)
-        names = tally.names(self._zones)
+        names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(asked)
         judged = replays.result(collected.address, scene.all_mixtures())
         clients = name_pods(tally.clients, self._options.pods, collected.pods)
@@ -233,8 +233,10 @@ class Reading:
             client_rows=clients,
             name_rows=names,
             what_if_rows=judged.rows(),
-            findings=faults.findings(),
-            recommendations=recommend(judged, clients, names, tally.waste, self._zones),
+            findings=findings,
+            recommendations=recommend(
+                judged, clients, names, tally.waste, self._zones, findings
+            ),
             warnings=(
                 *_warnings(collected), *pod_warnings(clients, self._options.pods),
                 *mixture_warnings(scene),

@@ -8,7 +8,7 @@ for them. Savings are of one piece of advice alone: those of several do not add 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from pcapkit.analysis.judgement import WhatIfResult
 from pcapkit.analysis.settings import CACHE, IN_FORCE, MOST_NDOTS, TLS, Setting, setting
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import namespace_of
-from pcapkit.model import Client, Name, Recommendation, Safety, WasteCounts, WhatIf
+from pcapkit.model import Client, Finding, Name, Recommendation, Safety, WasteCounts, WhatIf
 from pcapkit.resolver import resolver_model
 
 #: Below this share of waste a capture is healthy and needs no advice.
@@ -39,6 +39,11 @@ class Counted:
     clients: Sequence[Client]
     zones: Sequence[Labels]
     queries: int  # of complete lookups
+    wildcards: tuple[str, ...] = ()  #: suffixes under which a wildcard record answers
+
+    def by_wildcard(self, fqdn: str) -> bool:
+        """Is this the name under which a wildcard answered: the host that nobody meant?"""
+        return any(fqdn.endswith(f".{suffix}.") for suffix in self.wildcards)
 
     def advice(
         self, code: str, target: str, action: str, row: WhatIf, *, members: npt.NDArray[Any],
@@ -188,6 +193,8 @@ def _names_in_full(counted: Counted) -> list[Recommendation]:
         if len(rows) != 1:  # another host in each namespace, or none at all
             continue
         name, full = rows[0], rows[0].fqdn or ""
+        if counted.by_wildcard(full):
+            continue
         cluster = name.kind == "cluster"
         reasons = [
             "the full name needs its final dot, or ndots of 4 or less" if cluster else TLS,
@@ -264,7 +271,9 @@ def _cache(counted: Counted) -> list[Recommendation]:
 
 
 def _autopath(counted: Counted) -> list[Recommendation]:
-    """Advise that the cluster DNS walks the list itself."""
+    """Advise that the cluster DNS walks the list itself, where no wildcard would stop it."""
+    if counted.wildcards:
+        return []
     members = counted.result.members
     zone = join(counted.zones[0])
     row = counted.result.row(members, setting("autopath"))
@@ -287,15 +296,23 @@ RECOMMENDERS: tuple[tuple[Callable[[Counted], list[Recommendation]], float, int]
 )
 
 
+def _wildcards(findings: Sequence[Finding]) -> Iterator[str]:
+    for finding in findings:
+        suffixes = finding.evidence.get("suffixes") if finding.code == "wildcard_suffix" else None
+        if isinstance(suffixes, list):
+            yield from (str(s["subject"]) for s in suffixes)
+
+
 def recommend(
     result: WhatIfResult, clients: Sequence[Client], names: Sequence[Name], waste: WasteCounts,
-    zones: Sequence[Labels],
+    zones: Sequence[Labels], findings: Sequence[Finding] = (),
 ) -> tuple[Recommendation, ...]:  # fmt: skip
-    """Return the advice; none for a healthy capture."""
+    """Return the advice; none for a healthy capture, none that makes a finding permanent."""
     if waste.share < HEALTHY_SHARE or not result.members.size:
         return ()
     counted = Counted(
-        result, names, clients, zones, waste.queries - waste.by_class["incomplete"]
+        result, names, clients, zones, waste.queries - waste.by_class["incomplete"],
+        tuple(_wildcards(findings)),
     )
     ranked = [
         (rank, -a.saves_queries, a.code, a.target, a)

@@ -20,6 +20,7 @@ OUTSIDE = SHOP.under(
     zone={**SHOP.zone, "mail.example.com": ONLY_A}, rounds=5,
 )  # fmt: skip
 
+CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 
 def read(work: Workload, folder: Path, *, resolver: str | None = None) -> Analysis:
     return analyze(work.write(folder), options=Options(resolver=resolver or work.model))
@@ -192,3 +193,11 @@ def test_savings_rank_the_advice(tmp_path: Path) -> None:
     main = [r.saves_queries for r in found if r.code in ("set_ndots", "use_fqdn")]
     assert main == sorted(main, reverse=True)
     assert OUTSIDE.outcome("cart.shop.svc.cluster.local", "A") == ANSWER
+
+
+def test_no_advice_makes_a_wildcard_permanent() -> None:
+    """The host that a wildcard record names is the one that nobody meant."""
+    analysis = analyze(CAPTURES / "lab" / "wildcard_suffix.pcap")
+    assert [f.code for f in analysis.findings] == ["wildcard_suffix"]
+    assert any((n.fqdn or "").endswith(".apps-shared.example.") for n in analysis.name_rows)
+    assert not {"use_fqdn", "enable_autopath"} & set(codes(analysis))
