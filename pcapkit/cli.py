@@ -7,23 +7,20 @@ input; 3 a batch done in part; 130 interrupted.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pcapkit import __version__
+from pcapkit.attended import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import PcapkitError, UsageError
 
 if TYPE_CHECKING:
-    from pcapkit.collect import Progress
     from pcapkit.model import Analysis
     from pcapkit.options import Options
     from pcapkit.report.painter import Painter
@@ -32,7 +29,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _TABLES = ("messages", "transactions", "lookups", "clients", "names", "what_if")
 _FORMATS = ("html", "png", "json", "csv", "parquet", "md")
-_REDRAW_S = 1.0
 _STYLE: dict[str, Any] = {"show_default": True}
 
 
@@ -143,105 +139,6 @@ def _formats(text: str) -> tuple[str, ...]:
     return wanted
 
 
-@contextmanager
-def _interruptible(captures: tuple[str, ...]) -> Iterator[threading.Event | None]:
-    """Let the first Ctrl-C end a capture that comes through a pipe, and the second one end all."""
-    piped = any(c == "-" or (os.path.exists(c) and not os.path.isfile(c)) for c in captures)
-    if not piped or threading.current_thread() is not threading.main_thread():
-        yield None
-        return
-    stop = threading.Event()
-    before = signal.getsignal(signal.SIGINT)
-
-    def end(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, end)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _redrawn(wanted: bool) -> Iterator[Callable[[Callable[[], Analysis]], None] | None]:
-    """Redraw the summary in place, seldom enough that reading keeps its time."""
-    if not wanted:
-        yield None
-        return
-    from io import StringIO
-
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    from pcapkit.report.terminal import render_terminal
-
-    console = Console(file=sys.stdout, highlight=False)
-    due = 0.0
-    with Live(console=console, auto_refresh=False, transient=True) as screen:
-
-        def watch(so_far: Callable[[], Analysis]) -> None:
-            nonlocal due
-            began = time.monotonic()
-            if began < due:
-                return
-            drawn = StringIO()
-            render_terminal(
-                so_far(), Console(file=drawn, highlight=False, width=console.width,
-                                  force_terminal=True, color_system="standard",
-                                  no_color=console.no_color)
-            )  # fmt: skip
-            screen.update(Text.from_ansi(drawn.getvalue()), refresh=True)
-            ended = time.monotonic()
-            due = ended + max(_REDRAW_S, 4 * (ended - began))
-
-        yield watch
-
-
-@contextmanager
-def _first_run() -> Iterator[Callable[[], None] | None]:
-    """On the first run, say what takes so long, and use the second core for it."""
-    from pcapkit.warm import first_run, is_first_run
-
-    if not is_first_run():
-        yield None
-        return
-    _say("first run: compiling the decoders, once (some twenty seconds)")
-    with first_run() as wait:
-        yield wait
-
-
-@contextmanager
-def _working(*, bars: bool = True) -> Iterator[Progress | None]:
-    """Show progress on standard error where that is a terminal."""
-    if not bars or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
-               TextColumn("{task.fields[packets]:,} packets"), TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(path: str, done: int, packets: int) -> None:
-            if path not in tasks:
-                from pcapkit.report.text import shorten
-
-                for done_with in list(tasks):  # a set may have thousands of files
-                    bar.remove_task(tasks.pop(done_with))
-                size = os.path.getsize(path) if os.path.isfile(path) else None
-                tasks[path] = bar.add_task(
-                    shorten(os.path.basename(path), 30).replace("[", r"\["), total=size, packets=0
-                )
-            bar.update(tasks[path], completed=done, packets=packets)
-
-        yield show
-
-
 @click.group(context_settings={"auto_envvar_prefix": "PCAPKIT",
                                "help_option_names": ["-h", "--help"]})  # fmt: skip
 @click.version_option(__version__, prog_name="pcapkit")
@@ -278,16 +175,16 @@ def analyze(
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         _say("hint: --live draws on a terminal; here the summary comes at the end")
-    with _painting(() if as_json else wanted) as painter:
+    with painting(() if as_json else wanted) as painter:
         with (
-            _first_run() as collected, _working(bars=not redrawing) as progress,
-            _redrawn(redrawing) as watch, _interruptible(captures) as stop,
+            first_run() as ready, progress_bars(bars=not redrawing) as progress,
+            redrawn(redrawing) as watch, interruptible(captures) as stop,
         ):  # fmt: skip
             from pcapkit.pipeline import analyze as run
 
             analysis = run(
                 *captures, options=options, progress=progress, stop=stop, watch=watch,
-                collected=collected,
+                collected=ready,
             )  # fmt: skip
         _warn(analysis.warnings)
         if as_json:
@@ -297,18 +194,6 @@ def analyze(
     if limit is not None and analysis.waste.share > limit:
         _say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
         sys.exit(1)
-
-
-@contextmanager
-def _painting(formats: tuple[str, ...]) -> Iterator[Painter | None]:
-    """Start what draws the charts, where some are wanted."""
-    if not {"html", "png"} & set(formats):
-        yield None
-        return
-    from pcapkit.report.painter import Painter
-
-    with Painter() as painter:
-        yield painter
 
 
 def _report(
@@ -367,7 +252,8 @@ def export(
         _check_output(os.path.dirname(output) or ".")
     elif form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary: name a file with -o")
-    with _first_run(), _working() as progress:
+    with first_run() as ready, progress_bars() as progress:
+        ready()
         from pcapkit.pipeline import table_of
 
         frame, warnings = table_of(captures, table, options=options, progress=progress)
@@ -401,7 +287,8 @@ def compare(
     if before == after == "-":
         raise UsageError("- is standard input, which is read once: name a file")
     options = _options(values, (before, after))
-    with _working() as progress:
+    with first_run() as ready, progress_bars() as progress:
+        ready()
         from pcapkit.compare import compare as run
         from pcapkit.compare import load
 
@@ -488,9 +375,8 @@ def audit(
         if verbose:
             _say(f"{done} of {total} captures")
 
-    with _first_run() as collected, _working() as progress:
-        if collected is not None:
-            collected()
+    with first_run() as ready, progress_bars() as progress:
+        ready()
         from pcapkit.batch.audit import run_audit
 
         rows = run_audit(

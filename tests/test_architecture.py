@@ -23,7 +23,8 @@ HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",
     "manual": "pipeline", "walk": "resolver", "context": "pipeline", "model": "model",
     "comparison": "model", "collect": "pipeline", "vantage": "pipeline",
-    "pipeline": "pipeline", "compare": "batch", "warm": "pipeline", "cli": "cli",
+    "pipeline": "pipeline", "compare": "batch", "warm": "pipeline", "attended": "cli",
+    "cli": "cli",
 }  # fmt: skip
 #: foreign package -> modules that may import it
 ONLY = {

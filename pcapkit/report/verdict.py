@@ -51,6 +51,10 @@ def queries_text(count: int) -> str:
     return f"{number(count)} quer{'y' if count == 1 else 'ies'}"
 
 
+#: From this share on, waste is the news, with advice or without.
+_MUCH = 0.05
+
+
 def headline(analysis: Analysis) -> str:
     """Return the one sentence with the number that matters."""
     waste = analysis.waste
@@ -66,16 +70,21 @@ def headline(analysis: Analysis) -> str:
         return "Nothing to judge: no lookup is in the capture from its beginning to its end."
     share = f"{percent(waste.share)} of these DNS queries"
     counts = f"{number(waste.wasted_queries)} of {number(judged)}"
+    text = f"{share} were search-path waste: {counts}."
+    found = [f for f in analysis.findings if f.severity != Severity.INFO]
+    if not analysis.recommendations and waste.share >= _MUCH:
+        if found:
+            return f"{text} First mend what stands in the way: {printable(found[0].title)}."
+        return f"{text} No change was found that is safe to advise."
     if not analysis.recommendations:
         why = (
             "no query was search-path waste" if waste.wasted_queries == 0
             else f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
         )  # fmt: skip
-        if (found := [f for f in analysis.findings if f.severity != Severity.INFO]):
+        if found:
             more = f", and {len(found) - 1} more" if len(found) > 1 else ""
             return f"A fault, not waste: {printable(found[0].title)}{more}; {why}."
         return f"Nothing to do: {why}."
-    text = f"{share} were search-path waste: {counts}."
     best = analysis.recommendations[0]
     return f"{text} {lead(analysis, best)} saves {number(best.saves_queries)} of them."
 
