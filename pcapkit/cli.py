@@ -7,6 +7,7 @@ input; 3 a batch done in part; 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -401,8 +402,17 @@ def audit(
         sys.exit(1)
 
 
+def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interrupt that fell into a destructor, where Python would only print it."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
+    sys.unraisablehook = _pass_on
     status = _run()
     if threading.active_count() > 1:
         # A thread that decodes, or waits for a pipe, cannot be stopped, and Python would take the
@@ -433,6 +443,8 @@ def _run() -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
+        # What was interrupted half-made (a kernel that was being loaded) complains as it goes.
+        sys.unraisablehook = lambda _: None
         click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:
