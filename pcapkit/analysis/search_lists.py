@@ -53,35 +53,18 @@ def _walked(seen: Seen, base: int) -> Walk:
     return [name[base:] for name in seen.names if len(name) > base], seen.count
 
 
-def _reading(names: Sequence[Labels], known: set[Labels]) -> int:
-    """Return the size of the base under which most names have a known suffix, 0 where none has."""
-    shared = min(_common(names[0], name) for name in names)
-    best: tuple[int, int] = (0, 0)
-    for size in range(1, shared + 1):
-        best = max(best, (sum(name[size:] in known for name in names), size))
-    return best[1] if best[0] else 0
-
-
 def infer(sequences: Iterable[Seen]) -> SearchList:
     """Return the search list that the distinct sequences of one client show."""
-    walks: list[Walk] = []
-    known: set[Labels] = set()
-    open_ended = []
-    for seen in sequences:
-        if not seen.base:
-            open_ended.append(seen)
-            continue
-        walk = _walked(seen, seen.base)
-        walks.append(walk)
-        known.update(walk[0])
-    proven = bool(known)
-    for seen in open_ended:
-        if size := _reading(seen.names, known):
-            walks.append(_walked(seen, size))
-        elif not proven:
-            shared = min(_common(seen.names[0], name) for name in seen.names)
-            walks.append(_walked(seen, shared))
-    return _ordered(walks if proven else _most_supported(walks))
+    seen = list(sequences)
+    proven = [_walked(s, s.base) for s in seen if s.base]
+    if proven:  # the others were read by these suffixes as they were gathered, or left out
+        return _ordered(proven)
+    return _ordered(_most_supported([_walked(s, _shared(s.names)) for s in seen]))
+
+
+def _shared(names: Sequence[Labels]) -> int:
+    """Count the labels that all names share from their beginnings."""
+    return min(_common(names[0], name) for name in names)
 
 
 def _most_supported(walks: list[Walk]) -> list[Walk]:
