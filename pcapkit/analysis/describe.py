@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.analysis.lookups import AS_IS, LIST, OPEN
+from pcapkit.analysis.walks import AS_IS, LIST, OPEN
 from pcapkit.analysis.waste import waste_class
 from pcapkit.codes import (
     ANSWER,

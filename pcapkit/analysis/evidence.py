@@ -339,7 +339,7 @@ def _find_changes(
 def gather_evidence(
     rows: Any, bounds: Any, names: Any, labels: Any, near: Any, latest: Any,
     visits: Any, types: Any, dones: Any, sequences: Any, members: Any, keys: Any, slots: Any,
-    evidence: Any, shown: Any, marks: Any, changes: Any,
+    evidence: Any, shown: Any, marks: Any, changes: Any, heads: Any, proven: Any,
 ) -> Any:  # fmt: skip
     """Fill ``evidence`` and ``shown`` with the distinct sequences of every client.
 
@@ -347,8 +347,6 @@ def gather_evidence(
     that asked the name as is prove suffixes, the others are read by them, or left out. Returns the
     number of entries, at most as many as fit, and that of ``changes``.
     """
-    heads = np.full(_SLOTS, -1, np.int32)
-    proven = np.zeros(_TAILS, np.uint64)
     kept, changed = 0, 0
     mask = np.uint64(slots.shape[0] - 1)
     for c in range(bounds.shape[0] - 1):
@@ -426,6 +424,7 @@ def evidence_of(
         np.full(labels.size, -1, np.int32), np.zeros(most, VISIT),
         np.zeros((most, _TYPES), np.int32), np.zeros((most, _TYPES), np.int64),
         np.zeros(most, SEQUENCE), np.zeros((most, _NAMES), np.int32), np.zeros(room, np.uint64),
-        slots, evidence, shown, marks, changes,
+        slots, evidence, shown, marks, changes, np.zeros(_SLOTS, np.int32),
+        np.zeros(_TAILS, np.uint64),
     )  # fmt: skip
     return evidence[:kept], shown[:kept], changes[:changed]

@@ -14,8 +14,8 @@ import numpy as np
 
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
-from pcapkit.analysis.lookups import AS_IS
 from pcapkit.analysis.suffixes import Labels
+from pcapkit.analysis.walks import AS_IS
 from pcapkit.codes import NODATA, NXDOMAIN
 from pcapkit.model import TRANSACTION_OUTCOMES
 from pcapkit.names import is_top_level_domain

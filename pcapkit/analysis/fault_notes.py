@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis import fault_signs as signs
-from pcapkit.analysis.lookups import LIST
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Labels, join
+from pcapkit.analysis.walks import LIST
 from pcapkit.options import Network
 from pcapkit.resolver import ResolverConfig
 

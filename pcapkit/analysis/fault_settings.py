@@ -17,11 +17,11 @@ import numpy as np
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.evidence import evidence_of
 from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
-from pcapkit.analysis.lookups import AS_IS, LIST
 from pcapkit.analysis.reading import ClientReading, Readings
 from pcapkit.analysis.search_lists import SearchList, Seen, infer
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import namespace_of
+from pcapkit.analysis.walks import AS_IS, LIST
 from pcapkit.model import Source
 from pcapkit.resolver import ResolverConfig
 

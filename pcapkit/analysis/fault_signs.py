@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.lookups import AS_IS
 from pcapkit.analysis.suffixes import Folded, Labels, join, name_start
+from pcapkit.analysis.walks import AS_IS
 from pcapkit.analysis.waste import EMPTY_FAMILY, SERVICE_PROBE
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL
 from pcapkit.kernels import helper_kernel, kernel

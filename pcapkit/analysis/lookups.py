@@ -4,12 +4,7 @@ One client's exchanges are read in time order, with the walks that may still go 
 repeats a question of a walk's current candidate (a retry), asks that candidate for another type
 (the other family), asks the next candidate of a walk whose current one has failed, or opens a walk.
 Ports and IDs only break ties: Go changes both with every query, c-ares keeps one port.
-
-Walks, candidates and questions are rows that link to one another by number:
-
-    walk -> its first and last candidate -> the candidate after it
-    candidate -> its first question -> the question after it
-    question -> its first exchange -> the exchange after it (``next_exchange``)
+``walks.py`` has the rows in which walks are kept.
 """
 
 from __future__ import annotations
@@ -20,77 +15,42 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS
+from pcapkit.analysis.walks import (
+    AS_IS,
+    BASE_NODES,
+    LIST,
+    LONGEST_WALK_NS,
+    NAME_NODES,
+    NEVER,
+    OPEN,
+    PENDING,
+    SHORTEST_TIMER_NS,
+    WALKS,
+    add_candidate,
+    ask,
+    finished,
+    has_port,
+    is_over,
+    is_silent,
+    keep_at_base,
+    newest_by,
+    question_of,
+    was_truncated,
+)
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels import helper_kernel, kernel
 from pcapkit.layout import NO_TIME, TCP
 
 #: The other family of a candidate follows its first within this time of the last answer.
 JOIN_NS = 8_000_000
+#: ... or, from the same port, within this time.
+_JOIN_AT_PORT_NS = 1_000_000_000
 #: The next candidate follows within this time (a busy pod may be kept from running).
 NEXT_NS = 500_000_000
 NEXT_WITHOUT_CLOCK_NS = 20_000
-#: No resolver's retry timer is shorter (c-ares adapts down to a quarter of a second).
-SHORTEST_TIMER_NS = 200_000_000
-
-#: How a walk is read: the search list first, the name as is first, or still open: its one
-#: candidate can be either.
-LIST, AS_IS, OPEN = range(3)
 
 #: Walks at one name, and at one base, that are looked through, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
-_PENDING = NO_TIME + 1
-
-WALK = np.dtype(
-    [
-        ("start", np.int64),  # time of the first exchange
-        ("client", np.int32),
-        ("base", np.int32),  # name id of the base if it walks the list first, -1 where it cannot
-        ("first", np.int32),
-        ("last", np.int32),
-        ("candidates", np.int32),
-        ("mode", np.uint8),
-        ("cut_start", np.uint8),  # responses without queries show that it began earlier
-        ("closed", np.uint8),  # the name as is has been asked after the list
-        ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
-        ("seen", np.uint8),  # some query of it was captured
-    ],
-    align=True,
-)
-
-CANDIDATE = np.dtype(
-    [
-        ("name", np.int32),
-        ("walk", np.int32),
-        ("position", np.int32),  # index in the search list; -1 as is
-        ("question", np.int32),
-        ("after", np.int32),
-        ("node", np.int32),  # its entry in the list of walks at its name
-    ],
-    align=True,
-)
-
-QUESTION = np.dtype(
-    [("qtype", np.int32), ("first", np.int32), ("last", np.int32), ("after", np.int32)], align=True
-)
-
-_NODE = np.dtype(
-    [("walk", np.int32), ("candidate", np.int32), ("older", np.int32), ("alive", np.int32)],
-    align=True,
-)
-
-
-class Walks(NamedTuple):
-    """The linked rows; ``used`` counts walks, candidates, questions, name nodes and base nodes."""
-
-    walks: npt.NDArray[Any]
-    candidates: npt.NDArray[Any]
-    questions: npt.NDArray[Any]
-    next_exchange: npt.NDArray[np.int32]
-    used: npt.NDArray[np.int64]
-    at_name: npt.NDArray[np.int32]  # newest node by name id
-    at_base: npt.NDArray[np.int32]
-    name_nodes: npt.NDArray[Any]
-    base_nodes: npt.NDArray[Any]
 
 
 class Rules(NamedTuple):
@@ -105,111 +65,26 @@ class Rules(NamedTuple):
     searches_after_as_is: bool
 
 
-_WALKS, _CANDIDATES, _QUESTIONS, _NAME_NODES, _BASE_NODES = range(5)
-
-
-@helper_kernel
-def _question(w: Any, candidate: Any, qtype: Any) -> Any:
-    """Return a candidate's question of a type, or -1."""
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0 and w.questions[at]["qtype"] != qtype:
-        at = np.int64(w.questions[at]["after"])
-    return at
-
-
-@helper_kernel
-def _has_port(rows: Any, w: Any, candidate: Any, port: Any) -> Any:
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0:
-        x = np.int64(w.questions[at]["first"])
-        while x >= 0:
-            if rows[x]["client_port"] == port:
-                return True
-            x = np.int64(w.next_exchange[x])
-        at = np.int64(w.questions[at]["after"])
-    return False
-
-
-@helper_kernel
-def _answered(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
-    """Does the candidate have an answer by ``time``?"""
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0:
-        x = np.int64(w.questions[at]["first"])
-        while x >= 0:
-            e = rows[x]
-            done = e["response_time"]
-            if e["outcome"] == ANSWER and done != NO_TIME and done <= time and not e["tc"]:
-                return True
-            x = np.int64(w.next_exchange[x])
-        at = np.int64(w.questions[at]["after"])
-    return False
-
-
-@helper_kernel
-def _finished(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
-    """Return when its last answer came, or its last timer began; _PENDING while one is awaited."""
-    latest = NO_TIME
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0:
-        q = w.questions[at]
-        earliest = NO_TIME
-        x = np.int64(q["first"])
-        while x >= 0:
-            done = rows[x]["response_time"]
-            if done != NO_TIME and done <= time and (earliest == NO_TIME or done < earliest):
-                earliest = done
-            x = np.int64(w.next_exchange[x])
-        asked = rows[q["last"]]["query_time"]
-        if earliest != NO_TIME:
-            latest = max(latest, earliest)
-        elif time - asked >= SHORTEST_TIMER_NS:
-            latest = max(latest, asked)
-        else:
-            return np.int64(_PENDING)
-        at = np.int64(q["after"])
-    return np.int64(latest)
-
-
-@helper_kernel
-def _silent(rows: Any, w: Any, candidate: Any) -> Any:
-    """Did any question of it get no response at all?"""
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0:
-        x = np.int64(w.questions[at]["first"])
-        answered = False
-        while x >= 0:
-            answered = answered or rows[x]["response_time"] != NO_TIME
-            x = np.int64(w.next_exchange[x])
-        if not answered:
-            return True
-        at = np.int64(w.questions[at]["after"])
-    return False
-
-
 @helper_kernel
 def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> Any:
     """Is this the same candidate asked for another type?"""
     time = e["query_time"]
-    if time - w.walks[walk]["start"] > 2 * LONGEST_TIMEOUT_NS:
+    if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
-        pending = True
-        x = np.int64(w.questions[at]["first"])
-        while x >= 0:
-            done = rows[x]["response_time"]
-            if done != NO_TIME and done <= time:
-                pending = False
-                latest = max(latest, done)
-            x = np.int64(w.next_exchange[x])
-        if pending:
+        q = w.questions[at]
+        if q["earliest"] == NO_TIME or q["earliest"] > time:
             return True
-        at = np.int64(w.questions[at]["after"])
+        done = q["newest"]
+        if done > time:
+            done = rows[newest_by(rows, w, at, time)]["response_time"]
+        latest = max(latest, done)
+        at = np.int64(q["after"])
     gap = time - latest
     return gap <= join or (
-        gap <= 1_000_000_000 and _has_port(rows, w, candidate, e["client_port"])
+        gap <= _JOIN_AT_PORT_NS and has_port(rows, w, candidate, e["client_port"])
     )
 
 
@@ -217,130 +92,37 @@ def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> A
 def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: Any) -> Any:
     """Is this a question of a candidate asked again within the walk?"""
     q = w.questions[question]
-    last = rows[q["last"]]
     time = e["query_time"]
-    waited = time - last["query_time"]
+    waited = time - q["asked"]
     if waited > LONGEST_TIMEOUT_NS:
         return False
-    same_port = last["client_port"] == e["client_port"]
-    newest = np.int64(-1)  # of the responses so far
-    x = np.int64(q["first"])
-    while x >= 0:
-        done = rows[x]["response_time"]
-        if done != NO_TIME and done <= time:
-            if newest < 0 or done > rows[newest]["response_time"]:
-                newest = x
-        x = np.int64(w.next_exchange[x])
+    last = rows[q["last"]]
     if e["transport"] == TCP and last["transport"] != TCP:
-        return _was_truncated(rows, w, candidate, time)
-    if e["message_id"] == last["message_id"] and (
-        last["response_time"] == NO_TIME
-        or same_port
-        or (e["server"] != last["server"] and waited <= rules.join)
-    ):
-        return True
-    if e["qtype"] == 0 and same_port and waited <= rules.near:
+        return was_truncated(rows, w, candidate, time)
+    same = False  # ID and sender
+    if e["message_id"] == q["message_id"]:
+        same_port = last["client_port"] == e["client_port"]
+        other_server = e["server"] != last["server"]
+        if q["done"] == NO_TIME or same_port or (other_server and waited <= rules.join):
+            return True
+        same = same_port or other_server
+    if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
         return True  # a question that does not decode hides its type: these are two families
-    if newest < 0:
-        same = e["message_id"] == last["message_id"] and (
-            same_port or e["server"] != last["server"]
-        )
-        return waited >= SHORTEST_TIMER_NS or same
-    got = rows[newest]
-    if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
-        return bool(time - got["response_time"] <= rules.join or same_port)
+    if q["earliest"] == NO_TIME or q["earliest"] > time:
+        return same or waited >= SHORTEST_TIMER_NS
+    if not q["good"] or q["newest"] > time:
+        got = rows[newest_by(rows, w, question, time)]
+        if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
+            at_once = time - got["response_time"] <= rules.join
+            return bool(at_once or last["client_port"] == e["client_port"])
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:  # glibc asks both families again where one was lost
         other = w.questions[at]
-        if at != question:
-            final = rows[other["last"]]
-            lost = final["response_time"] == NO_TIME or final["response_time"] > time
-            if lost and time - final["query_time"] >= SHORTEST_TIMER_NS:
+        if at != question and (other["done"] == NO_TIME or other["done"] > time):
+            if time - other["asked"] >= SHORTEST_TIMER_NS:
                 return True
         at = np.int64(other["after"])
     return False
-
-
-@helper_kernel
-def _was_truncated(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0:
-        x = np.int64(w.questions[at]["first"])
-        while x >= 0:
-            if rows[x]["tc"] and rows[x]["response_time"] <= time:
-                return True
-            x = np.int64(w.next_exchange[x])
-        at = np.int64(w.questions[at]["after"])
-    return False
-
-
-@helper_kernel
-def _ask(rows: Any, w: Any, candidate: Any, question: Any, number: Any) -> None:
-    """Add an exchange to a candidate: to its question, or as a new one where ``question`` is -1."""
-    w.next_exchange[number] = -1
-    if question >= 0:
-        q = w.questions[question]
-        w.next_exchange[q["last"]] = number
-        q["last"] = number
-        return
-    new = w.used[_QUESTIONS]
-    w.used[_QUESTIONS] = new + 1
-    q = w.questions[new]
-    q["qtype"] = rows[number]["qtype"]
-    q["first"] = number
-    q["last"] = number
-    q["after"] = -1
-    c = w.candidates[candidate]
-    at = np.int64(c["question"])
-    if at < 0:
-        c["question"] = new
-        return
-    while w.questions[at]["after"] >= 0:
-        at = np.int64(w.questions[at]["after"])
-    w.questions[at]["after"] = new
-
-
-@helper_kernel
-def _add_candidate(rows: Any, w: Any, walk: Any, number: Any, position: Any) -> Any:
-    """Append the name of an exchange to a walk as its next candidate."""
-    new = w.used[_CANDIDATES]
-    w.used[_CANDIDATES] = new + 1
-    node = w.used[_NAME_NODES]
-    w.used[_NAME_NODES] = node + 1
-    name = np.int64(rows[number]["folded"])
-    c = w.candidates[new]
-    c["name"] = name
-    c["walk"] = walk
-    c["position"] = position
-    c["question"] = -1
-    c["after"] = -1
-    c["node"] = node
-    n = w.name_nodes[node]
-    n["walk"] = walk
-    n["candidate"] = new
-    n["older"] = w.at_name[name]
-    n["alive"] = 1
-    w.at_name[name] = node
-    x = w.walks[walk]
-    if x["candidates"] == 0:
-        x["first"] = new
-    else:
-        w.candidates[x["last"]]["after"] = new
-    x["last"] = new
-    x["candidates"] += 1
-    _ask(rows, w, new, np.int64(-1), number)
-    return new
-
-
-@helper_kernel
-def _keep(w: Any, base: Any, walk: Any) -> None:
-    """Note that a walk may be about this base name."""
-    node = w.used[_BASE_NODES]
-    w.used[_BASE_NODES] = node + 1
-    n = w.base_nodes[node]
-    n["walk"] = walk
-    n["older"] = w.at_base[base]
-    w.at_base[base] = node
 
 
 @helper_kernel
@@ -355,8 +137,8 @@ def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
         if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
             start = p
             break
-    walk = w.used[_WALKS]
-    w.used[_WALKS] = walk + 1
+    walk = w.used[WALKS]
+    w.used[WALKS] = walk + 1
     x = w.walks[walk]
     x["start"] = e["query_time"]
     x["client"] = client
@@ -372,21 +154,19 @@ def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
         base = np.int64(rules.bases[name, start])
         x["base"] = base
         x["mode"] = OPEN
-        _keep(w, base, walk)
-    _add_candidate(rows, w, walk, number, start if orphan else np.int64(-1))
-    _keep(w, name, walk)
+        keep_at_base(w, base, walk)
+    add_candidate(rows, w, walk, number, start if orphan else np.int64(-1))
+    keep_at_base(w, name, walk)
     return walk
 
 
 @helper_kernel
-def _due(
-    rows: Any, w: Any, rules: Any, walk: Any, position: Any, base: Any, e: Any
-) -> Any:
+def _due(rows: Any, w: Any, rules: Any, walk: Any, position: Any, base: Any, e: Any) -> Any:
     """Return how long after the current candidate's end this is its successor, or -1."""
     x = w.walks[walk]
     current = np.int64(x["last"])
     c = w.candidates[current]
-    if x["closed"] or c["name"] == e["folded"] or _question(w, current, e["qtype"]) < 0:
+    if x["closed"] or c["name"] == e["folded"] or question_of(w, current, e["qtype"]) < 0:
         return np.int64(-1)
     first_name = w.candidates[x["first"]]["name"]
     if position < 0:
@@ -403,15 +183,13 @@ def _due(
         if not rules.searches_after_as_is and first_name == base:
             return np.int64(-1)
     time = e["query_time"]
-    if _answered(rows, w, current, time):
-        return np.int64(-1)
-    end = _finished(rows, w, current, time)
-    if end == _PENDING:
+    end = finished(w, current, time)
+    if end == PENDING:
         together = time - x["start"] <= rules.join and position > 0
-        if together and _has_port(rows, w, current, e["client_port"]):
+        if together and has_port(rows, w, current, e["client_port"]):
             return np.int64(0)
         return np.int64(-1)
-    if _silent(rows, w, current):
+    if is_silent(w, current):
         limit = LONGEST_TIMEOUT_NS
     elif position > c["position"] + 1 and c["position"] >= 0:
         limit = rules.near  # a suffix is passed over: only what follows at once is the same walk
@@ -439,12 +217,19 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
             base = np.int64(rules.bases[name, position])
             if base < 0:
                 continue
-        node = np.int64(w.at_base[base])
+        newer, node = np.int64(-1), np.int64(w.at_base[base])
         for _ in range(_AT_BASE):
             if node < oldest:
                 break
-            walk = np.int64(w.base_nodes[node]["walk"])
-            node = np.int64(w.base_nodes[node]["older"])
+            walk, older = np.int64(w.base_nodes[node]["walk"]), w.base_nodes[node]["older"]
+            if is_over(w, walk, e["query_time"]):  # looked at for the last time
+                if newer < 0:
+                    w.at_base[base] = older
+                else:
+                    w.base_nodes[newer]["older"] = older
+                node = np.int64(older)
+                continue
+            newer, node = node, np.int64(older)
             gap = _due(rows, w, rules, walk, position, base, e)
             if gap < 0:
                 continue
@@ -467,11 +252,11 @@ def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any) 
         listed = position < 0 or rules.bases[np.int64(e["folded"]), position] == x["base"]
         x["mode"] = LIST if listed else AS_IS
     current = np.int64(x["last"])
-    if _finished(rows, w, current, e["query_time"]) == _PENDING:
+    if finished(w, current, e["query_time"]) == PENDING:
         x["parallel"] = 1  # its earlier candidates may be asked for more types
     else:
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
-    _add_candidate(rows, w, walk, number, position)
+    add_candidate(rows, w, walk, number, position)
     if position < 0:
         x["closed"] = 1
 
@@ -480,29 +265,44 @@ def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any) 
 def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
     """Add the exchange to a walk that is at this name; those of the same port come first."""
     e = rows[number]
-    for same_port in (True, False):
-        node = np.int64(w.at_name[e["folded"]])
-        looked = 0
-        for _ in range(4 * _AT_NAME):
-            if node < oldest or looked == _AT_NAME:
-                break
-            n = w.name_nodes[node]
-            node = np.int64(n["older"])
-            if not n["alive"]:
-                continue
-            looked += 1
-            candidate = np.int64(n["candidate"])
-            if _has_port(rows, w, candidate, e["client_port"]) != same_port:
-                continue
-            question = _question(w, candidate, e["qtype"])
-            if question >= 0:
-                fits = _repeats(rows, w, candidate, question, e, rules)
+    name, time, port = e["folded"], e["query_time"], e["client_port"]
+    other, other_question = np.int64(-1), np.int64(-1)  # the newest fitting one of another port
+    newer, node = np.int64(-1), np.int64(w.at_name[name])
+    looked = 0
+    while node >= oldest and looked < _AT_NAME:
+        n = w.name_nodes[node]
+        older = n["older"]
+        if not n["alive"] or time > n["until"]:  # looked at for the last time
+            if newer < 0:
+                w.at_name[name] = older
             else:
-                fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules.join)
-            if fits:
-                _ask(rows, w, candidate, question, number)
-                return True
-    return False
+                w.name_nodes[newer]["older"] = older
+            node = np.int64(older)
+            continue
+        newer, node = node, np.int64(older)
+        looked += 1
+        candidate = np.int64(n["candidate"])
+        same_port = n["port"] == port
+        if not same_port and n["several_ports"]:
+            same_port = has_port(rows, w, candidate, port)
+        if not same_port:
+            long_ago = n["settled"] != NEVER and time - n["settled"] > _JOIN_AT_PORT_NS
+            if other >= 0 or long_ago:
+                continue
+        question = question_of(w, candidate, e["qtype"])
+        if question >= 0:
+            fits = _repeats(rows, w, candidate, question, e, rules)
+        else:
+            fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules.join)
+        if not fits:
+            continue
+        if same_port:
+            ask(rows, w, candidate, question, number)
+            return True
+        other, other_question = candidate, question
+    if other >= 0:
+        ask(rows, w, other, other_question, number)
+    return other >= 0
 
 
 @helper_kernel
@@ -517,9 +317,9 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, client: Any, oldest:
         node = np.int64(n["older"])
         walk, candidate = np.int64(n["walk"]), np.int64(n["candidate"])
         near = e["query_time"] - w.walks[walk]["start"] < SHORTEST_TIMER_NS
-        if n["alive"] and near and _question(w, candidate, e["qtype"]) < 0:
+        if n["alive"] and near and question_of(w, candidate, e["qtype"]) < 0:
             w.walks[walk]["cut_start"] = 1
-            _ask(rows, w, candidate, np.int64(-1), number)
+            ask(rows, w, candidate, np.int64(-1), number)
             return
     walk = _open(rows, w, rules, number, client)
     w.walks[walk]["cut_start"] = 1
@@ -528,9 +328,8 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, client: Any, oldest:
 @kernel
 def group_exchanges(rows: Any, begin: Any, end: Any, client: Any, rules: Any, w: Any) -> None:
     """Read one client's exchanges (``rows[begin:end]``) into walks, appended to ``w``."""
-    oldest_name = w.used[_NAME_NODES]
-    oldest_base = w.used[_BASE_NODES]
-    first_walk = w.used[_WALKS]
+    oldest_name = w.used[NAME_NODES]
+    oldest_base = w.used[BASE_NODES]
     for number in range(begin, end):
         if rows[number]["folded"] < 0:
             continue  # a response that shows no name, to a query that was not captured
@@ -539,28 +338,6 @@ def group_exchanges(rows: Any, begin: Any, end: Any, client: Any, rules: Any, w:
         elif not _at_same_name(rows, w, rules, number, oldest_name):
             if not _continue(rows, w, rules, number, oldest_base):
                 _open(rows, w, rules, number, client)
-    for walk in range(first_walk, w.used[_WALKS]):
-        candidate = np.int64(w.walks[walk]["first"])
-        while candidate >= 0:
-            at = np.int64(w.candidates[candidate]["question"])
-            while at >= 0:
-                x = np.int64(w.questions[at]["first"])
-                while x >= 0:
-                    if rows[x]["query_packet"] >= 0:
-                        w.walks[walk]["seen"] = 1
-                    x = np.int64(w.next_exchange[x])
-                at = np.int64(w.questions[at]["after"])
-            candidate = np.int64(w.candidates[candidate]["after"])
-
-
-def room_for(exchanges: int, names: int) -> Walks:
-    """Return empty rows with room for the walks of so many exchanges, read twice at most."""
-    twice = 2 * exchanges  # memory that is never written is never used
-    return Walks(
-        np.zeros(twice, WALK), np.zeros(twice, CANDIDATE), np.zeros(twice, QUESTION),
-        np.full(exchanges, -1, np.int32), np.zeros(5, np.int64), np.full(names, -1, np.int32),
-        np.full(names, -1, np.int32), np.zeros(twice, _NODE), np.zeros(2 * twice, _NODE),
-    )  # fmt: skip
 
 
 def timing(*, has_clock: bool) -> tuple[int, int, int]:

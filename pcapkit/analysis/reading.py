@@ -15,21 +15,13 @@ import numpy.typing as npt
 
 from pcapkit.analysis.describe import CLIENT, LOOKUP, TRANSACTION, describe_walks
 from pcapkit.analysis.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
-from pcapkit.analysis.lookups import (
-    AS_IS,
-    LIST,
-    OPEN,
-    Rules,
-    Walks,
-    group_exchanges,
-    room_for,
-    timing,
-)
+from pcapkit.analysis.lookups import Rules, group_exchanges, timing
 from pcapkit.analysis.search_lists import SearchList
 from pcapkit.analysis.store import Piece, Store, parts
 from pcapkit.analysis.suffixes import Folded
 from pcapkit.analysis.survey import Client
 from pcapkit.analysis.transactions import EXCHANGE
+from pcapkit.analysis.walks import AS_IS, LIST, OPEN, Walks, room_for
 from pcapkit.analysis.waste import PROBES
 from pcapkit.codes import ANSWER
 from pcapkit.kernels import kernel

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.answers import AUTHORITATIVE, FORWARDED, question_key, slot_of
-from pcapkit.analysis.lookups import AS_IS
 from pcapkit.analysis.suffixes import Labels, join, name_start
 from pcapkit.analysis.transactions import AA_HIDDEN
+from pcapkit.analysis.walks import AS_IS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, QTYPE_NUMBERS, REFUSED, UNANSWERED
 from pcapkit.interning import find
 from pcapkit.kernels import inline_kernel

@@ -139,24 +139,37 @@ class Sums(NamedTuple):
     used: npt.NDArray[np.int64]  # [marked]
 
 
+class Room(NamedTuple):
+    """Room in which one group is replayed: a row a setting, and a time a position."""
+
+    rows: npt.NDArray[Any]  # REPLAY (settings)
+    spans: npt.NDArray[np.int64]
+    took: npt.NDArray[np.int64]  # (settings)
+    bins: npt.NDArray[np.int64]  # (settings)
+
+
+def room_for(settings: int, suffixes: int) -> Room:
+    """Return room for groups under so many settings, of walks of so many suffixes."""
+    return Room(
+        np.zeros(settings, REPLAY), np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
+        np.zeros(settings, np.int64), np.zeros(settings, np.int64),
+    )  # fmt: skip
+
+
 @kernel
 def replay_groups(
     facts: Any, walker: Any, lookups: Any, transactions: Any, members: Any, bounds: Any,
-    settings: Any, in_force: Any, in_full: Any, work: Any, sums: Any,
+    settings: Any, in_force: Any, in_full: Any, work: Any, room: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Replay groups of equal lookups and add them to ``sums``.
 
     ``members`` are lookup numbers, group behind group (``bounds``), each in the order of clients.
     ``in_force`` and ``in_full`` are the indexes of two settings: as it is, and all names in full.
     """
-    rows = np.zeros(settings.shape[0], REPLAY)
-    spans = np.zeros(min(MAX_POSITIONS, walker.tail_ends.shape[0]) + 1, np.int64)
-    took = np.zeros(settings.shape[0], np.int64)
-    bins = np.zeros(settings.shape[0], np.int64)
     for g in range(bounds.shape[0] - 1):
         look = lookups[members[bounds[g]]]
         mine = transactions[look["first"] : look["first"] + look["queries"]]
-        replay_settings(facts, walker, look, mine, settings, g + 1, work, rows)
+        replay_settings(facts, walker, look, mine, settings, g + 1, work, room.rows)
         begin = bounds[g]
         while begin < bounds[g + 1]:
             end = begin
@@ -164,8 +177,8 @@ def replay_groups(
             while end < bounds[g + 1] and lookups[members[end]]["client"] == client:
                 end += 1
             _add_equal(
-                lookups, transactions, members[begin:end], rows, in_force, in_full, spans, took,
-                bins, sums,
+                lookups, transactions, members[begin:end], room.rows, in_force, in_full,
+                room.spans, room.took, room.bins, sums,
             )  # fmt: skip
             begin = end
 

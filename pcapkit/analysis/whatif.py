@@ -25,6 +25,7 @@ from pcapkit.analysis.replay_sums import (
     Sums,
     group_equal,
     replay_groups,
+    room_for,
 )
 from pcapkit.analysis.settings import CACHE, FQDN, IN_FORCE, SETTINGS, TIMED
 from pcapkit.analysis.suffixes import Folded, Labels
@@ -127,11 +128,12 @@ class WhatIfTally:
             SETTING,
         )
         for n, (suffixes, model, ndots) in enumerate(numbers):
+            mine = settings[: TIMED + len(suffixes)]
             replay_groups(
                 facts, walker(suffixes, resolver_model(model), ndots, self._zones),
                 part.lookups, part.transactions, members, bounds[ends[n] : ends[n + 1] + 1],
-                settings[: TIMED + len(suffixes)], SETTINGS.index(IN_FORCE), SETTINGS.index(FQDN),
-                work_for(len(suffixes)), sums,
+                mine, SETTINGS.index(IN_FORCE), SETTINGS.index(FQDN), work_for(len(suffixes)),
+                room_for(mine.size, len(suffixes)), sums,
             )  # fmt: skip
         used = int(sums.used[0])
         order = np.lexsort((sums.marked["base"][:used], sums.marked["client"][:used]))

@@ -158,7 +158,7 @@ class Decoder:
         fates = np.zeros(records.size, np.uint8)
         filled, used, aside = decode_window(
             buffer, records, self._ports, streams, names.arrays, addresses.arrays, rows, fates,
-            self._rare,
+            self._rare, np.zeros(FACTS, np.int64), np.zeros(256, np.uint8),
         )  # fmt: skip
         return records[:used], rows[:filled], fates[:used], self._rare[:aside]
 
@@ -172,7 +172,10 @@ class Decoder:
         links = np.zeros(index.size, np.int64)
         found = np.zeros(index.size, np.uint8)
         seed = self._interners.names.arrays[5][0]
-        unwrap(buffer, inner, self._ports, seed, found, links)
+        unwrap(
+            buffer, inner, self._ports, seed, found, links, np.zeros(FACTS, np.int64),
+            np.zeros(2, np.int64),
+        )  # fmt: skip
         fates[index] = found
         goes_on = found == 0
         inner, index, links = inner[goes_on], index[goes_on], links[goes_on]

@@ -255,7 +255,7 @@ def _decode(gathered: _Gathered, interners: Interners) -> Window:
     decoded = np.zeros(rows.size, np.bool_)
     decode_frames(
         np.frombuffer(bytes(gathered.dns), np.uint8), np.array(gathered.ends, np.int64),
-        interners.names.arrays, rows, decoded,
+        interners.names.arrays, rows, decoded, np.zeros(256, np.uint8),
     )  # fmt: skip
     if not decoded.all():
         gathered.skipped["malformed"] += int((~decoded).sum())
@@ -268,9 +268,10 @@ def _decode(gathered: _Gathered, interners: Interners) -> Window:
 
 
 @kernel
-def decode_frames(buffer: Any, ends: Any, names: Any, rows: Messages, decoded: Any) -> None:
+def decode_frames(
+    buffer: Any, ends: Any, names: Any, rows: Messages, decoded: Any, scratch: Any
+) -> None:
     """Decode the messages that end at ``ends`` in ``buffer``; mark the rows that hold one."""
-    scratch = np.zeros(256, np.uint8)
     start = np.int64(0)
     for i in range(ends.shape[0]):
         end = ends[i]

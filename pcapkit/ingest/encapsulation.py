@@ -15,7 +15,6 @@ from pcapkit.ingest.facts import (
     CUT_SHORT,
     DESTINATION_PORT,
     DNS_PORT,
-    FACTS,
     FOUND_UDP,
     FRAGMENT,
     IPV4,
@@ -85,15 +84,14 @@ def _innermost(
 
 @kernel
 def unwrap(
-    buffer: Any, records: Any, ports: Any, seed: Any, fates: Any, links: Any
+    buffer: Any, records: Any, ports: Any, seed: Any, fates: Any, links: Any, facts: Any, place: Any
 ) -> None:
     """Make every record that of the innermost IP packet in it, with link type RAW.
 
     ``fates`` becomes 0, or the ledger's reason where there is no such packet; ``links`` what tells
-    one hop's copy from another's, of the packet as captured.
+    one hop's copy from another's, of the packet as captured. ``facts`` (FACTS) and ``place`` (two
+    integers) are room to work in.
     """
-    facts = np.zeros(FACTS, np.int64)
-    place = np.zeros(2, np.int64)
     for i in range(records.shape[0]):
         record = records[i]
         at = record["offset"]

@@ -125,16 +125,17 @@ def decode_window(
     rows: Any,
     fates: Any,
     rare: Any,
+    facts: Any,
+    scratch: Any,
 ) -> Any:
     """Decode ``records`` into ``rows``; note in ``fates`` why a packet carries no message, or 0.
 
     A packet that needs more than itself (a fragment, a segment with a part of a message) goes into
     ``rare``, its index and its facts, for reassembly; its fate is what it is if nothing comes of
     it. Without ``streams``, TCP segments are taken as whole messages, as reassembly makes them.
+    ``facts`` (FACTS) and ``scratch`` (256 bytes) are room to work in.
     Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` is full.
     """
-    facts = np.zeros(FACTS, np.int64)
-    scratch = np.zeros(256, np.uint8)
     seed = names[5][0]
     count = 0
     aside = 0
