@@ -25,7 +25,7 @@ from pcapkit.analysis.walks import AS_IS, LIST, OPEN, Walks, room_for
 from pcapkit.analysis.waste import PROBES
 from pcapkit.codes import ANSWER
 from pcapkit.kernels import kernel
-from pcapkit.layout import NO_TIME
+from pcapkit.layout import NO_TIME, take_rows
 from pcapkit.model import Ndots, ResolverGuess, Source
 from pcapkit.resolver import AFTER_STOP, MAX_NDOTS, resolver_model
 
@@ -296,7 +296,7 @@ def _by_start(
     order = np.lexsort((address[lookups["client"]], lookups["start"]))
     place = np.empty(order.size, np.int32)
     place[order] = np.arange(order.size, dtype=np.int32)
-    lookups = lookups[order]
+    lookups = take_rows(lookups, order)
     again = lookups["walk_of"] >= 0
     lookups["walk_of"][again] = place[lookups["walk_of"][again]]
     transactions["lookup"] = place[transactions["lookup"]]
