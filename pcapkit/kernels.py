@@ -1,11 +1,9 @@
 """The one way compiled code is declared here.
 
 A kernel is Python that Numba compiles to machine code, without bounds checks: every read from a
-buffer must come after a length check. It allocates nothing. The compiled form is cached beside the
-package, or in the user's cache folder where that is read-only (Numba's own rule), so only the first
-run compiles.
-``NUMBA_DISABLE_JIT=1`` runs kernels as plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index;
-the tests run under both.
+buffer must come after a length check. It allocates nothing. Only the first run compiles:
+``kernel_cache.py`` says where the compiled form is kept. ``NUMBA_DISABLE_JIT=1`` runs kernels as
+plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under both.
 """
 
 from __future__ import annotations
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
+
+from pcapkit.kernel_cache import folder_for
 
 # Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile.
 config.LOOP_VECTORIZE = 0
@@ -30,7 +30,12 @@ _compiled = partial(njit, nogil=True, error_model="numpy", _nrt=False)
 
 def kernel(function: Function) -> Function:
     """Compile ``function`` when it is first called; release the interpreter lock while it runs."""
-    return cast(Function, _compiled(cache=True)(function))
+    others = config.CACHE_DIR
+    config.CACHE_DIR = folder_for(function.__module__)  # read by the next line, and never later
+    try:
+        return cast(Function, _compiled(cache=True)(function))
+    finally:
+        config.CACHE_DIR = others
 
 
 def inline_kernel(function: Function) -> Function:
