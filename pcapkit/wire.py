@@ -1,4 +1,4 @@
-"""Reading integers from bytes, in kernels. The caller has checked that the bytes are there.
+"""Integers from bytes and into them, in kernels. The caller has checked that the bytes are there.
 
 The fast forms are single machine loads at any alignment. Under ``NUMBA_BOUNDSCHECK=1`` or
 ``NUMBA_DISABLE_JIT=1``, which exist to find a missing length check, plain indexing takes their
@@ -44,6 +44,28 @@ def _load(bits: int, *, swap: bool) -> Any:
     return cast(Any, intrinsic)(load)
 
 
+def _put_u64() -> Any:
+    """Make an intrinsic ``put(buffer, at, value)`` of a little-endian 64-bit integer."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
+        array = cgutils.create_struct_proxy(signature.args[0])(
+            context, builder, value=arguments[0]
+        )
+        place = builder.gep(array.data, [arguments[1]])
+        stored = builder.store(
+            arguments[2], builder.bitcast(place, ir.IntType(64).as_pointer())
+        )
+        stored.align = 1
+        return context.get_dummy_value()
+
+    def put(typing_context: Any, buffer: Any, at: Any, value: Any) -> Any:
+        return types.void(buffer, types.int64, types.uint64), generate
+
+    return cast(Any, intrinsic)(put)
+
+
 if config.DISABLE_JIT or config.BOUNDSCHECK:
 
     @inline_kernel
@@ -77,6 +99,12 @@ if config.DISABLE_JIT or config.BOUNDSCHECK:
         low = np.uint64(u32_little(buffer, at))
         return low | (np.uint64(u32_little(buffer, at + 4)) << np.uint64(32))
 
+    @inline_kernel
+    def put_u64_little(buffer: Any, at: int, value: Any) -> None:
+        """Write a little-endian 64-bit integer at ``at``."""
+        for k in range(8):
+            buffer[at + k] = np.uint8((np.uint64(value) >> np.uint64(8 * k)) & np.uint64(0xFF))
+
 else:
     u8 = _load(8, swap=False)
     u16 = _load(16, swap=True)
@@ -84,6 +112,7 @@ else:
     u16_little = _load(16, swap=False)
     u32_little = _load(32, swap=False)
     u64_little = _load(64, swap=False)
+    put_u64_little = _put_u64()
 
 
 @inline_kernel

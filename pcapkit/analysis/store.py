@@ -1,8 +1,9 @@
 """The exchanges of one analysis: in memory, or past a bound in a temporary file.
 
 Exchanges are collected in the order of their packets and read client by client. What outgrows
-memory is written in *runs*, each ordered by client, so that one client's exchanges are one piece of
-every run. The newest exchanges always stay in memory, since their responses may still come.
+memory is packed into *runs*, each ordered by client, so that neighbouring clients are one piece of
+every run. The newest exchanges stay in memory while collecting, since their responses may still
+come.
 """
 
 from __future__ import annotations
@@ -17,76 +18,65 @@ from weakref import finalize
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.analysis.packing import BATCH, PACKED_MOST, find_stretches, pack, unpack
 from pcapkit.analysis.transactions import EXCHANGE, REMEMBERED, pair_window
 from pcapkit.kernels import kernel
 from pcapkit.layout import Messages
 
 #: Exchanges that are kept in memory before a run is written.
-IN_MEMORY = REMEMBERED + (1 << 20)
+IN_MEMORY = 2 * REMEMBERED
 #: Exchanges that are read at once, unless a single client has more.
 PART = 1 << 17
+_RUN = 1 << 19  # exchanges that are written at once
+_BUFFER = 1 << 20  # bytes
 _LINKS = 1 << 14
 
 
 @kernel
-def order_by_client(rows: Any, starts: Any, order: Any) -> None:
-    """Write the row numbers client by client, order kept within one (a counting sort).
+def order_by_client(rows: Any, first: Any, starts: Any, order: Any) -> None:
+    """Write numbers of exchanges client by client, order kept within one (a counting sort).
 
-    ``starts[c]`` is where the rows of client ``c`` begin; it is used up.
+    ``rows`` is a ring, a power of two long; the numbers count from the exchange ``first`` on.
+    ``starts[c]`` is where those of client ``c`` begin; it is used up.
     """
-    for i in range(rows.shape[0]):
-        client = rows[i]["client"]
+    mask = np.int64(rows.shape[0] - 1)
+    for i in range(order.shape[0]):
+        client = rows[(first + i) & mask]["client"]
         order[starts[client]] = i
         starts[client] += 1
 
 
 @kernel
-def in_time_order(rows: Any) -> Any:
-    """Does no exchange come before the one that precedes it?"""
-    for i in range(1, rows.shape[0]):
-        if rows[i]["query_time"] < rows[i - 1]["query_time"]:
-            return False
-    return True
+def _count_clients(rows: Any, first: Any, last: Any, sizes: Any) -> Any:
+    """Count the exchanges of each client; return the first one that is beyond ``sizes``."""
+    mask = np.int64(rows.shape[0] - 1)
+    for i in range(first, last):
+        client = rows[i & mask]["client"]
+        if client >= sizes.shape[0]:
+            return i
+        sizes[client] += 1
+    return last
 
 
 @kernel
-def note_links(rows: Any, table: Any) -> Any:
-    """Add the pairs (link addresses, client) of queries to a set; False once it is full.
-
-    ``table`` holds [link, client + 1] rows, a power of two many; a client of 0 is free.
-    """
-    mask = np.uint64(table.shape[0] - 1)
-    last_link, last_client = np.uint64(0), np.int64(-1)
-    for i in range(rows.shape[0]):
-        link = rows[i]["link"]
-        client = np.int64(rows[i]["client"])
-        if link == 0 or rows[i]["query_packet"] < 0:
-            continue
-        if link == last_link and client == last_client:
-            continue
-        last_link, last_client = link, client
-        h = (link ^ np.uint64(client)) * np.uint64(0x9E3779B97F4A7C15)
-        slot = h >> np.uint64(32)
-        free = False
-        for probe in range(64):
-            at = np.int64((slot + np.uint64(probe)) & mask)
-            if table[at, 1] == 0:
-                table[at, 0] = link
-                table[at, 1] = np.uint64(client + 1)
-                free = True
+def _find_late(rows: Any, bounds: Any, late: Any) -> None:
+    """Set ``late[c]`` where a client has an exchange that comes before the one that precedes it."""
+    for c in range(late.shape[0]):
+        for i in range(bounds[c] + 1, bounds[c + 1]):
+            if rows[i]["query_time"] < rows[i - 1]["query_time"]:
+                late[c] = 1
                 break
-            if table[at, 0] == link and table[at, 1] == np.uint64(client + 1):
-                free = True
-                break
-        if not free:
-            return False
-    return True
 
 
-def _in_order(rows: npt.NDArray[Any], order: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
-    """Return rows in another order (as words: NumPy moves records field by field)."""
-    words = rows.view(np.uint64).reshape(rows.size, -1)
-    return np.take(words, order, axis=0).view(rows.dtype).reshape(order.size)
+def _words(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """Return rows as words, (rows, words): NumPy moves records field by field."""
+    return rows.view(np.uint64).reshape(rows.size, -1)
+
+
+def _put_in_time_order(mine: npt.NDArray[Any]) -> None:
+    """Order one client's exchanges by time, then by packet."""
+    words = _words(mine)
+    words[:] = np.take(words, np.lexsort((mine["query_packet"], mine["query_time"])), axis=0)
 
 
 class Piece(NamedTuple):
@@ -104,47 +94,86 @@ class _Spill:
         self.file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
         finalize(self, self.file.close)
 
+    def read(self, into: npt.NDArray[np.uint8], at: int) -> None:
+        """Fill an array from a place in the file."""
+        view = memoryview(cast(Any, into))
+        while view:
+            got = os.preadv(self.file.fileno(), [view], at)
+            if not got:
+                raise _cut_short()
+            view, at = view[got:], at + got
+
+
+def _cut_short() -> OSError:
+    return OSError("the temporary file of the analysis is cut short")
+
 
 class _Run:
-    """Exchanges ordered by client; ``bounds[c]`` is where those of client ``c`` begin."""
+    """Exchanges packed into the temporary file, ordered by client.
 
-    def __init__(self, rows: npt.NDArray[Any], spill: _Spill | None) -> None:
-        sizes = np.bincount(rows["client"])
-        self.bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        order = np.empty(rows.size, np.int32)
-        order_by_client(rows, self.bounds[:-1].copy(), order)
-        self._spill, self._offset = spill, 0
-        self.rows: npt.NDArray[Any] | None = None  # all of them, where they are in memory
-        if spill is None:
-            self.rows = _in_order(rows, order)
+    ``clients`` are those in it; ``ends`` is where the bytes of each end, after a 0.
+    """
+
+    def __init__(
+        self, spill: _Spill, ring: npt.NDArray[Any], first: int, order: npt.NDArray[np.int32],
+        clients: int,
+    ) -> None:  # fmt: skip
+        self._spill = spill
+        self.clients = np.empty(clients, np.int32)
+        self.ends = np.zeros(clients + 1, np.int64)
+        self._offset = spill.file.seek(0, os.SEEK_END)
+        out, batch = np.empty(_BUFFER, np.uint8), np.zeros(BATCH + 1, EXCHANGE)
+        done = used = written = 0
+        while done < order.size:
+            done, got, used = pack(
+                _words(ring), first, order, done, batch, _words(batch), out, written,
+                self.clients, self.ends[1:], used,
+            )  # fmt: skip
+            spill.file.write(memoryview(cast(Any, out[:got])))
+            written += got
+        spill.file.flush()
+
+    def unpack(self, family: _Families, rows: npt.NDArray[Any]) -> None:
+        """Put the exchanges of some clients behind those that are in ``rows`` already."""
+        size = family.addresses.size
+        clients, whose = np.empty(size, np.int32), np.empty(size, np.int32)
+        begins, stops, reads = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(
+            (size, 2), np.int64
+        )
+        found, pieces, total = find_stretches(
+            self.clients, self.ends, family.addresses, family.whose, clients, whose, begins, stops,
+            reads,
+        )  # fmt: skip
+        if not found:
             return
-        file = spill.file
-        self._offset = file.seek(0, os.SEEK_END)
-        for begin in range(0, rows.size, PART):  # in pieces: a sorted copy would double memory
-            piece = _in_order(rows, order[begin : begin + PART])
-            file.write(memoryview(cast(Any, piece.view(np.uint8))))
-        file.flush()
+        packed = np.empty(total + PACKED_MOST, np.uint8)
+        to = 0
+        for begin, stop in reads[:pieces].tolist():
+            self._spill.read(packed[to : to + stop - begin], self._offset + begin)
+            to += stop - begin
+        if not unpack(
+            packed, begins[:found], stops[:found], clients, whose, family.begun, family.filled,
+            family.late, np.zeros(1, EXCHANGE), rows,
+        ):  # fmt: skip
+            raise _cut_short()
 
-    def count(self, client: int) -> int:
-        """Return how many exchanges of a client there are."""
-        if client + 1 >= self.bounds.size:
-            return 0
-        return int(self.bounds[client + 1] - self.bounds[client])
 
-    def read(self, client: int, into: npt.NDArray[Any]) -> None:
-        """Fill ``into`` with a client's exchanges, in the order in which they were collected."""
-        begin = int(self.bounds[client])
-        if self._spill is None:
-            assert self.rows is not None
-            into[:] = self.rows[begin : begin + into.size]
-            return
-        view = memoryview(cast(Any, into.view(np.uint8)))
-        at = self._offset + begin * EXCHANGE.itemsize
-        while view:
-            got = os.preadv(self._spill.file.fileno(), [view], at)
-            if not got:
-                raise OSError("the temporary file of the analysis is cut short")
-            view, at = view[got:], at + got
+class _Families:
+    """Clients that are read at once: their addresses, and where each has its exchanges."""
+
+    def __init__(
+        self, families: Sequence[tuple[int, ...]], sizes: npt.NDArray[np.int64]
+    ) -> None:
+        addresses = np.array([a for members in families for a in members], np.int32)
+        counts = np.array([len(members) for members in families], np.int64)
+        whose = np.repeat(np.arange(counts.size, dtype=np.int32), counts)
+        each = np.bincount(whose, sizes[addresses], counts.size).astype(np.int64)
+        order = np.argsort(addresses)
+        self.addresses, self.whose = addresses[order], whose[order]
+        self.bounds = np.concatenate([[0], np.cumsum(each)]).astype(np.int64)
+        self.begun, self.filled = self.bounds[:-1], self.bounds[:-1].copy()
+        #: those of several addresses come address by address
+        self.late = (counts > 1).astype(np.uint8)
 
 
 class Store:
@@ -155,18 +184,21 @@ class Store:
     """
 
     def __init__(self, *, in_memory: int = IN_MEMORY, remembered: int = REMEMBERED) -> None:
-        self._in_memory, self._remembered = max(in_memory, remembered + 1), remembered
-        # The system gives pages as they are first written: what is not needed costs nothing.
-        self._rows = np.empty(self._in_memory + (1 << 18), EXCHANGE)
+        self._in_memory, self._remembered = in_memory, remembered
+        # Rings: exchange n stands at n modulo their length. The system gives pages as they are
+        # first written: what is not needed costs nothing.
+        self._rows = np.empty(1 << (in_memory - 1).bit_length(), EXCHANGE)
+        self._previous = np.empty(self._rows.size, np.int32)
         self._slots = np.full(1 << 18, -1, np.int32)
         self._base = 0  # number of the first exchange in memory
         self._spill: _Spill | None = None
         self._runs: list[_Run] = []
+        self._sizes = np.zeros(1 << 10, np.int64)  # by client, of what was written
+        self._bounds = np.zeros(1, np.int64)  # of what is in memory once it is ordered by client
         self._links = np.zeros((_LINKS, 2), np.uint64)
-        self._links_fit = True
+        self._pairing = np.array([1, np.iinfo(np.int64).max], np.int64)
         self._joined: dict[int, tuple[int, ...]] = {}
         self.count = 0
-        self.first_time: int | None = None
         self.last_time: int | None = None
 
     def add(
@@ -177,56 +209,88 @@ class Store:
 
         ``root`` is the id of the root name.
         """
-        used = self.count - self._base
-        if used > self._in_memory:
-            self._write_run()
-            used = self.count - self._base
+        while (used := self.count - self._base) + rows.size > self._in_memory:
+            if used <= self._remembered:
+                break
+            self._write_run(min(_RUN, used - self._remembered))
         if used + rows.size > self._rows.size:  # a window of text may be of any length
-            more = np.empty(used + rows.size, EXCHANGE)
-            more[:used] = self._rows[:used]
-            self._rows = more
+            self._grow(used + rows.size)
         before = self.count
         self.count = int(
             pair_window(
-                rows, original, folded_of, root, capture, self._slots, self._rows, self._base,
-                self.count, self._remembered,
+                rows, original, folded_of, root, capture, self._slots, self._rows, self._previous,
+                self.count, self._remembered, self._links, self._pairing,
             )
         )  # fmt: skip
-        new = self._rows[before - self._base : self.count - self._base]
-        if not new.size:
-            return
-        self._links_fit = self._links_fit and bool(note_links(new, self._links))
-        first, last = int(new["query_time"].min()), int(rows["time"].max())
-        self.first_time = first if self.first_time is None else min(first, self.first_time)
-        self.last_time = last if self.last_time is None else max(last, self.last_time)
+        if self.count > before:
+            last = int(rows["time"].max())
+            self.last_time = last if self.last_time is None else max(last, self.last_time)
 
-    def _write_run(self) -> None:
-        """Move all but the newest exchanges to the temporary file."""
-        done = self.count - self._base - self._remembered
+    @property
+    def first_time(self) -> int | None:
+        """The time of the first exchange."""
+        return int(self._pairing[1]) if self.count else None
+
+    def _grow(self, size: int) -> None:
+        """Make the rings long enough for ``size`` exchanges."""
+        numbers = np.arange(self._base, self.count)
+        rows, previous = self._rows, self._previous
+        self._rows = np.empty(1 << (size - 1).bit_length(), EXCHANGE)
+        self._previous = np.empty(self._rows.size, np.int32)
+        for new, old in ((self._rows, rows), (self._previous, previous)):
+            new[numbers & (new.size - 1)] = old[numbers & (old.size - 1)]
+
+    def _ordered(self, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """Return how many of the first exchanges in memory each client has, and their order."""
+        sizes = np.zeros(self._sizes.size, np.int64)
+        at, last = self._base, self._base + size
+        while (at := int(_count_clients(self._rows, at, last, sizes))) < last:
+            client = int(self._rows[at & (self._rows.size - 1)]["client"])
+            sizes = np.concatenate([sizes, np.zeros(max(client + 1, sizes.size), np.int64)])
+        order = np.empty(size, np.int32)
+        order_by_client(self._rows, self._base, np.cumsum(sizes) - sizes, order)
+        return sizes, order
+
+    def _write_run(self, size: int) -> None:
+        """Move the oldest exchanges in memory to the temporary file."""
         if self._spill is None:
             self._spill = _Spill()
-        self._runs.append(_Run(self._rows[:done], self._spill))
-        kept = self._rows[done : self.count - self._base].copy()
-        self._rows[: kept.size] = kept
-        self._base += done
+        sizes, order = self._ordered(size)
+        clients = np.count_nonzero(sizes)
+        self._runs.append(_Run(self._spill, self._rows, self._base, order, int(clients)))
+        sizes[: self._sizes.size] += self._sizes
+        self._sizes = sizes
+        self._base += size
 
     def seal(self) -> None:
-        """End collecting: what is in memory becomes the last run."""
-        if self.count > self._base:
-            self._runs.append(_Run(self._rows[: self.count - self._base], None))
-        self._base = self.count
-        self._rows = np.zeros(0, EXCHANGE)
+        """End collecting: order what is in memory by client, or write it where others are."""
+        self._previous = self._slots = np.zeros(0, np.int32)
+        if self._runs:
+            while self.count > self._base:
+                self._write_run(min(_RUN, self.count - self._base))
+            self._rows = np.zeros(0, EXCHANGE)
+            return
+        self._sizes, order = self._ordered(self.count)
+        self._rows = np.take(_words(self._rows), order, axis=0).reshape(-1).view(EXCHANGE)
+        self._bounds = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
+        late = np.zeros(self._sizes.size, np.uint8)
+        _find_late(self._rows, self._bounds, late)
+        for client in np.flatnonzero(late).tolist():
+            _put_in_time_order(self._rows[self._bounds[client] : self._bounds[client + 1]])
 
     @property
     def runs(self) -> int:
         """How many runs there are: more than one where some were written to a file."""
-        return len(self._runs)
+        return max(1, len(self._runs))
 
     def snapshot(self) -> Store:
         """Return a sealed copy of what was collected so far, of its own."""
         new = copy(self)
         new._runs = list(self._runs)
-        new._rows = self._rows[: self.count - self._base].copy()
+        new._spill = None  # what is written for the copy goes with it
+        if not self._runs:  # or else they are only read, to be written where the copy's are
+            new._rows = self._rows[: 1 << max(self.count - 1, 0).bit_length()].copy()
+        new._links, new._pairing = self._links.copy(), self._pairing.copy()
         new._joined = {}
         new.seal()
         return new
@@ -234,7 +298,7 @@ class Store:
     @property
     def links(self) -> list[tuple[int, int]]:
         """The pairs (link addresses, client) of queries; none where there were too many."""
-        if not self._links_fit:
+        if not self._pairing[0]:
             return []
         used = self._links[self._links[:, 1] > 0]
         return sorted((int(link), int(client) - 1) for link, client in used)
@@ -247,53 +311,64 @@ class Store:
 
     def clients(self) -> list[Piece]:
         """Return every client that has exchanges, in the order of their ids."""
-        total = np.zeros(max((r.bounds.size - 1 for r in self._runs), default=0), np.int64)
-        for run in self._runs:
-            total[: run.bounds.size - 1] += np.diff(run.bounds)
-        out = []
-        for client in np.flatnonzero(total).tolist():
-            if size := sum(int(total[c]) for c in self._joined.get(client, (client,))):
-                out.append(Piece(client, 0, size))
-        return out
+        return [
+            Piece(client, 0, size)
+            for client in np.flatnonzero(self._sizes).tolist()
+            if (size := self._size(client))
+        ]
+
+    def _size(self, client: int) -> int:
+        return sum(int(self._sizes[a]) for a in self._joined.get(client, (client,)))
 
     def read(self, pieces: Sequence[Piece]) -> npt.NDArray[Any]:
         """Return the exchanges of some clients, one behind the other, each in time order."""
         if (lying := self._as_they_lie(pieces)) is not None:
             return lying
-        rows = np.empty(sum(p.size for p in pieces), EXCHANGE)
-        end = 0
-        for piece in pieces:
-            mine = rows[end : end + piece.size]
-            end += piece.size
-            mine[:] = self._of_client(piece.client)[piece.begin : piece.begin + piece.size]
-        return rows
+        clients = list(dict.fromkeys(piece.client for piece in pieces))
+        rows, bounds = self._of_clients(clients)
+        if sum(piece.size for piece in pieces) == rows.size:
+            return rows
+        begins = dict(zip(clients, bounds.tolist(), strict=False))
+        words = _words(rows)
+        out = [
+            words[begins[p.client] + p.begin : begins[p.client] + p.begin + p.size] for p in pieces
+        ]
+        return np.concatenate(out).reshape(-1).view(EXCHANGE)
 
     def _as_they_lie(self, pieces: Sequence[Piece]) -> npt.NDArray[Any] | None:
-        """Return clients that stand behind one another in memory, in order, without a copy."""
-        run = self._runs[0] if len(self._runs) == 1 else None
-        if run is None or run.rows is None or not pieces or self._joined:
+        """Return clients that stand behind one another in memory, without a copy."""
+        if self._runs or not pieces or self._joined:
             return None
-        begin = at = int(run.bounds[pieces[0].client]) + pieces[0].begin
+        begin = at = int(self._bounds[pieces[0].client]) + pieces[0].begin
         for piece in pieces:
-            if int(run.bounds[piece.client]) + piece.begin != at:
+            if int(self._bounds[piece.client]) + piece.begin != at:
                 return None
             at += piece.size
-            if not in_time_order(run.rows[at - piece.size : at]):
-                return None
-        return run.rows[begin:at]
+        return self._rows[begin:at]
 
-    def _of_client(self, client: int) -> npt.NDArray[Any]:
-        addresses = self._joined.get(client, (client,))
-        mine = np.empty(sum(r.count(a) for r in self._runs for a in addresses), EXCHANGE)
-        at = 0
+    def _of_clients(
+        self, clients: Sequence[int]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Return all exchanges of some clients, and where those of each begin."""
+        families = _Families([self._joined.get(c, (c,)) for c in clients], self._sizes)
+        rows = np.empty(int(families.bounds[-1]), EXCHANGE)
         for run in self._runs:
-            for address in addresses:
-                if n := run.count(address):
-                    run.read(address, mine[at : at + n])
-                    at += n
-        if not in_time_order(mine):
-            mine[:] = mine[np.lexsort((mine["query_packet"], mine["query_time"]))]
-        return mine
+            run.unpack(families, rows)
+        if not self._runs:
+            self._copy(families, rows)
+        if not (families.filled == families.bounds[1:]).all():
+            raise _cut_short()
+        for i in np.flatnonzero(families.late).tolist():
+            _put_in_time_order(rows[families.bounds[i] : families.bounds[i + 1]])
+        return rows, families.bounds
+
+    def _copy(self, families: _Families, rows: npt.NDArray[Any]) -> None:
+        """Put the exchanges of some clients into ``rows``, from memory."""
+        for address, i in zip(families.addresses.tolist(), families.whose.tolist(), strict=True):
+            mine = self._rows[self._bounds[address] : self._bounds[address + 1]]
+            to = int(families.filled[i])
+            rows[to : to + mine.size] = mine
+            families.filled[i] = to + mine.size
 
 
 def parts(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -39,16 +39,14 @@ EXCHANGE = np.dtype(
         ("response_time", np.int64),  # NO_TIME: unanswered
         ("query_packet", np.int64),  # -1: the query was not captured
         ("response_packet", np.int64),  # -1: unanswered
-        ("link", np.uint64),  # hash of the query's link-layer addresses, 0 where none
         ("client", np.int32),
         ("server", np.int32),
         ("qname", np.int32),  # name id, as on the wire
         ("folded", np.int32),  # name id of the same name in lower case
         ("min_ttl", np.int32),
         ("edns_bytes", np.int32),  # of the query
-        ("response_bytes", np.int32),
-        ("previous", np.int32),  # the exchange before this one in the pairing table
         ("capture", np.int32),
+        ("response_bytes", np.uint16),  # 0: unanswered, or not shown
         ("client_port", np.uint16),
         ("message_id", np.uint16),
         ("qtype", np.uint16),
@@ -100,21 +98,22 @@ def _slot(row: Any, slots: Any) -> Any:
 
 @inline_kernel
 def _find_query(
-    row: Any, folded: Any, at: Any, exchanges: Any, base: Any, oldest: Any
+    row: Any, folded: Any, at: Any, exchanges: Any, previous: Any, oldest: Any
 ) -> Any:
     """Return the exchange that a response belongs to, -1, or -2 where it is one answer too many.
 
     The newest unanswered query of the same client, port, transport, ID and, where both are shown,
     question. The server may differ: address translation rewrites it on one side of the capture
     point; the same server is preferred, since musl asks several at once with one ID. Exchanges
-    before number ``oldest`` are not looked at; number ``base`` is the first in ``exchanges``.
+    before number ``oldest`` are not looked at.
     """
     other_server = -1
     answered = False
+    mask = np.int64(exchanges.shape[0] - 1)
     for _ in range(_CHAIN):
         if at < oldest:
             break
-        query = exchanges[at - base]
+        query = exchanges[at & mask]
         if row["time"] - query["query_time"] > LONGEST_WAIT_NS:
             break
         if (
@@ -131,7 +130,7 @@ def _find_query(
                     return at
                 elif other_server < 0:
                     other_server = at
-        at = np.int64(query["previous"])
+        at = np.int64(previous[at & mask])
     if other_server < 0 and answered:
         return -2
     return other_server
@@ -142,13 +141,29 @@ def _answer(row: Any, exchange: Any) -> None:
     exchange["response_time"] = row["time"]
     exchange["response_packet"] = row["packet_no"]
     exchange["min_ttl"] = row["min_ttl"]
-    exchange["response_bytes"] = row["message_bytes"]
+    exchange["response_bytes"] = min(max(row["message_bytes"], 0), 0xFFFF)
     exchange["rcode"] = row["rcode"]
     exchange["answers"] = row["answers"]
     exchange["outcome"] = _outcome(row)
     exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
     exchange["alias"] = 1 if row["marks"] & MARK_SHORTER_ALIAS else 0
+
+
+@inline_kernel
+def _note_link(link: Any, client: Any, links: Any) -> Any:
+    """Add a pair to the set ``links``; False where there is no room for it."""
+    mask = np.uint64(links.shape[0] - 1)
+    slot = ((link ^ np.uint64(client)) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+    for probe in range(64):
+        at = np.int64((slot + np.uint64(probe)) & mask)
+        if links[at, 1] == 0:
+            links[at, 0] = link
+            links[at, 1] = np.uint64(client + 1)
+            return True
+        if links[at, 0] == link and links[at, 1] == np.uint64(client + 1):
+            return True
+    return False
 
 
 @kernel
@@ -160,20 +175,26 @@ def pair_window(
     capture: Any,
     slots: Any,
     exchanges: Any,
-    base: Any,
+    previous: Any,
     count: Any,
     remembered: Any,
+    links: Any,
+    state: Any,
 ) -> Any:
     """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
 
-    Exchanges are numbered from 0 over the whole analysis; ``exchanges`` begins with number
-    ``base`` and ends before number ``count``. The last ``remembered`` ones must be among them: a
-    response is looked for there.
+    Exchanges are numbered from 0 over the whole analysis, ``count`` of them until now.
+    ``exchanges`` is a ring, a power of two long, in which number ``n`` stands at ``n`` modulo its
+    length; the last ``remembered`` ones must be in it: a response is looked for there.
 
     Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
     question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing
-    table, carried from window to window: the newest exchange by hash, chained by ``previous``.
+    table, carried from window to window: the newest exchange by hash, chained by ``previous``, a
+    ring as ``exchanges`` is. ``links`` is a set of [link addresses, client + 1] rows of queries, a
+    power of two many; a client of 0 is free. ``state`` is [are all pairs in ``links``, the earliest
+    time of an exchange], and is kept up.
     """
+    mask = np.int64(exchanges.shape[0] - 1)
     for i in range(rows.shape[0]):
         row = rows[i]
         if original[i] or row["flags"] & 0x7800:
@@ -183,18 +204,18 @@ def pair_window(
         is_response = row["flags"] & QR != 0
         if is_response:
             known = _find_query(
-                row, folded, np.int64(slots[slot]), exchanges, base,
+                row, folded, np.int64(slots[slot]), exchanges, previous,
                 max(np.int64(0), count - remembered),
             )
             if known >= 0:
-                _answer(row, exchanges[known - base])
+                _answer(row, exchanges[known & mask])
             if known != -1:
                 continue
         elif folded < 0:
             if row["marks"] & MARK_MALFORMED == 0:
                 continue
             folded = np.int64(root)
-        new = exchanges[count - base]
+        new = exchanges[count & mask]
         new["query_time"] = row["time"]
         new["query_packet"] = -1 if is_response else row["packet_no"]
         new["response_time"] = NO_TIME
@@ -202,12 +223,11 @@ def pair_window(
         new["client"] = row["client"]
         new["server"] = row["server"]
         new["qname"] = row["qname"] if row["qname"] >= 0 else folded
-        new["link"] = np.uint64(0) if is_response else row["link"]
         new["folded"] = folded
         new["min_ttl"] = -1
         new["edns_bytes"] = row["edns_bytes"]
         new["edns_options"] = row["edns_options"]
-        new["response_bytes"] = -1
+        new["response_bytes"] = 0
         new["capture"] = capture
         new["client_port"] = row["client_port"]
         new["message_id"] = row["message_id"]
@@ -221,7 +241,10 @@ def pair_window(
         new["alias"] = 0
         if is_response:
             _answer(row, new)
-        new["previous"] = slots[slot]
+        elif state[0] and row["link"] != 0:
+            state[0] = _note_link(row["link"], np.int64(row["client"]), links)
+        state[1] = min(state[1], np.int64(row["time"]))
+        previous[count & mask] = slots[slot]
         slots[slot] = count
         count += 1
     return count
