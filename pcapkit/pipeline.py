@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pcapkit import __version__
 from pcapkit.ahead import in_order
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.reading import Readings, merge_readings, read_parts
 from pcapkit.analysis.recommend import recommend
@@ -160,6 +161,15 @@ def join_families(store: Store, is_v4: Sequence[bool], known: Mapping[int, int])
     store.join(dict(sorted(joined.items())))
 
 
+class _Tallies(NamedTuple):
+    """All that is counted of some parts."""
+
+    lookups: Tally
+    replays: WhatIfTally
+    faults: FaultTally
+    asked: VantageTally
+
+
 class Reading:
     """Reads what was collected: a survey of all clients, then their lookups, part by part."""
 
@@ -186,34 +196,43 @@ class Reading:
             collected.store, self._clients, self._names, has_clock=collected.has_clock
         )
 
-    def _replayed(self) -> Iterator[Callable[[], tuple[Readings, WhatIfTally]]]:
-        """Give tasks that read a part and replay its lookups."""
+    def _tallies(self, flags: NameFlags) -> _Tallies:
+        """Return tallies that count nothing yet."""
+        c = self._collected
+        span = None
+        if c.store.first_time is not None and c.store.last_time is not None:
+            span = c.store.first_time, c.store.last_time
+        facts = Facts(c.address, self._paths, self._zones, self._options.resolv_confs)
+        return _Tallies(
+            Tally(self._names, span=span, has_clock=c.has_clock),
+            WhatIfTally(self._answers, self._zones), FaultTally(facts, flags),
+            VantageTally(flags, c.address),
+        )  # fmt: skip
 
-        def run(read: Callable[[], Readings]) -> tuple[Readings, WhatIfTally]:
-            part, replays = read(), WhatIfTally(self._answers, self._zones)
-            replays.add(part)
-            return part, replays
+    def _counted(self) -> _Tallies:
+        """Count all parts: each where it is read, in any thread, and added up in their order."""
+        flags = NameFlags(self._names, self._zones)
 
-        return (partial(run, read) for read in self._parts())
+        def run(read: Callable[[], Readings]) -> _Tallies:
+            part, tallies = read(), self._tallies(flags)
+            tallies.lookups.add(part, self._collected.address, self._paths)
+            tallies.replays.add(part)
+            tallies.faults.add(part)
+            tallies.asked.add(part)
+            return tallies
+
+        whole = self._tallies(flags)
+        for counted in in_order(partial(run, read) for read in self._parts()):
+            whole.lookups.merge(counted.lookups)
+            whole.replays.merge(counted.replays)
+            whole.faults.merge(counted.faults)
+            whole.asked.merge(counted.asked)
+        return whole
 
     def analysis(self) -> Analysis:
         """Count the lookups, ask what other settings would have sent, and give advice."""
         collected = self._collected
-        store = collected.store
-        span = None
-        if store.first_time is not None and store.last_time is not None:
-            span = store.first_time, store.last_time
-        tally = Tally(self._names, span=span, has_clock=collected.has_clock)
-        replays = WhatIfTally(self._answers, self._zones)
-        faults = FaultTally(
-            Facts(collected.address, self._paths, self._zones, self._options.resolv_confs)
-        )
-        asked = VantageTally(self._zones, collected.address)
-        for part, replayed in in_order(self._replayed()):
-            tally.add(part, collected.address, self._paths)
-            replays.merge(replayed)
-            faults.add(part)
-            asked.add(part)
+        tally, replays, faults, asked = self._counted()
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(asked)
         judged = replays.result(collected.address, scene.all_mixtures())

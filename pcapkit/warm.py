@@ -17,6 +17,7 @@ from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.describe import LOOKUP, TRANSACTION
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.reading import ClientReading, Readings, read_parts
 from pcapkit.analysis.search_lists import SearchList
@@ -97,4 +98,4 @@ def warm_judging() -> None:
     )
     zones = [("cluster", "local")]
     WhatIfTally(Answers(), zones).add(part)
-    FaultTally(Facts(str, ["first run"], zones)).add(part)
+    FaultTally(Facts(str, ["first run"], zones), NameFlags(names, zones)).add(part)

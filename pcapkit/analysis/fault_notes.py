@@ -103,7 +103,7 @@ class Part:
 
     readings: Readings
     facts: Facts
-    flags: npt.NDArray[np.uint8]  # of every name, from ``name_flags``
+    flags: npt.NDArray[np.uint8]  # of every name, from ``NameFlags``
 
     @cached_property
     def _marked(self) -> _Marks:

@@ -6,6 +6,7 @@ Detectors must not walk millions of rows each: a *sign* is one bit on a transact
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,22 +144,33 @@ def _flag_names(
                 break
 
 
-def name_flags(
-    names: Folded, zones: Sequence[Labels], known: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint8]:
-    """Return the bits of every name; ``known`` are those of the first ones."""
-    if known.size == len(names.names):
-        return known
-    wanted = [join(("svc", *z)) for z in zones] + [join(z) for z in zones] + [*_PRIVATE_ZONES]
-    tails = [wire_from_text(name) for name in wanted]
-    flags = np.zeros(len(names.names), np.uint8)
-    flags[: known.size] = known
-    _flag_names(
-        names.names.arrays[0], names.names.arrays[1], known.size,
-        np.frombuffer(b"".join(tails), np.uint8),
-        np.cumsum([len(t) for t in tails], dtype=np.int64), len(zones), flags,
-    )  # fmt: skip
-    return flags
+class NameFlags:
+    """The bits of the names of one analysis, found once a name; threads may share it."""
+
+    def __init__(self, names: Folded, zones: Sequence[Labels]) -> None:
+        wanted = [join(("svc", *z)) for z in zones] + [join(z) for z in zones] + [*_PRIVATE_ZONES]
+        tails = [wire_from_text(name) for name in wanted]
+        self._names, self._zones = names, len(zones)
+        self._tails = np.frombuffer(b"".join(tails), np.uint8)
+        self._ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
+        self._room, self._known = np.zeros(0, np.uint8), 0
+        self._lock = threading.Lock()
+
+    def known(self) -> npt.NDArray[np.uint8]:
+        """Return the bits of every name that is known by now."""
+        with self._lock:
+            size, before = len(self._names.names), self._known
+            if size > self._room.size:
+                room = np.zeros(max(size, 2 * self._room.size), np.uint8)
+                room[:before] = self._room[:before]
+                self._room = room
+            if size > before:
+                arena, ends = self._names.names.arrays[:2]
+                _flag_names(
+                    arena, ends, before, self._tails, self._ends, self._zones, self._room[:size]
+                )
+                self._known = size
+            return self._room[:size]
 
 
 @helper_kernel

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from pcapkit.analysis import fault_delivery as delivery
 from pcapkit.analysis import fault_names as names
 from pcapkit.analysis import fault_settings as settings
 from pcapkit.analysis.fault_notes import Facts, Note, Notes, Part, add_notes
-from pcapkit.analysis.fault_signs import name_flags
+from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.reading import Readings
 from pcapkit.model import Finding, Severity
 
@@ -277,21 +275,27 @@ FAULTS: tuple[Fault, ...] = (
 
 
 class FaultTally:
-    """What every detector noted of the parts so far; parts may come in any order."""
+    """What every detector noted of the parts so far; parts may come in any order.
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-        self._flags = np.zeros(0, np.uint8)
+    Tallies of parts add up, whichever thread filled them; they share ``flags``.
+    """
+
+    def __init__(self, facts: Facts, flags: NameFlags) -> None:
+        self._facts, self._flags = facts, flags
         self._noted: dict[Callable[[Part], Notes], Notes] = {}
 
     def add(self, readings: Readings) -> None:
         """Note what some clients' readings show."""
         if not readings.clients:
             return
-        self._flags = name_flags(readings.names, self._facts.zones, self._flags)
-        part = Part(readings, self._facts, self._flags)
-        for fault in {f.note: f for f in FAULTS}.values():
-            add_notes(self._noted.setdefault(fault.note, {}), fault.note(part))
+        part = Part(readings, self._facts, self._flags.known())
+        for note in dict.fromkeys(f.note for f in FAULTS):
+            add_notes(self._noted.setdefault(note, {}), note(part))
+
+    def merge(self, other: FaultTally) -> None:
+        """Add what another tally of the same capture noted, of other clients."""
+        for note, noted in other._noted.items():
+            add_notes(self._noted.setdefault(note, {}), noted)
 
     def findings(self) -> tuple[Finding, ...]:
         """Judge: the worst first, those of one severity in the order of FAULTS."""

@@ -159,6 +159,29 @@ class Tally:
             ).reshape(_CLASSES, _BINS)
         self._examples += worst_examples(part, address, path_of)
 
+    def merge(self, other: Tally) -> None:
+        """Add what another tally of the same capture counted, of other clients."""
+        self._timeline += other._timeline
+        self._transaction_outcomes += other._transaction_outcomes
+        self._lookup_outcomes += other._lookup_outcomes
+        self._classes += other._classes
+        self._transactions += other._transactions
+        self._retries += other._retries
+        self._lookups += other._lookups
+        self._complete += other._complete
+        self._lost_ns += other._lost_ns
+        self._first = min(self._first, other._first)
+        self._last = max(self._last, other._last)
+        self._durations += other._durations
+        self._resolved += other._resolved
+        self._keys += other._keys
+        self._groups += other._groups
+        self._clients += other._clients
+        self._coverage |= other._coverage
+        for mine, its in zip(self._suffixes, other._suffixes, strict=True):
+            mine.update(its)
+        self._examples += other._examples
+
     def _add_groups(
         self, part: Readings, addresses: npt.NDArray[np.int32], lost: npt.NDArray[np.int64]
     ) -> None:

@@ -7,16 +7,15 @@ lists in turns, has two ndots at once, or shows the signs of two resolver models
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.fault_settings import two_namespaces_at_once, two_ndots_at_once
-from pcapkit.analysis.fault_signs import IN_ZONE, name_flags
+from pcapkit.analysis.fault_signs import IN_ZONE, NameFlags
 from pcapkit.analysis.reading import Readings
-from pcapkit.analysis.suffixes import Labels
 from pcapkit.codes import ANSWER, UNANSWERED
 from pcapkit.layout import QR, TCP
 
@@ -39,11 +38,10 @@ class Asked:
 
 
 class VantageTally:
-    """Counts by client and server; parts may come in any order."""
+    """Counts by client and server; parts may come in any order, and tallies add up."""
 
-    def __init__(self, zones: Sequence[Labels], address: Callable[[int], str]) -> None:
-        self._zones, self._address = zones, address
-        self._flags = np.zeros(0, np.uint8)
+    def __init__(self, flags: NameFlags, address: Callable[[int], str]) -> None:
+        self._flags, self._address = flags, address
         self.asked: dict[tuple[str, str], Asked] = {}
         #: addresses whose traffic cannot be one pod's, whose containers share a search list
         self.several_pods: set[str] = set()
@@ -53,7 +51,7 @@ class VantageTally:
         """Count the transactions of some clients; a server is the one that responded."""
         if not part.transactions.size:
             return
-        self._flags = name_flags(part.names, self._zones, self._flags)
+        flags = self._flags.known()
         t, rows = part.transactions, part.rows
         exchange = np.where(t["response"] >= 0, t["response"], t["first"])
         server = rows["server"][exchange].astype(np.int64)
@@ -61,7 +59,7 @@ class VantageTally:
         answer = t["outcome"] == ANSWER
         marks = (
             np.ones(t.size, np.bool_), rows["transport"][exchange] == TCP,
-            t["outcome"] != UNANSWERED, answer & ((self._flags[t["name"]] & IN_ZONE) != 0),
+            t["outcome"] != UNANSWERED, answer & ((flags[t["name"]] & IN_ZONE) != 0),
         )  # fmt: skip
         shown = server >= 0
         keys, group = np.unique((client << 32 | server)[shown], return_inverse=True)
@@ -72,6 +70,14 @@ class VantageTally:
             )  # fmt: skip
             self.asked.setdefault(ends, Asked()).add(Asked(*counted))
         self._add_mixtures(part)
+
+    def merge(self, other: VantageTally) -> None:
+        """Add what another tally of the same capture counted, of other clients."""
+        for ends, counted in other.asked.items():
+            self.asked.setdefault(ends, Asked()).add(counted)
+        self.several_pods |= other.several_pods
+        for address, reasons in other._mixed.items():
+            self._mixed.setdefault(address, set()).update(reasons)
 
     def _add_mixtures(self, part: Readings) -> None:
         for index in two_namespaces_at_once(part):

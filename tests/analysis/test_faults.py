@@ -16,6 +16,7 @@ from rich.console import Console
 
 from pcapkit import analyze
 from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FAULTS, FaultTally
 from pcapkit.analysis.reading import Readings, merge_readings, read_parts
 from pcapkit.analysis.suffixes import Folded
@@ -161,13 +162,16 @@ def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     parts = [read() for read in read_parts(collected.store, clients, names, has_clock=True)]
     readings = merge_readings(parts, names, has_clock=True)
     facts = Facts(collected.address, [path], [("cluster", "local")])
-    whole = FaultTally(facts)
+    flags = NameFlags(names, facts.zones)
+    whole = FaultTally(facts, flags)
     whole.add(readings)
     assert len(whole.findings()) >= 4
     for order in ([0, 1], [1, 0]):
-        pieces = FaultTally(facts)
+        pieces = FaultTally(facts, flags)
         for client in order:
-            pieces.add(only(readings, client))
+            one = FaultTally(facts, flags)
+            one.add(only(readings, client))
+            pieces.merge(one)
         assert pieces.findings() == whole.findings()
 
 
