@@ -8,6 +8,7 @@ name is ``.``.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,7 @@ MAX_LABEL_BYTES = 63
 _PLAIN = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/*+:=@!#$%&'<>?[]^`{|}~,"
 )
+_UNUSUAL = re.compile(b"[^" + re.escape(bytes(sorted(_PLAIN))) + b"]")
 _ESCAPED = {byte: f"\\{chr(byte)}" for byte in b'."();\\'}
 _TEXT = [
     chr(b) if b in _PLAIN else _ESCAPED.get(b, f"\\{b:03d}") for b in range(256)
@@ -33,7 +35,10 @@ def text_from_wire(wire: bytes) -> str:
     while at < len(wire) and wire[at]:
         length = wire[at]
         label = wire[at + 1 : at + 1 + length]
-        labels.append("".join([_TEXT[b] for b in label]))
+        if _UNUSUAL.search(label):
+            labels.append("".join([_TEXT[b] for b in label]))
+        else:
+            labels.append(label.decode("ascii"))
         at += 1 + length
     return ".".join(labels) if labels else "."
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import join
 from pcapkit.codes import qtype_text
@@ -35,19 +33,13 @@ class Example:
         return replace(self.chain, lookup_id=lookup_id)
 
 
-def worst_examples(
-    r: Readings, address: Callable[[int], str], path_of: Sequence[str], *, limit: int = 3
+def examples_of(
+    r: Readings, numbers: Sequence[int], address: Callable[[int], str], path_of: Sequence[str]
 ) -> list[Example]:
-    """Return the lookups of one part that wasted most, one a base name."""
-    out: list[Example] = []
-    seen: set[int] = set()
-    numbers = np.flatnonzero(r.lookups["wasted"] > 0)
-    numbers = numbers[np.argsort(-r.lookups["wasted"][numbers], kind="stable")]
-    for number in numbers.tolist():
+    """Return some lookups of one part as examples."""
+    out = []
+    for number in numbers:
         look = r.lookups[number]
-        if int(look["base"]) in seen:
-            continue
-        seen.add(int(look["base"]))
         place = number
         while place and _same_key(r.lookups[place - 1], look):
             place -= 1
@@ -58,8 +50,6 @@ def worst_examples(
                 _chain(r, look, address(client), path_of),
             )
         )  # fmt: skip
-        if len(out) == limit:
-            break
     return out
 
 

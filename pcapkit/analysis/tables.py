@@ -13,7 +13,7 @@ import pandas as pd
 
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Labels, join
-from pcapkit.analysis.tally import kind_of
+from pcapkit.analysis.tally import kinds_of
 from pcapkit.analysis.transactions import AA_HIDDEN
 from pcapkit.codes import NODATA, NXDOMAIN, opcode_text, qclass_text, qtype_text, rcode_text
 from pcapkit.layout import (
@@ -72,10 +72,6 @@ def lookups_table(
 
     base, hit = x["base"].tolist(), x["answered_by"].tolist()
     candidates, types = _members(r, name)
-    kinds: dict[tuple[int, int, int], str] = {}
-    for key in zip(base, hit, x["outcome"].tolist(), strict=True):
-        if key not in kinds:
-            kinds[key] = kind_of(r.names, *key, zones)
     suffixes = []
     for b, h in zip(base, hit, strict=True):
         longer = h >= 0 and r.labels[h] > r.labels[b]
@@ -89,7 +85,7 @@ def lookups_table(
             "base_name": [name(b) for b in base],
             "absolute": _null([a > 0 for a in x["absolute"].tolist()], x["absolute"] >= 0),
             "ambiguous": x["ambiguous"] != 0,
-            "kind": [kinds[k] for k in zip(base, hit, x["outcome"].tolist(), strict=True)],
+            "kind": kinds_of(r.names, x["base"], x["answered_by"], x["outcome"], zones),
             "qtypes": types,
             "first_packet_no": rows["query_packet"][first],
             "start_time": _times(x["start"], has_clock=clock),

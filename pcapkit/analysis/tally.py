@@ -13,19 +13,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.chains import Example, worst_examples
-from pcapkit.analysis.describe import EMPTY, MISSING, RESOLVED
+from pcapkit.analysis.chains import Example, examples_of
+from pcapkit.analysis.counting import (
+    BINS,
+    BY_CLIENT,
+    CLASSES,
+    COMPLETE,
+    GROUP,
+    LOST_NS,
+    RETRIES,
+    WASTED,
+    count_part,
+)
+from pcapkit.analysis.describe import EMPTY, MISSING
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Folded, Labels, join
 from pcapkit.analysis.survey import Client as Surveyed
-from pcapkit.analysis.waste import HIT, INCOMPLETE, is_wasted
+from pcapkit.analysis.waste import INCOMPLETE
 from pcapkit.model import (
     LOOKUP_OUTCOMES,
     TRANSACTION_OUTCOMES,
     WASTE_CLASSES,
     Chain,
     Client,
-    Coverage,
     LatencyCurve,
     LookupCounts,
     Name,
@@ -36,25 +46,8 @@ from pcapkit.model import (
 )
 
 Address = Callable[[int], str]
-_BINS = 120
-_CLASSES = len(WASTE_CLASSES)
-_WASTED = is_wasted(np.arange(_CLASSES))
-
-#: Lookups of one base name that one name answered; ``key`` holds both ids.
-_GROUP = np.dtype(
-    [
-        ("key", np.int64),
-        ("first", np.int64),  # start of the earliest, which decides the kind
-        ("address", np.int64),  # its client
-        ("outcome", np.int64),
-        ("lookups", np.int64),
-        ("complete", np.int64),
-        ("lost_ns", np.int64),
-        ("clients", np.int64),
-        ("classes", np.int64, (_CLASSES,)),
-    ]
-)
-_KEY_SHIFT = 32
+#: Sorts of names: the first that holds, see ``kinds_of``.
+_KINDS = ("reverse", "cluster", "external", "nonexistent", "single_label", "unknown")
 
 
 def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
@@ -72,26 +65,57 @@ def namespace_of(search: Sequence[str]) -> str | None:
     return None
 
 
-def kind_of(
-    names: Folded, base: int, answered_by: int, outcome: int, zones: Sequence[Labels]
-) -> str:
-    """Say what sort of name a lookup asked for."""
-    name = names.labels(base)
-    if name[-1:] == ("arpa",):
-        return "reverse"
-    if answered_by >= 0:
-        answer = names.labels(answered_by)
-        return "cluster" if any(answer[-len(z) :] == z for z in zones) else "external"
-    if outcome in (MISSING, EMPTY):
-        return "nonexistent"
-    return "single_label" if len(name) == 1 else "unknown"
+def kinds_of(
+    names: Folded, base: npt.NDArray[np.int32], answered_by: npt.NDArray[np.int32],
+    outcome: npt.NDArray[Any], zones: Sequence[Labels],
+) -> list[str]:  # fmt: skip
+    """Say what sort of name each of some lookups asked for."""
+    holds = (
+        names.inside([("arpa",)])[base] != 0,
+        (answered_by >= 0) & (names.inside(zones)[np.maximum(answered_by, 0)] != 0),
+        answered_by >= 0, np.isin(outcome, (MISSING, EMPTY)), names.label_counts()[base] == 1,
+    )  # fmt: skip
+    return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]
 
 
-def _quantile(ordered: npt.NDArray[np.int64], share: float) -> float | None:
-    """Nearest-rank quantile of sorted nanoseconds, in seconds."""
-    if not ordered.size:
-        return None
-    return int(ordered[min(ordered.size - 1, int(share * ordered.size))]) / 1e9
+class Spread:
+    """Durations in ns, each distinct one once with its count: memory grows with their variety."""
+
+    def __init__(self, durations: npt.NDArray[np.int64]) -> None:
+        values, counts = np.unique(durations, return_counts=True)
+        self._values, self._counts = values, counts
+        self._added: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+        self._waiting = 0
+
+    def add(self, other: Spread) -> None:
+        """Add the durations of another part."""
+        values, counts = other._together()
+        self._added.append((values, counts))
+        self._waiting += values.size
+        if self._waiting > self._values.size:
+            self._together()
+
+    def _together(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        if self._added:
+            values = np.concatenate([self._values, *(v for v, _ in self._added)])
+            counts = np.concatenate([self._counts, *(c for _, c in self._added)])
+            order = np.argsort(values, kind="stable")
+            values, counts = values[order], counts[order]
+            first = np.flatnonzero(np.append(True, np.diff(values) != 0)[: values.size])
+            self._values, self._counts = values[first], np.add.reduceat(counts, first)
+            self._added, self._waiting = [], 0
+        return self._values, self._counts
+
+    @property
+    def size(self) -> int:
+        """How many durations there are."""
+        return int(self._together()[1].sum())
+
+    def at(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the durations with these ranks, counted from 0; there must be so many."""
+        values, counts = self._together()
+        out: npt.NDArray[np.int64] = values[np.searchsorted(np.cumsum(counts), ranks, "right")]
+        return out
 
 
 class Tally:
@@ -102,22 +126,18 @@ class Tally:
         self._start, self._bin_ns = 0, 1
         if span is not None:
             self._start = span[0]
-            self._bin_ns = max(1, -(-(span[1] - span[0] + 1) // _BINS))
-        self._timeline = np.zeros((_CLASSES, _BINS), np.int64)
+            self._bin_ns = max(1, -(-(span[1] - span[0] + 1) // BINS))
+        self._timeline = np.zeros((CLASSES, BINS), np.int64)
         self._transaction_outcomes = np.zeros(len(TRANSACTION_OUTCOMES), np.int64)
         self._lookup_outcomes = np.zeros(len(LOOKUP_OUTCOMES), np.int64)
-        self._classes = np.zeros(_CLASSES, np.int64)
-        self._transactions = self._retries = 0
-        self._lookups = self._complete = 0
-        self._lost_ns = 0
-        # of complete lookups: start, end, time wasted, resolved; of all: start, client
-        self._durations: list[npt.NDArray[np.int64]] = []
-        self._resolved: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+        self._classes = np.zeros(CLASSES, np.int64)
+        self._retries = self._complete = self._lost_ns = 0
+        none = np.zeros(0, np.int64)
+        # of complete lookups: those that did not resolve; the others, as they were and unwasted
+        self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
         self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
-        self._first, self._last = np.iinfo(np.int64).max, np.iinfo(np.int64).min
         self._groups: list[npt.NDArray[Any]] = []
         self._clients: list[Client] = []
-        self._coverage: dict[str, Coverage] = {}
         self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(), Counter(), Counter()
         )  # fmt: skip
@@ -125,39 +145,39 @@ class Tally:
 
     def add(self, part: Readings, address: Address, path_of: Sequence[str]) -> None:
         """Count the lookups of one part of the clients."""
-        x, t = part.lookups, part.transactions
-        if not x.size:
+        if not part.lookups.size:
             return
-        self._transaction_outcomes += np.bincount(
-            t["outcome"], minlength=len(TRANSACTION_OUTCOMES)
+        begins: dict[tuple[Labels, ...], int] = {}
+        lists: list[Labels] = []
+        for client in part.clients:
+            if client.search.suffixes not in begins:
+                begins[client.search.suffixes] = len(lists)
+                lists += client.search.suffixes
+        suffix_at = np.array([begins[c.search.suffixes] for c in part.clients], np.int64)
+        counts = count_part(
+            part, suffix_at, len(lists), self._start, self._bin_ns if self._has_clock else 0
         )
-        self._transactions += t.size
-        self._retries += int(t["retries"].sum())
-        self._lookups += x.size
-        self._lookup_outcomes += np.bincount(x["outcome"], minlength=len(LOOKUP_OUTCOMES))
-        self._classes += np.bincount(t["waste_class"], minlength=_CLASSES)
-        addresses = np.array([c.client for c in part.clients], np.int32)
-        self._keys.append((x["start"].copy(), addresses[x["client"]]))
-        whole = x["complete"] != 0
-        self._complete += int(whole.sum())
-        took = x["end"] - x["start"]
-        self._durations.append(took[whole])
-        hit = whole & (x["outcome"] == RESOLVED)
-        self._resolved.append((took[hit], (took - x["wasted_ns"])[hit]))
-        lost = np.where(whole, x["wasted_ns"], 0)
-        self._lost_ns += int(lost.sum())
-        if whole.any():
-            self._first = min(self._first, int(x["start"][whole].min()))
-            self._last = max(self._last, int(x["end"][whole].max()))
-        self._add_groups(part, addresses, lost)
-        self._add_clients(part, address, lost)
-        self._add_suffixes(part)
+        self._timeline += counts.timeline
+        self._transaction_outcomes += counts.outcomes
+        self._lookup_outcomes += counts.lookup_outcomes
+        self._classes += counts.classes
+        self._retries += int(counts.totals[RETRIES])
+        self._complete += int(counts.totals[COMPLETE])
+        self._lost_ns += int(counts.totals[LOST_NS])
         if self._has_clock:
-            place = np.clip((t["time"] - self._start) // self._bin_ns, 0, _BINS - 1)
-            self._timeline += np.bincount(
-                t["waste_class"].astype(np.int64) * _BINS + place, minlength=_CLASSES * _BINS
-            ).reshape(_CLASSES, _BINS)
-        self._examples += worst_examples(part, address, path_of)
+            self._unresolved.add(Spread(counts.durations))
+            self._resolved.add(Spread(counts.resolved[0]))
+            self._unwasted.add(Spread(counts.resolved[1]))
+        addresses = np.array([c.client for c in part.clients], np.int32)
+        self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
+        self._groups.append(counts.groups)
+        self._add_clients(part, counts.clients, address)
+        for suffix, each in zip(lists, counts.suffixes.tolist(), strict=True):
+            for n, into in zip(each, self._suffixes, strict=True):
+                if n:
+                    into[join(suffix)] += n
+        worst = counts.worst[counts.worst >= 0].tolist()
+        self._examples += examples_of(part, worst, address, path_of)
 
     def merge(self, other: Tally) -> None:
         """Add what another tally of the same capture counted, of other clients."""
@@ -165,103 +185,45 @@ class Tally:
         self._transaction_outcomes += other._transaction_outcomes
         self._lookup_outcomes += other._lookup_outcomes
         self._classes += other._classes
-        self._transactions += other._transactions
         self._retries += other._retries
-        self._lookups += other._lookups
         self._complete += other._complete
         self._lost_ns += other._lost_ns
-        self._first = min(self._first, other._first)
-        self._last = max(self._last, other._last)
-        self._durations += other._durations
-        self._resolved += other._resolved
+        self._unresolved.add(other._unresolved)
+        self._resolved.add(other._resolved)
+        self._unwasted.add(other._unwasted)
         self._keys += other._keys
         self._groups += other._groups
         self._clients += other._clients
-        self._coverage |= other._coverage
         for mine, its in zip(self._suffixes, other._suffixes, strict=True):
             mine.update(its)
         self._examples += other._examples
 
-    def _add_groups(
-        self, part: Readings, addresses: npt.NDArray[np.int32], lost: npt.NDArray[np.int64]
-    ) -> None:
-        x, t = part.lookups, part.transactions
-        key = (x["base"].astype(np.int64) << _KEY_SHIFT) | (x["answered_by"] + 1)
-        keys, first, group = np.unique(key, return_index=True, return_inverse=True)
-        out = np.zeros(keys.size, _GROUP)
-        out["key"] = keys
-        out["first"] = x["start"][first]  # lookups stand in the order of their first queries
-        out["address"] = addresses[x["client"][first]]
-        out["outcome"] = x["outcome"][first]
-        out["lookups"] = np.bincount(group, minlength=keys.size)
-        out["complete"] = np.bincount(group[x["complete"] != 0], minlength=keys.size)
-        np.add.at(out["lost_ns"], group, lost)
-        pairs = np.unique(group * len(part.clients) + x["client"])
-        out["clients"] = np.bincount(pairs // len(part.clients), minlength=keys.size)
-        out["classes"] = np.bincount(
-            group[t["lookup"]] * _CLASSES + t["waste_class"], minlength=keys.size * _CLASSES
-        ).reshape(keys.size, _CLASSES)
-        self._groups.append(out)
-
     def _add_clients(
-        self, part: Readings, address: Address, lost: npt.NDArray[np.int64]
+        self, part: Readings, counted: npt.NDArray[Any], address: Address
     ) -> None:
-        x, size = part.lookups, len(part.clients)
-        index, whole = x["client"], x["complete"] != 0
-        lookups = np.bincount(index, minlength=size)
-        complete = np.bincount(index[whole], minlength=size)
-        queries = np.bincount(index, weights=x["queries"], minlength=size)
-        wasted = np.bincount(index, weights=x["wasted"], minlength=size)
-        lost_ns = np.zeros(size, np.int64)
-        np.add.at(lost_ns, index, lost)
-        first, last, begun, ended = (np.zeros(size, np.int64) for _ in range(4))
-        first[:] = begun[:] = np.iinfo(np.int64).max
-        last[:] = ended[:] = np.iinfo(np.int64).min
-        np.minimum.at(first, index, x["start"])
-        np.maximum.at(last, index, x["end"])
-        np.minimum.at(begun, index[whole], x["start"][whole])
-        np.maximum.at(ended, index[whole], x["end"][whole])
-        bases = np.unique((index[whole].astype(np.int64) << _KEY_SHIFT) | x["base"][whole])
-        names = np.bincount(bases >> _KEY_SHIFT, minlength=size)
         clock = self._has_clock
-        for i, c in enumerate(part.clients):
+        for c, row in zip(part.clients, counted.tolist(), strict=True):
+            n = dict(zip(BY_CLIENT.names or (), row, strict=True))
             suffixes = tuple(join(s) for s in c.search.suffixes)
-            row = Client(
-                client_addr=address(c.client),
-                first_time=int(first[i]) if clock else None,
-                last_time=int(last[i]) if clock else None,
-                pod=None,
-                namespace=namespace_of(suffixes),
-                workload=None,
-                workload_kind=None,
-                search=suffixes,
-                search_source=c.search_source,
-                ndots=c.ndots,
-                resolver=c.resolver,
-                lookups=int(lookups[i]),
-                queries=int(queries[i]),
-                wasted_queries=int(wasted[i]),
-                wasted_s=int(lost_ns[i]) / 1e9 if clock else 0.0,
+            self._clients.append(
+                Client(
+                    client_addr=address(c.client),
+                    first_time=n["first"] if clock else None,
+                    last_time=n["last"] if clock else None,
+                    pod=None,
+                    namespace=namespace_of(suffixes),
+                    workload=None,
+                    workload_kind=None,
+                    search=suffixes,
+                    search_source=c.search_source,
+                    ndots=c.ndots,
+                    resolver=c.resolver,
+                    lookups=n["lookups"],
+                    queries=n["queries"],
+                    wasted_queries=n["wasted"],
+                    wasted_s=n["lost_ns"] / 1e9 if clock else 0.0,
+                )
             )
-            self._clients.append(row)
-            span = (int(ended[i]) - int(begun[i])) / 1e9 if complete[i] else 0.0
-            self._coverage[row.client_addr] = Coverage(
-                int(complete[i]), int(names[i]), span if clock else None
-            )
-
-    def _add_suffixes(self, part: Readings) -> None:
-        t = part.transactions
-        client = part.lookups["client"][t["lookup"]]
-        widest = max((len(c.search.suffixes) for c in part.clients), default=0)
-        listed = t["suffix"] >= 0
-        key = client[listed].astype(np.int64) * widest + t["suffix"][listed]
-        classes = t["waste_class"][listed]
-        masks = np.ones(classes.size, np.bool_), is_wasted(classes), classes == HIT
-        for mask, into in zip(masks, self._suffixes, strict=True):
-            counts = np.bincount(key[mask])
-            for k in np.flatnonzero(counts).tolist():
-                suffix = part.clients[k // widest].search.suffixes[k % widest]
-                into[join(suffix)] += int(counts[k])
 
     # ---- what came of it ---------------------------------------------------------------------
 
@@ -271,27 +233,30 @@ class Tally:
         outcomes = dict(
             zip(TRANSACTION_OUTCOMES, self._transaction_outcomes.tolist(), strict=True)
         )
-        return TransactionCounts(self._transactions, self._retries, outcomes)
+        return TransactionCounts(sum(outcomes.values()), self._retries, outcomes)
 
     @property
     def lookups(self) -> LookupCounts:
-        """Lookups by outcome, with percentiles of complete lookups' durations."""
-        durations = np.zeros(0, np.int64)
-        if self._has_clock and self._durations:
-            durations = np.sort(np.concatenate(self._durations))
+        """Lookups by outcome, with percentiles (nearest rank) of complete lookups' durations."""
+        durations = Spread(np.zeros(0, np.int64))
+        durations.add(self._unresolved)
+        durations.add(self._resolved)
+        quantiles: list[float | None] = [None, None, None]
+        if size := durations.size:
+            ranks = np.array([min(size - 1, int(share * size)) for share in (0.50, 0.95, 0.99)])
+            quantiles = (durations.at(ranks) / 1e9).tolist()
         return LookupCounts(
-            self._lookups, self._complete,
-            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.tolist(), strict=True)),
-            _quantile(durations, 0.50), _quantile(durations, 0.95), _quantile(durations, 0.99),
+            int(self._lookup_outcomes.sum()), self._complete,
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.tolist(), strict=True)), *quantiles,
         )  # fmt: skip
 
     @property
     def waste(self) -> WasteCounts:
         """Queries by waste class; the classes sum to the queries."""
-        wasted = int(self._classes[_WASTED].sum())
-        judged = self._transactions - int(self._classes[INCOMPLETE])
+        wasted, queries = int(self._classes[WASTED].sum()), int(self._classes.sum())
+        judged = queries - int(self._classes[INCOMPLETE])
         return WasteCounts(
-            self._transactions, wasted, wasted / judged if judged else 0.0,
+            queries, wasted, wasted / judged if judged else 0.0,
             self._lost_ns / 1e9 if self._has_clock else 0.0,
             dict(zip(WASTE_CLASSES, self._classes.tolist(), strict=True)),
         )  # fmt: skip
@@ -304,43 +269,40 @@ class Tally:
         )
         return tuple(rows)
 
-    def coverage(self, client_addr: str | None = None) -> Coverage:
-        """How much a verdict on one client, or on all, rests on: complete lookups only."""
-        if client_addr is not None:
-            return self._coverage.get(client_addr, Coverage(0, 0, None))
-        groups = self._merged_groups()
-        names = np.unique(groups["key"][groups["complete"] > 0] >> _KEY_SHIFT).size
-        span = (self._last - self._first) / 1e9 if self._complete else 0.0
-        return Coverage(self._complete, int(names), span if self._has_clock else None)
-
     def _merged_groups(self) -> npt.NDArray[Any]:
         """Add up the groups of all parts; the earliest lookup gives the outcome."""
         if len(self._groups) > 1:
             rows = np.concatenate(self._groups)
-            rows = rows[np.lexsort((rows["address"], rows["first"], rows["key"]))]
-            _, first = np.unique(rows["key"], return_index=True)
-            merged = rows[first].copy()
-            for field in ("lookups", "complete", "lost_ns", "clients", "classes"):
+            rows = rows[
+                np.lexsort((rows["address"], rows["first"], rows["answered_by"], rows["base"]))
+            ]
+            new = (np.diff(rows["base"]) != 0) | (np.diff(rows["answered_by"]) != 0)
+            first = np.flatnonzero(np.append(True, new))
+            merged = rows[first]
+            for field in ("lookups", "lost_ns", "clients", "classes"):
                 merged[field] = np.add.reduceat(rows[field], first, axis=0)
             self._groups = [merged]
-        return self._groups[0] if self._groups else np.zeros(0, _GROUP)
+        return self._groups[0] if self._groups else np.zeros(0, GROUP)
 
     def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
         """One row per (base name, name that answered), most wasted queries first."""
         groups = self._merged_groups()
-        classes = groups["classes"]
-        queries, wasted = classes.sum(axis=1), classes[:, _WASTED].sum(axis=1)
+        base, hit = groups["base"], groups["answered_by"]
+        counts = (
+            base, hit, self._names.label_counts()[base], groups["lookups"],
+            groups["classes"].sum(axis=1), groups["classes"][:, WASTED].sum(axis=1),
+            groups["lost_ns"], groups["clients"], groups["classes"],
+        )  # fmt: skip
+        kinds = kinds_of(self._names, base, hit, groups["outcome"], zones)
+        text, clock = self._names.text, self._has_clock
         rows = []
-        for g, at in enumerate(groups):
-            base, hit = int(at["key"]) >> _KEY_SHIFT, (int(at["key"]) & 0xFFFFFFFF) - 1
-            labels = self._names.labels(base)
+        for row in zip(kinds, *(c.tolist() for c in counts), strict=True):
+            kind, name, answer, labels, lookups, queries, wasted, lost_ns, clients, classes = row
             rows.append(
                 Name(
-                    join(labels), join(self._names.labels(hit)) + "." if hit >= 0 else None,
-                    kind_of(self._names, base, hit, int(at["outcome"]), zones),
-                    max(0, len(labels) - 1), int(at["lookups"]), int(queries[g]), int(wasted[g]),
-                    int(at["lost_ns"]) / 1e9 if self._has_clock else 0.0, int(at["clients"]),
-                    {WASTE_CLASSES[k]: n for k, n in enumerate(at["classes"].tolist()) if n},
+                    text(name), text(answer) + "." if answer >= 0 else None, kind,
+                    max(0, labels - 1), lookups, queries, wasted, lost_ns / 1e9 if clock else 0.0,
+                    clients, {WASTE_CLASSES[k]: n for k, n in enumerate(classes) if n},
                 )
             )  # fmt: skip
         rows.sort(key=lambda n: (-n.wasted_queries, -n.queries, n.base_name, n.fqdn or ""))
@@ -356,7 +318,7 @@ class Tally:
     @property
     def timeline(self) -> Timeline:
         """Queries by class in equal bins from the first message to the last."""
-        if not self._transactions or not self._has_clock:
+        if not self._timeline.any():
             return Timeline(None, 0.0, {})
         bins = int(np.flatnonzero(self._timeline.sum(axis=0)).max()) + 1
         shown = {
@@ -370,18 +332,12 @@ class Tally:
     @property
     def latency(self) -> LatencyCurve:
         """Percentiles of resolved lookups' durations, as they were and without the waste."""
-        size = sum(full.size for full, _ in self._resolved)
-        if not size or not self._has_clock:
+        size = self._resolved.size
+        if not size:
             return LatencyCurve((), (), 0)
-
-        def pick(values: list[npt.NDArray[np.int64]]) -> tuple[float, ...]:
-            ordered = np.sort(np.concatenate(values))
-            at = np.round(np.arange(101) / 100 * (size - 1)).astype(np.int64)
-            return tuple((ordered[at] / 1e9).tolist())
-
-        return LatencyCurve(
-            pick([f for f, _ in self._resolved]), pick([w for _, w in self._resolved]), size
-        )
+        ranks = np.round(np.arange(101) / 100 * (size - 1)).astype(np.int64)
+        full, unwasted = self._resolved.at(ranks), self._unwasted.at(ranks)
+        return LatencyCurve(tuple((full / 1e9).tolist()), tuple((unwasted / 1e9).tolist()), size)
 
     def chains(self, *, limit: int = 3) -> tuple[Chain, ...]:
         """The lookups that wasted most, one a base name: the examples that are drawn."""
