@@ -1,25 +1,25 @@
 #!/usr/bin/env python3
-"""Time pcapkit beside its peers on generated captures, interleaved, and write a table and a chart.
+"""Time pcapkit beside its peers on generated captures, interleaved; write a table and a chart.
 
-    python benchmarks/run.py                     # 2.5 million packets, 3 runs each
-    python benchmarks/run.py --sizes 0.1 2.5 25  # millions of packets
-    python benchmarks/run.py --only pcapkit tshark --shapes pod-like gzip
+    python benchmarks/run.py                     # everything: 2.5 and 25 million packets, hours
+    python benchmarks/run.py --sizes 0.1 --runs 1
+    python benchmarks/run.py --sizes 2.5 --shapes pod-like gzip --peers dnstop tshark
 
 A run is a whole process: start, decode, analysis and, for pcapkit, the HTML and PNG report. Each
-round runs every program once, so that a slow minute of the machine hits all of them. Programs that
-are not installed are left out and named. Figures: wall and CPU seconds (median, spread), the
-largest resident size, packets per second, and wall time relative to pcapkit. Captures and results
-are kept in ``benchmarks/out/``, which is ignored by git.
+round runs every program once on a capture, so that a slow minute of the machine hits all of them;
+the first round fills caches and is not counted. Ratios are taken within rounds. A program that
+would need longer than --limit for one run is left out there, which the table says.
+
+Captures, Python peers and results.json are kept in ``benchmarks/out/``, which git ignores.
+``figures.py`` turns results.json into the table and the chart of README.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
-import shutil
-import statistics
+import platform
 import subprocess
 import sys
 import time
@@ -27,212 +27,201 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-OUT = HERE / "out"
-PACKETS_PER_LOOKUP = 11.442  # of the generator, at its defaults
+from figures import text
+from programs import JSON, PCAPKIT, PEERS, Program, available
+from shapes import GZIP, OUT, PLAIN, SHAPES, Capture, capture
 
-PCAPKIT = str(Path(sys.executable).with_name("pcapkit"))
-
-DPKT = """
-import sys, dpkt, collections
-names = collections.Counter()
-for _, frame in dpkt.pcap.Reader(open(sys.argv[1], 'rb')):
-    udp = dpkt.ethernet.Ethernet(frame).data.data
-    if isinstance(udp, dpkt.udp.UDP):
-        for q in dpkt.dns.DNS(udp.data).qd:
-            names[q.name] += 1
-"""
-SCAPY = """
-import sys, collections
-from scapy.layers.dns import DNSQR
-from scapy.layers.l2 import Ether
-from scapy.utils import PcapReader
-names = collections.Counter(p[DNSQR].qname for p in PcapReader(sys.argv[1]) if DNSQR in p)
-"""
+#: Sizes at which the plain shape is measured too, to show how cost grows.
+GROWTH = (0.01, 0.1, 0.5, 2.5, 5.0, 25.0)
+RESULTS = OUT / "results.json"
+_PROBES = (0.001, 0.01, 0.1)
+#: A probe that took this long says enough about longer captures.
+_PROBE_S = 2.0
 
 
 @dataclass(frozen=True)
-class Program:
-    """One program: its nearest job, its command (``{}`` is the capture), and what it can take."""
+class Job:
+    """A program on a capture; ``of`` says which: plain, gzip, or one lookup."""
 
-    name: str
-    job: str
-    command: tuple[str, ...]
-    needs: str
-    reads_gzip: bool = False
-    most_packets: float = 1e12
-
-
-PROGRAMS = (
-    Program("pcapkit", "lookups, waste, what-if, HTML and PNG report",
-            (PCAPKIT, "analyze", "{}", "-o", str(OUT / "reports"), "-q"), PCAPKIT, True),
-    Program("dnstop", "count names", ("dnstop", "-l", "4", "{}"), "dnstop"),
-    Program("dnscap", "print messages", ("dnscap", "-r", "{}", "-g"), "dnscap"),
-    Program("tcpdump", "print lines", ("tcpdump", "-nr", "{}"), "tcpdump"),
-    Program("tshark", "DNS statistics", ("tshark", "-q", "-z", "dns,tree", "-r", "{}"), "tshark",
-            True),
-    Program("dpkt", "count names", (sys.executable, "-c", DPKT, "{}"), "python:dpkt",
-            most_packets=3e5),
-    Program("Scapy", "count names", (sys.executable, "-c", SCAPY, "{}"), "python:scapy",
-            most_packets=2e5),
-)  # fmt: skip
-
-#: shape -> options of the generator, for captures of the same number of packets
-SHAPES: dict[str, tuple[str, ...]] = {
-    "pod-like": (),
-    "unique names": ("--unique-names",),
-    "TCP-heavy": ("--tcp", "0.3"),
-    "four copies": ("--copies", "4"),
-    "99 % noise": ("--noise", "0.99"),
-    "gzip": (),
-}
-#: How many of the packets a lookup makes there, relative to the plain shape.
-_SCALE = {"four copies": 4.0, "99 % noise": 100.0, "TCP-heavy": 1.0}
-
-
-def capture(shape: str, millions: float) -> tuple[Path, int]:
-    """Generate a capture once; return its path and its number of packets."""
-    lookups = max(1, round(millions * 1e6 / PACKETS_PER_LOOKUP / _SCALE.get(shape, 1.0)))
-    stem = f"{shape.replace(' ', '-').replace('%', 'percent')}-{millions:g}m"
-    path, told = OUT / f"{stem}.pcap", OUT / f"{stem}.json"
-    if not told.exists():
-        command = [sys.executable, str(HERE / "generate.py"), str(path), str(lookups)]
-        truth = subprocess.run([*command, *SHAPES[shape]], stdout=subprocess.PIPE, check=True)
-        if shape == "gzip":
-            with path.open("rb") as plain, gzip.open(f"{path}.gz", "wb", compresslevel=6) as packed:
-                shutil.copyfileobj(plain, packed, 1 << 20)
-            path.unlink()
-        told.write_bytes(truth.stdout)
-    packets = json.loads(told.read_text())["packets"]
-    return (Path(f"{path}.gz") if shape == "gzip" else path), packets
+    program: Program
+    path: Path
+    packets: int
+    of: str = "plain"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process."""
+    """One finished process, and the figures that it printed."""
 
     wall_s: float
     cpu_s: float
     peak_mb: float
+    told: dict[str, float] | None = None
+
+
+class Failed(Exception):
+    """A program ended with an error."""
 
 
 def run(program: Program, path: Path) -> Run:
-    """Run a program on a capture; its output is thrown away."""
+    """Run a program on a capture; its output is thrown away unless it tells figures."""
     command = [part.replace("{}", str(path)) for part in program.command]
+    out = subprocess.PIPE if program.tells else subprocess.DEVNULL
     began = time.perf_counter()
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL
     ) as process:
+        printed = process.stdout.read() if process.stdout else b""
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"{program.name} ended with {process.returncode}: {' '.join(command)}")
-    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+        raise Failed(f"{program.name} ended with {process.returncode}")
+    told = json.loads(printed) if printed else None
+    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, told)
 
 
-def available(wanted: Sequence[str] | None) -> list[Program]:
-    """Return the programs that are here; name the others."""
-    out = []
-    for program in PROGRAMS:
-        if wanted and program.name not in wanted:
-            continue
-        if program.needs.startswith("python:"):
-            module = program.needs.removeprefix("python:")
-            found = not subprocess.run(
-                [sys.executable, "-c", f"import {module}"], capture_output=True, check=False
-            ).returncode
-        else:
-            found = shutil.which(program.needs) is not None
-        if found:
-            out.append(program)
-        else:
-            print(f"not installed, left out: {program.name}", file=sys.stderr)
-    return out
+class Bench:
+    """Measures group after group, and keeps ``results.json`` up to date."""
+
+    def __init__(self, peers: Sequence[str], runs: int, limit_s: float) -> None:
+        self._programs, versions, missing = available(peers)
+        self._runs, self._limit_s = runs, limit_s
+        self._per_packet: dict[str, float] = {}
+        floor = run(Program("nothing", "", ("true",)), Path()).peak_mb
+        self._left_out: list[str] = missing
+        self._too_slow: list[dict[str, object]] = []
+        self._rows: list[dict[str, object]] = []
+        self.results: dict[str, object] = {
+            "machine": _machine(), "versions": versions, "runs": runs, "limit_s": limit_s,
+            # A process counts the memory of the one that started it until it has its own.
+            "least_peak_mb": floor, "left_out": self._left_out, "too_slow": self._too_slow,
+            "rows": self._rows,
+        }  # fmt: skip
+
+    def probe(self) -> None:
+        """Find out what a packet costs each peer, on captures that grow until it shows."""
+        capture(PLAIN, 0)
+        for program in list(self._programs):
+            before = (0, 0.0)
+            try:
+                for millions in _PROBES if program.is_peer else _PROBES[:1]:
+                    small = capture(PLAIN, millions)
+                    print(f"probe, {small.packets:,} packets: {program.name}", file=sys.stderr)
+                    wall = run(program, small.path).wall_s
+                    cost = (wall - before[1]) / (small.packets - before[0])
+                    self._per_packet[program.name] = max(cost, 0.0) if program.is_peer else 0.0
+                    before = small.packets, wall
+                    if wall > _PROBE_S:
+                        break
+            except Failed as problem:
+                self._leave_out(program, str(problem))
+
+    def _leave_out(self, program: Program, why: str) -> None:
+        print(f"left out: {why}", file=sys.stderr)
+        if program is PCAPKIT:
+            raise SystemExit(why)
+        self._left_out.append(why)
+        self._programs = [p for p in self._programs if p is not program]
+
+    def _jobs(self, shape: str, millions: float, c: Capture) -> list[Job]:
+        out = []
+        for program in self._programs:
+            if program.shapes and shape not in program.shapes:
+                continue
+            if c.packed is not None and not program.reads_gzip:
+                continue
+            need = self._per_packet[program.name] * c.packets
+            if need > self._limit_s:
+                self._too_slow.append(
+                    {"program": program.name, "packets": c.packets, "need_s": need}
+                )
+                continue
+            if c.packed is None or program is PCAPKIT:
+                out.append(Job(program, c.path, c.packets))
+            if c.packed is not None:
+                out.append(Job(program, c.packed, c.packets, GZIP))
+            if program is JSON:
+                one = capture(PLAIN, 0)
+                out.append(Job(program, one.path, one.packets, "one lookup"))
+        return out
+
+    def group(self, shape: str, millions: float, *, discard: bool) -> None:
+        """Measure all programs on one capture, round by round."""
+        c = capture(shape, millions)
+        jobs = self._jobs(shape, millions, c)
+        finished: list[list[Run]] = [[] for _ in jobs]
+        failed: set[int] = set()
+        for round_ in range(self._runs + 1):
+            for number, job in enumerate(jobs):
+                if number in failed:
+                    continue
+                where = f"{shape}, {millions:g} M, {job.of}: {job.program.name}"
+                counted = f"round {round_} of {self._runs}" if round_ else "not counted"
+                print(f"{time.strftime('%H:%M:%S')} {where}, {counted}", end="", file=sys.stderr)
+                sys.stderr.flush()
+                try:
+                    done = run(job.program, job.path)
+                except Failed as problem:
+                    print(file=sys.stderr)
+                    failed.add(number)
+                    self._left_out.append(f"{where}: {problem}")
+                    continue
+                print(f": {done.wall_s:.2f} s", file=sys.stderr)
+                if round_:
+                    finished[number].append(done)
+        for number, (job, runs) in enumerate(zip(jobs, finished, strict=True)):
+            if number not in failed:
+                row = {"shape": shape, "millions": millions, "of": job.of, "packets": job.packets,
+                       "bytes": job.path.stat().st_size, "program": job.program.name,
+                       "job": job.program.job, "runs": [asdict(r) for r in runs]}  # fmt: skip
+                self._rows.append(row)
+        RESULTS.write_text(json.dumps(self.results, indent=1) + "\n")
+        if discard:
+            c.discard()
 
 
-def measure(shape: str, millions: float, programs: Sequence[Program], runs: int) -> list[dict]:
-    """Return a row for each program on one capture."""
-    path, packets = capture(shape, millions)
-    able = [p for p in programs
-            if packets <= p.most_packets and (p.reads_gzip or path.suffix != ".gz")]  # fmt: skip
-    finished: dict[str, list[Run]] = {p.name: [] for p in able}
-    for round_ in range(runs + 1):  # the first round warms caches and is not counted
-        for program in able:
-            print(f"{shape} {millions:g} M, round {round_}: {program.name}", file=sys.stderr)
-            done = run(program, path)
-            if round_:
-                finished[program.name].append(done)
-    base = finished.get("pcapkit")
-    rows = []
-    for program in able:
-        walls = sorted(r.wall_s for r in finished[program.name])
-        ratios = [
-            r.wall_s / b.wall_s for r, b in zip(finished[program.name], base or [], strict=False)
-        ]
-        rows.append(
-            {
-                "shape": shape, "packets": packets, "program": program.name, "job": program.job,
-                "wall_s": statistics.median(walls), "wall_min_s": walls[0],
-                "wall_max_s": walls[-1],
-                "cpu_s": statistics.median(r.cpu_s for r in finished[program.name]),
-                "peak_mb": max(r.peak_mb for r in finished[program.name]),
-                "packets_per_s": packets / statistics.median(walls),
-                "of_pcapkit": statistics.median(ratios) if ratios else None,
-                "runs": [asdict(r) for r in finished[program.name]],
-            }
-        )  # fmt: skip
-    return rows
-
-
-def table(rows: Sequence[dict]) -> str:
-    """Return the rows as a Markdown table."""
-    lines = [
-        "| capture | packets | program | job | wall, s (min to max) | CPU, s | peak, MB "
-        "| packets/s | wall, of pcapkit's |",
-        "|---|--:|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for r in rows:
-        ratio = "" if r["of_pcapkit"] is None else f"{r['of_pcapkit']:.2f}"
-        lines.append(
-            f"| {r['shape']} | {r['packets']:,} | {r['program']} | {r['job']} | {r['wall_s']:.2f} "
-            f"({r['wall_min_s']:.2f} to {r['wall_max_s']:.2f}) | {r['cpu_s']:.2f} "
-            f"| {r['peak_mb']:,.0f} | {r['packets_per_s']:,.0f} | {ratio} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def chart(rows: Sequence[dict], path: Path) -> None:
-    """Draw packets per second, a bar for each row."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 0.5 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    labels = [f"{r['program']}, {r['shape']}, {r['packets'] / 1e6:.1f} M" for r in rows]
-    colours = ["#D55E00" if r["program"] == "pcapkit" else "#0072B2" for r in rows]
-    axes.barh(labels, [r["packets_per_s"] / 1e6 for r in rows], color=colours)
-    axes.invert_yaxis()
-    axes.set_xlabel("million packets a second, whole process")
-    figure.savefig(path)
+def _machine() -> dict[str, object]:
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ] if Path("/proc/cpuinfo").exists() else []  # fmt: skip
+    return {"cores": os.cpu_count(), "processor": names[0] if names else platform.machine(),
+            "system": platform.system(), "python": platform.python_version()}  # fmt: skip
 
 
 def main() -> None:
     """Measure what the command line asks for."""
-    options = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    options.add_argument("--sizes", nargs="+", type=float, default=[2.5], metavar="MILLIONS")
-    options.add_argument("--shapes", nargs="+", choices=SHAPES, default=["pod-like"])
-    options.add_argument("--only", nargs="+", metavar="PROGRAM")
-    options.add_argument("--runs", type=int, default=3)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--sizes", nargs="+", type=float, default=[2.5, 25], metavar="MILLIONS",
+                         help="packets of each capture (default: 2.5 25)")  # fmt: skip
+    options.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES),
+                         metavar="SHAPE",
+                         help=f"of: {'; '.join(SHAPES)} (default: all)")  # fmt: skip
+    options.add_argument("--growth", nargs="*", type=float, metavar="MILLIONS",
+                         help=f"more sizes of {PLAIN}, to show how cost grows (default: of "
+                         f"{' '.join(f'{g:g}' for g in GROWTH)}, those below --sizes)")  # fmt: skip
+    options.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="PEER",
+                         help=f"of: {', '.join(PEERS)} (default: all)")  # fmt: skip
+    options.add_argument("--runs", type=int, default=3, help="counted rounds (default: 3)")
+    options.add_argument("--limit", type=float, default=120, metavar="SECONDS",
+                         help="the longest run of a peer (default: 120)")  # fmt: skip
+    options.add_argument("--discard", action="store_true",
+                         help="delete each capture once it is measured")  # fmt: skip
     o = options.parse_args()
-    OUT.mkdir(exist_ok=True)
-    programs = available(o.only)
-    rows = []
-    for millions in o.sizes:
-        for shape in o.shapes:
-            rows += measure(shape, millions, programs, o.runs)
-    print(table(rows), end="")
-    (OUT / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
-    chart(rows, OUT / "results.png")
+    growth = [g for g in GROWTH if g < max(o.sizes)] if o.growth is None else o.growth
+    groups = [(s, m) for m in o.sizes for s in o.shapes]
+    groups += [(PLAIN, m) for m in growth if PLAIN in o.shapes and (PLAIN, m) not in groups]
+    bench = Bench(o.peers, max(1, o.runs), o.limit)
+    bench.probe()
+    # By shape and then size, so that what is discarded is not generated again.
+    for shape, millions in sorted(groups, key=lambda g: (g[1], list(SHAPES).index(g[0]))):
+        again = shape == PLAIN and (GZIP, millions) in groups
+        bench.group(shape, millions, discard=o.discard and not again)
+    print(text(bench.results), end="")
 
 
 if __name__ == "__main__":
