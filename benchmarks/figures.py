@@ -19,6 +19,9 @@ BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 PLAIN = "pod-like"
 DECODING = "pcapkit, decoding alone"
 
+#: of the peers
+_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#332288", "#117733")
+
 Row = dict[str, Any]
 
 
@@ -160,7 +163,7 @@ def chart(results: dict[str, Any], path: Path) -> None:
         own = program == "pcapkit"
         style: dict[str, Any] = {
             "marker": "o", "markersize": 3, "linewidth": 2 if own else 1, "label": program,
-            "color": "#D55E00" if own else matplotlib.colormaps["tab10"](number % 10),
+            "color": "#D55E00" if own else _COLOURS[number % len(_COLOURS)],
             "zorder": 3 if own else 2,
         }  # fmt: skip
         left.plot(packets, [statistics.median(_runs(r, "wall_s")) for r in mine], **style)

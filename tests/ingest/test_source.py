@@ -10,12 +10,14 @@ import os
 import random
 import subprocess
 import sys
+import threading
 
 import lz4.frame
 import pytest
 import zstandard
 
 from pcapkit.errors import DamagedCapture, InputError, NotACapture
+from pcapkit.ingest.source import PEEK_BYTES, open_source
 from tests.build import (
     SECOND,
     START_NS,
@@ -270,3 +272,64 @@ def test_damage_at_the_very_beginning(tmp_path):
         done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
         assert path in done.stdout, (kind, done.stderr)
         assert f"the {kind} stream" in done.stdout
+
+
+def threads() -> list[str]:
+    """Return the names of the package's threads that run."""
+    return [t.name for t in threading.enumerate() if t.name.startswith("pcapkit")]
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_leaving_a_compressed_capture_early_leaves_no_thread(tmp_path, kind):
+    """A source that is closed in the middle stops decompressing."""
+    path = save(tmp_path, COMPRESSORS[kind](LONG * 12))
+    with open_source(path) as source:
+        peeked = len(source.peek(100))
+        assert source.readinto(memoryview(bytearray(peeked))) == peeked
+        assert source.readinto(memoryview(bytearray(100))) == 100
+        assert threads()
+    assert not threads()
+    assert source.readinto(memoryview(bytearray(100))) == 0
+
+
+def test_peeking_starts_no_thread(tmp_path):
+    """Files are looked into to find their order; nothing is decompressed ahead for that."""
+    with open_source(save(tmp_path, gzip.compress(LONG))) as source:
+        assert source.peek(PEEK_BYTES)
+        assert not threads()
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_pieces_of_any_size_are_the_stream(tmp_path, kind):
+    """However much is asked for at once, the bytes and their count are the same."""
+    stored = COMPRESSORS[kind](LONG * 3)
+    path = save(tmp_path, stored)
+    for size in (4093, 1 << 20, 3_000_001):
+        out = bytearray()
+        piece = memoryview(bytearray(size))
+        with open_source(path) as source:
+            while got := source.readinto(piece):
+                out += piece[:got]
+            assert source.stored_bytes_read == len(stored)
+            assert source.damage is None
+        assert out == LONG * 3
+
+
+def test_what_a_compressed_pipe_brought_is_there_while_it_pauses(tmp_path):
+    """Nobody waits for the next bytes before the last ones are given out."""
+    path = str(tmp_path / "pipe")
+    os.mkfifo(path)
+    packer = zstandard.ZstdCompressor().compressobj()
+    first = packer.compress(LONG[:200_000]) + packer.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    keep = os.open(path, os.O_RDWR)  # a writer that says nothing more
+    writer = threading.Thread(target=os.write, args=(keep, first))
+    writer.start()
+    out = bytearray()
+    piece = memoryview(bytearray(1 << 20))
+    with open_source(path) as source:
+        while len(out) < 200_000:
+            out += piece[: source.readinto(piece)]
+    writer.join()
+    os.write(keep, packer.flush())  # lets the read end that was left behind
+    os.close(keep)
+    assert out == LONG[:200_000]
