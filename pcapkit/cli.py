@@ -203,11 +203,12 @@ def _report(
 ) -> None:  # fmt: skip
     from pcapkit.report.files import report_folder, write_report
 
+    if painter is not None:
+        painter.begin(analysis, png="png" in formats)
     folder = report_folder(Path(output), [c.path for c in analysis.captures])
-    paths = write_report(analysis, folder, formats, painter=painter)
     if not quiet:
-        _summary(analysis)
-    for path in paths:
+        _summary(analysis)  # to be read while the charts are drawn
+    for path in write_report(analysis, folder, formats, painter=painter):
         _print_path(path)
 
 

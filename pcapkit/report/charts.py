@@ -387,11 +387,18 @@ CHARTS: tuple[tuple[str, Callable[[Analysis], Picture | None]], ...] = (
 )
 
 
-def draw(analysis: Analysis, *, png: bool) -> tuple[Drawn, ...]:
-    """Draw every chart that has something to show; the same analysis gives the same bytes."""
+def draw(
+    analysis: Analysis, *, png: bool, only: Sequence[str] | None = None
+) -> tuple[Drawn, ...]:
+    """Draw every chart that has something to show, or ``only`` some of them, by name.
+
+    The same analysis gives the same bytes.
+    """
     out = []
     with mpl.rc_context(_STYLE):
         for name, function in CHARTS:
+            if only is not None and name not in only:
+                continue
             if (picture := function(analysis)) is not None:
                 out.append(
                     Drawn(name, picture.alt, _svg(picture, name),

@@ -131,7 +131,7 @@ def write_report(
 ) -> list[Path]:
     """Write a report in every format asked for; return the paths, the main one first.
 
-    ``painter`` draws the charts, where there is one.
+    ``painter`` is what has begun to draw the charts, where there is one.
     """
     paths: list[Path] = []
 
@@ -155,8 +155,6 @@ def _rendered(
     out: list[tuple[str, bytes]] = []
     drawn: tuple[Drawn, ...] | None = None
     png = "png" in formats
-    if painter is not None:
-        painter.begin(analysis, png=png)
     told = dump_json(analysis).encode() if "json" in formats else b""
     if painter is not None:
         drawn = painter.result()
