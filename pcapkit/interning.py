@@ -18,100 +18,136 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
-from pcapkit.wire import u8, u64_little
+from pcapkit.wire import mix, u8, u32_little, u64_little
 
 Arrays = tuple[
     npt.NDArray[np.uint8],  # arena: all strings, one behind the other
     npt.NDArray[np.int64],  # ends: ends[i] is where string i ends and i + 1 begins
     npt.NDArray[np.uint64],  # hashes, one a string
-    npt.NDArray[np.int32],  # slots: open addressing, id + 1, 0 is free; a power of two long
+    npt.NDArray[np.uint64],  # slots, a power of two: hash's upper half, id + 1 below; 0 is free
     npt.NDArray[np.int64],  # used: [strings, spare]
     npt.NDArray[np.uint64],  # seed
 ]
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(29)
-_SHIFT_END = np.uint64(32)
-_EIGHT = np.uint64(8)
+_HALF = np.uint64(32)
+_ID_BITS = np.uint64(0xFFFFFFFF)
 
 
 @inline_kernel
 def hash_bytes(buffer: Any, start: Any, length: Any, seed: Any) -> Any:
-    """Hash ``length`` bytes; the caller has checked that they are inside ``buffer``."""
+    """Hash ``length`` bytes; the caller has checked that they are inside ``buffer``.
+
+    16 bytes a step, after wyhash. Both factors of every product hold a secret: a factor that is
+    known can be made zero, and then what else was hashed would not matter.
+    """
+    secret = seed * _MULTIPLIER
     h = seed ^ (np.uint64(length) * _MULTIPLIER)
-    at = start
-    stop = start + length
-    while at + 8 <= stop:
-        word = u64_little(buffer, at)
-        h = (h ^ word) * _MULTIPLIER
-        h ^= h >> _SHIFT
-        at += 8
-    word = np.uint64(0)
-    while at < stop:
-        word = (word << _EIGHT) | np.uint64(u8(buffer, at))
-        at += 1
-    h = (h ^ word) * _MULTIPLIER
-    return h ^ (h >> _SHIFT_END)
+    at = np.int64(start)
+    stop = at + length
+    if length > 16:
+        while stop - at > 16:
+            h = mix(u64_little(buffer, at) ^ secret, u64_little(buffer, at + 8) ^ h)
+            at += 16
+        low, high = u64_little(buffer, stop - 16), u64_little(buffer, stop - 8)
+    elif length >= 8:
+        low, high = u64_little(buffer, at), u64_little(buffer, stop - 8)
+    elif length >= 4:
+        low, high = np.uint64(u32_little(buffer, at)), np.uint64(u32_little(buffer, stop - 4))
+    else:
+        low, high = np.uint64(0), np.uint64(0)
+        for k in range(length):
+            low = (low << np.uint64(8)) | np.uint64(u8(buffer, at + k))
+    return mix(low ^ secret, high ^ h)
 
 
 @inline_kernel
-def _equal(left: Any, a: Any, right: Any, b: Any, length: Any) -> bool:
-    k = 0
-    while k + 8 <= length:
-        if u64_little(left, a + k) != u64_little(right, b + k):
-            return False
-        k += 8
-    while k < length:
+def _equal(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
+    if length >= 8:
+        k = 0
+        while k + 8 < length:
+            if u64_little(left, a + k) != u64_little(right, b + k):
+                return False
+            k += 8
+        return u64_little(left, a + length - 8) == u64_little(right, b + length - 8)
+    if length >= 4:
+        return (
+            u32_little(left, a) == u32_little(right, b)
+            and u32_little(left, a + length - 4) == u32_little(right, b + length - 4)
+        )
+    for k in range(length):
         if u8(left, a + k) != u8(right, b + k):
             return False
-        k += 1
     return True
 
 
 @inline_kernel
-def intern(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
-    """Return the id of ``buffer[start:start + length]``, adding it where it is new.
-
-    There must be room: see :meth:`Interner.reserve`.
-    """
-    arena, ends, hashes, slots, used, seed = arrays
-    h = hash_bytes(buffer, start, length, seed[0])
+def look_up(arrays: Any, buffer: Any, start: Any, length: Any, h: Any) -> Any:
+    """Return (id, slot) of the bytes whose hash is ``h``: id -1, and a free slot, where new."""
+    arena, ends, _hashes, slots, _used, _seed = arrays
     mask = np.int64(slots.shape[0] - 1)
-    slot = np.int64(h & np.uint64(mask))
-    while slots[slot] != 0:
-        known = np.int64(slots[slot] - 1)
-        if hashes[known] == h:
+    slot = np.int64(h) & mask
+    entry = slots[slot]
+    while entry != 0:
+        if entry >> _HALF == h >> _HALF:
+            known = np.int64(entry & _ID_BITS) - 1
             begin = ends[known - 1] if known > 0 else np.int64(0)
-            if ends[known] - begin == length:
-                if _equal(arena, begin, buffer, start, length):
-                    return np.int64(known)
+            if ends[known] - begin == length and _equal(arena, begin, buffer, start, length):
+                return known, slot
         slot = (slot + 1) & mask
+        entry = slots[slot]
+    return np.int64(-1), slot
+
+
+@helper_kernel
+def append(arrays: Any, buffer: Any, start: Any, length: Any, h: Any, slot: Any) -> Any:
+    """Add what :func:`look_up` has not found; return its id. There must be room for it."""
+    arena, ends, hashes, slots, used, _seed = arrays
     new = used[0]
     begin = ends[new - 1] if new > 0 else np.int64(0)
     for k in range(length):
         arena[begin + k] = buffer[start + k]
     ends[new] = begin + length
     hashes[new] = h
-    slots[slot] = np.int32(new + 1)
+    slots[slot] = _entry(h, new)
     used[0] = new + 1
     return np.int64(new)
+
+
+@inline_kernel
+def _entry(h: Any, number: Any) -> Any:
+    return (h & ~_ID_BITS) | np.uint64(number + 1)
+
+
+@inline_kernel
+def intern(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
+    """Return the id of ``buffer[start:start + length]``, adding it where it is new.
+
+    There must be room: see :func:`has_room` and :meth:`Interner.reserve`.
+    """
+    h = hash_bytes(buffer, start, length, arrays[5][0])
+    known, slot = look_up(arrays, buffer, start, length, h)
+    if known < 0:
+        known = append(arrays, buffer, start, length, h, slot)
+    return known
 
 
 @helper_kernel
 def find(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
     """Return the id of ``buffer[start:start + length]``, -1 where it is not there."""
-    arena, ends, hashes, slots, _used, seed = arrays
-    h = hash_bytes(buffer, start, length, seed[0])
-    mask = np.int64(slots.shape[0] - 1)
-    slot = np.int64(h & np.uint64(mask))
-    while slots[slot] != 0:
-        known = np.int64(slots[slot] - 1)
-        if hashes[known] == h:
-            begin = ends[known - 1] if known > 0 else np.int64(0)
-            if ends[known] - begin == length and _equal(arena, begin, buffer, start, length):
-                return np.int64(known)
-        slot = (slot + 1) & mask
-    return np.int64(-1)
+    known, _slot = look_up(
+        arrays, buffer, start, length, hash_bytes(buffer, start, length, arrays[5][0])
+    )
+    return known
+
+
+@inline_kernel
+def has_room(arrays: Any, strings: Any, longest: Any) -> Any:
+    """Is there room for so many more, each of up to ``longest`` bytes?"""
+    arena, ends, _hashes, _slots, used, _seed = arrays
+    count = used[0]
+    size = ends[count - 1] if count > 0 else np.int64(0)
+    return ends.shape[0] - count >= strings and arena.shape[0] - size >= strings * longest
 
 
 @kernel
@@ -126,7 +162,7 @@ def _fill_slots(hashes: Any, count: Any, slots: Any) -> None:
         slot = np.int64(hashes[i] & np.uint64(mask))
         while slots[slot] != 0:
             slot = (slot + 1) & mask
-        slots[slot] = np.int32(i + 1)
+        slots[slot] = _entry(hashes[i], i)
 
 
 @kernel
@@ -152,7 +188,7 @@ class Interner:
             np.zeros(1 << 12, np.uint8),
             np.zeros(1 << 8, np.int64),
             np.zeros(1 << 8, np.uint64),
-            np.zeros(1 << 10, np.int32),
+            np.zeros(1 << 10, np.uint64),
             np.zeros(2, np.int64),
             np.array([secrets.randbits(64)], np.uint64),
         )
@@ -176,8 +212,8 @@ class Interner:
             more = max(need - ends.size, ends.size)
             ends = np.concatenate([ends, np.zeros(more, np.int64)])
             hashes = np.concatenate([hashes, np.zeros(more, np.uint64)])
-        if (count + strings) * 2 > slots.size:
-            slots = np.zeros(1 << ((count + strings) * 2).bit_length(), np.int32)
+        if ends.size * 2 > slots.size:  # never more than half full
+            slots = np.zeros(1 << (ends.size * 2 - 1).bit_length(), np.uint64)
             _fill_slots(hashes, count, slots)
         self.arrays = (arena, ends, hashes, slots, used, seed)
 
@@ -191,7 +227,7 @@ class Interner:
         count = len(self)  # read first: the arrays of any later moment hold so many
         arena, ends, hashes, _slots, _used, seed = self.arrays
         size = int(ends[count - 1]) if count else 0
-        slots = np.zeros(1 << (2 * count + 8).bit_length(), np.int32)
+        slots = np.zeros(1 << (2 * count + 8).bit_length(), np.uint64)
         new = Interner()
         new.arrays = (
             arena[:size].copy(), ends[:count].copy(), hashes[:count].copy(), slots,

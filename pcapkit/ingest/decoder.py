@@ -55,6 +55,7 @@ _ROUNDS = 4  # how often a packet made from others may need others itself
 _MAX_DISSECTED = 1_000_000
 _NO_STREAMS = np.zeros(0, STREAM)
 _NEVER = 1 << 62
+_MOST_IN_ONE = 8192  # messages in one packet, with room to spare: each has 14 bytes or more
 _MAX_QUEUED = 1 << 16  # packets
 
 #: Enough packets on the slow path to be felt.
@@ -152,9 +153,9 @@ class Decoder:
     ) -> tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Return the records that fitted into one pass, and what became of them."""
         names, addresses = self._interners.names, self._interners.addresses
-        rows = np.empty(records.size + 8192, MESSAGE)
-        names.reserve(rows.size, rows.size * 255)
-        addresses.reserve(rows.size * 2, rows.size * 32)
+        rows = np.empty(records.size + _MOST_IN_ONE, MESSAGE)
+        names.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 255)
+        addresses.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 16)
         fates = np.zeros(records.size, np.uint8)
         filled, used, aside = decode_window(
             buffer, records, self._ports, streams, names.arrays, addresses.arrays, rows, fates,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.interning import hash_bytes, intern
+from pcapkit.interning import hash_bytes, intern, look_up
 from pcapkit.kernels import helper_kernel, inline_kernel
 from pcapkit.layout import (
     MARK_CUT,
@@ -20,7 +20,7 @@ from pcapkit.layout import (
     MARK_SHORTER_ALIAS,
     QR,
 )
-from pcapkit.wire import u8, u16, u32
+from pcapkit.wire import u8, u16, u32, u64_little, zero_byte
 
 HEADER_BYTES = 12
 _MAX_POINTERS = 127
@@ -38,6 +38,55 @@ def plain_name_end(buffer: Any, at: Any, end: Any) -> Any:
             return -1
         at += 1 + length
     return -1
+
+
+@inline_kernel
+def _first_zero(buffer: Any, at: Any, end: Any) -> Any:
+    """Return the offset of the first zero byte in ``buffer[at:end]``, or ``end``."""
+    last_word = min(end, np.int64(buffer.shape[0]) - 7)
+    while at < last_word:
+        ahead = zero_byte(u64_little(buffer, at))
+        if ahead < 8:
+            return min(at + ahead, end)
+        at += 8
+    while at < end and u8(buffer, at) != 0:
+        at += 1
+    return min(at, end)
+
+
+@helper_kernel
+def _intern_name(
+    buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any
+) -> Any:
+    """Return (id, offset behind it) of the name at ``at``, read label by label; (-1, -1) for none.
+
+    A name and four more bytes must be there.
+    """
+    stop = plain_name_end(buffer, at, end)
+    if stop >= 0:
+        if end - stop < 4:
+            return np.int64(-1), np.int64(-1)
+        return intern(names, buffer, at, stop - at), np.int64(stop)
+    size, stop = unpack_name(buffer, message, at, end, scratch)
+    if stop < 0 or end - stop < 4:
+        return np.int64(-1), np.int64(-1)
+    return intern(names, scratch, np.int64(0), size), np.int64(stop)
+
+
+@inline_kernel
+def _name_asked(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
+    """Return (id, offset behind it) of the name in a question, or (-1, -1).
+
+    Names end with a zero byte, and hardly ever have one elsewhere. No name begins another one: so
+    where the bytes up to the first zero are a name that is known, they are the name that is here.
+    """
+    size = _first_zero(buffer, at, end) + 1 - at
+    if size <= 255 and end - at - size >= 4:
+        h = hash_bytes(buffer, at, size, names[5][0])
+        known, _ = look_up(names, buffer, at, size, h)
+        if known >= 0:
+            return known, at + size
+    return _intern_name(buffer, message, at, end, names, scratch)
 
 
 @helper_kernel
@@ -247,16 +296,11 @@ def decode_message(
     row["marks"] = MARK_CUT if wire_end > end else 0
     at = start + HEADER_BYTES
     if questions:
-        source, begin = buffer, at
-        stop = plain_name_end(buffer, at, end)
-        size = stop - at
+        name, stop = _name_asked(buffer, start, at, end, names, scratch)
         if stop < 0:
-            size, stop = unpack_name(buffer, start, at, end, scratch)
-            source, begin = scratch, np.int64(0)
-        if stop < 0 or end - stop < 4:
             row["marks"] = row["marks"] | damage
             return True
-        row["qname"] = intern(names, source, begin, size)
+        row["qname"] = name
         row["qtype"] = u16(buffer, stop)
         row["qclass"] = u16(buffer, stop + 2)
         row["marks"] = row["marks"] | MARK_QUESTION_SHOWN

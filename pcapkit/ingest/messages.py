@@ -46,7 +46,7 @@ from pcapkit.ingest.link import link_identity
 from pcapkit.ingest.packet import peel
 from pcapkit.ingest.segments import HANDED_OVER, follow
 from pcapkit.ingest.tunnels import PORTS
-from pcapkit.interning import hash_bytes, intern
+from pcapkit.interning import has_room, hash_bytes, intern
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.layout import QR, TC, TCP, UDP, Messages
 from pcapkit.wire import u16
@@ -114,6 +114,12 @@ def _set_aside(facts: Any, rare: Any, aside: Any, index: Any) -> Any:
     return aside + 1
 
 
+@inline_kernel
+def _has_room(names: Any, addresses: Any, messages: Any) -> Any:
+    """Is there room for the names of so many messages, and the addresses of a packet?"""
+    return has_room(names, messages, 255) and has_room(addresses, 2, 16)
+
+
 @kernel
 def decode_window(
     buffer: Any,
@@ -134,7 +140,8 @@ def decode_window(
     ``rare``, its index and its facts, for reassembly; its fate is what it is if nothing comes of
     it. Without ``streams``, TCP segments are taken as whole messages, as reassembly makes them.
     ``facts`` (FACTS) and ``scratch`` (256 bytes) are room to work in.
-    Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` is full.
+    Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` or
+    an interner is full.
     """
     seed = names[5][0]
     count = 0
@@ -144,7 +151,7 @@ def decode_window(
         start = record["offset"]
         end = start + record["captured"]
         linktype = record["linktype"]
-        if rows.shape[0] - count < 1:
+        if rows.shape[0] - count < 1 or not _has_room(names, addresses, 1):
             return count, i, aside
         found = peel(buffer, start, end, linktype, ports, facts)
         marks = ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]
@@ -160,7 +167,8 @@ def decode_window(
         framed = found == FOUND_TCP
         fates[i] = CUT_SHORT if wire_end > stop else MALFORMED
         if framed:
-            if rows.shape[0] - count < np.int64(stop - at) // 14 + 1:
+            most = np.int64(stop - at) // 14 + 1
+            if rows.shape[0] - count < most or not _has_room(names, addresses, most):
                 return count, i, aside
             if streams.shape[0]:
                 fate = follow(buffer, facts, streams, record["time"], seed)
