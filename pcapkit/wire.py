@@ -74,6 +74,25 @@ def _first_zero_byte(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+def _prefetch(typing_context: Any, array: Any, at: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
+        data = cgutils.create_struct_proxy(signature.args[0])(
+            context, builder, value=arguments[0]
+        ).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [place.type],
+            ir.FunctionType(ir.VoidType(), [place.type, number, number, number]),
+        )  # fmt: skip
+        builder.call(function, [place, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
 if config.DISABLE_JIT:
 
     def mix(left: Any, right: Any) -> Any:
@@ -85,9 +104,13 @@ if config.DISABLE_JIT:
         """Return which byte of a little-endian word is its first zero, 8 where there is none."""
         return np.int64((int(word).to_bytes(8, "little") + b"\0").index(0))
 
+    def prefetch(array: Any, at: Any) -> None:
+        """Begin to fetch the element at ``at``, which is about to be read and written."""
+
 else:
     mix = _intrinsic(_folded_product)
     zero_byte = _intrinsic(_first_zero_byte)
+    prefetch = _intrinsic(_prefetch)
 
 
 def _put_u64() -> Any:

@@ -49,10 +49,16 @@ from pcapkit.ingest.tunnels import PORTS
 from pcapkit.interning import has_room, hash_bytes, intern
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.layout import QR, TC, TCP, UDP, Messages
-from pcapkit.wire import u16
+from pcapkit.wire import prefetch, u16
 
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.
 COPY_WINDOW_NS = 1_000_000_000
+
+#: Places that a message seen may have in the table of them.
+_WAYS = 8
+
+#: How many rows ahead the places of one are fetched: the tables are larger than a near cache.
+_AHEAD = 10
 
 #: Without an identification, copies must be this close.
 CLOSE_COPY_NS = 5_000_000
@@ -240,11 +246,10 @@ def merge_rows(left: Any, right: Any, out: Any) -> None:
 
 # ---- duplicates ---------------------------------------------------------------------------------
 
+#: What a message was like that was seen, beside its key and time.
 _SEEN = np.dtype(
     [
-        ("time", np.int64),
         ("packet_no", np.int64),
-        ("key", np.uint64),
         ("link", np.uint64),
         ("ip_id", np.int32),
         ("server", np.int32),
@@ -266,8 +271,8 @@ def _copy_key(row: Any) -> Any:
 
 
 @inline_kernel
-def _is_copy(row: Any, seen: Any) -> Any:
-    gap = row["time"] - seen["time"]
+def _is_copy(row: Any, seen: Any, gap: Any) -> Any:
+    """Is this the packet that was ``seen``, ``gap`` later?"""
     if gap > COPY_WINDOW_NS or gap < -COPY_WINDOW_NS:
         return False
     moved = (
@@ -286,46 +291,65 @@ def _is_copy(row: Any, seen: Any) -> Any:
     return moved or not seen["answered"]
 
 
+@inline_kernel
+def _first_place(keys: Any, key: Any) -> Any:
+    return np.int64(key & np.uint64(keys.shape[0] - 1)) & -_WAYS
+
+
+@inline_kernel
+def _place_of(keys: Any, times: Any, key: Any) -> Any:
+    """Return (place, whether ``key`` is there); where it is not, the place that must give way."""
+    first = _first_place(keys, key)
+    for way in range(_WAYS):
+        if keys[first + way] == key:
+            return first + way, True
+    oldest = first
+    time = times[first]
+    for way in range(1, _WAYS):
+        if times[first + way] < time:
+            oldest = first + way
+            time = times[oldest]
+    return oldest, False
+
+
 @kernel
-def mark_duplicates(rows: Any, table: Any, exchanges: Any, original: Any) -> Any:
+def mark_duplicates(
+    rows: Any, keys: Any, times: Any, table: Any, exchanges: Any, original: Any
+) -> Any:
     """Set ``original[i]`` to the packet number row ``i`` repeats, or 0; return how many do.
 
-    ``table`` (of _SEEN, a power of two long) and ``exchanges`` (last answer time by query key) are
-    carried from window to window. Entries older than the copy window are overwritten.
+    ``keys``, ``times`` and ``table`` (of _SEEN), a power of two long, say what was seen; a key's
+    place is one of a few that lie together, and the oldest there gives way. They and ``exchanges``
+    (last answer time by query) are carried from window to window.
     """
-    mask = np.uint64(table.shape[0] - 1)
     copies = 0
     for i in range(rows.shape[0]):
+        if i + _AHEAD < rows.shape[0]:
+            row = rows[i + _AHEAD]
+            place = _first_place(keys, _copy_key(row))
+            prefetch(keys, place)
+            prefetch(times, place)
+            prefetch(table, place)
+            prefetch(exchanges, _exchange_slot(exchanges, row))
         row = rows[i]
-        original[i] = 0
         key = _copy_key(row)
-        ask = _exchange_key(row)
-        slot = np.int64(key & mask)
-        target = slot
-        oldest = np.iinfo(np.int64).max
-        for probe in range(8):
-            at = np.int64((np.uint64(slot) + np.uint64(probe)) & mask)
-            seen = table[at]
-            if seen["key"] == key:
-                if row["flags"] & QR == 0:
-                    answer = exchanges[np.int64(ask & np.uint64(exchanges.shape[0] - 1))]
-                    seen["answered"] = 1 if answer > seen["time"] else 0
-                if _is_copy(row, seen):
-                    original[i] = seen["packet_no"]
-                target = at
-                break
-            if seen["time"] < oldest or seen["key"] == 0:
-                oldest = seen["time"] if seen["key"] != 0 else np.iinfo(np.int64).min
-                target = at
-        if original[i]:
-            copies += 1
-            continue
+        ask = _exchange_slot(exchanges, row)
+        time = row["time"]
+        place, known = _place_of(keys, times, key)
+        seen = table[place]
+        if known:
+            if row["flags"] & QR == 0:
+                seen["answered"] = 1 if exchanges[ask] > times[place] else 0
+            if _is_copy(row, seen, time - times[place]):
+                original[i] = seen["packet_no"]
+                copies += 1
+                continue
+        original[i] = 0
         if row["flags"] & QR:
-            exchanges[np.int64(ask & np.uint64(exchanges.shape[0] - 1))] = row["time"]
-        seen = table[target]
-        seen["time"] = row["time"]
+            exchanges[ask] = time
+        keys[place] = key
+        times[place] = time
         seen["packet_no"] = row["packet_no"]
-        seen["key"] = key
         seen["link"] = row["link"]
         seen["ip_id"] = row["ip_id"]
         seen["server"] = row["server"]
@@ -336,27 +360,29 @@ def mark_duplicates(rows: Any, table: Any, exchanges: Any, original: Any) -> Any
 
 
 @inline_kernel
-def _exchange_key(row: Any) -> Any:
-    """Client address, port and message ID: what a query and its response share."""
+def _exchange_slot(exchanges: Any, row: Any) -> Any:
+    """The place of client address, port and message ID: what a query and its response share."""
     key = (np.uint64(row["client"]) << np.uint64(32)) | (
         np.uint64(row["client_port"]) << np.uint64(16)
     )
     key |= np.uint64(row["message_id"])
     key *= np.uint64(0x9E3779B97F4A7C15)
-    return key ^ (key >> np.uint64(29))
+    return np.int64((key ^ (key >> np.uint64(29))) & np.uint64(exchanges.shape[0] - 1))
 
 
 class DuplicateFilter:
     """Finds repeated packets across the windows of one analysis."""
 
     def __init__(self, slots: int = 1 << 16) -> None:
+        self._keys = np.zeros(slots, np.uint64)
+        self._times = np.full(slots, np.iinfo(np.int64).min, np.int64)
         self._seen = np.zeros(slots, _SEEN)
         self._answers = np.full(slots, np.iinfo(np.int64).min, np.int64)
 
     def mark(self, rows: Messages) -> npt.NDArray[np.int64]:
         """Return, a row each, the number of the packet that it repeats, or 0."""
-        original = np.zeros(rows.size, np.int64)
-        mark_duplicates(rows, self._seen, self._answers, original)
+        original = np.empty(rows.size, np.int64)
+        mark_duplicates(rows, self._keys, self._times, self._seen, self._answers, original)
         return original
 
 
