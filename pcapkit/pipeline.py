@@ -15,7 +15,7 @@ import numpy as np
 from pcapkit import __version__
 from pcapkit.ahead import in_order
 from pcapkit.analysis.answers import Answers
-from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.reading import Readings, merge_readings, read_parts
@@ -196,32 +196,33 @@ class Reading:
             collected.store, self._clients, self._names, has_clock=collected.has_clock
         )
 
-    def _tallies(self, flags: NameFlags) -> _Tallies:
+    def _tallies(self) -> _Tallies:
         """Return tallies that count nothing yet."""
         c = self._collected
         span = None
         if c.store.first_time is not None and c.store.last_time is not None:
             span = c.store.first_time, c.store.last_time
-        facts = Facts(c.address, self._paths, self._zones, self._options.resolv_confs)
         return _Tallies(
             Tally(self._names, span=span, has_clock=c.has_clock),
-            WhatIfTally(self._answers, self._zones), FaultTally(facts, flags),
-            VantageTally(flags, c.address),
+            WhatIfTally(self._answers, self._zones), FaultTally(), VantageTally(),
         )  # fmt: skip
 
     def _counted(self) -> _Tallies:
         """Count all parts: each where it is read, in any thread, and added up in their order."""
+        address = self._collected.address
+        facts = Facts(address, self._paths, self._zones, self._options.resolv_confs)
         flags = NameFlags(self._names, self._zones)
 
         def run(read: Callable[[], Readings]) -> _Tallies:
-            part, tallies = read(), self._tallies(flags)
-            tallies.lookups.add(part, self._collected.address, self._paths)
-            tallies.replays.add(part)
+            readings, tallies = read(), self._tallies()
+            tallies.lookups.add(readings, address, self._paths)
+            tallies.replays.add(readings)
+            part = Part(readings, facts, flags.known())
             tallies.faults.add(part)
             tallies.asked.add(part)
             return tallies
 
-        whole = self._tallies(flags)
+        whole = self._tallies()
         for counted in in_order(partial(run, read) for read in self._parts()):
             whole.lookups.merge(counted.lookups)
             whole.replays.merge(counted.replays)

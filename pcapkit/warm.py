@@ -16,7 +16,7 @@ import numpy as np
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.describe import LOOKUP, TRANSACTION
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
-from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.reading import ClientReading, Readings, read_parts
@@ -98,4 +98,5 @@ def warm_judging() -> None:
     )
     zones = [("cluster", "local")]
     WhatIfTally(Answers(), zones).add(part)
-    FaultTally(Facts(str, ["first run"], zones), NameFlags(names, zones)).add(part)
+    facts, flags = Facts(str, ["first run"], zones), NameFlags(names, zones)
+    FaultTally().add(Part(part, facts, flags.known()))

@@ -5,6 +5,7 @@ Lookups are read client by client, so that distinct clients are counted without 
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,13 @@ import numpy.typing as npt
 
 from pcapkit.analysis.describe import RESOLVED
 from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.suffixes import Labels
 from pcapkit.analysis.waste import HIT, is_wasted
-from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 
+#: Of the hash tables of this process: no capture can be made to fill their slots unevenly.
+SEED = np.uint64(secrets.randbits(64))
 CLASSES = len(WASTE_CLASSES)
 WASTED = is_wasted(np.arange(CLASSES))
 #: Bins of the timeline, from the first message to the last.
@@ -81,6 +85,15 @@ class _Work(NamedTuple):
     wasted: npt.NDArray[np.bool_]
     start: int
     bin_ns: int  # 0 without a clock
+    seed: np.uint64
+
+
+@inline_kernel
+def hash_ids(left: Any, right: Any, seed: Any) -> Any:
+    """Hash two integers; its lower bits are as good as its upper ones."""
+    h = (np.uint64(left) ^ seed) * np.uint64(0x9E3779B97F4A7C15)
+    h = (h ^ (h >> np.uint64(32)) ^ np.uint64(right)) * np.uint64(0xC2B2AE3D27D4EB4F)
+    return h ^ (h >> np.uint64(32))
 
 
 @helper_kernel
@@ -106,11 +119,7 @@ def order_lookups(lookups: Any, order: Any, ends: Any) -> None:
 def _group(look: Any, number: Any, work: Any, out: Any) -> Any:
     """Return the group of a lookup; a new one where there is none."""
     mask = np.uint64(work.slots.shape[0] - 1)
-    h = (np.uint64(look["base"]) * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(
-        look["answered_by"] + 1
-    )
-    h *= np.uint64(0xC2B2AE3D27D4EB4F)
-    slot = np.int64((h ^ (h >> np.uint64(32))) & mask)
+    slot = np.int64(hash_ids(look["base"], look["answered_by"], work.seed) & mask)
     while work.slots[slot] > 0:
         g = out.groups[work.slots[slot] - 1]
         if g["base"] == look["base"] and g["answered_by"] == look["answered_by"]:
@@ -215,6 +224,20 @@ def count_lookups(lookups: Any, transactions: Any, work: Any, out: Any) -> None:
                 out.timeline[kind, place] += 1
 
 
+def suffix_places(part: Readings) -> tuple[npt.NDArray[np.int64], list[Labels]]:
+    """Put the distinct search lists of a part behind one another.
+
+    Returns where each client's list begins, and all suffixes.
+    """
+    begins: dict[tuple[Labels, ...], int] = {}
+    suffixes: list[Labels] = []
+    for client in part.clients:
+        if client.search.suffixes not in begins:
+            begins[client.search.suffixes] = len(suffixes)
+            suffixes += client.search.suffixes
+    return np.array([begins[c.search.suffixes] for c in part.clients], np.int64), suffixes
+
+
 def count_part(part: Readings, suffix_at: npt.NDArray[np.int64], suffixes: int, start: int,
                bin_ns: int) -> Counts:  # fmt: skip
     """Count one part; ``suffix_at`` is where each client's list begins among ``suffixes``.
@@ -226,6 +249,7 @@ def count_part(part: Readings, suffix_at: npt.NDArray[np.int64], suffixes: int, 
         np.empty(size, np.int64), np.zeros(clients, np.int64),
         np.zeros(1 << max(4, (2 * size).bit_length()), np.int32),
         np.array([c.client for c in part.clients], np.int64), suffix_at, WASTED, start, bin_ns,
+        SEED,
     )  # fmt: skip
     out = Counts(
         np.zeros(clients, BY_CLIENT), np.zeros(size, GROUP), np.zeros((suffixes, 3), np.int64),

@@ -160,12 +160,12 @@ def nameservers(part: Part) -> Notes:
     r = part.readings
     notes: Notes = {}
     counted = part.servers
-    silent = np.flatnonzero((counted["asked"] >= _FEWEST_ASKED) & (counted["answered"] == 0))
-    late = np.flatnonzero(_mostly_slow(counted["answered"], counted["slow"]))
-    rescued = _rescued(part) if silent.size else np.zeros(0, np.int64)
-    for server in np.flatnonzero(counted["asked"]).tolist():
+    silent = (counted["asked"] >= _FEWEST_ASKED) & (counted["answered"] == 0)
+    late = _mostly_slow(counted["answered"], counted["slow"])
+    rescued = _rescued(part) if silent.any() else np.zeros(0, np.int64)
+    for n, server in enumerate(counted["address"].tolist()):
         note = Note()
-        if server in silent:
+        if silent[n]:
             note = part.note(
                 rescued[r.rows["server"][r.transactions["first"][rescued]] == server],
                 unit="answered_by_another",
@@ -173,15 +173,15 @@ def nameservers(part: Part) -> Notes:
             if r.has_clock and note.clients:
                 mine = r.transactions["first"][rescued]
                 note.lost_ns = int(_waited(r, rescued[r.rows["server"][mine] == server]).sum())
-        elif server in late and r.has_clock:
+        elif late[n] and r.has_clock:
             answered = r.transactions["response"] >= 0
             mine = r.rows["server"][np.maximum(r.transactions["response"], 0)] == server
             note = part.note(np.flatnonzero(answered & mine), unit="transactions")
         note.counts.update(
-            {name: int(counted[name][server]) for name in ("asked", "answered", "slow")}
+            {name: int(counted[name][n]) for name in ("asked", "answered", "slow")}
         )
         if r.has_clock:
-            note.counts["waited_us"] = int(counted["waited_ns"][server]) // 1000
+            note.counts["waited_us"] = int(counted["waited_ns"][n]) // 1000
         notes[part.facts.address(server)] = note
     return notes
 
@@ -234,9 +234,10 @@ def busy_seconds(part: Part) -> Notes:
     r = part.readings
     notes: Notes = {}
     over = part.rates[part.rates["peak"] >= PACKETS_PER_SECOND]
-    for server in np.flatnonzero(part.servers["asked"]).tolist():
+    for row in part.servers:
+        server = int(row["address"])
         note = notes[part.facts.address(server)] = Note()
-        note.counts["held"] = int(part.servers["zone_known"][server])
+        note.counts["held"] = int(row["zone_known"])
         for rate in over[over["server"] == server]:
             second = int(r.rows["query_time"][rate["peak_row"]]) // 1_000_000_000
             mine = _sent_in(part, int(rate["client"]), server, second)

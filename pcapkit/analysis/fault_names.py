@@ -6,14 +6,14 @@ CoreDNS' autopath plugin, and what resolvers do after each response (``pcapkit.r
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from pcapkit.analysis import fault_signs as signs
-from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
+from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part, count_names
 from pcapkit.analysis.suffixes import Labels
 from pcapkit.analysis.walks import AS_IS
 from pcapkit.codes import NODATA, NXDOMAIN
@@ -185,12 +185,14 @@ def repeats(part: Part) -> Notes:
     again = part.having(signs.AGAIN)
     if not again.size:
         return {}
-    names = np.unique(part.readings.transactions["name"][again])
-    by_client, by_name = part.repeats(names)
-    note = part.note(again, unit="repeated_queries")
-    note.counts["repeated_queries"] = int(by_client.sum())
-    note.clients.clear()
-    part.fill(note, by_client, names, by_name)
+    every = part.having(signs.REPEATED)
+    t = part.readings.transactions
+    note = Note(Counter({"repeated_queries": every.size}))
+    names, counts = count_names(t["name"][every])
+    shown = np.isin(names, count_names(t["name"][again])[0], assume_unique=True)
+    clients = part.readings.lookups["client"][t["lookup"][every]]
+    part.fill(note, np.bincount(clients), names[shown], counts[shown])
+    part.show(note, again)
     return {"": note}
 
 
@@ -205,17 +207,17 @@ def cluster_names(part: Part) -> Notes:
     r = part.readings
     counted = part.servers
     notes: Notes = {}
-    strangers = np.flatnonzero((counted["zone_answered"] > 0) & (counted["zone_known"] == 0))
+    strangers = (counted["zone_answered"] > 0) & (counted["zone_known"] == 0)
     inside = np.zeros(0, np.int64)
-    if strangers.size:
+    if strangers.any():
         inside = np.flatnonzero(part.flags[r.transactions["name"]] & signs.IN_ZONE)
         asked_at = r.rows["server"][r.transactions["first"][inside]]
-    for server in np.flatnonzero(counted["zone_asked"]).tolist():
-        note = Note()
-        if server in strangers:
+    for n in np.flatnonzero(counted["zone_asked"]).tolist():
+        note, server = Note(), int(counted["address"][n])
+        if strangers[n]:
             note = part.note(inside[asked_at == server], unit="queries")
-        note.counts["known"] = int(counted["zone_known"][server])
-        note.counts["responses"] = int(counted["zone_answered"][server])
+        note.counts["known"] = int(counted["zone_known"][n])
+        note.counts["responses"] = int(counted["zone_answered"][n])
         notes[part.facts.address(server)] = note
     return notes
 

@@ -11,15 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis import fault_signs as signs
+from pcapkit.analysis.counting import SEED, suffix_places
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Labels, join
-from pcapkit.analysis.walks import LIST
+from pcapkit.analysis.walks import AS_IS, LIST
+from pcapkit.model import Source
 from pcapkit.options import Network
 from pcapkit.resolver import ResolverConfig
 
@@ -87,16 +90,6 @@ def add_notes(total: Notes, part: Notes) -> None:
         total.setdefault(subject, Note()).add(note)
 
 
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """What the compiled pass over the transactions leaves; see ``fault_signs``."""
-
-    signs: npt.NDArray[np.uint16]
-    under: npt.NDArray[np.int64]
-    known: npt.NDArray[Any]
-    repeats: npt.NDArray[np.int64]
-
-
 @dataclass(frozen=True)
 class Part:
     """What was read of some clients, and the facts that are the same for all."""
@@ -106,72 +99,117 @@ class Part:
     flags: npt.NDArray[np.uint8]  # of every name, from ``NameFlags``
 
     @cached_property
-    def _marked(self) -> _Marks:
+    def _lists(self) -> tuple[npt.NDArray[np.int64], list[Labels]]:
+        return suffix_places(self.readings)
+
+    @cached_property
+    def _marks(self) -> signs.Marks:
         r = self.readings
-        widest = max((len(c.search.suffixes) for c in r.clients), default=0)
         size = r.transactions.size
-        marks = _Marks(
-            np.zeros(size, np.uint16), np.zeros((len(r.clients), widest, 2), np.int64),
-            np.zeros(self.flags.size, signs.KNOWN), np.zeros(len(r.clients), np.int64),
+        suffix_at, suffixes = self._lists
+        walked = np.zeros(len(r.clients), signs.WALKED)
+        walked["first_walk"] = walked["most"] = -1
+        walked["fewest"] = signs.MANY_DOTS
+        marks = signs.Marks(
+            np.zeros(size, np.uint16),
+            np.array([len(c.search.suffixes) for c in r.clients], np.int64), suffix_at,
+            np.zeros((len(suffixes), 2), np.int64), walked, np.zeros(size + 1, signs.ASKED),
+            np.zeros(1 << (2 * size).bit_length(), np.int32), np.zeros(1, np.int64),
         )  # fmt: skip
-        until = np.zeros(size, np.int64)
-        signs.mark_transactions(
-            r.rows, r.transactions, r.lookups, self.flags, r.labels, marks.under, until,
-            marks.signs,
-        )  # fmt: skip
+        slots = 0
         if r.has_clock:
-            signs.mark_repeats(
-                r.transactions, r.lookups, until, marks.known, marks.repeats, marks.signs
-            )
+            asked = np.bincount(r.lookups["client"], weights=r.lookups["queries"])
+            slots = 1 << (2 * int(asked.max(initial=0))).bit_length()
+        signs.mark_transactions(
+            r.rows, r.transactions, r.lookups, self.flags, r.labels, marks,
+            np.zeros(slots, signs.KNOWN), SEED,
+        )  # fmt: skip
         return marks
+
+    @cached_property
+    def _signed(self) -> tuple[Indexes, npt.NDArray[np.uint16]]:
+        signed = np.flatnonzero(self.signs)
+        return signed, self.signs[signed]
 
     @property
     def signs(self) -> npt.NDArray[np.uint16]:
         """The signs of every transaction."""
-        return self._marked.signs
-
-    def repeats(self, names: Indexes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """How many questions were asked again in vain: by client index, and for some names."""
-        marks = self._marked
-        return marks.repeats, marks.known["all_repeats"][names].astype(np.int64)
+        return self._marks.signs
 
     def under_suffixes(self) -> dict[str, tuple[int, int]]:
         """How many names with dots inside were answered, and were not there, under each suffix."""
-        by_list: dict[tuple[Labels, ...], npt.NDArray[np.int64]] = {}
-        for client, counted in zip(self.readings.clients, self._marked.under, strict=True):
-            suffixes = client.search.suffixes
-            by_list[suffixes] = by_list.get(suffixes, 0) + counted
         out: dict[str, tuple[int, int]] = {}
-        for suffixes, counted in by_list.items():
-            for suffix, (hits, misses) in zip(suffixes, counted.tolist(), strict=False):
-                before = out.get(join(suffix), (0, 0))
-                out[join(suffix)] = before[0] + hits, before[1] + misses
+        for suffix, (hits, misses) in zip(self._lists[1], self._marks.under.tolist(), strict=True):
+            before = out.get(join(suffix), (0, 0))
+            out[join(suffix)] = before[0] + hits, before[1] + misses
         return out
 
     @cached_property
     def _servers(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         r = self.readings
-        ids = max((int(r.rows[c].max()) for c in ("client", "server")), default=-1) + 1
-        mine = np.zeros(ids, np.uint8)
-        mine[[c.client for c in r.clients]] = 1
+        clients = np.array([c.client for c in r.clients], np.int64)
+        mine = np.zeros(int(clients.max(initial=-1)) + 1, np.uint8)
+        mine[clients] = 1
+        ids = int(r.rows["server"].max(initial=-1)) + 1
         slots = min(_PAIRS, 1 << (2 * r.rows.size).bit_length()) if r.has_clock else 0
         servers, rates = np.zeros(ids, signs.SERVER), np.zeros(slots, signs.RATE)
-        signs.count_servers(r.rows, mine, self.flags, rates, servers)
-        return servers, rates
+        used = signs.count_servers(
+            r.rows, mine, self.flags, rates, np.zeros(ids, np.int32), servers
+        )
+        servers = servers[:used]
+        return servers[np.argsort(servers["address"])], rates
 
     def walked_to_the_end(self) -> npt.NDArray[np.bool_]:
         """Of which clients does some walk show the whole list, with the name as is behind it?"""
-        r = self.readings
-        size = np.array([len(c.search.suffixes) for c in r.clients], np.int64)
-        full = (r.lookups["mode"] == LIST) & (
-            r.lookups["candidates"] == size[r.lookups["client"]] + 1
-        )
-        return np.bincount(r.lookups["client"][full], minlength=size.size) > 0
+        whole: npt.NDArray[np.bool_] = self._marks.walked["to_the_end"] != 0
+        return whole
+
+    def lookups_of_client(self, index: int) -> Indexes:
+        """Return the lookups of one client, in the order of their first queries."""
+        return self.lookups_of(np.arange(*self._of_client(index)))
+
+    def _of_client(self, index: int) -> tuple[int, int]:
+        walked = self._marks.walked[index]
+        return int(walked["begin"]), int(walked["end"])
+
+    @cached_property
+    def two_namespaces_at_once(self) -> list[int]:
+        """Clients whose list holds two namespaces' suffixes, walked in turns."""
+        out = []
+        for index, client in enumerate(self.readings.clients):
+            own = [p for p, s in enumerate(client.search.suffixes) if len(s) > 2 and s[1] == "svc"]
+            if len(own) < 2 or client.search_source != Source.OBSERVED:
+                continue
+            t = self.readings.transactions[slice(*self._of_client(index))]
+            times = [t["time"][t["suffix"] == p] for p in own]
+            if any(_overlap(a, b) for a, b in combinations(times, 2)):
+                out.append(index)
+        return out
+
+    @cached_property
+    def two_ndots_at_once(self) -> list[int]:
+        """Clients that search names with more dots than others that they ask as is, in turns."""
+        r, walked, out = self.readings, self._marks.walked, []
+        for index in np.flatnonzero(walked["most"] >= walked["fewest"]).tolist():
+            mine = r.lookups[self.lookups_of_client(index)]
+            mine = mine[mine["candidates"] > 1]
+            dots = r.labels[mine["base"]].astype(np.int64) - 1
+            listed = (mine["mode"] == LIST) & (dots >= walked["fewest"][index])
+            as_is = (mine["mode"] == AS_IS) & (dots <= walked["most"][index])
+            if _overlap(mine["start"][listed], mine["start"][as_is]):
+                out.append(index)
+        return out
 
     @property
     def servers(self) -> npt.NDArray[Any]:
-        """One SERVER row per address id."""
+        """One SERVER row for each nameserver, in the order of their addresses' ids."""
         return self._servers[0]
+
+    @property
+    def asked(self) -> npt.NDArray[Any]:
+        """One ASKED row for each client and the nameserver that answered it, in their order."""
+        asked = self._marks.asked[: self._marks.used[0]]
+        return asked[np.lexsort((asked["server"], asked["client"]))]
 
     @property
     def rates(self) -> npt.NDArray[Any]:
@@ -180,7 +218,9 @@ class Part:
 
     def having(self, sign: int) -> Indexes:
         """Return the transactions with a sign."""
-        return np.flatnonzero(self.signs & sign)
+        signed, found = self._signed
+        having: Indexes = signed[(found & sign) != 0]
+        return having
 
     def lookups_of(self, transactions: Indexes) -> Indexes:
         """Return the distinct lookups of some transactions."""
@@ -208,23 +248,36 @@ class Part:
         """Note transactions: how many, whose, for which names, and the first of them."""
         r = self.readings
         t = r.transactions  # column by column: there may be a million
-        clients = r.lookups["client"][t["lookup"][transactions]]
-        return self._note(
-            unit, clients, t["name"][transactions], t["time"][transactions], lost_ns,
-            lambda i: t[transactions[i : i + 1]],
-        )  # fmt: skip
+        note = Note(Counter({unit: int(transactions.size)}), lost_ns=lost_ns)
+        if transactions.size:
+            clients = r.lookups["client"][t["lookup"][transactions]]
+            self.fill(note, np.bincount(clients), *count_names(t["name"][transactions]))
+            self.show(note, transactions)
+        return note
 
     def note_lookups(self, lookups: Indexes, *, unit: str = "lookups", lost_ns: int = 0) -> Note:
         """Note lookups, by their base names."""
-        columns = self._columns(lookups)
-        return self._note(unit, *columns, lost_ns, self._members(lookups))
+        note = Note(Counter({unit: int(lookups.size)}), lost_ns=lost_ns)
+        if lookups.size:
+            clients, names, times = self._columns(lookups)
+            self.fill(note, np.bincount(clients), *count_names(names))
+            self._add_examples(note, clients, names, times, self._members(lookups))
+        return note
+
+    def show(self, note: Note, transactions: Indexes) -> None:
+        """Add the first of some transactions to a note's examples."""
+        r = self.readings
+        t = r.transactions
+        clients = r.lookups["client"][t["lookup"][transactions]]
+        self._add_examples(
+            note, clients, t["name"][transactions], t["time"][transactions],
+            lambda i: t[transactions[i : i + 1]],
+        )  # fmt: skip
 
     def show_walks(self, note: Note, clients: Sequence[int]) -> None:
         """Add the first walks of some clients to a note's examples."""
-        r = self.readings
-        mine = np.flatnonzero((r.lookups["candidates"] > 1) & np.isin(r.lookups["client"], clients))
-        _, first = np.unique(r.lookups["client"][mine], return_index=True)
-        lookups = mine[first]
+        lookups = self._marks.walked["first_walk"][np.asarray(clients)]
+        lookups = lookups[lookups >= 0]
         if lookups.size:
             self._add_examples(note, *self._columns(lookups), self._members(lookups))
 
@@ -242,16 +295,6 @@ class Part:
             return r.transactions[first : first + int(r.lookups["queries"][lookups[i]])]
 
         return members
-
-    def _note(
-        self, unit: str, clients: Any, names: Any, times: Any, lost_ns: int,
-        members: Callable[[int], Any],
-    ) -> Note:  # fmt: skip
-        note = Note(Counter({unit: int(clients.size)}), lost_ns=lost_ns)
-        if clients.size:
-            self.fill(note, np.bincount(clients), *np.unique(names, return_counts=True))
-            self._add_examples(note, clients, names, times, members)
-        return note
 
     def fill(self, note: Note, by_client: Indexes, names: Indexes, by_name: Indexes) -> None:
         """Set whose it was, counted by client index, and for which names, with their counts."""
@@ -275,6 +318,23 @@ class Part:
             path, name = self.facts.paths[capture], r.names.text(int(names[i]))
             examples.append(Example(int(times[i]), shown, path, client, name))
         note.examples = sorted({*note.examples, *examples})[:EXAMPLES]
+
+
+def count_names(names: npt.NDArray[np.int32]) -> tuple[Indexes, Indexes]:
+    """Return the distinct ones of some name ids, in their order, and how often each is there."""
+    size = names.size
+    distinct, counts = np.empty(size, np.int64), np.empty(size, np.int64)
+    slots = np.zeros(1 << (2 * size).bit_length(), np.int32)
+    used = signs.count_ids(names, SEED, slots, distinct, counts)
+    order = np.argsort(distinct[:used])
+    return distinct[:used][order], counts[:used][order]
+
+
+def _overlap(left: Indexes, right: Indexes) -> bool:
+    """Do two series of times overlap?"""
+    return bool(
+        left.size and right.size and left.min() < right.max() and right.min() < left.max()
+    )
 
 
 def _packets(rows: Any, transactions: Any) -> tuple[int, tuple[int, ...]]:

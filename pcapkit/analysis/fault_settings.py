@@ -16,12 +16,11 @@ import numpy as np
 
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.evidence import evidence_of
-from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
-from pcapkit.analysis.reading import ClientReading, Readings
+from pcapkit.analysis.fault_notes import Note, Notes, Part
+from pcapkit.analysis.reading import ClientReading
 from pcapkit.analysis.search_lists import SearchList, Seen, infer
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import namespace_of
-from pcapkit.analysis.walks import AS_IS, LIST
 from pcapkit.model import Source
 from pcapkit.resolver import ResolverConfig
 
@@ -56,52 +55,12 @@ def namespaces(part: Part) -> Notes:
         ] += 1  # fmt: skip
     for namespace, indexes in members.items():
         part.show_walks(notes[f"namespace {namespace}"], indexes)
-    for index in sorted(
-        {*two_namespaces_at_once(part.readings), *two_ndots_at_once(part.readings)}
-    ):
+    for index in sorted({*part.two_namespaces_at_once, *part.two_ndots_at_once}):
         address = part.facts.address(part.readings.clients[index].client)
-        mine = np.flatnonzero(part.readings.lookups["client"] == index)
+        mine = part.lookups_of_client(index)
         note = notes.setdefault(f"address {address}", part.note_lookups(mine))
         note.counts["at_once"] += 1
     return notes
-
-
-def _overlap(left: Indexes, right: Indexes) -> bool:
-    """Do two series of times overlap?"""
-    return bool(
-        left.size and right.size and left.min() < right.max() and right.min() < left.max()
-    )
-
-
-def two_namespaces_at_once(r: Readings) -> Iterator[int]:
-    """Clients whose list holds two namespaces' suffixes, walked in turns."""
-    for index, client in enumerate(r.clients):
-        own = [p for p, s in enumerate(client.search.suffixes) if len(s) > 2 and s[1] == "svc"]
-        if len(own) < 2 or client.search_source != Source.OBSERVED:
-            continue
-        t = r.transactions[r.lookups["client"][r.transactions["lookup"]] == index]
-        times = [t["time"][t["suffix"] == p] for p in own]
-        if any(_overlap(a, b) for a, b in combinations(times, 2)):
-            yield index
-
-
-def two_ndots_at_once(r: Readings) -> Iterator[int]:
-    """Clients that search names with more dots than others that they ask as is, in turns."""
-    many = r.lookups["candidates"] > 1
-    dots = r.labels[r.lookups["base"]].astype(np.int64) - 1
-    clients = r.lookups["client"]
-    listed, as_is = (many & (r.lookups["mode"] == m) for m in (LIST, AS_IS))
-    most = np.full(len(r.clients), -1, np.int64)
-    fewest = np.full(len(r.clients), 1 << 16, np.int64)
-    np.maximum.at(most, clients[listed], dots[listed])
-    np.minimum.at(fewest, clients[as_is], dots[as_is])
-    for index in np.flatnonzero(most >= fewest).tolist():
-        mine = clients == index
-        if _overlap(
-            r.lookups["start"][mine & listed & (dots >= fewest[index])],
-            r.lookups["start"][mine & as_is & (dots <= most[index])],
-        ):
-            yield index
 
 
 def are_mixed(subject: str, note: Note) -> bool:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.analysis.counting import hash_ids
 from pcapkit.analysis.suffixes import Folded, Labels, join, name_start
-from pcapkit.analysis.walks import AS_IS
+from pcapkit.analysis.walks import AS_IS, LIST
 from pcapkit.analysis.waste import EMPTY_FAMILY, SERVICE_PROBE
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL
+from pcapkit.codes import (
+    ANSWER,
+    NODATA,
+    NXDOMAIN,
+    OTHER_RCODE,
+    REFUSED,
+    SERVFAIL,
+    UNANSWERED,
+)
 from pcapkit.kernels import helper_kernel, kernel
-from pcapkit.layout import NO_TIME, UDP
+from pcapkit.layout import NO_TIME, TCP, UDP
 from pcapkit.names import wire_from_text
 
 #: Signs of a transaction.
@@ -34,6 +43,7 @@ EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
 QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
+REPEATED = 4096  #: asked again while the client still had a valid answer
 
 #: Bits of a name.
 IN_ZONE = 1  #: inside the cluster domain
@@ -49,6 +59,7 @@ _AGAIN = 3
 
 SERVER = np.dtype(
     [
+        ("address", np.int64),
         ("asked", np.int64),  # query packets
         ("answered", np.int64),  # of those, with a response
         ("slow", np.int64),  # of those, later than SLOW_NS
@@ -79,11 +90,51 @@ KNOWN = np.dtype(
     [
         ("fresh", np.int64, 2),  # until when its A and its AAAA answer are valid
         ("repeats", np.int32, 2),  # how often each was asked again within that time
+        ("name", np.int32),
         ("client", np.int32),  # index of the client plus 1
-        ("all_repeats", np.int32),  # of all clients
     ],
     align=True,
 )
+
+#: What the walks of one client say.
+WALKED = np.dtype(
+    [
+        ("begin", np.int64),  # its transactions
+        ("end", np.int64),
+        ("first_walk", np.int64),  # its first lookup of several candidates, -1
+        ("most", np.int32),  # dots of a name that walked the list, -1
+        ("fewest", np.int32),  # dots of a name that was asked as is first, and searched then
+        ("to_the_end", np.int32),  # does a walk show the whole list, with the name as is behind it?
+    ],
+    align=True,
+)
+#: What one client asked one server: transactions, of which ``cluster`` answers are for names inside
+#: the cluster domain.
+ASKED = np.dtype(
+    [
+        ("client", np.int32),  # index of the client
+        ("server", np.int32),
+        *((key, np.int64) for key in ("queries", "tcp", "answered", "cluster")),
+    ],
+    align=True,
+)
+
+#: More dots than any name has.
+MANY_DOTS = 1 << 16
+
+
+class Marks(NamedTuple):
+    """What is known of a part's transactions once they are marked."""
+
+    signs: npt.NDArray[np.uint16]
+    sizes: npt.NDArray[np.int64]  # of each client's search list
+    suffix_at: npt.NDArray[np.int64]  # where it begins in ``under``
+    under: npt.NDArray[np.int64]  # names with dots inside: answered, and not there
+    walked: npt.NDArray[Any]  # WALKED, by client
+    asked: npt.NDArray[Any]  # ASKED
+    asked_slots: npt.NDArray[np.int32]  # a row of ``asked`` plus 1, 0 is free
+    used: npt.NDArray[np.int64]  # [rows of ``asked``]
+
 
 _PRIVATE_ZONES = (
     "10.in-addr.arpa", "168.192.in-addr.arpa",
@@ -195,12 +246,12 @@ def _response_signs(t: Any, r: Any, flag: Any) -> Any:
 
 
 @helper_kernel
-def _count_dotted(t: Any, look: Any, under: Any) -> Any:
+def _count_dotted(t: Any, under: Any) -> Any:
     """Count a name with dots inside under its suffix; was it answered there?"""
     if t["outcome"] == NXDOMAIN:
-        under[look["client"], t["suffix"], 1] += 1
+        under[1] += 1
     elif t["outcome"] == ANSWER:
-        under[look["client"], t["suffix"], 0] += 1
+        under[0] += 1
         return True
     return False
 
@@ -222,80 +273,160 @@ def _fails_under_suffix(t: Any, look: Any) -> Any:
     return outcome == NODATA or outcome == SERVFAIL or outcome == REFUSED
 
 
+@helper_kernel
+def _note_walk(look: Any, number: Any, dots: Any, suffixes: Any, w: Any) -> None:
+    """Note what a lookup of several candidates says of its client's settings."""
+    if w["first_walk"] < 0 or number < w["first_walk"]:
+        w["first_walk"] = number
+    if look["mode"] == LIST:
+        w["most"] = max(w["most"], dots)
+        if look["candidates"] == suffixes + 1:
+            w["to_the_end"] = 1
+    elif look["mode"] == AS_IS:
+        w["fewest"] = min(w["fewest"], dots)
+
+
+@helper_kernel
+def _kept(known: Any, name: Any, client: Any, seed: Any) -> Any:
+    """Return what a client has of a name; entries of other clients are free."""
+    mask = np.uint64(known.shape[0] - 1)
+    slot = np.int64(hash_ids(name, np.int64(0), seed) & mask)
+    while known[slot]["client"] == client + 1 and known[slot]["name"] != name:
+        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+    k = known[slot]
+    if k["client"] != client + 1:
+        k["client"] = client + 1
+        k["name"] = name
+        k["fresh"][0] = NO_TIME
+        k["fresh"][1] = NO_TIME
+        k["repeats"][0] = 0
+        k["repeats"][1] = 0
+    return k
+
+
+@helper_kernel
+def _repeats(t: Any, until: Any, counts: bool, client: Any, known: Any, seed: Any) -> Any:
+    """Return the signs of a question that may be asked again while an answer is valid."""
+    family = 0 if t["qtype"] == _A else 1
+    if family == 1 and t["qtype"] != _AAAA:
+        return 0
+    k = _kept(known, np.int64(t["name"]), client, seed)
+    found = 0
+    if counts and t["time"] < k["fresh"][family]:
+        k["repeats"][family] += 1
+        found = REPEATED | AGAIN if k["repeats"][family] >= _AGAIN else REPEATED
+    if until != NO_TIME:
+        k["fresh"][family] = until
+    return found
+
+
+@helper_kernel
+def _count_asked(
+    rows: Any, t: Any, client: Any, flag: Any, marks: Any, last: Any, seed: Any
+) -> Any:  # fmt: skip
+    """Count a transaction by client and server, the one that responded; return its row.
+
+    ``last`` is the row of the transaction before: mostly the same.
+    """
+    e = rows[t["response"]] if t["response"] >= 0 else rows[t["first"]]
+    server = np.int64(e["server"])
+    if server < 0:
+        return last
+    a = marks.asked[last]
+    if a["queries"] == 0 or a["client"] != client or a["server"] != server:
+        mask = np.uint64(marks.asked_slots.shape[0] - 1)
+        slot = np.int64(hash_ids(client, server, seed) & mask)
+        while marks.asked_slots[slot] > 0:
+            a = marks.asked[marks.asked_slots[slot] - 1]
+            if a["client"] == client and a["server"] == server:
+                break
+            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+        if marks.asked_slots[slot] == 0:
+            marks.used[0] += 1
+            marks.asked_slots[slot] = marks.used[0]
+            a = marks.asked[marks.used[0] - 1]
+            a["client"] = client
+            a["server"] = server
+        last = np.int64(marks.asked_slots[slot] - 1)
+        a = marks.asked[last]
+    a["queries"] += 1
+    a["tcp"] += e["transport"] == TCP
+    a["answered"] += t["outcome"] != UNANSWERED
+    a["cluster"] += t["outcome"] == ANSWER and flag & IN_ZONE != 0
+    return last
+
+
 @kernel
 def mark_transactions(
-    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, under: Any, until: Any,
-    signs: Any,
+    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, marks: Any, known: Any,
+    seed: Any,
 ) -> None:  # fmt: skip
-    """Set the signs of every transaction.
+    """Set the signs of every transaction, and what is counted by client and by suffix.
 
-    ``under`` counts, by client and suffix, the names with dots inside that were answered there, and
-    those that do not exist there. ``until`` gets the time until when each answer is valid. Lookups
-    come in time order, and so do the rows that are read here.
+    The transactions of one client stand together, those of a lookup, too. ``known`` is a hash table
+    of KNOWN, with room for any one client; it is empty without a clock. A walk that glibc repeats
+    for a large answer is no repetition of the application's.
     """
-    for number in range(lookups.shape[0]):
-        look = lookups[number]
-        base = np.int64(look["base"])
-        for i in range(look["first"], look["first"] + look["queries"]):
-            t = transactions[i]
-            found = 0
-            if t["retries"] > 0 and rows[t["first"]]["response_packet"] < 0:
-                found |= LOST
-            if t["waste_class"] == SERVICE_PROBE:
-                found |= PROBE
-            if _is_expanded_again(look, flags[t["name"]], flags[base]):
-                found |= EXPANDED_AGAIN
-            if t["suffix"] >= 0:
-                if labels[base] > 1 and not flags[base] & IN_ZONE:
-                    if _count_dotted(t, look, under):
-                        found |= DOTTED_ANSWERED
-                if _fails_under_suffix(t, look):
-                    found |= SUFFIX_FAILED
-            until[i] = NO_TIME
-            if t["response"] >= 0:
-                r = rows[t["response"]]
-                found |= _response_signs(t, r, flags[t["name"]])
-                if r["min_ttl"] >= 0:
-                    until[i] = r["response_time"] + np.int64(r["min_ttl"]) * _SECOND_NS
-            signs[i] = found
+    number, client, base = np.int64(-1), np.int64(-1), np.int64(-1)
+    last = np.int64(0)
+    for i in range(transactions.shape[0]):
+        t = transactions[i]
+        look = lookups[t["lookup"]]
+        if t["lookup"] != number:
+            number = np.int64(t["lookup"])
+            base = np.int64(look["base"])
+            if look["client"] != client:
+                client = np.int64(look["client"])
+                marks.walked[client]["begin"] = i
+            w = marks.walked[client]
+            w["end"] = i + look["queries"]
+            if look["candidates"] > 1:
+                dots = np.int64(labels[base]) - 1
+                _note_walk(look, number, dots, marks.sizes[client], w)
+        found = 0
+        if t["retries"] > 0 and rows[t["first"]]["response_packet"] < 0:
+            found |= LOST
+        if t["waste_class"] == SERVICE_PROBE:
+            found |= PROBE
+        if _is_expanded_again(look, flags[t["name"]], flags[base]):
+            found |= EXPANDED_AGAIN
+        if t["suffix"] >= 0:
+            if labels[base] > 1 and not flags[base] & IN_ZONE:
+                if _count_dotted(t, marks.under[marks.suffix_at[client] + t["suffix"]]):
+                    found |= DOTTED_ANSWERED
+            if _fails_under_suffix(t, look):
+                found |= SUFFIX_FAILED
+        until = np.int64(NO_TIME)
+        last = _count_asked(rows, t, client, flags[t["name"]], marks, last, seed)
+        if t["response"] >= 0:
+            r = rows[t["response"]]
+            found |= _response_signs(t, r, flags[t["name"]])
+            if r["min_ttl"] >= 0:
+                until = r["response_time"] + np.int64(r["min_ttl"]) * _SECOND_NS
+        if known.shape[0] > 0:
+            found |= _repeats(t, until, look["walk_of"] < 0, client, known, seed)
+        marks.signs[i] = found
 
 
 @kernel
-def mark_repeats(
-    transactions: Any, lookups: Any, until: Any, known: Any, by_client: Any, signs: Any
-) -> None:
-    """Count questions that were asked again while an answer was valid, and mark the third time.
+def count_ids(ids: Any, seed: Any, slots: Any, distinct: Any, counts: Any) -> Any:
+    """Count equal ids, the distinct ones in the order of their first places; return how many.
 
-    ``known`` is a zeroed KNOWN by name: transactions of one client stand together. A walk that
-    glibc repeats for a large answer is no repetition of the application's.
+    ``slots`` are zeros, a power of two and more than there are ids.
     """
-    number = np.int64(-1)
-    client = np.int64(-1)
-    counts = False
-    for i in range(transactions.shape[0]):
-        t = transactions[i]
-        if t["lookup"] != number:
-            number = np.int64(t["lookup"])
-            client = np.int64(lookups[number]["client"])
-            counts = lookups[number]["walk_of"] < 0
-        family = 0 if t["qtype"] == _A else 1
-        if family == 1 and t["qtype"] != _AAAA:
-            continue
-        k = known[t["name"]]
-        if k["client"] != client + 1:
-            k["client"] = client + 1
-            k["fresh"][0] = NO_TIME
-            k["fresh"][1] = NO_TIME
-            k["repeats"][0] = 0
-            k["repeats"][1] = 0
-        if counts and t["time"] < k["fresh"][family]:
-            k["all_repeats"] += 1
-            by_client[client] += 1
-            k["repeats"][family] += 1
-            if k["repeats"][family] >= _AGAIN:
-                signs[i] |= AGAIN
-        if until[i] != NO_TIME:
-            k["fresh"][family] = until[i]
+    mask = np.uint64(slots.shape[0] - 1)
+    used = 0
+    for i in range(ids.shape[0]):
+        slot = np.int64(hash_ids(ids[i], np.int64(0), seed) & mask)
+        while slots[slot] > 0 and distinct[slots[slot] - 1] != ids[i]:
+            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
+        if slots[slot] == 0:
+            distinct[used] = ids[i]
+            counts[used] = 0
+            used += 1
+            slots[slot] = used
+        counts[slots[slot] - 1] += 1
+    return used
 
 
 @helper_kernel
@@ -333,24 +464,38 @@ def _rate_of(e: Any, rates: Any) -> Any:
 
 
 @kernel
-def count_servers(rows: Any, mine: Any, flags: Any, rates: Any, servers: Any) -> None:
+def count_servers(
+    rows: Any, mine: Any, flags: Any, rates: Any, places: Any, servers: Any
+) -> Any:  # fmt: skip
     """Count the query packets of the clients that are ``mine``, by server and by second.
 
-    ``rates`` is a hash table, a power of two long or empty. Seconds are those of the clock; rows
-    come in the order of their first packets, as captures are read.
+    Return how many servers there are; ``places`` is a zero for every address. ``rates`` is a hash
+    table, a power of two long or empty. Seconds are those of the clock; rows come in the order of
+    their first packets, as captures are read.
     """
+    used = 0
+    second, ends = np.int64(0), np.int64(0)
     for i in range(rows.shape[0]):
         e = rows[i]
-        if e["query_packet"] < 0 or e["server"] < 0 or not mine[e["client"]]:
+        if e["query_packet"] < 0 or e["server"] < 0:
             continue
-        _count_server(e, flags[e["folded"]] & IN_ZONE != 0, servers[e["server"]])
+        if e["client"] >= mine.shape[0] or not mine[e["client"]]:
+            continue
+        if places[e["server"]] == 0:
+            servers[used]["address"] = e["server"]
+            used += 1
+            places[e["server"]] = used
+        in_zone = flags[e["folded"]] & IN_ZONE != 0
+        _count_server(e, in_zone, servers[places[e["server"]] - 1])
         if rates.shape[0] == 0:
             continue
         slot = _rate_of(e, rates)
         if slot < 0:
             continue
         rate = rates[slot]
-        second = e["query_time"] // _SECOND_NS
+        if not ends - _SECOND_NS <= e["query_time"] < ends:
+            second = e["query_time"] // _SECOND_NS
+            ends = (second + 1) * _SECOND_NS
         if rate["second"] != second:
             rate["second"] = second
             rate["count"] = 0
@@ -358,3 +503,4 @@ def count_servers(rows: Any, mine: Any, flags: Any, rates: Any, servers: Any) ->
         if rate["count"] > rate["peak"]:
             rate["peak"] = rate["count"]
             rate["peak_row"] = i
+    return used

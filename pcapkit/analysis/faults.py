@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pcapkit.analysis import fault_delivery as delivery
 from pcapkit.analysis import fault_names as names
 from pcapkit.analysis import fault_settings as settings
-from pcapkit.analysis.fault_notes import Facts, Note, Notes, Part, add_notes
-from pcapkit.analysis.fault_signs import NameFlags
-from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.fault_notes import Note, Notes, Part, add_notes
 from pcapkit.model import Finding, Severity
 
 #: Subjects and names that a finding shows.
@@ -275,20 +273,15 @@ FAULTS: tuple[Fault, ...] = (
 
 
 class FaultTally:
-    """What every detector noted of the parts so far; parts may come in any order.
+    """What every detector noted of the parts so far; parts may come in any order."""
 
-    Tallies of parts add up, whichever thread filled them; they share ``flags``.
-    """
-
-    def __init__(self, facts: Facts, flags: NameFlags) -> None:
-        self._facts, self._flags = facts, flags
+    def __init__(self) -> None:
         self._noted: dict[Callable[[Part], Notes], Notes] = {}
 
-    def add(self, readings: Readings) -> None:
+    def add(self, part: Part) -> None:
         """Note what some clients' readings show."""
-        if not readings.clients:
+        if not part.readings.clients:
             return
-        part = Part(readings, self._facts, self._flags.known())
         for note in dict.fromkeys(f.note for f in FAULTS):
             add_notes(self._noted.setdefault(note, {}), note(part))
 

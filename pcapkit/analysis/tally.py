@@ -24,6 +24,7 @@ from pcapkit.analysis.counting import (
     RETRIES,
     WASTED,
     count_part,
+    suffix_places,
 )
 from pcapkit.analysis.describe import EMPTY, MISSING
 from pcapkit.analysis.reading import Readings
@@ -147,13 +148,7 @@ class Tally:
         """Count the lookups of one part of the clients."""
         if not part.lookups.size:
             return
-        begins: dict[tuple[Labels, ...], int] = {}
-        lists: list[Labels] = []
-        for client in part.clients:
-            if client.search.suffixes not in begins:
-                begins[client.search.suffixes] = len(lists)
-                lists += client.search.suffixes
-        suffix_at = np.array([begins[c.search.suffixes] for c in part.clients], np.int64)
+        suffix_at, lists = suffix_places(part)
         counts = count_part(
             part, suffix_at, len(lists), self._start, self._bin_ns if self._has_clock else 0
         )

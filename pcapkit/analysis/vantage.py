@@ -7,17 +7,13 @@ lists in turns, has two ndots at once, or shows the signs of two resolver models
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.fault_settings import two_namespaces_at_once, two_ndots_at_once
-from pcapkit.analysis.fault_signs import IN_ZONE, NameFlags
-from pcapkit.analysis.reading import Readings
-from pcapkit.codes import ANSWER, UNANSWERED
-from pcapkit.layout import QR, TCP
+from pcapkit.analysis.fault_notes import Part
+from pcapkit.layout import QR
 
 
 @dataclass(slots=True)
@@ -40,34 +36,16 @@ class Asked:
 class VantageTally:
     """Counts by client and server; parts may come in any order, and tallies add up."""
 
-    def __init__(self, flags: NameFlags, address: Callable[[int], str]) -> None:
-        self._flags, self._address = flags, address
+    def __init__(self) -> None:
         self.asked: dict[tuple[str, str], Asked] = {}
         #: addresses whose traffic cannot be one pod's, whose containers share a search list
         self.several_pods: set[str] = set()
         self._mixed: dict[str, set[str]] = {}
 
-    def add(self, part: Readings) -> None:
+    def add(self, part: Part) -> None:
         """Count the transactions of some clients; a server is the one that responded."""
-        if not part.transactions.size:
-            return
-        flags = self._flags.known()
-        t, rows = part.transactions, part.rows
-        exchange = np.where(t["response"] >= 0, t["response"], t["first"])
-        server = rows["server"][exchange].astype(np.int64)
-        client = part.lookups["client"][t["lookup"]].astype(np.int64)
-        answer = t["outcome"] == ANSWER
-        marks = (
-            np.ones(t.size, np.bool_), rows["transport"][exchange] == TCP,
-            t["outcome"] != UNANSWERED, answer & ((flags[t["name"]] & IN_ZONE) != 0),
-        )  # fmt: skip
-        shown = server >= 0
-        keys, group = np.unique((client << 32 | server)[shown], return_inverse=True)
-        counts = [np.bincount(group[m[shown]], minlength=keys.size).tolist() for m in marks]
-        for key, *counted in zip(keys.tolist(), *counts, strict=True):
-            ends = (
-                self._address(part.clients[key >> 32].client), self._address(key & 0xFFFFFFFF)
-            )  # fmt: skip
+        for client, server, *counted in part.asked.tolist():
+            ends = self._client(part, client), part.facts.address(server)
             self.asked.setdefault(ends, Asked()).add(Asked(*counted))
         self._add_mixtures(part)
 
@@ -79,18 +57,21 @@ class VantageTally:
         for address, reasons in other._mixed.items():
             self._mixed.setdefault(address, set()).update(reasons)
 
-    def _add_mixtures(self, part: Readings) -> None:
-        for index in two_namespaces_at_once(part):
+    def _add_mixtures(self, part: Part) -> None:
+        for index in part.two_namespaces_at_once:
             self._mark(part, index, "walks the search lists of two namespaces in turns")
-            self.several_pods.add(self._address(part.clients[index].client))
-        for index in two_ndots_at_once(part):
+            self.several_pods.add(self._client(part, index))
+        for index in part.two_ndots_at_once:
             self._mark(part, index, "searches names, and in between asks such names as is first")
-        for index, client in enumerate(part.clients):
+        for index, client in enumerate(part.readings.clients):
             if len(client.models) > 1:
                 self._mark(part, index, f"asks as {' and '.join(client.models)} do")
 
-    def _mark(self, part: Readings, index: int, reason: str) -> None:
-        self._mixed.setdefault(self._address(part.clients[index].client), set()).add(reason)
+    def _client(self, part: Part, index: int) -> str:
+        return part.facts.address(part.readings.clients[index].client)
+
+    def _mark(self, part: Part, index: int, reason: str) -> None:
+        self._mixed.setdefault(self._client(part, index), set()).add(reason)
 
     def mixtures(self) -> dict[str, tuple[str, ...]]:
         """Return why some addresses are mixtures, by address."""

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from pcapkit import analyze
-from pcapkit.analysis.fault_notes import Facts
+from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FAULTS, FaultTally
 from pcapkit.analysis.reading import Readings, merge_readings, read_parts
@@ -163,14 +163,14 @@ def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     readings = merge_readings(parts, names, has_clock=True)
     facts = Facts(collected.address, [path], [("cluster", "local")])
     flags = NameFlags(names, facts.zones)
-    whole = FaultTally(facts, flags)
-    whole.add(readings)
+    whole = FaultTally()
+    whole.add(Part(readings, facts, flags.known()))
     assert len(whole.findings()) >= 4
     for order in ([0, 1], [1, 0]):
-        pieces = FaultTally(facts, flags)
+        pieces = FaultTally()
         for client in order:
-            one = FaultTally(facts, flags)
-            one.add(only(readings, client))
+            one = FaultTally()
+            one.add(Part(only(readings, client), facts, flags.known()))
             pieces.merge(one)
         assert pieces.findings() == whole.findings()
 
