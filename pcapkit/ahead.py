@@ -7,6 +7,7 @@ tasks give, in their order.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,8 +19,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Threads that read clients; each holds the working memory of one part.
-READERS = 2
+#: Threads that read clients, one a core; each holds the working memory of one part.
+READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 #: How long a thread that is no longer wanted is waited for.
 LEAVING_S = 1.0
@@ -85,12 +86,14 @@ def ahead(
 
 
 def in_order(
-    tasks: Iterable[Callable[[], Result]], *, workers: int = READERS
+    tasks: Iterable[Callable[[], Result]], *, workers: int | None = None
 ) -> Iterator[Result]:
     """Run tasks in threads and give their results in the order of the tasks.
 
-    Tasks are drawn from the iterable in the caller's thread, ``workers`` ahead of the results.
+    Tasks are drawn from the iterable in the caller's thread, ``workers`` (READERS) ahead of the
+    results.
     """
+    workers = workers or READERS
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pcapkit-reader") as pool:
         try:

@@ -186,12 +186,17 @@ def repeats(part: Part) -> Notes:
     if not again.size:
         return {}
     every = part.having(signs.REPEATED)
-    t = part.readings.transactions
+    r = part.readings
+    t = r.transactions
+    client, asker = (r.lookups["client"][t["lookup"][k]].astype(np.int64) for k in (every, again))
+    often = np.isin(client, asker)  # of the others, what was repeated once is no habit
+    every, client = every[often], client[often]
     note = Note(Counter({"repeated_queries": every.size}))
-    names, counts = count_names(t["name"][every])
-    shown = np.isin(names, count_names(t["name"][again])[0], assume_unique=True)
-    clients = part.readings.lookups["client"][t["lookup"][every]]
-    part.fill(note, np.bincount(clients), names[shown], counts[shown])
+    same = np.isin(
+        client * r.labels.size + t["name"][every], asker * r.labels.size + t["name"][again]
+    )
+    names, counts = count_names(t["name"][every[same]])
+    part.fill(note, np.bincount(client), names, counts)
     part.show(note, again)
     return {"": note}
 

@@ -37,6 +37,22 @@ def test_spilling_changes_nothing(in_memory: int) -> None:
     assert told[0].transactions.equals(told[1].transactions)
 
 
+@pytest.mark.parametrize(("part", "readers"), [(20, 1), (20, 3), (300, 2)])
+def test_parts_and_readers_change_nothing(
+    part: int, readers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However clients are split into parts, and however many threads read them: the same bytes."""
+    whole = Reading(collect(MANY), Options()).analysis()
+    monkeypatch.setattr("pcapkit.analysis.store.PART", part)
+    monkeypatch.setattr("pcapkit.ahead.READERS", readers)
+    split = Reading(collect(MANY), Options()).analysis()
+    assert split.to_json() == whole.to_json()
+    assert split.chains == whole.chains
+    assert split.timeline == whole.timeline and split.latency == whole.latency
+    assert split.lookups.equals(whole.lookups)
+    assert split.transactions.equals(whole.transactions)
+
+
 def test_a_snapshot_stands_still() -> None:
     """What is looked at while a capture comes in is not changed by what comes later."""
     seen = []
