@@ -38,7 +38,7 @@ VISIT = np.dtype(
         ("start", np.int64),
         ("done", np.int64),
         ("name", np.int32),
-        ("port", np.int32),
+        ("port", np.uint16),
         ("answered", np.uint8),  # it has an answer of an asked type
         ("silent", np.uint8),  # some question of it got no response
         ("types", np.uint8),
@@ -154,8 +154,16 @@ def _follows(last: Any, item: Any, near: Any) -> Any:
     """Was ``item`` asked because ``last`` failed, or together with it, as busybox asks?"""
     if item["start"] < last["done"]:
         return bool(item["port"] == last["port"] and item["start"] - last["start"] <= near)
+    return not _is_over(last, item, near)
+
+
+@helper_kernel
+def _is_over(last: Any, item: Any, near: Any) -> Any:
+    """Can nothing follow ``last`` any more, from the time of ``item`` on?"""
+    if item["start"] < last["done"]:
+        return False
     limit = LONGEST_TIMEOUT_NS if last["silent"] else near
-    return bool(not last["answered"] and item["start"] - last["done"] <= limit)
+    return bool(last["answered"] or item["start"] - last["done"] > limit)
 
 
 @helper_kernel
@@ -184,10 +192,6 @@ def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: Any) 
         if size > 1:
             return False
         s["base"] = labels[last]
-    else:
-        for j in range(size):
-            if common_labels(arena, ends, members[j], new) == 0:
-                return False
     members[size] = new
     s["size"] = size + 1
     return True
@@ -209,19 +213,26 @@ def _find_sequences(
             continue
         begin = name_start(ends, name)
         slot = np.int64(hash_bytes(arena, begin, np.int64(arena[begin]) + 1, seed) & mask)
-        at = np.int64(heads[slot])
+        at, newer = np.int64(heads[slot]), np.int64(-1)
         joined = False
-        for _ in range(_OPEN):
-            if at < 0:
-                break
+        looked = 0
+        while at >= 0 and looked < _OPEN:
             s = sequences[at]
+            if s["closed"] or _is_over(visits[s["last"]], v, near):  # it leaves the list
+                if newer < 0:
+                    heads[slot] = s["older"]
+                else:
+                    sequences[newer]["older"] = s["older"]
+                at = np.int64(s["older"])
+                continue
+            looked += 1
             if _follows(visits[s["last"]], v, near) and _extend(
                 arena, ends, labels, s, members[at], name
             ):
                 s["last"] = i
                 joined = True
                 break
-            at = np.int64(s["older"])
+            newer, at = at, np.int64(s["older"])
         if not joined:
             s = sequences[found]
             s["older"] = heads[slot]
@@ -296,42 +307,54 @@ def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) ->
 
 @helper_kernel
 def _find_changes(
-    client: Any, labels: Any, visits: Any, found: Any, sequences: Any, members: Any, marks: Any,
-    changes: Any, used: Any,
+    client: Any, labels: Any, visits: Any, found: Any, sequences: Any, members: Any, mark_of: Any,
+    marks: Any, changes: Any, used: Any,
 ) -> Any:  # fmt: skip
     """Append the names of one client that were searched first, and asked as is first; return used.
 
-    ``marks`` is scratch, one CHANGE a name whose times are NO_TIME.
+    ``marks`` is scratch, a CHANGE each for as many names as there are sequences; ``mark_of`` is -1
+    for every name, and is so again afterwards.
     """
+    marked = 0
     for i in range(found):
         s = sequences[i]
         if s["base"] > 0 and s["closed"] and labels[members[i, 0]] != s["base"]:
-            mark = marks[members[i, s["size"] - 1]]
+            name = np.int64(members[i, s["size"] - 1])
             time = visits[s["first"]]["start"]
-            if mark["searched_last"] == NO_TIME or time < mark["searched_first"]:
-                mark["searched_first"] = time
+            if mark_of[name] < 0:
+                mark_of[name] = marked
+                mark = marks[marked]
+                mark["client"] = client
+                mark["name"] = name
+                mark["searched_first"] = mark["searched_last"] = time
+                mark["as_is_last"] = NO_TIME
+                marked += 1
+            mark = marks[mark_of[name]]
+            mark["searched_first"] = min(mark["searched_first"], time)
             mark["searched_last"] = max(mark["searched_last"], time)
+    if marked == 0:
+        return used
     for i in range(found):
         s = sequences[i]
+        if mark_of[members[i, 0]] < 0:
+            continue
         v = visits[s["first"]]
-        mark = marks[members[i, 0]]
+        mark = marks[mark_of[members[i, 0]]]
         alone = s["size"] == 1 and v["answered"]
-        if mark["searched_last"] != NO_TIME and (alone or s["base"] == labels[members[i, 0]]):
+        if alone or s["base"] == labels[members[i, 0]]:
             if mark["as_is_last"] == NO_TIME or v["start"] < mark["as_is_first"]:
                 mark["as_is_first"] = v["start"]
             mark["as_is_last"] = max(mark["as_is_last"], v["start"])
     for i in range(found):
         s = sequences[i]
-        mark = marks[members[i, s["size"] - 1]]
-        if s["base"] == 0 or mark["searched_last"] == NO_TIME:
+        name = np.int64(members[i, s["size"] - 1])
+        if s["base"] == 0 or mark_of[name] < 0:
             continue
+        mark = marks[mark_of[name]]
         if mark["as_is_last"] != NO_TIME and used < changes.shape[0]:
             changes[used] = mark
-            changes[used]["client"] = client
-            changes[used]["name"] = members[i, s["size"] - 1]
             used += 1
-        mark["searched_last"] = NO_TIME
-        mark["as_is_last"] = NO_TIME
+        mark_of[name] = -1
     return used
 
 
@@ -358,7 +381,7 @@ def gather_evidence(
             if mine[k]["folded"] >= 0:
                 latest[mine[k]["folded"]] = -1
         changed = _find_changes(
-            c, labels, visits, found, sequences, members, marks, changes, changed
+            c, labels, visits, found, sequences, members, latest, marks, changes, changed
         )
         tails = 0
         for i in range(found):
@@ -403,28 +426,45 @@ LIMIT = 1 << 18
 _CHANGES = 1 << 14
 
 
+class Scratch:
+    """Working memory of :func:`evidence_of`, for one thread and any number of parts."""
+
+    def __init__(self, names: int) -> None:
+        self.latest = np.full(names, -1, np.int32)  # by name; the kernel leaves it so
+        self.heads, self.proven = np.empty(_SLOTS, np.int32), np.empty(_TAILS, np.uint64)
+        self.make_room(1)
+
+    def make_room(self, exchanges: int) -> None:
+        """Have room for a client with so many exchanges."""
+        self.size = exchanges
+        # The system gives pages as they are first written: there are fewer visits than exchanges.
+        self.visits, self.sequences = np.empty(exchanges, VISIT), np.empty(exchanges, SEQUENCE)
+        self.types = np.empty((exchanges, _TYPES), np.uint16)
+        self.dones = np.empty((exchanges, _TYPES), np.int64)
+        self.members = np.empty((exchanges, _NAMES), np.int32)
+        self.marks = np.empty(exchanges, CHANGE)
+
+
 def evidence_of(
     rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Any,
-    labels: npt.NDArray[np.int32], *, has_clock: bool,
+    labels: npt.NDArray[np.int32], *, has_clock: bool, scratch: Scratch | None = None,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], npt.NDArray[Any]]:  # fmt: skip
     """Return the distinct sequences (EVIDENCE), the names of each, (sequences, names), and CHANGEs.
 
     ``bounds`` is where each client begins in ``rows``, which are in time order within one.
     """
-    most = int(np.diff(bounds).max(initial=1))
+    scratch = scratch or Scratch(labels.size)
+    if (most := int(np.diff(bounds).max(initial=1))) > scratch.size:
+        scratch.make_room(most)
     room = min(LIMIT, rows.size // 2 + 1)
     slots = np.full(1 << (room * 2).bit_length(), -1, np.int32)
     evidence = np.zeros(room, EVIDENCE)
     shown = np.zeros((room, _NAMES), np.int32)
-    marks = np.zeros(labels.size, CHANGE)
-    marks["searched_last"] = marks["as_is_last"] = NO_TIME
     changes = np.zeros(min(_CHANGES, rows.size // 4 + 1), CHANGE)
     kept, changed = gather_evidence(
         rows, bounds, names, labels, NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
-        np.full(labels.size, -1, np.int32), np.zeros(most, VISIT),
-        np.zeros((most, _TYPES), np.int32), np.zeros((most, _TYPES), np.int64),
-        np.zeros(most, SEQUENCE), np.zeros((most, _NAMES), np.int32), np.zeros(room, np.uint64),
-        slots, evidence, shown, marks, changes, np.zeros(_SLOTS, np.int32),
-        np.zeros(_TAILS, np.uint64),
+        scratch.latest, scratch.visits, scratch.types, scratch.dones, scratch.sequences,
+        scratch.members, np.empty(room, np.uint64), slots, evidence, shown, scratch.marks, changes,
+        scratch.heads, scratch.proven,
     )  # fmt: skip
     return evidence[:kept], shown[:kept], changes[:changed]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pcapkit.interning import Interner, intern
 from pcapkit.kernels import helper_kernel, kernel
 from pcapkit.names import text_from_wire, wire_from_text
+from pcapkit.wire import u64_little
 
 Labels = tuple[str, ...]
 
@@ -29,18 +30,19 @@ def name_start(ends: Any, name: Any) -> Any:
 def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
     """Count the labels that two names share from their beginnings."""
     a, b = name_start(ends, left), name_start(ends, right)
-    stop_a, stop_b = ends[left], ends[right]
-    shared = np.int64(0)
-    while a < stop_a and b < stop_b:
-        length = np.int64(arena[a])
-        if length == 0 or length != arena[b] or a + length >= stop_a or b + length >= stop_b:
+    length = min(ends[left] - a, ends[right] - b)
+    same = np.int64(0)  # bytes
+    while same + 8 <= length and u64_little(arena, a + same) == u64_little(arena, b + same):
+        same += 8
+    while same < length and arena[a + same] == arena[b + same]:
+        same += 1
+    shared, at = np.int64(0), np.int64(0)
+    while at < same:
+        size = np.int64(arena[a + at])
+        if size == 0 or at + size >= same:
             break
-        for k in range(1, length + 1):
-            if arena[a + k] != arena[b + k]:
-                return shared
         shared += 1
-        a += length + 1
-        b += length + 1
+        at += size + 1
     return shared
 
 

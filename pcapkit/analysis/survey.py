@@ -6,6 +6,7 @@ proves explains the first minute too.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.ahead import in_order
-from pcapkit.analysis.evidence import evidence_of
+from pcapkit.analysis.evidence import Scratch, evidence_of
 from pcapkit.analysis.periods import Change, change_of_ndots, changes_of_list
 from pcapkit.analysis.search_lists import SearchList, Seen, infer
 from pcapkit.analysis.store import Piece, Store, parts
@@ -58,14 +59,15 @@ def survey(
     """
     out: list[Client] = []
 
-    def gather(part: list[Piece]) -> _Surveyed:
+    gather = _Gatherer(names, has_clock)
+
+    def look(part: list[Piece]) -> _Surveyed:
         rows = store.read(part)
         bounds = np.append(0, np.cumsum([piece.size for piece in part])).astype(np.int64)
-        return _Surveyed(part, rows, bounds, _gather(rows, bounds, names, labels, has_clock))
+        return _Surveyed(part, rows, bounds, gather(rows, bounds))
 
-    labels = names.label_counts()
     for part, rows, bounds, gathered in in_order(
-        partial(gather, part) for part in parts(store.clients())
+        partial(look, part) for part in parts(store.clients())
     ):
         if note is not None:
             note(rows)
@@ -80,7 +82,7 @@ def survey(
             for period in periods:
                 theirs = mine[period.begin : period.begin + period.size]
                 ends = np.array([0, theirs.size])
-                alone = _evidence(_gather(theirs, ends, names, labels, has_clock), names)[0]
+                alone = _evidence(gather(theirs, ends), names)[0]
                 found = infer(alone.sequences)
                 if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
                     found = search
@@ -122,14 +124,23 @@ class _Surveyed(NamedTuple):
     gathered: _Gathered
 
 
-def _gather(
-    rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64], names: Folded,
-    labels: npt.NDArray[np.int32], has_clock: bool,
-) -> _Gathered:  # fmt: skip
-    return _Gathered(
-        bounds.size - 1,
-        *evidence_of(rows, bounds, names.names.arrays, labels, has_clock=has_clock),
-    )
+class _Gatherer:
+    """Runs the compiled pass over parts, in any thread; each keeps its working memory."""
+
+    def __init__(self, names: Folded, has_clock: bool) -> None:
+        self._names, self._has_clock = names.names.arrays, has_clock
+        self._labels = names.label_counts()
+        self._own = threading.local()
+
+    def __call__(self, rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64]) -> _Gathered:
+        """Return the evidence of the clients that begin at ``bounds``, which ends with the end."""
+        if not hasattr(self._own, "scratch"):
+            self._own.scratch = Scratch(self._labels.size)
+        found = evidence_of(
+            rows, bounds, self._names, self._labels, has_clock=self._has_clock,
+            scratch=self._own.scratch,
+        )  # fmt: skip
+        return _Gathered(bounds.size - 1, *found)
 
 
 def _evidence(gathered: _Gathered, names: Folded) -> list[_Evidence]:
