@@ -159,7 +159,7 @@ def _choose_base(w: Any, rules: Any, labels: Any, walk: Any, client: Any, look: 
         return
     most = max(np.int64(client["low"]), np.int64(client["value"]))
     for p in range(rules.starts.shape[0]):
-        base = np.int64(rules.bases[name, p])
+        base = np.int64(rules.bases[rules.place[name], p])
         if not rules.starts[p] or base < 0 or not 0 < labels[base] <= most:
             continue
         if not look["ambiguous"] or labels[base] < labels[look["base"]]:
@@ -228,7 +228,7 @@ def _lookup_outcome(transactions: Any, count: Any) -> Any:
 @helper_kernel
 def _suffix_of(rules: Any, name: Any, base: Any) -> Any:
     for p in range(rules.starts.shape[0]):
-        if rules.bases[name, p] == base:
+        if rules.bases[rules.place[name], p] == base:
             return np.int64(p)
     return np.int64(-1)
 

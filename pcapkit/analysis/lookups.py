@@ -56,7 +56,8 @@ _AT_NAME, _AT_BASE = 8, 16
 class Rules(NamedTuple):
     """What one group of clients has in common: its search list, and how it is walked."""
 
-    bases: npt.NDArray[np.int32]  # (names, suffixes): the base of a name under a suffix, or -1
+    place: npt.NDArray[np.int32]  # by name, its row in ``bases``; 0 for those that nobody asked
+    bases: npt.NDArray[np.int32]  # (places, suffixes): the base of a name under a suffix, or -1
     by_size: npt.NDArray[np.int64]  # positions of the list, longest suffix first
     starts: npt.NDArray[np.uint8]  # may a walk begin with this suffix?
     join: int
@@ -134,7 +135,7 @@ def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
     start = np.int64(-1)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
+        if rules.bases[rules.place[name], p] >= 0 and (orphan or rules.starts[p]):
             start = p
             break
     walk = w.used[WALKS]
@@ -151,7 +152,7 @@ def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
         x["base"] = -1
         x["mode"] = AS_IS
     else:
-        base = np.int64(rules.bases[name, start])
+        base = np.int64(rules.bases[rules.place[name], start])
         x["base"] = base
         x["mode"] = OPEN
         keep_at_base(w, base, walk)
@@ -214,7 +215,7 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
         base = name
         if k < suffixes:
             position = np.int64(rules.by_size[k])
-            base = np.int64(rules.bases[name, position])
+            base = np.int64(rules.bases[rules.place[name], position])
             if base < 0:
                 continue
         newer, node = np.int64(-1), np.int64(w.at_base[base])
@@ -249,7 +250,8 @@ def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any) 
     x = w.walks[walk]
     e = rows[number]
     if x["mode"] == OPEN:
-        listed = position < 0 or rules.bases[np.int64(e["folded"]), position] == x["base"]
+        place = rules.place[e["folded"]]
+        listed = position < 0 or rules.bases[place, position] == x["base"]
         x["mode"] = LIST if listed else AS_IS
     current = np.int64(x["last"])
     if finished(w, current, e["query_time"]) == PENDING:

@@ -18,7 +18,7 @@ from pcapkit.analysis.fingerprints import SIGNS, count_signs, guess_resolver, mo
 from pcapkit.analysis.lookups import Rules, group_exchanges, timing
 from pcapkit.analysis.search_lists import SearchList
 from pcapkit.analysis.store import Piece, Store, parts
-from pcapkit.analysis.suffixes import Folded
+from pcapkit.analysis.suffixes import Folded, note_names
 from pcapkit.analysis.survey import Client
 from pcapkit.analysis.transactions import EXCHANGE
 from pcapkit.analysis.walks import AS_IS, LIST, OPEN, Walks, room_for
@@ -72,24 +72,28 @@ def read_parts(
     Names are interned only between the tasks, so that their ids never depend on the threads.
     """
     known = {c.piece: c for c in clients}
-    for part in _parts(clients, len(names.names)):
+    for part in _parts(clients):
         rows = store.read(part)
         mine = [known[piece] for piece in part]
         rules = _rules(rows, names, mine, has_clock)
         yield _Reader(rows, names, mine, rules, store.last_time or 0, has_clock).read
 
 
-def _parts(clients: Sequence[Client], names: int) -> Iterator[list[Piece]]:
+def _parts(clients: Sequence[Client]) -> Iterator[list[Piece]]:
     """Split the clients into parts; each has room for the tables of its search lists."""
     lists = {c.piece: {c.search, c.assumed} for c in clients}
     for part in parts(c.piece for c in clients):
         held: set[SearchList] = set()
         piece: list[Piece] = []
+        size = suffixes = 0
         for one in part:
-            held |= lists[one]
-            if piece and names * sum(len(s.suffixes) for s in held) > _TABLES:
+            size += one.size
+            suffixes += sum(len(s.suffixes) for s in lists[one] - held)
+            if piece and size * suffixes > _TABLES:
                 yield piece
-                piece, held = [], set(lists[one])
+                piece, held, size = [], set(), one.size
+                suffixes = sum(len(s.suffixes) for s in lists[one])
+            held |= lists[one]
             piece.append(one)
         yield piece
 
@@ -98,24 +102,28 @@ def _rules(
     rows: npt.NDArray[Any], names: Folded, clients: Sequence[Client], has_clock: bool
 ) -> dict[SearchList, Rules]:
     """Return what the clients of each search list of a part have in common."""
-    size = len(names.names)
-    used: dict[SearchList, npt.NDArray[np.bool_]] = {}
+    asking: dict[SearchList, list[npt.NDArray[Any]]] = {}
     begin = 0
     for client in clients:
-        mine = rows["folded"][begin : begin + client.piece.size]
+        mine = rows[begin : begin + client.piece.size]
         begin += client.piece.size
         for search in {client.search, client.assumed}:
-            if search not in used:
-                used[search] = np.zeros(size + 1, np.bool_)
-            used[search][mine] = True  # -1, of what shows no name, is the one behind the last
+            asking.setdefault(search, []).append(mine)
+    place, stamps = np.zeros(len(names.names), np.int32), np.zeros(len(names.names), np.int32)
+    asked = np.empty(rows.size, np.int32)
+    all_names = asked[: note_names(rows, stamps, 1, asked, 0)]
+    place[all_names] = np.arange(1, all_names.size + 1, dtype=np.int32)
+    places = all_names.size + 1
     out = {}
-    for search, asked in used.items():
-        suffixes = search.suffixes
-        table = names.bases(np.flatnonzero(asked[:-1]), suffixes)
+    for stamp, (search, exchanges) in enumerate(asking.items(), 2):
+        suffixes, used = search.suffixes, 0
+        for mine in exchanges:
+            used = note_names(mine, stamps, stamp, asked, used)
+        table = names.bases(np.sort(asked[:used]), suffixes, place, places)
         by_size = sorted(range(len(suffixes)), key=lambda p: -len(suffixes[p]))
         starts = np.array([s in search.starts for s in suffixes], np.uint8)
         out[search] = Rules(
-            table, np.array(by_size, np.int64), starts, *timing(has_clock=has_clock), True
+            place, table, np.array(by_size, np.int64), starts, *timing(has_clock=has_clock), True
         )
     return out
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.interning import Interner, intern
-from pcapkit.kernels import helper_kernel, kernel
+from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.names import text_from_wire, wire_from_text
 from pcapkit.wire import u64_little
 
@@ -71,11 +71,40 @@ def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
         labels[name] = n
 
 
+@inline_kernel
+def _same_bytes(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
+    """Are ``length`` bytes the same? From their ends, where most names that differ do so."""
+    while length >= 8:
+        length -= 8
+        if u64_little(left, a + length) != u64_little(right, b + length):
+            return False
+    while length > 0:
+        length -= 1
+        if left[a + length] != right[b + length]:
+            return False
+    return True
+
+
+@kernel
+def note_names(rows: Any, stamps: Any, stamp: Any, used: Any, count: Any) -> Any:
+    """Add the names of some exchanges to ``used``, each once a ``stamp``; return how many it has.
+
+    ``stamps`` is the last stamp of every name.
+    """
+    for i in range(rows.shape[0]):
+        name = np.int64(rows[i]["folded"])
+        if name >= 0 and stamps[name] != stamp:
+            stamps[name] = stamp
+            used[count] = name
+            count += 1
+    return count
+
+
 @kernel
 def _find_bases(
-    names: Any, used: Any, tails: Any, tail_ends: Any, scratch: Any, bases: Any
+    names: Any, used: Any, tails: Any, tail_ends: Any, scratch: Any, place: Any, bases: Any
 ) -> None:
-    """Set ``bases[name, position]`` to the id of the name without that suffix, where it has it."""
+    """Set ``bases[place[name], position]`` to the name without that suffix, where it has it."""
     arena, ends = names[0], names[1]
     for k in range(used.shape[0]):
         name = used[k]
@@ -84,24 +113,18 @@ def _find_bases(
             first = tail_ends[position - 1] if position > 0 else np.int64(0)
             size = tail_ends[position] - first
             cut = stop - size
-            if cut <= begin or size > stop - begin:
+            if cut <= begin or not _same_bytes(arena, cut, tails, first, size):
                 continue
             at = begin  # the suffix must begin where a label does
             while at < cut:
                 at += np.int64(arena[at]) + 1
             if at != cut:
                 continue
-            same = True
-            for j in range(size):
-                if arena[cut + j] != tails[first + j]:
-                    same = False
-                    break
-            if same:
-                length = cut - begin
-                for j in range(length):
-                    scratch[j] = arena[begin + j]
-                scratch[length] = 0
-                bases[name, position] = intern(names, scratch, 0, length + 1)
+            length = cut - begin
+            for j in range(length):
+                scratch[j] = arena[begin + j]
+            scratch[length] = 0
+            bases[place[name], position] = intern(names, scratch, 0, length + 1)
 
 
 @kernel
@@ -127,6 +150,7 @@ class Folded:
     def __init__(self, names: Interner) -> None:
         self.names = names
         self._labels: dict[int, Labels] = {}
+        self._wires: dict[Labels, bytes] = {}
         self._counts = np.zeros(0, np.int32)
         self._inside: dict[tuple[Labels, ...], npt.NDArray[np.uint8]] = {}
 
@@ -165,20 +189,31 @@ class Folded:
         return known
 
     def bases(
-        self, used: npt.NDArray[Any], search: Sequence[Labels]
-    ) -> npt.NDArray[np.int32]:
-        """Return the base of every used name under every suffix: (names, suffixes), -1 for none."""
-        tails = [wire_from_text(join(s)) for s in search]
+        self, used: npt.NDArray[Any], search: Sequence[Labels], place: npt.NDArray[np.int32],
+        places: int,
+    ) -> npt.NDArray[np.int32]:  # fmt: skip
+        """Return the base of every used name under every suffix: (places, suffixes), -1 for none.
+
+        The row of a name is its ``place``.
+        """
+        tails = [self._wire(s) for s in search]
         ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
-        sizes = np.diff(self.names.arrays[1][: len(self.names)], prepend=0)
-        room = int(sizes[used].sum()) * max(1, len(search))
-        table = np.full((len(self.names), len(search)), -1, np.int32)
-        self.names.reserve(used.size * len(search), room)
+        table = np.full((places, len(search)), -1, np.int32)
+        if not tails:
+            return table
+        of_names = self.names.arrays[1]
+        sizes = of_names[used] - np.where(used > 0, of_names[used - 1], 0)
+        self.names.reserve(used.size * len(search), int(sizes.sum()) * len(search))
         _find_bases(
             self.names.arrays, used, np.frombuffer(b"".join(tails), np.uint8), ends,
-            np.zeros(256, np.uint8), table,
+            np.zeros(256, np.uint8), place, table,
         )  # fmt: skip
         return table
+
+    def _wire(self, labels: Labels) -> bytes:
+        if (known := self._wires.get(labels)) is None:
+            known = self._wires[labels] = wire_from_text(join(labels))
+        return known
 
     def find(self, labels: Labels) -> int:
         """Return the id of a name, interned where it is new."""
