@@ -10,19 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pcapkit.analysis.counting import SEED, WASTED, hash_ids
 from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.replay_order import Order
 from pcapkit.analysis.replay_sums import Sums, time_bin
-from pcapkit.analysis.waste import is_wasted
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels import inline_kernel, kernel
 from pcapkit.layout import NO_TIME
-from pcapkit.model import WASTE_CLASSES
 
 KEEPS_ANSWERS_NS, KEEPS_MISSES_NS = 30_000_000_000, 5_000_000_000
 _SECOND = 1_000_000_000
-_WASTED = is_wasted(np.arange(len(WASTE_CLASSES)))
 
 #: What is kept of one question of one client.
 _KEPT = np.dtype(
@@ -31,11 +29,10 @@ _KEPT = np.dtype(
 
 
 @inline_kernel
-def _place(kept: Any, name: Any, qtype: Any, turn: Any) -> Any:
+def _place(kept: Any, name: Any, qtype: Any, turn: Any, seed: Any) -> Any:
     """Return the slot of a question, or a free one; entries of other clients are free."""
     mask = np.uint64(kept.shape[0] - 1)
-    h = (np.uint64(name) * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(qtype)
-    slot = np.int64((h ^ (h >> np.uint64(32))) & mask)
+    slot = np.int64(hash_ids(name, qtype, seed) & mask)
     while kept[slot]["round"] == turn and not (
         kept[slot]["name"] == name and kept[slot]["qtype"] == qtype
     ):
@@ -58,7 +55,7 @@ def _kept_for(response: Any, outcome: Any) -> Any:
 @kernel
 def replay_cached(
     lookups: Any, transactions: Any, rows: Any, members: Any, bounds: Any, wasted: Any, kept: Any,
-    column: Any, sums: Any,
+    seed: Any, column: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Add what would still be sent to column ``column`` of ``sums``.
 
@@ -68,14 +65,14 @@ def replay_cached(
     for turn in range(1, bounds.shape[0]):
         for m in range(bounds[turn - 1], bounds[turn]):
             _replay_lookup(
-                lookups[members[m]], transactions, rows, wasted, kept, turn, column, sums
+                lookups[members[m]], transactions, rows, wasted, kept, turn, seed, column, sums
             )
 
 
 @inline_kernel
 def _replay_lookup(
-    look: Any, transactions: Any, rows: Any, wasted: Any, kept: Any, turn: Any, column: Any,
-    sums: Any,
+    look: Any, transactions: Any, rows: Any, wasted: Any, kept: Any, turn: Any, seed: Any,
+    column: Any, sums: Any,
 ) -> None:  # fmt: skip
     total = sums.clients[look["client"], column]
     sent, took = 0, np.int64(0)
@@ -86,7 +83,7 @@ def _replay_lookup(
             if asked:
                 took += max(np.int64(0), t["time"] - began)
             began, asked = max(began, np.int64(t["time"])), False
-        slot = _place(kept, t["name"], t["qtype"], turn)
+        slot = _place(kept, t["name"], t["qtype"], turn, seed)
         known = kept[slot]
         if known["round"] == turn and t["time"] < known["until"]:
             continue
@@ -109,21 +106,17 @@ def _replay_lookup(
         took += max(np.int64(0), look["end"] - began)
     total["queries"] += sent
     total["time_ns"] += took
-    sums.times[column, time_bin(took)] += 1
+    sums.times[time_bin(took), column] += 1
     second = look["start"] // _SECOND - sums.first_second
     if 0 <= second < sums.seconds.shape[0]:
         sums.seconds[second, column] += sent
 
 
-def add_cached(
-    part: Readings, members: npt.NDArray[np.int64], bounds: npt.NDArray[np.int64], column: int,
-    sums: Sums,
-) -> None:  # fmt: skip
+def add_cached(part: Readings, order: Order, column: int, sums: Sums) -> None:
     """Replay a part's complete lookups, client by client, with a cache beside each client."""
-    queries = np.append(0, np.cumsum(part.lookups["queries"][members]))
-    most = int(np.diff(queries[bounds]).max(initial=0))
+    most = int(order.covered["queries"].max(initial=0))
     kept = np.zeros(1 << max(4, (2 * most).bit_length()), _KEPT)
     replay_cached(
-        part.lookups, part.transactions, part.rows, members, bounds, _WASTED.astype(np.int64),
-        kept, column, sums,
+        part.lookups, part.transactions, part.rows, order.by_client, order.bounds, WASTED, kept,
+        SEED, column, sums,
     )  # fmt: skip

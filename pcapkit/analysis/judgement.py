@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pcapkit.analysis.reading import ClientReading
 from pcapkit.analysis.replay import BROKEN, DOUBTFUL, ELSEWHERE, LEAKED
-from pcapkit.analysis.replay_sums import SUM, Sums, time_of_bin
+from pcapkit.analysis.replay_sums import SUM, Times
 from pcapkit.analysis.settings import (
     FQDN,
     FQDN_TOP,
@@ -46,14 +46,16 @@ Matrix = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The sums of some clients; ``bases`` are those of ``sums.names``, in their order."""
+    """The sums of some clients."""
 
     clients: tuple[ClientReading, ...]
-    sums: Sums
+    sums: npt.NDArray[Any]  # SUM (clients, settings)
+    names: npt.NDArray[Any]  # SUM (bases, 2): as they are, and in full
     bases: Matrix
-    covered: Matrix  # (clients, 2): lookups, distinct names
-    span: Matrix  # (clients, 2): first query, last response
-    pairs: Matrix  # (n, 2): client, base; each once
+    covered: npt.NDArray[Any]  # COVERED, by client
+    pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
+    marked: npt.NDArray[Any]  # MARKED
+    marks: npt.NDArray[np.uint8]  # (marked, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,11 @@ class WhatIfResult:
     """All clients' sums, in the order of their addresses' first appearance."""
 
     def __init__(
-        self, parts: Sequence[Part], names: Folded | None, address: Callable[[int], str], *,
-        has_clock: bool, ipv6_answers: int, mixtures: Collection[str] = (),
+        self, parts: Sequence[Part], times: Times, names: Folded | None,
+        address: Callable[[int], str], *, has_clock: bool, ipv6_answers: int,
+        mixtures: Collection[str] = (),
     ) -> None:  # fmt: skip
-        self._parts, self._names, self._has_clock = parts, names, has_clock
+        self._parts, self._times, self._names, self._has_clock = parts, times, names, has_clock
         #: names that have an AAAA answer somewhere in the capture
         self.ipv6_answers = ipv6_answers
         #: addresses with several resolvers behind them, which no verdict takes for one
@@ -93,20 +96,19 @@ class WhatIfResult:
         self.members = np.zeros(0, np.int64)
         if not parts:
             return
-        self._sums = np.concatenate([_matrix(p.sums.clients) for p in parts])[order]
+        self._sums = np.concatenate([_matrix(p.sums) for p in parts])[order]
         self._covered = np.concatenate([p.covered for p in parts])[order]
-        self._span = np.concatenate([p.span for p in parts])[order]
         first = np.cumsum([0, *(len(p.clients) for p in parts)])
-        owner = [place[f + p.sums.marked["client"]] for f, p in zip(first, parts, strict=False)]
+        owner = [place[f + p.marked["client"]] for f, p in zip(first, parts, strict=False)]
         self._marked, self._bounds, (self._marked_base, self._marks) = _by_client(
-            owner, len(every), [p.sums.marked["base"] for p in parts],
-            [p.sums.marks for p in parts],
+            owner, len(every), [p.marked["base"] for p in parts],
+            [p.marks for p in parts],
         )  # fmt: skip
         pairs = [place[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
         _, self._pair_bounds, (self._pair_base,) = _by_client(
             pairs, len(every), [p.pairs[:, 1] for p in parts]
         )
-        self.members = np.flatnonzero(self._covered[:, 0])
+        self.members = np.flatnonzero(self._covered["lookups"])
         self._covers: dict[bytes, Coverage] = {}
         lists = [c.search.suffixes for c in self.clients]
         numbers = {known: n for n, known in enumerate(dict.fromkeys(lists))}
@@ -167,7 +169,9 @@ class WhatIfResult:
         everyone = members.size == self.members.size
         same = columns[0] if columns.size and (columns == columns[0]).all() else -1
         exact = everyone and 0 <= same < TIMED and setting is not FQDN_TOP
-        p50, p95, p99 = self._quantiles(same) if exact else (None, None, None)
+        p50 = p95 = p99 = None
+        if exact and self._has_clock:
+            p50, p95, p99 = self._times.quantiles(same, (0.5, 0.95, 0.99))
         in_force = {self.clients[i].ndots.value for i in members.tolist()}
         hard, soft = self._reasons(members, setting, total, marked)
         plain = setting.name == f"ndots:{setting.ndots}"
@@ -190,7 +194,7 @@ class WhatIfResult:
             p50_s=p50,
             p95_s=p95,
             p99_s=p99,
-            peak_queries_per_s=self._peak(same) if exact else None,
+            peak_queries_per_s=self._times.peak(same) if exact else None,
         )
 
     def _columns(self, members: Matrix, setting: Setting, suffix: str | None) -> Matrix:
@@ -246,16 +250,16 @@ class WhatIfResult:
         """Return what a verdict over some clients rests on."""
         if (known := self._covers.get(key := members.tobytes())) is not None:
             return known
-        lookups = int(self._covered[members, 0].sum())
+        lookups = int(self._covered["lookups"][members].sum())
         if members.size == 1:
-            names = int(self._covered[members[0], 1])
+            names = int(self._covered["names"][members[0]])
         elif members.size == self.members.size:
             names = int(np.unique(self._pair_base).size)
         else:
             at = [self._pair_base[self._pair_bounds[i] : self._pair_bounds[i + 1]] for i in members]
             names = int(np.unique(np.concatenate(at)).size) if at else 0
-        span = self._span[members[self._covered[members, 0] > 0]]
-        lasted = int(span[:, 1].max() - span[:, 0].min()) / 1e9 if span.size else 0.0
+        span = self._covered[members[self._covered["lookups"][members] > 0]]
+        lasted = int(span["last"].max() - span["first"].min()) / 1e9 if span.size else 0.0
         out = Coverage(lookups, names, lasted if self._has_clock else None)
         self._covers[key] = out
         return out
@@ -343,33 +347,10 @@ class WhatIfResult:
             self._collides[name] = known
         return known
 
-    def _quantiles(self, column: int) -> tuple[float | None, ...]:
-        """Return the 50th, 95th and 99th percentiles of predicted lookup times, in seconds."""
-        counts = np.cumsum(sum(p.sums.times[column] for p in self._parts))
-        if not self._has_clock or not counts[-1]:
-            return None, None, None
-        ranks = [min(int(q * counts[-1]), int(counts[-1]) - 1) for q in (0.5, 0.95, 0.99)]
-        return tuple(
-            time_of_bin(int(np.searchsorted(counts, r, side="right"))) / 1e9 for r in ranks
-        )
-
-    def _peak(self, column: int) -> int | None:
-        """Return the most queries of lookups that began within one second."""
-        parts = [p.sums for p in self._parts]
-        if not all(p.seconds.size for p in parts):
-            return None
-        first = min(p.first_second for p in parts)
-        last = max(p.first_second + len(p.seconds) for p in parts)
-        together = np.zeros(last - first, np.int64)
-        for p in parts:
-            at = p.first_second - first
-            together[at : at + len(p.seconds)] += p.seconds[:, column]
-        return int(together.max(initial=0))
-
     def _costs(self) -> tuple[Matrix, Matrix]:
         """Return all base names, and their sums as they are and in full."""
         bases = np.concatenate([p.bases for p in self._parts])
-        sums = np.concatenate([_matrix(p.sums.names) for p in self._parts])
+        sums = np.concatenate([_matrix(p.names) for p in self._parts])
         used, at = np.unique(bases, return_inverse=True)
         together = np.zeros((used.size, *sums.shape[1:]), np.int64)
         np.add.at(together, at, sums)

@@ -1,11 +1,11 @@
 """Replay the lookups of a capture and add up what they would have sent (compiled).
 
-Lookups that are equal (same settings of their clients, same base name, same questions with the same
-ends) are replayed once; only their times are their own.
+Lookups that are equal (see ``replay_order.py``) are replayed once; only their times are their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from pcapkit.analysis.replay import (
     REPLAY,
     replay_settings,
 )
+from pcapkit.analysis.settings import TIMED
 from pcapkit.kernels import inline_kernel, kernel
 
 #: Sums under one setting: of a client, or of a name.
@@ -33,37 +34,7 @@ MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
 #: Bins of lookup times: 64 an octave from 1024 ns up, so a quantile is right within 1 %.
 TIME_BINS = 64 * 32
 
-
-@kernel
-def group_equal(
-    lookups: Any, walker_of: Any, whole: Any, slots: Any, first: Any, group: Any
-) -> Any:
-    """Number the lookups that are replayed alike; ``first[g]`` is one of them. Return how many."""
-    mask = np.uint64(slots.shape[0] - 1)
-    count = 0
-    for m in range(whole.shape[0]):
-        look = lookups[whole[m]]
-        w = walker_of[look["client"]]
-        h = look["shape"] ^ (np.uint64(look["base"]) * np.uint64(0x9E3779B97F4A7C15))
-        h = (h ^ np.uint64(w)) * np.uint64(0xC2B2AE3D27D4EB4F)
-        slot = np.int64((h ^ (h >> np.uint64(32))) & mask)
-        while slots[slot] >= 0:
-            other = lookups[first[slots[slot]]]
-            if (
-                other["shape"] == look["shape"]
-                and other["base"] == look["base"]
-                and walker_of[other["client"]] == w
-                and other["mode"] == look["mode"]
-                and other["absolute"] == look["absolute"]
-            ):
-                break
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-        if slots[slot] < 0:
-            slots[slot] = count
-            first[count] = whole[m]
-            count += 1
-        group[m] = slots[slot]
-    return count
+_Integers = npt.NDArray[np.int64]
 
 
 @inline_kernel
@@ -98,11 +69,13 @@ def _time(row: Any, spans: Any) -> Any:
 @inline_kernel
 def time_bin(nanoseconds: Any) -> Any:
     """Return the bin of a duration; see ``TIME_BINS`` and ``time_of_bin``."""
-    octave = 0
-    value = max(np.int64(1024), nanoseconds)
-    while value >= 2048 and octave < 31:
-        value >>= 1
-        octave += 1
+    value = max(np.int64(1024), nanoseconds) >> 10
+    octave = np.int64(0)
+    for step in (16, 8, 4, 2, 1):
+        if value >> step:
+            value >>= step
+            octave += step
+    octave = min(octave, np.int64(31))
     base = np.int64(1024) << octave
     within = ((max(base, min(nanoseconds, 2 * base - 1)) - base) * 64) >> (10 + octave)
     return octave * 64 + within
@@ -115,23 +88,25 @@ def time_of_bin(number: int) -> int:
 
 
 @inline_kernel
-def _add(row: Any, count: Any, total: Any) -> None:
-    """Add equal lookups to a sum, their time left out."""
+def _add(row: Any, count: Any, took: Any, total: Any) -> None:
+    """Add equal lookups, and the time of all of them, to a sum."""
     total["queries"] += count * row["queries"]
     total["wasted"] += count * row["wasted"]
-    total["assumed"] += count * row["assumed"]
     total["upstream"] += count * row["upstream"]
-    total["broken"] += count * (row["flags"] & BROKEN)
-    total["reordered"] += count * row["reordered"]
-    total["leaked"] += count * ((row["flags"] & LEAKED) >> 1)
+    total["time_ns"] += took
+    if row["assumed"] or row["flags"] or row["reordered"]:
+        total["assumed"] += count * row["assumed"]
+        total["broken"] += count * (row["flags"] & BROKEN)
+        total["reordered"] += count * row["reordered"]
+        total["leaked"] += count * ((row["flags"] & LEAKED) >> 1)
 
 
 class Sums(NamedTuple):
-    """What replays are added to; ``names`` holds each base as it is and in full."""
+    """What replays of one part are added to; ``names`` holds each base as it is and in full."""
 
     clients: npt.NDArray[Any]  # SUM (clients, settings and the cache)
-    names: npt.NDArray[Any]  # SUM (names, 2)
-    times: npt.NDArray[np.int64]  # (settings that are timed, TIME_BINS)
+    names: npt.NDArray[Any]  # SUM (bases, 2)
+    times: npt.NDArray[np.int32]  # (TIME_BINS, settings that are timed)
     seconds: npt.NDArray[np.int32]  # queries (seconds, the same settings); none without a clock
     first_second: int
     marked: npt.NDArray[Any]  # MARKED, one row a name and client
@@ -144,84 +119,141 @@ class Room(NamedTuple):
 
     rows: npt.NDArray[Any]  # REPLAY (settings)
     spans: npt.NDArray[np.int64]
-    took: npt.NDArray[np.int64]  # (settings)
-    bins: npt.NDArray[np.int64]  # (settings)
+    took: npt.NDArray[np.int64]  # (settings), of those that others are like
+    bins: npt.NDArray[np.int64]
+    distinct: npt.NDArray[np.int64]  # settings that others are like
+    like: npt.NDArray[np.int64]  # of each setting
+    timed: npt.NDArray[np.int64]  # settings that are walked, and whose times are counted
 
 
-def room_for(settings: int, suffixes: int) -> Room:
-    """Return room for groups under so many settings, of walks of so many suffixes."""
+def room_for(settings: npt.NDArray[Any], timed: int, suffixes: int) -> Room:
+    """Return room for groups under these settings, of walks of so many suffixes."""
+    took, bins, distinct, like = (np.zeros(settings.size, np.int64) for _ in range(4))
     return Room(
-        np.zeros(settings, REPLAY), np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
-        np.zeros(settings, np.int64), np.zeros(settings, np.int64),
+        np.zeros(settings.size, REPLAY), np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
+        took, bins, distinct, like, np.flatnonzero(settings["walked"][:timed]),
     )  # fmt: skip
 
 
 @kernel
 def replay_groups(
     facts: Any, walker: Any, lookups: Any, transactions: Any, members: Any, bounds: Any,
-    settings: Any, in_force: Any, in_full: Any, work: Any, room: Any, sums: Any,
+    bases: Any, settings: Any, in_force: Any, in_full: Any, work: Any, room: Any, sums: Any,
 ) -> None:  # fmt: skip
     """Replay groups of equal lookups and add them to ``sums``.
 
-    ``members`` are lookup numbers, group behind group (``bounds``), each in the order of clients.
-    ``in_force`` and ``in_full`` are the indexes of two settings: as it is, and all names in full.
+    ``members`` are lookup numbers, group behind group (``bounds``), each in the order of clients;
+    ``bases`` are rows of ``sums.names``, one a group. ``in_force`` and ``in_full`` are the indexes
+    of two settings: as it is, and all names in full.
     """
     for g in range(bounds.shape[0] - 1):
         look = lookups[members[bounds[g]]]
         mine = transactions[look["first"] : look["first"] + look["queries"]]
         replay_settings(facts, walker, look, mine, settings, g + 1, work, room.rows)
+        distinct, harmed = 0, False
+        for s in range(settings.shape[0]):
+            room.like[s] = room.rows[s]["like"]
+            harmed = harmed or room.rows[s]["flags"] != 0
+            if room.like[s] == s:
+                room.distinct[distinct] = s
+                distinct += 1
         begin = bounds[g]
         while begin < bounds[g + 1]:
-            end = begin
             client = lookups[members[begin]]["client"]
+            room.took[:] = 0
+            end = begin
             while end < bounds[g + 1] and lookups[members[end]]["client"] == client:
+                _add_times(lookups[members[end]], transactions, distinct, room, sums)
                 end += 1
-            _add_equal(
-                lookups, transactions, members[begin:end], room.rows, in_force, in_full,
-                room.spans, room.took, room.bins, sums,
-            )  # fmt: skip
+            count = end - begin
+            for s in range(settings.shape[0]):
+                took = room.took[room.like[s]]
+                _add(room.rows[s], count, took, sums.clients[client, s])
+            for column, s in ((0, in_force), (1, in_full)):
+                took = room.took[room.like[s]]
+                _add(room.rows[s], count, took, sums.names[bases[g], column])
+            if harmed:
+                at = sums.used[0]
+                sums.used[0] += 1
+                sums.marked[at]["client"] = client
+                sums.marked[at]["base"] = look["base"]
+                for s in range(settings.shape[0]):
+                    sums.marks[at, s] = room.rows[s]["flags"]
             begin = end
 
 
 @inline_kernel
-def _add_equal(
-    lookups: Any, transactions: Any, members: Any, rows: Any, in_force: Any, in_full: Any,
-    spans: Any, took: Any, bins: Any, sums: Any,
-) -> None:  # fmt: skip
-    """Add the equal lookups of one client."""
-    count = members.shape[0]
-    look = lookups[members[0]]
-    client, base = look["client"], look["base"]
-    harmed = False
-    for s in range(rows.shape[0]):
-        _add(rows[s], count, sums.clients[client, s])
-        harmed = harmed or rows[s]["flags"] != 0
-    _add(rows[in_force], count, sums.names[base, 0])
-    _add(rows[in_full], count, sums.names[base, 1])
-    if harmed:
-        at = sums.used[0]
-        sums.used[0] += 1
-        sums.marked[at]["client"] = client
-        sums.marked[at]["base"] = base
-        for s in range(rows.shape[0]):
-            sums.marks[at, s] = rows[s]["flags"]
-    took[:] = 0
-    for m in range(count):
-        look = lookups[members[m]]
-        _spans(look, transactions[look["first"] : look["first"] + look["queries"]], spans)
-        second = look["start"] // 1_000_000_000 - sums.first_second
-        timed = 0 <= second < sums.seconds.shape[0]
-        for s in range(rows.shape[0]):
-            like = rows[s]["like"]
-            if like == s:
-                each = _time(rows[s], spans)
-                took[s] += each
-                bins[s] = time_bin(each)
-            if s < sums.times.shape[0] and rows[s]["code"] >= 0:
-                sums.times[s, bins[like]] += 1
-                if timed:
-                    sums.seconds[second, s] += rows[s]["queries"]
-    for s in range(rows.shape[0]):
-        sums.clients[client, s]["time_ns"] += took[rows[s]["like"]]
-    sums.names[base, 0]["time_ns"] += took[rows[in_force]["like"]]
-    sums.names[base, 1]["time_ns"] += took[rows[in_full]["like"]]
+def _add_times(look: Any, transactions: Any, distinct: Any, room: Any, sums: Any) -> None:
+    """Add the time of one lookup under every setting, and the second it began in."""
+    mine = transactions[look["first"] : look["first"] + look["queries"]]
+    _spans(look, mine, room.spans)
+    for d in range(distinct):
+        s = room.distinct[d]
+        each = _time(room.rows[s], room.spans)
+        room.took[s] += each
+        room.bins[s] = time_bin(each)
+    second = look["start"] // 1_000_000_000 - sums.first_second
+    if 0 <= second < sums.seconds.shape[0]:
+        for k in range(room.timed.shape[0]):
+            s = room.timed[k]
+            sums.seconds[second, s] += room.rows[s]["queries"]
+    for k in range(room.timed.shape[0]):
+        s = room.timed[k]
+        sums.times[room.bins[room.like[s]], s] += 1
+
+
+class Times:
+    """How long lookups would have taken, and how many queries each second would have had."""
+
+    def __init__(self) -> None:
+        self._times = np.zeros((TIME_BINS, TIMED), np.int64)
+        self._seconds = np.zeros(0, np.int64)
+        self._queries = np.zeros((0, TIMED), np.int64)
+        self._added: list[tuple[_Integers, _Integers]] = []
+        self._is_timed = True
+
+    def add(self, sums: Sums, seconds: _Integers) -> None:
+        """Add those of a part, whose lookups began in these seconds."""
+        self._times += sums.times
+        if not len(sums.seconds):
+            self._is_timed = False
+            return
+        distinct = np.unique(seconds)
+        counted = sums.seconds[distinct - sums.first_second]
+        self._added.append((distinct, counted.astype(np.int64)))
+
+    def merge(self, other: Times) -> None:
+        """Add those of other lookups."""
+        self._times += other._times
+        self._is_timed &= other._is_timed
+        self._added.append(other._together())
+        if sum(seconds.size for seconds, _ in self._added) > self._seconds.size:
+            self._together()
+
+    def _together(self) -> tuple[_Integers, _Integers]:
+        if self._added:
+            every = [(self._seconds, self._queries), *self._added]
+            seconds, at = np.unique(np.concatenate([s for s, _ in every]), return_inverse=True)
+            queries = np.zeros((seconds.size, TIMED), np.int64)
+            first = 0
+            for mine, counted in every:  # the seconds of each are distinct
+                queries[at[first : first + mine.size]] += counted
+                first += mine.size
+            self._seconds, self._queries, self._added = seconds, queries, []
+        return self._seconds, self._queries
+
+    def quantiles(self, column: int, shares: Sequence[float]) -> tuple[float | None, ...]:
+        """Return quantiles of the times under one setting, in seconds."""
+        counts = np.cumsum(self._times[:, column])
+        if not counts[-1]:
+            return (None,) * len(shares)
+        ranks = [min(int(q * counts[-1]), int(counts[-1]) - 1) for q in shares]
+        return tuple(
+            time_of_bin(int(np.searchsorted(counts, r, side="right"))) / 1e9 for r in ranks
+        )
+
+    def peak(self, column: int) -> int | None:
+        """Return the most queries of lookups that began within one second; None if unknown."""
+        if not self._is_timed:
+            return None
+        return int(self._together()[1][:, column].max(initial=0))
