@@ -181,15 +181,16 @@ def _choose(saves: Mapping[int, int], safe: set[int]) -> int | None:
 
 def _names_in_full(counted: Counted) -> list[Recommendation]:
     """Advise to write the names that cost most in full, with their final dots."""
-    known: dict[str, list[Name]] = defaultdict(list)
+    costly = counted.result.costly_names()
+    known: dict[str, list[Name]] = {cost.name: [] for cost in costly}
     for name in counted.names:
-        if name.fqdn is not None:
+        if name.base_name in known and name.fqdn is not None:
             known[name.base_name].append(name)
     members = counted.result.members
     coverage, thin = counted.result.coverage(members), counted.result.thin(members)
     out = []
-    for cost in counted.result.costly_names():
-        rows = known.get(cost.name, [])
+    for cost in costly:
+        rows = known[cost.name]
         if len(rows) != 1:  # another host in each namespace, or none at all
             continue
         name, full = rows[0], rows[0].fqdn or ""

@@ -8,7 +8,7 @@ others, what its question took elsewhere, or what such questions take.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,8 +118,9 @@ class Walker(NamedTuple):
     ndots: int
 
 
+@lru_cache(maxsize=1 << 10)
 def walker(
-    suffixes: Sequence[Labels], model: ResolverModel, ndots: int, zones: Sequence[Labels]
+    suffixes: tuple[Labels, ...], model: ResolverModel, ndots: int, zones: tuple[Labels, ...]
 ) -> Walker:
     """Return how a client with this list and resolver walks."""
     tails = [wire_from_text(join(s)) for s in suffixes]
@@ -201,6 +202,7 @@ _LISTED, _AS_IS_FIRST, _IN_FULL = range(3)
 _NO_AAAA, _AUTOPATH, _DROP = 4, 8, 16
 #: ``code % WAYS`` is the order in which the candidates are asked.
 WAYS = _NO_AAAA
+_SETTING_BITS = 8  # there are fewer settings than that
 
 
 @inline_kernel
@@ -421,6 +423,7 @@ class Work(NamedTuple):
     types: npt.NDArray[np.int64]  # (2, MAX_TYPES)
     events: npt.NDArray[np.int64]
     ends: npt.NDArray[Any]  # CANDIDATE (2, positions)
+    codes: npt.NDArray[np.int64]  # turn and first setting of each code
 
 
 def work_for(suffixes: int) -> Work:
@@ -428,7 +431,7 @@ def work_for(suffixes: int) -> Work:
     return Work(
         np.zeros(256, np.uint8), np.zeros(suffixes + 1, np.int64),
         np.zeros((2, MAX_TYPES), np.int64), np.zeros(MAX_TYPES, np.int64),
-        np.zeros((2, suffixes + 1), CANDIDATE),
+        np.zeros((2, suffixes + 1), CANDIDATE), np.zeros(_DROP * (suffixes + 1), np.int64),
     )  # fmt: skip
 
 
@@ -467,14 +470,10 @@ def replay_settings(
             continue
         code = _code(settings[s], walker, dots, inside)
         for _ in range(2):  # once more in full where the first way would do harm
-            like: Any = s
-            for k in range(s):
-                if rows[k]["code"] == code:
-                    like = np.int64(rows[k]["like"])
-                    break
-            if like < s:
-                rows[s] = rows[like]
+            if work.codes[code] >> _SETTING_BITS == turn:
+                rows[s] = rows[work.codes[code] & ((1 << _SETTING_BITS) - 1)]
             else:
+                work.codes[code] = (turn << _SETTING_BITS) | s
                 _clear(row, code, s)
                 row["reordered"] = 0 if fixed or code % WAYS in (way, _IN_FULL) else 1
                 steps = _order(facts, walker, look["base"], code, fixed, answered, work.order)
