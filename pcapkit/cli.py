@@ -256,17 +256,18 @@ def export(
         raise UsageError("Parquet is binary: name a file with -o")
     with first_run() as ready, progress_bars() as progress:
         ready()
-        from pcapkit.pipeline import table_of
+        from pcapkit.pipeline import table_parts
 
-        frame, warnings = table_of(captures, table, options=options, progress=progress)
+        frames, warnings = table_parts(captures, table, options=options, progress=progress)
     _warn(warnings)
-    from pcapkit.report.files import atomic_write, table_bytes
+    from pcapkit.report.export import write_table
+    from pcapkit.report.files import whole_file
 
-    data = table_bytes(frame, form)
     if output == "-":
-        sys.stdout.buffer.write(data)
+        write_table(frames, form, sys.stdout.buffer)
     else:
-        atomic_write(Path(output), data)
+        with whole_file(Path(output)) as out:
+            write_table(frames, form, out)
 
 
 @cli.command()

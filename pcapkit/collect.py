@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pcapkit import codes
 from pcapkit.ahead import ahead
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.spool import Spool
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.vantage import count_translations
 from pcapkit.errors import UsageError
@@ -38,7 +39,7 @@ from pcapkit.ingest.messages import (
 )
 from pcapkit.ingest.sequence import open_in_order, warn_of_files
 from pcapkit.ingest.window import Capture, Interners, Window
-from pcapkit.layout import Messages
+from pcapkit.layout import MESSAGE, Messages
 from pcapkit.model import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names import text_from_wire
 from pcapkit.options import Options
@@ -89,6 +90,60 @@ class Wanted:
         return kept
 
 
+#: The index of a capture, some of its rows, and what each repeats (0: nothing).
+Kept = tuple[int, Messages, npt.NDArray[np.int64]]
+
+
+class KeptMessages(Sequence[Kept]):
+    """Message rows as they came, window by window; past a bound in a temporary file."""
+
+    def __init__(self) -> None:
+        self._rows, self._original = Spool(MESSAGE), Spool(np.int64)
+        self._captures: list[int] = []
+        self._bounds = [0]
+
+    def add(self, capture: int, rows: Messages, original: npt.NDArray[np.int64]) -> None:
+        """Keep a window's rows."""
+        self._rows.add(rows)
+        self._original.add(original)
+        self._captures.append(capture)
+        self._bounds.append(self._rows.size)
+
+    def __len__(self) -> int:
+        return len(self._captures)
+
+    @overload
+    def __getitem__(self, at: int) -> Kept: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Kept]: ...
+
+    def __getitem__(self, at: int | slice) -> Kept | list[Kept]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        number = range(len(self))[at]
+        return self._read(number, self._bounds[number], self._bounds[number + 1])
+
+    def _read(self, number: int, begin: int, end: int) -> Kept:
+        rows, original = self._rows.read(begin, end), self._original.read(begin, end)
+        return self._captures[number], rows, original
+
+    def pieces(self, size: int | None) -> Iterator[list[Kept]]:
+        """Yield all rows, at most ``size`` at once; once, and empty, where there are none."""
+        size = size or max(1, self._rows.size)
+        number = 0
+        for begin in range(0, max(1, self._rows.size), size):
+            piece: list[Kept] = [(0, np.zeros(0, MESSAGE), np.zeros(0, np.int64))]
+            end = min(begin + size, self._rows.size)
+            while begin < end:
+                while self._bounds[number + 1] <= begin:
+                    number += 1
+                upto = min(end, self._bounds[number + 1])
+                piece.append(self._read(number, begin, upto))
+                begin = upto
+            yield piece
+
+
 @dataclass(slots=True)
 class Collected:
     """All that collecting keeps of the captures of one analysis."""
@@ -105,7 +160,7 @@ class Collected:
     #: packets seen again with another server address, by the ids of both
     translations: Counter[tuple[int, int]] = field(default_factory=Counter)
     #: message rows by capture with what they repeat, where they were asked for
-    kept: list[tuple[int, Messages, npt.NDArray[np.int64]]] = field(default_factory=list)
+    kept: KeptMessages = field(default_factory=lambda: KeptMessages())
 
     def name(self, number: int) -> str:
         """Return a name in presentation form."""
@@ -120,7 +175,7 @@ class Collected:
         return replace(
             self, interners=self.interners.copy(), store=self.store.snapshot(),
             captures=[*self.captures, reading], skipped=self.skipped.copy(),
-            counts=self.counts.copy(), warnings=list(self.warnings), kept=list(self.kept),
+            counts=self.counts.copy(), warnings=list(self.warnings), 
             translations=self.translations.copy(),
             has_clock=self.has_clock and reading.first_time is not None,
         )  # fmt: skip
@@ -231,7 +286,7 @@ class _Collector:
         out.store.add(rows, original, folded, root=out.interners.root, capture=index)
         count_window(rows, original, out.counts)
         if self._keep:
-            out.kept.append((index, rows.copy(), original))
+            out.kept.add(index, rows, original)
 
 
 def _info(capture: Capture, packets: int, times: Sequence[int]) -> CaptureInfo:

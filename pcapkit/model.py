@@ -11,7 +11,7 @@ durations are float seconds and their names end in ``_s``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -474,6 +474,8 @@ class Analysis:
     chains: tuple[Chain, ...]
     #: builds a row table by name: ``messages`` ``transactions`` ``lookups``
     table: Callable[[str], pd.DataFrame] = field(repr=False, compare=False)
+    #: gives ``lookups`` or ``transactions`` as frames that follow one another
+    table_parts: Callable[[str], Iterator[pd.DataFrame]] = field(repr=False, compare=False)
 
     @property
     def lookups(self) -> pd.DataFrame:

@@ -10,15 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from pcapkit import __version__
 from pcapkit.ahead import in_order
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
-from pcapkit.analysis.reading import Readings, merge_readings, read_parts
+from pcapkit.analysis.listing import PIECE, Listed, Listing
+from pcapkit.analysis.reading import Readings, read_parts
 from pcapkit.analysis.recommend import recommend
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.suffixes import Folded, Labels, split
@@ -32,7 +31,6 @@ from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.messages import DuplicateFilter
 from pcapkit.ingest.source import open_source
-from pcapkit.layout import MESSAGE
 from pcapkit.model import Analysis, CaptureInfo, Source
 from pcapkit.names import fold
 from pcapkit.options import Options
@@ -98,11 +96,15 @@ def analyze(
     return Reading(whole, options).analysis()
 
 
-def table_of(
+def table_parts(
     paths: Sequence[str | Path], table: str, *, options: Options | None = None,
-    progress: Progress | None = None,
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return one table of a capture, and the warnings that reading it gave."""
+    progress: Progress | None = None, size: int | None = PIECE,
+) -> tuple[Iterator[pd.DataFrame], tuple[str, ...]]:
+    """Return one table of a capture, as frames that follow one another, and warnings.
+
+    All is read when this returns; a frame of about ``size`` rows is made when it is asked for.
+    There is at least one, and with None only one.
+    """
     options = options or Options()
     collected = collect(
         [str(p) for p in paths], options=options, keep_messages=table == "messages",
@@ -112,10 +114,19 @@ def table_of(
         from pcapkit.report.export import small_table
 
         analysis = Reading(collected, options).analysis()
-        return small_table(analysis, table), analysis.warnings
+        return iter([small_table(analysis, table)]), analysis.warnings
     if table == "messages":
-        return _messages(collected), tuple(_warnings(collected))
-    return Reading(collected, options).table(table), tuple(_warnings(collected))
+        return _messages(collected, size), tuple(_warnings(collected))
+    return Reading(collected, options).table_parts(table, size), tuple(_warnings(collected))
+
+
+def table_of(
+    paths: Sequence[str | Path], table: str, *, options: Options | None = None,
+    progress: Progress | None = None,
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return one table of a capture, whole, and the warnings that reading it gave."""
+    frames, warnings = table_parts(paths, table, options=options, progress=progress, size=None)
+    return next(frames), warnings
 
 
 def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
@@ -266,6 +277,7 @@ class Reading:
             suffixes=tally.suffixes,
             chains=tally.chains(),
             table=self.table,
+            table_parts=self.table_parts,
         )
 
     def _scene(self, asked: VantageTally) -> Scene:
@@ -283,29 +295,40 @@ class Reading:
 
     def table(self, name: str) -> pd.DataFrame:
         """Build a row table: ``lookups``, ``transactions`` or, where kept, ``messages``."""
-        from pcapkit.analysis.tables import lookups_table, transactions_table
+        return next(self.table_parts(name, None))
 
+    def table_parts(self, name: str, size: int | None = PIECE) -> Iterator[pd.DataFrame]:
+        """Give a row table as frames of about ``size`` rows, at least one; None: all in one."""
         if name == "messages":
-            return _messages(self._collected)
+            return _messages(self._collected, size)
         if name not in ("lookups", "transactions"):
             raise UsageError(
                 f"no table {name!r}: lookups, transactions, messages, clients, names, what_if"
             )
+        listing = Listing(name, self._names, has_clock=self._collected.has_clock)
+        for part in in_order(self._parts()):
+            listing.add(part)
+        return self._frames(name, listing.pieces(size))
+
+    def _frames(self, name: str, pieces: Iterator[Listed]) -> Iterator[pd.DataFrame]:
+        from pcapkit.analysis.tables import lookups_table, transactions_table
+
         c = self._collected
-        whole = merge_readings(list(in_order(self._parts())), self._names, has_clock=c.has_clock)
-        if name == "lookups":
-            return lookups_table(whole, self._paths, c.address, self._zones)
-        return transactions_table(whole, self._paths, c.address, c.name)
+        for piece in pieces:
+            if name == "lookups":
+                yield lookups_table(piece, self._paths, c.address, self._zones)
+            else:
+                yield transactions_table(piece, self._paths, c.address, c.name)
 
 
-def _messages(collected: Collected) -> pd.DataFrame:
+def _messages(collected: Collected, size: int | None) -> Iterator[pd.DataFrame]:
     from pcapkit.analysis.tables import messages_table
 
-    parts = collected.kept or [(0, np.zeros(0, MESSAGE), np.zeros(0, np.int64))]
-    return messages_table(
-        parts, [c.path for c in collected.captures], collected.address, collected.name,
-        has_clock=collected.has_clock,
-    )  # fmt: skip
+    paths = [c.path for c in collected.captures]
+    for parts in collected.kept.pieces(size):
+        yield messages_table(
+            parts, paths, collected.address, collected.name, has_clock=collected.has_clock
+        )
 
 
 def _warnings(collected: Collected) -> list[str]:

@@ -20,7 +20,6 @@ from pcapkit.analysis.search_lists import SearchList
 from pcapkit.analysis.store import Piece, Store, parts
 from pcapkit.analysis.suffixes import Folded, note_names
 from pcapkit.analysis.survey import Client
-from pcapkit.analysis.transactions import EXCHANGE
 from pcapkit.analysis.walks import AS_IS, LIST, OPEN, Walks, room_for
 from pcapkit.analysis.waste import PROBES
 from pcapkit.codes import ANSWER
@@ -261,39 +260,6 @@ class _Reader:
             tuple(clients), *_by_start(lookups, transactions, clients), rows, self._names, labels,
             self._has_clock,
         )  # fmt: skip
-
-
-def merge_readings(
-    pieces: Sequence[Readings], names: Folded, *, has_clock: bool
-) -> Readings:
-    """Return the readings of all parts as one, lookups in the order of their first queries."""
-    clients = sum((p.clients for p in pieces), ())
-    lookups, transactions = [], []
-    at_client = at_lookup = at_row = at_transaction = 0
-    for p in pieces:
-        look, t = p.lookups.copy(), p.transactions.copy()
-        look["client"] += at_client
-        look["first"] += at_transaction
-        look["exchange"] += at_row
-        look["walk_of"][look["walk_of"] >= 0] += at_lookup
-        t["lookup"] += at_lookup
-        t["first"] += at_row
-        t["response"][t["response"] >= 0] += at_row
-        lookups.append(look)
-        transactions.append(t)
-        at_client += len(p.clients)
-        at_lookup += look.size
-        at_row += p.rows.size
-        at_transaction += t.size
-    return Readings(
-        clients,
-        *_by_start(
-            np.concatenate([np.zeros(0, LOOKUP), *lookups]),
-            np.concatenate([np.zeros(0, TRANSACTION), *transactions]), list(clients),
-        ),
-        np.concatenate([np.zeros(0, EXCHANGE), *(p.rows for p in pieces)]),
-        names, names.label_counts(), has_clock,
-    )  # fmt: skip
 
 
 def _by_start(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.listing import Listed
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import kinds_of
 from pcapkit.analysis.transactions import AA_HIDDEN
@@ -58,11 +58,10 @@ def _seconds(values: Any, *, has_clock: bool) -> Any:
 
 
 def lookups_table(
-    r: Readings, path_of: Sequence[str], address: Address, zones: Sequence[Labels]
+    r: Listed, path_of: Sequence[str], address: Address, zones: Sequence[Labels]
 ) -> pd.DataFrame:
     """One row per lookup, in the order of their first queries."""
-    x, t, rows = r.lookups, r.transactions, r.rows
-    clock = r.has_clock
+    x, clock = r.rows, r.has_clock
     text: dict[int, str] = {}
 
     def name(number: int) -> str:
@@ -76,21 +75,20 @@ def lookups_table(
     for b, h in zip(base, hit, strict=True):
         longer = h >= 0 and r.labels[h] > r.labels[b]
         suffixes.append(join(r.names.labels(h)[int(r.labels[b]) :]) if longer else None)
-    first = x["exchange"]
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "capture": _each(rows["capture"][first], lambda i: path_of[i]),
-            "lookup_id": np.arange(x.size),
+            "capture": _each(x["capture"], lambda i: path_of[i]),
+            "lookup_id": np.arange(r.first_id, r.first_id + x.size),
             "client_addr": _each(x["client"], lambda i: address(r.clients[i].client)),
             "base_name": [name(b) for b in base],
             "absolute": _null([a > 0 for a in x["absolute"].tolist()], x["absolute"] >= 0),
             "ambiguous": x["ambiguous"] != 0,
             "kind": kinds_of(r.names, x["base"], x["answered_by"], x["outcome"], zones),
             "qtypes": types,
-            "first_packet_no": rows["query_packet"][first],
-            "start_time": _times(x["start"], has_clock=clock),
+            "first_packet_no": x["packet"],
+            "start_time": _times(x["time"], has_clock=clock),
             "end_time": _times(x["end"], has_clock=clock),
-            "duration_s": _seconds(x["end"] - x["start"], has_clock=clock),
+            "duration_s": _seconds(x["end"] - x["time"], has_clock=clock),
             "wasted_s": _seconds(x["wasted_ns"], has_clock=clock),
             "candidates": candidates,
             "queries": x["queries"],
@@ -104,19 +102,17 @@ def lookups_table(
             "walk_of": _optional(x["walk_of"], x["walk_of"] >= 0),
         }
     )
-    assert int(t.size) == int(x["queries"].sum())
-    return frame
 
 
 def _members(
-    r: Readings, name: Callable[[int], str]
+    r: Listed, name: Callable[[int], str]
 ) -> tuple[list[list[str]], list[list[str]]]:
     """Return each lookup's candidates, in the order sent, and its query types."""
     candidates: list[list[str]] = []
     types: list[list[str]] = []
-    names = r.transactions["name"].tolist()
-    kinds = _each(r.transactions["qtype"], qtype_text)
-    firsts, counts = r.lookups["first"].tolist(), r.lookups["queries"].tolist()
+    names = r.members["name"].tolist()
+    kinds = _each(r.members["qtype"], qtype_text)
+    firsts, counts = r.rows["first"].tolist(), r.rows["queries"].tolist()
     for at, count in zip(firsts, counts, strict=True):
         candidates.append([name(n) for n in dict.fromkeys(names[at : at + count])])
         types.append(sorted(set(kinds[at : at + count])))
@@ -124,69 +120,50 @@ def _members(
 
 
 def transactions_table(
-    r: Readings, path_of: Sequence[str], address: Address, name: Callable[[int], str]
+    r: Listed, path_of: Sequence[str], address: Address, name: Callable[[int], str]
 ) -> pd.DataFrame:
     """One row per transaction, in the order of their queries."""
-    order = np.lexsort((r.transactions["first"], r.transactions["time"]))
-    t = r.transactions[order]
-    look = r.lookups[t["lookup"]]
-    query = r.rows[t["first"]]
-    done = t["response"] >= 0
-    response = r.rows[np.maximum(t["response"], 0)]
+    t, clock = r.rows, r.has_clock
+    done = t["done"] != 0
     miss = done & np.isin(t["outcome"], (NODATA, NXDOMAIN))
+    flags_shown = t["aa"] != AA_HIDDEN
     suffix_of: dict[tuple[int, int], str] = {}
-    keys = list(zip(look["client"].tolist(), t["suffix"].tolist(), strict=True))
+    keys = list(zip(t["client"].tolist(), t["suffix"].tolist(), strict=True))
     for client, position in set(keys):
         if position >= 0:
             suffix_of[client, position] = join(r.clients[client].search.suffixes[position])
-    flags_shown = response["aa"] != AA_HIDDEN
-    rtt = np.where(done, response["response_time"] - response["query_time"], 0) / 1e9
+    # The exchange with the response may be another than the first, and its own query's time counts.
+    rtt = np.where(done, t["response_time"] - t["asked"], 0) / 1e9
     return pd.DataFrame(
         {
-            "capture": _each(query["capture"], lambda i: path_of[i]),
-            "transaction_id": np.arange(t.size),
+            "capture": _each(t["capture"], lambda i: path_of[i]),
+            "transaction_id": np.arange(r.first_id, r.first_id + t.size),
             "lookup_id": t["lookup"],
-            "query_packet_no": query["query_packet"],
-            "response_packet_no": _optional(response["response_packet"], done),
-            "query_time": _times(t["time"], has_clock=r.has_clock),
+            "query_packet_no": t["query_packet"],
+            "response_packet_no": _optional(t["response_packet"], done),
+            "query_time": _times(t["time"], has_clock=clock),
             "response_time": _times(
-                np.where(done, response["response_time"], 0), has_clock=r.has_clock
+                np.where(done, t["response_time"], 0), has_clock=clock
             ).where(pd.Series(done)),
-            "rtt_s": _null(rtt.tolist(), done & r.has_clock),
+            "rtt_s": _null(rtt.tolist(), done & clock),
             "retries": t["retries"],
-            "transport": ["tcp" if v == TCP else "udp" for v in query["transport"].tolist()],
-            "client_addr": _each(look["client"], lambda i: address(r.clients[i].client)),
-            "client_port": query["client_port"],
-            "server_addr": _each(query["server"], lambda n: address(n) if n >= 0 else None),
-            "qname": _each(query["qname"], name),
+            "transport": ["tcp" if v == TCP else "udp" for v in t["transport"].tolist()],
+            "client_addr": _each(t["client"], lambda i: address(r.clients[i].client)),
+            "client_port": t["client_port"],
+            "server_addr": _each(t["server"], lambda n: address(n) if n >= 0 else None),
+            "qname": _each(t["qname"], name),
             "qtype": _each(t["qtype"], qtype_text),
             "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
-            "rcode": _null(_each(response["rcode"], rcode_text), done),
-            "aa": _null([a > 0 for a in response["aa"].tolist()], done & flags_shown),
-            "answers": _optional(response["answers"], done),
-            "min_ttl": _optional(response["min_ttl"], done & (response["min_ttl"] >= 0)),
+            "rcode": _null(_each(t["rcode"], rcode_text), done),
+            "aa": _null([a > 0 for a in t["aa"].tolist()], done & flags_shown),
+            "answers": _optional(t["answers"], done),
+            "min_ttl": _optional(t["min_ttl"], done & (t["min_ttl"] >= 0)),
             "waste_class": [WASTE_CLASSES[c] for c in t["waste_class"].tolist()],
             "suffix": [suffix_of.get(k) for k in keys],
-            "repeated": _repeated(t, look, response, done) if r.has_clock else None,
-            "forwarded": _null([a == 0 for a in response["aa"].tolist()], miss & flags_shown),
+            "repeated": t["repeated"] != 0 if clock else None,
+            "forwarded": _null([a == 0 for a in t["aa"].tolist()], miss & flags_shown),
         }
     )
-
-
-def _repeated(t: Any, look: Any, response: Any, done: Any) -> list[bool]:
-    """Mark questions asked again by a client while the last answer's TTL still ran."""
-    fresh_until: dict[tuple[int, int, int], int] = {}
-    out = []
-    values = (look["client"], t["name"], t["qtype"], t["time"], response["response_time"],
-              response["min_ttl"], done)  # fmt: skip
-    for client, name, qtype, time, end, ttl, known in zip(
-        *(v.tolist() for v in values), strict=True
-    ):
-        question = client, name, qtype
-        out.append(time < fresh_until.get(question, time))
-        if known and ttl >= 0:
-            fresh_until[question] = end + ttl * 1_000_000_000
-    return out
 
 
 def messages_table(

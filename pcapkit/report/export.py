@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "pcapkit.analysis/1"
+
+#: Columns of row tables that may hold only nulls: what is in them otherwise.
+_TYPES = {
+    **dict.fromkeys(
+        ("server_addr", "qname", "qtype", "qclass", "rcode", "suffix", "answered_by",
+         "answered_suffix"), "string",
+    ),
+    **dict.fromkeys(("aa", "tc", "rd", "ra", "absolute", "repeated", "forwarded"), "bool"),
+    **dict.fromkeys(("rtt_s", "duration_s", "wasted_s"), "double"),
+}  # fmt: skip
 
 #: A cell that begins so is a formula to a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -147,26 +157,51 @@ def _cell(value: Any) -> str:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def write_table(frame: pd.DataFrame, form: str, out: IO[bytes]) -> None:
-    """Write a table as ``csv``, ``jsonl`` or ``parquet``."""
+def write_table(frames: Iterable[pd.DataFrame], form: str, out: IO[bytes]) -> None:
+    """Write a table as ``csv``, ``jsonl`` or ``parquet``; its frames follow one another."""
     if form == "parquet":
-        frame.to_parquet(out, index=False)
-        return
+        _write_parquet(frames, out)
+    elif form in ("csv", "jsonl"):
+        for number, frame in enumerate(frames):
+            out.write(_text(frame, form, header=not number))
+    else:
+        raise UsageError(f"no format {form!r}: csv, jsonl, parquet")
+
+
+def _text(frame: pd.DataFrame, form: str, *, header: bool) -> bytes:
     text = _text_times(frame)
     columns = list(text.columns)
     rows = zip(*(text[c].tolist() for c in columns), strict=True)
     if form == "jsonl":
-        for row in rows:
-            line = {c: _plain(v) for c, v in zip(columns, row, strict=True)}
-            out.write(json.dumps(line).encode() + b"\n")
-    elif form == "csv":
-        import csv
-        import io
+        lines = ({c: _plain(v) for c, v in zip(columns, row, strict=True)} for row in rows)
+        return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    import csv
+    import io
 
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    if header:
         writer.writerow(columns)
-        writer.writerows([_cell(v) for v in row] for row in rows)
-        out.write(buffer.getvalue().encode())
-    else:
-        raise UsageError(f"no format {form!r}: csv, jsonl, parquet")
+    writer.writerows([_cell(v) for v in row] for row in rows)
+    return buffer.getvalue().encode()
+
+
+def _write_parquet(frames: Iterable[pd.DataFrame], out: IO[bytes]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer = None
+    try:
+        for frame in frames:
+            if writer is None:
+                schema = pa.Schema.from_pandas(frame, preserve_index=False)
+                for number, column in enumerate(schema):
+                    # One frame may have only nulls where the next one has values.
+                    if pa.types.is_null(column.type) and column.name in _TYPES:
+                        known = column.with_type(pa.type_for_alias(_TYPES[column.name]))
+                        schema = schema.set(number, known)
+                writer = pq.ParquetWriter(out, schema)
+            writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+    finally:
+        if writer is not None:
+            writer.close()

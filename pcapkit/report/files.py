@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pcapkit.errors import InputError, UsageError
 from pcapkit.model import Analysis
@@ -32,20 +31,23 @@ _MARK = "analysis.json"
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[io.BufferedWriter]:
-    """Open a temporary file beside ``path`` that takes its place when the block ends well."""
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at ``path`` when the block ends well; what stood there stays till
+    then. Raises InputError where it cannot be written.
+    """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                yield out
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as out:
-            yield out
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _umask() -> int:
@@ -56,19 +58,8 @@ def _umask() -> int:
 
 def atomic_write(path: Path, data: bytes) -> None:
     """Write ``path`` as a whole; what stood there stays until then. Raises InputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _whole(path) as out:
-            out.write(data)
-    except OSError as problem:
-        raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
-
-
-def table_bytes(frame: pd.DataFrame, form: str) -> bytes:
-    """Return a table as ``csv``, ``jsonl`` or ``parquet``."""
-    out = io.BytesIO()
-    write_table(frame, form, out)
-    return out.getvalue()
+    with whole_file(path) as out:
+        out.write(data)
 
 
 def stem_of(captures: Sequence[str]) -> str:
@@ -120,10 +111,12 @@ def _captures_in(folder: Path) -> list[str] | None:
         return []
 
 
-def _tables(analysis: Analysis) -> Iterator[tuple[str, pd.DataFrame]]:
+def _tables(analysis: Analysis) -> Iterator[tuple[str, Iterator[pd.DataFrame]]]:
     for table in TABLES:
         small = table in ("clients", "names", "what_if")
-        yield table, small_table(analysis, table) if small else analysis.table(table)
+        yield table, (
+            iter([small_table(analysis, table)]) if small else analysis.table_parts(table)
+        )
 
 
 def write_report(
@@ -143,8 +136,10 @@ def write_report(
         write(name, data)
     for form in ("csv", "parquet"):
         if form in formats:
-            for table, frame in _tables(analysis):
-                write(f"{table}.{form}", table_bytes(frame, form))
+            for table, frames in _tables(analysis):
+                with whole_file(folder / f"{table}.{form}") as out:
+                    write_table(frames, form, out)
+                paths.append(folder / f"{table}.{form}")
     return paths
 
 

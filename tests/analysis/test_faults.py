@@ -18,7 +18,7 @@ from pcapkit import analyze
 from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FAULTS, FaultTally
-from pcapkit.analysis.reading import Readings, merge_readings, read_parts
+from pcapkit.analysis.reading import Readings, read_parts
 from pcapkit.analysis.suffixes import Folded
 from pcapkit.analysis.survey import survey
 from pcapkit.collect import collect
@@ -159,8 +159,8 @@ def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     collected = collect([path])
     names = Folded(collected.interners.names)
     clients = survey(collected.store, names, {}, has_clock=True)
-    parts = [read() for read in read_parts(collected.store, clients, names, has_clock=True)]
-    readings = merge_readings(parts, names, has_clock=True)
+    (read,) = read_parts(collected.store, clients, names, has_clock=True)
+    readings = read()
     facts = Facts(collected.address, [path], [("cluster", "local")])
     flags = NameFlags(names, facts.zones)
     whole = FaultTally()

@@ -48,7 +48,7 @@ def test_folders_are_named_by_the_capture() -> None:
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx"])
 def test_a_text_cell_is_no_formula(cell: str) -> None:
     out = io.BytesIO()
-    write_table(pd.DataFrame({"name": [cell], "n": [-1]}), "csv", out)
+    write_table([pd.DataFrame({"name": [cell], "n": [-1]})], "csv", out)
     assert out.getvalue().decode().splitlines()[1].lstrip('"').startswith("'")
     assert out.getvalue().decode().rstrip().endswith(",-1")
 
@@ -56,8 +56,8 @@ def test_a_text_cell_is_no_formula(cell: str) -> None:
 def test_absent_is_null_in_every_format() -> None:
     frame = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": ["x", None]})
     out = io.BytesIO()
-    write_table(frame, "jsonl", out)
+    write_table([frame], "jsonl", out)
     assert json.loads(out.getvalue().splitlines()[1]) == {"a": None, "b": None}
     out = io.BytesIO()
-    write_table(frame, "csv", out)
+    write_table([frame], "csv", out)
     assert out.getvalue() == b"a,b\n1,x\n,\n"
