@@ -410,14 +410,30 @@ def test_audit_ranks_and_survives_bad_captures(tmp_path: Path) -> None:
     assert run("audit", str(tmp_path / "out" / "nothing")).returncode == 2
 
 
-def test_help_and_version_import_nothing_heavy() -> None:
-    for argument in ("--help", "--version"):
-        done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-c", "from pcapkit.cli import main; main()",
-             argument], capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        for heavy in ("numba", "pandas", "matplotlib", "jinja2", "numpy"):
-            assert f" {heavy}\n" not in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "environment", "says"),
+    [
+        (["--help"], {}, "Usage"),
+        (["--version"], {}, "version"),
+        (["export", "--help"], {}, "parquet"),
+        ([], {"_PCAPKIT_COMPLETE": "bash_source"}, "complete"),
+        ([], {"_PCAPKIT_COMPLETE": "bash_complete", "COMP_WORDS": "pcapkit an", "COMP_CWORD": "1"},
+         "plain,analyze"),
+        ([], {"_PCAPKIT_COMPLETE": "zsh_complete", "COMP_WORDS": "pcapkit export -t w",
+              "COMP_CWORD": "3"}, "what_if"),
+    ],
+)  # fmt: skip
+def test_what_reads_nothing_imports_nothing_heavy(
+    arguments: list[str], environment: dict[str, str], says: str
+) -> None:
+    code = "import sys; sys.argv[0] = 'pcapkit'; from pcapkit.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code, *arguments], capture_output=True,
+        text=True, check=True, env={**os.environ, **environment},
+    )  # fmt: skip
+    assert says in done.stdout
+    for heavy in ("numba", "pandas", "matplotlib", "jinja2", "numpy", "pyarrow", "rich"):
+        assert f" {heavy}\n" not in done.stderr
 
 
 def test_options_come_from_the_environment_too() -> None:
