@@ -12,12 +12,9 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pcapkit.model import Analysis
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Drawn:
     png: bytes | None
 
 
-def _no_table(name: str) -> pd.DataFrame:
+def _no_table(name: str) -> Any:
     raise NotImplementedError(f"the painter has no rows, so no table {name!r}")
 
 
@@ -48,7 +45,8 @@ class Painter:
         """Hand an analysis over; its charts are drawn while the caller goes on."""
         assert self._process.stdin is not None
         try:
-            pickle.dump((replace(analysis, table=_no_table), png), self._process.stdin)
+            alone = replace(analysis, table=_no_table, table_parts=_no_table)
+            pickle.dump((alone, png), self._process.stdin)
             self._process.stdin.close()
         except OSError:  # it has gone; result() says so
             pass
