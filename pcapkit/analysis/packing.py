@@ -1,4 +1,4 @@
-"""Exchanges as few bytes: how they wait in a temporary file.
+"""Exchanges as few bytes: how they wait until all are collected.
 
 One exchange is a control word of seven bytes and the fields that are not as expected, each in as
 many bytes as it needs. What is expected of an exchange is mostly what the one before it of the same

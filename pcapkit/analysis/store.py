@@ -1,9 +1,8 @@
-"""The exchanges of one analysis: in memory, or past a bound in a temporary file.
+"""The exchanges of one analysis: packed in memory, or past a bound in a temporary file.
 
-Exchanges are collected in the order of their packets and read client by client. What outgrows
-memory is packed into *runs*, each ordered by client, so that neighbouring clients are one piece of
-every run. The newest exchanges stay in memory while collecting, since their responses may still
-come.
+Exchanges are collected in the order of their packets and read client by client. They are packed
+into *runs*, each ordered by client, so that neighbouring clients are one piece of every run. The
+newest exchanges stay as they are while collecting, since their responses may still come.
 """
 
 from __future__ import annotations
@@ -58,16 +57,6 @@ def _count_clients(rows: Any, first: Any, last: Any, sizes: Any) -> Any:
     return last
 
 
-@kernel
-def _find_late(rows: Any, bounds: Any, late: Any) -> None:
-    """Set ``late[c]`` where a client has an exchange that comes before the one that precedes it."""
-    for c in range(late.shape[0]):
-        for i in range(bounds[c] + 1, bounds[c + 1]):
-            if rows[i]["query_time"] < rows[i - 1]["query_time"]:
-                late[c] = 1
-                break
-
-
 def _words(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     """Return rows as words, (rows, words): NumPy moves records field by field."""
     return rows.view(np.uint64).reshape(rows.size, -1)
@@ -88,11 +77,18 @@ class Piece(NamedTuple):
 
 
 class _Spill:
-    """The temporary file; it has no name, and goes with the last that reads it."""
+    """A temporary file; it has no name, and goes with the last that reads it."""
 
     def __init__(self) -> None:
         self.file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
         finalize(self, self.file.close)
+        self.size = 0
+
+    def write(self, data: npt.NDArray[np.uint8]) -> None:
+        """Write behind what is there."""
+        self.file.write(memoryview(cast(Any, data)))
+        self.file.flush()
+        self.size += data.size
 
     def read(self, into: npt.NDArray[np.uint8], at: int) -> None:
         """Fill an array from a place in the file."""
@@ -104,24 +100,42 @@ class _Spill:
             view, at = view[got:], at + got
 
 
+class _Memory:
+    """The same for what is not worth a file."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    def write(self, data: npt.NDArray[np.uint8]) -> None:
+        """Write behind what is there."""
+        self._data += memoryview(cast(Any, data))
+
+    def read(self, into: npt.NDArray[np.uint8], at: int) -> None:
+        """Fill an array from a place."""
+        into[:] = np.frombuffer(self._data, np.uint8, into.size, at)
+
+
 def _cut_short() -> OSError:
     return OSError("the temporary file of the analysis is cut short")
 
 
 class _Run:
-    """Exchanges packed into the temporary file, ordered by client.
+    """Packed exchanges, ordered by client.
 
     ``clients`` are those in it; ``ends`` is where the bytes of each end, after a 0.
     """
 
     def __init__(
-        self, spill: _Spill, ring: npt.NDArray[Any], first: int, order: npt.NDArray[np.int32],
-        clients: int,
+        self, packed: _Spill | _Memory, ring: npt.NDArray[Any], first: int,
+        order: npt.NDArray[np.int32], clients: int,
     ) -> None:  # fmt: skip
-        self._spill = spill
+        self._packed, self._offset = packed, packed.size
         self.clients = np.empty(clients, np.int32)
         self.ends = np.zeros(clients + 1, np.int64)
-        self._offset = spill.file.seek(0, os.SEEK_END)
         out, batch = np.empty(_BUFFER, np.uint8), np.zeros(BATCH + 1, EXCHANGE)
         done = used = written = 0
         while done < order.size:
@@ -129,17 +143,15 @@ class _Run:
                 _words(ring), first, order, done, batch, _words(batch), out, written,
                 self.clients, self.ends[1:], used,
             )  # fmt: skip
-            spill.file.write(memoryview(cast(Any, out[:got])))
+            packed.write(out[:got])
             written += got
-        spill.file.flush()
 
     def unpack(self, family: _Families, rows: npt.NDArray[Any]) -> None:
         """Put the exchanges of some clients behind those that are in ``rows`` already."""
         size = family.addresses.size
         clients, whose = np.empty(size, np.int32), np.empty(size, np.int32)
-        begins, stops, reads = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(
-            (size, 2), np.int64
-        )
+        begins, stops = np.empty(size, np.int64), np.empty(size, np.int64)
+        reads = np.empty((size, 2), np.int64)
         found, pieces, total = find_stretches(
             self.clients, self.ends, family.addresses, family.whose, clients, whose, begins, stops,
             reads,
@@ -149,7 +161,7 @@ class _Run:
         packed = np.empty(total + PACKED_MOST, np.uint8)
         to = 0
         for begin, stop in reads[:pieces].tolist():
-            self._spill.read(packed[to : to + stop - begin], self._offset + begin)
+            self._packed.read(packed[to : to + stop - begin], self._offset + begin)
             to += stop - begin
         if not unpack(
             packed, begins[:found], stops[:found], clients, whose, family.begun, family.filled,
@@ -179,7 +191,7 @@ class _Families:
 class Store:
     """The exchanges of one analysis, collected window by window, then read client by client.
 
-    Past ``in_memory`` exchanges, all but the newest are written to a temporary file; a response is
+    Past ``in_memory`` exchanges, all but the newest are packed into a temporary file; a response is
     paired with one of the last ``remembered`` queries.
     """
 
@@ -191,10 +203,9 @@ class Store:
         self._previous = np.empty(self._rows.size, np.int32)
         self._slots = np.full(1 << 18, -1, np.int32)
         self._base = 0  # number of the first exchange in memory
-        self._spill: _Spill | None = None
+        self._packed: _Spill | _Memory = _Memory()
         self._runs: list[_Run] = []
-        self._sizes = np.zeros(1 << 10, np.int64)  # by client, of what was written
-        self._bounds = np.zeros(1, np.int64)  # of what is in memory once it is ordered by client
+        self._sizes = np.zeros(1 << 10, np.int64)  # by client, of what is packed
         self._links = np.zeros((_LINKS, 2), np.uint64)
         self._pairing = np.array([1, np.iinfo(np.int64).max], np.int64)
         self._joined: dict[int, tuple[int, ...]] = {}
@@ -212,7 +223,9 @@ class Store:
         while (used := self.count - self._base) + rows.size > self._in_memory:
             if used <= self._remembered:
                 break
-            self._write_run(min(_RUN, used - self._remembered))
+            if not self._runs:
+                self._packed = _Spill()
+            self._pack(min(_RUN, used - self._remembered))
         if used + rows.size > self._rows.size:  # a window of text may be of any length
             self._grow(used + rows.size)
         before = self.count
@@ -251,45 +264,32 @@ class Store:
         order_by_client(self._rows, self._base, np.cumsum(sizes) - sizes, order)
         return sizes, order
 
-    def _write_run(self, size: int) -> None:
-        """Move the oldest exchanges in memory to the temporary file."""
-        if self._spill is None:
-            self._spill = _Spill()
+    def _pack(self, size: int) -> None:
+        """Pack the oldest exchanges in memory."""
         sizes, order = self._ordered(size)
-        clients = np.count_nonzero(sizes)
-        self._runs.append(_Run(self._spill, self._rows, self._base, order, int(clients)))
+        clients = int(np.count_nonzero(sizes))
+        self._runs.append(_Run(self._packed, self._rows, self._base, order, clients))
         sizes[: self._sizes.size] += self._sizes
         self._sizes = sizes
         self._base += size
 
     def seal(self) -> None:
-        """End collecting: order what is in memory by client, or write it where others are."""
+        """End collecting: what is in memory is packed where the rest is."""
+        while self.count > self._base:
+            self._pack(min(_RUN, self.count - self._base))
+        self._rows = np.zeros(0, EXCHANGE)
         self._previous = self._slots = np.zeros(0, np.int32)
-        if self._runs:
-            while self.count > self._base:
-                self._write_run(min(_RUN, self.count - self._base))
-            self._rows = np.zeros(0, EXCHANGE)
-            return
-        self._sizes, order = self._ordered(self.count)
-        self._rows = np.take(_words(self._rows), order, axis=0).reshape(-1).view(EXCHANGE)
-        self._bounds = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
-        late = np.zeros(self._sizes.size, np.uint8)
-        _find_late(self._rows, self._bounds, late)
-        for client in np.flatnonzero(late).tolist():
-            _put_in_time_order(self._rows[self._bounds[client] : self._bounds[client + 1]])
 
     @property
     def runs(self) -> int:
-        """How many runs there are: more than one where some were written to a file."""
-        return max(1, len(self._runs))
+        """How many runs there are."""
+        return len(self._runs)
 
     def snapshot(self) -> Store:
         """Return a sealed copy of what was collected so far, of its own."""
         new = copy(self)
         new._runs = list(self._runs)
-        new._spill = None  # what is written for the copy goes with it
-        if not self._runs:  # or else they are only read, to be written where the copy's are
-            new._rows = self._rows[: 1 << max(self.count - 1, 0).bit_length()].copy()
+        new._packed = _Memory()  # for what is packed now; the rest is read from where it is
         new._links, new._pairing = self._links.copy(), self._pairing.copy()
         new._joined = {}
         new.seal()
@@ -311,19 +311,17 @@ class Store:
 
     def clients(self) -> list[Piece]:
         """Return every client that has exchanges, in the order of their ids."""
+        sizes = self._sizes.copy()
+        for client, addresses in self._joined.items():
+            sizes[client] = self._sizes[np.array(addresses, np.int64)].sum()
+        present = np.flatnonzero((self._sizes > 0) & (sizes > 0))
         return [
             Piece(client, 0, size)
-            for client in np.flatnonzero(self._sizes).tolist()
-            if (size := self._size(client))
+            for client, size in zip(present.tolist(), sizes[present].tolist(), strict=True)
         ]
-
-    def _size(self, client: int) -> int:
-        return sum(int(self._sizes[a]) for a in self._joined.get(client, (client,)))
 
     def read(self, pieces: Sequence[Piece]) -> npt.NDArray[Any]:
         """Return the exchanges of some clients, one behind the other, each in time order."""
-        if (lying := self._as_they_lie(pieces)) is not None:
-            return lying
         clients = list(dict.fromkeys(piece.client for piece in pieces))
         rows, bounds = self._of_clients(clients)
         if sum(piece.size for piece in pieces) == rows.size:
@@ -335,17 +333,6 @@ class Store:
         ]
         return np.concatenate(out).reshape(-1).view(EXCHANGE)
 
-    def _as_they_lie(self, pieces: Sequence[Piece]) -> npt.NDArray[Any] | None:
-        """Return clients that stand behind one another in memory, without a copy."""
-        if self._runs or not pieces or self._joined:
-            return None
-        begin = at = int(self._bounds[pieces[0].client]) + pieces[0].begin
-        for piece in pieces:
-            if int(self._bounds[piece.client]) + piece.begin != at:
-                return None
-            at += piece.size
-        return self._rows[begin:at]
-
     def _of_clients(
         self, clients: Sequence[int]
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
@@ -354,21 +341,11 @@ class Store:
         rows = np.empty(int(families.bounds[-1]), EXCHANGE)
         for run in self._runs:
             run.unpack(families, rows)
-        if not self._runs:
-            self._copy(families, rows)
         if not (families.filled == families.bounds[1:]).all():
             raise _cut_short()
         for i in np.flatnonzero(families.late).tolist():
             _put_in_time_order(rows[families.bounds[i] : families.bounds[i + 1]])
         return rows, families.bounds
-
-    def _copy(self, families: _Families, rows: npt.NDArray[Any]) -> None:
-        """Put the exchanges of some clients into ``rows``, from memory."""
-        for address, i in zip(families.addresses.tolist(), families.whose.tolist(), strict=True):
-            mine = self._rows[self._bounds[address] : self._bounds[address + 1]]
-            to = int(families.filled[i])
-            rows[to : to + mine.size] = mine
-            families.filled[i] = to + mine.size
 
 
 def parts(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:

@@ -1,4 +1,4 @@
-"""Exchanges are read from a temporary file as they were written to it."""
+"""Exchanges are unpacked as they were packed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_unpacked_is_what_was_packed(*, wild: bool, room: int, first: int) -> No
     assert late.tolist() == [int((np.diff(m["query_time"]) < 0).any()) for m in mine]
 
 
-def test_a_file_that_is_cut_short_is_seen() -> None:
+def test_what_is_cut_short_is_seen() -> None:
     rows = some_rows(128, wild=True)
     order = np.argsort(rows["client"], kind="stable").astype(np.int32)
     _, ends, whole = packed(rows, order, 0, 1 << 20)

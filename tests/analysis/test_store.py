@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pcapkit.analysis.store import Store
+from pcapkit.analysis.store import Piece, Store
 from pcapkit.collect import collect
 from pcapkit.options import Options
 from pcapkit.pipeline import Reading
@@ -51,6 +52,31 @@ def test_parts_and_readers_change_nothing(
     assert split.timeline == whole.timeline and split.latency == whole.latency
     assert split.lookups.equals(whole.lookups)
     assert split.transactions.equals(whole.transactions)
+
+
+def test_any_part_of_the_clients_reads_the_same() -> None:
+    """Together, alone, every other one, or cut in two: a client has the same exchanges."""
+    spilled, kept = Store(in_memory=65, remembered=64), Store()
+    for store in (spilled, kept):
+        collect(MANY, store=store)
+        addresses = [piece.client for piece in store.clients()]
+        store.join({addresses[-1]: addresses[1], addresses[3]: addresses[1]})
+    pieces = spilled.clients()
+    assert pieces == kept.clients() and len(pieces) == len(addresses) - 2
+    assert sum(piece.size for piece in pieces) == spilled.count == kept.count
+    whole = kept.read(pieces)
+    ends = np.cumsum([piece.size for piece in pieces])
+    of_each = np.split(whole, ends[:-1])
+    for store in (spilled, kept):
+        assert store.read(pieces).tolist() == whole.tolist()
+        for piece, mine in zip(pieces, of_each, strict=True):
+            assert (np.diff(mine["query_time"]) >= 0).all()
+            assert store.read([piece]).tolist() == mine.tolist()
+            half = piece.size // 2
+            parts = [Piece(piece.client, 0, half), Piece(piece.client, half, piece.size - half)]
+            assert store.read(parts).tolist() == mine.tolist()
+            assert store.read(parts[1:]).tolist() == mine[half:].tolist()
+        assert store.read(pieces[::2]).tolist() == np.concatenate(of_each[::2]).tolist()
 
 
 def test_a_snapshot_stands_still() -> None:
