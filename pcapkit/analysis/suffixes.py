@@ -101,11 +101,15 @@ def note_names(rows: Any, stamps: Any, stamp: Any, used: Any, count: Any) -> Any
 
 
 @kernel
-def _find_bases(
-    names: Any, used: Any, tails: Any, tail_ends: Any, scratch: Any, place: Any, bases: Any
-) -> None:
-    """Set ``bases[place[name], position]`` to the name without that suffix, where it has it."""
-    arena, ends = names[0], names[1]
+def _measure_bases(
+    arena: Any, ends: Any, used: Any, tails: Any, tail_ends: Any, place: Any, bases: Any
+) -> Any:
+    """Set ``bases[place[name], position]`` to the bytes of the name before that suffix.
+
+    Only where the name has it, and more before it. Returns how many bases that is, and their bytes
+    in all, each with the root label.
+    """
+    count, total = np.int64(0), np.int64(0)
     for k in range(used.shape[0]):
         name = used[k]
         begin, stop = name_start(ends, name), ends[name]
@@ -118,13 +122,28 @@ def _find_bases(
             at = begin  # the suffix must begin where a label does
             while at < cut:
                 at += np.int64(arena[at]) + 1
-            if at != cut:
+            if at == cut:
+                bases[place[name], position] = cut - begin
+                count += 1
+                total += cut - begin + 1
+    return count, total
+
+
+@kernel
+def _intern_bases(names: Any, used: Any, scratch: Any, place: Any, bases: Any) -> None:
+    """Put the bases that were measured in the place of their sizes."""
+    arena, ends = names[0], names[1]
+    for k in range(used.shape[0]):
+        row = place[used[k]]
+        begin = name_start(ends, used[k])
+        for position in range(bases.shape[1]):
+            length = np.int64(bases[row, position])
+            if length < 0:
                 continue
-            length = cut - begin
             for j in range(length):
                 scratch[j] = arena[begin + j]
             scratch[length] = 0
-            bases[place[name], position] = intern(names, scratch, 0, length + 1)
+            bases[row, position] = intern(names, scratch, 0, length + 1)
 
 
 @kernel
@@ -201,13 +220,12 @@ class Folded:
         table = np.full((places, len(search)), -1, np.int32)
         if not tails:
             return table
-        of_names = self.names.arrays[1]
-        sizes = of_names[used] - np.where(used > 0, of_names[used - 1], 0)
-        self.names.reserve(used.size * len(search), int(sizes.sum()) * len(search))
-        _find_bases(
-            self.names.arrays, used, np.frombuffer(b"".join(tails), np.uint8), ends,
-            np.zeros(256, np.uint8), place, table,
+        count, size = _measure_bases(
+            self.names.arrays[0], self.names.arrays[1], used,
+            np.frombuffer(b"".join(tails), np.uint8), ends, place, table,
         )  # fmt: skip
+        self.names.reserve(count, size)
+        _intern_bases(self.names.arrays, used, np.zeros(256, np.uint8), place, table)
         return table
 
     def _wire(self, labels: Labels) -> bytes:
