@@ -15,13 +15,14 @@ from typing import Any
 MAX_NAME_BYTES = 255  #: RFC 1035 section 2.3.4, with length bytes and the root's
 MAX_LABEL_BYTES = 63
 
-_PLAIN = frozenset(
+#: Bytes of a label that are shown as they are.
+PLAIN = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/*+:=@!#$%&'<>?[]^`{|}~,"
 )
-_UNUSUAL = re.compile(b"[^" + re.escape(bytes(sorted(_PLAIN))) + b"]")
+_UNUSUAL = re.compile(b"[^" + re.escape(bytes(sorted(PLAIN))) + b"]")
 _ESCAPED = {byte: f"\\{chr(byte)}" for byte in b'."();\\'}
 _TEXT = [
-    chr(b) if b in _PLAIN else _ESCAPED.get(b, f"\\{b:03d}") for b in range(256)
+    chr(b) if b in PLAIN else _ESCAPED.get(b, f"\\{b:03d}") for b in range(256)
 ]
 
 

@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from pcapkit.interning import Interner, intern
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
-from pcapkit.names import text_from_wire, wire_from_text
+from pcapkit.names import PLAIN, text_from_wire, wire_from_text
 from pcapkit.wire import u64_little
 
 Labels = tuple[str, ...]
+
+_PLAIN = np.isin(np.arange(256), list(PLAIN))
 
 
 @helper_kernel
@@ -176,6 +178,32 @@ class Folded:
     def text(self, name: int) -> str:
         """Return a name in presentation form."""
         return text_from_wire(self.names[name])
+
+    def texts(self, names: npt.NDArray[Any]) -> list[str]:
+        """Return many names in presentation form."""
+        if not names.size:
+            return []
+        arena, ends = self.names.arrays[:2]
+        stops = ends[names]
+        begins = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
+        sizes = stops - begins
+        last = np.cumsum(sizes) - 1  # where each name's root byte stands, all names in a row
+        first = last - sizes + 1
+        wire = arena[np.repeat(begins - first, sizes) + np.arange(last[-1] + 1)]
+        unusual = ~_PLAIN[wire]
+        at = first.copy()  # of the length byte of each name's next label
+        while (more := np.flatnonzero((at < last) & (wire[np.minimum(at, last)] > 0))).size:
+            here = at[more]
+            at[more] += wire[here].astype(np.int64) + 1
+            wire[here], unusual[here] = ord("."), False
+        unusual[last] = False
+        odd = (at != last) | (first == last) | np.logical_or.reduceat(unusual, first)
+        text = wire.tobytes().decode("latin-1")
+        places = zip((first + 1).tolist(), last.tolist(), strict=True)
+        out = [text[begin:end] for begin, end in places]
+        for n in np.flatnonzero(odd).tolist():
+            out[n] = self.text(int(names[n]))
+        return out
 
     def labels(self, name: int) -> Labels:
         """Return a name's labels in presentation form; the root has none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -283,25 +284,33 @@ class Tally:
         """One row per (base name, name that answered), most wasted queries first."""
         groups = self._merged_groups()
         base, hit = groups["base"], groups["answered_by"]
-        counts = (
-            base, hit, self._names.label_counts()[base], groups["lookups"],
-            groups["classes"].sum(axis=1), groups["classes"][:, WASTED].sum(axis=1),
-            groups["lost_ns"], groups["clients"], groups["classes"],
-        )  # fmt: skip
+        queries = groups["classes"].sum(axis=1)
+        wasted = groups["classes"][:, WASTED].sum(axis=1)
+        bases = self._names.texts(base)
+        found = iter(self._names.texts(hit[hit >= 0]))
+        full = [next(found) + "." if h >= 0 else "" for h in hit.tolist()]
+        keys = list(zip((-wasted).tolist(), (-queries).tolist(), bases, full, strict=True))
+        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+        del keys
         kinds = kinds_of(self._names, base, hit, groups["outcome"], zones)
-        text, clock = self._names.text, self._has_clock
-        rows = []
-        for row in zip(kinds, *(c.tolist() for c in counts), strict=True):
-            kind, name, answer, labels, lookups, queries, wasted, lost_ns, clients, classes = row
-            rows.append(
-                Name(
-                    text(name), text(answer) + "." if answer >= 0 else None, kind,
-                    max(0, labels - 1), lookups, queries, wasted, lost_ns / 1e9 if clock else 0.0,
-                    clients, {WASTE_CLASSES[k]: n for k, n in enumerate(classes) if n},
-                )
-            )  # fmt: skip
-        rows.sort(key=lambda n: (-n.wasted_queries, -n.queries, n.base_name, n.fqdn or ""))
-        return tuple(rows)
+        dots = np.maximum(self._names.label_counts()[base] - 1, 0)
+        lost_s = groups["lost_ns"] / 1e9 * self._has_clock
+        classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES
+
+        @lru_cache(maxsize=1 << 12)  # names that are asked once are much alike
+        def by_class(counts: bytes) -> dict[str, int]:
+            each = np.frombuffer(counts, np.int64).tolist()
+            return {c: n for c, n in zip(WASTE_CLASSES, each, strict=True) if n}
+
+        counts = dots, groups["lookups"], queries, wasted, lost_s, groups["clients"]
+        rows = zip(order.tolist(), *(c[order].tolist() for c in counts), strict=True)
+        return tuple(
+            Name(
+                bases[n], full[n] or None, kinds[n], dot, lookups, asked, lost, seconds, clients,
+                by_class(classes[n * width : (n + 1) * width]),
+            )
+            for n, dot, lookups, asked, lost, seconds, clients in rows
+        )  # fmt: skip
 
     @property
     def suffixes(self) -> tuple[Suffix, ...]:
