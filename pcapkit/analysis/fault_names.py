@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pcapkit.analysis import fault_signs as signs
-from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part, count_names
+from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
 from pcapkit.analysis.suffixes import Labels
 from pcapkit.analysis.walks import AS_IS
 from pcapkit.codes import NODATA, NXDOMAIN
@@ -185,18 +185,16 @@ def repeats(part: Part) -> Notes:
     again = part.having(signs.AGAIN)
     if not again.size:
         return {}
-    every = part.having(signs.REPEATED)
-    r = part.readings
-    t = r.transactions
-    client, asker = (r.lookups["client"][t["lookup"][k]].astype(np.int64) for k in (every, again))
-    often = np.isin(client, asker)  # of the others, what was repeated once is no habit
-    every, client = every[often], client[often]
-    note = Note(Counter({"repeated_queries": every.size}))
-    same = np.isin(
-        client * r.labels.size + t["name"][every], asker * r.labels.size + t["name"][again]
-    )
-    names, counts = count_names(t["name"][every[same]])
-    part.fill(note, np.bincount(client), names, counts)
+    rows = part.repeated
+    often = np.zeros(len(part.readings.clients), np.bool_)
+    often[rows["client"][rows["again"] > 0]] = True
+    rows = rows[often[rows["client"]]]  # of the others, what was repeated once is no habit
+    note = Note(Counter({"repeated_queries": int(rows["queries"].sum())}))
+    names, which = np.unique(rows["name"][rows["again"] > 0], return_inverse=True)
+    by_name, by_client = np.zeros(names.size, np.int64), np.zeros(often.size, np.int64)
+    np.add.at(by_name, which, rows["queries"][rows["again"] > 0])
+    np.add.at(by_client, rows["client"], rows["queries"])
+    part.fill(note, by_client, names, by_name)
     part.show(note, again)
     return {"": note}
 

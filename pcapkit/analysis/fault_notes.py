@@ -114,7 +114,8 @@ class Part:
             np.zeros(size, np.uint16),
             np.array([len(c.search.suffixes) for c in r.clients], np.int64), suffix_at,
             np.zeros((len(suffixes), 2), np.int64), walked, np.zeros(size + 1, signs.ASKED),
-            np.zeros(1 << (2 * size).bit_length(), np.int32), np.zeros(1, np.int64),
+            np.zeros(1 << (2 * size).bit_length(), np.int32), np.zeros(size, signs.REPEATED),
+            np.zeros(2, np.int64),
         )  # fmt: skip
         slots = 0
         if r.has_clock:
@@ -212,6 +213,12 @@ class Part:
         return asked[np.lexsort((asked["server"], asked["client"]))]
 
     @property
+    def repeated(self) -> npt.NDArray[Any]:
+        """One REPEATED row for each client and name that it asked for again in vain."""
+        repeated: npt.NDArray[Any] = self._marks.repeated[: self._marks.used[1]]
+        return repeated
+
+    @property
     def rates(self) -> npt.NDArray[Any]:
         """RATE rows, one per client and server; empty without a clock."""
         return self._servers[1]
@@ -259,42 +266,40 @@ class Part:
         """Note lookups, by their base names."""
         note = Note(Counter({unit: int(lookups.size)}), lost_ns=lost_ns)
         if lookups.size:
-            clients, names, times = self._columns(lookups)
-            self.fill(note, np.bincount(clients), *count_names(names))
-            self._add_examples(note, clients, names, times, self._members(lookups))
+            r = self.readings.lookups
+            self.fill(note, np.bincount(r["client"][lookups]), *count_names(r["base"][lookups]))
+            self._show_lookups(note, lookups)
         return note
 
     def show(self, note: Note, transactions: Indexes) -> None:
         """Add the first of some transactions to a note's examples."""
         r = self.readings
         t = r.transactions
-        clients = r.lookups["client"][t["lookup"][transactions]]
-        self._add_examples(
-            note, clients, t["name"][transactions], t["time"][transactions],
-            lambda i: t[transactions[i : i + 1]],
-        )  # fmt: skip
+
+        def one(i: int) -> tuple[int, int, Any]:
+            mine = t[transactions[i : i + 1]]
+            client, name = r.lookups["client"][mine["lookup"][0]], mine["name"][0]
+            return int(client), int(name), mine
+
+        self._add_examples(note, t["time"][transactions], one)
+
+    def _show_lookups(self, note: Note, lookups: Indexes) -> None:
+        r = self.readings
+
+        def one(i: int) -> tuple[int, int, Any]:
+            look = r.lookups[lookups[i]]
+            first = int(look["first"])
+            mine = r.transactions[first : first + int(look["queries"])]
+            return int(look["client"]), int(look["base"]), mine
+
+        self._add_examples(note, r.lookups["start"][lookups], one)
 
     def show_walks(self, note: Note, clients: Sequence[int]) -> None:
         """Add the first walks of some clients to a note's examples."""
         lookups = self._marks.walked["first_walk"][np.asarray(clients)]
         lookups = lookups[lookups >= 0]
         if lookups.size:
-            self._add_examples(note, *self._columns(lookups), self._members(lookups))
-
-    def _columns(self, lookups: Indexes) -> tuple[Any, Any, Any]:
-        clients, names, times = (
-            self.readings.lookups[c][lookups] for c in ("client", "base", "start")
-        )
-        return clients, names, times
-
-    def _members(self, lookups: Indexes) -> Callable[[int], Any]:
-        r = self.readings
-
-        def members(i: int) -> Any:
-            first = int(r.lookups["first"][lookups[i]])
-            return r.transactions[first : first + int(r.lookups["queries"][lookups[i]])]
-
-        return members
+            self._show_lookups(note, lookups)
 
     def fill(self, note: Note, by_client: Indexes, names: Indexes, by_name: Indexes) -> None:
         """Set whose it was, counted by client index, and for which names, with their counts."""
@@ -306,17 +311,22 @@ class Part:
         note.names = Counter({join(r.names.labels(name)): n for name, n in most})
 
     def _add_examples(
-        self, note: Note, clients: Any, names: Any, times: Any, members: Callable[[int], Any]
+        self, note: Note, times: Indexes, one: Callable[[int], tuple[int, int, Any]]
     ) -> None:
+        """Add the first cases; ``one`` gives a case's client index, name and transactions."""
         r = self.readings
-        limit = min(clients.size, EXAMPLES) - 1
-        latest = np.partition(times, limit)[limit]
+        left = times.copy()
+        for _ in range(min(times.size, EXAMPLES)):
+            first = int(left.argmin())
+            latest, left[first] = times[first], np.iinfo(np.int64).max
         examples = []
         for i in np.flatnonzero(times <= latest)[: 4 * EXAMPLES].tolist():
-            capture, shown = _packets(r.rows, members(i))
-            client = self.facts.address(r.clients[int(clients[i])].client)
-            path, name = self.facts.paths[capture], r.names.text(int(names[i]))
-            examples.append(Example(int(times[i]), shown, path, client, name))
+            index, name, transactions = one(i)
+            capture, shown = _packets(r.rows, transactions)
+            client = self.facts.address(r.clients[index].client)
+            examples.append(
+                Example(int(times[i]), shown, self.facts.paths[capture], client, r.names.text(name))
+            )
         note.examples = sorted({*note.examples, *examples})[:EXAMPLES]
 
 

@@ -43,7 +43,6 @@ EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
 QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
-REPEATED = 4096  #: asked again while the client still had a valid answer
 
 #: Bits of a name.
 IN_ZONE = 1  #: inside the cluster domain
@@ -92,6 +91,18 @@ KNOWN = np.dtype(
         ("repeats", np.int32, 2),  # how often each was asked again within that time
         ("name", np.int32),
         ("client", np.int32),  # index of the client plus 1
+        ("row", np.int32),  # of its REPEATED, plus 1
+    ],
+    align=True,
+)
+
+#: What one client asked again while it still had a valid answer, by name.
+REPEATED = np.dtype(
+    [
+        ("client", np.int32),  # index of the client
+        ("name", np.int32),
+        ("queries", np.int32),
+        ("again", np.int32),  # of them, the third time or later
     ],
     align=True,
 )
@@ -133,7 +144,8 @@ class Marks(NamedTuple):
     walked: npt.NDArray[Any]  # WALKED, by client
     asked: npt.NDArray[Any]  # ASKED
     asked_slots: npt.NDArray[np.int32]  # a row of ``asked`` plus 1, 0 is free
-    used: npt.NDArray[np.int64]  # [rows of ``asked``]
+    repeated: npt.NDArray[Any]  # REPEATED
+    used: npt.NDArray[np.int64]  # [rows of ``asked``, of ``repeated``]
 
 
 _PRIVATE_ZONES = (
@@ -301,12 +313,15 @@ def _kept(known: Any, name: Any, client: Any, seed: Any) -> Any:
         k["fresh"][1] = NO_TIME
         k["repeats"][0] = 0
         k["repeats"][1] = 0
+        k["row"] = 0
     return k
 
 
 @helper_kernel
-def _repeats(t: Any, until: Any, counts: bool, client: Any, known: Any, seed: Any) -> Any:
-    """Return the signs of a question that may be asked again while an answer is valid."""
+def _repeats(
+    t: Any, until: Any, counts: bool, client: Any, known: Any, seed: Any, marks: Any
+) -> Any:
+    """Count a question that was asked again while an answer was valid; return its signs."""
     family = 0 if t["qtype"] == _A else 1
     if family == 1 and t["qtype"] != _AAAA:
         return 0
@@ -314,7 +329,17 @@ def _repeats(t: Any, until: Any, counts: bool, client: Any, known: Any, seed: An
     found = 0
     if counts and t["time"] < k["fresh"][family]:
         k["repeats"][family] += 1
-        found = REPEATED | AGAIN if k["repeats"][family] >= _AGAIN else REPEATED
+        if k["row"] == 0:
+            row = marks.used[1]
+            marks.used[1] = row + 1
+            marks.repeated[row]["client"] = client
+            marks.repeated[row]["name"] = t["name"]
+            k["row"] = row + 1
+        x = marks.repeated[k["row"] - 1]
+        x["queries"] += 1
+        if k["repeats"][family] >= _AGAIN:
+            x["again"] += 1
+            found = AGAIN
     if until != NO_TIME:
         k["fresh"][family] = until
     return found
@@ -404,7 +429,7 @@ def mark_transactions(
             if r["min_ttl"] >= 0:
                 until = r["response_time"] + np.int64(r["min_ttl"]) * _SECOND_NS
         if known.shape[0] > 0:
-            found |= _repeats(t, until, look["walk_of"] < 0, client, known, seed)
+            found |= _repeats(t, until, look["walk_of"] < 0, client, known, seed, marks)
         marks.signs[i] = found
 
 
