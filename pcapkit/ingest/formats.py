@@ -26,6 +26,7 @@ from pcapkit.ingest.window import Capture, Interners, Window
 
 HEAD_BYTES = 4096
 _BUFFER_BYTES = 8 << 20
+_PIECE_BYTES = 1 << 19  # walked while they are in a near cache
 _RECORDS = 1 << 16
 _PCAP_HEADER_BYTES = 24
 _INTERFACES = 1 << 12
@@ -52,6 +53,7 @@ class _Blocks:
         self.end = 0
         self.base = 0  # offset in the stream of buffer[0]
         self.at_end = False
+        self._flows = True  # did the last piece come whole?
 
     def fill(self) -> None:
         """Move what is left to the front and read on; grow where one record needs more."""
@@ -62,9 +64,23 @@ class _Blocks:
             self.buffer[:left] = self.buffer[self.start : self.end].copy()
         self.base += self.start
         self.start, self.end = 0, left
-        got = self._source.readinto(memoryview(cast(Any, self.buffer))[left:])
+        self.read_on()
+
+    def read_on(self) -> bool:
+        """Read one piece behind what is there; False where that cannot go on.
+
+        Because the buffer is full, or because the stream has paused or is at its end.
+        """
+        piece = min(_PIECE_BYTES, self.buffer.size - self.end)
+        if piece == 0 or not self._flows:
+            self._flows = True
+            return False
+        view = memoryview(cast(Any, self.buffer))
+        got = self._source.readinto(view[self.end : self.end + piece])
         self.end += got
         self.at_end = got == 0
+        self._flows = got == piece
+        return got > 0
 
 
 Walk = Callable[[_Blocks, npt.NDArray[np.void]], tuple[int, int, int]]
@@ -79,14 +95,19 @@ def _read_records(
     records = np.zeros(_RECORDS, pcap.RECORD)
     packet_no = 1
     linktypes: set[int] = set()
+    linktype = -1
     while True:
         count, stop, ended = walk(blocks, records)
         blocks.start = stop
+        while ended == pcap.NEED_MORE and blocks.read_on():
+            more, stop, ended = walk(blocks, records[count:])
+            blocks.start = stop
+            count += more
         if count:
             batch = records[:count]
-            seen = [int(t) for t in np.unique(batch["linktype"])]
-            if not linktypes.issuperset(seen):
-                linktypes.update(seen)
+            if (batch["linktype"] != linktype).any():
+                linktype = int(batch["linktype"][-1])
+                linktypes.update(int(t) for t in np.unique(batch["linktype"]))
                 capture.link_types = tuple(sorted(linktypes))
             batch["number"] = np.arange(packet_no, packet_no + count)
             yield from decoder.windows(blocks.buffer, batch)

@@ -51,14 +51,14 @@ from pcapkit.kernels import helper_kernel, inline_kernel, kernel
 from pcapkit.layout import QR, TC, TCP, UDP, Messages
 from pcapkit.wire import prefetch, u16
 
+#: How many packets or rows ahead memory is fetched: what they need lies beyond the near caches.
+_AHEAD = 10
+
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.
 COPY_WINDOW_NS = 1_000_000_000
 
 #: Places that a message seen may have in the table of them.
 _WAYS = 8
-
-#: How many rows ahead the places of one are fetched: the tables are larger than a near cache.
-_AHEAD = 10
 
 #: Without an identification, copies must be this close.
 CLOSE_COPY_NS = 5_000_000
@@ -153,6 +153,10 @@ def decode_window(
     count = 0
     aside = 0
     for i in range(records.shape[0]):
+        if i + _AHEAD < records.shape[0]:
+            following = records[i + _AHEAD]["offset"]
+            prefetch(buffer, following)
+            prefetch(buffer, following + 64)
         record = records[i]
         start = record["offset"]
         end = start + record["captured"]
