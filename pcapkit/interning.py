@@ -144,10 +144,13 @@ def find(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
 @inline_kernel
 def has_room(arrays: Any, strings: Any, longest: Any) -> Any:
     """Is there room for so many more, each of up to ``longest`` bytes?"""
-    arena, ends, _hashes, _slots, used, _seed = arrays
+    arena, ends, _hashes, slots, used, _seed = arrays
     count = used[0]
     size = ends[count - 1] if count > 0 else np.int64(0)
-    return ends.shape[0] - count >= strings and arena.shape[0] - size >= strings * longest
+    return (
+        min(ends.shape[0], slots.shape[0] >> 1) - count >= strings
+        and arena.shape[0] - size >= strings * longest
+    )
 
 
 @kernel
@@ -212,8 +215,8 @@ class Interner:
             more = max(need - ends.size, ends.size)
             ends = np.concatenate([ends, np.zeros(more, np.int64)])
             hashes = np.concatenate([hashes, np.zeros(more, np.uint64)])
-        if ends.size * 2 > slots.size:  # never more than half full
-            slots = np.zeros(1 << (ends.size * 2 - 1).bit_length(), np.uint64)
+        if (count + strings) * 2 > slots.size:  # never more than half full
+            slots = np.zeros(1 << ((count + strings) * 2).bit_length(), np.uint64)
             _fill_slots(hashes, count, slots)
         self.arrays = (arena, ends, hashes, slots, used, seed)
 
