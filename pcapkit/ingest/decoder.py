@@ -37,7 +37,7 @@ from pcapkit.ingest.facts import (
     TCP_RETRANSMISSION,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.ingest.messages import decode_window, merge_rows, port_table, skip_counts
+from pcapkit.ingest.messages import decode_window, insert_rows, port_table, skip_counts
 from pcapkit.ingest.pcap import RECORD
 from pcapkit.ingest.reassembly import WAIT_NS, Fragments, Made, Seen, ip_packet
 from pcapkit.ingest.scapy_layers import KNOWN_LINK_TYPES, ip_packets
@@ -82,7 +82,6 @@ class Decoder:
     ) -> Iterator[Window]:
         """Decode records, in more than one window where messages outnumber packets."""
         for part, rows, fates, rare in self._passes(buffer, records, self._streams.table):
-            last = int(part["time"].max())
             late = _Late()
             unknown = bool((fates == UNKNOWN_LINK_TYPE).any())
             if rare.size or unknown or self._fragments.waiting:
@@ -90,6 +89,7 @@ class Decoder:
                 if unknown:
                     made += self._dissect(buffer, part, fates)
                 self._resolve(made, whole, late)
+                last = int(part["time"].max())
                 self._resolve(self._fragments.settle(last), [], late)
                 self._streams.give_back()
             yield from self._queue(self._window(part, rows, fates, late), part)
@@ -292,7 +292,8 @@ class Decoder:
         self._packets += packets
         self._messages += rows.size
         self._cut += int(((rows["marks"] & MARK_CUT) != 0).sum())
-        times = (int(records["time"].min()), int(records["time"].max())) if first else (None, None)
+        time = records["time"].copy()
+        times = (int(time.min()), int(time.max())) if first else (None, None)
         return Window(rows, packets, dict(skipped), *times)
 
     def _warn(self) -> None:
@@ -349,13 +350,20 @@ class _Late:
 
 
 def _merged(parts: Sequence[Messages]) -> Messages:
-    """Return all rows in the order of their packets, in which those of each part are."""
+    """Return all rows in the order of their packets, in which those of each part are.
+
+    They are inserted where the first part lies, if there is room behind it, as behind a pass' rows.
+    """
     rows = parts[0]
     for part in parts[1:]:
         if part.size and rows.size:
-            together = np.empty(rows.size + part.size, MESSAGE)
-            merge_rows(rows, part, together)
-            rows = together
+            filled, size = rows.size, rows.size + part.size
+            room = rows if rows.base is None else rows.base
+            if room.size < size or room.ctypes.data != rows.ctypes.data:
+                room = np.empty(size, MESSAGE)
+                room[:filled] = rows
+            insert_rows(room, filled, part)
+            rows = room[:size]
         elif part.size:
             rows = part
     return rows

@@ -234,18 +234,19 @@ def skip_counts(fates: npt.NDArray[np.uint8]) -> dict[str, int]:
 
 
 @kernel
-def merge_rows(left: Any, right: Any, out: Any) -> None:
-    """Fill ``out`` with the rows of both, each in the order of packets; ``left``'s first."""
-    i = j = 0
-    for k in range(out.shape[0]):
-        if j >= right.shape[0] or (
-            i < left.shape[0] and left[i]["packet_no"] <= right[j]["packet_no"]
-        ):
-            out[k] = left[i]
-            i += 1
+def insert_rows(rows: Any, filled: Any, more: Any) -> None:
+    """Insert ``more`` into ``rows[:filled]``, both in the order of packets; the old ones first.
+
+    There is room for them behind.
+    """
+    i, j = filled - 1, np.int64(more.shape[0]) - 1
+    while j >= 0:
+        if i >= 0 and rows[i]["packet_no"] > more[j]["packet_no"]:
+            rows[i + j + 1] = rows[i]
+            i -= 1
         else:
-            out[k] = right[j]
-            j += 1
+            rows[i + j + 1] = more[j]
+            j -= 1
 
 
 # ---- duplicates ---------------------------------------------------------------------------------
