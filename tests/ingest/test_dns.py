@@ -21,6 +21,7 @@ from tests.build import (
     ask,
     assert_ledger,
     ethernet,
+    ipv4,
     load,
     message,
     one_row,
@@ -35,6 +36,7 @@ from tests.build import (
     rows,
     save,
     soa_record,
+    udp,
     wire,
 )
 
@@ -134,6 +136,41 @@ def test_every_byte_in_a_label(tmp_path):
     found = [r["qname"] for r in rows(save(tmp_path, pcap(packets(*frames))))]
     assert len(set(found)) == 256
     assert found[ord("a")] == "a.example"
+
+
+def test_names_seen_before(tmp_path):
+    """A name is read alike the second time, also beside names that begin as it does."""
+    names = {
+        "a": [b"a"], "a.b": [b"a", b"b"], r"a\000": [b"a\0"], r"a\000b": [b"a\0b"],
+        r"\000": [b"\0"], ".": [], "A.b": [b"A", b"b"], "long" * 15 + ".b": [b"long" * 15, b"b"],
+    }  # fmt: skip
+    asked = list(names) * 2
+    frames = [ethernet(ask(query(names[n], ident=i), ident=i + 1)) for i, n in enumerate(asked)]
+    assert [r["qname"] for r in rows(save(tmp_path, pcap(packets(*frames))))] == asked
+
+
+def test_cut_question_of_a_name_seen_before(tmp_path):
+    """A name that is known does not stand for the type and class that are missing behind it."""
+    frames = [ethernet(ask(query("a.example")[:size], ident=size)) for size in (27, 26, 24, 23, 18)]
+    found = [r["qname"] for r in rows(save(tmp_path, pcap(packets(*frames))))]
+    assert found == ["a.example", None, None, None, None]
+
+
+def test_more_names_than_there_was_room_for(tmp_path):
+    """Every name and client of a large window is kept, and packets stay in their order."""
+    count = 30_000
+    clients = [f"10.0.{i >> 8}.{i & 255}" for i in range(count)]
+    frames = [
+        ethernet(ipv4(udp(query(f"n{i}.example", ident=i)), clients[i])) for i in range(count)
+    ]
+    collected = load(save(tmp_path, pcap(packets(*frames, step=1000))))
+    assert_ledger(collected)
+    seen = [
+        (int(row["packet_no"]), collected.name(row["qname"]), collected.address(row["client"]))
+        for _, part, _ in collected.kept
+        for row in part
+    ]
+    assert seen == [(i + 1, f"n{i}.example", clients[i]) for i in range(count)]
 
 
 def test_longest_name(tmp_path):
