@@ -31,9 +31,10 @@ def folder_for(module: str) -> str:
     content = "".join(f"{name} {_digest(name)}\n" for name in sorted(_closure(module)))
     folder = _base() / f"{module}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
-        for older in folder.parent.glob(f"{module}-*"):
-            shutil.rmtree(older, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
+        for older in folder.parent.glob(f"{module}-*"):
+            if older != folder:  # which another first run may be filling already
+                shutil.rmtree(older, ignore_errors=True)
     return str(folder)
 
 

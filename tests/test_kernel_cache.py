@@ -19,6 +19,27 @@ ADD = (
     "print(s.cache_path, sum(s.cache_hits.values()))"
 )
 WHERE = "from pcapkit.kernel_cache import folder_for; print(folder_for('pcapkit.analysis.lookups'))"
+#: Asks for the folder of every module in many threads at once, each of which leaves a file there;
+#: prints how many files are missing afterwards.
+CROWD = """
+import sys, threading
+from pathlib import Path
+from pcapkit.kernel_cache import folder_for
+package, threads = Path(sys.argv[1]), 8
+modules = [".".join(p.relative_to(package.parent).with_suffix("").parts)
+           for p in sorted(package.rglob("[a-z]*.py"))]
+together = threading.Barrier(threads, timeout=10)
+def begin(number):
+    for module in modules:
+        together.wait()
+        Path(folder_for(module), str(number)).touch()
+started = [threading.Thread(target=begin, args=(n,)) for n in range(threads)]
+for thread in started:
+    thread.start()
+for thread in started:
+    thread.join()
+print(sum(threads - len(list(Path(folder_for(m)).iterdir())) for m in modules))
+"""
 
 #: Root reads and writes everything, unless it is started without that privilege.
 PLAIN = (
@@ -116,6 +137,14 @@ def test_two_first_runs_at_once_do_not_hinder_each_other(package: Path) -> None:
         said, problem = process.communicate()
         assert process.returncode == 0 and said and not problem
     assert folder_and_hits(run(ADD, package))[1] == 1
+
+
+def test_a_first_run_removes_nothing_of_another_one(package: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CROWD, str(package)], env=environment(package),
+        cwd=package.parent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == "" and done.stdout == "0\n"
 
 
 def test_kernels_of_others_are_kept_where_they_were(package: Path) -> None:
