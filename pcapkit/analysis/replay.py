@@ -20,7 +20,7 @@ from pcapkit.analysis.transactions import AA_HIDDEN
 from pcapkit.analysis.walks import AS_IS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, QTYPE_NUMBERS, REFUSED, UNANSWERED
 from pcapkit.interning import find
-from pcapkit.kernels import inline_kernel
+from pcapkit.kernels import helper_kernel, inline_kernel
 from pcapkit.model import WASTE_CLASSES
 from pcapkit.names import wire_from_text
 from pcapkit.resolver import (
@@ -149,7 +149,7 @@ class Facts(NamedTuple):
     typical_ns: npt.NDArray[np.int64]
 
 
-@inline_kernel
+@helper_kernel
 def _candidate(names: Any, walker: Any, base: Any, position: Any, scratch: Any) -> Any:
     """Return the id of base + suffix, -1 where no such name was seen."""
     if position < 0:
@@ -168,7 +168,7 @@ def _candidate(names: Any, walker: Any, base: Any, position: Any, scratch: Any) 
     return find(names, scratch, 0, length + more)
 
 
-@inline_kernel
+@helper_kernel
 def _after(walker: Any, outcomes: Any, count: Any) -> Any:
     """What the resolver does after a candidate; -1 where its answer is taken."""
     answered, unanswered, refused, failed = False, False, False, False
@@ -221,7 +221,7 @@ def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
     return code
 
 
-@inline_kernel
+@helper_kernel
 def _order(
     facts: Any, walker: Any, base: Any, code: Any, fixed: bool, answered: Any, order: Any
 ) -> Any:  # fmt: skip
@@ -365,7 +365,7 @@ def _replay(
     return hit
 
 
-@inline_kernel
+@helper_kernel
 def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
     """Was a name that failed alone, as is, written with a final dot? Else the list had followed."""
     if look["answered_by"] >= 0 or look["queries"] > MAX_TYPES or walker.tail_ends.shape[0] == 0:
@@ -377,7 +377,7 @@ def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
     return _after(walker, events, look["queries"]) != AFTER_STOP
 
 
-@inline_kernel
+@helper_kernel
 def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) -> Any:
     """Write the types asked of every candidate; return how many, and how many more of the hit."""
     kinds, distinct = 0, 0
@@ -396,7 +396,7 @@ def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) ->
     return kinds, max(0, distinct - kinds)
 
 
-@inline_kernel
+@helper_kernel
 def _flags(facts: Any, walker: Any, look: Any, first: Any, hit: Any, answered: Any) -> Any:
     """Compare the position that would answer with the one that did."""
     if answered == _UNSEEN:
@@ -514,7 +514,7 @@ def _clear(row: Any, code: Any, number: Any) -> None:
     row["flags"] = 0
 
 
-@inline_kernel
+@helper_kernel
 def _walk_in_server(row: Any, first: Any, hit: Any, kinds: Any, extra: Any) -> None:
     """Autopath: the first candidate is answered with what the whole walk would find."""
     row["queries"] = kinds + extra
