@@ -14,9 +14,9 @@ from pcapkit import __version__
 from pcapkit.ahead import in_order
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.fault_notes import Facts, Part
-from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.listing import PIECE, Listed, Listing
+from pcapkit.analysis.name_flags import NameFlags
 from pcapkit.analysis.reading import Readings, read_parts
 from pcapkit.analysis.recommend import recommend
 from pcapkit.analysis.store import Store

@@ -17,8 +17,8 @@ from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.describe import LOOKUP, TRANSACTION
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.fault_notes import Facts, Part
-from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FaultTally
+from pcapkit.analysis.name_flags import NameFlags
 from pcapkit.analysis.reading import ClientReading, Readings, read_parts
 from pcapkit.analysis.search_lists import SearchList
 from pcapkit.analysis.store import Store

@@ -14,6 +14,7 @@ import numpy as np
 
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.fault_notes import Indexes, Note, Notes, Part
+from pcapkit.analysis.name_flags import IN_ZONE
 from pcapkit.analysis.suffixes import Labels
 from pcapkit.analysis.walks import AS_IS
 from pcapkit.codes import NODATA, NXDOMAIN
@@ -213,7 +214,7 @@ def cluster_names(part: Part) -> Notes:
     strangers = (counted["zone_answered"] > 0) & (counted["zone_known"] == 0)
     inside = np.zeros(0, np.int64)
     if strangers.any():
-        inside = np.flatnonzero(part.flags[r.transactions["name"]] & signs.IN_ZONE)
+        inside = np.flatnonzero(part.flags[r.transactions["name"]] & IN_ZONE)
         asked_at = r.rows["server"][r.transactions["first"][inside]]
     for n in np.flatnonzero(counted["zone_asked"]).tolist():
         note, server = Note(), int(counted["address"][n])

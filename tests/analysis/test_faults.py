@@ -16,8 +16,8 @@ from rich.console import Console
 
 from pcapkit import analyze
 from pcapkit.analysis.fault_notes import Facts, Part
-from pcapkit.analysis.fault_signs import NameFlags
 from pcapkit.analysis.faults import FAULTS, FaultTally
+from pcapkit.analysis.name_flags import NameFlags
 from pcapkit.analysis.reading import Readings, read_parts
 from pcapkit.analysis.suffixes import Folded
 from pcapkit.analysis.survey import survey
