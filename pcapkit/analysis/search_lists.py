@@ -9,7 +9,7 @@ advance.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pcapkit.analysis.suffixes import Labels
@@ -38,6 +38,9 @@ class SearchList:
 
 
 Walk = tuple[list[Labels], int]
+
+#: A suffix is there by chance if this many walks for each of its own show one that comes later.
+_RARE = 100
 
 
 def _common(left: Labels, right: Labels) -> int:
@@ -77,12 +80,31 @@ def _most_supported(walks: list[Walk]) -> list[Walk]:
 
 def _ordered(walks: list[Walk]) -> SearchList:
     before: Counter[tuple[Labels, Labels]] = Counter()
-    seen: dict[Labels, int] = {}
+    seen: Counter[Labels] = Counter()
     for walk, count in walks:
         for i, suffix in enumerate(walk):
-            seen.setdefault(suffix, len(seen))
+            seen[suffix] += count
             for later in walk[i + 1 :]:
                 before[suffix, later] += count
-    rank = {s: sum(before[t, s] > before[s, t] for t in seen) for s in seen}
-    suffixes = tuple(sorted(seen, key=lambda s: (rank[s], seen[s])))
-    return SearchList(suffixes, frozenset(s for s in seen if rank[s] == 0))
+    kept = list(seen)  # in the order in which they were first seen
+    while True:
+        rank = {s: sum(before[t, s] > before[s, t] for t in kept) for s in kept}
+        suffixes = sorted(kept, key=lambda s: rank[s])
+        kept = [s for s in kept if s not in _by_chance(suffixes, seen)]
+        if len(kept) == len(suffixes):
+            return SearchList(tuple(suffixes), frozenset(s for s in kept if rank[s] == 0))
+
+
+def _by_chance(suffixes: Sequence[Labels], seen: Mapping[Labels, int]) -> set[Labels]:
+    """Return suffixes that hardly any walk shows, though a walk passes them before others.
+
+    Of two lookups at once, ``web.shop`` and ``web``, the candidates of one can look like the next
+    candidates of the other.
+    """
+    out: set[Labels] = set()
+    most_later = 0
+    for suffix in reversed(suffixes):
+        if seen[suffix] * _RARE < most_later:
+            out.add(suffix)
+        most_later = max(most_later, seen[suffix])
+    return out

@@ -45,7 +45,11 @@ class Painter:
         """Hand an analysis over; its charts are drawn while the caller goes on."""
         assert self._process.stdin is not None
         try:
-            alone = replace(analysis, table=_no_table, table_parts=_no_table)
+            # No chart shows one client's settings or advice, of which there may be thousands.
+            alone = replace(
+                analysis, table=_no_table, table_parts=_no_table, recommendations=(),
+                what_if_rows=tuple(w for w in analysis.what_if_rows if w.client_addr is None),
+            )  # fmt: skip
             pickle.dump((alone, png), self._process.stdin)
             self._process.stdin.close()
         except OSError:  # it has gone; result() says so

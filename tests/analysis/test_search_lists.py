@@ -1,0 +1,30 @@
+"""Search lists that traffic shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.talk import LIST, NAMESPACE, SERVICES, Talk
+from tests.build import AAAA, A
+
+NXDOMAIN = 3
+
+
+@pytest.mark.parametrize("chances", [1, 2])
+def test_two_lookups_at_once_make_no_suffix(tmp_path: Path, chances: int) -> None:
+    """``web.shop`` and ``web`` at once look like one walk: the chance of it grows with traffic."""
+    talk = Talk()
+    for n in range(120 * chances):
+        talk.walk(1000 * n, f"api{n}.example.com")
+    for n in range(chances):
+        at = 1000 * n + 500
+        for qtype, port in ((A, 41000 + 2 * n), (AAAA, 41001 + 2 * n)):
+            talk.exchange(at, f"web{n}.shop.{NAMESPACE}", qtype, rcode=NXDOMAIN, port=port)
+        talk.found(at + 1, f"web{n}.{NAMESPACE}")
+        talk.found(at + 2, f"web{n}.shop.{SERVICES}")
+    analysis = talk.analyze(tmp_path)
+    assert analysis.client_rows[0].search == LIST
+    by_base = {n.base_name: n.lookups for n in analysis.name_rows}
+    assert by_base["web0.shop"] == by_base["web0"] == 1
