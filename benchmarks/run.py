@@ -11,7 +11,7 @@ the first round fills caches and is not counted. Ratios are taken within rounds.
 would need longer than --limit for one run is left out there, which the table says.
 
 Captures, Python peers and results.json are kept in ``benchmarks/out/``, which git ignores.
-``figures.py`` turns results.json into the table and the chart of README.md.
+``figures.py`` turns results.json, or several of them, into the table and the chart of README.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from shapes import GZIP, OUT, PLAIN, SHAPES, Capture, capture
 
 #: Sizes at which the plain shape is measured too, to show how cost grows.
 GROWTH = (0.01, 0.1, 0.5, 2.5, 5.0, 25.0)
-RESULTS = OUT / "results.json"
 _PROBES = (0.001, 0.01, 0.1)
 #: A probe that took this long says enough about longer captures.
 _PROBE_S = 2.0
@@ -84,7 +83,8 @@ def run(program: Program, path: Path) -> Run:
 class Bench:
     """Measures group after group, and keeps ``results.json`` up to date."""
 
-    def __init__(self, peers: Sequence[str], runs: int, limit_s: float) -> None:
+    def __init__(self, peers: Sequence[str], runs: int, limit_s: float, results: Path) -> None:
+        self._path = results
         self._programs, versions, missing = available(peers)
         self._runs, self._limit_s = runs, limit_s
         self._per_packet: dict[str, float] = {}
@@ -176,7 +176,7 @@ class Bench:
                        "bytes": job.path.stat().st_size, "program": job.program.name,
                        "job": job.program.job, "runs": [asdict(r) for r in runs]}  # fmt: skip
                 self._rows.append(row)
-        RESULTS.write_text(json.dumps(self.results, indent=1) + "\n")
+        self._path.write_text(json.dumps(self.results, indent=1) + "\n")
         if discard:
             c.discard()
 
@@ -209,13 +209,15 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=3, help="counted rounds (default: 3)")
     options.add_argument("--limit", type=float, default=120, metavar="SECONDS",
                          help="the longest run of a peer (default: 120)")  # fmt: skip
+    options.add_argument("--results", type=Path, default=OUT / "results.json", metavar="FILE",
+                         help="where the results go (default: %(default)s)")  # fmt: skip
     options.add_argument("--discard", action="store_true",
                          help="delete each capture once it is measured")  # fmt: skip
     o = options.parse_args()
     growth = [g for g in GROWTH if g < max(o.sizes)] if o.growth is None else o.growth
     groups = [(s, m) for m in o.sizes for s in o.shapes]
     groups += [(PLAIN, m) for m in growth if PLAIN in o.shapes and (PLAIN, m) not in groups]
-    bench = Bench(o.peers, max(1, o.runs), o.limit)
+    bench = Bench(o.peers, max(1, o.runs), o.limit, o.results)
     bench.probe()
     # By shape and then size, so that what is discarded is not generated again.
     for shape, millions in sorted(groups, key=lambda g: (g[1], list(SHAPES).index(g[0]))):
