@@ -26,6 +26,8 @@ class Interners:
     addresses: Interner = field(default_factory=Interner)
     folded: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     root: int = field(init=False)
+    #: ``folded`` and room behind it, so that many windows with new names copy it seldom
+    _room: npt.NDArray[np.int32] = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
         self.root = self.names.add(b"\0")
@@ -41,10 +43,10 @@ class Interners:
         count = len(names)
         if count == known:
             return self.folded
-        folded = np.zeros(names.byte_count + 1, np.uint8)
         arena, ends = names.arrays[0], names.arrays[1]
-        size = int(fold_names(arena, ends, known, count, folded))
         begin = int(ends[known - 1]) if known else 0
+        folded = np.zeros(names.byte_count - begin + 1, np.uint8)
+        size = int(fold_names(arena, ends, known, count, folded))
         changed = folded[:size] != arena[begin : begin + size]
         more = np.arange(known, count, dtype=np.int32)
         if changed.any():
@@ -54,7 +56,12 @@ class Interners:
                 start = int(ends[known + k - 1] - begin) if known + k else 0
                 stop = int(ends[known + k] - begin)
                 more[k] = names.add(folded[start:stop].tobytes())
-        self.folded = np.concatenate([self.folded, more])
+        if count > self._room.size:
+            room = np.empty(2 * count, np.int32)
+            room[:known] = self.folded
+            self._room = room
+        self._room[known:count] = more
+        self.folded = self._room[:count]
         if len(names) > self.folded.size:  # folded forms that were new; they fold to themselves
             return self.fold()
         return self.folded
