@@ -468,6 +468,7 @@ class Analysis:
     recommendations: tuple[Recommendation, ...]
     warnings: tuple[str, ...]
     # what charts need, prepared while reading
+    wasted_names: int  # names with wasted queries; they are the first of ``name_rows``
     timeline: Timeline
     latency: LatencyCurve
     suffixes: tuple[Suffix, ...]

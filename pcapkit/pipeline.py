@@ -272,6 +272,7 @@ class Reading:
                 *_warnings(collected), *pod_warnings(clients, self._options.pods),
                 *mixture_warnings(scene),
             ),
+            wasted_names=sum(n.wasted_queries > 0 for n in names),
             timeline=tally.timeline,
             latency=tally.latency,
             suffixes=tally.suffixes,

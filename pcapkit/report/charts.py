@@ -192,10 +192,10 @@ def _settings_title(rows: Sequence[WhatIf], now: WhatIf | None) -> str:
 
 def worst_names(analysis: Analysis) -> Picture | None:
     """The names that waste most, split by class."""
-    names = [n for n in analysis.name_rows if n.wasted_queries][:_MOST_NAMES]
+    count = analysis.wasted_names
+    names = analysis.name_rows[: min(count, _MOST_NAMES)]
     if not names:
         return None
-    count = len([n for n in analysis.name_rows if n.wasted_queries])
     top = sum(n.wasted_queries for n in names)
     title = (
         f"{len(names)} of {number(count)} names make "

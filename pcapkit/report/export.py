@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any
 
 from pcapkit.errors import UsageError
@@ -48,17 +49,26 @@ def _capture(c: CaptureInfo) -> dict[str, object]:
     }  # fmt: skip
 
 
+#: Values of records that hold no records.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def _row(item: Any) -> dict[str, Any]:
     """Return a record's fields, records within it too (asdict() copies each value: slow)."""
-    return {
-        f.name: _row(value) if is_dataclass(value) else value
-        for f in fields(item)
-        for value in (getattr(item, f.name),)
-    }
+    out = {name: getattr(item, name) for name in item.__dataclass_fields__}
+    for name, value in out.items():
+        if type(value) not in _PLAIN and is_dataclass(value):
+            out[name] = _row(value)
+    return out
 
 
 def _client(c: Client) -> dict[str, object]:
     return _row(c) | {"first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time)}
+
+
+#: What is told of a name; there may be a million of them.
+_NAME = tuple(f.name for f in fields(Name) if f.name != "by_class")
+_of_name = attrgetter(*_NAME)
 
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
@@ -77,8 +87,9 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "waste": asdict(analysis.waste),
         "vantage": asdict(analysis.vantage),
         "clients": [_client(c) for c in analysis.client_rows],
-        "names": [{k: v for k, v in _row(n).items() if k != "by_class"}
-                  for n in analysis.name_rows],
+        "names": [
+            dict(zip(_NAME, values, strict=True)) for values in map(_of_name, analysis.name_rows)
+        ],
         "what_if": [_row(w) for w in analysis.what_if_rows],
         "findings": [_row(f) for f in analysis.findings],
         "recommendations": [_row(r) for r in analysis.recommendations],
@@ -90,9 +101,10 @@ def dump_json(analysis: Analysis) -> str:
     """Return the analysis as JSON text: a line for each part, or for each row of one."""
     parts = []
     for key, value in analysis_json(analysis).items():
-        text = json.dumps(value)
         if isinstance(value, list) and value and isinstance(value[0], dict):
             text = "[\n" + ",\n".join(f"    {json.dumps(row)}" for row in value) + "\n  ]"
+        else:
+            text = json.dumps(value)
         parts.append(f"  {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

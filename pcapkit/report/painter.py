@@ -16,6 +16,9 @@ from typing import Any, cast
 
 from pcapkit.model import Analysis
 
+#: Names that charts may show.
+_NAMES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -45,9 +48,11 @@ class Painter:
         """Hand an analysis over; its charts are drawn while the caller goes on."""
         assert self._process.stdin is not None
         try:
-            # No chart shows one client's settings or advice, of which there may be thousands.
+            # There may be a million names, and thousands of settings and advice for one client,
+            # that no chart shows.
             alone = replace(
                 analysis, table=_no_table, table_parts=_no_table, recommendations=(),
+                name_rows=analysis.name_rows[:_NAMES],
                 what_if_rows=tuple(w for w in analysis.what_if_rows if w.client_addr is None),
             )  # fmt: skip
             pickle.dump((alone, png), self._process.stdin)
