@@ -137,9 +137,6 @@ def _too_slow(results: dict[str, Any]) -> list[str]:
 def together(several: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Join the results of several runs on one machine; rows stay in their order."""
     out = dict(several[0])
-    for results in several:
-        for case in results["too_slow"]:
-            case["limit_s"] = results["limit_s"]
     for key in ("left_out", "too_slow", "rows"):
         out[key] = [item for results in several for item in results[key]]
     out["left_out"] = list(dict.fromkeys(out["left_out"]))

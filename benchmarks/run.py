@@ -8,7 +8,8 @@
 A run is a whole process: start, decode, analysis and, for pcapkit, the HTML and PNG report. Each
 round runs every program once on a capture, so that a slow minute of the machine hits all of them;
 the first round fills caches and is not counted. Ratios are taken within rounds. A program that
-would need longer than --limit for one run is left out there, which the table says.
+would need longer than --limit for one run is left out there, and one that needs twice that is
+ended; the table says so.
 
 Captures, Python peers and results.json are kept in ``benchmarks/out/``, which git ignores.
 ``figures.py`` turns results.json, or several of them, into the table and the chart of README.md.
@@ -22,6 +23,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -62,18 +64,28 @@ class Failed(Exception):
     """A program ended with an error."""
 
 
-def run(program: Program, path: Path) -> Run:
-    """Run a program on a capture; its output is thrown away unless it tells figures."""
+def run(program: Program, path: Path, patience_s: float | None = None) -> Run:
+    """Run a program on a capture; its output is thrown away unless it tells figures.
+
+    It is ended after ``patience_s``: some captures cost a program far more than others.
+    """
     command = [part.replace("{}", str(path)) for part in program.command]
     out = subprocess.PIPE if program.tells else subprocess.DEVNULL
     began = time.perf_counter()
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL
     ) as process:
+        end = threading.Timer(patience_s, process.kill) if patience_s else None
+        if end is not None:
+            end.start()
         printed = process.stdout.read() if process.stdout else b""
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
+        if end is not None:
+            end.cancel()
+    if patience_s and wall >= patience_s:
+        raise Failed(f"{program.name} was ended after {patience_s:g} s")
     if process.returncode != 0:
         raise Failed(f"{program.name} ended with {process.returncode}")
     told = json.loads(printed) if printed else None
@@ -93,7 +105,7 @@ class Bench:
         self._too_slow: list[dict[str, object]] = []
         self._rows: list[dict[str, object]] = []
         self.results: dict[str, object] = {
-            "machine": _machine(), "versions": versions, "runs": runs, "limit_s": limit_s,
+            "machine": _machine(), "versions": versions, "runs": runs,
             # A process counts the memory of the one that started it until it has its own.
             "least_peak_mb": floor, "left_out": self._left_out, "too_slow": self._too_slow,
             "rows": self._rows,
@@ -134,7 +146,8 @@ class Bench:
             need = self._per_packet[program.name] * c.packets
             if need > self._limit_s:
                 self._too_slow.append(
-                    {"program": program.name, "packets": c.packets, "need_s": need}
+                    {"program": program.name, "packets": c.packets, "need_s": need,
+                     "limit_s": self._limit_s}
                 )
                 continue
             if c.packed is None or program is PCAPKIT:
@@ -161,7 +174,8 @@ class Bench:
                 print(f"{time.strftime('%H:%M:%S')} {where}, {counted}", end="", file=sys.stderr)
                 sys.stderr.flush()
                 try:
-                    done = run(job.program, job.path)
+                    patience_s = 2 * self._limit_s if job.program.is_peer else None
+                    done = run(job.program, job.path, patience_s)
                 except Failed as problem:
                     print(file=sys.stderr)
                     failed.add(number)
