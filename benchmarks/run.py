@@ -7,9 +7,9 @@
 
 A run is a whole process: start, decode, analysis and, for pcapkit, the HTML and PNG report. Each
 round runs every program once on a capture, so that a slow minute of the machine hits all of them;
-the first round fills caches and is not counted. Ratios are taken within rounds. A program that
-would need longer than --limit for one run is left out there, and one that needs twice that is
-ended; the table says so.
+the first one is not counted, and the capture is read through before every run. Ratios are taken
+within rounds. A program that would need longer than --limit for one run is left out there, and one
+that needs twice that is ended; the table says so.
 
 Captures, Python peers and results.json are kept in ``benchmarks/out/``, which git ignores.
 ``figures.py`` turns results.json, or several of them, into the table and the chart of README.md.
@@ -90,6 +90,14 @@ def run(program: Program, path: Path, patience_s: float | None = None) -> Run:
         raise Failed(f"{program.name} ended with {process.returncode}")
     told = json.loads(printed) if printed else None
     return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, told)
+
+
+def warm(path: Path) -> None:
+    """Read a file through, so that no program pays for a disk that the one before it has warmed."""
+    block = bytearray(1 << 20)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(block):
+            pass
 
 
 class Bench:
@@ -174,6 +182,7 @@ class Bench:
                 print(f"{time.strftime('%H:%M:%S')} {where}, {counted}", end="", file=sys.stderr)
                 sys.stderr.flush()
                 try:
+                    warm(job.path)
                     patience_s = 2 * self._limit_s if job.program.is_peer else None
                     done = run(job.program, job.path, patience_s)
                 except Failed as problem:
