@@ -135,10 +135,11 @@ def _too_slow(results: dict[str, Any]) -> list[str]:
 
 
 def together(several: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Join the results of several runs on one machine; rows stay in their order."""
+    """Join the results of several runs on one machine, from small captures to large ones."""
     out = dict(several[0])
     for key in ("left_out", "too_slow", "rows"):
         out[key] = [item for results in several for item in results[key]]
+    out["rows"] = sorted(out["rows"], key=lambda r: r["millions"])
     out["left_out"] = list(dict.fromkeys(out["left_out"]))
     out["versions"] = {n: v for results in several for n, v in results["versions"].items()}
     return out
@@ -148,7 +149,8 @@ def text(results: dict[str, Any]) -> str:
     """Return all figures as Markdown."""
     machine = results["machine"]
     versions = ", ".join(f"{n} {v}" for n, v in results["versions"].items() if v)
-    runs = "One run" if results["runs"] == 1 else f"{results['runs']} runs"
+    counted = sorted({len(row["runs"]) for row in results["rows"]})
+    runs = "1 run" if counted == [1] else f"{' or '.join(map(str, counted))} runs"
     out = [
         f"{machine['cores']} cores ({machine['processor']}), Python {machine['python']}"
         + (f"; {versions}" if versions else "")
