@@ -14,6 +14,8 @@ from weakref import finalize
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.layout import take_rows
+
 #: Bytes that are kept in memory before a file is made.
 _IN_MEMORY = 1 << 24
 #: The fewest rows that are read of one run at once.
@@ -92,7 +94,7 @@ class Runs:
                 held[run] = rows[count:]
             piece = np.concatenate([np.zeros(0, self._spool.dtype), *taken])
             if piece.size:
-                yield piece[np.lexsort((piece["tie"], piece["time"]))]
+                yield take_rows(piece, np.lexsort((piece["tie"], piece["time"])))
             if not lasts:
                 return
 
