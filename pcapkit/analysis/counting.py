@@ -39,7 +39,6 @@ GROUP = np.dtype(
         ("lost_ns", np.int64),
         ("clients", np.int64),
         ("classes", np.int64, (CLASSES,)),
-        ("number", np.int32),  # of the earliest, within its part
         ("client", np.int32),  # the last that was counted, within its part
     ],
     align=True,
@@ -116,7 +115,7 @@ def order_lookups(lookups: Any, order: Any, ends: Any) -> None:
 
 
 @helper_kernel
-def _group(look: Any, number: Any, work: Any, out: Any) -> Any:
+def _group(look: Any, work: Any, out: Any) -> Any:
     """Return the group of a lookup; a new one where there is none."""
     mask = np.uint64(work.slots.shape[0] - 1)
     slot = np.int64(hash_ids(look["base"], look["answered_by"], work.seed) & mask)
@@ -131,13 +130,18 @@ def _group(look: Any, number: Any, work: Any, out: Any) -> Any:
     g = out.groups[new]
     g["base"] = look["base"]
     g["answered_by"] = look["answered_by"]
-    g["number"] = number
     g["client"] = -1
     return new
 
 
+@inline_kernel
+def _is_before(time: Any, address: Any, other_time: Any, other_address: Any) -> Any:
+    """Does a lookup come before another one? By the times of their first queries, then clients."""
+    return time < other_time or (time == other_time and address < other_address)
+
+
 @helper_kernel
-def _note_worst(lookups: Any, number: Any, worst: Any) -> None:
+def _note_worst(lookups: Any, number: Any, addresses: Any, worst: Any) -> None:
     """Keep a lookup if it is among those that wasted most, the earlier one of two alike."""
     wasted, base = lookups[number]["wasted"], lookups[number]["base"]
     new = number
@@ -147,7 +151,11 @@ def _note_worst(lookups: Any, number: Any, worst: Any) -> None:
             worst[k] = new
             return
         more = lookups[old]["wasted"]
-        if more > wasted or (more == wasted and old < new):
+        earlier = _is_before(
+            lookups[new]["start"], addresses[lookups[new]["client"]],
+            lookups[old]["start"], addresses[lookups[old]["client"]],
+        )  # fmt: skip
+        if more > wasted or (more == wasted and not earlier):
             if lookups[old]["base"] == base:
                 return
             continue
@@ -159,7 +167,7 @@ def _note_worst(lookups: Any, number: Any, worst: Any) -> None:
 
 @kernel
 def count_lookups(lookups: Any, transactions: Any, work: Any, out: Any) -> None:
-    """Add up the lookups of one part, which come in the order of their first queries."""
+    """Add up the lookups of one part."""
     order_lookups(lookups, work.order, work.ends)
     bin_first, bin_last, place = np.int64(1), np.int64(0), np.int64(0)
     for n in range(work.order.shape[0]):
@@ -175,19 +183,19 @@ def count_lookups(lookups: Any, transactions: Any, work: Any, out: Any) -> None:
         c["wasted"] += look["wasted"]
         c["last"] = max(c["last"], look["end"])
         out.lookup_outcomes[look["outcome"]] += 1
-        at = _group(look, number, work, out)
+        at = _group(look, work, out)
         g = out.groups[at]
         g["lookups"] += 1
         if g["client"] != client:
             g["client"] = client
             g["clients"] += 1
-        if number <= g["number"]:
-            g["number"] = number
+        address = work.addresses[client]
+        if g["lookups"] == 1 or _is_before(look["start"], address, g["first"], g["address"]):
             g["first"] = look["start"]
-            g["address"] = work.addresses[client]
+            g["address"] = address
             g["outcome"] = look["outcome"]
         if look["wasted"] > 0:
-            _note_worst(lookups, number, out.worst)
+            _note_worst(lookups, number, work.addresses, out.worst)
         if look["complete"]:
             lost, took = look["wasted_ns"], look["end"] - look["start"]
             c["lost_ns"] += lost

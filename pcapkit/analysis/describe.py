@@ -6,10 +6,12 @@ ndots and resolver are known.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from pcapkit.analysis.bases import rules_of
 from pcapkit.analysis.walks import AS_IS, LIST, OPEN
 from pcapkit.analysis.waste import waste_class
 from pcapkit.codes import (
@@ -78,17 +80,18 @@ TRANSACTION = np.dtype(
     align=True,
 )
 
-#: What the description needs to know of a client.
-CLIENT = np.dtype(
-    [
-        ("low", np.int32),
-        ("value", np.int32),
-        ("stops_on_nodata", np.uint8),
-        ("caches", np.uint8),
-        ("known", np.uint8),
-    ],
-    align=True,
-)
+class Described(NamedTuple):
+    """What a description is written to, and what it needs beside the walks."""
+
+    lookups: npt.NDArray[Any]  # LOOKUP
+    transactions: npt.NDArray[Any]  # TRANSACTION
+    used: npt.NDArray[np.int64]  # [lookups, transactions]
+    probes: npt.NDArray[np.uint8]  # by place: names that client libraries ask by themselves
+    base_of: npt.NDArray[np.int32]  # by lookup: the place of its base
+    previous: npt.NDArray[np.int32]  # by place: the last lookup of that base, -1
+    searched: npt.NDArray[np.int32]  # by place: 1 + the last client that searched it first
+    capture_end: int
+    has_clock: bool
 
 
 @helper_kernel
@@ -159,7 +162,7 @@ def _choose_base(w: Any, rules: Any, labels: Any, walk: Any, client: Any, look: 
         return
     most = max(np.int64(client["low"]), np.int64(client["value"]))
     for p in range(rules.starts.shape[0]):
-        base = np.int64(rules.bases[rules.place[name], p])
+        base = np.int64(rules.bases[name, p])
         if not rules.starts[p] or base < 0 or not 0 < labels[base] <= most:
             continue
         if not look["ambiguous"] or labels[base] < labels[look["base"]]:
@@ -228,7 +231,7 @@ def _lookup_outcome(transactions: Any, count: Any) -> Any:
 @helper_kernel
 def _suffix_of(rules: Any, name: Any, base: Any) -> Any:
     for p in range(rules.starts.shape[0]):
-        if rules.bases[rules.place[name], p] == base:
+        if rules.bases[name, p] == base:
             return np.int64(p)
     return np.int64(-1)
 
@@ -266,12 +269,11 @@ def _classify(rules: Any, probes: Any, look: Any, transactions: Any, caches: boo
 
 @helper_kernel
 def _describe_walk(
-    rows: Any, w: Any, rules: Any, labels: Any, probes: Any, number: Any, client: Any, look: Any,
-    transactions: Any, capture_end: Any, has_clock: bool,
-) -> None:  # fmt: skip
-    """Fill one lookup and its transactions."""
-    walk = w.walks[number]
-    _choose_base(w, rules, labels, walk, client, look)
+    rows: Any, w: Any, rules: Any, lists: Any, walk: Any, client: Any, look: Any,
+    transactions: Any, out: Any,
+) -> Any:  # fmt: skip
+    """Fill one lookup and its transactions; return the place of its base."""
+    _choose_base(w, rules, lists.labels, walk, client, look)
     look["end"] = NO_TIME
     look["answered_by"] = -1
     look["walk_of"] = -1
@@ -310,45 +312,88 @@ def _describe_walk(
     else:
         look["outcome"] = _lookup_outcome(transactions, count)
     cut = _is_cut(
-        rows, w, walk, look, transactions, client, rules.starts.shape[0], capture_end, has_clock
+        rows, w, walk, look, transactions, client, rules.starts.shape[0], out.capture_end,
+        out.has_clock,
     )
     look["complete"] = 0 if walk["cut_start"] or cut else 1
     look["mode"] = walk["mode"]
     if walk["candidates"] == 1:
         look["mode"] = OPEN if look["ambiguous"] else AS_IS
-    _classify(rules, probes, look, transactions, client["caches"] != 0)
+    _classify(rules, out.probes, look, transactions, client["caches"] != 0)
+    base = np.int64(look["base"])
+    look["base"] = lists.name_of[base]
+    if hit >= 0:
+        look["answered_by"] = lists.name_of[look["answered_by"]]
+    for k in range(count):
+        transactions[k]["name"] = lists.name_of[transactions[k]["name"]]
+    return base
+
+
+@helper_kernel
+def _note_repetition(out: Any, at: Any, base: Any, oldest: Any) -> None:
+    """Note which lookup of the same client this one repeats because its answer was large."""
+    look = out.lookups[at]
+    before = np.int64(out.previous[base])
+    out.previous[base] = at
+    if before < oldest:
+        return
+    was = out.lookups[before]
+    gap = look["start"] - was["end"]
+    if was["outcome"] == RESOLVED and was["large"] and 0 <= gap <= _AGAIN_NS:
+        look["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
+
+
+@helper_kernel
+def _mark_absolute(out: Any, first: Any, labels: Any, low: Any, stamp: Any) -> None:
+    """Mark what only a final dot explains: too few dots for as is, or searched elsewhere."""
+    for number in range(first, out.used[0]):
+        look = out.lookups[number]
+        base = out.base_of[number]
+        look["absolute"] = -1
+        if look["candidates"] > 1:
+            if look["mode"] != OPEN:
+                look["absolute"] = 0
+        elif look["mode"] == AS_IS and (labels[base] - 1 < low or out.searched[base] == stamp):
+            look["absolute"] = 1
 
 
 @kernel
-def describe_walks(
-    rows: Any, w: Any, begin: Any, end: Any, rules: Any, labels: Any, probes: Any, index: Any,
-    client: Any, capture_end: Any, has_clock: bool, previous: Any, lookups: Any,
-    transactions: Any, used: Any,
-) -> None:  # fmt: skip
-    """Append the walks ``begin`` to ``end`` of one client to ``lookups`` and ``transactions``.
+def describe_clients(rows: Any, w: Any, lists: Any, clients: Any, out: Any) -> Any:
+    """Describe the walks of every client (CLIENT rows), one client after the other.
 
-    ``used`` counts both; ``previous`` is scratch, one entry a name.
+    Clients without lookups get no ``index``. Returns whether the lookups of each client are in the
+    order of their first queries.
     """
-    oldest = used[0]
-    for number in range(begin, end):
-        if not w.walks[number]["seen"]:
-            continue
-        at, first = used[0], used[1]
-        look = lookups[at]
-        look["client"] = index
-        look["first"] = first
-        _describe_walk(
-            rows, w, rules, labels, probes, number, client, look, transactions[first:],
-            capture_end, has_clock,
-        )  # fmt: skip
-        for k in range(look["queries"]):
-            transactions[first + k]["lookup"] = at
-        before = np.int64(previous[look["base"]])
-        if before >= oldest:
-            was = lookups[before]
-            gap = look["start"] - was["end"]
-            if was["outcome"] == RESOLVED and was["large"] and 0 <= gap <= _AGAIN_NS:
-                look["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
-        previous[look["base"]] = at
-        used[0] = at + 1
-        used[1] = first + look["queries"]
+    in_order = True
+    described = 0
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        client["index"] = -1
+        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        oldest = out.used[0]
+        for number in range(client["first_walk"], client["last_walk"]):
+            walk = w.walks[number]
+            if not walk["seen"]:
+                continue
+            at, first = out.used[0], out.used[1]
+            look = out.lookups[at]
+            look["client"] = described
+            look["first"] = first
+            base = _describe_walk(
+                rows, w, rules, lists, walk, client, look, out.transactions[first:], out
+            )
+            for k in range(look["queries"]):
+                out.transactions[first + k]["lookup"] = at
+            out.base_of[at] = base
+            if look["mode"] == LIST and look["candidates"] > 1:
+                out.searched[base] = c + 1
+            _note_repetition(out, at, base, oldest)
+            if at > oldest and look["start"] < out.lookups[at - 1]["start"]:
+                in_order = False
+            out.used[0] = at + 1
+            out.used[1] = first + look["queries"]
+        if out.used[0] > oldest:
+            client["index"] = described
+            described += 1
+            _mark_absolute(out, oldest, lists.labels, client["low"], c + 1)
+    return in_order

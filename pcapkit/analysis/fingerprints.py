@@ -56,15 +56,19 @@ def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
 
 
 @kernel
-def count_signs(
-    rows: Any, first: Any, last: Any, w: Any, begin: Any, end: Any, signs: Any
-) -> None:
-    """Count one client's signs: exchanges ``first`` to ``last``, walks ``begin`` to ``end``."""
-    for number in range(first, last):
+def count_signs(rows: Any, clients: Any, w: Any, signs: Any) -> None:
+    """Count the signs of every client (CLIENT rows): (clients, SIGNS)."""
+    for c in range(clients.shape[0]):
+        _count_signs(rows, clients[c], w, signs[c])
+
+
+@helper_kernel
+def _count_signs(rows: Any, client: Any, w: Any, signs: Any) -> None:
+    for number in range(client["begin"], client["end"]):
         e = rows[number]
         if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
             signs[COOKIE] += 1
-    for number in range(begin, end):
+    for number in range(client["first_walk"], client["last_walk"]):
         walk = w.walks[number]
         if not walk["seen"]:
             continue

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pcapkit.analysis.reading import ClientReading, Readings
 from pcapkit.analysis.spool import Runs, Spool
 from pcapkit.analysis.suffixes import Folded
+from pcapkit.layout import take_rows
 
 #: Rows of a table that are made at once.
 PIECE = 1 << 15
@@ -106,20 +107,23 @@ class Listing:
     def add(self, part: Readings) -> None:
         """Take the next part."""
         run, look = len(self._begins) - 1, part.lookups
+        address = np.array([c.client for c in part.clients], np.int32)[look["client"]]
+        order = np.lexsort((address, look["start"]))
         keys = np.zeros(look.size, _KEY)
-        address = np.array([c.client for c in part.clients], np.int32)
-        keys["time"], keys["tie"] = look["start"], address[look["client"]]
-        keys["run"], keys["number"] = run, np.arange(look.size)
+        keys["time"], keys["tie"] = look["start"][order], address[order]
+        keys["run"], keys["number"] = run, order
         if self._lists_lookups:
-            self._runs.add(self._lookup_rows(part, keys))
+            self._runs.add(self._lookup_rows(part, take_rows(look, order), keys))
         else:
             self._runs.add(self._transaction_rows(part, run))
         self._keys.add(keys)
         self._begins.append(self._begins[-1] + look.size)
         self._clients += part.clients
 
-    def _lookup_rows(self, part: Readings, keys: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        look, first = part.lookups, part.rows[part.lookups["exchange"]]
+    def _lookup_rows(
+        self, part: Readings, look: npt.NDArray[Any], keys: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:  # fmt: skip
+        first = part.rows[look["exchange"]]
         rows = _shared(look, np.zeros(look.size, _LOOKUP))
         for field, _ in _KEY:
             rows[field] = keys[field]

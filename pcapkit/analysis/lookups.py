@@ -9,11 +9,11 @@ Ports and IDs only break ties: Go changes both with every query, c-ares keeps on
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pcapkit.analysis.bases import rules_of
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS
 from pcapkit.analysis.walks import (
     AS_IS,
@@ -35,6 +35,7 @@ from pcapkit.analysis.walks import (
     keep_at_base,
     newest_by,
     question_of,
+    unlink,
     was_truncated,
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
@@ -51,19 +52,6 @@ NEXT_WITHOUT_CLOCK_NS = 20_000
 
 #: Walks at one name, and at one base, that are looked through, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
-
-
-class Rules(NamedTuple):
-    """What one group of clients has in common: its search list, and how it is walked."""
-
-    place: npt.NDArray[np.int32]  # by name, its row in ``bases``; 0 for those that nobody asked
-    bases: npt.NDArray[np.int32]  # (places, suffixes): the base of a name under a suffix, or -1
-    by_size: npt.NDArray[np.int64]  # positions of the list, longest suffix first
-    starts: npt.NDArray[np.uint8]  # may a walk begin with this suffix?
-    join: int
-    near: int
-    next: int
-    searches_after_as_is: bool
 
 
 @helper_kernel
@@ -127,22 +115,20 @@ def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: An
 
 
 @helper_kernel
-def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
+def _open(rows: Any, w: Any, rules: Any, number: Any, name: Any) -> Any:
     """Open a walk with this exchange."""
     e = rows[number]
-    name = np.int64(e["folded"])
     orphan = e["query_packet"] < 0
     start = np.int64(-1)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[rules.place[name], p] >= 0 and (orphan or rules.starts[p]):
+        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
             start = p
             break
     walk = w.used[WALKS]
     w.used[WALKS] = walk + 1
     x = w.walks[walk]
     x["start"] = e["query_time"]
-    x["client"] = client
     x["candidates"] = 0
     x["cut_start"] = 0
     x["closed"] = 0
@@ -152,22 +138,24 @@ def _open(rows: Any, w: Any, rules: Any, number: Any, client: Any) -> Any:
         x["base"] = -1
         x["mode"] = AS_IS
     else:
-        base = np.int64(rules.bases[rules.place[name], start])
+        base = np.int64(rules.bases[name, start])
         x["base"] = base
         x["mode"] = OPEN
         keep_at_base(w, base, walk)
-    add_candidate(rows, w, walk, number, start if orphan else np.int64(-1))
+    add_candidate(rows, w, walk, number, name, start if orphan else np.int64(-1))
     keep_at_base(w, name, walk)
     return walk
 
 
 @helper_kernel
-def _due(rows: Any, w: Any, rules: Any, walk: Any, position: Any, base: Any, e: Any) -> Any:
+def _due(
+    rows: Any, w: Any, rules: Any, walk: Any, position: Any, name: Any, base: Any, e: Any
+) -> Any:
     """Return how long after the current candidate's end this is its successor, or -1."""
     x = w.walks[walk]
     current = np.int64(x["last"])
     c = w.candidates[current]
-    if x["closed"] or c["name"] == e["folded"] or question_of(w, current, e["qtype"]) < 0:
+    if x["closed"] or c["name"] == name or question_of(w, current, e["qtype"]) < 0:
         return np.int64(-1)
     first_name = w.candidates[x["first"]]["name"]
     if position < 0:
@@ -203,10 +191,9 @@ def _due(rows: Any, w: Any, rules: Any, walk: Any, position: Any, base: Any, e: 
 
 
 @helper_kernel
-def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
+def _continue(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> Any:
     """Add the exchange to the walk whose next candidate it is, if there is one."""
     e = rows[number]
-    name = np.int64(e["folded"])
     suffixes = rules.by_size.shape[0]
     best_walk, best_position = np.int64(-1), np.int64(-1)
     best_step, best_gap = np.int64(0), np.int64(0)
@@ -215,7 +202,7 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
         base = name
         if k < suffixes:
             position = np.int64(rules.by_size[k])
-            base = np.int64(rules.bases[rules.place[name], position])
+            base = np.int64(rules.bases[name, position])
             if base < 0:
                 continue
         newer, node = np.int64(-1), np.int64(w.at_base[base])
@@ -224,14 +211,11 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
                 break
             walk, older = np.int64(w.base_nodes[node]["walk"]), w.base_nodes[node]["older"]
             if is_over(w, walk, e["query_time"]):  # looked at for the last time
-                if newer < 0:
-                    w.at_base[base] = older
-                else:
-                    w.base_nodes[newer]["older"] = older
+                unlink(w.at_base, w.base_nodes, base, newer, older)
                 node = np.int64(older)
                 continue
             newer, node = node, np.int64(older)
-            gap = _due(rows, w, rules, walk, position, base, e)
+            gap = _due(rows, w, rules, walk, position, name, base, e)
             if gap < 0:
                 continue
             step = np.int64(suffixes)
@@ -241,33 +225,34 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
                 best_walk, best_position, best_step, best_gap = walk, position, step, gap
     if best_walk < 0:
         return False
-    _step(rows, w, rules, best_walk, best_position, number)
+    _step(rows, w, rules, best_walk, best_position, number, name)
     return True
 
 
 @helper_kernel
-def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any) -> None:
+def _step(
+    rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any, name: Any
+) -> None:
     x = w.walks[walk]
     e = rows[number]
     if x["mode"] == OPEN:
-        place = rules.place[e["folded"]]
-        listed = position < 0 or rules.bases[place, position] == x["base"]
+        listed = position < 0 or rules.bases[name, position] == x["base"]
         x["mode"] = LIST if listed else AS_IS
     current = np.int64(x["last"])
     if finished(w, current, e["query_time"]) == PENDING:
         x["parallel"] = 1  # its earlier candidates may be asked for more types
     else:
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
-    add_candidate(rows, w, walk, number, position)
+    add_candidate(rows, w, walk, number, name, position)
     if position < 0:
         x["closed"] = 1
 
 
 @helper_kernel
-def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> Any:
+def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> Any:
     """Add the exchange to a walk that is at this name; those of the same port come first."""
     e = rows[number]
-    name, time, port = e["folded"], e["query_time"], e["client_port"]
+    time, port = e["query_time"], e["client_port"]
     other, other_question = np.int64(-1), np.int64(-1)  # the newest fitting one of another port
     newer, node = np.int64(-1), np.int64(w.at_name[name])
     looked = 0
@@ -275,10 +260,7 @@ def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> An
         n = w.name_nodes[node]
         older = n["older"]
         if not n["alive"] or time > n["until"]:  # looked at for the last time
-            if newer < 0:
-                w.at_name[name] = older
-            else:
-                w.name_nodes[newer]["older"] = older
+            unlink(w.at_name, w.name_nodes, name, newer, older)
             node = np.int64(older)
             continue
         newer, node = node, np.int64(older)
@@ -308,10 +290,10 @@ def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, oldest: Any) -> An
 
 
 @helper_kernel
-def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, client: Any, oldest: Any) -> None:
+def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> None:
     """Take a response without a query: the lookup began before the capture."""
     e = rows[number]
-    node = np.int64(w.at_name[e["folded"]])
+    node = np.int64(w.at_name[name])
     for _ in range(_AT_NAME):
         if node < oldest:
             break
@@ -323,23 +305,53 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, client: Any, oldest:
             w.walks[walk]["cut_start"] = 1
             ask(rows, w, candidate, np.int64(-1), number)
             return
-    walk = _open(rows, w, rules, number, client)
+    walk = _open(rows, w, rules, number, name)
     w.walks[walk]["cut_start"] = 1
 
 
-@kernel
-def group_exchanges(rows: Any, begin: Any, end: Any, client: Any, rules: Any, w: Any) -> None:
-    """Read one client's exchanges (``rows[begin:end]``) into walks, appended to ``w``."""
+@helper_kernel
+def _group(rows: Any, asked: Any, rules: Any, w: Any, client: Any) -> None:
+    """Read one client's exchanges into walks, appended to ``w``."""
+    client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
-    for number in range(begin, end):
-        if rows[number]["folded"] < 0:
+    for number in range(client["begin"], client["end"]):
+        name = np.int64(asked[number])
+        if name < 0:
             continue  # a response that shows no name, to a query that was not captured
         if rows[number]["query_packet"] < 0:
-            _add_orphan(rows, w, rules, number, client, oldest_name)
-        elif not _at_same_name(rows, w, rules, number, oldest_name):
-            if not _continue(rows, w, rules, number, oldest_base):
-                _open(rows, w, rules, number, client)
+            _add_orphan(rows, w, rules, number, name, oldest_name)
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+            if not _continue(rows, w, rules, number, name, oldest_base):
+                _open(rows, w, rules, number, name)
+    client["last_walk"] = w.used[WALKS]
+
+
+@helper_kernel
+def _searches_after_as_is(w: Any, client: Any) -> Any:
+    """Does some walk go on with the list after the name as is?"""
+    for number in range(client["first_walk"], client["last_walk"]):
+        if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
+            return True
+    return False
+
+
+@kernel
+def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> None:
+    """Read the exchanges of every client (CLIENT rows) into walks.
+
+    ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
+    like such a walk is two lookups.
+    """
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        if again:
+            if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
+                continue
+            for number in range(client["first_walk"], client["last_walk"]):
+                w.walks[number]["seen"] = 0
+        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        _group(rows, lists.asked, rules, w, client)
 
 
 def timing(*, has_clock: bool) -> tuple[int, int, int]:

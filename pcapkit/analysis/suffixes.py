@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.interning import Interner, intern
-from pcapkit.kernels import helper_kernel, inline_kernel, kernel
+from pcapkit.interning import Interner
+from pcapkit.kernels import helper_kernel, kernel
 from pcapkit.names import PLAIN, text_from_wire, wire_from_text
 from pcapkit.wire import u64_little
 
@@ -73,81 +73,6 @@ def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
         labels[name] = n
 
 
-@inline_kernel
-def _same_bytes(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
-    """Are ``length`` bytes the same? From their ends, where most names that differ do so."""
-    while length >= 8:
-        length -= 8
-        if u64_little(left, a + length) != u64_little(right, b + length):
-            return False
-    while length > 0:
-        length -= 1
-        if left[a + length] != right[b + length]:
-            return False
-    return True
-
-
-@kernel
-def note_names(rows: Any, stamps: Any, stamp: Any, used: Any, count: Any) -> Any:
-    """Add the names of some exchanges to ``used``, each once a ``stamp``; return how many it has.
-
-    ``stamps`` is the last stamp of every name.
-    """
-    for i in range(rows.shape[0]):
-        name = np.int64(rows[i]["folded"])
-        if name >= 0 and stamps[name] != stamp:
-            stamps[name] = stamp
-            used[count] = name
-            count += 1
-    return count
-
-
-@kernel
-def _measure_bases(
-    arena: Any, ends: Any, used: Any, tails: Any, tail_ends: Any, place: Any, bases: Any
-) -> Any:
-    """Set ``bases[place[name], position]`` to the bytes of the name before that suffix.
-
-    Only where the name has it, and more before it. Returns how many bases that is, and their bytes
-    in all, each with the root label.
-    """
-    count, total = np.int64(0), np.int64(0)
-    for k in range(used.shape[0]):
-        name = used[k]
-        begin, stop = name_start(ends, name), ends[name]
-        for position in range(tail_ends.shape[0]):
-            first = tail_ends[position - 1] if position > 0 else np.int64(0)
-            size = tail_ends[position] - first
-            cut = stop - size
-            if cut <= begin or not _same_bytes(arena, cut, tails, first, size):
-                continue
-            at = begin  # the suffix must begin where a label does
-            while at < cut:
-                at += np.int64(arena[at]) + 1
-            if at == cut:
-                bases[place[name], position] = cut - begin
-                count += 1
-                total += cut - begin + 1
-    return count, total
-
-
-@kernel
-def _intern_bases(names: Any, used: Any, scratch: Any, place: Any, bases: Any) -> None:
-    """Put the bases that were measured in the place of their sizes."""
-    arena, ends = names[0], names[1]
-    for k in range(used.shape[0]):
-        row = place[used[k]]
-        begin = name_start(ends, used[k])
-        for position in range(bases.shape[1]):
-            length = np.int64(bases[row, position])
-            if length < 0:
-                continue
-            for j in range(length):
-                scratch[j] = arena[begin + j]
-            scratch[length] = 0
-            bases[row, position] = intern(names, scratch, 0, length + 1)
-
-
 @kernel
 def _mark_zone(arena: Any, ends: Any, first: Any, zone: Any, inside: Any) -> None:
     """Mark the names from ``first`` on that lie inside a zone (its wire form), or are its apex."""
@@ -171,7 +96,6 @@ class Folded:
     def __init__(self, names: Interner) -> None:
         self.names = names
         self._labels: dict[int, Labels] = {}
-        self._wires: dict[Labels, bytes] = {}
         self._counts = np.zeros(0, np.int32)
         self._inside: dict[tuple[Labels, ...], npt.NDArray[np.uint8]] = {}
 
@@ -233,32 +157,6 @@ class Folded:
                 wire = np.frombuffer(wire_from_text(join(zone)), np.uint8)
                 _mark_zone(arena, ends, known.size, wire, marks)
             self._inside[tuple(zones)] = known = marks
-        return known
-
-    def bases(
-        self, used: npt.NDArray[Any], search: Sequence[Labels], place: npt.NDArray[np.int32],
-        places: int,
-    ) -> npt.NDArray[np.int32]:  # fmt: skip
-        """Return the base of every used name under every suffix: (places, suffixes), -1 for none.
-
-        The row of a name is its ``place``.
-        """
-        tails = [self._wire(s) for s in search]
-        ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
-        table = np.full((places, len(search)), -1, np.int32)
-        if not tails:
-            return table
-        count, size = _measure_bases(
-            self.names.arrays[0], self.names.arrays[1], used,
-            np.frombuffer(b"".join(tails), np.uint8), ends, place, table,
-        )  # fmt: skip
-        self.names.reserve(count, size)
-        _intern_bases(self.names.arrays, used, np.zeros(256, np.uint8), place, table)
-        return table
-
-    def _wire(self, labels: Labels) -> bytes:
-        if (known := self._wires.get(labels)) is None:
-            known = self._wires[labels] = wire_from_text(join(labels))
         return known
 
     def find(self, labels: Labels) -> int:

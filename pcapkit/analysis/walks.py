@@ -1,6 +1,7 @@
 """The rows in which grouping keeps walks of the search list, and what it reads from them.
 
-Walks, candidates and questions are rows that link to one another by number:
+Names are places here: see ``bases.py``. Walks, candidates and questions are rows that link to one
+another by number:
 
     walk -> its first and last candidate -> the candidate after it
     candidate -> its first question -> the question after it
@@ -39,8 +40,7 @@ PENDING = NO_TIME + 1
 WALK = np.dtype(
     [
         ("start", np.int64),  # time of the first exchange
-        ("client", np.int32),
-        ("base", np.int32),  # name id of the base if it walks the list first, -1 where it cannot
+        ("base", np.int32),  # place of the base if it walks the list first, -1 where it cannot
         ("first", np.int32),
         ("last", np.int32),
         ("candidates", np.int32),
@@ -55,7 +55,7 @@ WALK = np.dtype(
 
 CANDIDATE = np.dtype(
     [
-        ("name", np.int32),
+        ("name", np.int32),  # its place
         ("walk", np.int32),
         ("position", np.int32),  # index in the search list; -1 as is
         ("question", np.int32),
@@ -102,6 +102,27 @@ NAME_NODE = np.dtype(
 
 BASE_NODE = np.dtype([("walk", np.int32), ("older", np.int32)], align=True)
 
+#: One client of a part, while it is read.
+CLIENT = np.dtype(
+    [
+        ("begin", np.int64),  # its exchanges
+        ("end", np.int64),
+        ("first_walk", np.int64),  # its walks
+        ("last_walk", np.int64),
+        ("list", np.int32),  # number of its search list
+        ("low", np.int32),  # bounds of its ndots, and the value that is taken
+        ("high", np.int32),
+        ("value", np.int32),
+        ("index", np.int32),  # among the clients that have lookups, -1
+        ("walks", np.uint8),  # some walk shows the list
+        ("searches_after_as_is", np.uint8),
+        ("stops_on_nodata", np.uint8),
+        ("caches", np.uint8),
+        ("known", np.uint8),  # its resolver is known
+    ],
+    align=True,
+)
+
 
 class Walks(NamedTuple):
     """The linked rows; ``used`` counts walks, candidates, questions, name nodes and base nodes."""
@@ -111,7 +132,7 @@ class Walks(NamedTuple):
     questions: npt.NDArray[Any]
     next_exchange: npt.NDArray[np.int32]
     used: npt.NDArray[np.int64]
-    at_name: npt.NDArray[np.int32]  # newest node by name id
+    at_name: npt.NDArray[np.int32]  # newest node by place
     at_base: npt.NDArray[np.int32]
     name_nodes: npt.NDArray[Any]
     base_nodes: npt.NDArray[Any]
@@ -120,13 +141,13 @@ class Walks(NamedTuple):
 WALKS, CANDIDATES, QUESTIONS, NAME_NODES, BASE_NODES = range(5)
 
 
-def room_for(exchanges: int, names: int) -> Walks:
+def room_for(exchanges: int, places: int) -> Walks:
     """Return empty rows with room for the walks of so many exchanges, read twice at most."""
     twice = 2 * exchanges  # memory that is never written is never used
     return Walks(
         np.empty(twice, WALK), np.empty(twice, CANDIDATE), np.empty(twice, QUESTION),
-        np.empty(exchanges, np.int32), np.zeros(5, np.int64), np.full(names, -1, np.int32),
-        np.full(names, -1, np.int32), np.empty(twice, NAME_NODE), np.empty(2 * twice, BASE_NODE),
+        np.empty(exchanges, np.int32), np.zeros(5, np.int64), np.full(places, -1, np.int32),
+        np.full(places, -1, np.int32), np.empty(twice, NAME_NODE), np.empty(2 * twice, BASE_NODE),
     )  # fmt: skip
 
 
@@ -316,13 +337,12 @@ def _sum_up(w: Any, c: Any) -> None:
 
 
 @helper_kernel
-def add_candidate(rows: Any, w: Any, walk: Any, number: Any, position: Any) -> None:
+def add_candidate(rows: Any, w: Any, walk: Any, number: Any, name: Any, position: Any) -> None:
     """Append the name of an exchange to a walk as its next candidate."""
     new = w.used[CANDIDATES]
     w.used[CANDIDATES] = new + 1
     node = w.used[NAME_NODES]
     w.used[NAME_NODES] = node + 1
-    name = np.int64(rows[number]["folded"])
     c = w.candidates[new]
     c["name"] = name
     c["walk"] = walk
@@ -344,6 +364,15 @@ def add_candidate(rows: Any, w: Any, walk: Any, number: Any, position: Any) -> N
     x["last"] = new
     x["candidates"] += 1
     ask(rows, w, new, np.int64(-1), number)
+
+
+@helper_kernel
+def unlink(heads: Any, nodes: Any, place: Any, newer: Any, older: Any) -> None:
+    """Take the node between ``newer`` (-1: it is the newest) and ``older`` out of a list."""
+    if newer < 0:
+        heads[place] = older
+    else:
+        nodes[newer]["older"] = older
 
 
 @helper_kernel
