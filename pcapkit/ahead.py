@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
@@ -29,6 +29,12 @@ _LOOK_S = 0.1
 _END = object()
 
 
+def close(items: object) -> None:
+    """Let a generator that nobody asks any more end what it has begun."""
+    if isinstance(items, Generator):
+        items.close()
+
+
 @contextmanager
 def ahead(
     items: Iterator[Item], *, depth: int = 2, stop: threading.Event | None = None
@@ -36,7 +42,8 @@ def ahead(
     """Give the items of an iterator that runs in a thread, at most ``depth`` items ahead.
 
     What the iterator raises is raised where its item would have come. Leaving the block early stops
-    the thread before its next item. Once ``stop`` is set, the items that are ready are the last.
+    the thread before its next item, and closes the iterator. Once ``stop`` is set, the items that
+    are ready are the last.
     """
     queue: Queue[object] = Queue(depth)
     left = threading.Event()
@@ -58,6 +65,8 @@ def ahead(
                     return
         except BaseException as error:  # noqa: BLE001 - raised again by the consumer
             problem.append(error)
+        finally:
+            close(items)
         put(_END)
 
     def take() -> object:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit import codes
-from pcapkit.ahead import ahead
+from pcapkit.ahead import ahead, close
 from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.spool import Spool
 from pcapkit.analysis.store import Store
@@ -304,5 +304,8 @@ def _folded(capture: Capture, interners: Interners) -> Iterator[tuple[Window, An
 
     Names are numbered here, where windows are decoded, and nowhere else while collecting.
     """
-    for window in capture.windows:
-        yield window, interners.fold()
+    try:
+        for window in capture.windows:
+            yield window, interners.fold()
+    finally:
+        close(capture.windows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pcapkit import __version__
-from pcapkit.ahead import in_order
+from pcapkit.ahead import close, in_order
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.faults import FaultTally
@@ -55,12 +55,15 @@ def read_messages(
     wanted, duplicates = Wanted(options, named.interners), DuplicateFilter()
     with open_source(str(path)) as source:
         capture = open_capture(source, named.interners, ports=options.ports | {53})
-        for window in capture.windows:
-            rows = wanted.keep(window.messages)
-            yield messages_table(
-                [(0, rows, duplicates.mark(rows))], [capture.path], named.address, named.name,
-                has_clock=capture.has_clock,
-            )  # fmt: skip
+        try:
+            for window in capture.windows:
+                rows = wanted.keep(window.messages)
+                yield messages_table(
+                    [(0, rows, duplicates.mark(rows))], [capture.path], named.address, named.name,
+                    has_clock=capture.has_clock,
+                )  # fmt: skip
+        finally:
+            close(capture.windows)
 
 
 def analyze(

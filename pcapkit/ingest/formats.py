@@ -8,26 +8,24 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.ahead import ahead
 from pcapkit.errors import DamagedCapture, NotACapture
 from pcapkit.ingest import pcap
 from pcapkit.ingest.coredns_log import looks_like_coredns, read_coredns_log
 from pcapkit.ingest.decoder import Decoder
 from pcapkit.ingest.dnstap import looks_like_frame_stream, read_dnstap
 from pcapkit.ingest.hubble import looks_like_hubble, read_hubble
+from pcapkit.ingest.records import Blocks, Walk, read_batches
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.tcpdump_text import looks_like_tcpdump, read_tcpdump_text
 from pcapkit.ingest.trace_dns import looks_like_trace_dns, read_trace_dns
 from pcapkit.ingest.window import Capture, Interners, Window
 
 HEAD_BYTES = 4096
-_BUFFER_BYTES = 8 << 20
-_PIECE_BYTES = 1 << 19  # walked while they are in a near cache
-_RECORDS = 1 << 16
 _PCAP_HEADER_BYTES = 24
 _INTERFACES = 1 << 12
 
@@ -43,103 +41,19 @@ _MAGICS: dict[bytes, tuple[bool, int, bool]] = {
 _PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 
-class _Blocks:
-    """Bytes of a source in a buffer that moves forward and never loses an unfinished record."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.buffer = np.zeros(_BUFFER_BYTES, np.uint8)
-        self.start = 0
-        self.end = 0
-        self.base = 0  # offset in the stream of buffer[0]
-        self.at_end = False
-        self._flows = True  # did the last piece come whole?
-
-    def fill(self) -> None:
-        """Move what is left to the front and read on; grow where one record needs more."""
-        left = self.end - self.start
-        if left == self.buffer.size:
-            self.buffer = np.concatenate([self.buffer, np.zeros(self.buffer.size, np.uint8)])
-        elif self.start:
-            self.buffer[:left] = self.buffer[self.start : self.end].copy()
-        self.base += self.start
-        self.start, self.end = 0, left
-        self.read_on()
-
-    def read_on(self) -> bool:
-        """Read one piece behind what is there; False where that cannot go on.
-
-        Because the buffer is full, or because the stream has paused or is at its end.
-        """
-        piece = min(_PIECE_BYTES, self.buffer.size - self.end)
-        if piece == 0 or not self._flows:
-            self._flows = True
-            return False
-        view = memoryview(cast(Any, self.buffer))
-        got = self._source.readinto(view[self.end : self.end + piece])
-        self.end += got
-        self.at_end = got == 0
-        self._flows = got == piece
-        return got > 0
-
-
-Walk = Callable[[_Blocks, npt.NDArray[np.void]], tuple[int, int, int]]
-
-
 def _read_records(
     source: Source, interners: Interners, capture: Capture, walk: Walk, ports: frozenset[int]
 ) -> Iterator[Window]:
     """Yield windows of decoded messages until the stream ends or is damaged."""
-    blocks = _Blocks(source)
+    blocks = Blocks(source)
     decoder = Decoder(interners, capture, ports)
-    records = np.zeros(_RECORDS, pcap.RECORD)
-    packet_no = 1
-    linktypes: set[int] = set()
-    linktype = -1
-    while True:
-        count, stop, ended = walk(blocks, records)
-        blocks.start = stop
-        while ended == pcap.NEED_MORE and blocks.read_on():
-            more, stop, ended = walk(blocks, records[count:])
-            blocks.start = stop
-            count += more
-        if count:
-            batch = records[:count]
-            if (batch["linktype"] != linktype).any():
-                linktype = int(batch["linktype"][-1])
-                linktypes.update(int(t) for t in np.unique(batch["linktype"]))
-                capture.link_types = tuple(sorted(linktypes))
-            batch["number"] = np.arange(packet_no, packet_no + count)
-            yield from decoder.windows(blocks.buffer, batch)
-            packet_no += count
-        capture.bytes_read = source.stored_bytes_read
-        if ended == pcap.DAMAGED:
-            _stop_early(capture, packet_no - 1, f"damaged at byte {blocks.base + stop}")
-            break
-        if ended == pcap.NEED_MORE:
-            if blocks.at_end:
-                break
-            blocks.fill()
-    _close(source, blocks, capture, packet_no - 1)
+    with ahead(read_batches(source, blocks, capture, walk), depth=1) as batches:
+        for batch in batches:
+            yield from decoder.windows(batch.buffer, batch.records)
+            capture.bytes_read = batch.bytes_read
+            if batch.done:
+                blocks.give_back(batch.buffer)
     yield from decoder.finish()
-
-
-def _close(source: Source, blocks: _Blocks, capture: Capture, packets: int) -> None:
-    """Say what the end of the stream looked like."""
-    if source.damage:
-        _stop_early(capture, packets, source.damage)
-    elif blocks.at_end and blocks.end > blocks.start and not capture.truncated_tail:
-        left = blocks.end - blocks.start
-        _stop_early(
-            capture, packets, f"the last record is cut, {left} bytes of it are there"
-        )
-
-
-def _stop_early(capture: Capture, packets: int, problem: str) -> None:
-    capture.truncated_tail = True
-    capture.warnings.append(
-        f"{capture.path}: {problem}; analysed up to there ({packets} packets)"
-    )
 
 
 def _read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
@@ -156,9 +70,9 @@ def _read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -
     capture = Capture(source.path, "pcap", source.compression, iter(()), snaplen=snaplen)
     capture.link_types = (linktype,)
 
-    def walk(blocks: _Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
+    def walk(blocks: Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
         if blocks.base == 0 and blocks.start == 0 and blocks.end == 0:
-            blocks.fill()
+            blocks.read_on()
             blocks.start = min(_PCAP_HEADER_BYTES, blocks.end)
         count, stop, ended = pcap.walk_pcap(
             blocks.buffer, blocks.start, blocks.end, int(big), header_bytes, int(nano),
@@ -175,7 +89,7 @@ def _read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int])
     state = np.zeros(8, np.int64)
     interfaces = np.zeros(16, pcap.INTERFACE)
 
-    def walk(blocks: _Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
+    def walk(blocks: Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
         nonlocal interfaces
         count, stop, ended = pcap.walk_pcapng(
             blocks.buffer, blocks.start, blocks.end, state, interfaces, records

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
+from pcapkit.ahead import close
 from pcapkit.errors import EmptyInput, InputError
 from pcapkit.ingest.formats import open_capture
 from pcapkit.ingest.source import PEEK_BYTES, Source, open_source
@@ -130,4 +131,5 @@ def _first_time(source: Source, interners: Interners, ports: frozenset[int]) -> 
 def _time_of(source: Source, interners: Interners, ports: frozenset[int]) -> int | None:
     capture = open_capture(source, interners, ports=ports)
     first = next(capture.windows, None)
+    close(capture.windows)
     return first.first_time if first is not None and capture.has_clock else None

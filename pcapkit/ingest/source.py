@@ -1,8 +1,8 @@
 """Bytes from a path or standard input, through whatever compressed them, in bounded pieces.
 
 Compression is recognised by its magic bytes, never by a file name: gzip (RFC 1952), zstd (RFC
-8878), xz, bzip2, lz4 frames. Decompression runs ahead in a thread of its own. What was decompressed
-before some damage is kept: ``damage`` then says what happened, and reading ends.
+8878), xz, bzip2, lz4 frames. What was decompressed before some damage is kept: ``damage`` then says
+what happened, and reading ends.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from pcapkit.ahead import LEAVING_S
 from pcapkit.errors import DamagedCapture, EmptyInput, InputError
-from pcapkit.ingest.read_ahead import ReadAhead
 
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16
@@ -150,7 +148,6 @@ class Source:
         # A buffered reader fills all of a buffer before it returns; what comes slowly cannot wait.
         partly = getattr(stream, "readinto1", None) if self._waits_on is not None else None
         self._readinto: Callable[[Any], int | None] = partly or stream.readinto
-        self._ahead: ReadAhead | None = None
 
     @property
     def reopens(self) -> bool:
@@ -160,7 +157,7 @@ class Source:
     @property
     def stored_bytes_read(self) -> int:
         """Bytes of the file as stored that hold what was read so far."""
-        return self._counted.count if self._ahead is None else self._ahead.position
+        return self._counted.count
 
     def _read(self, stream: Any, size: int) -> bytes:
         out = bytearray(size)
@@ -196,10 +193,6 @@ class Source:
             buffer[:size] = self._peeked[:size]
             self._peeked = self._peeked[size:]
             return size
-        if self.compression is not None and self._ahead is None and self.damage is None:
-            # Not before: many a source is only peeked at.
-            self._ahead = ReadAhead(self._readinto, lambda: self._counted.count)
-            self._readinto = self._ahead.readinto
         return self._fill(buffer)
 
     def _fill(self, buffer: memoryview) -> int:
@@ -222,15 +215,10 @@ class Source:
         """Is this a pipe in which nothing has come for a moment?"""
         if self._waits_on is None:
             return False
-        if self._ahead is not None:
-            return not self._ahead.wait(_PAUSE_S)
         return not select.select([self._waits_on], [], [], _PAUSE_S)[0]
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
-        if self._ahead is not None:
-            # A read from a silent pipe cannot be stopped, only left behind.
-            self._ahead.close(LEAVING_S if self.reopens else 0)
         if self._file is not _standard_input():
             self._file.close()
 
