@@ -37,14 +37,24 @@ from pcapkit.ingest.facts import (
     TCP_RETRANSMISSION,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.ingest.messages import decode_window, insert_rows, port_table, skip_counts
+from pcapkit.ingest.messages import (
+    CUT_MESSAGES,
+    EARLIEST,
+    FATES,
+    LATEST,
+    SUMS,
+    decode_window,
+    insert_rows,
+    port_table,
+    sum_up,
+)
 from pcapkit.ingest.pcap import RECORD
 from pcapkit.ingest.reassembly import WAIT_NS, Fragments, Made, Seen, ip_packet
 from pcapkit.ingest.scapy_layers import KNOWN_LINK_TYPES, ip_packets
 from pcapkit.ingest.segments import STREAM
 from pcapkit.ingest.streams import Streams
 from pcapkit.ingest.window import Capture, Interners, Window
-from pcapkit.layout import MARK_CUT, MESSAGE, Messages
+from pcapkit.layout import MESSAGE, Messages
 
 #: A fate beside 0 (a message) and the ledger's reasons: the packet is accounted for later.
 _HELD = 1
@@ -284,16 +294,18 @@ class Decoder:
                 packets += 1
                 earlier[SKIP_REASONS[fate]] += 1
         released = self._fragments.take_released()
-        packets += released - int((fates == _HELD).sum())
         earlier[SKIP_REASONS[FRAGMENT]] += released
-        skipped = Counter(skip_counts(fates)) + earlier
-        del skipped[""]
         rows = late.merge(rows)
+        counted = np.zeros(SUMS, np.int64)
+        sum_up(records, fates, rows, counted)
+        sums = counted.tolist()
+        packets += released - sums[FATES + _HELD]
+        skipped = Counter(dict(zip(SKIP_REASONS, sums[FATES:], strict=True))) + earlier
+        del skipped[""]
         self._packets += packets
         self._messages += rows.size
-        self._cut += int(((rows["marks"] & MARK_CUT) != 0).sum())
-        time = records["time"].copy()
-        times = (int(time.min()), int(time.max())) if first else (None, None)
+        self._cut += sums[CUT_MESSAGES]
+        times = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)
         return Window(rows, packets, dict(skipped), *times)
 
     def _warn(self) -> None:

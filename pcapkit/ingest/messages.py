@@ -48,7 +48,7 @@ from pcapkit.ingest.segments import HANDED_OVER, follow
 from pcapkit.ingest.tunnels import PORTS
 from pcapkit.interning import has_room, hash_bytes, intern
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
-from pcapkit.layout import QR, TC, TCP, UDP, Messages
+from pcapkit.layout import MARK_CUT, QR, TC, TCP, UDP, Messages
 from pcapkit.wire import prefetch, u16
 
 #: How many packets or rows ahead memory is fetched: what they need lies beyond the near caches.
@@ -227,10 +227,25 @@ def decode_window(
     return count, records.shape[0], aside
 
 
-def skip_counts(fates: npt.NDArray[np.uint8]) -> dict[str, int]:
-    """Count packets by the names of their reasons; those with messages are left out."""
-    counted = np.bincount(fates)
-    return {SKIP_REASONS[i]: int(n) for i, n in enumerate(counted) if n and SKIP_REASONS[i]}
+#: What :func:`sum_up` counts, in the order of its array; packets by fate follow.
+EARLIEST, LATEST, CUT_MESSAGES = range(3)
+FATES = 3
+SUMS = FATES + len(SKIP_REASONS)
+
+
+@kernel
+def sum_up(records: Any, fates: Any, rows: Any, sums: Any) -> None:
+    """Set ``sums`` (SUMS long, zeros) to the times of records, and what became of them."""
+    for i in range(records.shape[0]):
+        time = records[i]["time"]
+        if i == 0:
+            sums[EARLIEST] = time
+            sums[LATEST] = time
+        sums[EARLIEST] = min(sums[EARLIEST], time)
+        sums[LATEST] = max(sums[LATEST], time)
+        sums[FATES + min(np.int64(fates[i]), np.int64(SUMS - FATES - 1))] += 1
+    for i in range(rows.shape[0]):
+        sums[CUT_MESSAGES] += rows[i]["marks"] & MARK_CUT
 
 
 @kernel
@@ -432,4 +447,4 @@ def count_window(rows: Any, original: Any, counts: Any) -> None:
             counts[RCODES + (np.int64(row["rcode"]) & 0xFFF)] += 1
 
 
-__all__ = ["DuplicateFilter", "decode_window", "hash_bytes", "port_table", "skip_counts"]
+__all__ = ["DuplicateFilter", "decode_window", "hash_bytes", "port_table", "sum_up"]
