@@ -91,7 +91,8 @@ def count_translations(
     ``original`` holds the number of the packet that a row repeats, 0 for none. Packets repeated
     from an earlier window are not looked for.
     """
-    again = np.flatnonzero((original > 0) & ((rows["flags"] & QR) == 0))
+    again = np.flatnonzero(original)
+    again = again[(rows["flags"][again] & QR) == 0]
     if not again.size:
         return {}
     at = np.minimum(np.searchsorted(rows["packet_no"], original[again]), rows.size - 1)
