@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple, cast
 from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.ahead import in_order
 from pcapkit.analysis.packing import BATCH, PACKED_MOST, find_stretches, pack, unpack
 from pcapkit.analysis.transactions import EXCHANGE, REMEMBERED, pair_window
 from pcapkit.kernels import kernel
@@ -29,6 +32,20 @@ PART = 1 << 17
 _RUN = 1 << 19  # exchanges that are written at once
 _BUFFER = 1 << 20  # bytes
 _LINKS = 1 << 14
+
+
+def _ordered(
+    ring: npt.NDArray[Any], first: int, size: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Return how many of some exchanges in a ring each client has, and their order by client."""
+    sizes = np.zeros(1 << 10, np.int64)
+    at, last = first, first + size
+    while (at := int(_count_clients(ring, at, last, sizes))) < last:
+        client = int(ring[at & (ring.size - 1)]["client"])
+        sizes = np.concatenate([sizes, np.zeros(max(client + 1, sizes.size), np.int64)])
+    order = np.empty(size, np.int32)
+    order_by_client(ring, first, np.cumsum(sizes) - sizes, order)
+    return sizes, order
 
 
 @kernel
@@ -100,51 +117,49 @@ class _Spill:
             view, at = view[got:], at + got
 
 
-class _Memory:
-    """The same for what is not worth a file."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    def write(self, data: npt.NDArray[np.uint8]) -> None:
-        """Write behind what is there."""
-        self._data += memoryview(cast(Any, data))
-
-    def read(self, into: npt.NDArray[np.uint8], at: int) -> None:
-        """Fill an array from a place."""
-        into[:] = np.frombuffer(self._data, np.uint8, into.size, at)
-
-
 def _cut_short() -> OSError:
     return OSError("the temporary file of the analysis is cut short")
 
 
 class _Run:
-    """Packed exchanges, ordered by client.
+    """Packed exchanges, ordered by client: in memory until they are written to a file.
 
-    ``clients`` are those in it; ``ends`` is where the bytes of each end, after a 0.
+    They are those of ``size`` in a ring from the number ``first`` on. ``clients`` are those in it,
+    ``sizes`` counts the exchanges of all clients, and ``ends`` is where the bytes of each of
+    ``clients`` end, after a 0.
     """
 
-    def __init__(
-        self, packed: _Spill | _Memory, ring: npt.NDArray[Any], first: int,
-        order: npt.NDArray[np.int32], clients: int,
-    ) -> None:  # fmt: skip
-        self._packed, self._offset = packed, packed.size
+    def __init__(self, ring: npt.NDArray[Any], first: int, size: int) -> None:
+        self.sizes, order = _ordered(ring, first, size)
+        clients = int(np.count_nonzero(self.sizes))
         self.clients = np.empty(clients, np.int32)
         self.ends = np.zeros(clients + 1, np.int64)
-        out, batch = np.empty(_BUFFER, np.uint8), np.zeros(BATCH + 1, EXCHANGE)
+        self._spill: _Spill | None = None
+        self._offset = 0
+        batch = np.zeros(BATCH + 1, EXCHANGE)
+        packed: list[npt.NDArray[np.uint8]] = []
         done = used = written = 0
-        while done < order.size:
+        while done < size:
+            out = np.empty(_BUFFER, np.uint8)
             done, got, used = pack(
                 _words(ring), first, order, done, batch, _words(batch), out, written,
                 self.clients, self.ends[1:], used,
             )  # fmt: skip
-            packed.write(out[:got])
+            packed.append(out[:got])
             written += got
+        self._packed = np.concatenate([np.zeros(0, np.uint8), *packed])
+
+    def write(self, spill: _Spill) -> None:
+        """Move the bytes to a file."""
+        self._spill, self._offset = spill, spill.size
+        spill.write(self._packed)
+        self._packed = np.zeros(0, np.uint8)
+
+    def _read(self, into: npt.NDArray[np.uint8], begin: int) -> None:
+        if self._spill is None:
+            into[:] = self._packed[begin : begin + into.size]
+        else:
+            self._spill.read(into, self._offset + begin)
 
     def unpack(self, family: _Families, rows: npt.NDArray[Any]) -> None:
         """Put the exchanges of some clients behind those that are in ``rows`` already."""
@@ -161,7 +176,7 @@ class _Run:
         packed = np.empty(total + PACKED_MOST, np.uint8)
         to = 0
         for begin, stop in reads[:pieces].tolist():
-            self._packed.read(packed[to : to + stop - begin], self._offset + begin)
+            self._read(packed[to : to + stop - begin], begin)
             to += stop - begin
         if not unpack(
             packed, begins[:found], stops[:found], clients, whose, family.begun, family.filled,
@@ -202,13 +217,15 @@ class Store:
         self._rows = np.empty(1 << (in_memory - 1).bit_length(), EXCHANGE)
         self._previous = np.empty(self._rows.size, np.int32)
         self._slots = np.full(1 << 18, -1, np.int32)
-        self._base = 0  # number of the first exchange in memory
-        self._packed: _Spill | _Memory = _Memory()
+        self._base = 0  # number of the first exchange that is in no run, and none is made of
+        self._held = 0  # of the first whose place in the rings is taken
         self._runs: list[_Run] = []
-        self._sizes = np.zeros(1 << 10, np.int64)  # by client, of what is packed
+        self._spill: _Spill | None = None
+        self._packing: Future[_Run] | None = None  # the exchanges before ``_base``
         self._links = np.zeros((_LINKS, 2), np.uint64)
         self._pairing = np.array([1, np.iinfo(np.int64).max], np.int64)
         self._joined: dict[int, tuple[int, ...]] = {}
+        self._sizes = np.zeros(0, np.int64)  # by client, once all is packed
         self.count = 0
         self.last_time: int | None = None
 
@@ -220,14 +237,13 @@ class Store:
 
         ``root`` is the id of the root name.
         """
-        while (used := self.count - self._base) + rows.size > self._in_memory:
-            if used <= self._remembered:
-                break
-            if not self._runs:
-                self._packed = _Spill()
-            self._pack(min(_RUN, used - self._remembered))
-        if used + rows.size > self._rows.size:  # a window of text may be of any length
-            self._grow(used + rows.size)
+        used = self.count - self._base
+        if used > self._remembered and used + rows.size > self._in_memory - self._in_memory // 4:
+            self._pack_beside(min(_RUN, used - self._remembered))
+        if self.count - self._held + rows.size > self._rows.size:
+            self._take_packed()
+        if (used := self.count - self._held + rows.size) > self._rows.size:
+            self._grow(used)  # a window of text may be of any length
         before = self.count
         self.count = int(
             pair_window(
@@ -246,37 +262,45 @@ class Store:
 
     def _grow(self, size: int) -> None:
         """Make the rings long enough for ``size`` exchanges."""
-        numbers = np.arange(self._base, self.count)
+        numbers = np.arange(self._held, self.count)
         rows, previous = self._rows, self._previous
         self._rows = np.empty(1 << (size - 1).bit_length(), EXCHANGE)
         self._previous = np.empty(self._rows.size, np.int32)
         for new, old in ((self._rows, rows), (self._previous, previous)):
             new[numbers & (new.size - 1)] = old[numbers & (old.size - 1)]
 
-    def _ordered(self, size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Return how many of the first exchanges in memory each client has, and their order."""
-        sizes = np.zeros(self._sizes.size, np.int64)
-        at, last = self._base, self._base + size
-        while (at := int(_count_clients(self._rows, at, last, sizes))) < last:
-            client = int(self._rows[at & (self._rows.size - 1)]["client"])
-            sizes = np.concatenate([sizes, np.zeros(max(client + 1, sizes.size), np.int64)])
-        order = np.empty(size, np.int32)
-        order_by_client(self._rows, self._base, np.cumsum(sizes) - sizes, order)
-        return sizes, order
-
-    def _pack(self, size: int) -> None:
-        """Pack the oldest exchanges in memory."""
-        sizes, order = self._ordered(size)
-        clients = int(np.count_nonzero(sizes))
-        self._runs.append(_Run(self._packed, self._rows, self._base, order, clients))
-        sizes[: self._sizes.size] += self._sizes
-        self._sizes = sizes
+    def _pack_beside(self, size: int) -> None:
+        """Pack the oldest exchanges in a thread: they are older than what responses may change."""
+        self._take_packed()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="pcapkit-packing")
+        self._packing = thread.submit(_Run, self._rows, self._base, size)
+        thread.shutdown(wait=False)
         self._base += size
 
+    def _take_packed(self) -> None:
+        """Wait for the run that is being packed, and put it behind the others in the file."""
+        if self._packing is None:
+            return
+        run, self._packing = self._packing.result(), None
+        self._spill = self._spill or _Spill()
+        run.write(self._spill)
+        self._runs.append(run)
+        self._held = self._base
+
     def seal(self) -> None:
-        """End collecting: what is in memory is packed where the rest is."""
-        while self.count > self._base:
-            self._pack(min(_RUN, self.count - self._base))
+        """End collecting: what is in memory is packed, and goes where the rest is."""
+        self._take_packed()
+        pieces = range(self._base, self.count, _RUN)
+        for run in in_order(
+            partial(_Run, self._rows, first, min(_RUN, self.count - first)) for first in pieces
+        ):
+            if self._spill is not None:
+                run.write(self._spill)
+            self._runs.append(run)
+        self._base = self._held = self.count
+        self._sizes = np.zeros(max((r.sizes.size for r in self._runs), default=0), np.int64)
+        for run in self._runs:
+            self._sizes[: run.sizes.size] += run.sizes
         self._rows = np.zeros(0, EXCHANGE)
         self._previous = self._slots = np.zeros(0, np.int32)
 
@@ -287,9 +311,10 @@ class Store:
 
     def snapshot(self) -> Store:
         """Return a sealed copy of what was collected so far, of its own."""
+        self._take_packed()
         new = copy(self)
         new._runs = list(self._runs)
-        new._packed = _Memory()  # for what is packed now; the rest is read from where it is
+        new._spill = None  # what is packed now stays in memory; the rest is read from where it is
         new._links, new._pairing = self._links.copy(), self._pairing.copy()
         new._joined = {}
         new.seal()
