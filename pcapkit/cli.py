@@ -425,6 +425,7 @@ def main() -> None:
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(status)
+    gc.freeze()  # else Python looks for cycles in all that is given up anyway
     sys.exit(status)
 
 
