@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 from pcapkit.model import Client
-from pcapkit.pods import Cluster, Pod
+from pcapkit.pods import Cluster, Pod, packed
 
 _SHOWN = 5
 
@@ -32,7 +31,7 @@ def name_pods(
     """
     out = []
     for row in rows:
-        address = ip_address(row.client_addr).packed
+        address = packed(row.client_addr)
         pod = cluster.pod_at(address, row.last_time) or told.get(address)
         if pod is not None and address not in cluster.nodes:
             row = replace(
@@ -47,7 +46,7 @@ def pod_warnings(rows: Sequence[Client], cluster: Cluster) -> Iterator[str]:
     """Say where an address is not one pod's, or has not always been."""
     if not cluster.path or not rows:
         return
-    seen = {ip_address(r.client_addr).packed: r.client_addr for r in rows}
+    seen = {packed(r.client_addr): r.client_addr for r in rows}
     if not any(address in cluster.pods or address in cluster.nodes for address in seen):
         yield (
             f"{cluster.path}: names none of the {len(seen)} clients: it must be of the same "

@@ -250,7 +250,7 @@ class Reading:
         tally, replays, faults, asked = self._counted()
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(asked)
-        judged = replays.result(collected.address, scene.all_mixtures())
+        judged = replays.result(collected.address, scene.all_mixtures)
         clients = name_pods(tally.clients, self._options.pods, collected.pods)
         seen_from = vantage(scene, clients)
         clients = with_policies(clients, scene, seen_from.servers)

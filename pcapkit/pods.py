@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,6 +23,12 @@ _HINT = "give what 'kubectl get pods,services -A -o json' prints"
 _DNS_APPS = ("kube-dns", "coredns")  # values of the label k8s-app
 _DNS_SERVICES = ("kube-dns", "coredns", "rke2-coredns-rke2-coredns", "dns-default")
 _OF_CRON_JOB = re.compile(r"(?P<name>.+)-(?:\d{8}|\d{10})")
+
+
+@lru_cache(maxsize=1 << 14)  # of each client it is asked again and again
+def packed(address: str) -> bytes:
+    """Return an address as bytes."""
+    return ip_address(address).packed
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from pcapkit.analysis.tally import namespace_of
 from pcapkit.analysis.vantage import Asked
 from pcapkit.model import Client, DnsPolicy, MessageCounts, Server, Source, Translation, Vantage
-from pcapkit.pods import Cluster
+from pcapkit.pods import Cluster, packed
 
 _LINK_LOCAL = ip_network("169.254.0.0/16")
 _OF_THE_CLOUD = ("169.254.169.253", "169.254.169.254")  # resolvers of AWS and Google Cloud
@@ -23,7 +24,7 @@ FROM_SERVERS = ("CoreDNS log", "dnstap")
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     """All that is known of who asked whom."""
 
@@ -36,11 +37,12 @@ class Scene:
     from_server: bool  # the source is the server's own log
     messages: MessageCounts
 
-    def all_mixtures(self) -> dict[str, tuple[str, ...]]:
-        """Return why addresses are not one resolver's, by address: traffic and facts together."""
+    @cached_property
+    def all_mixtures(self) -> Mapping[str, tuple[str, ...]]:
+        """Why addresses are not one resolver's, by address: traffic and facts together."""
         out = dict(self.mixtures)
         for client in sorted({client for client, _ in self.asked}):
-            if ip_address(client).packed in self.cluster.nodes:
+            if packed(client) in self.cluster.nodes:
                 out[client] = (*out.get(client, ()), "is a node's address, which pods share")
             if client in self.forwarders:
                 out[client] = (*out.get(client, ()), "answers DNS itself, and asks for others")
@@ -54,11 +56,11 @@ def servers(scene: Scene) -> tuple[Server, ...]:
         by_server[server].append(asked)
     out = []
     for address, parts in by_server.items():
-        packed = ip_address(address).packed
-        pods = scene.cluster.pods.get(packed, ())
-        name = scene.cluster.services.get(packed) or (pods[-1].title if pods else None)
+        at = packed(address)
+        pods = scene.cluster.pods.get(at, ())
+        name = scene.cluster.services.get(at) or (pods[-1].title if pods else None)
         role = "other"
-        if packed in scene.cluster.dns or any(n.cluster for n in parts):
+        if at in scene.cluster.dns or any(n.cluster for n in parts):
             role = "cluster_dns"
         if ip_address(address) in _LINK_LOCAL and address not in _OF_THE_CLOUD:
             role = "node_cache"
@@ -89,15 +91,15 @@ def _point(
         return "unknown", []
     if scene.from_server:
         return "cluster_dns", ["the source is the DNS server's own log"]
-    asking = [a for a in addresses if ip_address(a).packed in cluster.dns]
+    asking = [a for a in addresses if packed(a) in cluster.dns]
     if asking and len(asking) == len(addresses):
         return "upstream", [f"only the cluster DNS asks: {_some(asking)}"]
-    of_pods = [s for s in shown if ip_address(s.server_addr).packed in cluster.pods]
+    of_pods = [s for s in shown if packed(s.server_addr) in cluster.pods]
     if len(addresses) > 1:
         if scene.translations:
             pairs = [f"{before} becomes {after}" for before, after in sorted(scene.translations)]
             return "node", [f"packets before and after address translation: {_some(pairs)}"]
-        if any(s.name and ip_address(s.server_addr).packed in cluster.services for s in shown):
+        if any(s.name and packed(s.server_addr) in cluster.services for s in shown):
             return "node", [f"{len(addresses)} clients ask a service's address, not yet translated"]
         if of_pods:
             names = [s.name or s.server_addr for s in of_pods]
@@ -106,10 +108,10 @@ def _point(
             return "node", [f"{len(addresses)} clients ask a cache of their node"]
         return "unknown", [f"{len(addresses)} clients: at a node, or at the DNS server"]
     (address,) = addresses
-    packed = ip_address(address).packed
-    if {address} & (scene.several_pods | scene.forwarders) or packed in cluster.nodes:
+    at = packed(address)
+    if {address} & (scene.several_pods | scene.forwarders) or at in cluster.nodes:
         return "unknown", [f"{address} is not one pod's"]
-    if packed in cluster.pods:
+    if at in cluster.pods:
         return "pod", [f"{address} is the only client, and a pod's"]
     if any(c.search_source is Source.OBSERVED for c in clients):
         return "pod", [f"{address} is the only client, and walks its search list"]
@@ -128,7 +130,7 @@ def _unseen(scene: Scene, point: str, shown: Sequence[Server]) -> Iterator[str]:
         yield "which pod asked, and all that the cluster DNS answered itself"
     if caches:
         yield f"which queries the cache of the node ({_some(caches)}) passed on to the cluster DNS"
-    for reasons, addresses in _by_reasons(scene.all_mixtures()):
+    for reasons, addresses in _by_reasons(scene.all_mixtures):
         yield f"which of the resolvers behind {addresses} asked: it {reasons}"
     if scene.messages.queries and not scene.messages.responses:
         yield "any response: the capture shows one direction only"
@@ -137,8 +139,8 @@ def _unseen(scene: Scene, point: str, shown: Sequence[Server]) -> Iterator[str]:
 def mixture_warnings(scene: Scene) -> Iterator[str]:
     """Say which addresses are not judged as one resolver, for what their traffic shows."""
     told = scene.cluster.nodes  # pod_warnings() names those
-    mixtures = scene.all_mixtures().items()
-    untold = {a: reasons for a, reasons in mixtures if ip_address(a).packed not in told}
+    mixtures = scene.all_mixtures.items()
+    untold = {a: reasons for a, reasons in mixtures if packed(a) not in told}
     for reasons, addresses in _by_reasons(untold):
         yield (
             f"{addresses}: several resolvers behind one address, for it {reasons}: no ndots is "
@@ -160,7 +162,7 @@ def with_policies(
 ) -> tuple[Client, ...]:
     """Add to each client its dnsPolicy, and whether its address is a mixture."""
     roles = {s.server_addr: s.role for s in shown}
-    mixtures = scene.all_mixtures()
+    mixtures = scene.all_mixtures
     asked: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for client, server in sorted(scene.asked):
         asked[client].append((server, roles[server]))
@@ -179,9 +181,9 @@ def _policy(
     row: Client, asks: Sequence[tuple[str, str]], cluster: Cluster, *, is_mixed: bool
 ) -> DnsPolicy:
     """Return what the pod's spec says; else what the list and the servers show."""
-    packed = ip_address(row.client_addr).packed
-    on_node = packed in cluster.nodes
-    pod = None if on_node else cluster.pod_at(packed, row.last_time)
+    at = packed(row.client_addr)
+    on_node = at in cluster.nodes
+    pod = None if on_node else cluster.pod_at(at, row.last_time)
     if pod is not None and pod.dns_policy is not None:
         return DnsPolicy(pod.dns_policy, ("the pod's spec",))
     if is_mixed or not row.search or row.search_source is Source.ASSUMED:
