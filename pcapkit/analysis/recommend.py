@@ -88,15 +88,15 @@ class _Group:
         return who if self.ndots is None else f"{who} whose ndots is {self.ndots}"
 
 
-def _groups(counted: Counted, choice: Mapping[int, Any]) -> list[tuple[Any, _Group]]:
+def _groups(counted: Counted, choice: Mapping[int, Setting]) -> list[tuple[Setting, _Group]]:
     """Group clients of one workload or namespace whose settings, and best choice, are the same."""
     result = counted.result
     workloads = {c.client_addr: c for c in counted.clients}
     together: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for i, best in choice.items():
         reading, client = result.clients[i], workloads.get(result.addresses[i])
-        suffixes = [join(s) for s in reading.search.suffixes]
-        space = (client.namespace if client else None) or namespace_of(suffixes)
+        space = client.namespace if client else None
+        space = space or namespace_of([join(s) for s in reading.search.suffixes[:1]])
         workload = client.workload if client else None
         own = i if space is None else -1
         together[space, workload, own, reading.ndots.value, best].append(i)
@@ -120,11 +120,31 @@ def _groups(counted: Counted, choice: Mapping[int, Any]) -> list[tuple[Any, _Gro
     return out
 
 
+def _judged(
+    counted: Counted, choice: Mapping[int, Setting]
+) -> Iterator[tuple[Setting, _Group, WhatIf]]:
+    """Yield groups of clients, what was chosen for each, and what comes of it."""
+    groups = _groups(counted, choice)
+    rows: dict[int, WhatIf] = {}
+    for chosen in dict.fromkeys(choice.values()):
+        mine = [n for n, (its, _) in enumerate(groups) if its is chosen]
+        members = [groups[n][1].members for n in mine]
+        rows |= zip(mine, counted.result.judged(members, chosen), strict=True)
+    for n, (chosen, group) in enumerate(groups):
+        yield chosen, group, rows[n]
+
+
 def _set_ndots(counted: Counted) -> list[Recommendation]:
     """Advise the ndots that saves most and harms no name; else one with some names in full."""
     result = counted.result
     best: dict[int, Setting] = {}
-    harmless, quiet = result.harmless(), result.quiet()
+    sent = result.queries(IN_FORCE)
+    plain = [setting(f"ndots:{n}") for n in range(MOST_NDOTS + 1)]
+    mixed = [(n, setting(f"fqdn+ndots:{n}")) for n in (2, 1)]
+    sent = result.queries(IN_FORCE)
+    sent_plain = [result.queries(s) for s in plain]
+    sent_mixed = [result.queries(s) for _, s in mixed]
+    harmless, quiet = result.harmless().tolist(), result.quiet().tolist()
     for i in result.members.tolist():
         reading = result.clients[i]
         model = resolver_model(reading.resolver.model)
@@ -132,23 +152,22 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
             continue
         if result.addresses[i] in result.mixtures:
             continue  # one resolver's rules say nothing of what the others would send
-        now = result.total(np.array([i]), IN_FORCE)["queries"]
+        ndots = reading.ndots.value
         saves = {
-            n: now - result.queries(i, n)
-            for n in range(1, min(reading.ndots.value, MOST_NDOTS + 1)) if harmless[i, n]
+            n: sent[i] - sent_plain[n][i] for n in range(1, min(ndots, MOST_NDOTS + 1))
+            if harmless[i][n]
         }  # fmt: skip
-        chosen = _choose(saves, {n for n in saves if quiet[i, n]})
+        chosen = _choose(saves, {n for n in saves if quiet[i][n]})
         if chosen is not None:
-            best[i] = setting(f"ndots:{chosen}")
+            best[i] = plain[chosen]
             continue
-        mixed = [setting(f"fqdn+ndots:{n}") for n in (2, 1) if n < reading.ndots.value]
-        mixed = [s for s in mixed if result.total(np.array([i]), s)["queries"] < now]
-        if mixed:
-            best[i] = min(mixed, key=lambda s: result.total(np.array([i]), s)["queries"])
+        fewest = sent[i]
+        for (n, choice), queries in zip(mixed, sent_mixed, strict=True):
+            if n < ndots and queries[i] < fewest:
+                fewest, best[i] = queries[i], choice
     out = []
-    for choice, group in _groups(counted, best):
+    for choice, group, row in _judged(counted, best):
         assert choice.ndots is not None
-        row = result.row(group.members, choice)
         action = f"Set ndots to {choice.ndots} for {group.who}."
         if choice.name.startswith("fqdn+"):
             names = result.harmed_by(group.members, choice)
@@ -220,7 +239,7 @@ def _drop_suffix(counted: Counted) -> list[Recommendation]:
     """Advise to drop suffixes of the node's that answered nothing."""
     out = []
     members = counted.result.members
-    for row in counted.result.dropped():
+    for row in counted.result.dropped:
         suffix = row.setting.removeprefix("drop:")
         inside = any(suffix == join(z) or suffix.endswith("." + join(z)) for z in counted.zones)
         if row.safety is Safety.UNSAFE or inside:
@@ -240,13 +259,13 @@ def _no_aaaa(counted: Counted) -> list[Recommendation]:
     result = counted.result
     if result.ipv6_answers:
         return []
+    without = setting("no-aaaa")
     able = {
-        i: "no-aaaa" for i in result.members.tolist()
+        i: without for i in result.members.tolist()
         if "no-aaaa" in resolver_model(result.clients[i].resolver.model).options
     }  # fmt: skip
     out = []
-    for _, group in _groups(counted, able):
-        row = result.row(group.members, setting("no-aaaa"))
+    for _, group, row in _judged(counted, able):
         texts = patches.option_patches(group.namespace, (("no-aaaa", None),))
         texts["coredns"] = patches.coredns_no_aaaa()
         out.append(
