@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from itertools import chain, islice
 from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any
 
 from pcapkit.errors import UsageError
-from pcapkit.model import Analysis, CaptureInfo, Client, Name, WhatIf
+from pcapkit.model import Analysis, Client, Finding, Name, Recommendation, WhatIf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,75 +37,118 @@ def iso_time(nanoseconds: int | None) -> str | None:
     if nanoseconds is None:
         return None
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return f"{moment.strftime('%Y-%m-%dT%H:%M:%S')}.{rest:09d}Z"
+    moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    return f"{moment.isoformat()}.{rest:09d}Z"
 
 
-def _capture(c: CaptureInfo) -> dict[str, object]:
-    return {
-        "path": c.path, "format": c.format, "compression": c.compression,
-        "link_types": list(c.link_types), "snaplen": c.snaplen, "packets": c.packets,
-        "bytes": c.bytes, "first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time),
-        "duration_s": c.duration_s, "truncated_tail": c.truncated_tail,
-    }  # fmt: skip
+#: Values that hold no others.
+_SCALARS = (str, int, float, type(None))
+#: So many values are written at once; there may be a million.
+_BATCH = 4096
 
 
-#: Values of records that hold no records.
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of one kind: their fields as columns, all alike long; records have columns of theirs."""
+
+    columns: dict[str, list[Any] | _Rows]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        columns = [c.dicts() if isinstance(c, _Rows) else c for c in self.columns.values()]
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def lines(self, indent: str = "") -> Iterator[str]:
+        """Yield each row as JSON."""
+        form = indent + "{" + ", ".join(f"{json.dumps(name)}: %s" for name in self.columns) + "}"
+        return map(form.__mod__, zip(*map(_texts, self.columns.values()), strict=True))
 
 
-def _row(item: Any) -> dict[str, Any]:
-    """Return a record's fields, records within it too (asdict() copies each value: slow)."""
-    out = {name: getattr(item, name) for name in item.__dataclass_fields__}
-    for name, value in out.items():
-        if type(value) not in _PLAIN and is_dataclass(value):
-            out[name] = _row(value)
-    return out
+def _texts(values: list[Any] | _Rows) -> Iterator[str]:
+    """Yield each value as JSON."""
+    if isinstance(values, _Rows):
+        return values.lines()
+    kinds = set(map(type, values))
+    if all(issubclass(kind, _SCALARS) for kind in kinds):
+        batches = (values[n : n + _BATCH] for n in range(0, len(values), _BATCH))
+        return chain.from_iterable(map(_scalars, batches))
+    if kinds <= {list, tuple}:
+        inner = _texts(list(chain.from_iterable(values)))
+        return (f"[{', '.join(islice(inner, len(value)))}]" for value in values)
+    return map(json.dumps, values)
 
 
-def _client(c: Client) -> dict[str, object]:
-    return _row(c) | {"first_time": iso_time(c.first_time), "last_time": iso_time(c.last_time)}
+def _scalars(values: list[Any]) -> list[str]:
+    """Return values that hold no others as JSON, with one call for all."""
+    # JSON escapes the line breaks of strings, so those that are left divide the values.
+    return json.dumps(values, separators=("\n", ": "))[1:-1].split("\n")
 
 
-#: What is told of a name; there may be a million of them.
-_NAME = tuple(f.name for f in fields(Name) if f.name != "by_class")
-_of_name = attrgetter(*_NAME)
+def _rows(names: Iterable[str], records: Sequence[Any]) -> _Rows:
+    """Return records as rows of JSON values."""
+    columns: dict[str, list[Any] | _Rows] = {}
+    for name in names:
+        values = list(map(attrgetter(name), records))
+        if name in ("first_time", "last_time"):
+            values = list(map(iso_time, values))
+        columns[name] = values
+        if values and is_dataclass(kind := type(values[0])):
+            columns[name] = _rows(_fields(kind), values)
+    return _Rows(columns)
 
 
-def analysis_json(analysis: Analysis) -> dict[str, Any]:
-    """Return the analysis as plain JSON values."""
+def _fields(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind))
+
+
+#: What is told of a capture, and of a name.
+_CAPTURE = (
+    "path", "format", "compression", "link_types", "snaplen", "packets", "bytes", "first_time",
+    "last_time", "duration_s", "truncated_tail",
+)  # fmt: skip
+_NAME = tuple(name for name in _fields(Name) if name != "by_class")
+
+
+def _parts(analysis: Analysis) -> dict[str, Any]:
+    """Return the parts of the analysis: plain JSON values, and rows."""
     lookups = asdict(analysis.lookup_counts)
     duration = {k: lookups.pop(f"{k}_s") for k in ("p50", "p95", "p99")}
     return {
         "schema": SCHEMA,
         "pcapkit_version": analysis.pcapkit_version,
         "options": dict(analysis.options),
-        "captures": [_capture(c) for c in analysis.captures],
+        "captures": _rows(_CAPTURE, analysis.captures),
         "packets": asdict(analysis.packets),
         "messages": asdict(analysis.messages),
         "transactions": asdict(analysis.transaction_counts),
         "lookups": lookups | {"duration_s": duration},
         "waste": asdict(analysis.waste),
         "vantage": asdict(analysis.vantage),
-        "clients": [_client(c) for c in analysis.client_rows],
-        "names": [
-            dict(zip(_NAME, values, strict=True)) for values in map(_of_name, analysis.name_rows)
-        ],
-        "what_if": [_row(w) for w in analysis.what_if_rows],
-        "findings": [_row(f) for f in analysis.findings],
-        "recommendations": [_row(r) for r in analysis.recommendations],
+        "clients": _rows(_fields(Client), analysis.client_rows),
+        "names": _rows(_NAME, analysis.name_rows),
+        "what_if": _rows(_fields(WhatIf), analysis.what_if_rows),
+        "findings": _rows(_fields(Finding), analysis.findings),
+        "recommendations": _rows(_fields(Recommendation), analysis.recommendations),
         "warnings": list(analysis.warnings),
-    }  # fmt: skip
+    }
+
+
+def analysis_json(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as plain JSON values."""
+    return {
+        key: part.dicts() if isinstance(part, _Rows) else part
+        for key, part in _parts(analysis).items()
+    }
 
 
 def dump_json(analysis: Analysis) -> str:
     """Return the analysis as JSON text: a line for each part, or for each row of one."""
     parts = []
-    for key, value in analysis_json(analysis).items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = "[\n" + ",\n".join(f"    {json.dumps(row)}" for row in value) + "\n  ]"
+    for key, part in _parts(analysis).items():
+        if isinstance(part, _Rows):
+            rows = ",\n".join(part.lines(indent="    "))
+            text = f"[\n{rows}\n  ]" if rows else "[]"
         else:
-            text = json.dumps(value)
+            text = json.dumps(part)
         parts.append(f"  {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
