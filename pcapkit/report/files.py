@@ -17,6 +17,7 @@ from pcapkit.report.export import dump_json, small_table, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pcapkit.report.page import Page
     from pcapkit.report.painter import Drawn, Painter
 
 FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
@@ -147,27 +148,26 @@ def _rendered(
     analysis: Analysis, formats: Sequence[str], painter: Painter | None
 ) -> list[tuple[str, bytes]]:
     """Return names and contents of all but the tables, finished before the first is written."""
-    out: list[tuple[str, bytes]] = []
-    drawn: tuple[Drawn, ...] | None = None
     png = "png" in formats
-    told = dump_json(analysis).encode() if "json" in formats else b""
-    if painter is not None:
-        drawn = painter.result()
-    if drawn is None and ("html" in formats or png):
+    # What waits for no chart comes first: the painter may still be at work.
+    texts: list[tuple[str, bytes]] = []
+    page: Page | None = None
+    if "json" in formats:
+        texts.append((_MARK, dump_json(analysis).encode()))
+    if "md" in formats:
+        from pcapkit.report.markdown import render_markdown
+
+        texts.append(("report.md", render_markdown(analysis).encode()))
+    if "html" in formats:
+        from pcapkit.report.page import Page
+
+        page = Page(analysis)
+    drawn: tuple[Drawn, ...] | None = None if painter is None else painter.result()
+    if drawn is None and (page is not None or png):
         from pcapkit.report.charts import draw
 
         drawn = draw(analysis, png=png)
     drawn = drawn or ()
-    if "html" in formats:
-        from pcapkit.report.page import render_page
-
-        out.append(("report.html", render_page(analysis, drawn).encode()))
-    if "png" in formats:
-        out += [(f"{c.name}.png", c.png) for c in drawn if c.png is not None]
-    if "json" in formats:
-        out.append((_MARK, told))
-    if "md" in formats:
-        from pcapkit.report.markdown import render_markdown
-
-        out.append(("report.md", render_markdown(analysis).encode()))
-    return out
+    pages = [] if page is None else [("report.html", page.render(drawn).encode())]
+    pictures = [(f"{c.name}.png", c.png) for c in drawn if c.png is not None]
+    return [*pages, *pictures, *texts]

@@ -9,6 +9,7 @@ from pcapkit.model import Analysis
 from pcapkit.report.text import number, percent, printable
 from pcapkit.report.verdict import (
     action_text,
+    client_texts,
     evidence,
     headline,
     overall,
@@ -55,9 +56,10 @@ def render_markdown(analysis: Analysis) -> str:
              number(n.wasted_queries)) for n in names
         ]  # fmt: skip
         lines += _table(("name", "answered by", "#queries", "#wasted"), rows2)
+    who = client_texts(analysis)
     for rank, advice in enumerate(analysis.recommendations, 1):
         lines += [
-            f"{rank}. {plain(action_text(analysis, advice))} "
+            f"{rank}. {plain(action_text(advice, who))} "
             f"Saves {queries_text(advice.saves_queries)} "
             f"({percent(advice.saves_share)}); {advice.safety.value}"
             + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "") + "."

@@ -34,10 +34,11 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) ->
 
 def what_to_do(analysis: Analysis) -> Context | None:
     """Ranked advice as cards."""
+    who = client_texts(analysis)
     cards = [
         {
             "rank": rank,
-            "action": action_text(analysis, a),
+            "action": action_text(a, who),
             "saves": f"saves {queries_text(a.saves_queries)}, {percent(a.saves_share)}"
                      + (f", {number(a.saves_upstream)} of them upstream"
                         if a.saves_upstream else "")

@@ -10,6 +10,7 @@ from pcapkit.model import Analysis, Safety
 from pcapkit.report.text import number, printable, seconds, shorten
 from pcapkit.report.verdict import (
     action_text,
+    client_texts,
     evidence,
     headline,
     overall,
@@ -87,10 +88,11 @@ def render_terminal(analysis: Analysis, console: Console) -> None:
     if any(n.wasted_queries for n in analysis.name_rows):
         console.print()
         console.print(_names(analysis, console.width))
+    who = client_texts(analysis)
     for rank, advice in enumerate(analysis.recommendations[:_ADVICE], 1):
         if rank == 1:
             console.print()
-        line = Text(f"{action_text(analysis, advice)} ")
+        line = Text(f"{action_text(advice, who)} ")
         line.append(f"Saves {queries_text(advice.saves_queries)}; ")
         line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
         if advice.safety.value != "safe" and advice.reasons:

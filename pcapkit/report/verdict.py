@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pcapkit.model import Analysis, Recommendation, Severity, WhatIf
@@ -35,9 +36,9 @@ def client_texts(analysis: Analysis) -> dict[str, str]:
     return out
 
 
-def action_text(analysis: Analysis, advice: Recommendation) -> str:
-    """Return the action, with the workload behind the client that it is about."""
-    who = client_texts(analysis).get(advice.target)
+def action_text(advice: Recommendation, clients: Mapping[str, str]) -> str:
+    """Return the action, with the workload of the client it is about (see ``client_texts``)."""
+    who = clients.get(advice.target)
     return printable(advice.action if who is None else advice.action.replace(advice.target, who))
 
 
