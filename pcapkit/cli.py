@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,6 +90,13 @@ def _options(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
         raise UsageError("- is standard input, and the capture comes from there: name a file")
 
     return make_options(**values)
+
+
+def _check_inputs(captures: Sequence[str]) -> None:
+    """Refuse what is no capture before anything is made ready to read one."""
+    from pcapkit.ingest.inputs import check_inputs
+
+    check_inputs(captures)
 
 
 def _say(text: str) -> None:
@@ -172,6 +179,7 @@ def analyze(
     limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values, captures)
     if not as_json:
         _check_output(output)
+    _check_inputs(captures)
     if verbose:
         _say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
@@ -255,6 +263,7 @@ def export(
         _check_output(os.path.dirname(output) or ".")
     elif form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary: name a file with -o")
+    _check_inputs(captures)
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.pipeline import table_parts
@@ -291,6 +300,11 @@ def compare(
     if before == after == "-":
         raise UsageError("- is standard input, which is read once: name a file")
     options = _options(values, (before, after))
+    from pcapkit.comparison import is_saved
+
+    for path in (before, after):
+        if not is_saved(path):
+            _check_inputs((path,))
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.compare import compare as run
@@ -374,6 +388,9 @@ def audit(
     """Analyse every capture under folders or globs: one report each, and an index over all."""
     limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values, paths)
     _check_output(output)
+    from pcapkit.batch.catalog import find_captures
+
+    found = find_captures(paths)
 
     def each(done: int, total: int) -> None:
         if verbose:
@@ -384,7 +401,7 @@ def audit(
         from pcapkit.batch.audit import run_audit
 
         rows = run_audit(
-            paths, Path(output), wanted, options, say=lambda t: _say(f"failed: {t}"),
+            found, Path(output), wanted, options, say=lambda t: _say(f"failed: {t}"),
             progress=progress, each=each,
         )  # fmt: skip
     if as_json:

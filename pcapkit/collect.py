@@ -24,7 +24,7 @@ from pcapkit.analysis.store import Store
 from pcapkit.analysis.vantage import count_translations
 from pcapkit.errors import UsageError
 from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.lines import CLOCKLESS_STEP_NS
+from pcapkit.ingest.inputs import warn_of_files
 from pcapkit.ingest.messages import (
     COUNTS,
     MESSAGES,
@@ -37,8 +37,8 @@ from pcapkit.ingest.messages import (
     DuplicateFilter,
     count_window,
 )
-from pcapkit.ingest.sequence import open_in_order, warn_of_files
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.sequence import open_in_order
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
 from pcapkit.layout import MESSAGE, Messages
 from pcapkit.model import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names import text_from_wire

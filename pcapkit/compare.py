@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pcapkit.collect import Progress
-from pcapkit.comparison import Comparison, Measure, Promise, Rate, Subject
+from pcapkit.comparison import Comparison, Measure, Promise, Rate, Subject, is_saved
 from pcapkit.errors import InputError
 from pcapkit.options import Options
 from pcapkit.pipeline import analyze
@@ -35,11 +35,7 @@ Saved = Mapping[str, Any]  # the JSON of one analysis
 
 def load(path: str, *, options: Options, progress: Progress | None = None) -> Saved:
     """Return a saved analysis, or that of a capture; raises InputError."""
-    head = b""
-    if path != "-" and Path(path).is_file():
-        with Path(path).open("rb") as file:
-            head = file.read(200)
-    if b'"pcapkit.' not in head:
+    if not is_saved(path):
         return analysis_json(analyze(path, options=options, progress=progress))
     try:
         saved = json.loads(Path(path).read_text(encoding="utf-8"))

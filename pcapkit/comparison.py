@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 
 SCHEMA = "pcapkit.comparison/1"
+
+
+def is_saved(path: str) -> bool:
+    """Is this a file of JSON that pcapkit wrote, and so no capture?"""
+    try:
+        if path == "-" or not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return b'"pcapkit.' in file.read(200)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "report": {"base", "model", "report"},
     "pipeline": {"base", "resolver", "model", "ingest", "analysis", "pipeline"},
     "batch": {"base", "resolver", "model", "ingest", "report", "pipeline", "batch"},
-    "cli": {"base", "resolver", "model", "report", "pipeline", "batch", "cli"},
+    "cli": {"base", "resolver", "model", "ingest", "report", "pipeline", "batch", "cli"},
 }
 HOME = {
     "resolver": "resolver", "expand": "resolver", "kubernetes": "resolver", "options": "resolver",

@@ -224,6 +224,7 @@ def test_no_permission(tmp_path: Path) -> None:
     closed.mkdir(mode=0o500)
     for arguments, says in (
         (["analyze", str(secret)], f"{secret}: no permission to read it"),
+        (["compare", str(secret), TRACE_1], f"{secret}: no permission to read it"),
         (["analyze", TRACE_1, "-o", str(closed / "out")], "no permission to write there"),
         (["audit", TRACE_1, "-o", str(closed)], "no permission to write there"),
     ):

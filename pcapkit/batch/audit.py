@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pcapkit import __version__
-from pcapkit.batch.catalog import find_captures
+from pcapkit.batch.catalog import Found
 from pcapkit.collect import Progress
-from pcapkit.errors import PcapkitError, UsageError
+from pcapkit.errors import PcapkitError
 from pcapkit.model import Analysis, AuditRow
 from pcapkit.options import Options
 from pcapkit.pipeline import analyze
@@ -48,18 +48,14 @@ def failed_row(path: str, problem: str) -> AuditRow:
 
 
 def run_audit(
-    paths: Sequence[str], output: Path, formats: Sequence[str], options: Options, *,
+    found: Sequence[Found], output: Path, formats: Sequence[str], options: Options, *,
     say: Callable[[str], None], progress: Progress | None = None,
     each: Callable[[int, int], None] | None = None,
 ) -> tuple[AuditRow, ...]:  # fmt: skip
-    """Analyse every capture under ``paths`` and write reports and ``index.html`` to ``output``.
+    """Analyse every capture that was found and write reports and ``index.html`` to ``output``.
 
     ``say`` gets one line for each capture that failed, ``each`` the captures done and to do.
-    Raises UsageError where there is no capture at all.
     """
-    found = find_captures(paths)
-    if not found:
-        raise UsageError(f"no captures found under {', '.join(paths)}")
     rows: list[AuditRow] = []
     folders: list[Path] = []
     for number, item in enumerate(found):

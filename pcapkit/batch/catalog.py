@@ -27,8 +27,14 @@ def find_captures(paths: Sequence[str]) -> list[Found]:
     """Return the captures under files, folders and glob patterns, each once, in order of path.
 
     A file that is named itself, or whose name says that it is a capture, is listed even where it
-    is none. Raises UsageError where a path does not exist.
+    is none. Raises UsageError where a path does not exist, or no capture is found at all.
     """
+    if not (found := _find(paths)):
+        raise UsageError(f"no captures found under {', '.join(paths)}")
+    return found
+
+
+def _find(paths: Sequence[str]) -> list[Found]:
     out: dict[str, Found] = {}
     for path in paths:
         if os.path.isdir(path):
@@ -41,7 +47,7 @@ def find_captures(paths: Sequence[str]) -> list[Found]:
             raise UsageError(f"{path}: no such file or folder")
         for name in matches:
             if os.path.isdir(name):
-                for found in find_captures([name]):
+                for found in _find([name]):
                     out.setdefault(os.path.realpath(found.path), found)
             elif (found_file := _look(name, named=True)) is not None:
                 out.setdefault(os.path.realpath(name), found_file)

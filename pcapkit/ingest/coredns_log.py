@@ -16,14 +16,12 @@ plugin answered: the server then sends SERVFAIL. The server's own address is not
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 
 from pcapkit.codes import QCLASSES, RCODE_NUMBERS
 from pcapkit.ingest.lines import (
     LineMessage,
-    head_lines,
     nanoseconds,
     packed_address,
     read_lines,
@@ -31,21 +29,13 @@ from pcapkit.ingest.lines import (
     whole_number,
     wire_name,
 )
+from pcapkit.ingest.recognise import COREDNS_QUERY, coredns_text
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.window import Capture, Interners
 from pcapkit.layout import AA, ABSENT, AD, QR, RA, RD, TC, TCP, UDP
 from pcapkit.names import wire_labels
 
-_QUERY = re.compile(
-    r"(?P<client>\[[\w:.%]+\]|[\d.]+|[\da-fA-F:.]+):(?P<port>\d{1,5}) - (?P<id>\d{1,5}) "
-    r'"(?P<type>\S+) (?P<class>\S+) (?P<name>(?:\\.|[^\s"\\])+) (?P<proto>udp|tcp) '
-    r'(?P<size>\d+) (?:true|false|-) (?P<bufsize>\d+|-)" '
-    r"(?P<rcode>[A-Z]\w*|\d+|-) (?P<flags>[a-z]{2}(?:,[a-z]{2})*|-) (?P<rsize>\d+) "
-    r'(?P<duration>\d+(?:\.\d+)?)(?P<unit>ns|us|\u00b5s|ms|s)(?: "(?P<opcode>\d+)")?\s*$',
-    re.ASCII,
-)
 _LIKE_QUERY = re.compile(r':\d+ - \d+ "')
-_OF_COREDNS = re.compile(rb"(?:^|\] |\s)(?:CoreDNS-\d|\[(?:INFO|WARNING|ERROR)\] plugin/)")
 _UNITS = {"ns": 1, "us": 1_000, "\u00b5s": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _FLAGS = {"qr": QR, "aa": AA, "tc": TC, "rd": RD, "ra": RA, "ad": AD, "cd": 0x0010}
 _CLASSES = {text: number for number, text in QCLASSES.items()}
@@ -59,14 +49,6 @@ _OPT_BYTES = 11
 _DATA_BYTES = {1: 4, 28: 16}
 
 
-def looks_like_coredns(head: bytes) -> bool:
-    """Do these first bytes hold a line that CoreDNS logs?"""
-    for line in head_lines(head):
-        if _OF_COREDNS.search(line) or _QUERY.search(_text(line)):
-            return True
-    return False
-
-
 def read_coredns_log(
     source: Source, interners: Interners, *, ports: frozenset[int]  # noqa: ARG001 - not shown
 ) -> Capture:
@@ -74,18 +56,6 @@ def read_coredns_log(
     capture = Capture(source.path, "CoreDNS log", source.compression, iter(()))
     capture.windows = read_lines(source, interners, capture, _Reader())
     return capture
-
-
-def _text(line: bytes) -> str:
-    """Return a line's text; of a line of Docker's json-file log, its time and text."""
-    text = line.decode("utf-8", "surrogateescape")
-    if not text.startswith("{"):
-        return text
-    try:
-        record = json.loads(text)
-        return f"{record['time']} {record['log']}"
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return text
 
 
 class _Reader:
@@ -97,8 +67,8 @@ class _Reader:
 
     def read(self, line: bytes) -> Sequence[LineMessage] | str:
         """Return a line's query and response."""
-        text = _text(line)
-        match = _QUERY.search(text)
+        text = coredns_text(line)
+        match = COREDNS_QUERY.search(text)
         if match is None:
             return "text_not_understood" if _LIKE_QUERY.search(text) else "other_event"
         end = nanoseconds(text[: match.start()])

@@ -24,6 +24,7 @@ import numpy as np
 
 from pcapkit.errors import InputError, NotACapture
 from pcapkit.ingest.dns import decode_message
+from pcapkit.ingest.recognise import CONTROL_BYTES
 from pcapkit.ingest.source import Source
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.kernels import kernel
@@ -31,9 +32,7 @@ from pcapkit.layout import ABSENT, TCP, UDP, Messages, new_messages
 
 _CONTENT_TYPE = b"protobuf:dnstap.Dnstap"
 _CONTENT_TYPE_FIELD = 1
-_ACCEPT, _START, _STOP, _READY, _FINISH = 1, 2, 3, 4, 5
-_CONTROL_BYTES = 512  # fstrm's bounds
-_FRAME_BYTES = 1 << 20
+_FRAME_BYTES = 1 << 20  # fstrm's bound
 _BLOCK_BYTES = 1 << 20
 _WINDOW_FRAMES = 1 << 14
 _WINDOW_BYTES = 8 << 20
@@ -57,14 +56,6 @@ _FIELDS: dict[str, tuple[tuple[str, int, int], ...]] = {
 }  # fmt: skip
 
 
-def looks_like_frame_stream(head: bytes) -> bool:
-    """Do these first bytes begin a Frame Stream?"""
-    if len(head) < 12:
-        return False
-    escape, length, kind = struct.unpack(">III", head[:12])
-    return escape == 0 and 4 <= length <= _CONTROL_BYTES and kind in (_ACCEPT, _START, _READY)
-
-
 def read_dnstap(
     source: Source, interners: Interners, *, ports: frozenset[int]  # noqa: ARG001 - all are DNS
 ) -> Capture:
@@ -73,7 +64,7 @@ def read_dnstap(
     Raises InputError where the library that reads Protocol Buffers is not installed, NotACapture
     where the stream carries something else.
     """
-    head = source.peek(8 + _CONTROL_BYTES)
+    head = source.peek(8 + CONTROL_BYTES)
     length = struct.unpack(">I", head[4:8])[0]
     content = _content_type(head[8 : 8 + length])
     if content not in (None, _CONTENT_TYPE):
@@ -145,7 +136,7 @@ class _Frames:
             size, most = struct.unpack(">I", length)[0], _FRAME_BYTES
             control = size == 0
             if control:
-                length, most = self._take(4), _CONTROL_BYTES
+                length, most = self._take(4), CONTROL_BYTES
                 size = struct.unpack(">I", length)[0] if length is not None else 0
             if size > most or (control and length is not None and size < 4):
                 self.problem = f"damaged: a frame of {size} bytes"

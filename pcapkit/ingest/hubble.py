@@ -9,14 +9,12 @@ the records in the answer; a ``ttl`` of 4294967295 stands for no record.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from pcapkit.ingest.lines import (
     LineMessage,
     NotUnderstood,
-    head_lines,
     json_object,
     nanoseconds,
     packed_address,
@@ -33,18 +31,8 @@ from pcapkit.ingest.window import Capture, Interners
 from pcapkit.layout import ABSENT, QR, TCP, UDP
 from pcapkit.pods import Pod
 
-_EVENT = re.compile(
-    rb'\s*\{\s*"(?:flow|node_status|lost_events|agent_event|debug_event)"\s*:\s*\{'
-)
-_BARE_FLOW = re.compile(rb'\s*\{.*"verdict"\s*:\s*".*"(?:IP|l4|l7)"\s*:\s*\{')
 _FAMILY = {1: ".", 28: ":"}  # what tells an address of the asked family
 _ALIASES = ("CNAME", "DNAME", "RRSIG")
-
-
-def looks_like_hubble(head: bytes) -> bool:
-    """Do these first bytes begin an event as Hubble prints it?"""
-    lines = head_lines(head)
-    return bool(lines) and bool(_EVENT.match(lines[0]) or _BARE_FLOW.match(lines[0]))
 
 
 def read_hubble(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:

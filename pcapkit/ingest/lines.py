@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
 from pcapkit.interning import Interner
 from pcapkit.layout import (
     ABSENT,
@@ -37,7 +37,6 @@ from pcapkit.layout import (
 from pcapkit.names import wire_from_text
 from pcapkit.pods import Pod
 
-CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 WINDOW_LINES = 1 << 15
 _BLOCK_BYTES = 1 << 20
 _LINE_BYTES = 1 << 20
@@ -106,11 +105,6 @@ def byte_lines(source: Source) -> Iterator[bytes]:
         left = left[:_LINE_BYTES]
     if left:
         yield left.removesuffix(b"\r")
-
-
-def head_lines(head: bytes) -> list[bytes]:
-    """Return the lines of text among a source's first bytes; the last may be cut."""
-    return [line for line in head.splitlines() if line.strip() and b"\0" not in line]
 
 
 def json_object(line: bytes) -> dict[str, Any]:

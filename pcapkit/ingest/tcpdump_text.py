@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from pcapkit.codes import QCLASSES, qtype_number
-from pcapkit.ingest.lines import CLOCKLESS_STEP_NS, byte_lines
+from pcapkit.ingest.lines import byte_lines
+from pcapkit.ingest.recognise import TCPDUMP_CHATTER, TCPDUMP_HEAD, TCPDUMP_IP
 from pcapkit.ingest.source import Source
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
 from pcapkit.layout import (
     AA,
     ABSENT,
@@ -42,18 +43,6 @@ from pcapkit.names import wire_from_text
 _PACKETS = 1 << 15
 _DAY_NS = 86_400_000_000_000
 
-_HEAD = re.compile(
-    r"(?:\s*(?P<number>\d+) {2})?"
-    r"(?:(?P<date>\d{4}-\d\d-\d\d) )?"
-    r"(?:\s?(?P<clock>\d\d:\d\d:\d\d\.\d{6}(?:\d{3})?) |(?P<epoch>\d{1,12}\.\d{6}(?:\d{3})?) )?"
-    r"(?P<rest>\S.*)",
-    re.S,
-)
-_IP = re.compile(r"(?:^|\s)IP6? |ethertype IPv[46] ")
-_CHATTER = re.compile(
-    r"(?:reading from |listening on |tcpdump: |dropped privs|\d+ packets? |packet |Warning: |\^C"
-    r"|verbose output|Got \d|\[\||#)"
-)
 _ENDS = re.compile(
     r"(?:^|\s)(?P<source>[^\s>]+?)\.(?P<source_port>\w[\w-]*) > "
     r"(?P<target>[^\s>]+?)\.(?P<target_port>\w[\w-]*): (?P<rest>.*)",
@@ -102,20 +91,6 @@ _ALIASES = frozenset({"CNAME", "DNAME", "RRSIG"})
 _HEX_BYTE = re.compile(r"\\0x([0-9a-fA-F]{2})")
 
 
-def looks_like_tcpdump(head: bytes) -> bool:
-    """Do these first bytes hold a packet as tcpdump prints one?"""
-    if b"\0" in head:
-        return False
-    for line in head.decode("latin-1").splitlines()[:50]:
-        if not line.strip() or _CHATTER.match(line):
-            continue
-        match = _HEAD.fullmatch(line.rstrip())
-        if match is None or not _IP.search(match["rest"]):
-            return False
-        return bool(match["clock"] or match["epoch"]) or match["rest"].startswith(("IP ", "IP6 "))
-    return False
-
-
 def _packets(source: Source) -> Iterator[re.Match[str]]:
     """Yield one match a packet, its continuation lines joined to it."""
     text = ""
@@ -128,10 +103,10 @@ def _packets(source: Source) -> Iterator[re.Match[str]]:
             if not re.match(r"\s+0x[0-9a-f]+:", line):  # -x and -X print the bytes as well
                 text += " " + line.strip()
             continue
-        if text and (match := _HEAD.fullmatch(text)):
+        if text and (match := TCPDUMP_HEAD.fullmatch(text)):
             yield match
-        text = "" if _CHATTER.match(line) else line
-    if text and (match := _HEAD.fullmatch(text)):
+        text = "" if TCPDUMP_CHATTER.match(line) else line
+    if text and (match := TCPDUMP_HEAD.fullmatch(text)):
         yield match
 
 
@@ -233,7 +208,7 @@ class _Reader:
     def parse(self, match: re.Match[str], packet_no: int, time: int, row: Messages) -> str:
         """Fill ``row``; return "" or the reason why there is no message."""
         text = match["rest"]
-        if not _IP.search(text):
+        if not TCPDUMP_IP.search(text):
             return "not_ip"
         ends = _ENDS.search(text)
         if ends is None:

@@ -12,7 +12,6 @@ of answers is all there is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ from pcapkit.codes import RCODE_NUMBERS
 from pcapkit.ingest.lines import (
     LineMessage,
     NotUnderstood,
-    head_lines,
     json_object,
     nanoseconds,
     packed_address,
@@ -37,7 +35,6 @@ from pcapkit.ingest.window import Capture, Interners
 from pcapkit.layout import QR, RA, RD, TC, TCP, UDP
 from pcapkit.pods import Pod
 
-_KEYS = (re.compile(rb'"qr(?:_raw)?"\s*:'), re.compile(rb'"(?:pktType|pkt_type|nameserver)"\s*:'))
 _FAMILY = {1: ".", 28: ":"}
 _RCODES = {
     "SUCCESS": 0, "FORMATERROR": 1, "SERVERFAILURE": 2, "NAMEERROR": 3, "NOTIMPLEMENTED": 4,
@@ -45,14 +42,6 @@ _RCODES = {
 }  # fmt: skip
 _OTHER_PORTS = {5353: "multicast_dns", 5355: "llmnr"}
 _BOOT = 365 * 86_400 * 1_000_000_000  # a time below this counts from the start of the machine
-
-
-def looks_like_trace_dns(head: bytes) -> bool:
-    """Do these first bytes hold an event of the DNS gadget?"""
-    for line in head_lines(head):
-        if line.lstrip().startswith(b"{") and all(key.search(line) for key in _KEYS):
-            return True
-    return False
 
 
 def read_trace_dns(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:

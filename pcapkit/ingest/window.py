@@ -12,6 +12,8 @@ from pcapkit.interning import Interner, fold_names
 from pcapkit.layout import Messages
 from pcapkit.pods import Pod
 
+CLOCKLESS_STEP_NS = 1_000  #: between packets without times
+
 
 @dataclass(slots=True)
 class Interners:
