@@ -59,13 +59,15 @@ SEQUENCE = np.dtype(
     align=True,
 )
 
-#: One distinct sequence of one client; ``first`` and ``last`` are the times of its beginnings.
+#: One distinct sequence of one client; ``first`` and ``last`` are the times of its beginnings, and
+#: ``shared`` is how many labels all its names share from theirs.
 EVIDENCE = np.dtype(
     [
         ("first", np.int64),
         ("last", np.int64),
         ("client", np.int32),
         ("base", np.int32),
+        ("shared", np.int32),
         ("size", np.int32),
         ("count", np.int32),
     ],
@@ -283,12 +285,19 @@ def _note_tails(names: Any, labels: Any, s: Any, members: Any, proven: Any, coun
 
 
 @helper_kernel
-def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
-    """Return the size of the base under which most names have a proven suffix, 0 for none."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+def _shared_labels(arena: Any, ends: Any, s: Any, members: Any) -> Any:
+    """Count the labels that all names of a sequence share from their beginnings."""
     shared = np.int64(255)
     for j in range(1, s["size"]):
         shared = min(shared, common_labels(arena, ends, members[0], members[j]))
+    return shared
+
+
+@helper_kernel
+def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
+    """Return the size of the base under which most names have a proven suffix, 0 for none."""
+    arena, ends, seed = names[0], names[1], names[5][0]
+    shared = _shared_labels(arena, ends, s, members)
     best, best_hits = np.int64(0), np.int64(0)
     for size in range(1, shared + 1):
         hits = np.int64(0)
@@ -411,6 +420,7 @@ def gather_evidence(
             keys[kept] = key
             evidence[kept]["client"] = c
             evidence[kept]["base"] = s["base"]
+            evidence[kept]["shared"] = _shared_labels(names[0], names[1], s, members[i])
             evidence[kept]["size"] = s["size"]
             evidence[kept]["count"] = 1
             evidence[kept]["first"] = start

@@ -7,10 +7,10 @@ searched at one moment, with none going back. One such name alone is explained b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pcapkit.analysis.search_lists import Seen, infer
+from pcapkit.analysis.search_lists import Seen
 from pcapkit.analysis.suffixes import Labels
 
 #: More changes than this at one address are a mixture, not periods.
@@ -26,16 +26,15 @@ class Change:
     as_is: tuple[int, int]
 
 
-def changes_of_list(sequences: Sequence[Seen]) -> list[tuple[int, Labels, int]]:
+def changes_of_list(
+    sequences: Sequence[Seen], starts: Collection[Labels]
+) -> list[tuple[int, Labels, int]]:
     """Return where the walks begin with another suffix than before; nothing for mixtures.
 
     Each is the time of the last walk before, the suffix, and the time of its first walk. A walk
-    begins with the list's first suffix. Where several suffixes are first ones, and the times of
-    their walks do not overlap, each has its period.
+    begins with the list's first suffix. Where several suffixes are first ones (``starts``), and the
+    times of their walks do not overlap, each has its period.
     """
-    starts = infer(sequences).starts
-    if len(starts) < 2:
-        return []
     spans: dict[Labels, tuple[int, int]] = {}
     for seen in sequences:
         suffix = next((n[seen.base :] for n in seen.names if n[seen.base :] in starts), None)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from pcapkit.analysis.suffixes import Labels
 
@@ -37,7 +38,8 @@ class SearchList:
     starts: frozenset[Labels] = field(default_factory=frozenset)
 
 
-Walk = tuple[list[Labels], int]
+#: The suffixes that a sequence shows, in its order, and how often it was seen.
+Walk = tuple[tuple[Labels, ...], int]
 
 #: A suffix is there by chance if this many walks for each of its own show one that comes later.
 _RARE = 100
@@ -53,7 +55,7 @@ def _common(left: Labels, right: Labels) -> int:
 
 
 def _walked(seen: Seen, base: int) -> Walk:
-    return [name[base:] for name in seen.names if len(name) > base], seen.count
+    return tuple(name[base:] for name in seen.names if len(name) > base), seen.count
 
 
 def infer(sequences: Iterable[Seen]) -> SearchList:
@@ -63,6 +65,37 @@ def infer(sequences: Iterable[Seen]) -> SearchList:
     if proven:  # the others were read by these suffixes as they were gathered, or left out
         return _ordered(proven)
     return _ordered(_most_supported([_walked(s, _shared(s.names)) for s in seen]))
+
+
+class Lists:
+    """Infers the search lists of many clients; from equal walks once.
+
+    The pods of a namespace walk one list. How often each walk was seen matters only where walks
+    contradict one another, or where some suffixes are far rarer than others.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[Labels, ...], ...], SearchList | None] = {}
+
+    def infer(self, proven: list[Walk], others: list[Walk]) -> SearchList:
+        """Return the list of one client: from walks whose base is proven, if there are any."""
+        walks = proven or _most_supported(others)
+        seen: dict[Labels, int] = {}
+        for walk, count in walks:
+            for suffix in walk:
+                seen[suffix] = seen.get(suffix, 0) + count
+        if seen and min(seen.values()) * _RARE < max(seen.values()):
+            return _ordered(walks)
+        key = tuple({walk: None for walk, _ in walks})
+        if key not in self._known:
+            self._known[key] = _ordered(walks) if _agree(key) else None
+        return self._known[key] or _ordered(walks)
+
+
+def _agree(walks: Iterable[tuple[Labels, ...]]) -> bool:
+    """Does no walk pass two suffixes in the opposite order of another one?"""
+    pairs = {pair for walk in walks for pair in combinations(walk, 2)}
+    return not any((later, earlier) in pairs for earlier, later in pairs)
 
 
 def _shared(names: Sequence[Labels]) -> int:

@@ -7,7 +7,7 @@ like any other, so that a walk and the name it is about compare as integers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +96,7 @@ class Folded:
     def __init__(self, names: Interner) -> None:
         self.names = names
         self._labels: dict[int, Labels] = {}
+        self._split: dict[bytes, Labels] = {}
         self._counts = np.zeros(0, np.int32)
         self._inside: dict[tuple[Labels, ...], npt.NDArray[np.uint8]] = {}
 
@@ -134,6 +135,28 @@ class Folded:
         if (known := self._labels.get(name)) is None:
             known = self._labels[name] = split(self.text(name))
         return known
+
+    def labels_behind(
+        self, names: npt.NDArray[Any], skipped: npt.NDArray[Any]
+    ) -> list[Labels]:
+        """Return the labels of each name behind its first ``skipped`` ones.
+
+        Many names end alike: what is left of them is split once.
+        """
+        arena, ends = self.names.arrays[:2]
+        stops = ends[names]
+        at = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
+        for n in range(int(skipped.max(initial=0))):
+            more = np.flatnonzero((skipped > n) & (at < stops))
+            at[more] += arena[at[more]].astype(np.int64) + 1
+        wires, known = memoryview(cast(Any, arena)), self._split
+        out = []
+        for begin, end in zip(at.tolist(), stops.tolist(), strict=True):
+            wire = bytes(wires[begin:end])
+            if (labels := known.get(wire)) is None:
+                labels = known[wire] = split(text_from_wire(wire))
+            out.append(labels)
+        return out
 
     def label_counts(self) -> npt.NDArray[np.int32]:
         """Return the number of labels of every name known by now."""

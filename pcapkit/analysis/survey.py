@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import compress, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from pcapkit.ahead import in_order
 from pcapkit.analysis.evidence import Scratch, evidence_of
 from pcapkit.analysis.periods import Change, change_of_ndots, changes_of_list
-from pcapkit.analysis.search_lists import SearchList, Seen, infer
+from pcapkit.analysis.search_lists import Lists, SearchList, Seen, Walk
 from pcapkit.analysis.store import Piece, Store, parts
 from pcapkit.analysis.suffixes import Folded, Labels
 from pcapkit.model import Source
@@ -58,7 +59,7 @@ def survey(
     settings change has one entry per period.
     """
     out: list[Client] = []
-
+    lists, nothing = Lists(), Given()
     gather = _Gatherer(names, has_clock)
 
     def look(part: list[Piece]) -> _Surveyed:
@@ -71,19 +72,20 @@ def survey(
     ):
         if note is not None:
             note(rows)
-        shown = _evidence(gathered, names)
+        shown = _Shown(gathered, names)
+        searches = shown.infer(lists)
         for i, piece in enumerate(part):
-            mine, fact = rows[bounds[i] : bounds[i + 1]], given.get(piece.client, Given())
-            search = infer(shown[i].sequences)
-            periods = _periods(piece, mine, shown[i], fact, names) if has_clock else []
+            mine, search = rows[bounds[i] : bounds[i + 1]], searches[i]
+            fact = given.get(piece.client, nothing)
+            times = _changes(shown, i, mine, search, fact, names) if has_clock else []
+            periods = _periods(piece, mine, times) if times else [piece]
             if len(periods) < 2:
                 out.append(_client(piece, mine, search, fact, names))
                 continue
             for period in periods:
                 theirs = mine[period.begin : period.begin + period.size]
-                ends = np.array([0, theirs.size])
-                alone = _evidence(gather(theirs, ends), names)[0]
-                found = infer(alone.sequences)
+                alone = _Shown(gather(theirs, np.array([0, theirs.size])), names)
+                found = alone.infer(lists)[0]
                 if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
                     found = search
                 out.append(_client(period, theirs, found, fact, names))
@@ -98,14 +100,6 @@ def _client(
         search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
     assumed = search if search.suffixes else _assume_list(mine["folded"], names)
     return Client(piece, search, source, fact, assumed)
-
-
-@dataclass(slots=True)
-class _Evidence:
-    """What one client shows: its sequences, and the names that it asked in two ways."""
-
-    sequences: list[Seen]
-    changes: list[Change]
 
 
 class _Gathered(NamedTuple):
@@ -143,26 +137,67 @@ class _Gatherer:
         return _Gathered(bounds.size - 1, *found)
 
 
-def _evidence(gathered: _Gathered, names: Folded) -> list[_Evidence]:
-    """Return the evidence of each client of a part."""
-    out = [_Evidence([], []) for _ in range(gathered.clients)]
-    evidence, shown, changes = gathered.evidence, gathered.shown, gathered.changes
-    for item, members in zip(evidence.tolist(), shown.tolist(), strict=True):
-        first, last, client, base, size, count = item
-        labels = tuple(names.labels(m) for m in members[:size])
-        out[client].sequences.append(Seen(labels, base, count, first, last))
-    for client, _, *times in changes.tolist():
-        out[client].changes.append(Change((times[0], times[1]), (times[2], times[3])))
-    return out
+class _Shown:
+    """What the clients of a part show: their sequences, and the names that they asked two ways."""
+
+    def __init__(self, gathered: _Gathered, names: Folded) -> None:
+        self._gathered, self._names = gathered, names
+        #: the sequences of client i are those from bounds[i] to bounds[i + 1]
+        clients = np.arange(gathered.clients + 1)
+        self._bounds = np.searchsorted(gathered.evidence["client"], clients).tolist()
+        self._changes: dict[int, list[Change]] = {}
+        for client, _, *times in gathered.changes.tolist():
+            change = Change((times[0], times[1]), (times[2], times[3]))
+            self._changes.setdefault(client, []).append(change)
+
+    def infer(self, lists: Lists) -> list[SearchList]:
+        """Return the search list of each client."""
+        walks, proven = self._walks(), (self._gathered.evidence["base"] > 0).tolist()
+        out = []
+        for begin, end in pairwise(self._bounds):
+            shown, by_base = walks[begin:end], proven[begin:end]
+            out.append(lists.infer(list(compress(shown, by_base)), shown))
+        return out
+
+    def _walks(self) -> list[Walk]:
+        """Return the suffixes that each sequence shows."""
+        evidence, shown = self._gathered.evidence, self._gathered.shown
+        base = np.where(evidence["base"] > 0, evidence["base"], evidence["shared"])
+        longer = np.arange(shown.shape[1]) < evidence["size"][:, None]
+        longer &= self._names.label_counts()[shown] > base[:, None]
+        sizes = longer.sum(axis=1)
+        suffixes = self._names.labels_behind(shown[longer], np.repeat(base, sizes))
+        ends = np.cumsum(sizes).tolist()
+        return [
+            (tuple(suffixes[end - size : end]), count)
+            for end, size, count in zip(
+                ends, sizes.tolist(), evidence["count"].tolist(), strict=True
+            )
+        ]
+
+    def sequences(self, client: int) -> list[Seen]:
+        """Return the sequences of a client, with the times at which they were seen."""
+        begin, end = self._bounds[client : client + 2]
+        rows = self._gathered.evidence[begin:end]
+        return [
+            Seen(tuple(self._names.labels(m) for m in members[: row["size"]]), int(row["base"]),
+                 int(row["count"]), int(row["first"]), int(row["last"]))
+            for row, members in zip(rows, self._gathered.shown[begin:end].tolist(), strict=True)
+        ]  # fmt: skip
+
+    def changes(self, client: int) -> list[Change]:
+        """Return the names that a client asked in two ways."""
+        return self._changes.get(client, [])
 
 
-def _periods(
-    piece: Piece, mine: npt.NDArray[Any], shown: _Evidence, fact: Given, names: Folded
-) -> list[Piece]:
-    """Cut a client's exchanges where its settings change."""
+def _changes(
+    shown: _Shown, client: int, mine: npt.NDArray[Any], search: SearchList, fact: Given,
+    names: Folded,
+) -> list[int]:  # fmt: skip
+    """Return the times at which a client's settings change."""
     times: list[int] = []
-    if fact.search is None:
-        for before, suffix, first in changes_of_list(shown.sequences):
+    if fact.search is None and len(search.starts) > 1:
+        for before, suffix, first in changes_of_list(shown.sequences(client), search.starts):
             between = (mine["query_time"] > before) & (mine["query_time"] < first)
             for at in np.flatnonzero(between).tolist():
                 labels = names.labels(int(mine["folded"][at])) if mine["folded"][at] >= 0 else ()
@@ -171,12 +206,17 @@ def _periods(
                     break
             times.append(first)
     if not times and fact.ndots is None:
-        moment = change_of_ndots(shown.changes)
+        moment = change_of_ndots(shown.changes(client))
         times += [] if moment is None else [moment]
+    return times
+
+
+def _periods(piece: Piece, mine: npt.NDArray[Any], times: list[int]) -> list[Piece]:
+    """Cut a client's exchanges at some times."""
     cuts = [0, *np.searchsorted(mine["query_time"], times).tolist(), mine.size]
     return [
         Piece(piece.client, piece.begin + begin, end - begin)
-        for begin, end in zip(cuts, cuts[1:], strict=False)
+        for begin, end in pairwise(cuts)
         if end > begin
     ]
 
@@ -187,11 +227,10 @@ def _assume_list(mine: npt.NDArray[np.int32], names: Folded) -> SearchList:
     Names such as ``web.default.svc.cluster.local`` that answer at once are what short names look
     like under the first suffix.
     """
-    spaces = set()
-    for name in np.unique(mine[mine >= 0]).tolist():
-        labels = names.labels(name)
-        if len(labels) >= 5 and labels[-3] == "svc":
-            spaces.add(labels[-4:])
+    asked = np.unique(mine[mine >= 0])
+    labels = names.label_counts()[asked]
+    asked, labels = asked[labels >= 5], labels[labels >= 5]
+    spaces = {end for end in names.labels_behind(asked, labels - 4) if end[1] == "svc"}
     if len(spaces) != 1:
         return SearchList()
     space = spaces.pop()
