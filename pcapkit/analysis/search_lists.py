@@ -67,7 +67,7 @@ def infer(sequences: Iterable[Seen]) -> SearchList:
     return _ordered(_most_supported([_walked(s, _shared(s.names)) for s in seen]))
 
 
-class Lists:
+class Inference:
     """Infers the search lists of many clients; from equal walks once.
 
     The pods of a namespace walk one list. How often each walk was seen matters only where walks

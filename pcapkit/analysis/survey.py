@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pcapkit.ahead import in_order
 from pcapkit.analysis.evidence import Scratch, evidence_of
 from pcapkit.analysis.periods import Change, change_of_ndots, changes_of_list
-from pcapkit.analysis.search_lists import Lists, SearchList, Seen, Walk
+from pcapkit.analysis.search_lists import Inference, SearchList, Seen, Walk
 from pcapkit.analysis.store import Piece, Store, parts
 from pcapkit.analysis.suffixes import Folded, Labels
 from pcapkit.model import Source
@@ -59,7 +59,7 @@ def survey(
     settings change has one entry per period.
     """
     out: list[Client] = []
-    lists, nothing = Lists(), Given()
+    inference, nothing = Inference(), Given()
     gather = _Gatherer(names, has_clock)
 
     def look(part: list[Piece]) -> _Surveyed:
@@ -73,7 +73,7 @@ def survey(
         if note is not None:
             note(rows)
         shown = _Shown(gathered, names)
-        searches = shown.infer(lists)
+        searches = shown.infer(inference)
         for i, piece in enumerate(part):
             mine, search = rows[bounds[i] : bounds[i + 1]], searches[i]
             fact = given.get(piece.client, nothing)
@@ -85,7 +85,7 @@ def survey(
             for period in periods:
                 theirs = mine[period.begin : period.begin + period.size]
                 alone = _Shown(gather(theirs, np.array([0, theirs.size])), names)
-                found = alone.infer(lists)[0]
+                found = alone.infer(inference)[0]
                 if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
                     found = search
                 out.append(_client(period, theirs, found, fact, names))
@@ -150,13 +150,13 @@ class _Shown:
             change = Change((times[0], times[1]), (times[2], times[3]))
             self._changes.setdefault(client, []).append(change)
 
-    def infer(self, lists: Lists) -> list[SearchList]:
+    def infer(self, inference: Inference) -> list[SearchList]:
         """Return the search list of each client."""
         walks, proven = self._walks(), (self._gathered.evidence["base"] > 0).tolist()
         out = []
         for begin, end in pairwise(self._bounds):
             shown, by_base = walks[begin:end], proven[begin:end]
-            out.append(lists.infer(list(compress(shown, by_base)), shown))
+            out.append(inference.infer(list(compress(shown, by_base)), shown))
         return out
 
     def _walks(self) -> list[Walk]:

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from pcapkit.analysis.search_lists import Lists, Seen, infer
+from pcapkit.analysis.search_lists import Inference, Seen, infer
 from tests.analysis.talk import LIST, NAMESPACE, SERVICES, Talk
 from tests.build import AAAA, A
 
@@ -36,7 +36,7 @@ def test_two_lookups_at_once_make_no_suffix(tmp_path: Path, chances: int) -> Non
 def test_a_list_that_other_clients_had_before_is_the_same_list(base: int) -> None:
     """Walks that contradict one another, and rare ones, are weighed for every client anew."""
     suffixes = [("team", "svc"), ("svc",), ("corp", "example"), ("example",)]
-    random, lists = Random(7), Lists()
+    random, lists = Random(7), Inference()
     different = set()
     for _ in range(2000):
         walks = [
