@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -192,9 +193,10 @@ def analyze(
         ):  # fmt: skip
             from pcapkit.pipeline import analyze as run
 
+            draw = None if painter is None else partial(painter.begin, png="png" in wanted)
             analysis = run(
                 *captures, options=options, progress=progress, stop=stop, watch=watch,
-                collected=ready,
+                collected=ready, charted=draw,
             )  # fmt: skip
         _warn(analysis.warnings)
         if as_json:
@@ -212,8 +214,6 @@ def _report(
 ) -> None:  # fmt: skip
     from pcapkit.report.files import report_folder, write_report
 
-    if painter is not None:
-        painter.begin(analysis, png="png" in formats)
     folder = report_folder(Path(output), [c.path for c in analysis.captures])
     if not quiet:
         _summary(analysis)  # to be read while the charts are drawn

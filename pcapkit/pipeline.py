@@ -6,6 +6,7 @@ import ipaddress
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,12 +72,14 @@ def analyze(
     stop: threading.Event | None = None,
     watch: Callable[[Callable[[], Analysis]], None] | None = None,
     collected: Callable[[], None] | None = None,
+    charted: Callable[[Analysis], None] | None = None,
 ) -> Analysis:  # fmt: skip
     """Analyse one capture, or several read as one.
 
     Once ``stop`` is set, what was read until then is analysed. ``watch`` is called whenever more
     was read, with a function that analyses what is there so far; ``collected`` once, when all is
-    read.
+    read; ``charted`` once, with an analysis that has all that charts show, but no advice and no
+    settings of single clients.
 
     Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
     """
@@ -96,7 +99,7 @@ def analyze(
     )  # fmt: skip
     if collected is not None:
         collected()
-    return Reading(whole, options).analysis()
+    return Reading(whole, options).analysis(charted)
 
 
 def table_parts(
@@ -244,8 +247,11 @@ class Reading:
             whole.asked.merge(counted.asked)
         return whole
 
-    def analysis(self) -> Analysis:
-        """Count the lookups, ask what other settings would have sent, and give advice."""
+    def analysis(self, charted: Callable[[Analysis], None] | None = None) -> Analysis:
+        """Count the lookups, ask what other settings would have sent, and give advice.
+
+        ``charted`` is called on the way, see ``analyze``.
+        """
         collected = self._collected
         tally, replays, faults, asked = self._counted()
         names, findings = tally.names(self._zones), faults.findings()
@@ -254,7 +260,7 @@ class Reading:
         clients = name_pods(tally.clients, self._options.pods, collected.pods)
         seen_from = vantage(scene, clients)
         clients = with_policies(clients, scene, seen_from.servers)
-        return Analysis(
+        analysis = Analysis(
             pcapkit_version=__version__,
             options=self._options.to_json(),
             captures=tuple(collected.captures),
@@ -266,11 +272,9 @@ class Reading:
             vantage=seen_from,
             client_rows=clients,
             name_rows=names,
-            what_if_rows=judged.rows(),
+            what_if_rows=judged.overall,
             findings=findings,
-            recommendations=recommend(
-                judged, clients, names, tally.waste, self._zones, findings
-            ),
+            recommendations=(),
             warnings=(
                 *_warnings(collected), *pod_warnings(clients, self._options.pods),
                 *mixture_warnings(scene),
@@ -283,6 +287,10 @@ class Reading:
             table=self.table,
             table_parts=self.table_parts,
         )
+        if charted is not None:
+            charted(analysis)
+        advice = recommend(judged, clients, names, tally.waste, self._zones, findings)
+        return replace(analysis, what_if_rows=judged.rows(), recommendations=advice)
 
     def _scene(self, asked: VantageTally) -> Scene:
         """Put together all that is known of who asked whom."""

@@ -6,10 +6,13 @@ caller draws by itself.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, cast
@@ -43,22 +46,28 @@ class Painter:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for this process to understand
         )  # fmt: skip
+        self._handing: threading.Thread | None = None
 
     def begin(self, analysis: Analysis, *, png: bool) -> None:
-        """Hand an analysis over; its charts are drawn while the caller goes on."""
+        """Hand an analysis over; its charts are drawn while the caller goes on.
+
+        Charts show no advice, and no settings of single clients.
+        """
+        # There may be a million names that no chart shows, too.
+        alone = replace(
+            analysis, table=_no_table, table_parts=_no_table, recommendations=(),
+            name_rows=analysis.name_rows[:_NAMES],
+            what_if_rows=tuple(w for w in analysis.what_if_rows if w.client_addr is None),
+        )  # fmt: skip
+        work = pickle.dumps((alone, png))
+        self._handing = threading.Thread(target=self._hand_over, args=(work,), daemon=True)
+        self._handing.start()
+
+    def _hand_over(self, work: bytes) -> None:
+        """Write to the process, which takes no more than a pipe holds before it is ready."""
         assert self._process.stdin is not None
-        try:
-            # There may be a million names, and thousands of settings and advice for one client,
-            # that no chart shows.
-            alone = replace(
-                analysis, table=_no_table, table_parts=_no_table, recommendations=(),
-                name_rows=analysis.name_rows[:_NAMES],
-                what_if_rows=tuple(w for w in analysis.what_if_rows if w.client_addr is None),
-            )  # fmt: skip
-            pickle.dump((alone, png), self._process.stdin)
-            self._process.stdin.close()
-        except OSError:  # it has gone; result() says so
-            pass
+        with suppress(OSError), self._process.stdin as pipe:  # it may have gone; result() says so
+            pipe.write(work)
 
     def result(self) -> tuple[Drawn, ...] | None:
         """Wait for the charts; None where the process failed."""
@@ -75,7 +84,9 @@ class Painter:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
-        self._process.kill()
+        self._process.kill()  # which ends what still writes to it
+        if self._handing is not None:
+            self._handing.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -86,17 +97,27 @@ def serve() -> None:
     """Draw what comes through standard input, on two cores where processes can fork, and leave."""
     from pcapkit.report.charts import CHARTS, draw
 
+    gc.disable()  # charts leave cycles, but this process ends with the last of them
     analysis, png = cast(Any, pickle.load(sys.stdin.buffer))
     names = [name for name, _ in CHARTS]
-    halves = (names[::2], names[1::2]) if hasattr(os, "fork") else (names, [])
+    waiting, queue = os.pipe()  # a byte for each chart: whoever is free takes the next
+    os.write(queue, bytes(range(len(names))))
+    os.close(queue)
+
+    def drawn() -> list[Drawn]:
+        out: list[Drawn] = []
+        while taken := os.read(waiting, 1):
+            out += draw(analysis, png=png, only=[names[taken[0]]])
+        return out
+
     ours, theirs = os.pipe()
-    if halves[1] and os.fork() == 0:
+    if hasattr(os, "fork") and os.fork() == 0:
         with os.fdopen(theirs, "wb") as out:
-            pickle.dump(draw(analysis, png=png, only=halves[1]), out)
+            pickle.dump(drawn(), out)
         os._exit(0)
     os.close(theirs)
-    drawn = draw(analysis, png=png, only=halves[0])
+    every = drawn()
     with os.fdopen(ours, "rb") as rest:
-        drawn += pickle.load(rest) if halves[1] else ()
-    pickle.dump(tuple(sorted(drawn, key=lambda d: names.index(d.name))), sys.stdout.buffer)
+        every += pickle.load(rest) if hasattr(os, "fork") else ()
+    pickle.dump(tuple(sorted(every, key=lambda d: names.index(d.name))), sys.stdout.buffer)
     sys.stdout.buffer.flush()

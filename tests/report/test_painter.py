@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pcapkit.analysis.store import Store
 from pcapkit.collect import collect
+from pcapkit.model import Analysis
 from pcapkit.options import Options
-from pcapkit.pipeline import Reading
+from pcapkit.pipeline import Reading, analyze
 from pcapkit.report.charts import draw
 from pcapkit.report.painter import Painter
 
@@ -24,3 +26,23 @@ def test_another_process_draws_the_same() -> None:
     with Painter() as painter:
         painter.begin(analysis, png=True)
         assert painter.result() == draw(analysis, png=True)
+
+
+def test_charts_can_be_drawn_before_the_analysis_is_done() -> None:
+    early: list[Analysis] = []
+    analysis = analyze(CAPTURES / "lab" / "multi6_any_sll2.pcap", charted=early.append)
+    (charted,) = early
+    assert charted.recommendations == () != analysis.recommendations
+    assert charted.what_if_rows == analysis.what_if_rows[: len(charted.what_if_rows)]
+    assert draw(charted, png=True) == draw(analysis, png=True)
+
+
+def test_a_painter_that_has_gone_is_no_harm() -> None:
+    analysis = analyze(CAPTURES / "lab" / "whatif_w1_go_ndots5.pcap")
+    many = replace(analysis, warnings=tuple(str(n) for n in range(100_000)))
+    for handed in (analysis, many):
+        with Painter() as painter:
+            painter._process.kill()
+            painter._process.wait()
+            painter.begin(handed, png=True)
+            assert painter.result() is None
