@@ -67,7 +67,8 @@ class _Ground:
 
     coverage: Coverage
     thin: str | None  # how thin the capture is, where it is
-    in_force: frozenset[int]  # their ndots
+    address: str  # of the first
+    ndots: int | None  # in force, where it is the same for all
     doubts: list[str]
     unknown: list[str]  # a doubt about every ndots: resolvers that are not known
 
@@ -189,9 +190,8 @@ class WhatIfResult:
         if setting is FQDN_TOP:
             sums = sums - self._saved_by_top()
         told = self._marked.told(np.repeat(np.arange(len(groups)), sizes), clients, columns)
-        plain = setting.name == f"ndots:{setting.ndots}"
+        ndots = setting.ndots if setting.name == f"ndots:{setting.ndots}" else None
         name = setting.name if suffix is None else f"drop:{suffix}"
-        in_force = {setting.ndots}
         out = []
         for n, (members, counts) in enumerate(zip(groups, sums[:, _COUNTS].tolist(), strict=True)):
             queries, wasted, leaked, broken, assumed, upstream, reordered, time_ns = counts
@@ -202,15 +202,15 @@ class WhatIfResult:
             p50, p95, p99, peak = self._timed(members, setting, columns)
             out.append(
                 WhatIf(
-                    client_addr=self.addresses[members[0]] if by_address else None,
+                    client_addr=ground.address if by_address else None,
                     setting=name,
-                    ndots=setting.ndots if plain else None,
+                    ndots=ndots,
                     queries=queries,
                     wasted_queries=wasted,
                     leaked_first=leaked,
                     broken_lookups=broken,
                     assumed_queries=assumed,
-                    observed=plain and ground.in_force == in_force,
+                    observed=ndots is not None and ground.ndots == ndots,
                     safety=Safety.UNSAFE if said and said.hard
                     else Safety.REVIEW if reasons else Safety.SAFE,
                     reasons=tuple(reasons),
@@ -298,8 +298,10 @@ class WhatIfResult:
             doubts.append(f"several resolvers behind one address, judged as one: {which}")
         unknown = sum(self.clients[i].resolver.model == "unknown" for i in clients)
         which = "the resolver is" if len(clients) == 1 else f"{unknown} resolvers are"
+        in_force = {self.clients[i].ndots.value for i in clients}
         out = self._grounds[key] = _Ground(
-            coverage, thin, frozenset({self.clients[i].ndots.value for i in clients}), doubts,
+            coverage, thin, self.addresses[clients[0]],
+            in_force.pop() if len(in_force) == 1 else None, doubts,
             [f"{which} not known; glibc's rules are assumed"] if unknown else [],
         )  # fmt: skip
         return out

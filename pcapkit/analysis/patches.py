@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 #: (option of resolv.conf(5), its value or None)
 DnsOption = tuple[str, str | None]
@@ -84,15 +85,20 @@ def kyverno_policy(namespace: str, options: Sequence[DnsOption]) -> str | None:
 
 def option_patches(namespace: str | None, options: Sequence[DnsOption]) -> dict[str, str]:
     """Return every shape for options of resolv.conf, by name; ``workload`` is the main one."""
-    out = {
+    out = dict(_everywhere(tuple(options)))
+    if namespace is not None and (policy := kyverno_policy(namespace, options)) is not None:
+        out["kyverno"] = policy
+    return out
+
+
+@lru_cache(maxsize=64)  # hundreds of pieces of advice are alike but for their namespace
+def _everywhere(options: tuple[DnsOption, ...]) -> Mapping[str, str]:
+    return {
         "workload": workload_patch(options),
         "cronjob": cronjob_patch(options),
         "kustomize": kustomize_patch(options),
         "helm": helm_values(options),
     }
-    if namespace is not None and (policy := kyverno_policy(namespace, options)) is not None:
-        out["kyverno"] = policy
-    return out
 
 
 def replacements(names: Mapping[str, str]) -> str:

@@ -29,6 +29,8 @@ _SUFFIXES = re.compile(
 )
 #: Says which captures a folder's report is on, so that another one of that name gets its own.
 _MARK = "analysis.json"
+#: Where it names them; the rest of it, which may be long, is not read.
+_CAPTURES = re.compile(r'"captures":\s*')
 
 
 @contextmanager
@@ -104,7 +106,10 @@ def _captures_in(folder: Path) -> list[str] | None:
     import json
 
     try:
-        parts = json.loads((folder / _MARK).read_bytes())["captures"]
+        text = (folder / _MARK).read_text()
+        if (key := _CAPTURES.search(text)) is None:
+            return []
+        parts, _ = json.JSONDecoder().raw_decode(text, key.end())
         return [p["path"] if p["path"] == "stdin" else os.path.abspath(p["path"]) for p in parts]
     except FileNotFoundError:
         return None
