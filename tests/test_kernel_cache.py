@@ -19,6 +19,11 @@ ADD = (
     "print(s.cache_path, sum(s.cache_hits.values()))"
 )
 WHERE = "from pcapkit.kernel_cache import folder_for; print(folder_for('pcapkit.analysis.lookups'))"
+#: Renders a template; prints where its compiled form is kept.
+TEMPLATE = (
+    "from pcapkit.report.page import environment as e; e().get_template('picture.html').render(); "
+    "print(e().bytecode_cache.directory)"
+)
 #: Asks for the folder of every module in many threads at once, each of which leaves a file there;
 #: prints how many files are missing afterwards.
 CROWD = """
@@ -82,6 +87,19 @@ def test_kernels_are_kept_beside_the_package(package: Path) -> None:
     folder, hits = folder_and_hits(run(ADD, package))
     assert hits == 0 and folder.is_relative_to(package) and list(folder.glob("*.nbi"))
     assert folder_and_hits(run(ADD, package)) == (folder, 1)
+
+
+def test_templates_are_kept_with_them(package: Path) -> None:
+    folder = Path(run(TEMPLATE, package))
+    assert folder.is_relative_to(package) and list(folder.iterdir())
+    never = "import jinja2; jinja2.Environment.compile = None; "
+    assert run(never + TEMPLATE, package) == str(folder)
+
+
+def test_a_template_is_compiled_where_its_folder_has_gone(package: Path) -> None:
+    gone = "import shutil; from pcapkit.report.page import environment as e; "
+    gone += "shutil.rmtree(e().bytecode_cache.directory); "
+    assert not Path(run(gone + TEMPLATE, package)).exists()
 
 
 def test_a_change_in_what_a_kernel_is_made_of_makes_it_anew(package: Path) -> None:

@@ -106,7 +106,7 @@ def _captures_in(folder: Path) -> list[str] | None:
     import json
 
     try:
-        text = (folder / _MARK).read_text()
+        text = (folder / _MARK).read_text("utf-8")
         if (key := _CAPTURES.search(text)) is None:
             return []
         parts, _ = json.JSONDecoder().raw_decode(text, key.end())

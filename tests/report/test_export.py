@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pcapkit.report.export import iso_time, write_table
-from pcapkit.report.files import stem_of
+from pcapkit import analyze
+from pcapkit.report.export import analysis_json, dump_json, iso_time, write_table
+from pcapkit.report.files import report_folder, stem_of
 from pcapkit.report.text import percent, printable, seconds, shorten
+
+LAB = Path(__file__).resolve().parents[2] / "captures" / "lab"
 
 
 def test_times_keep_their_nanoseconds() -> None:
@@ -43,6 +48,44 @@ def test_folders_are_named_by_the_capture() -> None:
     assert stem_of(["a.pcap", "b.pcap", "c.pcap"]) == "a-and-2-more"
     assert stem_of(["/x/..pcap"]) not in ("", ".", "..")
     assert "/" not in stem_of(["a\\b;c d.pcap"]) and " " not in stem_of(["a b.pcap"])
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_folder_is_known_by_its_captures_however_it_is_indented(
+    indent: int | None, tmp_path: Path
+) -> None:
+    told = {"options": {"search": ['"captures": [1]']}, "captures": [{"path": "/a/x.pcap"}]}
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "analysis.json").write_text(json.dumps(told | {"names": []}, indent=indent))
+    assert report_folder(tmp_path, ["/a/x.pcap"]) == tmp_path / "x"
+    assert report_folder(tmp_path, ["/b/x.pcap"]) == tmp_path / "x-2"
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"captures": ', '{"captures": 1}', "\N{EURO SIGN}"])
+def test_a_folder_with_a_damaged_report_is_left_alone(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "analysis.json").write_text(text, encoding="utf-16")
+    assert report_folder(tmp_path, ["/a/x.pcap"]) == tmp_path / "x-2"
+    (tmp_path / "x" / "analysis.json").write_text(text)
+    assert report_folder(tmp_path, ["/a/x.pcap"]) == tmp_path / "x-2"
+
+
+def test_json_text_holds_what_the_values_say() -> None:
+    odd = 'a",\n"b], [{%s}: \\'
+    analysis = analyze(LAB / "multi6_any_sll2.pcap")
+    name, client = analysis.name_rows[0], analysis.client_rows[0]
+    row = replace(analysis.what_if_rows[0], lookups_s=1e-9, p50_s=None)
+    analysis = replace(
+        analysis, findings=(),
+        name_rows=tuple(replace(name, base_name=f"{odd}{n}", queries=n) for n in range(9999)),
+        client_rows=(replace(client, search=()), replace(client, search=(odd, ""))),
+        what_if_rows=tuple(replace(row, reasons=r) for r in ((), (odd,), ("", odd))),
+    )
+    text = dump_json(analysis)
+    assert json.loads(text) == json.loads(json.dumps(analysis_json(analysis)))
+    rows = [line for line in text.splitlines() if line.startswith("    {")]
+    assert len(rows) == 1 + 9999 + 2 + 3 + len(analysis.recommendations)
+    assert len([json.loads(line.rstrip(",")) for line in rows]) == len(rows)
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx"])
