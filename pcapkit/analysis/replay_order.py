@@ -42,6 +42,7 @@ class Order(NamedTuple):
     by_client: npt.NDArray[np.int64]
     bounds: npt.NDArray[np.int64]  # (clients + 1), of ``by_client``
     covered: npt.NDArray[Any]  # COVERED, by client
+    starts: npt.NDArray[np.int64]  # of the earliest and of the latest
     bases: npt.NDArray[Any]  # distinct base names, and the last client of each
     pairs: npt.NDArray[np.int32]  # (n, 2): client, base name; each once
     groups: npt.NDArray[Any]
@@ -78,6 +79,11 @@ def _put_in_order(lookups: Any, walker_of: Any, seed: Any, room: Any, out: Any) 
         if c["lookups"] == 0:
             c["first"] = look["start"]
             c["last"] = look["end"]
+        if size == 0:
+            out.starts[0] = look["start"]
+            out.starts[1] = look["start"]
+        out.starts[0] = min(out.starts[0], look["start"])
+        out.starts[1] = max(out.starts[1], look["start"])
         c["lookups"] += 1
         c["queries"] += look["queries"]
         c["last"] = max(c["last"], look["end"])
@@ -173,9 +179,9 @@ def put_in_order(
     )  # fmt: skip
     out = Order(
         np.empty(size, np.int64), np.zeros(clients + 1, np.int64), np.zeros(clients, COVERED),
-        np.empty(size, _BASE), np.empty((size, 2), np.int32), np.empty(size, _GROUP),
-        np.zeros(walkers + 1, np.int64), np.empty(size, np.int32), np.zeros(size + 1, np.int64),
-        np.empty(size, np.int64), np.zeros(4, np.int64),
+        np.zeros(2, np.int64), np.empty(size, _BASE), np.empty((size, 2), np.int32),
+        np.empty(size, _GROUP), np.zeros(walkers + 1, np.int64), np.empty(size, np.int32),
+        np.zeros(size + 1, np.int64), np.empty(size, np.int64), np.zeros(4, np.int64),
     )  # fmt: skip
     _put_in_order(lookups, walker_of, SEED, room, out)
     complete, bases, pairs, groups = out.used.tolist()

@@ -15,9 +15,10 @@ from pcapkit.analysis.replay import (
     BROKEN,
     LEAKED,
     MAX_POSITIONS,
-    REPLAY,
+    ROWS_A_SETTING,
     replay_settings,
 )
+from pcapkit.analysis.replay_walkers import Walker
 from pcapkit.analysis.settings import TIMED
 from pcapkit.kernels import inline_kernel, kernel
 
@@ -59,8 +60,7 @@ def _time(row: Any, spans: Any) -> Any:
     left = np.uint64(row["visited"])
     at = 0
     while left != 0:
-        if left & np.uint64(1):
-            took += spans[at]
+        took += spans[at] * np.int64(left & np.uint64(1))
         left >>= np.uint64(1)
         at += 1
     return took
@@ -109,97 +109,144 @@ class Sums(NamedTuple):
     times: npt.NDArray[np.int32]  # (TIME_BINS, settings that are timed)
     seconds: npt.NDArray[np.int32]  # queries (seconds, the same settings); none without a clock
     first_second: int
+    begun: npt.NDArray[np.int64]  # those of these seconds in which lookups began
     marked: npt.NDArray[Any]  # MARKED, one row a name and client
     marks: npt.NDArray[np.uint8]  # (marked, settings)
-    used: npt.NDArray[np.int64]  # [marked]
+    used: npt.NDArray[np.int64]  # [marked, begun]
 
 
 class Room(NamedTuple):
-    """Room in which one group is replayed: a row a setting, and a time a position."""
+    """Room in which one group is replayed: a time a row of the walks, and a span a position."""
 
-    rows: npt.NDArray[Any]  # REPLAY (settings)
     spans: npt.NDArray[np.int64]
-    took: npt.NDArray[np.int64]  # (settings), of those that others are like
+    like: npt.NDArray[np.int64]  # row of each setting
+    lasts_like: npt.NDArray[np.int64]  # of each row, the first that takes the same time
+    distinct: npt.NDArray[np.int64]  # rows whose times differ
+    took: npt.NDArray[np.int64]  # of these rows
     bins: npt.NDArray[np.int64]
-    distinct: npt.NDArray[np.int64]  # settings that others are like
-    like: npt.NDArray[np.int64]  # of each setting
-    timed: npt.NDArray[np.int64]  # settings that are walked, and whose times are counted
+    timed: npt.NDArray[np.int64]  # settings that are walked and timed, the one in force first
 
 
 def room_for(settings: npt.NDArray[Any], timed: int, suffixes: int) -> Room:
-    """Return room for groups under these settings, of walks of so many suffixes."""
-    took, bins, distinct, like = (np.zeros(settings.size, np.int64) for _ in range(4))
+    """Return room for groups under these settings, of walks of up to so many suffixes."""
+    rows = ROWS_A_SETTING * settings.size
+    lasts_like, distinct, took, bins = (np.zeros(rows, np.int64) for _ in range(4))
     return Room(
-        np.zeros(settings.size, REPLAY), np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
-        took, bins, distinct, like, np.flatnonzero(settings["walked"][:timed]),
+        np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64), np.zeros(settings.size, np.int64),
+        lasts_like, distinct, took, bins, np.flatnonzero(settings["walked"][:timed]),
     )  # fmt: skip
 
 
 @kernel
 def replay_groups(
-    facts: Any, walker: Any, lookups: Any, transactions: Any, members: Any, bounds: Any,
-    bases: Any, settings: Any, in_force: Any, in_full: Any, work: Any, room: Any, sums: Any,
+    facts: Any, walkers: Any, ends: Any, lookups: Any, transactions: Any, members: Any,
+    bounds: Any, bases: Any, settings: Any, in_force: Any, in_full: Any, work: Any, room: Any,
+    sums: Any,
 ) -> None:  # fmt: skip
     """Replay groups of equal lookups and add them to ``sums``.
 
     ``members`` are lookup numbers, group behind group (``bounds``), each in the order of clients;
-    ``bases`` are rows of ``sums.names``, one a group. ``in_force`` and ``in_full`` are the indexes
-    of two settings: as it is, and all names in full.
+    the groups of one walker behind those of another (``ends``). ``bases`` are rows of
+    ``sums.names``, one a group. ``in_force`` and ``in_full`` are the indexes of two settings: as it
+    is, and all names in full. The last settings drop one suffix each; a list has as many of them as
+    it has suffixes.
     """
-    for g in range(bounds.shape[0] - 1):
-        look = lookups[members[bounds[g]]]
-        mine = transactions[look["first"] : look["first"] + look["queries"]]
-        replay_settings(facts, walker, look, mine, settings, g + 1, work, room.rows)
-        distinct, harmed = 0, False
-        for s in range(settings.shape[0]):
-            room.like[s] = room.rows[s]["like"]
-            harmed = harmed or room.rows[s]["flags"] != 0
-            if room.like[s] == s:
-                room.distinct[distinct] = s
-                distinct += 1
-        begin = bounds[g]
-        while begin < bounds[g + 1]:
-            client = lookups[members[begin]]["client"]
-            room.took[:] = 0
-            end = begin
-            while end < bounds[g + 1] and lookups[members[end]]["client"] == client:
-                _add_times(lookups[members[end]], transactions, distinct, room, sums)
-                end += 1
-            count = end - begin
-            for s in range(settings.shape[0]):
-                took = room.took[room.like[s]]
-                _add(room.rows[s], count, took, sums.clients[client, s])
-            for column, s in ((0, in_force), (1, in_full)):
-                took = room.took[room.like[s]]
-                _add(room.rows[s], count, took, sums.names[bases[g], column])
-            if harmed:
-                at = sums.used[0]
-                sums.used[0] += 1
-                sums.marked[at]["client"] = client
-                sums.marked[at]["base"] = look["base"]
-                for s in range(settings.shape[0]):
-                    sums.marks[at, s] = room.rows[s]["flags"]
-            begin = end
+    for n in range(walkers.rules.shape[0]):
+        rules = walkers.rules[n]
+        walker = Walker(rules, walkers.tails[rules["first"] : rules["last"]], walkers.wire)
+        suffixes = walker.tails.shape[0]
+        mine = settings[: TIMED + suffixes]
+        spans = room.spans[: suffixes + 1]
+        for g in range(ends[n], ends[n + 1]):
+            _replay_group(
+                facts, walker, lookups, transactions, members[bounds[g] : bounds[g + 1]], bases[g],
+                mine, in_force, in_full, g + 1, spans, work, room, sums,
+            )  # fmt: skip
 
 
 @inline_kernel
-def _add_times(look: Any, transactions: Any, distinct: Any, room: Any, sums: Any) -> None:
-    """Add the time of one lookup under every setting, and the second it began in."""
+def _replay_group(
+    facts: Any, walker: Any, lookups: Any, transactions: Any, members: Any, base: Any,
+    settings: Any, in_force: Any, in_full: Any, turn: Any, spans: Any, work: Any, room: Any,
+    sums: Any,
+) -> None:  # fmt: skip
+    look = lookups[members[0]]
     mine = transactions[look["first"] : look["first"] + look["queries"]]
-    _spans(look, mine, room.spans)
+    used = replay_settings(
+        facts, walker, look, mine, settings, turn, work.found[base], work, room.like
+    )
+    distinct, harmed = _distinct_times(work.rows, used, room), False
+    for s in range(settings.shape[0]):
+        harmed = harmed or (room.like[s] >= 0 and work.rows[room.like[s]]["flags"] != 0)
+    begin = 0
+    while begin < members.shape[0]:
+        client = lookups[members[begin]]["client"]
+        for d in range(distinct):
+            room.took[room.distinct[d]] = 0
+        end = begin
+        while end < members.shape[0] and lookups[members[end]]["client"] == client:
+            _add_times(lookups[members[end]], transactions, distinct, spans, work.rows, room, sums)
+            end += 1
+        for s in range(settings.shape[0]):
+            if room.like[s] >= 0:
+                took = room.took[room.lasts_like[room.like[s]]]
+                _add(work.rows[room.like[s]], end - begin, took, sums.clients[client, s])
+        for column, s in ((0, in_force), (1, in_full)):
+            took = room.took[room.lasts_like[room.like[s]]]
+            _add(work.rows[room.like[s]], end - begin, took, sums.names[base, column])
+        if harmed:
+            at = sums.used[0]
+            sums.used[0] += 1
+            sums.marked[at]["client"] = client
+            sums.marked[at]["base"] = look["base"]
+            for s in range(settings.shape[0]):
+                if room.like[s] >= 0:
+                    sums.marks[at, s] = work.rows[room.like[s]]["flags"]
+        begin = end
+
+
+@inline_kernel
+def _distinct_times(rows: Any, used: Any, room: Any) -> Any:
+    """Find the rows that take the same time, whatever else differs; return how many differ."""
+    distinct = 0
+    for r in range(used):
+        room.lasts_like[r] = r
+        for d in range(distinct):
+            other = room.distinct[d]
+            if (
+                rows[other]["visited"] == rows[r]["visited"]
+                and rows[other]["other_ns"] == rows[r]["other_ns"]
+            ):
+                room.lasts_like[r] = other
+                break
+        if room.lasts_like[r] == r:
+            room.distinct[distinct] = r
+            distinct += 1
+    return distinct
+
+
+@inline_kernel
+def _add_times(
+    look: Any, transactions: Any, distinct: Any, spans: Any, rows: Any, room: Any, sums: Any
+) -> None:
+    """Add the time of one lookup under every setting, and the second it began in."""
+    _spans(look, transactions[look["first"] : look["first"] + look["queries"]], spans)
     for d in range(distinct):
-        s = room.distinct[d]
-        each = _time(room.rows[s], room.spans)
-        room.took[s] += each
-        room.bins[s] = time_bin(each)
+        r = room.distinct[d]
+        each = _time(rows[r], spans)
+        room.took[r] += each
+        room.bins[r] = time_bin(each)
     second = look["start"] // 1_000_000_000 - sums.first_second
     if 0 <= second < sums.seconds.shape[0]:
+        if sums.seconds[second, room.timed[0]] == 0:
+            sums.begun[sums.used[1]] = second
+            sums.used[1] += 1
         for k in range(room.timed.shape[0]):
             s = room.timed[k]
-            sums.seconds[second, s] += room.rows[s]["queries"]
+            sums.seconds[second, s] += rows[room.like[s]]["queries"]
     for k in range(room.timed.shape[0]):
         s = room.timed[k]
-        sums.times[room.bins[room.like[s]], s] += 1
+        sums.times[room.bins[room.lasts_like[room.like[s]]], s] += 1
 
 
 class Times:
@@ -212,15 +259,14 @@ class Times:
         self._added: list[tuple[_Integers, _Integers]] = []
         self._is_timed = True
 
-    def add(self, sums: Sums, seconds: _Integers) -> None:
-        """Add those of a part, whose lookups began in these seconds."""
+    def add(self, sums: Sums) -> None:
+        """Add those of a part."""
         self._times += sums.times
         if not len(sums.seconds):
             self._is_timed = False
             return
-        distinct = np.unique(seconds)
-        counted = sums.seconds[distinct - sums.first_second]
-        self._added.append((distinct, counted.astype(np.int64)))
+        begun = np.sort(sums.begun[: sums.used[1]])
+        self._added.append((begun + sums.first_second, sums.seconds[begun].astype(np.int64)))
 
     def merge(self, other: Times) -> None:
         """Add those of other lookups."""

@@ -16,7 +16,8 @@ from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.caching import add_cached
 from pcapkit.analysis.judgement import Part, WhatIfResult
 from pcapkit.analysis.reading import Readings
-from pcapkit.analysis.replay import SETTING, Facts, walker, work_for
+from pcapkit.analysis.replay import SETTING, work_for
+from pcapkit.analysis.replay_candidates import Facts
 from pcapkit.analysis.replay_order import Order, put_in_order
 from pcapkit.analysis.replay_sums import (
     MARKED,
@@ -27,11 +28,11 @@ from pcapkit.analysis.replay_sums import (
     replay_groups,
     room_for,
 )
+from pcapkit.analysis.replay_walkers import walkers_of
 from pcapkit.analysis.settings import CACHE, FQDN, IN_FORCE, SETTINGS, TIMED
 from pcapkit.analysis.suffixes import Folded, Labels
 from pcapkit.codes import QTYPE_NUMBERS
 from pcapkit.model import WhatIf
-from pcapkit.resolver import resolver_model
 
 #: Peaks are counted second by second in captures up to three days long.
 LONGEST_S = 3 * 86_400
@@ -80,40 +81,38 @@ class WhatIfTally:
                 order.covered, order.pairs, sums.marked[:used].copy(), sums.marks[:used].copy(),
             )
         )  # fmt: skip
-        self._times.add(sums, part.lookups["start"][order.by_client] // _SECOND)
+        self._times.add(sums)
 
     def _room(self, part: Readings, order: Order) -> Sums:
         columns, size = len(SETTINGS), order.by_client.size
-        starts = part.lookups["start"][order.by_client]
-        first = int(starts.min()) // _SECOND
-        seconds = int(starts.max()) // _SECOND - first + 1
+        first, last = (order.starts // _SECOND).tolist()
+        seconds = last - first + 1
         if not part.has_clock or seconds > LONGEST_S:
             seconds = 0
         return Sums(
             np.zeros((len(part.clients), columns), SUM), np.zeros((order.bases.size, 2), SUM),
             np.zeros((TIME_BINS, TIMED), np.int32), np.zeros((seconds, TIMED), np.int32), first,
-            np.zeros(size, MARKED), np.zeros((size, columns), np.uint8), np.zeros(1, np.int64),
+            np.empty(min(size, seconds), np.int64), np.zeros(size, MARKED),
+            np.zeros((size, columns), np.uint8), np.zeros(2, np.int64),
         )  # fmt: skip
 
     def _replay(
         self, part: Readings, walkers: Sequence[tuple[tuple[Labels, ...], str, int]], order: Order,
         sums: Sums,
     ) -> None:  # fmt: skip
-        """Fill ``sums``, walker by walker."""
+        """Fill ``sums``."""
         facts = Facts(
             part.rows, part.names.names.arrays, part.labels, part.names.inside(self._zones),
             part.names.inside([("arpa",)]), self._answers.known, self._answers.typical_ns,
         )  # fmt: skip
-        for n, (suffixes, model, ndots) in enumerate(walkers):
-            first, last = order.ends[n : n + 2]
-            settings = _REPLAYED[: TIMED + len(suffixes)]
-            replay_groups(
-                facts, walker(suffixes, resolver_model(model), ndots, self._zones),
-                part.lookups, part.transactions, order.members,
-                order.group_bounds[first : last + 1], order.group_bases[first:last], settings,
-                SETTINGS.index(IN_FORCE), SETTINGS.index(FQDN), work_for(len(suffixes)),
-                room_for(settings, TIMED, len(suffixes)), sums,
-            )  # fmt: skip
+        longest = max(len(suffixes) for suffixes, _, _ in walkers)
+        replay_groups(
+            facts, walkers_of(walkers, self._zones), order.ends, part.lookups, part.transactions,
+            order.members, order.group_bounds, order.group_bases, _REPLAYED,
+            SETTINGS.index(IN_FORCE), SETTINGS.index(FQDN),
+            work_for(longest, _REPLAYED.size, order.bases.size),
+            room_for(_REPLAYED, TIMED, longest), sums,
+        )  # fmt: skip
 
     def merge(self, other: WhatIfTally) -> None:
         """Take over what another tally of the same capture counted, of other clients."""
