@@ -76,8 +76,6 @@ _GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS = range(6)
 class _Work(NamedTuple):
     """What the pass reads beside the lookups, and its room."""
 
-    order: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int64]  # by client, of its lookups in ``order``
     slots: npt.NDArray[np.int32]  # number of a group plus 1, 0 is free; a power of two long
     addresses: npt.NDArray[np.int64]
     suffix_at: npt.NDArray[np.int64]  # where the suffixes of a client's list begin
@@ -93,25 +91,6 @@ def hash_ids(left: Any, right: Any, seed: Any) -> Any:
     h = (np.uint64(left) ^ seed) * np.uint64(0x9E3779B97F4A7C15)
     h = (h ^ (h >> np.uint64(32)) ^ np.uint64(right)) * np.uint64(0xC2B2AE3D27D4EB4F)
     return h ^ (h >> np.uint64(32))
-
-
-@helper_kernel
-def order_lookups(lookups: Any, order: Any, ends: Any) -> None:
-    """Write lookup numbers client by client, order kept within one (a counting sort).
-
-    ``ends`` holds a zero for each client, and gets where its lookups end.
-    """
-    for number in range(lookups.shape[0]):
-        ends[lookups[number]["client"]] += 1
-    begin = np.int64(0)
-    for client in range(ends.shape[0]):
-        size = ends[client]
-        ends[client] = begin
-        begin += size
-    for number in range(lookups.shape[0]):
-        client = lookups[number]["client"]
-        order[ends[client]] = number
-        ends[client] += 1
 
 
 @helper_kernel
@@ -168,10 +147,8 @@ def _note_worst(lookups: Any, number: Any, addresses: Any, worst: Any) -> None:
 @kernel
 def count_lookups(lookups: Any, transactions: Any, work: Any, out: Any) -> None:
     """Add up the lookups of one part."""
-    order_lookups(lookups, work.order, work.ends)
     bin_first, bin_last, place = np.int64(1), np.int64(0), np.int64(0)
-    for n in range(work.order.shape[0]):
-        number = work.order[n]
+    for number in range(lookups.shape[0]):
         look = lookups[number]
         client = np.int64(look["client"])
         c = out.clients[client]
@@ -254,7 +231,6 @@ def count_part(part: Readings, suffix_at: npt.NDArray[np.int64], suffixes: int, 
     """
     size, clients = part.lookups.size, len(part.clients)
     work = _Work(
-        np.empty(size, np.int64), np.zeros(clients, np.int64),
         np.zeros(1 << max(4, (2 * size).bit_length()), np.int32),
         np.array([c.client for c in part.clients], np.int64), suffix_at, WASTED, start, bin_ns,
         SEED,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.counting import SEED, hash_ids, order_lookups
+from pcapkit.analysis.counting import SEED, hash_ids
 from pcapkit.kernels import helper_kernel, kernel
 
 _GROUP = np.dtype(
@@ -54,8 +54,6 @@ class Order(NamedTuple):
 
 
 class _Room(NamedTuple):
-    order: npt.NDArray[np.int64]
-    ends: npt.NDArray[np.int64]
     base_slots: npt.NDArray[np.int32]  # a row plus 1, 0 is free
     group_slots: npt.NDArray[np.int32]
     group_of: npt.NDArray[np.int32]  # of each place in ``by_client``
@@ -64,11 +62,9 @@ class _Room(NamedTuple):
 @kernel
 def _put_in_order(lookups: Any, walker_of: Any, seed: Any, room: Any, out: Any) -> None:
     mask = np.uint64(room.base_slots.shape[0] - 1)
-    order_lookups(lookups, room.order, room.ends)
     size, bases, pairs, groups = 0, 0, 0, 0
     client = np.int64(0)
-    for n in range(room.order.shape[0]):
-        number = room.order[n]
+    for number in range(lookups.shape[0]):
         look = lookups[number]
         if not look["complete"]:
             continue
@@ -174,8 +170,7 @@ def put_in_order(
     size, clients = lookups.size, walker_of.size
     slots = 1 << (2 * size).bit_length()
     room = _Room(
-        np.empty(size, np.int64), np.zeros(clients, np.int64), np.zeros(slots, np.int32),
-        np.zeros(slots, np.int32), np.empty(size, np.int32),
+        np.zeros(slots, np.int32), np.zeros(slots, np.int32), np.empty(size, np.int32)
     )  # fmt: skip
     out = Order(
         np.empty(size, np.int64), np.zeros(clients + 1, np.int64), np.zeros(clients, COVERED),
