@@ -223,7 +223,8 @@ def main() -> None:
                          help="packets of each capture (default: 2.5 25)")  # fmt: skip
     options.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES),
                          metavar="SHAPE",
-                         help=f"of: {'; '.join(SHAPES)} (default: all)")  # fmt: skip
+                         help=f"of: {'; '.join(SHAPES)} (default: all)".replace("%", "%%"),
+                         )  # fmt: skip
     options.add_argument("--growth", nargs="*", type=float, metavar="MILLIONS",
                          help=f"more sizes of {PLAIN}, to show how cost grows (default: of "
                          f"{' '.join(f'{g:g}' for g in GROWTH)}, those below --sizes)")  # fmt: skip
