@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.marked_names import MarkedNames, Matrix, some
+from pcapkit.analysis.marked_names import MarkedNames, Matrix, distinct, some
 from pcapkit.analysis.reading import ClientReading
 from pcapkit.analysis.replay import HARMED_IN_FULL
 from pcapkit.analysis.replay_sums import SUM, Times
@@ -26,6 +26,7 @@ from pcapkit.analysis.settings import (
     FQDN,
     FQDN_TOP,
     IN_FORCE,
+    MOST_DROPPED,
     MOST_NDOTS,
     SETTINGS,
     TIMED,
@@ -125,8 +126,12 @@ class WhatIfResult:
         self._grounds: dict[bytes, _Ground] = {}
         lists = [c.search.suffixes for c in self.clients]
         numbers = {known: n for n, known in enumerate(dict.fromkeys(lists))}
-        self._lists = [[join(s) for s in known] for known in numbers]
         self._list_of = np.array([numbers[known] for known in lists], np.int64)
+        #: by suffix: the search lists that it stands in, and the settings that leave it out there
+        self._without: dict[str, dict[int, int]] = defaultdict(dict)
+        for known, n in numbers.items():
+            for p, suffix in enumerate(map(join, known[:MOST_DROPPED])):
+                self._without[suffix].setdefault(n, _COLUMN[f"drop:{p}"])
 
     @cached_property
     def overall(self) -> tuple[WhatIf, ...]:
@@ -240,10 +245,12 @@ class WhatIfResult:
         return p50, p95, p99, self._times.peak(column)
 
     def _columns(self, members: Matrix, setting: Setting, suffix: str | None) -> Matrix:
+        now = _COLUMN[IN_FORCE.name]
         if suffix is None:
-            return np.full(members.size, _COLUMN.get(setting.name, _COLUMN[IN_FORCE.name]))
-        at = [known.index(suffix) if suffix in known else -1 for known in self._lists]
-        of_list = np.array([_COLUMN.get(f"drop:{p}", _COLUMN[IN_FORCE.name]) for p in at])
+            return np.full(members.size, _COLUMN.get(setting.name, now))
+        without = self._without[suffix]
+        of_list = np.full(int(self._list_of.max()) + 1, now)
+        of_list[list(without)] = list(without.values())
         out: Matrix = of_list[self._list_of[members]]
         return out
 
@@ -252,7 +259,7 @@ class WhatIfResult:
         """A row for each of the suffixes without which most queries would be saved."""
         dropping = next(s for s in SETTINGS if s.drop == 0)
         sent: list[tuple[int, str]] = []
-        for suffix in sorted({s for known in self._lists for s in known}):
+        for suffix in sorted(self._without):
             columns = self._columns(self.members, dropping, suffix)
             queries = self._sums[self.members, columns, _FIELDS["queries"]]
             sent.append((int(queries.sum()), suffix))
@@ -317,7 +324,7 @@ class WhatIfResult:
             else:
                 at = [slice(*self._pair_bounds[i : i + 2]) for i in members.tolist()]
                 bases = np.concatenate([self._pair_base[a] for a in at])
-            names = int(np.unique(bases).size)
+            names = distinct(bases, int(bases.max()) + 1).size
             first, last = int(covered["first"].min()), int(covered["last"].max())
         return Coverage(lookups, names, (last - first) / 1e9 if self._has_clock else None)
 
@@ -347,9 +354,10 @@ class WhatIfResult:
     def _top(self) -> tuple[Matrix, Matrix]:
         """The base names that cost most, and their sums as they are and in full."""
         every = np.concatenate([p.bases for p in self._parts])
-        bases, at = np.unique(every, return_inverse=True)
-        sums = np.zeros((bases.size, 2, len(_FIELDS)), np.int64)
-        np.add.at(sums, at, np.concatenate([_matrix(p.names) for p in self._parts]))
+        order = np.argsort(every, kind="stable")
+        bases, first = np.unique(every[order], return_index=True)
+        names = np.concatenate([_matrix(p.names) for p in self._parts])
+        sums = np.add.reduceat(names[order], first)
         saved = sums[:, 0, 0] - sums[:, 1, 0]
         order = np.lexsort((bases, -saved))[:TOP_NAMES]
         order = order[saved[order] > 0]

@@ -87,9 +87,10 @@ class MarkedNames:
         if not marked.size:
             return out
         whose, rank, marks = self._found(clients[marked], columns[marked])
-        found = groups[marked][whose] * len(self._texts) + rank
+        texts = len(self._texts)
+        found, size = groups[marked][whose] * texts + rank, (int(groups[-1]) + 1) * texts
         for mark, said in _SAID:
-            group, names = np.divmod(np.unique(found[marks & mark != 0]), len(self._texts))
+            group, names = np.divmod(distinct(found[marks & mark != 0], size), texts)
             each = np.unique(group, return_index=True, return_counts=True)
             for g, first, count in zip(*(a.tolist() for a in each), strict=True):
                 shown = [self._texts[r] for r in names[first : first + count][:_SHOWN].tolist()]
@@ -99,7 +100,8 @@ class MarkedNames:
 
     def names(self, clients: Matrix, columns: Matrix) -> list[str]:
         """Return the names that settings mark for some clients, in the order of their text."""
-        return [self._texts[r] for r in np.unique(self._found(clients, columns)[1]).tolist()]
+        ranks = distinct(self._found(clients, columns)[1], len(self._texts))
+        return [self._texts[r] for r in ranks.tolist()]
 
     def harmless(self, columns: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Return where no name makes a setting unsafe: (clients, columns)."""
@@ -108,6 +110,15 @@ class MarkedNames:
     def unmarked(self, columns: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Return where no name is marked: (clients, columns)."""
         return ~self._marked[:, columns]
+
+
+def distinct(values: Matrix, size: int) -> Matrix:
+    """Return values below ``size`` once each, ascending."""
+    if size > 8 * values.size:
+        return np.unique(values)
+    there = np.zeros(size, np.bool_)  # which is much faster where they are dense
+    there[values] = True
+    return np.flatnonzero(there)
 
 
 def some(names: Sequence[str], count: int) -> str:

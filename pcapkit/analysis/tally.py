@@ -269,14 +269,12 @@ class Tally:
         """Add up the groups of all parts; the earliest lookup gives the outcome."""
         if len(self._groups) > 1:
             rows = np.concatenate(self._groups)
-            rows = rows[
-                np.lexsort((rows["address"], rows["first"], rows["answered_by"], rows["base"]))
-            ]
-            new = (np.diff(rows["base"]) != 0) | (np.diff(rows["answered_by"]) != 0)
-            first = np.flatnonzero(np.append(True, new))
-            merged = rows[first]
+            group = (rows["base"].astype(np.int64) << 32) + rows["answered_by"]
+            order = np.lexsort((rows["address"], rows["first"], group))
+            first = np.flatnonzero(np.append(True, np.diff(group[order])))
+            merged = rows[order[first]]
             for field in ("lookups", "lost_ns", "clients", "classes"):
-                merged[field] = np.add.reduceat(rows[field], first, axis=0)
+                merged[field] = np.add.reduceat(rows[field][order], first)
             self._groups = [merged]
         return self._groups[0] if self._groups else np.zeros(0, GROUP)
 
