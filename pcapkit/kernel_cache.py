@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept between runs.
+"""Where compiled kernels are kept between runs, and with them the page's templates.
 
 Numba looks at a kernel's own file to see whether what it kept is still true. But a kernel is
 compiled together with the helpers and the rows that its module imports, so here each module has a
@@ -27,7 +27,7 @@ _VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def folder_for(module: str) -> str:
-    """Return the folder for the kernels of a module of the package, made where it is new."""
+    """Return the folder for what a module of the package compiles, made where it is new."""
     content = "".join(f"{name} {_digest(name)}\n" for name in sorted(_closure(module)))
     folder = _base() / f"{module}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
