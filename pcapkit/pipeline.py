@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -178,6 +178,10 @@ def join_families(store: Store, is_v4: Sequence[bool], known: Mapping[int, int])
     store.join(dict(sorted(joined.items())))
 
 
+#: So many addresses are kept as text.
+_ADDRESSES = 1 << 16
+
+
 class _Tallies(NamedTuple):
     """All that is counted of some parts."""
 
@@ -192,6 +196,7 @@ class Reading:
 
     def __init__(self, collected: Collected, options: Options) -> None:
         self._collected, self._options = collected, options
+        self._address = lru_cache(maxsize=_ADDRESSES)(collected.address)
         self._names = Folded(collected.interners.names)
         self._answers = Answers()
         addresses = collected.interners.addresses
@@ -226,7 +231,7 @@ class Reading:
 
     def _counted(self) -> _Tallies:
         """Count all parts: each where it is read, in any thread, and added up in their order."""
-        address = self._collected.address
+        address = self._address
         facts = Facts(address, self._paths, self._zones, self._options.resolv_confs)
         flags = NameFlags(self._names, self._zones)
 
@@ -256,7 +261,7 @@ class Reading:
         tally, replays, faults, asked = self._counted()
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(asked)
-        judged = replays.result(collected.address, scene.all_mixtures)
+        judged = replays.result(self._address, scene.all_mixtures)
         clients = name_pods(tally.clients, self._options.pods, collected.pods)
         seen_from = vantage(scene, clients)
         clients = with_policies(clients, scene, seen_from.servers)
@@ -296,7 +301,7 @@ class Reading:
         """Put together all that is known of who asked whom."""
         c = self._collected
         translated = {
-            (c.address(before), c.address(after)): packets
+            (self._address(before), self._address(after)): packets
             for (before, after), packets in c.translations.items()
         }
         from_server = bool(c.captures) and all(i.format in FROM_SERVERS for i in c.captures)
@@ -328,9 +333,9 @@ class Reading:
         c = self._collected
         for piece in pieces:
             if name == "lookups":
-                yield lookups_table(piece, self._paths, c.address, self._zones)
+                yield lookups_table(piece, self._paths, self._address, self._zones)
             else:
-                yield transactions_table(piece, self._paths, c.address, c.name)
+                yield transactions_table(piece, self._paths, self._address, c.name)
 
 
 def _messages(collected: Collected, size: int | None) -> Iterator[pd.DataFrame]:

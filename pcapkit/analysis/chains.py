@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import join
 from pcapkit.codes import qtype_text
@@ -68,26 +70,35 @@ def _chain(r: Readings, look: Any, client_addr: str, path_of: Sequence[str]) -> 
 
 
 def _steps(r: Readings, look: Any) -> tuple[ChainStep, ...]:
-    steps = []
     suffixes = r.clients[int(look["client"])].search.suffixes
-    for t in r.transactions[look["first"] : look["first"] + look["queries"]]:
-        response = int(t["response"])
-        e = r.rows[response] if response >= 0 else None
-        rtt = None
-        if e is not None and r.has_clock and e["response_time"] != NO_TIME:
-            rtt = int(e["response_time"] - e["query_time"]) / 1e9
-        steps.append(
-            ChainStep(
-                candidate=join(r.names.labels(int(t["name"]))),
-                suffix=join(suffixes[t["suffix"]]) if t["suffix"] >= 0 else None,
-                qtype=qtype_text(int(t["qtype"])),
-                query_packet_no=int(r.rows["query_packet"][t["first"]]),
-                response_packet_no=None if e is None else int(e["response_packet"]),
-                start_s=int(t["time"] - look["start"]) / 1e9,
-                rtt_s=rtt,
-                outcome=TRANSACTION_OUTCOMES[t["outcome"]],
-                waste_class=WASTE_CLASSES[t["waste_class"]],
-                retries=int(t["retries"]),
-            )
+    begin = int(look["start"])
+    mine = r.transactions[look["first"] : look["first"] + look["queries"]]
+    some = np.maximum(mine["response"], 0)  # of those without a response, any
+    columns = (
+        mine["name"], mine["suffix"], mine["qtype"], mine["time"], mine["outcome"],
+        mine["waste_class"], mine["retries"], mine["response"] >= 0,
+        r.rows["query_packet"][mine["first"]], r.rows["response_packet"][some],
+        r.rows["query_time"][some], r.rows["response_time"][some],
+    )  # fmt: skip
+    return tuple(
+        ChainStep(
+            candidate=join(r.names.labels(name)),
+            suffix=join(suffixes[suffix]) if suffix >= 0 else None,
+            qtype=qtype_text(qtype),
+            query_packet_no=query,
+            response_packet_no=response if responded else None,
+            start_s=(time - begin) / 1e9,
+            rtt_s=(
+                (after - before) / 1e9
+                if responded and r.has_clock and after != NO_TIME
+                else None
+            ),
+            outcome=TRANSACTION_OUTCOMES[outcome],
+            waste_class=WASTE_CLASSES[waste],
+            retries=retries,
         )
-    return tuple(steps)
+        for (
+            name, suffix, qtype, time, outcome, waste, retries, responded, query, response, before,
+            after,
+        ) in zip(*(column.tolist() for column in columns), strict=True)
+    )  # fmt: skip

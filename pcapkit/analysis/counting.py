@@ -216,11 +216,13 @@ def suffix_places(part: Readings) -> tuple[npt.NDArray[np.int64], list[Labels]]:
     """
     begins: dict[tuple[Labels, ...], int] = {}
     suffixes: list[Labels] = []
-    for client in part.clients:
-        if client.search.suffixes not in begins:
-            begins[client.search.suffixes] = len(suffixes)
-            suffixes += client.search.suffixes
-    return np.array([begins[c.search.suffixes] for c in part.clients], np.int64), suffixes
+    places = np.empty(len(part.clients), np.int64)
+    for n, client in enumerate(part.clients):
+        mine = client.search.suffixes
+        places[n] = begin = begins.setdefault(mine, len(suffixes))
+        if begin == len(suffixes):
+            suffixes += mine
+    return places, suffixes
 
 
 def count_part(part: Readings, suffix_at: npt.NDArray[np.int64], suffixes: int, start: int,

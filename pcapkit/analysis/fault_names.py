@@ -6,7 +6,7 @@ CoreDNS' autopath plugin, and what resolvers do after each response (``pcapkit.r
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
@@ -43,27 +43,12 @@ def _external(part: Part, transactions: Indexes) -> Indexes:
     return transactions[np.array(external, np.bool_)[place]] if distinct.size else transactions
 
 
-def _by_suffix(part: Part, transactions: Indexes) -> dict[str, Indexes]:
-    """Divide transactions by their suffix."""
-    r = part.readings
-    t = r.transactions[transactions]
-    client = r.lookups["client"][t["lookup"]].astype(np.int64)
-    out: dict[str, list[Indexes]] = defaultdict(list)
-    key = client * (1 << 16) + t["suffix"]
-    order = np.argsort(key, kind="stable")
-    bounds = np.flatnonzero(np.append(True, np.diff(key[order]) != 0)) if key.size else order
-    for mine in np.split(order, bounds[1:]):
-        if mine.size:
-            out[part.suffix(t[mine[0]])].append(transactions[mine])
-    return {suffix: np.sort(np.concatenate(out[suffix])) for suffix in sorted(out)}
-
-
 def wildcards(part: Part) -> Notes:
     """External names that were answered under a suffix, and how many names it does not hold."""
     hits = part.having(signs.DOTTED_ANSWERED)
     hits = _external(part, hits[(part.signs[hits] & signs.ALIASED) == 0])
     notes = {}
-    for suffix, mine in _by_suffix(part, hits).items():
+    for suffix, mine in part.by_suffix(hits).items():
         notes[suffix] = part.note_lookups(part.lookups_of(mine))
     for suffix, (answered, missed) in part.under_suffixes().items():
         if answered or missed:
@@ -117,7 +102,7 @@ def cut_walks(part: Part) -> Notes:
     ended = ~went_on & (looks["answered_by"] < 0) & (more | (looks["mode"] != AS_IS))
     skipped = went_on & ~next_suffix & more & (t["outcome"] != NODATA)
     notes: Notes = {}
-    for suffix, mine in _by_suffix(part, failed[ended | skipped]).items():
+    for suffix, mine in part.by_suffix(failed[ended | skipped]).items():
         note = notes[suffix] = part.note_lookups(part.lookups_of(mine))
         outcomes = r.transactions["outcome"][mine]
         for outcome, n in zip(*np.unique(outcomes, return_counts=True), strict=True):

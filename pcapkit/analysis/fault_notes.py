@@ -8,7 +8,7 @@ has no subject). Notes hold integers and text only, so that adding them in any o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -27,6 +27,7 @@ from pcapkit.options import Network
 from pcapkit.resolver import ResolverConfig
 
 Indexes = npt.NDArray[np.int64]
+_Integers = npt.NDArray[Any]
 
 #: Examples that a note keeps: the first by (time, packet number).
 EXAMPLES = 5
@@ -78,16 +79,22 @@ class Note:
         self.names.update(other.names)
         self.facts.update(other.facts)
         self.lost_ns += other.lost_ns
-        self.examples = sorted({*self.examples, *other.examples})[:EXAMPLES]
+        self.show(other.examples)
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Add some cases to the examples, of which the first are kept."""
+        if examples:
+            self.examples = sorted({*self.examples, *examples})[:EXAMPLES]
 
 
 Notes = dict[str, Note]
 
 
 def add_notes(total: Notes, part: Notes) -> None:
-    """Add the notes of another part, subject by subject."""
+    """Add the notes of another part, subject by subject; what is new is taken over as it is."""
     for subject, note in part.items():
-        total.setdefault(subject, Note()).add(note)
+        if (known := total.setdefault(subject, note)) is not note:
+            known.add(note)
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,16 @@ class Part:
     flags: npt.NDArray[np.uint8]  # of every name, from ``NameFlags``
 
     @cached_property
-    def _lists(self) -> tuple[npt.NDArray[np.int64], list[Labels]]:
+    def _lists(self) -> tuple[Indexes, list[Labels]]:
         return suffix_places(self.readings)
+
+    @cached_property
+    def _suffixes(self) -> tuple[Indexes, list[str]]:
+        """The number of each suffix of the lists, and by number the distinct ones as text."""
+        texts = [join(suffix) for suffix in self._lists[1]]
+        distinct = sorted(set(texts))
+        numbers = {text: n for n, text in enumerate(distinct)}
+        return np.array([numbers[text] for text in texts], np.int64), distinct
 
     @cached_property
     def _marks(self) -> signs.Marks:
@@ -115,7 +130,7 @@ class Part:
             np.array([len(c.search.suffixes) for c in r.clients], np.int64), suffix_at,
             np.zeros((len(suffixes), 2), np.int64), walked, np.zeros(size + 1, signs.ASKED),
             np.zeros(1 << (2 * size).bit_length(), np.int32), np.zeros(size, signs.REPEATED),
-            np.zeros(2, np.int64),
+            np.zeros(3, np.int64),
         )  # fmt: skip
         slots = 0
         if r.has_clock:
@@ -128,9 +143,8 @@ class Part:
         return marks
 
     @cached_property
-    def _signed(self) -> tuple[Indexes, npt.NDArray[np.uint16]]:
-        signed = np.flatnonzero(self.signs)
-        return signed, self.signs[signed]
+    def _having(self) -> dict[int, Indexes]:
+        return {}
 
     @property
     def signs(self) -> npt.NDArray[np.uint16]:
@@ -139,11 +153,24 @@ class Part:
 
     def under_suffixes(self) -> dict[str, tuple[int, int]]:
         """How many names with dots inside were answered, and were not there, under each suffix."""
-        out: dict[str, tuple[int, int]] = {}
-        for suffix, (hits, misses) in zip(self._lists[1], self._marks.under.tolist(), strict=True):
-            before = out.get(join(suffix), (0, 0))
-            out[join(suffix)] = before[0] + hits, before[1] + misses
-        return out
+        numbers, suffixes = self._suffixes
+        counts = np.zeros((len(suffixes), 2), np.int64)
+        np.add.at(counts, numbers, self._marks.under)
+        return {s: (n[0], n[1]) for s, n in zip(suffixes, counts.tolist(), strict=True)}
+
+    def by_suffix(self, transactions: Indexes) -> dict[str, Indexes]:
+        """Divide transactions by their suffix, each in their order."""
+        r = self.readings
+        if not transactions.size:
+            return {}
+        client = r.lookups["client"][r.transactions["lookup"][transactions]]
+        place = self._lists[0][client] + r.transactions["suffix"][transactions]
+        numbers, suffixes = self._suffixes
+        number = numbers[place]
+        order = np.argsort(number, kind="stable")
+        ends = np.cumsum(np.bincount(number, minlength=len(suffixes)))
+        divided = zip(suffixes, np.split(transactions[order], ends[:-1]), strict=True)
+        return {suffix: mine for suffix, mine in divided if mine.size}
 
     @cached_property
     def _servers(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -225,8 +252,10 @@ class Part:
 
     def having(self, sign: int) -> Indexes:
         """Return the transactions with a sign."""
-        signed, found = self._signed
-        having: Indexes = signed[(found & sign) != 0]
+        if (having := self._having.get(sign)) is None:
+            some = self._marks.used[2] & sign
+            having = np.flatnonzero(self.signs & sign) if some else np.zeros(0, np.int64)
+            self._having[sign] = having
         return having
 
     def lookups_of(self, transactions: Indexes) -> Indexes:
@@ -244,12 +273,6 @@ class Part:
         owner = np.repeat(np.arange(transactions.size), counts)
         place = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
         return owner, looks["first"].astype(np.int64)[owner] + place
-
-    def suffix(self, transaction: Any) -> str:
-        """Return the suffix of a transaction as text."""
-        r = self.readings
-        client = int(r.lookups["client"][transaction["lookup"]])
-        return join(r.clients[client].search.suffixes[int(transaction["suffix"])])
 
     def note(self, transactions: Indexes, *, unit: str, lost_ns: int = 0) -> Note:
         """Note transactions: how many, whose, for which names, and the first of them."""
@@ -273,33 +296,69 @@ class Part:
 
     def show(self, note: Note, transactions: Indexes) -> None:
         """Add the first of some transactions to a note's examples."""
-        r = self.readings
-        t = r.transactions
-
-        def one(i: int) -> tuple[int, int, Any]:
-            mine = t[transactions[i : i + 1]]
-            client, name = r.lookups["client"][mine["lookup"][0]], mine["name"][0]
-            return int(client), int(name), mine
-
-        self._add_examples(note, t["time"][transactions], one)
+        t = self.readings.transactions
+        shown = transactions[_earliest(t["time"][transactions])]
+        note.show(
+            self._examples(
+                self.readings.lookups["client"][t["lookup"][shown]], t["name"][shown],
+                t["time"][shown], shown, np.ones(shown.size, np.int64),
+            )
+        )  # fmt: skip
 
     def _show_lookups(self, note: Note, lookups: Indexes) -> None:
+        shown = lookups[_earliest(self.readings.lookups["start"][lookups])]
+        note.show(self._examples_of_lookups(shown))
+
+    def show_walks(self, clients: Iterable[tuple[Note, Sequence[int]]]) -> None:
+        """Add the first walks of some clients to the examples of each note."""
+        shown, notes = [np.zeros(0, np.int64)], []
+        for note, indexes in clients:
+            walks = self._marks.walked["first_walk"][np.asarray(indexes)]
+            walks = walks[walks >= 0]
+            shown.append(walks[_earliest(self.readings.lookups["start"][walks])])
+            notes.append(note)
+        examples = self._examples_of_lookups(np.concatenate(shown))
+        begin = 0
+        for note, walks in zip(notes, shown[1:], strict=True):
+            note.show(examples[begin : begin + walks.size])
+            begin += walks.size
+
+    def _examples_of_lookups(self, lookups: Indexes) -> list[Example]:
+        look = self.readings.lookups[lookups]
+        return self._examples(
+            look["client"], look["base"], look["start"], look["first"], look["queries"]
+        )
+
+    def _examples(
+        self, clients: _Integers, names: _Integers, times: _Integers, begins: _Integers,
+        counts: _Integers,
+    ) -> list[Example]:  # fmt: skip
+        """Return cases, each of so many transactions that follow one another, as examples."""
+        if not begins.size:
+            return []
         r = self.readings
-
-        def one(i: int) -> tuple[int, int, Any]:
-            look = r.lookups[lookups[i]]
-            first = int(look["first"])
-            mine = r.transactions[first : first + int(look["queries"])]
-            return int(look["client"]), int(look["base"]), mine
-
-        self._add_examples(note, r.lookups["start"][lookups], one)
-
-    def show_walks(self, note: Note, clients: Sequence[int]) -> None:
-        """Add the first walks of some clients to a note's examples."""
-        lookups = self._marks.walked["first_walk"][np.asarray(clients)]
-        lookups = lookups[lookups >= 0]
-        if lookups.size:
-            self._show_lookups(note, lookups)
+        owners = np.repeat(np.arange(begins.size), counts)
+        places = np.arange(owners.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        t = r.transactions[begins[owners] + places]
+        shown: list[set[int]] = [set() for _ in range(begins.size)]
+        answered = t["response"] >= 0
+        for owner, packets in (
+            (owners, r.rows["query_packet"][t["first"]]),
+            (owners[answered], r.rows["query_packet"][t["response"][answered]]),
+            (owners[answered], r.rows["response_packet"][t["response"][answered]]),
+        ):
+            for case, packet in zip(owner.tolist(), packets.tolist(), strict=True):
+                if packet >= 0:
+                    shown[case].add(packet)
+        captures = r.rows["capture"][r.transactions["first"][begins]]
+        columns = (times.tolist(), captures.tolist(), clients.tolist(), names.tolist())
+        return [
+            Example(
+                time, tuple(sorted(packets)[:_PACKETS]), self.facts.paths[capture],
+                self.facts.address(r.clients[client].client), join(r.names.labels(name)),
+            )
+            for packets, time, capture, client, name in zip(shown, *columns, strict=True)
+        ]  # fmt: skip
 
     def fill(self, note: Note, by_client: Indexes, names: Indexes, by_name: Indexes) -> None:
         """Set whose it was, counted by client index, and for which names, with their counts."""
@@ -309,25 +368,6 @@ class Part:
         order = np.argsort(-by_name, kind="stable")[:NAMES]
         most = zip(names[order].tolist(), by_name[order].tolist(), strict=True)
         note.names = Counter({join(r.names.labels(name)): n for name, n in most})
-
-    def _add_examples(
-        self, note: Note, times: Indexes, one: Callable[[int], tuple[int, int, Any]]
-    ) -> None:
-        """Add the first cases; ``one`` gives a case's client index, name and transactions."""
-        r = self.readings
-        left = times.copy()
-        for _ in range(min(times.size, EXAMPLES)):
-            first = int(left.argmin())
-            latest, left[first] = times[first], np.iinfo(np.int64).max
-        examples = []
-        for i in np.flatnonzero(times <= latest)[: 4 * EXAMPLES].tolist():
-            index, name, transactions = one(i)
-            capture, shown = _packets(r.rows, transactions)
-            client = self.facts.address(r.clients[index].client)
-            examples.append(
-                Example(int(times[i]), shown, self.facts.paths[capture], client, r.names.text(name))
-            )
-        note.examples = sorted({*note.examples, *examples})[:EXAMPLES]
 
 
 def count_names(names: npt.NDArray[np.int32]) -> tuple[Indexes, Indexes]:
@@ -347,10 +387,9 @@ def _overlap(left: Indexes, right: Indexes) -> bool:
     )
 
 
-def _packets(rows: Any, transactions: Any) -> tuple[int, tuple[int, ...]]:
-    """Return the capture and the packets of some transactions, in order."""
-    asked = rows[transactions["first"]]
-    got = rows[transactions["response"][transactions["response"] >= 0]]
-    shown = {*asked["query_packet"].tolist(), *got["query_packet"].tolist(),
-             *got["response_packet"].tolist()}  # fmt: skip
-    return int(asked["capture"][0]), tuple(sorted(p for p in shown if p >= 0))[:_PACKETS]
+def _earliest(times: Indexes) -> Indexes:
+    """Return the places of the earliest times: EXAMPLES, and more where the last are alike."""
+    if times.size <= EXAMPLES:
+        return np.arange(times.size)
+    latest = np.partition(times, EXAMPLES - 1)[EXAMPLES - 1]
+    return np.flatnonzero(times <= latest)[: 4 * EXAMPLES]

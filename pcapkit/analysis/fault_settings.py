@@ -6,7 +6,7 @@ Sources: resolv.conf(5); musl ``src/network/resolvconf.c`` (a line must fit 256 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from itertools import combinations
@@ -18,7 +18,7 @@ from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.evidence import evidence_of
 from pcapkit.analysis.fault_notes import Note, Notes, Part
 from pcapkit.analysis.reading import ClientReading
-from pcapkit.analysis.search_lists import SearchList, Seen, infer
+from pcapkit.analysis.search_lists import SearchList, Seen, infer, suffix_texts
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.tally import namespace_of
 from pcapkit.model import Source
@@ -38,23 +38,24 @@ def _contains(longer: Sequence[str], shorter: Sequence[str]) -> bool:
 def namespaces(part: Part) -> Notes:
     """The search list and ndots of every client that the traffic shows, by namespace or address."""
     notes: Notes = {}
-    members: dict[str, list[int]] = defaultdict(list)
-    whole = part.walked_to_the_end()
+    members: dict[str, list[int]] = {}
+    whole = part.walked_to_the_end().tolist()
     for index, client in enumerate(part.readings.clients):
-        search = tuple(join(s) for s in client.search.suffixes)
+        search = suffix_texts(client.search.suffixes)
         namespace = namespace_of(search)
         if namespace is None or client.search_source != Source.OBSERVED:
             continue
-        members[namespace].append(index)
-        note = notes.setdefault(f"namespace {namespace}", Note())
+        note = notes.get(subject := f"namespace {namespace}")
+        if note is None:
+            note = notes[subject] = Note()
+        members.setdefault(subject, []).append(index)
         address = part.facts.address(client.client)
         note.clients[address] += 1
         note.facts[
             address, " ".join(search), "whole" if whole[index] else "",
             str(client.ndots.low), str(client.ndots.high),
         ] += 1  # fmt: skip
-    for namespace, indexes in members.items():
-        part.show_walks(notes[f"namespace {namespace}"], indexes)
+    part.show_walks(zip(notes.values(), members.values(), strict=True))
     for index in sorted({*part.two_namespaces_at_once, *part.two_ndots_at_once}):
         address = part.facts.address(part.readings.clients[index].client)
         mine = part.lookups_of_client(index)
@@ -130,7 +131,7 @@ def search_lists(part: Part) -> Notes:
             for problem in _too_many(len(client.search.suffixes)):
                 note.facts["traffic", "", problem] = 1
                 note.clients[part.facts.address(client.client)] += 1
-                part.show_walks(note, [index])
+                part.show_walks([(note, [index])])
     empty = part.having(signs.QUESTIONLESS)
     if empty.size:
         note.add(part.note(empty, unit="empty_questions"))
@@ -162,7 +163,7 @@ def contradictions(part: Part) -> Notes:
             address = part.facts.address(client.client)
             note.clients[address] += 1
             note.facts[address, *fact] += 1
-            part.show_walks(note, [index])
+            part.show_walks([(note, [index])])
     return {"": note} if note.facts else {}
 
 

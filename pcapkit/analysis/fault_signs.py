@@ -137,7 +137,7 @@ class Marks(NamedTuple):
     asked: npt.NDArray[Any]  # ASKED
     asked_slots: npt.NDArray[np.int32]  # a row of ``asked`` plus 1, 0 is free
     repeated: npt.NDArray[Any]  # REPEATED
-    used: npt.NDArray[np.int64]  # [rows of ``asked``, of ``repeated``]
+    used: npt.NDArray[np.int64]  # [rows of ``asked``, of ``repeated``], and the signs that occur
 
 
 @helper_kernel
@@ -335,6 +335,7 @@ def mark_transactions(
         if known.shape[0] > 0:
             found |= _repeats(t, until, look["walk_of"] < 0, client, known, seed, marks)
         marks.signs[i] = found
+        marks.used[2] |= found
 
 
 @kernel

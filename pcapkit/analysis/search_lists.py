@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
-from pcapkit.analysis.suffixes import Labels
+from pcapkit.analysis.suffixes import Labels, join
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,12 @@ class SearchList:
 
     suffixes: tuple[Labels, ...] = ()
     starts: frozenset[Labels] = field(default_factory=frozenset)
+
+
+@lru_cache(maxsize=1 << 12)
+def suffix_texts(suffixes: tuple[Labels, ...]) -> tuple[str, ...]:
+    """Return the suffixes of a list in presentation form."""
+    return tuple(join(suffix) for suffix in suffixes)
 
 
 #: The suffixes that a sequence shows, in its order, and how often it was seen.

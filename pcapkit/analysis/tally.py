@@ -17,7 +17,6 @@ import numpy.typing as npt
 from pcapkit.analysis.chains import Example, examples_of
 from pcapkit.analysis.counting import (
     BINS,
-    BY_CLIENT,
     CLASSES,
     COMPLETE,
     GROUP,
@@ -29,6 +28,7 @@ from pcapkit.analysis.counting import (
 )
 from pcapkit.analysis.describe import EMPTY, MISSING
 from pcapkit.analysis.reading import Readings
+from pcapkit.analysis.search_lists import suffix_texts
 from pcapkit.analysis.suffixes import Folded, Labels, join
 from pcapkit.analysis.survey import Client as Surveyed
 from pcapkit.analysis.waste import INCOMPLETE
@@ -80,12 +80,18 @@ def kinds_of(
     return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]
 
 
+def _firsts(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where each distinct one of sorted values is first."""
+    return np.flatnonzero(np.append(True, values[1:] != values[:-1])[: values.size])
+
+
 class Spread:
     """Durations in ns, each distinct one once with its count: memory grows with their variety."""
 
     def __init__(self, durations: npt.NDArray[np.int64]) -> None:
-        values, counts = np.unique(durations, return_counts=True)
-        self._values, self._counts = values, counts
+        values = np.sort(durations)
+        first = _firsts(values)
+        self._values, self._counts = values[first], np.diff(first, append=values.size)
         self._added: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
         self._waiting = 0
 
@@ -103,7 +109,7 @@ class Spread:
             counts = np.concatenate([self._counts, *(c for _, c in self._added)])
             order = np.argsort(values, kind="stable")
             values, counts = values[order], counts[order]
-            first = np.flatnonzero(np.append(True, np.diff(values) != 0)[: values.size])
+            first = _firsts(values)
             self._values, self._counts = values[first], np.add.reduceat(counts, first)
             self._added, self._waiting = [], 0
         return self._values, self._counts
@@ -198,14 +204,17 @@ class Tally:
         self, part: Readings, counted: npt.NDArray[Any], address: Address
     ) -> None:
         clock = self._has_clock
-        for c, row in zip(part.clients, counted.tolist(), strict=True):
-            n = dict(zip(BY_CLIENT.names or (), row, strict=True))
-            suffixes = tuple(join(s) for s in c.search.suffixes)
+        fields = ("lookups", "queries", "wasted", "lost_ns", "first", "last")
+        columns = (counted[key].tolist() for key in fields)
+        for c, lookups, queries, wasted, lost_ns, first, last in zip(
+            part.clients, *columns, strict=True
+        ):
+            suffixes = suffix_texts(c.search.suffixes)
             self._clients.append(
                 Client(
                     client_addr=address(c.client),
-                    first_time=n["first"] if clock else None,
-                    last_time=n["last"] if clock else None,
+                    first_time=first if clock else None,
+                    last_time=last if clock else None,
                     pod=None,
                     namespace=namespace_of(suffixes),
                     workload=None,
@@ -214,10 +223,10 @@ class Tally:
                     search_source=c.search_source,
                     ndots=c.ndots,
                     resolver=c.resolver,
-                    lookups=n["lookups"],
-                    queries=n["queries"],
-                    wasted_queries=n["wasted"],
-                    wasted_s=n["lost_ns"] / 1e9 if clock else 0.0,
+                    lookups=lookups,
+                    queries=queries,
+                    wasted_queries=wasted,
+                    wasted_s=lost_ns / 1e9 if clock else 0.0,
                 )
             )
 
