@@ -109,6 +109,10 @@ def _group(look: Any, work: Any, out: Any) -> Any:
     g = out.groups[new]
     g["base"] = look["base"]
     g["answered_by"] = look["answered_by"]
+    g["lookups"] = 0
+    g["lost_ns"] = 0
+    g["clients"] = 0
+    g["classes"][:] = 0
     g["client"] = -1
     return new
 
@@ -238,7 +242,7 @@ def count_part(part: Readings, suffix_at: npt.NDArray[np.int64], suffixes: int, 
         SEED,
     )  # fmt: skip
     out = Counts(
-        np.zeros(clients, BY_CLIENT), np.zeros(size, GROUP), np.zeros((suffixes, 3), np.int64),
+        np.zeros(clients, BY_CLIENT), np.empty(size, GROUP), np.zeros((suffixes, 3), np.int64),
         np.zeros((CLASSES, BINS), np.int64), np.zeros(len(TRANSACTION_OUTCOMES), np.int64),
         np.zeros(len(LOOKUP_OUTCOMES), np.int64), np.zeros(CLASSES, np.int64),
         np.empty(size, np.int64), np.empty((2, size), np.int64),

@@ -57,14 +57,15 @@ def conntrack_race(part: Part) -> Notes:
     t = r.transactions[lost]
     waited = _waited(r, lost)
     timed = _near(waited, _TIMERS_NS[0][1]) | _near(waited, _TIMERS_NS[1][1])
-    lost = lost[timed & (t["response"] >= 0) & np.isin(t["qtype"], (_A, _AAAA))]
+    of_family = (t["qtype"] == _A) | (t["qtype"] == _AAAA)
+    lost = lost[timed & (t["response"] >= 0) & of_family]
     owner, other = part.together(lost)
     mine, twin = r.transactions[lost[owner]], r.transactions[other]
-    left, right = r.rows[mine["first"]], r.rows[twin["first"]]
+    families = (mine["name"] == twin["name"]) & (mine["qtype"] + twin["qtype"] == _A + _AAAA)
+    owner = owner[families]
+    left, right = r.rows[mine["first"][families]], r.rows[twin["first"][families]]
     pair = (
-        (mine["name"] == twin["name"])
-        & (mine["qtype"] + twin["qtype"] == _A + _AAAA)
-        & (left["client_port"] == right["client_port"])
+        (left["client_port"] == right["client_port"])
         & (left["transport"] != TCP)
         & (np.abs(left["query_time"] - right["query_time"]) <= _TOGETHER_NS)
         & (right["response_packet"] >= 0)
@@ -233,7 +234,8 @@ def busy_seconds(part: Part) -> Notes:
     """Seconds in which one client sent one nameserver more packets than a cloud lets through."""
     r = part.readings
     notes: Notes = {}
-    over = part.rates[part.rates["peak"] >= PACKETS_PER_SECOND]
+    rates = part.rates
+    over = rates[rates["peak"] >= PACKETS_PER_SECOND]
     for row in part.servers:
         server = int(row["address"])
         note = notes[part.facts.address(server)] = Note()

@@ -37,10 +37,15 @@ def _is_external(name: Labels) -> bool:
 
 def _external(part: Part, transactions: Indexes) -> Indexes:
     """Return the transactions whose base name looks external."""
-    bases = part.readings.lookups["base"][part.readings.transactions["lookup"][transactions]]
-    distinct, place = np.unique(bases, return_inverse=True)
-    external = [_is_external(part.readings.names.labels(b)) for b in distinct.tolist()]
-    return transactions[np.array(external, np.bool_)[place]] if distinct.size else transactions
+    if not transactions.size:
+        return transactions
+    r = part.readings
+    bases = r.lookups["base"][r.transactions["lookup"][transactions]]
+    external = np.zeros(int(bases.max()) + 1, np.bool_)
+    for base in np.unique(bases).tolist():
+        external[base] = _is_external(r.names.labels(base))
+    out: Indexes = transactions[external[bases]]
+    return out
 
 
 def wildcards(part: Part) -> Notes:
@@ -53,7 +58,7 @@ def wildcards(part: Part) -> Notes:
     for suffix, (answered, missed) in part.under_suffixes().items():
         if answered or missed:
             note = notes.setdefault(suffix, Note())
-            note.counts.update({"answered": answered, "missed": missed})
+            note.counts["answered"], note.counts["missed"] = answered, missed
     return notes
 
 
@@ -172,14 +177,13 @@ def repeats(part: Part) -> Notes:
     if not again.size:
         return {}
     rows = part.repeated
+    client, queries, habit = rows["client"], rows["queries"], rows["again"] > 0
     often = np.zeros(len(part.readings.clients), np.bool_)
-    often[rows["client"][rows["again"] > 0]] = True
-    rows = rows[often[rows["client"]]]  # of the others, what was repeated once is no habit
-    note = Note(Counter({"repeated_queries": int(rows["queries"].sum())}))
-    names, which = np.unique(rows["name"][rows["again"] > 0], return_inverse=True)
-    by_name, by_client = np.zeros(names.size, np.int64), np.zeros(often.size, np.int64)
-    np.add.at(by_name, which, rows["queries"][rows["again"] > 0])
-    np.add.at(by_client, rows["client"], rows["queries"])
+    often[client[habit]] = True  # of the others, what was repeated once is no habit
+    by_client = np.bincount(client, queries, often.size).astype(np.int64) * often
+    note = Note(Counter({"repeated_queries": int(by_client.sum())}))
+    names, which = np.unique(rows["name"][habit], return_inverse=True)
+    by_name = np.bincount(which, queries[habit]).astype(np.int64)
     part.fill(note, by_client, names, by_name)
     part.show(note, again)
     return {"": note}

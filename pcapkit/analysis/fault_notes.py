@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pcapkit.analysis import fault_signs as signs
 from pcapkit.analysis.counting import SEED, suffix_places
+from pcapkit.analysis.fault_servers import Servers, servers_for
 from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import Labels, join
 from pcapkit.analysis.walks import AS_IS, LIST
@@ -34,8 +35,6 @@ EXAMPLES = 5
 #: Distinct names that a note keeps; past it, the most frequent of each part.
 NAMES = 200
 _PACKETS = 24
-#: Room for pairs of client and nameserver whose rates are watched, a power of two.
-_PAIRS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class Part:
         return np.array([numbers[text] for text in texts], np.int64), distinct
 
     @cached_property
-    def _marks(self) -> signs.Marks:
+    def _marked(self) -> tuple[signs.Marks, Servers]:
         r = self.readings
         size = r.transactions.size
         suffix_at, suffixes = self._lists
@@ -126,21 +125,26 @@ class Part:
         walked["first_walk"] = walked["most"] = -1
         walked["fewest"] = signs.MANY_DOTS
         marks = signs.Marks(
-            np.zeros(size, np.uint16),
+            np.empty(size, np.uint16),
             np.array([len(c.search.suffixes) for c in r.clients], np.int64), suffix_at,
-            np.zeros((len(suffixes), 2), np.int64), walked, np.zeros(size + 1, signs.ASKED),
-            np.zeros(1 << (2 * size).bit_length(), np.int32), np.zeros(size, signs.REPEATED),
-            np.zeros(3, np.int64),
+            np.zeros((len(suffixes), 2), np.int64), walked, np.empty(size, signs.REPEATED),
+            np.zeros(2, np.int64),
         )  # fmt: skip
         slots = 0
         if r.has_clock:
             asked = np.bincount(r.lookups["client"], weights=r.lookups["queries"])
             slots = 1 << (2 * int(asked.max(initial=0))).bit_length()
+        clients = np.array([c.client for c in r.clients], np.int64)
+        servers = servers_for(clients, r.rows.size, size, has_clock=r.has_clock)
         signs.mark_transactions(
-            r.rows, r.transactions, r.lookups, self.flags, r.labels, marks,
+            r.rows, r.transactions, r.lookups, self.flags, r.labels, marks, servers,
             np.zeros(slots, signs.KNOWN), SEED,
         )  # fmt: skip
-        return marks
+        return marks, servers
+
+    @property
+    def _marks(self) -> signs.Marks:
+        return self._marked[0]
 
     @cached_property
     def _having(self) -> dict[int, Indexes]:
@@ -171,21 +175,6 @@ class Part:
         ends = np.cumsum(np.bincount(number, minlength=len(suffixes)))
         divided = zip(suffixes, np.split(transactions[order], ends[:-1]), strict=True)
         return {suffix: mine for suffix, mine in divided if mine.size}
-
-    @cached_property
-    def _servers(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        r = self.readings
-        clients = np.array([c.client for c in r.clients], np.int64)
-        mine = np.zeros(int(clients.max(initial=-1)) + 1, np.uint8)
-        mine[clients] = 1
-        ids = int(r.rows["server"].max(initial=-1)) + 1
-        slots = min(_PAIRS, 1 << (2 * r.rows.size).bit_length()) if r.has_clock else 0
-        servers, rates = np.zeros(ids, signs.SERVER), np.zeros(slots, signs.RATE)
-        used = signs.count_servers(
-            r.rows, mine, self.flags, rates, np.zeros(ids, np.int32), servers
-        )
-        servers = servers[:used]
-        return servers[np.argsort(servers["address"])], rates
 
     def walked_to_the_end(self) -> npt.NDArray[np.bool_]:
         """Of which clients does some walk show the whole list, with the name as is behind it?"""
@@ -228,33 +217,37 @@ class Part:
                 out.append(index)
         return out
 
-    @property
+    @cached_property
     def servers(self) -> npt.NDArray[Any]:
         """One SERVER row for each nameserver, in the order of their addresses' ids."""
-        return self._servers[0]
+        counted = self._marked[1]
+        servers = counted.servers[: counted.used[0]]
+        return servers[np.argsort(servers["address"])]
 
     @property
     def asked(self) -> npt.NDArray[Any]:
         """One ASKED row for each client and the nameserver that answered it, in their order."""
-        asked = self._marks.asked[: self._marks.used[0]]
+        counted = self._marked[1]
+        asked = counted.asked[: counted.used[2]]
         return asked[np.lexsort((asked["server"], asked["client"]))]
 
     @property
     def repeated(self) -> npt.NDArray[Any]:
         """One REPEATED row for each client and name that it asked for again in vain."""
-        repeated: npt.NDArray[Any] = self._marks.repeated[: self._marks.used[1]]
+        repeated: npt.NDArray[Any] = self._marks.repeated[: self._marks.used[0]]
         return repeated
 
     @property
     def rates(self) -> npt.NDArray[Any]:
         """RATE rows, one per client and server; empty without a clock."""
-        return self._servers[1]
+        counted = self._marked[1]
+        return counted.rates[np.sort(counted.watched[: counted.used[1]])]
 
     def having(self, sign: int) -> Indexes:
         """Return the transactions with a sign."""
         if (having := self._having.get(sign)) is None:
-            some = self._marks.used[2] & sign
-            having = np.flatnonzero(self.signs & sign) if some else np.zeros(0, np.int64)
+            some = self._marks.used[1] & sign
+            having = np.flatnonzero(self.signs & sign != 0) if some else np.zeros(0, np.int64)
             self._having[sign] = having
         return having
 
@@ -311,17 +304,21 @@ class Part:
 
     def show_walks(self, clients: Iterable[tuple[Note, Sequence[int]]]) -> None:
         """Add the first walks of some clients to the examples of each note."""
-        shown, notes = [np.zeros(0, np.int64)], []
+        first = self._marks.walked["first_walk"].tolist()
+        shown: list[int] = []
+        ends: list[tuple[Note, int]] = []
         for note, indexes in clients:
-            walks = self._marks.walked["first_walk"][np.asarray(indexes)]
-            walks = walks[walks >= 0]
-            shown.append(walks[_earliest(self.readings.lookups["start"][walks])])
-            notes.append(note)
-        examples = self._examples_of_lookups(np.concatenate(shown))
+            walks = [first[index] for index in indexes if first[index] >= 0]
+            if len(walks) > EXAMPLES:
+                some = np.array(walks)
+                walks = some[_earliest(self.readings.lookups["start"][some])].tolist()
+            shown += walks
+            ends.append((note, len(shown)))
+        examples = self._examples_of_lookups(np.array(shown, np.int64))
         begin = 0
-        for note, walks in zip(notes, shown[1:], strict=True):
-            note.show(examples[begin : begin + walks.size])
-            begin += walks.size
+        for note, end in ends:
+            note.show(examples[begin:end])
+            begin = end
 
     def _examples_of_lookups(self, lookups: Indexes) -> list[Example]:
         look = self.readings.lookups[lookups]
@@ -342,12 +339,14 @@ class Part:
         t = r.transactions[begins[owners] + places]
         shown: list[set[int]] = [set() for _ in range(begins.size)]
         answered = t["response"] >= 0
-        for owner, packets in (
-            (owners, r.rows["query_packet"][t["first"]]),
-            (owners[answered], r.rows["query_packet"][t["response"][answered]]),
-            (owners[answered], r.rows["response_packet"][t["response"][answered]]),
+        again = answered & (t["response"] != t["first"])
+        for some, exchanges, packets in (
+            (slice(None), t["first"], r.rows["query_packet"]),
+            (again, t["response"], r.rows["query_packet"]),
+            (answered, t["response"], r.rows["response_packet"]),
         ):
-            for case, packet in zip(owner.tolist(), packets.tolist(), strict=True):
+            shown_by = owners[some].tolist(), packets[exchanges[some]].tolist()
+            for case, packet in zip(*shown_by, strict=True):
                 if packet >= 0:
                     shown[case].add(packet)
         captures = r.rows["capture"][r.transactions["first"][begins]]
@@ -391,5 +390,8 @@ def _earliest(times: Indexes) -> Indexes:
     """Return the places of the earliest times: EXAMPLES, and more where the last are alike."""
     if times.size <= EXAMPLES:
         return np.arange(times.size)
-    latest = np.partition(times, EXAMPLES - 1)[EXAMPLES - 1]
+    left = times.copy()
+    for _ in range(EXAMPLES):
+        first = left.argmin()
+        latest, left[first] = times[first], np.iinfo(np.int64).max
     return np.flatnonzero(times <= latest)[: 4 * EXAMPLES]

@@ -1,7 +1,7 @@
 """One compiled pass over what was read, which marks the little that fault detectors look at.
 
-Detectors must not walk millions of rows each: a *sign* is one bit on a transaction, and a
-:data:`SERVER` row counts what one nameserver was asked and how it responded.
+Detectors must not walk millions of rows each: a *sign* is one bit on a transaction. What each
+nameserver was asked is counted on the way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.counting import hash_ids
+from pcapkit.analysis.fault_servers import count_asked, count_exchange
 from pcapkit.analysis.name_flags import EXPANDED, IN_ZONE, PRIVATE
 from pcapkit.analysis.walks import AS_IS, LIST
 from pcapkit.analysis.waste import EMPTY_FAMILY, SERVICE_PROBE
@@ -22,10 +23,9 @@ from pcapkit.codes import (
     OTHER_RCODE,
     REFUSED,
     SERVFAIL,
-    UNANSWERED,
 )
 from pcapkit.kernels import helper_kernel, kernel
-from pcapkit.layout import NO_TIME, TCP, UDP
+from pcapkit.layout import NO_TIME, UDP
 
 #: Signs of a transaction.
 LOST = 1  #: its first query got no response and it was asked again
@@ -41,40 +41,10 @@ FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
 QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
 
-#: A response this late is slow for a server inside the cluster.
-SLOW_NS = 100_000_000
 _PLAIN_BYTES = 512  # RFC 1035 section 4.2.1
 _A, _PTR, _AAAA = 1, 12, 28
 _SECOND_NS = 1_000_000_000
 _AGAIN = 3
-
-SERVER = np.dtype(
-    [
-        ("address", np.int64),
-        ("asked", np.int64),  # query packets
-        ("answered", np.int64),  # of those, with a response
-        ("slow", np.int64),  # of those, later than SLOW_NS
-        ("waited_ns", np.int64),  # all response times together
-        ("zone_asked", np.int64),  # query packets for names inside the cluster domain
-        ("zone_answered", np.int64),
-        ("zone_known", np.int64),  # of those, with data or with AA: this server holds the zone
-    ],
-    align=True,
-)
-
-#: The busiest second of one client at one server; a slot whose peak is 0 is free.
-RATE = np.dtype(
-    [
-        ("second", np.int64),  # running now
-        ("count", np.int64),
-        ("peak", np.int64),
-        ("peak_row", np.int64),  # exchange that reached the peak
-        ("client", np.int32),
-        ("server", np.int32),
-    ],
-    align=True,
-)
-_PROBES = 32
 
 #: What the client being read has of a name.
 KNOWN = np.dtype(
@@ -111,17 +81,6 @@ WALKED = np.dtype(
     ],
     align=True,
 )
-#: What one client asked one server: transactions, of which ``cluster`` answers are for names inside
-#: the cluster domain.
-ASKED = np.dtype(
-    [
-        ("client", np.int32),  # index of the client
-        ("server", np.int32),
-        *((key, np.int64) for key in ("queries", "tcp", "answered", "cluster")),
-    ],
-    align=True,
-)
-
 #: More dots than any name has.
 MANY_DOTS = 1 << 16
 
@@ -134,10 +93,8 @@ class Marks(NamedTuple):
     suffix_at: npt.NDArray[np.int64]  # where it begins in ``under``
     under: npt.NDArray[np.int64]  # names with dots inside: answered, and not there
     walked: npt.NDArray[Any]  # WALKED, by client
-    asked: npt.NDArray[Any]  # ASKED
-    asked_slots: npt.NDArray[np.int32]  # a row of ``asked`` plus 1, 0 is free
     repeated: npt.NDArray[Any]  # REPEATED
-    used: npt.NDArray[np.int64]  # [rows of ``asked``, of ``repeated``], and the signs that occur
+    used: npt.NDArray[np.int64]  # [rows of ``repeated``, the signs that occur]
 
 
 @helper_kernel
@@ -234,10 +191,12 @@ def _repeats(
     if counts and t["time"] < k["fresh"][family]:
         k["repeats"][family] += 1
         if k["row"] == 0:
-            row = marks.used[1]
-            marks.used[1] = row + 1
+            row = marks.used[0]
+            marks.used[0] = row + 1
             marks.repeated[row]["client"] = client
             marks.repeated[row]["name"] = t["name"]
+            marks.repeated[row]["queries"] = 0
+            marks.repeated[row]["again"] = 0
             k["row"] = row + 1
         x = marks.repeated[k["row"] - 1]
         x["queries"] += 1
@@ -249,48 +208,12 @@ def _repeats(
     return found
 
 
-@helper_kernel
-def _count_asked(
-    rows: Any, t: Any, client: Any, flag: Any, marks: Any, last: Any, seed: Any
-) -> Any:  # fmt: skip
-    """Count a transaction by client and server, the one that responded; return its row.
-
-    ``last`` is the row of the transaction before: mostly the same.
-    """
-    e = rows[t["response"]] if t["response"] >= 0 else rows[t["first"]]
-    server = np.int64(e["server"])
-    if server < 0:
-        return last
-    a = marks.asked[last]
-    if a["queries"] == 0 or a["client"] != client or a["server"] != server:
-        mask = np.uint64(marks.asked_slots.shape[0] - 1)
-        slot = np.int64(hash_ids(client, server, seed) & mask)
-        while marks.asked_slots[slot] > 0:
-            a = marks.asked[marks.asked_slots[slot] - 1]
-            if a["client"] == client and a["server"] == server:
-                break
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-        if marks.asked_slots[slot] == 0:
-            marks.used[0] += 1
-            marks.asked_slots[slot] = marks.used[0]
-            a = marks.asked[marks.used[0] - 1]
-            a["client"] = client
-            a["server"] = server
-        last = np.int64(marks.asked_slots[slot] - 1)
-        a = marks.asked[last]
-    a["queries"] += 1
-    a["tcp"] += e["transport"] == TCP
-    a["answered"] += t["outcome"] != UNANSWERED
-    a["cluster"] += t["outcome"] == ANSWER and flag & IN_ZONE != 0
-    return last
-
-
 @kernel
 def mark_transactions(
-    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, marks: Any, known: Any,
-    seed: Any,
+    rows: Any, transactions: Any, lookups: Any, flags: Any, labels: Any, marks: Any,
+    servers: Any, known: Any, seed: Any,
 ) -> None:  # fmt: skip
-    """Set the signs of every transaction, and what is counted by client and by suffix.
+    """Set the signs of every transaction, and what is counted by client, suffix and server.
 
     The transactions of one client stand together, those of a lookup, too. ``known`` is a hash table
     of KNOWN, with room for any one client; it is empty without a clock. A walk that glibc repeats
@@ -326,7 +249,7 @@ def mark_transactions(
             if _fails_under_suffix(t, look):
                 found |= SUFFIX_FAILED
         until = np.int64(NO_TIME)
-        last = _count_asked(rows, t, client, flags[t["name"]], marks, last, seed)
+        last = count_asked(rows, t, client, flags[t["name"]], servers, last, seed)
         if t["response"] >= 0:
             r = rows[t["response"]]
             found |= _response_signs(t, r, flags[t["name"]])
@@ -335,7 +258,9 @@ def mark_transactions(
         if known.shape[0] > 0:
             found |= _repeats(t, until, look["walk_of"] < 0, client, known, seed, marks)
         marks.signs[i] = found
-        marks.used[2] |= found
+        marks.used[1] |= found
+    for exchange in range(rows.shape[0]):
+        count_exchange(rows, exchange, flags, servers, seed)
 
 
 @kernel
@@ -356,81 +281,4 @@ def count_ids(ids: Any, seed: Any, slots: Any, distinct: Any, counts: Any) -> An
             used += 1
             slots[slot] = used
         counts[slots[slot] - 1] += 1
-    return used
-
-
-@helper_kernel
-def _count_server(e: Any, in_zone: bool, s: Any) -> None:
-    s["asked"] += 1
-    s["zone_asked"] += in_zone
-    if e["response_packet"] < 0:
-        return
-    s["answered"] += 1
-    took = e["response_time"] - e["query_time"]
-    s["waited_ns"] += took
-    s["slow"] += took > SLOW_NS
-    s["zone_answered"] += in_zone
-    held = e["outcome"] == ANSWER or e["outcome"] == NODATA
-    s["zone_known"] += in_zone and (held or (e["aa"] and e["outcome"] == NXDOMAIN))
-
-
-@helper_kernel
-def _rate_of(e: Any, rates: Any) -> Any:
-    """Return the slot of an exchange's client and server, or -1 where there are too many."""
-    key = (np.uint64(e["client"]) << np.uint64(32)) | np.uint64(e["server"])
-    key *= np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64(key >> np.uint64(40))
-    for _ in range(_PROBES):
-        slot &= rates.shape[0] - 1
-        rate = rates[slot]
-        if rate["peak"] == 0:
-            rate["client"] = e["client"]
-            rate["server"] = e["server"]
-            return slot
-        if rate["client"] == e["client"] and rate["server"] == e["server"]:
-            return slot
-        slot += 1
-    return np.int64(-1)
-
-
-@kernel
-def count_servers(
-    rows: Any, mine: Any, flags: Any, rates: Any, places: Any, servers: Any
-) -> Any:  # fmt: skip
-    """Count the query packets of the clients that are ``mine``, by server and by second.
-
-    Return how many servers there are; ``places`` is a zero for every address. ``rates`` is a hash
-    table, a power of two long or empty. Seconds are those of the clock; rows come in the order of
-    their first packets, as captures are read.
-    """
-    used = 0
-    second, ends = np.int64(0), np.int64(0)
-    for i in range(rows.shape[0]):
-        e = rows[i]
-        if e["query_packet"] < 0 or e["server"] < 0:
-            continue
-        if e["client"] >= mine.shape[0] or not mine[e["client"]]:
-            continue
-        if places[e["server"]] == 0:
-            servers[used]["address"] = e["server"]
-            used += 1
-            places[e["server"]] = used
-        in_zone = flags[e["folded"]] & IN_ZONE != 0
-        _count_server(e, in_zone, servers[places[e["server"]] - 1])
-        if rates.shape[0] == 0:
-            continue
-        slot = _rate_of(e, rates)
-        if slot < 0:
-            continue
-        rate = rates[slot]
-        if not ends - _SECOND_NS <= e["query_time"] < ends:
-            second = e["query_time"] // _SECOND_NS
-            ends = (second + 1) * _SECOND_NS
-        if rate["second"] != second:
-            rate["second"] = second
-            rate["count"] = 0
-        rate["count"] += 1
-        if rate["count"] > rate["peak"]:
-            rate["peak"] = rate["count"]
-            rate["peak_row"] = i
     return used

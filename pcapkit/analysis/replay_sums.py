@@ -199,6 +199,7 @@ def _replay_group(
             sums.used[0] += 1
             sums.marked[at]["client"] = client
             sums.marked[at]["base"] = look["base"]
+            sums.marks[at, :] = 0
             for s in range(settings.shape[0]):
                 if room.like[s] >= 0:
                     sums.marks[at, s] = work.rows[room.like[s]]["flags"]

@@ -92,8 +92,8 @@ class WhatIfTally:
         return Sums(
             np.zeros((len(part.clients), columns), SUM), np.zeros((order.bases.size, 2), SUM),
             np.zeros((TIME_BINS, TIMED), np.int32), np.zeros((seconds, TIMED), np.int32), first,
-            np.empty(min(size, seconds), np.int64), np.zeros(size, MARKED),
-            np.zeros((size, columns), np.uint8), np.zeros(2, np.int64),
+            np.empty(min(size, seconds), np.int64), np.empty(size, MARKED),
+            np.empty((size, columns), np.uint8), np.zeros(2, np.int64),
         )  # fmt: skip
 
     def _replay(
