@@ -223,7 +223,8 @@ class Interner:
     def add(self, value: bytes) -> int:
         """Return the id of ``value``, adding it where it is new."""
         self.reserve(1, len(value))
-        return int(_intern_one(self.arrays, np.frombuffer(value, np.uint8)))
+        # What may be written to is what all others hand over: no variant of the kernels for this.
+        return int(_intern_one(self.arrays, np.frombuffer(bytearray(value), np.uint8)))
 
     def copy(self) -> Interner:
         """Return what is known now; another thread may go on adding to this interner."""

@@ -9,11 +9,11 @@ plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
+from numba.extending import register_jitable
 
 from pcapkit.kernel_cache import folder_for
 
@@ -25,7 +25,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: Kernels get all their memory from their callers and allocate nothing; so they can do without the
 #: reference counts of Numba's runtime (``_nrt``), atomic counters that are touched with every array
 #: that is: with them, kernels that go through linked rows take twice to three times as long.
-_compiled = partial(njit, nogil=True, error_model="numpy", _nrt=False)
+#: Nobody calls one from C.
+_OPTIONS: dict[str, Any] = {
+    "nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True
+}  # fmt: skip
 
 
 def kernel(function: Function) -> Function:
@@ -33,27 +36,28 @@ def kernel(function: Function) -> Function:
     others = config.CACHE_DIR
     config.CACHE_DIR = folder_for(function.__module__)  # read by the next line, and never later
     try:
-        return cast(Function, _compiled(cache=True)(function))
+        return cast(Function, njit(cache=True, **_OPTIONS)(function))
     finally:
         config.CACHE_DIR = others
 
 
 def inline_kernel(function: Function) -> Function:
-    """Compile a function that only other kernels call.
+    """Let kernels call ``function``, whose machine code becomes part of theirs at every call.
 
-    It is not cached by itself: a callee that comes from the cache is machine code already, which
-    the compiler can no longer look into, and calls to it would cost more than its work.
+    A kernel that comes from the cache is machine code already, which the compiler can no longer
+    look into: calls to it would cost more than such a function's work. Called from Python, this one
+    is Python: ``njit`` would compile an entry for such calls too, a fourth of all compilation.
     """
-    return cast(Function, _compiled(forceinline=True)(function))
+    return cast(Function, register_jitable(forceinline=True, **_OPTIONS)(function))
 
 
 def helper_kernel(function: Function) -> Function:
-    """Compile a function that only other kernels call, and let the compiler decide on inlining.
+    """Let kernels call ``function``, and the compiler decide on inlining.
 
     For functions that are long or called from many places: forced inlining of those costs seconds
     of compilation and gains nothing.
     """
-    return cast(Function, _compiled()(function))
+    return cast(Function, register_jitable(**_OPTIONS)(function))
 
 
 def compiled_before(function: Callable[..., Any]) -> bool:
