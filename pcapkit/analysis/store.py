@@ -25,7 +25,7 @@ from pcapkit.analysis.transactions import EXCHANGE, REMEMBERED, pair_window
 from pcapkit.kernels import kernel
 from pcapkit.layout import Messages
 
-#: Exchanges that are kept in memory before a run is written.
+#: Exchanges that there is room for in memory.
 IN_MEMORY = 2 * REMEMBERED
 #: Exchanges that are read at once, unless a single client has more.
 PART = 1 << 17
@@ -206,8 +206,9 @@ class _Families:
 class Store:
     """The exchanges of one analysis, collected window by window, then read client by client.
 
-    Past ``in_memory`` exchanges, all but the newest are packed into a temporary file; a response is
-    paired with one of the last ``remembered`` queries.
+    Past three quarters of ``in_memory`` exchanges, all but the newest are packed into a temporary
+    file, in a thread, while the last quarter fills; a response is paired with one of the last
+    ``remembered`` queries.
     """
 
     def __init__(self, *, in_memory: int = IN_MEMORY, remembered: int = REMEMBERED) -> None:
