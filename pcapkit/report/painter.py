@@ -97,9 +97,9 @@ class Painter:
 
 def serve() -> None:
     """Draw what comes through standard input, on two cores where processes can fork, and leave."""
+    gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
     from pcapkit.report.charts import CHARTS, draw
 
-    gc.disable()  # charts leave cycles, but this process ends with the last of them
     analysis, png = cast(Any, pickle.load(sys.stdin.buffer))
     names = [name for name, _ in CHARTS]
     waiting, queue = os.pipe()  # a byte for each chart: whoever is free takes the next
