@@ -1,8 +1,8 @@
 """Packets of one capture to windows of messages: the compiled path first, then what it set aside.
 
-:func:`decode_window` takes every packet. Fragments, segments that hold parts of messages and link
-layers for Scapy are resolved after it, in the order of the packets; each gives IP packets of its
-own, which go through the same compiled path, and their rows take their place by packet number.
+:func:`decode_window` takes every packet. Fragments, segments of streams that it cannot follow and
+link layers for Scapy are resolved after it, in the order of the packets; each gives IP packets of
+its own, which go through the same compiled path, and their rows take their place by packet number.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from pcapkit.ingest.messages import (
 from pcapkit.ingest.pcap import RECORD
 from pcapkit.ingest.reassembly import WAIT_NS, Fragments, Made, Seen, ip_packet
 from pcapkit.ingest.scapy_layers import KNOWN_LINK_TYPES, ip_packets
-from pcapkit.ingest.segments import STREAM
+from pcapkit.ingest.segments import JOINED_BYTES, LONGEST_SEGMENT, STREAM
 from pcapkit.ingest.streams import Streams
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.layout import MESSAGE, Messages
@@ -65,7 +65,8 @@ _ROUNDS = 4  # how often a packet made from others may need others itself
 _MAX_DISSECTED = 1_000_000
 _NO_STREAMS = np.zeros(0, STREAM)
 _NEVER = 1 << 62
-_MOST_IN_ONE = 8192  # messages in one packet, with room to spare: each has 14 bytes or more
+_MOST_IN_ONE = 8192  # messages in one packet, with room to spare
+_FEWEST_BYTES = 14  # of a message over TCP, with its length
 _MAX_QUEUED = 1 << 16  # packets
 
 #: Enough packets on the slow path to be felt.
@@ -82,6 +83,7 @@ class Decoder:
         self._streams = Streams()
         self._fragments = Fragments()
         self._rare = np.zeros((0, FACTS + 1), np.int64)
+        self._joined = np.zeros(JOINED_BYTES, np.uint8)
         self._unknown: Counter[int] = Counter()
         self._dissected: Counter[int] = Counter()
         self._queued: list[Window] = []
@@ -163,13 +165,16 @@ class Decoder:
     ) -> tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Return the records that fitted into one pass, and what became of them."""
         names, addresses = self._interners.names, self._interners.addresses
-        rows = np.empty(records.size + _MOST_IN_ONE, MESSAGE)
-        names.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 255)
+        # A segment for offload may be longer than any packet, and its first message begun before.
+        longest = min(int(records["captured"].max(initial=0)), LONGEST_SEGMENT)
+        most = max(_MOST_IN_ONE, longest // _FEWEST_BYTES + 2)
+        rows = np.empty(records.size + most, MESSAGE)
+        names.reserve(most, most * 255)
         addresses.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 16)
         fates = np.zeros(records.size, np.uint8)
         filled, used, aside = decode_window(
             buffer, records, self._ports, streams, names.arrays, addresses.arrays, rows, fates,
-            self._rare, np.zeros(FACTS, np.int64), np.zeros(256, np.uint8),
+            self._rare, np.zeros(FACTS, np.int64), np.zeros(256, np.uint8), self._joined,
         )  # fmt: skip
         return records[:used], rows[:filled], fates[:used], self._rare[:aside]
 
@@ -234,6 +239,8 @@ class Decoder:
                 continue
             ports = facts[SOURCE_PORT] << 16 | facts[SOURCE_PORT + 1]
             messages, new = self._streams.add(time, ends, ports, facts, data)
+            if not fates[index]:
+                continue  # its messages have been decoded
             if messages:
                 whole.append(_segment(seen, ends, ports, facts, messages))
             elif not new:

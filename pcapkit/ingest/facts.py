@@ -68,8 +68,9 @@ SKIP_REASONS: tuple[str, ...] = (
     STREAM_SLOT,  # where the stream's state is kept, and under which key
     STREAM_KEY,
     LINK,  # what link_identity() says, its bits as a signed number
-) = range(21)
-FACTS = 21
+    BEFORE,  # the segment of its stream that was set aside before, see segments.py
+) = range(22)
+FACTS = 22
 
 #: Marks in the table of ports.
 DNS_PORT, TUNNEL_PORT = 1, 2

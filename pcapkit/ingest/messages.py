@@ -38,13 +38,12 @@ from pcapkit.ingest.facts import (
     SKIP_REASONS,
     SOURCE,
     SOURCE_PORT,
-    TCP_CONTINUATION,
     TUNNEL_PORT,
     WIRE_END,
 )
 from pcapkit.ingest.link import link_identity
 from pcapkit.ingest.packet import peel
-from pcapkit.ingest.segments import HANDED_OVER, follow
+from pcapkit.ingest.segments import LONGEST_SEGMENT, close_pass, follow
 from pcapkit.ingest.tunnels import PORTS
 from pcapkit.interning import has_room, hash_bytes, intern
 from pcapkit.kernels import helper_kernel, inline_kernel, kernel
@@ -139,19 +138,22 @@ def decode_window(
     rare: Any,
     facts: Any,
     scratch: Any,
+    joined: Any,
 ) -> Any:
     """Decode ``records`` into ``rows``; note in ``fates`` why a packet carries no message, or 0.
 
     A packet that needs more than itself (a fragment, a segment with a part of a message) goes into
     ``rare``, its index and its facts, for reassembly; its fate is what it is if nothing comes of
-    it. Without ``streams``, TCP segments are taken as whole messages, as reassembly makes them.
-    ``facts`` (FACTS) and ``scratch`` (256 bytes) are room to work in.
+    it, 0 where the messages that it completes are in ``rows`` already. Without ``streams``, TCP
+    segments are taken as whole messages, as reassembly makes them. ``facts`` (FACTS), ``scratch``
+    (256 bytes) and ``joined`` (JOINED_BYTES) are room to work in.
     Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` or
     an interner is full.
     """
     seed = names[5][0]
     count = 0
     aside = 0
+    done = np.int64(records.shape[0])
     for i in range(records.shape[0]):
         if i + _AHEAD < records.shape[0]:
             following = records[i + _AHEAD]["offset"]
@@ -162,7 +164,8 @@ def decode_window(
         end = start + record["captured"]
         linktype = record["linktype"]
         if rows.shape[0] - count < 1 or not _has_room(names, addresses, 1):
-            return count, i, aside
+            done = np.int64(i)
+            break
         found = peel(buffer, start, end, linktype, ports, facts)
         marks = ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]
         if found > FOUND_TCP or not marks & DNS_PORT:
@@ -175,19 +178,27 @@ def decode_window(
         stop = facts[CAPTURED_END]
         wire_end = facts[WIRE_END]
         framed = found == FOUND_TCP
+        data = buffer
         fates[i] = CUT_SHORT if wire_end > stop else MALFORMED
         if framed:
-            most = np.int64(stop - at) // 14 + 1
+            stop = min(stop, at + LONGEST_SEGMENT)
+            facts[CAPTURED_END] = stop
+            most = np.int64(stop - at) // 14 + 2  # one may have begun in an earlier segment
             if rows.shape[0] - count < most or not _has_room(names, addresses, most):
-                return count, i, aside
+                done = np.int64(i)
+                break
             if streams.shape[0]:
-                fate = follow(buffer, facts, streams, record["time"], seed)
-                fates[i] = TCP_CONTINUATION if fate == HANDED_OVER else fate
-                if fate == HANDED_OVER:
+                fate, stop, inside, keep = follow(
+                    buffer, facts, streams, record["time"], seed, rare, aside, joined
+                )
+                fates[i] = fate
+                if keep:
                     facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
                     aside = _set_aside(facts, rare, aside, i)
                 if fate:
                     continue
+                if inside:
+                    data, at, stop = joined, np.int64(0), inside
         before = count
         while True:
             begin = at
@@ -196,10 +207,10 @@ def decode_window(
                 if stop - at < 2:
                     break
                 begin = at + 2
-                message_end = begin + u16(buffer, at)
+                message_end = begin + u16(data, at)
             row = rows[count]
             if not decode_message(
-                buffer, begin, min(message_end, stop), message_end, names, scratch, row
+                data, begin, min(message_end, stop), message_end, names, scratch, row
             ):
                 break
             count += 1
@@ -224,7 +235,9 @@ def decode_window(
             row["link"] = link
             row["interface"] = interface
             _set_ends(source, destination, facts, ports, row)
-    return count, records.shape[0], aside
+    if streams.shape[0]:
+        aside = close_pass(streams, rare, aside)
+    return count, done, aside
 
 
 #: What :func:`sum_up` counts, in the order of its array; packets by fate follow.

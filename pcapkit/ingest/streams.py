@@ -24,15 +24,21 @@ from pcapkit.ingest.facts import (
     STREAM_SLOT,
     WIRE_END,
 )
-from pcapkit.ingest.segments import CONTINUES, STREAM, STREAM_SLOTS, begins
+from pcapkit.ingest.segments import (
+    CONTINUES,
+    IN_STEP,
+    MAX_GAP,
+    PATIENCE_NS,
+    STREAM,
+    STREAM_SLOTS,
+    begins,
+)
 
 _MAX_STREAMS = 4096
 _MAX_HELD = 1 << 18  # bytes of one stream
 _MAX_HELD_IN_ALL = 1 << 26
 _PIECE = 64  # bytes that keeping a piece costs, beside its own
 _MAX_GAPS = 16
-_PATIENCE_NS = 2_000_000_000  # a segment that is sent again comes within this time
-_MAX_GAP = 1 << 20  # a sequence number farther off belongs to another connection
 _SURE = 2 + HEADER_BYTES  # bytes that show whether a message begins
 
 
@@ -175,10 +181,10 @@ class _Stream:
         """Take one segment; return the messages it completes, and how many bytes were new."""
         if not self.islands:
             self.waits_since = time
-        elif time - self.waits_since > _PATIENCE_NS:
+        elif time - self.waits_since > PATIENCE_NS:
             self._skip_gap(time)
         behind = _gap(sequence, self.main.next)
-        if abs(behind) > _MAX_GAP:
+        if abs(behind) > MAX_GAP:
             self.main = _Run(sequence, in_step=False)
             self.islands.clear()
             behind = 0
@@ -288,5 +294,5 @@ class Streams:
                 entry = self.table[slow.slot]
                 if int(entry["key"].view(np.int64)) == slow.key:  # not overtaken since
                     entry["next"] = main.next
-                    entry["slow"] = 0
+                    entry["state"] = IN_STEP
                 del self._slow[key]

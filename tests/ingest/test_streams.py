@@ -7,6 +7,8 @@ import random
 
 import pytest
 
+from pcapkit.ingest import records
+from pcapkit.ingest.streams import Streams
 from tests.build import (
     CLIENT,
     MS,
@@ -254,3 +256,109 @@ def test_memory_is_bounded(tmp_path):
     frames += [segment(b"\xff\xff" + bytes(900), 0, port=p) for p in range(1024, 6000)]
     path = save(tmp_path, pcap(packets(*frames)))
     assert_ledger(load(path))
+
+
+#: Segments of one stream as (from, to), what each completes, and whether that is all common.
+ENDS = [0, *itertools.accumulate(len(framed(m)) for m in ASKED)]
+COMMON = {
+    "one message each": list(itertools.pairwise(ENDS)),
+    "length of its own": sorted(
+        pair for a, b in itertools.pairwise(ENDS) for pair in ((a, a + 2), (a + 2, b))
+    ),
+    "half a length": [(0, 1), (1, ENDS[1]), (ENDS[1], ENDS[2] + 1), (ENDS[2] + 1, ENDS[6])],
+    "two and three": [(0, ENDS[2]), (ENDS[2], ENDS[5]), (ENDS[5], ENDS[6])],
+    "ends and begins": [(0, 20), (20, ENDS[1] + 5), (ENDS[1] + 5, ENDS[3] + 5),
+                        (ENDS[3] + 5, ENDS[6])],
+    "over many": [(0, 10), (10, 20), (20, 30), (30, ENDS[4]), (ENDS[4], ENDS[6])],
+    "overtaken": [(0, ENDS[1]), (ENDS[2], ENDS[3]), (ENDS[1], ENDS[2]), (ENDS[3], ENDS[6])],
+    "overtaken by two": [(ENDS[1], ENDS[2]), (ENDS[2], ENDS[4]), (0, ENDS[1]),
+                         (ENDS[4], ENDS[6])],
+    "two overtaken": [(ENDS[2], ENDS[4]), (0, ENDS[1]), (ENDS[1], ENDS[2]), (ENDS[4], ENDS[6])],
+}  # fmt: skip
+RARE = {
+    "overtaken in part": [(ENDS[2], ENDS[4]), (0, 20), (20, ENDS[2]), (ENDS[4], ENDS[6])],
+    "part overtakes": [(0, ENDS[1]), (ENDS[2] + 9, ENDS[4]), (ENDS[1], ENDS[2] + 9),
+                       (ENDS[4], ENDS[6])],
+    "sent again in part": [(0, 20), (0, 20), (10, ENDS[2] + 4), (ENDS[2], ENDS[6])],
+    "ahead, sent again": [(ENDS[2], ENDS[4]), (ENDS[2], ENDS[4]), (0, ENDS[2]), (0, ENDS[2]),
+                          (ENDS[4], ENDS[6])],
+    "two gaps": [(ENDS[1], ENDS[2]), (ENDS[3], ENDS[4]), (ENDS[2], ENDS[3]), (0, ENDS[1]),
+                 (ENDS[4], ENDS[6])],
+}  # fmt: skip
+#: Which packets bring the messages 0 to 5; the SYN is packet 1.
+BROUGHT_BY = {
+    "one message each": [2, 3, 4, 5, 6, 7],
+    "length of its own": [3, 5, 7, 9, 11, 13],
+    "half a length": [3, 4, 5, 5, 5, 5],
+    "two and three": [2, 2, 3, 3, 3, 4],
+    "ends and begins": [3, 4, 4, 5, 5, 5],
+    "over many": [5, 5, 5, 5, 6, 6],
+    "overtaken": [2, 4, 3, 5, 5, 5],
+    "overtaken by two": [4, 2, 3, 3, 5, 5],
+    "two overtaken": [3, 4, 2, 2, 5, 5],
+    "overtaken in part": [4, 4, 2, 2, 5, 5],
+    "part overtakes": [2, 4, 4, 4, 5, 5],
+    "sent again in part": [4, 4, 5, 5, 5, 5],
+    "ahead, sent again": [4, 4, 2, 2, 6, 6],
+    "two gaps": [5, 2, 4, 3, 6, 6],
+}
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("case", [*COMMON, *RARE])
+def test_windows_do_not_matter(tmp_path, monkeypatch, case, window):
+    """Wherever a window ends, each message is found once, at the packet that completes it."""
+    monkeypatch.setattr(records, "_RECORDS", window)
+    pieces = (COMMON | RARE)[case]
+    frames = [syn()] + [segment(STREAM[a:b], a, ident=2 + i) for i, (a, b) in enumerate(pieces)]
+    frames.append(segment(b"", ENDS[6], ident=99, flags=ACK | 1))
+    found = read(tmp_path, *frames)
+    assert found == sorted((packet, 100 + i) for i, packet in enumerate(BROUGHT_BY[case]))
+
+
+@pytest.mark.parametrize("case", COMMON)
+def test_what_is_common_is_compiled(tmp_path, monkeypatch, case):
+    """What streams nearly always are never reaches reassembly, and leaves them in step."""
+    monkeypatch.setattr(Streams, "add", None)
+    frames = []
+    for port in (40000, 40001):
+        frames.append(syn(port=port))
+        frames += [segment(STREAM[a:b], a, port=port) for a, b in COMMON[case]]
+    path = save(tmp_path, pcap(packets(*frames, step=MS)))
+    assert len(rows(path)) == 12
+    assert_ledger(load(path))
+
+
+def test_late_for_reassembly(tmp_path):
+    """A gap that closes only after a while has been given up; what fills it is no new message."""
+    frames = [syn(), segment(STREAM[ENDS[1]:ENDS[2]], ENDS[1]), segment(STREAM[:ENDS[1]], 0)]
+    assert read(tmp_path, *frames, step=SECOND) == [(2, 101), (3, 100)]
+    assert read(tmp_path, *frames, step=3 * SECOND) == [(2, 101)]
+
+
+def test_length_that_no_message_has(tmp_path):
+    """A stream whose step is lost is searched for messages again."""
+    begun, rest = framed(ASKED[0])[:30], framed(ASKED[0])[30:] + b"\0\4abcd"
+    frames = [syn(), segment(begun, 0), segment(rest, 30),
+              segment(framed(ASKED[1]), 30 + len(rest))]  # fmt: skip
+    assert read(tmp_path, *frames) == [(3, 100), (4, 101)]
+
+
+def test_longest_messages(tmp_path):
+    """Messages as long as their length can say, in segments of an offload's size."""
+    long = [response(f"n{i}.example.com", ident=i, answers=[record(b"\xc0\x0c", 16, bytes(65_000))])
+            for i in range(3)]  # fmt: skip
+    stream = framed(*long)
+    pieces = split(stream, 60_000, 120_000, 180_000)
+    frames = [syn()] + [segment(data, at, ident=7) for at, data in pieces]
+    found = read(tmp_path, *frames)
+    assert found == [(3, 0), (4, 1), (5, 2)]
+
+
+def test_segment_of_any_size(tmp_path):
+    """A segment for offload, whose length was not set yet, may be longer than any packet."""
+    for message, times, most in ((bytes(12), 15_000, 1 << 18), (ASKED[0], 10_000, 1 << 18)):
+        packet = ipv4(tcp(framed(message) * times), protocol=6, total=0)
+        path = save(tmp_path, pcap(packets(syn(), ethernet(packet))))
+        assert len(rows(path)) == min(times, most // len(framed(message)))
+        assert_ledger(load(path))
