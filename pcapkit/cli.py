@@ -11,86 +11,31 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pcapkit import __version__
 from pcapkit.attended import first_run, interruptible, painting, progress_bars, redrawn
+from pcapkit.cli_options import (
+    options_of,
+    output_options,
+    parse_formats,
+    parse_growth,
+    parse_threshold,
+    reading_options,
+)
 from pcapkit.errors import PcapkitError, UsageError
 
 if TYPE_CHECKING:
     from pcapkit.model import Analysis
-    from pcapkit.options import Options
     from pcapkit.report.painter import Painter
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _TABLES = ("messages", "transactions", "lookups", "clients", "names", "what_if")
-_FORMATS = ("html", "png", "json", "csv", "parquet", "md")
-_STYLE: dict[str, Any] = {"show_default": True}
-
-
-def reading_options(command: Command) -> Command:
-    """Add the options of every command that reads captures."""
-    for option in reversed(
-        (
-            click.option("--resolv-conf", multiple=True, metavar="[CLIENT=]FILE",
-                         help="The pods' resolv.conf, or that of one client or block."),
-            click.option("--search", multiple=True, metavar="SUFFIX",
-                         help="A search suffix; repeat in order."),
-            click.option("--ndots", type=click.IntRange(0, 15), metavar="N",
-                         help="The ndots in force."),
-            click.option("--resolver", metavar="MODEL",
-                         help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ..."),
-            click.option("--cluster-domain", "cluster_domains", multiple=True, metavar="ZONE",
-                         help="The cluster domain, if not cluster.local."),
-            click.option("--corefile", metavar="FILE",
-                         help="A Corefile, or the ConfigMap that holds it."),
-            click.option("--pods", metavar="FILE",
-                         help="What 'kubectl get pods,services -A -o json' prints, or -."),
-            click.option("--client", "clients", multiple=True, metavar="ADDR|CIDR",
-                         help="Only these clients."),
-            click.option("--port", "ports", type=click.IntRange(1, 65535), multiple=True,
-                         metavar="N", help="Another port that carries DNS, besides 53."),
-            click.option("--from", "time_from", metavar="TIME",
-                         help="Leave out what came before (ISO 8601 or epoch seconds)."),
-            click.option("--to", "time_to", metavar="TIME", help="Leave out what came after."),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def output_options(command: Command) -> Command:
-    """Add the options of the commands that write reports."""
-    for option in reversed(
-        (
-            click.option("-o", "--output", default="reports", metavar="DIR", **_STYLE,
-                         help="Folder for reports."),
-            click.option("--format", "formats", default="html,png,json", **_STYLE,
-                         help=f"Comma-separated, of {', '.join(_FORMATS)}."),
-            click.option("--fail-on", metavar="RULE",
-                         help="Exit with 1 above a threshold, such as 'waste>30%'."),
-            click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings."),
-            click.option("-v", "--verbose", is_flag=True, help="Say what is being done."),
-        )
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def _options(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
-    from pcapkit.options import make_options
-
-    if "-" in captures and "-" in (values["pods"], values["corefile"]):
-        raise UsageError("- is standard input, and the capture comes from there: name a file")
-
-    return make_options(**values)
 
 
 def _check_inputs(captures: Sequence[str]) -> None:
@@ -109,44 +54,6 @@ def _say(text: str) -> None:
 def _warn(warnings: tuple[str, ...]) -> None:
     for warning in warnings:
         _say(f"warning: {warning}")
-
-
-def _threshold(text: str | None) -> float | None:
-    """Parse ``waste>30%`` or ``waste>0.3`` to a share."""
-    if text is None:
-        return None
-    name, sep, value = text.replace(" ", "").partition(">")
-    try:
-        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if name != "waste" or not sep or not 0 <= share <= 1:
-        raise UsageError(f"--fail-on {text!r}: write it as waste>30% or waste>0.3")
-    return share
-
-
-def _growth(text: str | None) -> float | None:
-    """Parse ``queries>+5%`` or ``queries>+0.05`` to a share; None for another rule."""
-    name, sep, value = (text or "").replace(" ", "").partition(">+")
-    if name != "queries" or not sep:
-        return None
-    try:
-        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not share >= 0:
-        raise UsageError(f"--fail-on {text!r}: write it as queries>+5% or queries>+0.05")
-    return share
-
-
-def _formats(text: str) -> tuple[str, ...]:
-    wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
-    for form in wanted:
-        if form not in _FORMATS:
-            raise UsageError(f"--format {form!r}: it is one or more of {', '.join(_FORMATS)}")
-    if not wanted:
-        raise UsageError(f"--format: name one or more of {', '.join(_FORMATS)}")
-    return wanted
 
 
 @click.group(context_settings={"auto_envvar_prefix": "PCAPKIT",
@@ -177,7 +84,8 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values, captures)
+    limit, wanted = parse_threshold(fail_on), parse_formats(formats)
+    options = options_of(values, captures)
     if not as_json:
         _check_output(output)
     _check_inputs(captures)
@@ -258,7 +166,7 @@ def export(
     captures: tuple[str, ...], table: str, form: str, output: str, **values: Any
 ) -> None:  # fmt: skip
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
-    options = _options(values, captures)
+    options = options_of(values, captures)
     if output != "-":
         _check_output(os.path.dirname(output) or ".")
     elif form == "parquet" and sys.stdout.isatty():
@@ -295,11 +203,11 @@ def compare(
     BEFORE and AFTER are captures, or analysis.json files that analyze wrote. All is counted per
     lookup and per second, by workload where both sides know it (--pods), else by address.
     """
-    more = _growth(fail_on)
-    limit = None if more is not None else _threshold(fail_on)
+    more = parse_growth(fail_on)
+    limit = None if more is not None else parse_threshold(fail_on)
     if before == after == "-":
         raise UsageError("- is standard input, which is read once: name a file")
-    options = _options(values, (before, after))
+    options = options_of(values, (before, after))
     from pcapkit.comparison import is_saved
 
     for path in (before, after):
@@ -386,7 +294,8 @@ def audit(
     verbose: bool, as_json: bool, **values: Any,
 ) -> None:  # fmt: skip
     """Analyse every capture under folders or globs: one report each, and an index over all."""
-    limit, wanted, options = _threshold(fail_on), _formats(formats), _options(values, paths)
+    limit, wanted = parse_threshold(fail_on), parse_formats(formats)
+    options = options_of(values, paths)
     _check_output(output)
     from pcapkit.batch.catalog import find_captures
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pcapkit import codes
 from pcapkit.ahead import ahead, close
-from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.sequences import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.spool import Spool
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.vantage import count_translations

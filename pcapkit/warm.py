@@ -15,12 +15,12 @@ import numpy as np
 
 from pcapkit.analysis.answers import Answers
 from pcapkit.analysis.describe import LOOKUP, TRANSACTION
-from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.fault_notes import Facts, Part
 from pcapkit.analysis.faults import FaultTally
 from pcapkit.analysis.name_flags import NameFlags
 from pcapkit.analysis.reading import ClientReading, Readings, read_parts
 from pcapkit.analysis.search_lists import SearchList
+from pcapkit.analysis.sequences import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.suffixes import Folded
 from pcapkit.analysis.survey import survey

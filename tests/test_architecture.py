@@ -24,11 +24,11 @@ HOME = {
     "manual": "pipeline", "walk": "resolver", "context": "pipeline", "model": "model",
     "comparison": "model", "collect": "pipeline", "vantage": "pipeline",
     "pipeline": "pipeline", "compare": "batch", "warm": "pipeline", "attended": "cli",
-    "cli": "cli",
+    "cli": "cli", "cli_options": "cli", "series": "model",
 }  # fmt: skip
 #: foreign package -> modules that may import it
 ONLY = {
-    "click": {"cli"},
+    "click": {"cli", "cli_options"},
     "matplotlib": {"report.charts"},
     "jinja2": {"report.page"},
     "numba": {"kernels", "wire"},

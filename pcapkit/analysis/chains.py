@@ -12,7 +12,8 @@ from pcapkit.analysis.reading import Readings
 from pcapkit.analysis.suffixes import join
 from pcapkit.codes import qtype_text
 from pcapkit.layout import NO_TIME
-from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES, Chain, ChainStep
+from pcapkit.model import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
+from pcapkit.series import Chain, ChainStep
 
 
 @dataclass(frozen=True, slots=True)

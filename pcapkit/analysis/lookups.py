@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pcapkit.analysis.bases import rules_of
-from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS
+from pcapkit.analysis.sequences import LONGEST_TIMEOUT_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS
 from pcapkit.analysis.walks import (
     AS_IS,
     BASE_NODES,

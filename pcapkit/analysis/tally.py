@@ -36,16 +36,13 @@ from pcapkit.model import (
     LOOKUP_OUTCOMES,
     TRANSACTION_OUTCOMES,
     WASTE_CLASSES,
-    Chain,
     Client,
-    LatencyCurve,
     LookupCounts,
     Name,
-    Suffix,
-    Timeline,
     TransactionCounts,
     WasteCounts,
 )
+from pcapkit.series import Chain, LatencyCurve, Suffix, Timeline
 
 Address = Callable[[int], str]
 #: Sorts of names: the first that holds, see ``kinds_of``.

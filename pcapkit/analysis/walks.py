@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.evidence import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.sequences import LONGEST_TIMEOUT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels import helper_kernel
 from pcapkit.layout import NO_TIME

@@ -19,10 +19,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Name, WhatIf
+from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Name, WhatIf
 from pcapkit.report.painter import Drawn
 from pcapkit.report.text import number, percent, printable, seconds, shorten
 from pcapkit.report.verdict import FEWEST, evidence, judged_queries, overall
+from pcapkit.series import Chain
 
 INK = "#3b3b3c"  #: text and lines; the page puts its own colour in its place
 _GREY = "#8a8a8a"

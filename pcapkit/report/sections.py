@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Chain, Finding, WhatIf
+from pcapkit.model import WASTE_CLASSES, WASTED_CLASSES, Analysis, Finding, WhatIf
 from pcapkit.report.export import iso_time
 from pcapkit.report.text import number, percent, printable, seconds
 from pcapkit.report.verdict import (
@@ -21,6 +21,7 @@ from pcapkit.report.verdict import (
     queries_text,
     setting_text,
 )
+from pcapkit.series import Chain
 
 Context = Mapping[str, Any]
 _MOST_ROWS = 500
