@@ -35,7 +35,6 @@ from pcapkit.ingest.messages import (
     RESPONSES,
     TRUNCATED,
     DuplicateFilter,
-    count_window,
 )
 from pcapkit.ingest.sequence import open_in_order
 from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
@@ -249,6 +248,7 @@ class _Collector:
         self._stop, self._watch = stop, watch
         self.wanted = Wanted(options, out.interners)
         self._duplicates = DuplicateFilter()
+        out.counts = self._duplicates.counts
         self._clockless_ns = 0
 
     def read(self, capture: Capture, index: int) -> None:
@@ -284,7 +284,6 @@ class _Collector:
         original = self._duplicates.mark(rows)
         out.translations.update(count_translations(rows, original))
         out.store.add(rows, original, folded, root=out.interners.root, capture=index)
-        count_window(rows, original, out.counts)
         if self._keep:
             out.kept.add(index, rows, original)
 

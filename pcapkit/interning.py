@@ -183,6 +183,16 @@ def fold_names(arena: Any, ends: Any, start: Any, stop: Any, folded: Any) -> Any
     return at
 
 
+def _longer(array: npt.NDArray[Any], used: int, need: int) -> npt.NDArray[Any]:
+    """Return the used part of an array in room for at least ``need``, twice the size or more.
+
+    What lies behind is not written, so that the system gives no memory for it yet.
+    """
+    out = np.empty(max(need, 2 * array.size), array.dtype)
+    out[:used] = array[:used]
+    return out
+
+
 class Interner:
     """A growing set of byte strings, numbered from 0 in order of first appearance."""
 
@@ -210,11 +220,9 @@ class Interner:
         arena, ends, hashes, slots, used, seed = self.arrays
         count = len(self)
         if (need := self.byte_count + total_bytes) > arena.size:
-            arena = np.concatenate([arena, np.zeros(max(need - arena.size, arena.size), np.uint8)])
+            arena = _longer(arena, self.byte_count, need)
         if (need := count + strings) > ends.size:
-            more = max(need - ends.size, ends.size)
-            ends = np.concatenate([ends, np.zeros(more, np.int64)])
-            hashes = np.concatenate([hashes, np.zeros(more, np.uint64)])
+            ends, hashes = _longer(ends, count, need), _longer(hashes, count, need)
         if (count + strings) * 2 > slots.size:  # never more than half full
             slots = np.zeros(1 << ((count + strings) * 2).bit_length(), np.uint64)
             _fill_slots(hashes, count, slots)

@@ -122,7 +122,7 @@ def _cut_short() -> OSError:
 
 
 class _Run:
-    """Packed exchanges, ordered by client: in memory until they are written to a file.
+    """Packed exchanges, ordered by client, to be kept in memory or written to a file.
 
     They are those of ``size`` in a ring from the number ``first`` on. ``clients`` are those in it,
     ``sizes`` counts the exchanges of all clients, and ``ends`` is where the bytes of each of
@@ -147,13 +147,20 @@ class _Run:
             )  # fmt: skip
             packed.append(out[:got])
             written += got
-        self._packed = np.concatenate([np.zeros(0, np.uint8), *packed])
+        self._fresh = packed
+        self._packed = np.zeros(0, np.uint8)
+
+    def keep(self) -> None:
+        """Keep the bytes in memory."""
+        self._packed = np.concatenate([self._packed, *self._fresh])
+        self._fresh = []
 
     def write(self, spill: _Spill) -> None:
         """Move the bytes to a file."""
         self._spill, self._offset = spill, spill.size
-        spill.write(self._packed)
-        self._packed = np.zeros(0, np.uint8)
+        for some in self._fresh:
+            spill.write(some)
+        self._fresh = []
 
     def _read(self, into: npt.NDArray[np.uint8], begin: int) -> None:
         if self._spill is None:
@@ -183,6 +190,12 @@ class _Run:
             family.late, np.zeros(1, EXCHANGE), rows,
         ):  # fmt: skip
             raise _cut_short()
+
+
+def _spilled(ring: npt.NDArray[Any], first: int, size: int, spill: _Spill) -> _Run:
+    run = _Run(ring, first, size)
+    run.write(spill)
+    return run
 
 
 class _Families:
@@ -224,11 +237,10 @@ class Store:
         self._spill: _Spill | None = None
         self._packing: Future[_Run] | None = None  # the exchanges before ``_base``
         self._links = np.zeros((_LINKS, 2), np.uint64)
-        self._pairing = np.array([1, np.iinfo(np.int64).max], np.int64)
+        self._pairing = np.array([1, np.iinfo(np.int64).max, np.iinfo(np.int64).min], np.int64)
         self._joined: dict[int, tuple[int, ...]] = {}
         self._sizes = np.zeros(0, np.int64)  # by client, once all is packed
         self.count = 0
-        self.last_time: int | None = None
 
     def add(
         self, rows: Messages, original: npt.NDArray[np.int64], folded_of: npt.NDArray[np.int32],
@@ -245,21 +257,22 @@ class Store:
             self._take_packed()
         if (used := self.count - self._held + rows.size) > self._rows.size:
             self._grow(used)  # a window of text may be of any length
-        before = self.count
         self.count = int(
             pair_window(
                 rows, original, folded_of, root, capture, self._slots, self._rows, self._previous,
                 self.count, self._remembered, self._links, self._pairing,
             )
         )  # fmt: skip
-        if self.count > before:
-            last = int(rows["time"].max())
-            self.last_time = last if self.last_time is None else max(last, self.last_time)
 
     @property
     def first_time(self) -> int | None:
         """The time of the first exchange."""
         return int(self._pairing[1]) if self.count else None
+
+    @property
+    def last_time(self) -> int | None:
+        """The time of the last message in a window that began an exchange."""
+        return int(self._pairing[2]) if self.count else None
 
     def _grow(self, size: int) -> None:
         """Make the rings long enough for ``size`` exchanges."""
@@ -273,18 +286,17 @@ class Store:
     def _pack_beside(self, size: int) -> None:
         """Pack the oldest exchanges in a thread: they are older than what responses may change."""
         self._take_packed()
+        self._spill = self._spill or _Spill()
         thread = ThreadPoolExecutor(1, thread_name_prefix="pcapkit-packing")
-        self._packing = thread.submit(_Run, self._rows, self._base, size)
+        self._packing = thread.submit(_spilled, self._rows, self._base, size, self._spill)
         thread.shutdown(wait=False)
         self._base += size
 
     def _take_packed(self) -> None:
-        """Wait for the run that is being packed, and put it behind the others in the file."""
+        """Wait for the run that is being packed."""
         if self._packing is None:
             return
         run, self._packing = self._packing.result(), None
-        self._spill = self._spill or _Spill()
-        run.write(self._spill)
         self._runs.append(run)
         self._held = self._base
 
@@ -295,7 +307,9 @@ class Store:
         for run in in_order(
             partial(_Run, self._rows, first, min(_RUN, self.count - first)) for first in pieces
         ):
-            if self._spill is not None:
+            if self._spill is None:
+                run.keep()
+            else:
                 run.write(self._spill)
             self._runs.append(run)
         self._base = self._held = self.count

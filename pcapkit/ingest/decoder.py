@@ -65,8 +65,10 @@ _ROUNDS = 4  # how often a packet made from others may need others itself
 _MAX_DISSECTED = 1_000_000
 _NO_STREAMS = np.zeros(0, STREAM)
 _NEVER = 1 << 62
-_MOST_IN_ONE = 8192  # messages in one packet, with room to spare
-_FEWEST_BYTES = 14  # of a message over TCP, with its length
+#: Messages in one packet: one over TCP has 14 bytes or more, with its length. A segment for offload
+#: may be longer than any packet, and its first message begun before.
+_MOST_IN_ONE = LONGEST_SEGMENT // 14 + 2
+_NEW_ADDRESSES = 8192  # that one pass has room for
 _MAX_QUEUED = 1 << 16  # packets
 
 #: Enough packets on the slow path to be felt.
@@ -165,12 +167,9 @@ class Decoder:
     ) -> tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Return the records that fitted into one pass, and what became of them."""
         names, addresses = self._interners.names, self._interners.addresses
-        # A segment for offload may be longer than any packet, and its first message begun before.
-        longest = min(int(records["captured"].max(initial=0)), LONGEST_SEGMENT)
-        most = max(_MOST_IN_ONE, longest // _FEWEST_BYTES + 2)
-        rows = np.empty(records.size + most, MESSAGE)
-        names.reserve(most, most * 255)
-        addresses.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 16)
+        rows = np.empty(records.size + _MOST_IN_ONE, MESSAGE)
+        names.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 255)
+        addresses.reserve(_NEW_ADDRESSES, _NEW_ADDRESSES * 16)
         fates = np.zeros(records.size, np.uint8)
         filled, used, aside = decode_window(
             buffer, records, self._ports, streams, names.arrays, addresses.arrays, rows, fates,

@@ -279,6 +279,18 @@ def insert_rows(rows: Any, filled: Any, more: Any) -> None:
 
 # ---- duplicates ---------------------------------------------------------------------------------
 
+#: What :class:`DuplicateFilter` counts, in the order of its array; rcodes follow.
+(
+    PACKETS_WITH_MESSAGES,
+    PACKETS_NOT_REPEATED,
+    MESSAGES,
+    RESPONSES,
+    OVER_TCP,
+    TRUNCATED,
+) = range(6)
+RCODES = 6
+COUNTS = RCODES + (1 << 12)
+
 #: What a message was like that was seen, beside its key and time.
 _SEEN = np.dtype(
     [
@@ -345,17 +357,29 @@ def _place_of(keys: Any, times: Any, key: Any) -> Any:
     return oldest, False
 
 
+@inline_kernel
+def _count(row: Any, counts: Any) -> None:
+    """Add a message that is no duplicate."""
+    counts[MESSAGES] += 1
+    counts[OVER_TCP] += 1 if row["transport"] == TCP else 0
+    if row["flags"] & QR:
+        counts[RESPONSES] += 1
+        counts[TRUNCATED] += 1 if row["flags"] & TC else 0
+        counts[RCODES + (np.int64(row["rcode"]) & 0xFFF)] += 1
+
+
 @kernel
 def mark_duplicates(
-    rows: Any, keys: Any, times: Any, table: Any, exchanges: Any, original: Any
-) -> Any:
-    """Set ``original[i]`` to the packet number row ``i`` repeats, or 0; return how many do.
+    rows: Any, keys: Any, times: Any, table: Any, exchanges: Any, counts: Any, original: Any
+) -> None:
+    """Set ``original[i]`` to the packet number row ``i`` repeats, or 0, and count the messages.
 
     ``keys``, ``times`` and ``table`` (of _SEEN), a power of two long, say what was seen; a key's
     place is one of a few that lie together, and the oldest there gives way. They and ``exchanges``
-    (last answer time by query) are carried from window to window.
+    (last answer time by query) are carried from window to window. Rows of one packet stand
+    together; in ``counts`` (COUNTS long) a packet is repeated where all of its messages are.
     """
-    copies = 0
+    last, fresh_last = np.int64(-1), np.int64(-1)
     for i in range(rows.shape[0]):
         if i + _AHEAD < rows.shape[0]:
             row = rows[i + _AHEAD]
@@ -368,6 +392,10 @@ def mark_duplicates(
         key = _copy_key(row)
         ask = _exchange_slot(exchanges, row)
         time = row["time"]
+        packet = np.int64(row["packet_no"])
+        if packet != last:
+            counts[PACKETS_WITH_MESSAGES] += 1
+            last = packet
         place, known = _place_of(keys, times, key)
         seen = table[place]
         if known:
@@ -375,9 +403,12 @@ def mark_duplicates(
                 seen["answered"] = 1 if exchanges[ask] > times[place] else 0
             if _is_copy(row, seen, time - times[place]):
                 original[i] = seen["packet_no"]
-                copies += 1
                 continue
         original[i] = 0
+        if packet != fresh_last:
+            counts[PACKETS_NOT_REPEATED] += 1
+            fresh_last = packet
+        _count(row, counts)
         if row["flags"] & QR:
             exchanges[ask] = time
         keys[place] = key
@@ -389,7 +420,6 @@ def mark_duplicates(
         seen["interface"] = row["interface"]
         seen["hop_limit"] = row["hop_limit"]
         seen["answered"] = 0
-    return copies
 
 
 @inline_kernel
@@ -404,9 +434,13 @@ def _exchange_slot(exchanges: Any, row: Any) -> Any:
 
 
 class DuplicateFilter:
-    """Finds repeated packets across the windows of one analysis."""
+    """Finds repeated packets across the windows of one analysis.
+
+    ``counts`` (COUNTS long) says what was seen; of duplicates it counts packets, no messages.
+    """
 
     def __init__(self, slots: int = 1 << 16) -> None:
+        self.counts = np.zeros(COUNTS, np.int64)
         self._keys = np.zeros(slots, np.uint64)
         self._times = np.full(slots, np.iinfo(np.int64).min, np.int64)
         self._seen = np.zeros(slots, _SEEN)
@@ -415,49 +449,10 @@ class DuplicateFilter:
     def mark(self, rows: Messages) -> npt.NDArray[np.int64]:
         """Return, a row each, the number of the packet that it repeats, or 0."""
         original = np.empty(rows.size, np.int64)
-        mark_duplicates(rows, self._keys, self._times, self._seen, self._answers, original)
+        mark_duplicates(
+            rows, self._keys, self._times, self._seen, self._answers, self.counts, original
+        )
         return original
-
-
-# ---- counts --------------------------------------------------------------------------------------
-
-#: What :func:`count_window` counts, in the order of its array; rcodes follow.
-(
-    PACKETS_WITH_MESSAGES,
-    PACKETS_NOT_REPEATED,
-    MESSAGES,
-    RESPONSES,
-    OVER_TCP,
-    TRUNCATED,
-) = range(6)
-RCODES = 6
-COUNTS = RCODES + (1 << 12)
-
-
-@kernel
-def count_window(rows: Any, original: Any, counts: Any) -> None:
-    """Add a window's messages to ``counts`` (COUNTS long), duplicates only as packets.
-
-    Rows of one packet stand together; a packet is repeated where all of its messages are.
-    """
-    last, fresh_last = np.int64(-1), np.int64(-1)
-    for i in range(rows.shape[0]):
-        row = rows[i]
-        packet = np.int64(row["packet_no"])
-        if packet != last:
-            counts[PACKETS_WITH_MESSAGES] += 1
-            last = packet
-        if original[i]:
-            continue
-        if packet != fresh_last:
-            counts[PACKETS_NOT_REPEATED] += 1
-            fresh_last = packet
-        counts[MESSAGES] += 1
-        counts[OVER_TCP] += 1 if row["transport"] == TCP else 0
-        if row["flags"] & QR:
-            counts[RESPONSES] += 1
-            counts[TRUNCATED] += 1 if row["flags"] & TC else 0
-            counts[RCODES + (np.int64(row["rcode"]) & 0xFFF)] += 1
 
 
 __all__ = ["DuplicateFilter", "decode_window", "hash_bytes", "port_table", "sum_up"]
