@@ -342,7 +342,7 @@ def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
     sys.unraisablehook = _pass_on
-    gc.set_threshold(100_000, 20, 100)  # an analysis makes many objects, and hardly a cycle
+    gc.set_threshold(300_000, 20, 100)  # an analysis makes many objects, and hardly a cycle
     status = _run()
     if threading.active_count() > 1:
         # A thread that decodes, or waits for a pipe, cannot be stopped, and Python would take the
