@@ -10,7 +10,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -344,15 +343,14 @@ def main() -> None:
     sys.unraisablehook = _pass_on
     gc.set_threshold(300_000, 20, 100)  # an analysis makes many objects, and hardly a cycle
     status = _run()
-    if threading.active_count() > 1:
-        # A thread that decodes, or waits for a pipe, cannot be stopped, and Python would take the
-        # ground from under it on its way out. All files are closed by now.
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(status)
-    gc.freeze()  # else Python looks for cycles in all that is given up anyway
-    sys.exit(status)
+    # Python would give up all that was read piece by piece, and take the ground from under a thread
+    # that still decodes, or waits for a pipe. All files are closed by now.
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    if kept := sys.modules.get("pcapkit.kernel_cache"):
+        kept.remove_temporary()
+    os._exit(status)
 
 
 def _run() -> int:

@@ -24,6 +24,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 _IMPORT = re.compile(r"^from (pcapkit[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 _VARIABLE = "NUMBA_CACHE_DIR"
+#: The folder that goes with the process which made it.
+_temporary: dict[int, str] = {}
 
 
 def folder_for(module: str) -> str:
@@ -36,6 +38,13 @@ def folder_for(module: str) -> str:
             if older != folder:  # which another first run may be filling already
                 shutil.rmtree(older, ignore_errors=True)
     return str(folder)
+
+
+@atexit.register
+def remove_temporary() -> None:
+    """Remove the temporary folder, if this process made one; Python does so on its way out."""
+    if folder := _temporary.pop(os.getpid(), None):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache
@@ -54,14 +63,9 @@ def _base() -> Path:
         except OSError:
             continue
         return place
-    folder, process = tempfile.mkdtemp(prefix="pcapkit-kernels-"), os.getpid()
+    folder = tempfile.mkdtemp(prefix="pcapkit-kernels-")
     os.environ[_VARIABLE] = folder  # for the processes that this one starts
-
-    def remove() -> None:
-        if os.getpid() == process:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
+    _temporary[os.getpid()] = folder
     return Path(folder) / installed
 
 

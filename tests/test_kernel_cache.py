@@ -136,6 +136,10 @@ def test_nothing_is_left_where_nothing_may_be_kept(package: Path, tmp_path: Path
     (folder, _), (again, hits) = sorted(map(folder_and_hits, said), key=lambda item: item[1])
     assert folder == again and hits == 1  # the processes that it starts share its folder
     assert folder.is_relative_to(temporary) and not list(temporary.iterdir())
+    command = f"{ADD}; import sys; sys.argv = ['pcapkit', '--version']; "
+    command += "from pcapkit.cli import main; main()"
+    run(command, package, prefix=PLAIN, HOME=str(home), TMPDIR=str(temporary))
+    assert not list(temporary.iterdir())
 
 
 def test_a_named_folder_beats_all_others(package: Path, tmp_path: Path) -> None:
