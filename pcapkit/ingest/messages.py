@@ -337,14 +337,23 @@ def _is_copy(row: Any, seen: Any, gap: Any) -> Any:
 
 
 @inline_kernel
-def _first_place(keys: Any, key: Any) -> Any:
-    return np.int64(key & np.uint64(keys.shape[0] - 1)) & -_WAYS
+def _first_place(keys: Any, row: Any) -> Any:
+    """Return the first place for a message.
+
+    It must not follow from the key, which is another in every run: where places are scarce, it
+    decides which copies are still known. Whoever crafts messages for one place hides copies of
+    their own.
+    """
+    h = _exchange_hash(row)
+    h += np.uint64(np.int64(row["qname"]) + 2) * np.uint64(0xC2B2AE3D27D4EB4F)
+    h = (h >> np.uint64(32)) ^ np.uint64(row["flags"] & QR)  # a response is not where its query is
+    return np.int64(h & np.uint64(keys.shape[0] - 1)) & -_WAYS
 
 
 @inline_kernel
-def _place_of(keys: Any, times: Any, key: Any) -> Any:
+def _place_of(keys: Any, times: Any, key: Any, row: Any) -> Any:
     """Return (place, whether ``key`` is there); where it is not, the place that must give way."""
-    first = _first_place(keys, key)
+    first = _first_place(keys, row)
     for way in range(_WAYS):
         if keys[first + way] == key:
             return first + way, True
@@ -383,7 +392,7 @@ def mark_duplicates(
     for i in range(rows.shape[0]):
         if i + _AHEAD < rows.shape[0]:
             row = rows[i + _AHEAD]
-            place = _first_place(keys, _copy_key(row))
+            place = _first_place(keys, row)
             prefetch(keys, place)
             prefetch(times, place)
             prefetch(table, place)
@@ -396,7 +405,7 @@ def mark_duplicates(
         if packet != last:
             counts[PACKETS_WITH_MESSAGES] += 1
             last = packet
-        place, known = _place_of(keys, times, key)
+        place, known = _place_of(keys, times, key, row)
         seen = table[place]
         if known:
             if row["flags"] & QR == 0:
@@ -423,14 +432,19 @@ def mark_duplicates(
 
 
 @inline_kernel
-def _exchange_slot(exchanges: Any, row: Any) -> Any:
-    """The place of client address, port and message ID: what a query and its response share."""
+def _exchange_hash(row: Any) -> Any:
+    """Hash client address, port and message ID: what a query and its response share."""
     key = (np.uint64(row["client"]) << np.uint64(32)) | (
         np.uint64(row["client_port"]) << np.uint64(16)
     )
     key |= np.uint64(row["message_id"])
     key *= np.uint64(0x9E3779B97F4A7C15)
-    return np.int64((key ^ (key >> np.uint64(29))) & np.uint64(exchanges.shape[0] - 1))
+    return key ^ (key >> np.uint64(29))
+
+
+@inline_kernel
+def _exchange_slot(exchanges: Any, row: Any) -> Any:
+    return np.int64(_exchange_hash(row) & np.uint64(exchanges.shape[0] - 1))
 
 
 class DuplicateFilter:

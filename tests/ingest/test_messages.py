@@ -202,3 +202,15 @@ def test_clients_are_the_side_that_asks(tmp_path):
     found = rows(save(tmp_path, pcap(content)))
     assert [r["client_addr"] for r in found] == [CLIENT, CLIENT6]
     assert [r["server_addr"] for r in found] == [SERVER, SERVER6]
+
+
+def test_what_is_known_of_copies_is_the_same_in_every_run(tmp_path):
+    """Where more messages than are remembered lie between copies, chance does not decide."""
+    packets = []
+    for i in range(60_000):
+        asked = ethernet(ask(query(ident=i), ident=i % 65535 + 1, port=1024 + i // 7))
+        packets += [Packet(asked, START_NS + 2_000 * i)]
+    copies = [Packet(p.data, p.time + 200_000_000) for p in packets]
+    path = save(tmp_path, pcap(sorted([*packets, *copies], key=lambda p: p.time)))
+    found = {load(path).duplicates for _ in range(4)}
+    assert len(found) == 1 and 0 < min(found) < 60_000
