@@ -77,15 +77,20 @@ def options_of(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
     return make_options(**values)
 
 
+def _share(text: str) -> float:
+    """Parse ``30%`` or ``0.3``; -1 where it is no number."""
+    try:
+        return float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        return -1.0
+
+
 def parse_threshold(text: str | None) -> float | None:
     """Parse ``waste>30%`` or ``waste>0.3`` to a share."""
     if text is None:
         return None
     name, sep, value = text.replace(" ", "").partition(">")
-    try:
-        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
+    share = _share(value)
     if name != "waste" or not sep or not 0 <= share <= 1:
         raise UsageError(f"--fail-on {text!r}: write it as waste>30% or waste>0.3")
     return share
@@ -96,10 +101,7 @@ def parse_growth(text: str | None) -> float | None:
     name, sep, value = (text or "").replace(" ", "").partition(">+")
     if name != "queries" or not sep:
         return None
-    try:
-        share = float(value.rstrip("%")) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
+    share = _share(value)
     if not share >= 0:
         raise UsageError(f"--fail-on {text!r}: write it as queries>+5% or queries>+0.05")
     return share

@@ -23,9 +23,7 @@ from pcapkit.analysis.spool import Spool
 from pcapkit.analysis.store import Store
 from pcapkit.analysis.vantage import count_translations
 from pcapkit.errors import UsageError
-from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.inputs import warn_of_files
-from pcapkit.ingest.messages import (
+from pcapkit.ingest.duplicates import (
     COUNTS,
     MESSAGES,
     OVER_TCP,
@@ -36,6 +34,8 @@ from pcapkit.ingest.messages import (
     TRUNCATED,
     DuplicateFilter,
 )
+from pcapkit.ingest.formats import open_capture
+from pcapkit.ingest.inputs import warn_of_files
 from pcapkit.ingest.sequence import open_in_order
 from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
 from pcapkit.layout import MESSAGE, Messages

@@ -29,8 +29,8 @@ from pcapkit.analysis.whatif import WhatIfTally
 from pcapkit.collect import Collected, Progress, Wanted, collect
 from pcapkit.context import name_pods, pod_families, pod_warnings
 from pcapkit.errors import UsageError
+from pcapkit.ingest.duplicates import DuplicateFilter
 from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.messages import DuplicateFilter
 from pcapkit.ingest.source import open_source
 from pcapkit.model import Analysis, CaptureInfo, Source
 from pcapkit.names import fold
