@@ -14,8 +14,8 @@ import json
 import sys
 import time
 
-from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.source import open_source
+from pcapkit.ingest.inputs.formats import open_capture
+from pcapkit.ingest.inputs.source import open_source
 from pcapkit.ingest.window import Interners
 
 

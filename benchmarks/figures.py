@@ -102,8 +102,11 @@ def facts(results: dict[str, Any]) -> str:
                 if start and row["packets"] > 1e5:
                     each = row["packets"] - start["packets"]
                     costs = _paired(row, start, lambda x, y: (x[key] - y[key]) / each * 1e9)  # noqa: B023
-                    say(f"{what} time of one more packet, without start, pages and charts, ns",
-                        row, _spread(costs, ".0f"))  # fmt: skip
+                    say(
+                        f"{what} time of one more packet, without start, pages and charts, ns",
+                        row,
+                        _spread(costs, ".0f"),
+                    )
         elif row["program"] == DECODING:
             told = [r["told"] for r in row["runs"]]
             for what in ("packets", "messages"):
@@ -155,8 +158,9 @@ def text(results: dict[str, Any]) -> str:
         f"{machine['cores']} cores ({machine['processor']}), Python {machine['python']}"
         + (f"; {versions}" if versions else "")
         + f". {runs} of each after one that is not counted.\n",
-        table(results), facts(results),
-    ]  # fmt: skip
+        table(results),
+        facts(results),
+    ]
     left_out = [*results["left_out"], *_too_slow(results)]
     if left_out:
         out.append("Left out:\n\n" + "".join(f"- {t}\n" for t in left_out))
@@ -180,10 +184,13 @@ def chart(results: dict[str, Any], path: Path) -> None:
         packets = [r["packets"] for r in mine]
         own = program == "pcapkit"
         style: dict[str, Any] = {
-            "marker": "o", "markersize": 3, "linewidth": 2 if own else 1, "label": program,
+            "marker": "o",
+            "markersize": 3,
+            "linewidth": 2 if own else 1,
+            "label": program,
             "color": "#D55E00" if own else _COLOURS[number % len(_COLOURS)],
             "zorder": 3 if own else 2,
-        }  # fmt: skip
+        }
         left.plot(packets, [statistics.median(_runs(r, "wall_s")) for r in mine], **style)
         right.plot(packets, [max(_runs(r, "peak_mb")) for r in mine], **style)
     for axes, label in ((left, "wall time, s"), (right, "peak memory, MB")):

@@ -84,34 +84,53 @@ class Program:
 
 
 PCAPKIT = Program(
-    "pcapkit", "lookups, waste, what-if, HTML and PNG report",
-    (_PCAPKIT, "analyze", "{}", "-o", str(OUT / "reports"), "-q"), reads_gzip=True,
-)  # fmt: skip
+    "pcapkit",
+    "lookups, waste, what-if, HTML and PNG report",
+    (_PCAPKIT, "analyze", "{}", "-o", str(OUT / "reports"), "-q"),
+    reads_gzip=True,
+)
 ONE_CORE = Program(
     "pcapkit, one core", "the same", ("taskset", "-c", "0", *PCAPKIT.command), shapes=(PLAIN,)
 )
 JSON = Program(
-    "pcapkit --json", "the same without pages and charts",
-    (_PCAPKIT, "analyze", "{}", "--json"), shapes=(PLAIN,),
-)  # fmt: skip
+    "pcapkit --json",
+    "the same without pages and charts",
+    (_PCAPKIT, "analyze", "{}", "--json"),
+    shapes=(PLAIN,),
+)
 DECODE = Program(
-    "pcapkit, decoding alone", "packets to rows of messages",
-    (sys.executable, str(HERE / "decode.py"), "{}"), shapes=(PLAIN, FULL), tells=True,
-)  # fmt: skip
+    "pcapkit, decoding alone",
+    "packets to rows of messages",
+    (sys.executable, str(HERE / "decode.py"), "{}"),
+    shapes=(PLAIN, FULL),
+    tells=True,
+)
 
 PROGRAMS = (
-    PCAPKIT, ONE_CORE, JSON, DECODE,
+    PCAPKIT,
+    ONE_CORE,
+    JSON,
+    DECODE,
     Program("dnstop", _NAMES, ("dnstop", "-l", "4", "{}"), debian="dnstop"),
     Program("dnscap", "print messages", ("dnscap", "-r", "{}", "-g"), debian="dnscap"),
     Program("tcpdump", "print lines", ("tcpdump", "-nr", "{}"), debian="tcpdump"),
-    Program("tshark", "DNS statistics", ("tshark", "-q", "-z", "dns,tree", "-r", "{}"),
-            debian="tshark", reads_gzip=True),
-    Program("PcapPlusPlus (Python)", _PORTS, (_PYTHON, "-I", "-c", _PCAPPLUSPLUS, "{}"),
-            python="py-pcapplusplus"),
+    Program(
+        "tshark",
+        "DNS statistics",
+        ("tshark", "-q", "-z", "dns,tree", "-r", "{}"),
+        debian="tshark",
+        reads_gzip=True,
+    ),
+    Program(
+        "PcapPlusPlus (Python)",
+        _PORTS,
+        (_PYTHON, "-I", "-c", _PCAPPLUSPLUS, "{}"),
+        python="py-pcapplusplus",
+    ),
     Program("dpkt", _NAMES, (_PYTHON, "-I", "-c", _DPKT, "{}"), python="dpkt"),
     Program("Scapy", _NAMES, (_PYTHON, "-I", "-c", _SCAPY, "{}"), python="scapy"),
     Program("pypcapkit", _PORTS, (_PYTHON, "-I", "-c", _PYPCAPKIT, "{}"), python="pypcapkit"),
-)  # fmt: skip
+)
 PEERS = tuple(p.name for p in PROGRAMS if p.is_peer)
 
 

@@ -113,11 +113,15 @@ class Bench:
         self._too_slow: list[dict[str, object]] = []
         self._rows: list[dict[str, object]] = []
         self.results: dict[str, object] = {
-            "machine": _machine(), "versions": versions, "runs": runs,
+            "machine": _machine(),
+            "versions": versions,
+            "runs": runs,
             # A process counts the memory of the one that started it until it has its own.
-            "least_peak_mb": floor, "left_out": self._left_out, "too_slow": self._too_slow,
+            "least_peak_mb": floor,
+            "left_out": self._left_out,
+            "too_slow": self._too_slow,
             "rows": self._rows,
-        }  # fmt: skip
+        }
 
     def probe(self) -> None:
         """Find out what a packet costs each peer, on captures that grow until it shows."""
@@ -154,8 +158,12 @@ class Bench:
             need = self._per_packet[program.name] * c.packets
             if need > self._limit_s:
                 self._too_slow.append(
-                    {"program": program.name, "packets": c.packets, "need_s": need,
-                     "limit_s": self._limit_s}
+                    {
+                        "program": program.name,
+                        "packets": c.packets,
+                        "need_s": need,
+                        "limit_s": self._limit_s,
+                    }
                 )
                 continue
             if c.packed is None or program is PCAPKIT:
@@ -195,9 +203,16 @@ class Bench:
                     finished[number].append(done)
         for number, (job, runs) in enumerate(zip(jobs, finished, strict=True)):
             if number not in failed:
-                row = {"shape": shape, "millions": millions, "of": job.of, "packets": job.packets,
-                       "bytes": job.path.stat().st_size, "program": job.program.name,
-                       "job": job.program.job, "runs": [asdict(r) for r in runs]}  # fmt: skip
+                row = {
+                    "shape": shape,
+                    "millions": millions,
+                    "of": job.of,
+                    "packets": job.packets,
+                    "bytes": job.path.stat().st_size,
+                    "program": job.program.name,
+                    "job": job.program.job,
+                    "runs": [asdict(r) for r in runs],
+                }
                 self._rows.append(row)
         self._path.write_text(json.dumps(self.results, indent=1) + "\n")
         if discard:
@@ -205,13 +220,21 @@ class Bench:
 
 
 def _machine() -> dict[str, object]:
-    names = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ] if Path("/proc/cpuinfo").exists() else []  # fmt: skip
-    return {"cores": os.cpu_count(), "processor": names[0] if names else platform.machine(),
-            "system": platform.system(), "python": platform.python_version()}  # fmt: skip
+    names = (
+        [
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
+    return {
+        "cores": os.cpu_count(),
+        "processor": names[0] if names else platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
 
 
 def main() -> None:
@@ -219,24 +242,56 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--sizes", nargs="+", type=float, default=[2.5, 25], metavar="MILLIONS",
-                         help="packets of each capture (default: 2.5 25)")  # fmt: skip
-    options.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES),
-                         metavar="SHAPE",
-                         help=f"of: {'; '.join(SHAPES)} (default: all)".replace("%", "%%"),
-                         )  # fmt: skip
-    options.add_argument("--growth", nargs="*", type=float, metavar="MILLIONS",
-                         help=f"more sizes of {PLAIN}, to show how cost grows (default: of "
-                         f"{' '.join(f'{g:g}' for g in GROWTH)}, those below --sizes)")  # fmt: skip
-    options.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), metavar="PEER",
-                         help=f"of: {', '.join(PEERS)} (default: all)")  # fmt: skip
+    options.add_argument(
+        "--sizes",
+        nargs="+",
+        type=float,
+        default=[2.5, 25],
+        metavar="MILLIONS",
+        help="packets of each capture (default: 2.5 25)",
+    )
+    options.add_argument(
+        "--shapes",
+        nargs="+",
+        choices=SHAPES,
+        default=list(SHAPES),
+        metavar="SHAPE",
+        help=f"of: {'; '.join(SHAPES)} (default: all)".replace("%", "%%"),
+    )
+    options.add_argument(
+        "--growth",
+        nargs="*",
+        type=float,
+        metavar="MILLIONS",
+        help=f"more sizes of {PLAIN}, to show how cost grows (default: of "
+        f"{' '.join(f'{g:g}' for g in GROWTH)}, those below --sizes)",
+    )
+    options.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        default=list(PEERS),
+        metavar="PEER",
+        help=f"of: {', '.join(PEERS)} (default: all)",
+    )
     options.add_argument("--runs", type=int, default=3, help="counted rounds (default: 3)")
-    options.add_argument("--limit", type=float, default=120, metavar="SECONDS",
-                         help="the longest run of a peer (default: 120)")  # fmt: skip
-    options.add_argument("--results", type=Path, default=OUT / "results.json", metavar="FILE",
-                         help="where the results go (default: %(default)s)")  # fmt: skip
-    options.add_argument("--discard", action="store_true",
-                         help="delete each capture once it is measured")  # fmt: skip
+    options.add_argument(
+        "--limit",
+        type=float,
+        default=120,
+        metavar="SECONDS",
+        help="the longest run of a peer (default: 120)",
+    )
+    options.add_argument(
+        "--results",
+        type=Path,
+        default=OUT / "results.json",
+        metavar="FILE",
+        help="where the results go (default: %(default)s)",
+    )
+    options.add_argument(
+        "--discard", action="store_true", help="delete each capture once it is measured"
+    )
     o = options.parse_args()
     growth = [g for g in GROWTH if g < max(o.sizes)] if o.growth is None else o.growth
     groups = [(s, m) for m in o.sizes for s in o.shapes]

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pcapkit.version import __version__
 
 if TYPE_CHECKING:
     from pcapkit.errors import PcapkitError
-    from pcapkit.model import Analysis
-    from pcapkit.options import Options, make_options
-    from pcapkit.pipeline import analyze, read_messages
+    from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.pipeline.analyze import analyze
+    from pcapkit.pipeline.messages import read_messages
+    from pcapkit.pipeline.options import Options, make_options
 
 _HOMES = {
-    "Analysis": "pcapkit.model",
-    "Options": "pcapkit.options",
+    "Analysis": "pcapkit.pipeline.analysis",
+    "Options": "pcapkit.pipeline.options",
     "PcapkitError": "pcapkit.errors",
-    "analyze": "pcapkit.pipeline",
-    "make_options": "pcapkit.options",
-    "read_messages": "pcapkit.pipeline",
+    "analyze": "pcapkit.pipeline.analyze",
+    "make_options": "pcapkit.pipeline.options",
+    "read_messages": "pcapkit.pipeline.messages",
 }
 
 __all__ = [

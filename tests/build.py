@@ -12,12 +12,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from pcapkit.collect import Collected, collect
-from pcapkit.ingest.formats import open_capture
-from pcapkit.ingest.source import open_source
+import pandas as pd
+
+from pcapkit.ingest.inputs.formats import open_capture
+from pcapkit.ingest.inputs.source import open_source
 from pcapkit.ingest.window import Capture, Interners
-from pcapkit.options import Options
-from pcapkit.pipeline import table_of
+from pcapkit.pipeline.analyze import table_parts
+from pcapkit.pipeline.collect import Collected, collect
+from pcapkit.pipeline.options import Options
 
 CLIENT, SERVER = "10.244.1.17", "10.96.0.10"
 CLIENT6, SERVER6 = "fd00::17", "fd00::53"
@@ -81,9 +83,13 @@ def question(name: str | Sequence[bytes] | bytes, qtype: int = A, qclass: int = 
 
 
 def message(
-    ident: int, flags: int, questions: Sequence[bytes] = (), answers: Sequence[bytes] = (),
-    authority: Sequence[bytes] = (), additional: Sequence[bytes] = (),
-) -> bytes:  # fmt: skip
+    ident: int,
+    flags: int,
+    questions: Sequence[bytes] = (),
+    answers: Sequence[bytes] = (),
+    authority: Sequence[bytes] = (),
+    additional: Sequence[bytes] = (),
+) -> bytes:
     """Return a message whose counts are right."""
     sections = (questions, answers, authority, additional)
     head = struct.pack(">HHHHHH", ident, flags, *(len(s) for s in sections))
@@ -91,18 +97,27 @@ def message(
 
 
 def query(
-    name: str | Sequence[bytes] | bytes = "example.com", qtype: int = A, *, ident: int = 4660,
+    name: str | Sequence[bytes] | bytes = "example.com",
+    qtype: int = A,
+    *,
+    ident: int = 4660,
     additional: Sequence[bytes] = (),
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Return a query with RD set."""
     return message(ident, 0x0100, [question(name, qtype)], additional=additional)
 
 
 def response(
-    name: str | Sequence[bytes] | bytes = "example.com", qtype: int = A, *, ident: int = 4660,
-    rcode: int = 0, flags: int = 0, answers: Sequence[bytes] = (),
-    authority: Sequence[bytes] = (), additional: Sequence[bytes] = (),
-) -> bytes:  # fmt: skip
+    name: str | Sequence[bytes] | bytes = "example.com",
+    qtype: int = A,
+    *,
+    ident: int = 4660,
+    rcode: int = 0,
+    flags: int = 0,
+    answers: Sequence[bytes] = (),
+    authority: Sequence[bytes] = (),
+    additional: Sequence[bytes] = (),
+) -> bytes:
     """Return a response with RD and RA set; ``flags`` adds to them."""
     asked = [question(name, qtype)]
     return message(ident, 0x8180 | flags | rcode, asked, answers, authority, additional)
@@ -128,25 +143,48 @@ def _sealed(datagram: bytes, source: str, target: str) -> bytes:
 
 
 def ipv4(
-    payload: bytes, source: str = CLIENT, target: str = SERVER, *, protocol: int = 17,
-    ident: int = 1, ttl: int = 64, options: bytes = b"", fragment: int = 0x4000,
+    payload: bytes,
+    source: str = CLIENT,
+    target: str = SERVER,
+    *,
+    protocol: int = 17,
+    ident: int = 1,
+    ttl: int = 64,
+    options: bytes = b"",
+    fragment: int = 0x4000,
     total: int | None = None,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Return an IPv4 packet."""
     if protocol == 17 and len(payload) >= 8 and not fragment & 0x3FFF:
         payload = _sealed(payload, source, target)
     size = 20 + len(options)
-    head = struct.pack(
-        ">BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(payload) if total is None else total,
-        ident, fragment, ttl, protocol, 0, ip_address(source).packed, ip_address(target).packed,
-    ) + options  # fmt: skip
+    head = (
+        struct.pack(
+            ">BBHHHBBH4s4s",
+            0x40 | size // 4,
+            0,
+            size + len(payload) if total is None else total,
+            ident,
+            fragment,
+            ttl,
+            protocol,
+            0,
+            ip_address(source).packed,
+            ip_address(target).packed,
+        )
+        + options
+    )
     return head[:10] + struct.pack(">H", checksum(head)) + head[12:] + payload
 
 
 def ipv6(
-    payload: bytes, source: str = CLIENT6, target: str = SERVER6, *, following: int = 17,
+    payload: bytes,
+    source: str = CLIENT6,
+    target: str = SERVER6,
+    *,
+    following: int = 17,
     hop_limit: int = 64,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Return an IPv6 packet; extension headers are part of ``payload``."""
     if following == 17:
         payload = _sealed(payload, source, target)
@@ -163,9 +201,14 @@ def udp(
 
 
 def tcp(
-    payload: bytes, source_port: int = 40000, target_port: int = 53, *, flags: int = 0x18,
-    options: bytes = b"", sequence: int = 1000,
-) -> bytes:  # fmt: skip
+    payload: bytes,
+    source_port: int = 40000,
+    target_port: int = 53,
+    *,
+    flags: int = 0x18,
+    options: bytes = b"",
+    sequence: int = 1000,
+) -> bytes:
     """Return a TCP segment."""
     offset = (5 + len(options) // 4) << 4
     head = struct.pack(
@@ -193,9 +236,13 @@ def answer(dns: bytes, *, ident: int = 1, ttl: int = 64, port: int = 40000) -> b
 
 
 def ethernet(
-    packet: bytes, *, tags: Sequence[tuple[int, int]] = (), kind: int | None = None,
-    target: bytes = SERVER_MAC, source: bytes = CLIENT_MAC,
-) -> bytes:  # fmt: skip
+    packet: bytes,
+    *,
+    tags: Sequence[tuple[int, int]] = (),
+    kind: int | None = None,
+    target: bytes = SERVER_MAC,
+    source: bytes = CLIENT_MAC,
+) -> bytes:
     """Return an Ethernet frame; ``tags`` are (EtherType, VLAN), the outermost first."""
     shown = b"".join(struct.pack(">HH", t, vlan) for t, vlan in tags)
     return target + source + shown + struct.pack(">H", kind or ethertype(packet)) + packet
@@ -213,9 +260,10 @@ def sll(packet: bytes, *, direction: int = 4) -> bytes:
 
 def sll2(packet: bytes, *, interface: int = 7, direction: int = 4) -> bytes:
     """Return a frame of Linux' cooked capture, version 2."""
-    return struct.pack(
-        ">HHIHBB8s", ethertype(packet), 0, interface, 1, direction, 6, CLIENT_MAC
-    ) + packet  # fmt: skip
+    return (
+        struct.pack(">HHIHBB8s", ethertype(packet), 0, interface, 1, direction, 6, CLIENT_MAC)
+        + packet
+    )
 
 
 def vxlan(frame: bytes, *, port: int = 4789) -> bytes:
@@ -278,9 +326,12 @@ def pcap_record(packet: Packet, *, big: bool = False, magic: int = 0xA1B2C3D4) -
 
 
 def pcap(
-    content: Iterable[Packet], *, big: bool = False, magic: int = 0xA1B2C3D4,
+    content: Iterable[Packet],
+    *,
+    big: bool = False,
+    magic: int = 0xA1B2C3D4,
     linktype: int = ETHERNET,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Return a pcap file."""
     head = pcap_header(big=big, magic=magic, linktype=linktype)
     return head + b"".join(pcap_record(p, big=big, magic=magic) for p in content)
@@ -308,9 +359,13 @@ def ng_section(*, big: bool = False, options: bytes = b"") -> bytes:
 
 
 def ng_interface(
-    *, linktype: int = ETHERNET, snaplen: int = 262144, resolution: int | None = None,
-    offset: int | None = None, big: bool = False,
-) -> bytes:  # fmt: skip
+    *,
+    linktype: int = ETHERNET,
+    snaplen: int = 262144,
+    resolution: int | None = None,
+    offset: int | None = None,
+    big: bool = False,
+) -> bytes:
     """Return an interface description block."""
     order = ">" if big else "<"
     options = b""
@@ -324,18 +379,26 @@ def ng_interface(
 
 
 def ng_packet(
-    packet: Packet, *, interface: int = 0, stamp: int | None = None, big: bool = False,
+    packet: Packet,
+    *,
+    interface: int = 0,
+    stamp: int | None = None,
+    big: bool = False,
     obsolete: bool = False,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Return an enhanced packet block (or the obsolete one); ``stamp`` is in interface units."""
     order = ">" if big else "<"
     ticks = packet.time // 1000 if stamp is None else stamp
-    head = struct.pack(order + "HH", interface, 0) if obsolete else struct.pack(
-        order + "I", interface
-    )  # fmt: skip
-    body = head + struct.pack(
-        order + "IIII", ticks >> 32, ticks & 0xFFFFFFFF, len(packet.data), packet.wire_length
-    ) + packet.data  # fmt: skip
+    head = (
+        struct.pack(order + "HH", interface, 0) if obsolete else struct.pack(order + "I", interface)
+    )
+    body = (
+        head
+        + struct.pack(
+            order + "IIII", ticks >> 32, ticks & 0xFFFFFFFF, len(packet.data), packet.wire_length
+        )
+        + packet.data
+    )
     return ng_block(2 if obsolete else 6, body, big=big)
 
 
@@ -362,11 +425,18 @@ def conversation() -> list[Packet]:
         ethernet(answer(response(first, ident=1, rcode=3, authority=[soa_record()]), ident=12)),
         ethernet(ask(query("web.example.com", AAAA, ident=2), ident=13)),
         ethernet(
-            answer(response("web.example.com", AAAA, ident=2,
-                            answers=[address_record("2001:db8::1", ttl=60)]), ident=14)
+            answer(
+                response(
+                    "web.example.com",
+                    AAAA,
+                    ident=2,
+                    answers=[address_record("2001:db8::1", ttl=60)],
+                ),
+                ident=14,
+            )
         ),
         ethernet(ask(query("lost.example.com", ident=3), ident=15)),
-    )  # fmt: skip
+    )
 
 
 def save(folder: Path, content: bytes, name: str = "c.pcap") -> str:
@@ -376,9 +446,15 @@ def save(folder: Path, content: bytes, name: str = "c.pcap") -> str:
     return str(path)
 
 
+def table_of(paths: Sequence[str], table: str, **options: Any) -> pd.DataFrame:
+    """Return one table of a capture, whole."""
+    frames, _ = table_parts(paths, table, size=None, **options)
+    return next(frames)
+
+
 def rows(*paths: str, ports: frozenset[int] = frozenset()) -> list[dict[str, Any]]:
     """Return the rows of the ``messages`` table, null values as None, without the path."""
-    frame, _ = table_of(paths, "messages", options=Options(ports=ports))
+    frame = table_of(paths, "messages", options=Options(ports=ports))
     frame = frame.drop(columns="capture").astype(object)
     return frame.where(frame.notna(), None).to_dict("records")
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL, UNANSWERED
-from pcapkit.resolver import ResolverConfig, resolver_model
-from pcapkit.walk import Walk, walk
+from pcapkit.resolver.models import resolver_model
+from pcapkit.resolver.resolv_conf import ResolverConfig
+from pcapkit.resolver.simulate import Walk, walk
 
 from . import build
 
@@ -57,8 +58,10 @@ class Workload:
         model = resolver_model(self.model)
         return [
             (client, walk(f"{n}." if n in self.final else n, config, model, self.outcome))
-            for _ in range(self.rounds) for n in self.names for client in self.clients
-        ]  # fmt: skip
+            for _ in range(self.rounds)
+            for n in self.names
+            for client in self.clients
+        ]
 
     @property
     def queries(self) -> int:
@@ -98,17 +101,23 @@ class Workload:
             build.Packet(
                 build.ethernet(
                     build.ipv4(build.udp(build.query(name, kind, ident=ident), port), client)
-                ), time,
+                ),
+                time,
             )
-        ]  # fmt: skip
+        ]
         if outcome == UNANSWERED:
             return out
         inside = name.endswith("cluster.local")
         address = "10.96.7.7" if qtype == "A" else "fd00::7"
         records = [build.address_record(address, ttl=self.ttl)] if outcome == ANSWER else []
         reply = build.response(
-            name, kind, ident=ident, rcode=_RCODES[outcome], flags=0x0400 if inside else 0,
-            answers=records, authority=[] if records else [build.soa_record()],
+            name,
+            kind,
+            ident=ident,
+            rcode=_RCODES[outcome],
+            flags=0x0400 if inside else 0,
+            answers=records,
+            authority=[] if records else [build.soa_record()],
         )
         packet = build.ipv4(build.udp(reply, 53, port), build.SERVER, client)
         took = build.MS // 2 if inside else 4 * build.MS
@@ -120,9 +129,18 @@ BOTH, ONLY_A = (ANSWER, ANSWER), (ANSWER, NODATA)
 #: A shop: its own services, those of other namespaces, and the world.
 SHOP = Workload(
     names=(
-        "cart", "db", "auth.login", "metrics.monitoring", "ledger.finance.svc",
-        "api.example.com", "www.example.org", "cdn.example.net", "pay.api.example.com",
-        "queue.eu-west-1.amazonaws.com", "missing", "gone.example.com",
+        "cart",
+        "db",
+        "auth.login",
+        "metrics.monitoring",
+        "ledger.finance.svc",
+        "api.example.com",
+        "www.example.org",
+        "cdn.example.net",
+        "pay.api.example.com",
+        "queue.eu-west-1.amazonaws.com",
+        "missing",
+        "gone.example.com",
     ),
     zone={
         "cart.shop.svc.cluster.local": ONLY_A,
@@ -137,4 +155,4 @@ SHOP = Workload(
         "queue.eu-west-1.amazonaws.com": ONLY_A,
     },
     rounds=3,
-)  # fmt: skip
+)

@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pcapkit import __version__
 from pcapkit.batch.catalog import Found
-from pcapkit.collect import Progress
 from pcapkit.errors import PcapkitError
-from pcapkit.model import Analysis, AuditRow
-from pcapkit.options import Options
-from pcapkit.pipeline import analyze
-from pcapkit.report.files import atomic_write, report_folder, write_report
-from pcapkit.report.index import render_index
+from pcapkit.files import atomic_write
+from pcapkit.model.results import AuditRow
+from pcapkit.pipeline.analysis import Analysis
+from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.hooks import Hooks
+from pcapkit.pipeline.options import Options
+from pcapkit.report.html.index import render_index
+from pcapkit.report.writer import report_folder, write_report
+from pcapkit.version import __version__
 
 SCHEMA = "pcapkit.audit/1"
 
@@ -48,10 +50,15 @@ def failed_row(path: str, problem: str) -> AuditRow:
 
 
 def run_audit(
-    found: Sequence[Found], output: Path, formats: Sequence[str], options: Options, *,
-    say: Callable[[str], None], progress: Progress | None = None,
+    found: Sequence[Found],
+    output: Path,
+    formats: Sequence[str],
+    options: Options,
+    *,
+    say: Callable[[str], None],
+    hooks: Hooks | None = None,
     each: Callable[[int, int], None] | None = None,
-) -> tuple[AuditRow, ...]:  # fmt: skip
+) -> tuple[AuditRow, ...]:
     """Analyse every capture that was found and write reports and ``index.html`` to ``output``.
 
     ``say`` gets one line for each capture that failed, ``each`` the captures done and to do.
@@ -66,10 +73,10 @@ def run_audit(
             say(item.error)
             continue
         try:
-            analysis = analyze(item.path, options=options, progress=progress)
+            analysis = analyze(item.path, options=options, hooks=hooks)
             folder = report_folder(output, [item.path], folders)
             folders.append(folder)
-            written = write_report(analysis, folder, formats)
+            written = write_report(analysis, folder, formats, tables=analysis.table_parts)
         except Exception as problem:  # not even a fault of ours may stop the other captures
             text = str(problem)
             if not isinstance(problem, PcapkitError):

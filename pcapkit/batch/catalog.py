@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pcapkit.errors import PcapkitError, UsageError
-from pcapkit.ingest.formats import HEAD_BYTES, recognise
-from pcapkit.ingest.source import open_source
+from pcapkit.ingest.inputs.formats import HEAD_BYTES, recognise
+from pcapkit.ingest.inputs.source import open_source
 
 #: Files that call themselves captures are listed even where their content says otherwise.
 _CALLED_CAPTURES = (".pcap", ".pcapng", ".cap", ".dmp")

@@ -11,16 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.interning import hash_bytes, intern, look_up
-from pcapkit.kernels import helper_kernel, inline_kernel
-from pcapkit.layout import (
-    MARK_CUT,
-    MARK_MALFORMED,
-    MARK_QUESTION_SHOWN,
-    MARK_SHORTER_ALIAS,
-    QR,
-)
-from pcapkit.wire import u8, u16, u32, u64_little, zero_byte
+from pcapkit.kernels.interning import hash_bytes, intern, look_up
+from pcapkit.kernels.jit import helper_kernel, inline_kernel
+from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
+from pcapkit.schema import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, MARK_SHORTER_ALIAS, QR
 
 HEADER_BYTES = 12
 _MAX_POINTERS = 127
@@ -55,9 +49,7 @@ def _first_zero(buffer: Any, at: Any, end: Any) -> Any:
 
 
 @helper_kernel
-def _intern_name(
-    buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any
-) -> Any:
+def _intern_name(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
     """Return (id, offset behind it) of the name at ``at``, read label by label; (-1, -1) for none.
 
     A name and four more bytes must be there.
@@ -207,9 +199,7 @@ def _is_shorter(buffer: Any, asked: Any, asked_end: Any, name: Any, size: Any) -
 
 
 @helper_kernel
-def _is_alias_to_candidate(
-    buffer: Any, message: Any, data: Any, end: Any, scratch: Any
-) -> Any:
+def _is_alias_to_candidate(buffer: Any, message: Any, data: Any, end: Any, scratch: Any) -> Any:
     """Does a CNAME's data shorten the message's question?"""
     asked = message + HEADER_BYTES
     asked_end = plain_name_end(buffer, asked, end)
@@ -219,9 +209,16 @@ def _is_alias_to_candidate(
 
 @inline_kernel
 def _records(
-    buffer: Any, message: Any, at: Any, end: Any, answers: Any, authority: Any, additional: Any,
-    scratch: Any, row: Any,
-) -> Any:  # fmt: skip
+    buffer: Any,
+    message: Any,
+    at: Any,
+    end: Any,
+    answers: Any,
+    authority: Any,
+    additional: Any,
+    scratch: Any,
+    row: Any,
+) -> Any:
     """Read the three record sections into ``row``; False where they stop early."""
     qtype = np.int64(row["qtype"])
     typed = 0
@@ -243,8 +240,8 @@ def _records(
         if k < answers:
             if kind == qtype or qtype == 255:
                 typed += 1
-            elif kind == 5 and k == 0 and _is_alias_to_candidate(
-                buffer, message, data, end, scratch
+            elif (
+                kind == 5 and k == 0 and _is_alias_to_candidate(buffer, message, data, end, scratch)
             ):
                 row["marks"] = row["marks"] | MARK_SHORTER_ALIAS
             ttl = _clip_ttl(ttl)
@@ -313,7 +310,14 @@ def decode_message(
     if flags & 0x7800 == 0x2800:  # an UPDATE's sections are not answers (RFC 2136 section 2)
         return True
     if not _records(
-        buffer, start, at, end, answers, u16(buffer, start + 8), u16(buffer, start + 10), scratch,
+        buffer,
+        start,
+        at,
+        end,
+        answers,
+        u16(buffer, start + 8),
+        u16(buffer, start + 10),
+        scratch,
         row,
     ):
         row["marks"] = row["marks"] | damage

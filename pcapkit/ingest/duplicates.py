@@ -12,34 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.kernels import inline_kernel, kernel
-from pcapkit.layout import QR, TC, TCP, Messages
-from pcapkit.wire import prefetch
+from pcapkit.kernels.jit import inline_kernel, kernel
+from pcapkit.kernels.words import prefetch
+from pcapkit.schema import QR, TC, TCP, Messages
 
 #: How many rows ahead memory is fetched: what they need lies beyond the near caches.
 _AHEAD = 10
-
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.
 COPY_WINDOW_NS = 1_000_000_000
-
 #: Places that a message seen may have in the table of them.
 _WAYS = 8
-
 #: Without an identification, copies must be this close.
 CLOSE_COPY_NS = 5_000_000
-
 #: What :class:`DuplicateFilter` counts, in the order of its array; rcodes follow.
-(
-    PACKETS_WITH_MESSAGES,
-    PACKETS_NOT_REPEATED,
-    MESSAGES,
-    RESPONSES,
-    OVER_TCP,
-    TRUNCATED,
-) = range(6)
+(PACKETS_WITH_MESSAGES, PACKETS_NOT_REPEATED, MESSAGES, RESPONSES, OVER_TCP, TRUNCATED) = range(6)
 RCODES = 6
 COUNTS = RCODES + (1 << 12)
-
 #: What a message was like that was seen, beside its key and time.
 _SEEN = np.dtype(
     [
@@ -216,3 +204,24 @@ class DuplicateFilter:
             rows, self._keys, self._times, self._seen, self._answers, self.counts, original
         )
         return original
+
+
+def count_translations(
+    rows: npt.NDArray[np.void], original: npt.NDArray[np.int64]
+) -> dict[tuple[int, int], int]:
+    """Count repeated queries whose server differs: (server first seen, server then) -> packets.
+
+    ``original`` holds the number of the packet that a row repeats, 0 for none. Packets repeated
+    from an earlier window are not looked for.
+    """
+    again = np.flatnonzero(original)
+    again = again[(rows["flags"][again] & QR) == 0]
+    if not again.size:
+        return {}
+    at = np.minimum(np.searchsorted(rows["packet_no"], original[again]), rows.size - 1)
+    before, after = rows["server"][at].astype(np.int64), rows["server"][again].astype(np.int64)
+    differ = (rows["packet_no"][at] == original[again]) & (before != after)
+    differ &= (before >= 0) & (after >= 0)
+    pairs, counts = np.unique(before[differ] << 32 | after[differ], return_counts=True)
+    counted = zip(pairs.tolist(), counts.tolist(), strict=True)
+    return {(pair >> 32, pair & 0xFFFFFFFF): packets for pair, packets in counted}

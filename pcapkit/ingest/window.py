@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.interning import Interner, fold_names
-from pcapkit.layout import Messages
-from pcapkit.pods import Pod
+from pcapkit.cluster.pods import Pod
+from pcapkit.kernels.interning import Interner, fold_names
+from pcapkit.schema import Messages
 
 CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 
@@ -101,4 +101,3 @@ class Capture:
     truncated_tail: bool = False
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address; the first name holds
-

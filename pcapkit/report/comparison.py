@@ -6,20 +6,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pcapkit.comparison import Comparison, Measure, Promise, Rate, Subject
-from pcapkit.report.text import number, percent, printable, shorten
+from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject
+from pcapkit.report.text.formatting import number, percent, printable, shorten
 
 _SUBJECTS, _PROMISES = 10, 10
 _TITLES = {
-    "queries_per_lookup": "queries per lookup", "wasted_per_lookup": "wasted per lookup",
-    "wasted_share": "wasted share", "lookups_per_second": "lookups per second",
+    "queries_per_lookup": "queries per lookup",
+    "wasted_per_lookup": "wasted per lookup",
+    "wasted_share": "wasted share",
+    "lookups_per_second": "lookups per second",
     "queries_per_second": "queries per second",
-}  # fmt: skip
+}
 _VERDICTS = {
-    "less": "less", "more": "more", "no_change_shown": "no change shown",
-    "too_little_data": "too little data", "kept": "kept", "not_kept": "not kept",
+    "less": "less",
+    "more": "more",
+    "no_change_shown": "no change shown",
+    "too_little_data": "too little data",
+    "kept": "kept",
+    "not_kept": "not kept",
     "not_applied": "not applied",
-}  # fmt: skip
+}
 _STYLES = {"less": "green", "kept": "green", "more": "red", "not_kept": "red"}
 
 
@@ -60,8 +66,9 @@ def comparison_headline(comparison: Comparison) -> str:
 def _measures(subject: Subject) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", "before", "after", "change"):
-        table.add_column(title, justify="right" if title else "left", header_style="dim",
-                         no_wrap=True)  # fmt: skip
+        table.add_column(
+            title, justify="right" if title else "left", header_style="dim", no_wrap=True
+        )
     for m in subject.measures:
         share = m.what == "wasted_share"
         sides = (_with_interval(r, share=share) for r in (m.before, m.after))
@@ -117,8 +124,9 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
 def _clients(subjects: list[Subject]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("queries per lookup of", "before", "after", "change"):
-        table.add_column(title, justify="left" if "of" in title else "right", header_style="dim",
-                         no_wrap=True)  # fmt: skip
+        table.add_column(
+            title, justify="left" if "of" in title else "right", header_style="dim", no_wrap=True
+        )
     for subject in subjects:
         m = subject.measure("queries_per_lookup")
         sides = ("" if r is None else _plain(r.value) for r in (m.before, m.after))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pcapkit.model import Analysis
-from pcapkit.report.text import number, percent, printable
-from pcapkit.report.verdict import (
+from pcapkit.model.results import Results
+from pcapkit.report.text.formatting import number, percent, printable
+from pcapkit.report.text.wording import (
     action_text,
     client_texts,
     evidence,
@@ -40,21 +40,36 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["", *(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
-def render_markdown(analysis: Analysis) -> str:
+def render_markdown(analysis: Results) -> str:
     """Return the verdict, the settings, the worst names, the advice and the faults."""
-    lines = ["# DNS search-path report", "", plain(headline(analysis)), "",
-             plain(evidence(analysis))]  # fmt: skip
+    lines = [
+        "# DNS search-path report",
+        "",
+        plain(headline(analysis)),
+        "",
+        plain(evidence(analysis)),
+    ]
     if settings := overall(analysis):
         rows = [
-            (setting_text(w.setting) + (" (in force)" if w.observed else ""), number(w.queries),
-             number(w.wasted_queries), w.safety.value) for w in settings
-        ]  # fmt: skip
+            (
+                setting_text(w.setting) + (" (in force)" if w.observed else ""),
+                number(w.queries),
+                number(w.wasted_queries),
+                w.safety.value,
+            )
+            for w in settings
+        ]
         lines += _table(("setting", "#queries", "#wasted", "safety"), rows)
     if names := [n for n in analysis.name_rows if n.wasted_queries][:_NAMES]:
         rows2 = [
-            (code(n.base_name), code(n.fqdn) if n.fqdn else "", number(n.queries),
-             number(n.wasted_queries)) for n in names
-        ]  # fmt: skip
+            (
+                code(n.base_name),
+                code(n.fqdn) if n.fqdn else "",
+                number(n.queries),
+                number(n.wasted_queries),
+            )
+            for n in names
+        ]
         lines += _table(("name", "answered by", "#queries", "#wasted"), rows2)
     who = client_texts(analysis)
     for rank, advice in enumerate(analysis.recommendations, 1):
@@ -62,14 +77,17 @@ def render_markdown(analysis: Analysis) -> str:
             f"{rank}. {plain(action_text(advice, who))} "
             f"Saves {queries_text(advice.saves_queries)} "
             f"({percent(advice.saves_share)}); {advice.safety.value}"
-            + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "") + "."
-        ]  # fmt: skip
+            + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "")
+            + "."
+        ]
         if advice.patch is not None and advice.code == "set_ndots":
             block = ("```yaml", *advice.patch.splitlines(), "```")
             lines += ["", *(f"   {line}" for line in block), ""]
     if analysis.findings:
         lines += ["", "Faults:", ""]
     for fault in analysis.findings:
-        lines.append(f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}). "
-                     f"{plain(fault.action)}")  # fmt: skip
+        lines.append(
+            f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}). "
+            f"{plain(fault.action)}"
+        )
     return "\n".join(lines).rstrip() + "\n"

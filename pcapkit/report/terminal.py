@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pcapkit.model import Analysis, Safety
-from pcapkit.report.text import number, printable, seconds, shorten
-from pcapkit.report.verdict import (
+from pcapkit.model.results import Results
+from pcapkit.model.vocabulary import Safety
+from pcapkit.report.text.formatting import number, printable, seconds, shorten
+from pcapkit.report.text.wording import (
     action_text,
     client_texts,
     evidence,
@@ -26,14 +27,21 @@ _SEVERITY_STYLE = {"error": "red", "warning": "yellow", "info": "dim"}
 def _table(*columns: tuple[str, bool]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title, is_number in columns:
-        table.add_column(title, justify="right" if is_number else "left", no_wrap=True,
-                         header_style="dim")  # fmt: skip
+        table.add_column(
+            title, justify="right" if is_number else "left", no_wrap=True, header_style="dim"
+        )
     return table
 
 
-def _settings(analysis: Analysis) -> Table:
-    table = _table(("setting", False), ("queries", True), ("wasted", True), ("broken", True),
-                   ("p50", True), ("safety", False))  # fmt: skip
+def _settings(analysis: Results) -> Table:
+    table = _table(
+        ("setting", False),
+        ("queries", True),
+        ("wasted", True),
+        ("broken", True),
+        ("p50", True),
+        ("safety", False),
+    )
     for row in overall(analysis):
         if row.setting.startswith("drop:") and row.safety is Safety.UNSAFE:
             continue  # nobody would; the page has it
@@ -43,26 +51,32 @@ def _settings(analysis: Analysis) -> Table:
                 shorten(printable(setting_text(row.setting)), 30) + mark,
                 style="bold" if row.observed else "",
             ),
-            number(row.queries), number(row.wasted_queries), number(row.broken_lookups),
+            number(row.queries),
+            number(row.wasted_queries),
+            number(row.broken_lookups),
             seconds(row.p50_s),
             Text(row.safety.value, style=_SAFETY_STYLE[row.safety.value]),
-        )  # fmt: skip
+        )
     return table
 
 
-def _names(analysis: Analysis, width: int) -> Table:
-    table = _table(("name", False), ("lookups", True), ("queries", True), ("wasted", True),
-                   ("time lost", True))  # fmt: skip
+def _names(analysis: Results, width: int) -> Table:
+    table = _table(
+        ("name", False), ("lookups", True), ("queries", True), ("wasted", True), ("time lost", True)
+    )
     for name in analysis.name_rows[:_NAMES]:
         if name.wasted_queries:
             table.add_row(
-                Text(shorten(name.base_name, max(16, width - 42))), number(name.lookups),
-                number(name.queries), number(name.wasted_queries), seconds(name.wasted_s),
-            )  # fmt: skip
+                Text(shorten(name.base_name, max(16, width - 42))),
+                number(name.lookups),
+                number(name.queries),
+                number(name.wasted_queries),
+                seconds(name.wasted_s),
+            )
     return table
 
 
-def _print_faults(analysis: Analysis, console: Console) -> None:
+def _print_faults(analysis: Results, console: Console) -> None:
     for rank, fault in enumerate(analysis.findings[:_FAULTS], 1):
         if rank == 1:
             console.print()
@@ -76,7 +90,7 @@ def _print_faults(analysis: Analysis, console: Console) -> None:
         console.print(Text("pcapkit explain CODE says what each means, and what to do", "dim"))
 
 
-def render_terminal(analysis: Analysis, console: Console) -> None:
+def render_terminal(analysis: Results, console: Console) -> None:
     """Print the summary; it fits 80 columns, and names never act as markup."""
     console.print(Text(headline(analysis), style="bold"))
     if analysis.waste.queries == 0:

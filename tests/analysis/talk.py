@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pcapkit import analyze, make_options
-from pcapkit.model import Analysis, Finding
+from pcapkit.model.results import Finding
+from pcapkit.pipeline.analysis import Analysis
+from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.options import make_options
 from tests import build
 from tests.build import AAAA, MS, A
 
@@ -33,8 +35,9 @@ class Talk:
         self._packets: list[build.Packet] = []
         self._serial = 0
 
-    def _send(self, at: float, dns: bytes, ends: tuple[str, str], ports: tuple[int, int],
-              tcp: bool) -> None:  # fmt: skip
+    def _send(
+        self, at: float, dns: bytes, ends: tuple[str, str], ports: tuple[int, int], tcp: bool
+    ) -> None:
         self._serial += 1
         segment = build.tcp(build.framed(dns), *ports) if tcp else build.udp(dns, *ports)
         packet = build.ipv4(segment, *ends, protocol=6 if tcp else 17, ident=self._serial)
@@ -42,12 +45,24 @@ class Talk:
         self._packets.append(build.Packet(build.ethernet(packet), time))
 
     def exchange(
-        self, at: float, name: str, qtype: int = A, *, rcode: int = NOERROR,
-        answers: Sequence[bytes] | None = None, flags: int = AUTHORITY, took: float | None = 0.3,
-        port: int | None = None, ident: int | None = None, client: str | None = None,
-        server: str | None = None, edns: bool = False, tcp: bool = False, ttl: int = 30,
+        self,
+        at: float,
+        name: str,
+        qtype: int = A,
+        *,
+        rcode: int = NOERROR,
+        answers: Sequence[bytes] | None = None,
+        flags: int = AUTHORITY,
+        took: float | None = 0.3,
+        port: int | None = None,
+        ident: int | None = None,
+        client: str | None = None,
+        server: str | None = None,
+        edns: bool = False,
+        tcp: bool = False,
+        ttl: int = 30,
         minimum: int = 5,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """One query and, unless ``took`` is None, its response.
 
         Without ``answers``, NOERROR has one record of the asked type; negative responses have an
@@ -66,9 +81,15 @@ class Talk:
         records = [self._record(qtype, ttl)] if answers is None and rcode == NOERROR else answers
         authority = [] if records else [build.soa_record(minimum=minimum)]
         reply = build.response(
-            name, qtype, ident=ident, rcode=rcode, flags=flags, answers=records or [],
-            authority=authority, additional=extra,
-        )  # fmt: skip
+            name,
+            qtype,
+            ident=ident,
+            rcode=rcode,
+            flags=flags,
+            answers=records or [],
+            authority=authority,
+            additional=extra,
+        )
         self._send(at + took, reply, (server, client), (53, port), tcp)
 
     @staticmethod
@@ -92,7 +113,12 @@ class Talk:
         self.exchange(at + 0.02, name, AAAA, port=port, answers=[], **how)
 
     def walk(
-        self, at: float, base: str, search: Sequence[str] = LIST, *, ends_at: int | None = None,
+        self,
+        at: float,
+        base: str,
+        search: Sequence[str] = LIST,
+        *,
+        ends_at: int | None = None,
         **how: Any,
     ) -> None:
         """A walk down the list: NXDOMAIN everywhere but at ``ends_at`` (the name as is: None)."""

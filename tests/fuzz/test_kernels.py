@@ -66,9 +66,12 @@ from tests.build import (
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = settings(
-    max_examples=200, deadline=None, derandomize=True, database=None,
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 
 LINES = (
     b"12:00:00.000000 IP 10.244.1.17.40000 > 10.96.0.10.53: 4660+ [1au] A? www.example.com. (44)\n"
@@ -85,9 +88,11 @@ def frames() -> list[bytes]:
     """Return Ethernet frames of many kinds."""
     alias = record(ASKED, CNAME, b"\x05alias" + pointer(16), ttl=9)
     full = response(
-        "www.example.com", answers=[alias, address_record()], authority=[soa_record()],
+        "www.example.com",
+        answers=[alias, address_record()],
+        authority=[soa_record()],
         additional=[opt_record(extended_rcode=1, data=bytes(8))],
-    )  # fmt: skip
+    )
     asked = query("www.example.com", AAAA, additional=[opt_record()])
     headers = bytes([43, 0]) + bytes(6) + bytes([44, 0]) + bytes(6) + bytes([17, 0]) + bytes(6)
     plain = ask(asked, ident=1)
@@ -123,10 +128,16 @@ def frames() -> list[bytes]:
         ethernet(ipv4(udp(b"\x34\xff\0\x40\0\0\0\7\0\0\0\x85\1\0\0\0" + plain, 2152, 2152))),
         ethernet(ipv4(udp(b"\x0c\0\0\1" + bytes(4) + plain, 40000, 4790))),
         ethernet(ipv4(udp(b"\1\0\0\1\x0a\1\xc0\1" + ethernet(plain), 40000, 37008))),
-        ethernet(gre(bytes(10) + b"\0\1" + bytes(8) + ethernet(plain), kind=0x22EB, flags=0x10,
-                     extra=bytes(4))),
+        ethernet(
+            gre(
+                bytes(10) + b"\0\1" + bytes(8) + ethernet(plain),
+                kind=0x22EB,
+                flags=0x10,
+                extra=bytes(4),
+            )
+        ),
         ethernet(gre(b"\0\0\0\1\xff\3\0\x21" + plain, kind=0x880B, flags=0x20, extra=bytes(4))),
-    ]  # fmt: skip
+    ]
 
 
 def seeds() -> list[bytes]:
@@ -134,11 +145,17 @@ def seeds() -> list[bytes]:
     plain = packets(*frames())
     inner = [ask(query()), answer(response(answers=[address_record()])), ipv6(udp(query()))]
     sections = [
-        ng_section(), ng_interface(resolution=9), ng_interface(linktype=RAW, resolution=0x8A),
-        ng_packet(plain[0], interface=0), ng_packet(Packet(inner[1]), interface=1),
-        ng_simple(plain[1]), ng_section(big=True), ng_interface(big=True, offset=5),
-        ng_packet(plain[2], big=True), ng_packet(plain[3], big=True, obsolete=True),
-    ]  # fmt: skip
+        ng_section(),
+        ng_interface(resolution=9),
+        ng_interface(linktype=RAW, resolution=0x8A),
+        ng_packet(plain[0], interface=0),
+        ng_packet(Packet(inner[1]), interface=1),
+        ng_simple(plain[1]),
+        ng_section(big=True),
+        ng_interface(big=True, offset=5),
+        ng_packet(plain[2], big=True),
+        ng_packet(plain[3], big=True, obsolete=True),
+    ]
     cut = [Packet(p.data[: len(p.data) * 3 // 4], p.time, len(p.data)) for p in plain]
     return [
         pcap(plain),
@@ -152,14 +169,23 @@ def seeds() -> list[bytes]:
         pcap(packets(*(sll2(p) for p in inner)), linktype=SLL2),
         pcap(packets(*(struct.pack("<I", 2) + p for p in inner)), linktype=NULL),
         pcap(packets(*(struct.pack(">I", 2) + p for p in inner)), linktype=LOOP),
-        pcap(packets(*(b"\2\0\0\0\5\0\x0a\0\0\0\0\0" + struct.pack("<HH", 4 + len(p), 9) + p
-                       for p in inner)), linktype=239),
-        pcap(packets(*(struct.pack("<III", 108, 1, 101) + bytes(96) + p for p in inner)),
-             linktype=258),
+        pcap(
+            packets(
+                *(
+                    b"\2\0\0\0\5\0\x0a\0\0\0\0\0" + struct.pack("<HH", 4 + len(p), 9) + p
+                    for p in inner
+                )
+            ),
+            linktype=239,
+        ),
+        pcap(
+            packets(*(struct.pack("<III", 108, 1, 101) + bytes(96) + p for p in inner)),
+            linktype=258,
+        ),
         pcap(packets(*(b"\x21" + p for p in inner)), linktype=9),
         pcap(packets(*(b"\1\2\xd4\0\0\0" + p for p in inner)), linktype=7),
         LINES,
-    ]  # fmt: skip
+    ]
 
 
 SEEDS = seeds()
@@ -220,8 +246,44 @@ def test_random_bytes(tmp_path, content):
 @SETTINGS
 @given(
     linktype=st.sampled_from(
-        [0, 1, 6, 7, 9, 10, 12, 14, 50, 51, 101, 104, 105, 108, 109, 113, 117, 119, 127, 129, 138,
-         149, 163, 192, 195, 204, 228, 229, 230, 239, 240, 241, 253, 258, 274, 276]
+        [
+            0,
+            1,
+            6,
+            7,
+            9,
+            10,
+            12,
+            14,
+            50,
+            51,
+            101,
+            104,
+            105,
+            108,
+            109,
+            113,
+            117,
+            119,
+            127,
+            129,
+            138,
+            149,
+            163,
+            192,
+            195,
+            204,
+            228,
+            229,
+            230,
+            239,
+            240,
+            241,
+            253,
+            258,
+            274,
+            276,
+        ]
     ),
     content=st.lists(st.tuples(st.binary(max_size=120), st.integers(0, 200)), max_size=12),
 )
@@ -237,9 +299,7 @@ def test_random_packets(tmp_path, linktype, content):
 
 
 @SETTINGS
-@given(
-    payloads=st.lists(st.binary(max_size=160), min_size=1, max_size=12), stream=st.booleans()
-)  # fmt: skip
+@given(payloads=st.lists(st.binary(max_size=160), min_size=1, max_size=12), stream=st.booleans())
 def test_random_payloads(tmp_path, payloads, stream):
     """Datagrams and segments of any bytes on port 53."""
     made = [
@@ -325,7 +385,7 @@ def test_mutated_lines(tmp_path, content):
 @SETTINGS
 @given(
     tail=st.text(
-        alphabet=st.sampled_from(list(" .,:>?()[]/|*-+$%\\\"0153AIPSqnsar\t\xff")), max_size=120
+        alphabet=st.sampled_from(list(' .,:>?()[]/|*-+$%\\"0153AIPSqnsar\t\xff')), max_size=120
     )
 )
 def test_lines_of_any_text(tmp_path, tail):
@@ -340,7 +400,7 @@ def test_lines_of_any_text(tmp_path, tail):
 SCRIPT = """
 import json, sys
 from pcapkit.errors import InputError
-from pcapkit.collect import collect
+from pcapkit.pipeline.collect import collect
 
 COLUMNS = [
     "time", "packet_no", "interface", "min_ttl", "edns_bytes", "message_bytes", "ip_id",
@@ -371,8 +431,11 @@ def decoded(paths: list[str], **variables: str) -> list[list[object]]:
     """Return what another process makes of the captures, under environment variables."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::ResourceWarning", "-c", SCRIPT, *paths],
-        capture_output=True, text=True, cwd=ROOT, env={**os.environ, **variables},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -418,8 +481,6 @@ def test_bounds_checks_find_nothing(tmp_path):
     """Compiled with bounds checks, no read lies outside, and the messages are the same."""
     paths = corpus(tmp_path, 400)
     compiled = decoded(paths)
-    checked = decoded(
-        paths, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path / "cache")
-    )
+    checked = decoded(paths, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     for path, left, right in zip(paths, compiled, checked, strict=True):
         assert left == right, path

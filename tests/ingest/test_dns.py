@@ -141,9 +141,15 @@ def test_every_byte_in_a_label(tmp_path):
 def test_names_seen_before(tmp_path):
     """A name is read alike the second time, also beside names that begin as it does."""
     names = {
-        "a": [b"a"], "a.b": [b"a", b"b"], r"a\000": [b"a\0"], r"a\000b": [b"a\0b"],
-        r"\000": [b"\0"], ".": [], "A.b": [b"A", b"b"], "long" * 15 + ".b": [b"long" * 15, b"b"],
-    }  # fmt: skip
+        "a": [b"a"],
+        "a.b": [b"a", b"b"],
+        r"a\000": [b"a\0"],
+        r"a\000b": [b"a\0b"],
+        r"\000": [b"\0"],
+        ".": [],
+        "A.b": [b"A", b"b"],
+        "long" * 15 + ".b": [b"long" * 15, b"b"],
+    }
     asked = list(names) * 2
     frames = [ethernet(ask(query(names[n], ident=i), ident=i + 1)) for i, n in enumerate(asked)]
     assert [r["qname"] for r in rows(save(tmp_path, pcap(packets(*frames))))] == asked
@@ -287,9 +293,15 @@ def test_answers_of_the_asked_type(tmp_path):
 
 @pytest.mark.parametrize(
     ("ttls", "expected"),
-    [([300], 300), ([300, 5, 60], 5), ([0, 9], 0), ([0x7FFFFFFF], 0x7FFFFFFF),
-     ([300, 0x80000000], 0), ([0xFFFFFFFF], 0)],
-)  # fmt: skip
+    [
+        ([300], 300),
+        ([300, 5, 60], 5),
+        ([0, 9], 0),
+        ([0x7FFFFFFF], 0x7FFFFFFF),
+        ([300, 0x80000000], 0),
+        ([0xFFFFFFFF], 0),
+    ],
+)
 def test_smallest_ttl(tmp_path, ttls, expected):
     """The smallest lifetime of the answers; one with its top bit set counts as zero."""
     assert reply(tmp_path, answers=[address_record(ttl=t) for t in ttls])["min_ttl"] == expected
@@ -298,9 +310,11 @@ def test_smallest_ttl(tmp_path, ttls, expected):
 def test_ttls_of_other_sections_do_not_count(tmp_path):
     """Glue and authority of a positive answer say nothing about how long it lasts."""
     row = reply(
-        tmp_path, answers=[address_record(ttl=300)], authority=[soa_record(ttl=3)],
+        tmp_path,
+        answers=[address_record(ttl=300)],
+        authority=[soa_record(ttl=3)],
         additional=[address_record(owner=wire("ns.example"), ttl=2), opt_record()],
-    )  # fmt: skip
+    )
     assert row["min_ttl"] == 300
 
 
@@ -337,9 +351,15 @@ def test_short_soa(tmp_path):
 
 @pytest.mark.parametrize(
     ("rcode", "extended", "text"),
-    [(0, 0, "NOERROR"), (3, 0, "NXDOMAIN"), (0, 1, "BADVERS"), (7, 1, "BADCOOKIE"),
-     (15, 0, "RCODE15"), (15, 255, "RCODE4095")],
-)  # fmt: skip
+    [
+        (0, 0, "NOERROR"),
+        (3, 0, "NXDOMAIN"),
+        (0, 1, "BADVERS"),
+        (7, 1, "BADCOOKIE"),
+        (15, 0, "RCODE15"),
+        (15, 255, "RCODE4095"),
+    ],
+)
 def test_rcode_extended_by_edns(tmp_path, rcode, extended, text):
     """EDNS adds eight upper bits to the response code."""
     row = reply(tmp_path, rcode=rcode, additional=[opt_record(extended_rcode=extended)])
@@ -381,9 +401,10 @@ def test_counts_that_promise_more(tmp_path):
 
 def test_record_longer_than_the_message(tmp_path):
     """A record whose data would end outside."""
-    dns = response("a.example", answers=[
-        record(ASKED, A, bytes(4), ttl=44, length=60000), address_record(ttl=1),
-    ])  # fmt: skip
+    dns = response(
+        "a.example",
+        answers=[record(ASKED, A, bytes(4), ttl=44, length=60000), address_record(ttl=1)],
+    )
     row = one_row(tmp_path, dns, to_server=False)
     assert (row["qname"], row["min_ttl"]) == ("a.example", 44)
     assert marks(tmp_path, dns) & MARK_MALFORMED
@@ -392,9 +413,11 @@ def test_record_longer_than_the_message(tmp_path):
 def test_every_cut_of_a_message(tmp_path):
     """A message that ends early anywhere is a message from its twelfth byte on."""
     dns = response(
-        "www.example.com", answers=[address_record(ttl=60), record(ASKED, TXT, b"\x05hello")],
-        authority=[soa_record()], additional=[opt_record(data=bytes(12))],
-    )  # fmt: skip
+        "www.example.com",
+        answers=[address_record(ttl=60), record(ASKED, TXT, b"\x05hello")],
+        authority=[soa_record()],
+        additional=[opt_record(data=bytes(12))],
+    )
     frames = [ethernet(answer(dns[:n], ident=n + 1)) for n in range(len(dns) + 1)]
     path = save(tmp_path, pcap(packets(*frames)))
     collected = load(path)
@@ -413,9 +436,11 @@ def test_every_cut_of_a_message(tmp_path):
 def test_every_changed_byte_of_a_message(tmp_path):
     """Any one byte may be anything: there is still one message in each packet."""
     dns = response(
-        "www.example.com", answers=[record(ASKED, CNAME, b"\x05alias" + pointer(16))],
-        authority=[soa_record()], additional=[opt_record(data=bytes(4))],
-    )  # fmt: skip
+        "www.example.com",
+        answers=[record(ASKED, CNAME, b"\x05alias" + pointer(16))],
+        authority=[soa_record()],
+        additional=[opt_record(data=bytes(4))],
+    )
     frames = []
     for at in range(len(dns)):
         for value in (0, 1, 0x3F, 0x40, 0x80, 0xC0, 0xFF):

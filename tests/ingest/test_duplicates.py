@@ -129,10 +129,11 @@ def test_ipv6_copies(tmp_path):
 def test_responses_are_copied_too(tmp_path):
     """Both directions of an exchange that was captured at two places."""
     content = [
-        at(0, ethernet(ask(query(), ident=1))), at(0.05, ethernet(ask(query(), ident=1, ttl=63))),
+        at(0, ethernet(ask(query(), ident=1))),
+        at(0.05, ethernet(ask(query(), ident=1, ttl=63))),
         at(1, ethernet(answer(response(), ident=2))),
         at(1.05, ethernet(answer(response(), ident=2, ttl=63))),
-    ]  # fmt: skip
+    ]
     assert duplicate_of(tmp_path, *content) == [None, 1, None, 3]
 
 
@@ -183,10 +184,12 @@ def test_copies_in_two_captures(tmp_path):
 def test_copies_in_one_window_and_the_next(tmp_path):
     """A copy is found where many packets lie between it and the original."""
     between = [
-        Packet(ethernet(ask(query(ident=i % 65536), ident=i % 65535 + 1, port=1024 + i % 60000)),
-               START_NS + 20_000 * i)
+        Packet(
+            ethernet(ask(query(ident=i % 65536), ident=i % 65535 + 1, port=1024 + i % 60000)),
+            START_NS + 20_000 * i,
+        )
         for i in range(20_000)
-    ]  # fmt: skip
+    ]
     last = between[-1].time
     final = ethernet(ask(query("final.example.com"), ident=77))
     content = [Packet(final, START_NS), *between[1:], Packet(final, last)]

@@ -1,0 +1,1 @@
+"""What to change: recommendations, and patches to paste."""

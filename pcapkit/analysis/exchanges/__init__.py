@@ -1,0 +1,1 @@
+"""Queries paired with their responses, and kept until they are read."""

@@ -1,0 +1,237 @@
+"""The exchanges of one analysis: packed in memory, or past a bound in a temporary file.
+
+Exchanges are collected in the order of their packets and read client by client. They are packed
+into *runs*, each ordered by client, so that neighbouring clients are one piece of every run. The
+newest exchanges stay as they are while collecting, since their responses may still come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.exchanges.pairing import REMEMBERED, pair_window
+from pcapkit.analysis.exchanges.runs import Families, Run, put_in_time_order, row_words, spilled
+from pcapkit.concurrency import in_order
+from pcapkit.schema import EXCHANGE, Messages
+from pcapkit.spool import Spill, cut_short
+
+#: Exchanges that there is room for in memory.
+IN_MEMORY = 2 * REMEMBERED
+#: Exchanges that are read at once, unless a single client has more.
+PART = 1 << 17
+_RUN = 1 << 19  # exchanges that are written at once
+_LINKS = 1 << 14
+
+
+class Piece(NamedTuple):
+    """Exchanges of one client, in time order: all, or those of one period."""
+
+    client: int
+    begin: int
+    size: int
+
+
+class Store:
+    """The exchanges of one analysis, collected window by window, then read client by client.
+
+    Past three quarters of ``in_memory`` exchanges, all but the newest are packed into a temporary
+    file, in a thread, while the last quarter fills; a response is paired with one of the last
+    ``remembered`` queries.
+    """
+
+    def __init__(self, *, in_memory: int = IN_MEMORY, remembered: int = REMEMBERED) -> None:
+        self._in_memory, self._remembered = in_memory, remembered
+        # Rings: exchange n stands at n modulo their length. The system gives pages as they are
+        # first written: what is not needed costs nothing.
+        self._rows = np.empty(1 << (in_memory - 1).bit_length(), EXCHANGE)
+        self._previous = np.empty(self._rows.size, np.int32)
+        self._slots = np.full(1 << 18, -1, np.int32)
+        self._base = 0  # number of the first exchange that is in no run, and none is made of
+        self._held = 0  # of the first whose place in the rings is taken
+        self._runs: list[Run] = []
+        self._spill: Spill | None = None
+        self._packing: Future[Run] | None = None  # the exchanges before ``_base``
+        self._links = np.zeros((_LINKS, 2), np.uint64)
+        self._pairing = np.array([1, np.iinfo(np.int64).max, np.iinfo(np.int64).min], np.int64)
+        self._joined: dict[int, tuple[int, ...]] = {}
+        self._sizes = np.zeros(0, np.int64)  # by client, once all is packed
+        self.count = 0
+
+    def add(
+        self,
+        rows: Messages,
+        original: npt.NDArray[np.int64],
+        folded_of: npt.NDArray[np.int32],
+        *,
+        root: int,
+        capture: int,
+    ) -> None:
+        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
+
+        ``root`` is the id of the root name.
+        """
+        used = self.count - self._base
+        if used > self._remembered and used + rows.size > self._in_memory - self._in_memory // 4:
+            self._pack_beside(min(_RUN, used - self._remembered))
+        if self.count - self._held + rows.size > self._rows.size:
+            self._take_packed()
+        if (used := self.count - self._held + rows.size) > self._rows.size:
+            self._grow(used)  # a window of text may be of any length
+        self.count = int(
+            pair_window(
+                rows,
+                original,
+                folded_of,
+                root,
+                capture,
+                self._slots,
+                self._rows,
+                self._previous,
+                self.count,
+                self._remembered,
+                self._links,
+                self._pairing,
+            )
+        )
+
+    @property
+    def first_time(self) -> int | None:
+        """The time of the first exchange."""
+        return int(self._pairing[1]) if self.count else None
+
+    @property
+    def last_time(self) -> int | None:
+        """The time of the last message in a window that began an exchange."""
+        return int(self._pairing[2]) if self.count else None
+
+    def _grow(self, size: int) -> None:
+        """Make the rings long enough for ``size`` exchanges."""
+        numbers = np.arange(self._held, self.count)
+        rows, previous = self._rows, self._previous
+        self._rows = np.empty(1 << (size - 1).bit_length(), EXCHANGE)
+        self._previous = np.empty(self._rows.size, np.int32)
+        for new, old in ((self._rows, rows), (self._previous, previous)):
+            new[numbers & (new.size - 1)] = old[numbers & (old.size - 1)]
+
+    def _pack_beside(self, size: int) -> None:
+        """Pack the oldest exchanges in a thread: they are older than what responses may change."""
+        self._take_packed()
+        self._spill = self._spill or Spill()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="pcapkit-packing")
+        self._packing = thread.submit(spilled, self._rows, self._base, size, self._spill)
+        thread.shutdown(wait=False)
+        self._base += size
+
+    def _take_packed(self) -> None:
+        """Wait for the run that is being packed."""
+        if self._packing is None:
+            return
+        run, self._packing = self._packing.result(), None
+        self._runs.append(run)
+        self._held = self._base
+
+    def seal(self) -> None:
+        """End collecting: what is in memory is packed, and goes where the rest is."""
+        self._take_packed()
+        pieces = range(self._base, self.count, _RUN)
+        for run in in_order(
+            partial(Run, self._rows, first, min(_RUN, self.count - first)) for first in pieces
+        ):
+            if self._spill is None:
+                run.keep()
+            else:
+                run.write(self._spill)
+            self._runs.append(run)
+        self._base = self._held = self.count
+        self._sizes = np.zeros(max((r.sizes.size for r in self._runs), default=0), np.int64)
+        for run in self._runs:
+            self._sizes[: run.sizes.size] += run.sizes
+        self._rows = np.zeros(0, EXCHANGE)
+        self._previous = self._slots = np.zeros(0, np.int32)
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self._runs)
+
+    def snapshot(self) -> Store:
+        """Return a sealed copy of what was collected so far, of its own."""
+        self._take_packed()
+        new = copy(self)
+        new._runs = list(self._runs)
+        new._spill = None  # what is packed now stays in memory; the rest is read from where it is
+        new._links, new._pairing = self._links.copy(), self._pairing.copy()
+        new._joined = {}
+        new.seal()
+        return new
+
+    @property
+    def links(self) -> list[tuple[int, int]]:
+        """The pairs (link addresses, client) of queries; none where there were too many."""
+        if not self._pairing[0]:
+            return []
+        used = self._links[self._links[:, 1] > 0]
+        return sorted((int(link), int(client) - 1) for link, client in used)
+
+    def join(self, families: Mapping[int, int]) -> None:
+        """Give the exchanges of some addresses to others, as ``families`` maps them."""
+        for address, client in families.items():
+            self._joined[client] = (*self._joined.get(client, (client,)), address)
+            self._joined[address] = ()
+
+    def clients(self) -> list[Piece]:
+        """Return every client that has exchanges, in the order of their ids."""
+        sizes = self._sizes.copy()
+        for client, addresses in self._joined.items():
+            sizes[client] = self._sizes[np.array(addresses, np.int64)].sum()
+        present = np.flatnonzero((self._sizes > 0) & (sizes > 0))
+        return [
+            Piece(client, 0, size)
+            for client, size in zip(present.tolist(), sizes[present].tolist(), strict=True)
+        ]
+
+    def read(self, pieces: Sequence[Piece]) -> npt.NDArray[Any]:
+        """Return the exchanges of some clients, one behind the other, each in time order."""
+        clients = list(dict.fromkeys(piece.client for piece in pieces))
+        rows, bounds = self._of_clients(clients)
+        if sum(piece.size for piece in pieces) == rows.size:
+            return rows
+        begins = dict(zip(clients, bounds.tolist(), strict=False))
+        words = row_words(rows)
+        out = [
+            words[begins[p.client] + p.begin : begins[p.client] + p.begin + p.size] for p in pieces
+        ]
+        return np.concatenate(out).reshape(-1).view(EXCHANGE)
+
+    def _of_clients(self, clients: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Return all exchanges of some clients, and where those of each begin."""
+        families = Families([self._joined.get(c, (c,)) for c in clients], self._sizes)
+        rows = np.empty(int(families.bounds[-1]), EXCHANGE)
+        for run in self._runs:
+            run.unpack(families, rows)
+        if not (families.filled == families.bounds[1:]).all():
+            raise cut_short()
+        for i in np.flatnonzero(families.late).tolist():
+            put_in_time_order(rows[families.bounds[i] : families.bounds[i + 1]])
+        return rows, families.bounds
+
+
+def parts(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Split clients into parts that are read at once."""
+    part: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        if part and size + piece.size > PART:
+            yield part
+            part, size = [], 0
+        part.append(piece)
+        size += piece.size
+    if part:
+        yield part

@@ -1,0 +1,1 @@
+"""What is wrong, beside waste: detectors, their notes, and the findings made of them."""

@@ -1,0 +1,91 @@
+"""Notes of all parts, added up, become findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pcapkit.analysis.faults.catalogue import FAULTS, Fault
+from pcapkit.analysis.faults.notes import Note, Notes, add_notes
+from pcapkit.analysis.traffic.part import Part
+from pcapkit.model.results import Finding
+from pcapkit.model.vocabulary import Severity
+
+#: Subjects and names that a finding shows.
+_MOST = 10
+
+
+class FaultTally:
+    """What every detector noted of the parts so far; parts may come in any order."""
+
+    def __init__(self) -> None:
+        self._noted: dict[Callable[[Part], Notes], Notes] = {}
+
+    def add(self, part: Part) -> None:
+        """Note what some clients' readings show."""
+        if not part.readings.clients:
+            return
+        for note in dict.fromkeys(f.note for f in FAULTS):
+            add_notes(self._noted.setdefault(note, {}), note(part))
+
+    def merge(self, other: FaultTally) -> None:
+        """Add what another tally of the same capture noted, of other clients."""
+        for note, noted in other._noted.items():
+            add_notes(self._noted.setdefault(note, {}), noted)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Judge: the worst first, those of one severity in the order of FAULTS."""
+        order = list(Severity)
+        found = []
+        for fault in FAULTS:
+            noted = self._noted.get(fault.note, {})
+            guilty = {s: note for s, note in noted.items() if fault.is_guilty(s, note)}
+            if guilty:
+                found.append(_finding(fault, guilty))
+        return tuple(sorted(found, key=lambda f: order.index(f.severity)))
+
+
+def _finding(fault: Fault, guilty: Notes) -> Finding:
+    total = Note()
+    for note in guilty.values():
+        total.add(note)
+    evidence: dict[str, object] = {}
+    if fault.subjects:
+        order = sorted(guilty, key=lambda s: (-sum(guilty[s].clients.values()), s))
+        evidence[fault.subjects] = [
+            {"subject": subject, **fault.show(guilty[subject])} for subject in order[:_MOST]
+        ]
+    else:
+        evidence.update(fault.show(total))
+    if total.lost_ns:
+        evidence["lost_s"] = total.lost_ns / 1e9
+    if total.names:
+        most = sorted(total.names.items(), key=lambda item: (-item[1], item[0]))
+        evidence["names"] = [{"name": name, "count": n} for name, n in most[:_MOST]]
+    if total.examples:
+        evidence["examples"] = [
+            {
+                "capture": example.capture,
+                "client_addr": example.client,
+                "name": example.name,
+                "packets": list(example.packets),
+            }
+            for example in total.examples
+        ]
+        evidence["display_filter"] = _display_filter(total)
+    clients = sorted(total.clients, key=lambda c: (-total.clients[c], c))
+    return Finding(
+        fault.code,
+        fault.severity,
+        fault.title,
+        fault.meaning,
+        fault.action,
+        tuple(clients),
+        evidence,
+    )
+
+
+def _display_filter(note: Note) -> str:
+    """Return a Wireshark filter for the examples of the first example's capture."""
+    capture = note.examples[0].capture
+    packets = {p for e in note.examples if e.capture == capture for p in e.packets}
+    return "frame.number in {" + ", ".join(str(p) for p in sorted(packets)) + "}"

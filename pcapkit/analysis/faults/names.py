@@ -1,0 +1,233 @@
+"""Detectors of what names run into: wildcards, walks that are cut, expansion twice, leaks, probes.
+
+Sources: RFC 4592 (wildcards), RFC 1918 and RFC 6303 (private addresses and their reverse zones),
+CoreDNS' autopath plugin, and what resolvers do after each response (``pcapkit.resolver``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pcapkit.analysis.faults.notes import (
+    Note,
+    Notes,
+    fill,
+    note_lookups,
+    note_transactions,
+    show_transactions,
+)
+from pcapkit.analysis.lookups.state import AS_IS
+from pcapkit.analysis.traffic import marks as signs
+from pcapkit.analysis.traffic.name_flags import IN_ZONE
+from pcapkit.analysis.traffic.part import Indexes, Part
+from pcapkit.codes import NODATA, NXDOMAIN
+from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES
+from pcapkit.names.labels import Labels
+from pcapkit.names.top_level import is_top_level_domain
+
+#: Names of this many labels, under a real top-level domain, belong to nobody's search suffix.
+_SURELY_EXTERNAL = 3
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_top_level(label: str) -> bool:
+    return is_top_level_domain(label)
+
+
+def _is_external(name: Labels) -> bool:
+    """Does it look like a name of the Internet: dots inside, and a real top-level domain?"""
+    return len(name) > 1 and _is_top_level(name[-1])
+
+
+def _external(part: Part, transactions: Indexes) -> Indexes:
+    """Return the transactions whose base name looks external."""
+    if not transactions.size:
+        return transactions
+    r = part.readings
+    bases = r.lookups["base"][r.transactions["lookup"][transactions]]
+    external = np.zeros(int(bases.max()) + 1, np.bool_)
+    for base in np.unique(bases).tolist():
+        external[base] = _is_external(r.names.labels(base))
+    out: Indexes = transactions[external[bases]]
+    return out
+
+
+def wildcards(part: Part) -> Notes:
+    """External names that were answered under a suffix, and how many names it does not hold."""
+    hits = part.having(signs.DOTTED_ANSWERED)
+    hits = _external(part, hits[(part.signs[hits] & signs.ALIASED) == 0])
+    notes = {}
+    for suffix, mine in part.by_suffix(hits).items():
+        notes[suffix] = note_lookups(part, part.lookups_of(mine))
+    for suffix, (answered, missed) in part.under_suffixes().items():
+        if answered or missed:
+            note = notes.setdefault(suffix, Note())
+            note.counts["answered"], note.counts["missed"] = answered, missed
+    return notes
+
+
+def is_wildcard(suffix: str, note: Note) -> bool:
+    """Are more names with dots inside answered under the suffix than missed, external ones too?
+
+    A wildcard answers for all of them. A real host, such as ``db1.eu`` where ``eu`` is a site, is
+    one among many that miss. ``pod.service.namespace`` may look external where the namespace is
+    called like a top-level domain, so the cluster's own suffixes need more.
+    """
+    answered, missed = note.counts["answered"], note.counts["missed"]
+    sure = sum(name.count(".") + 1 >= _SURELY_EXTERNAL for name in note.names)
+    if "svc" in suffix.split(".")[:2]:
+        return sure > 1 and missed == 0
+    domains = {name.rpartition(".")[2] for name in note.names}
+    return answered > missed and (sure > 0 or len(domains) > 1)
+
+
+def captured_lookups(note: Note) -> dict[str, object]:
+    """Show how many lookups ended there."""
+    return {"lookups": note.counts["lookups"]}
+
+
+def cut_walks(part: Part) -> Notes:
+    """Walks that a suffix's NODATA, SERVFAIL or REFUSED ended, or sent past other suffixes."""
+    r = part.readings
+    failed = part.having(signs.SUFFIX_FAILED)
+    looks = r.lookups[r.transactions["lookup"][failed]]
+    failed = failed[_is_walk(part, looks)]
+    if not failed.size:
+        return {}
+    known = np.array([c.resolver.model != "unknown" for c in r.clients])
+    known |= part.walked_to_the_end()  # else what looks like a list may be none
+    failed = failed[known[r.lookups["client"][r.transactions["lookup"][failed]]]]
+    t = r.transactions[failed]
+    looks = r.lookups[t["lookup"]]
+    size = np.array([len(c.search.suffixes) for c in r.clients])[looks["client"]]
+    owner, other = part.together(failed)
+    later = (r.transactions["time"][other] > t["time"][owner]) & (
+        r.transactions["name"][other] != t["name"][owner]
+    )
+    went_on = np.bincount(owner[later], minlength=failed.size) > 0
+    listed = later & (r.transactions["suffix"][other] > t["suffix"][owner])
+    next_suffix = np.bincount(owner[listed], minlength=failed.size) > 0
+    more = t["suffix"] < size - 1
+    ended = ~went_on & (looks["answered_by"] < 0) & (more | (looks["mode"] != AS_IS))
+    skipped = went_on & ~next_suffix & more & (t["outcome"] != NODATA)
+    notes: Notes = {}
+    for suffix, mine in part.by_suffix(failed[ended | skipped]).items():
+        note = notes[suffix] = note_lookups(part, part.lookups_of(mine))
+        outcomes = r.transactions["outcome"][mine]
+        for outcome, n in zip(*np.unique(outcomes, return_counts=True), strict=True):
+            note.counts[f"{TRANSACTION_OUTCOMES[outcome]}_responses"] += int(n)
+        unresolved = r.lookups["answered_by"][part.lookups_of(mine)] < 0
+        note.counts["lookups_without_answer"] += int(unresolved.sum())
+    return notes
+
+
+def _is_walk(part: Part, looks: Any) -> Any:
+    """Is a lookup surely a walk of the list, and not one name that was written in full?"""
+    sure = looks["candidates"] > 1
+    alone = np.unique(looks["base"][~sure])
+    external = [b for b in alone.tolist() if _is_external(part.readings.names.labels(b))]
+    return sure | ((looks["ambiguous"] != 0) & np.isin(looks["base"], external))
+
+
+def double_expansion(part: Part) -> Notes:
+    """Lookups that put a suffix behind a name of the cluster before it was asked as is."""
+    r = part.readings
+    twice = part.having(signs.EXPANDED_AGAIN)
+    if not twice.size:
+        return {}
+    looks = part.lookups_of(twice)
+    lost = int(r.lookups["wasted_ns"][looks].sum()) if r.has_clock else 0
+    note = note_lookups(part, looks, lost_ns=lost)
+    note.counts["wasted_queries"] += int(r.lookups["wasted"][looks].sum())
+    return {"": note}
+
+
+def autopath(part: Part) -> Notes:
+    """Questions under the first suffix that a CNAME took to another candidate."""
+    aliased = part.having(signs.ALIASED)
+    aliased = aliased[part.readings.transactions["suffix"][aliased] == 0]
+    return {"": note_lookups(part, part.lookups_of(aliased))} if aliased.size else {}
+
+
+def autopath_disagreement(part: Part) -> Notes:
+    """One family went along the list on the server, and the other was told NXDOMAIN."""
+    r = part.readings
+    aliased = part.having(signs.ALIASED)
+    aliased = aliased[r.transactions["suffix"][aliased] == 0]
+    owner, other = part.together(aliased)
+    same = r.transactions["name"][other] == r.transactions["name"][aliased[owner]]
+    denied = other[same & (r.transactions["outcome"][other] == NXDOMAIN)]
+    return {"": note_lookups(part, part.lookups_of(denied))} if denied.size else {}
+
+
+def denied_families(part: Part) -> Notes:
+    """Names that have an A record and whose AAAA question got NXDOMAIN."""
+    denied = part.having(signs.FAMILY_DENIED)
+    owner, other = part.together(denied)
+    aliased = np.unique(owner[(part.signs[other] & signs.ALIASED) != 0])
+    denied = np.delete(denied, aliased)
+    return {"": note_transactions(part, denied, unit="queries")} if denied.size else {}
+
+
+def probes(part: Part) -> Notes:
+    """Service-config questions that a client library asked by itself."""
+    asked = part.having(signs.PROBE)
+    return {"": note_transactions(part, asked, unit="queries")} if asked.size else {}
+
+
+def repeats(part: Part) -> Notes:
+    """Questions that one client asked again and again while the last answer was still valid."""
+    again = part.having(signs.AGAIN)
+    if not again.size:
+        return {}
+    rows = part.repeated
+    client, queries, habit = rows["client"], rows["queries"], rows["again"] > 0
+    often = np.zeros(len(part.readings.clients), np.bool_)
+    often[client[habit]] = True  # of the others, what was repeated once is no habit
+    by_client = np.bincount(client, queries, often.size).astype(np.int64) * often
+    note = Note(Counter({"repeated_queries": int(by_client.sum())}))
+    names, which = np.unique(rows["name"][habit], return_inverse=True)
+    by_name = np.bincount(which, queries[habit]).astype(np.int64)
+    fill(part, note, by_client, names, by_name)
+    show_transactions(part, note, again)
+    return {"": note}
+
+
+def private_reverse(part: Part) -> Notes:
+    """PTR questions for private addresses whose miss did not come from the cluster's DNS itself."""
+    leaked = part.having(signs.PRIVATE_REVERSE)
+    return {"": note_transactions(part, leaked, unit="queries")} if leaked.size else {}
+
+
+def cluster_names(part: Part) -> Notes:
+    """Names inside the cluster domain, by the nameserver asked, and whether it holds any."""
+    r = part.readings
+    counted = part.servers
+    notes: Notes = {}
+    strangers = (counted["zone_answered"] > 0) & (counted["zone_known"] == 0)
+    inside = np.zeros(0, np.int64)
+    if strangers.any():
+        inside = np.flatnonzero(part.flags[r.transactions["name"]] & IN_ZONE)
+        asked_at = r.rows["server"][r.transactions["first"][inside]]
+    for n in np.flatnonzero(counted["zone_asked"]).tolist():
+        note, server = Note(), int(counted["address"][n])
+        if strangers[n]:
+            note = note_transactions(part, inside[asked_at == server], unit="queries")
+        note.counts["known"] = int(counted["zone_known"][n])
+        note.counts["responses"] = int(counted["zone_answered"][n])
+        notes[part.facts.address(server)] = note
+    return notes
+
+
+def is_stranger(server: str, note: Note) -> bool:
+    """Did it respond, and never as one that holds the cluster domain?"""
+    return note.counts["responses"] > 0 and note.counts["known"] == 0
+
+
+def leaked_queries(note: Note) -> dict[str, object]:
+    """Show how many queries went there."""
+    return {"queries": note.counts["queries"]}

@@ -1,0 +1,136 @@
+"""Recognise the stub resolver by ports, IDs, EDNS and the order in which it asks both families.
+
+Signs as measured on the wire: glibc asks A and AAAA from one port with unrelated IDs; musl too, but
+its IDs come from the clock and lie close together; Go gives every query its own port and EDNS 1232;
+c-ares shows EDNS 1232 (and a cookie) on one port; BIND's tools ask AAAA only of the name that hit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.model.clients import ResolverGuess
+from pcapkit.schema import EDNS_HIDDEN, NO_TIME
+
+_A, _AAAA, _MX = 1, 28, 15
+_EDNS_OF_GO_AND_CARES = 1232
+_CLOSE_IDS = 1500
+_OWN_PAIRS = 5
+(
+    PARALLEL,  # suffixes asked at once, without EDNS
+    EDNS_ONE_PORT,
+    EDNS_TWO_PORTS,
+    ONE_PORT_IN_TURN,
+    CLOSE_IDS,
+    ONE_PORT,
+    TWO_PORTS_IN_TURN,
+    TWO_PORTS,
+    SINGLE,  # A alone on a candidate of a longer walk
+    EDNS_SINGLE,
+    HOST,  # MX beside A
+    COOKIE,
+    EDNS_UNTOLD,  # the source hides what tells the resolvers that ask both families at once
+) = range(13)
+SIGNS = 13
+
+
+@helper_kernel
+def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
+    one_port = a["client_port"] == aaaa["client_port"]
+    if edns == _EDNS_OF_GO_AND_CARES:
+        return EDNS_ONE_PORT if one_port else EDNS_TWO_PORTS
+    in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
+    if edns == EDNS_HIDDEN and not in_turn:
+        return EDNS_UNTOLD
+    if not one_port:
+        return TWO_PORTS_IN_TURN if in_turn else TWO_PORTS
+    if in_turn:
+        return ONE_PORT_IN_TURN
+    gap = (np.int64(aaaa["message_id"]) - np.int64(a["message_id"])) & 0xFFFF
+    return CLOSE_IDS if 0 < gap <= _CLOSE_IDS else ONE_PORT
+
+
+@kernel
+def count_signs(rows: Any, clients: Any, w: Any, signs: Any) -> None:
+    """Count the signs of every client (CLIENT rows): (clients, SIGNS)."""
+    for c in range(clients.shape[0]):
+        _count_signs(rows, clients[c], w, signs[c])
+
+
+@helper_kernel
+def _count_signs(rows: Any, client: Any, w: Any, signs: Any) -> None:
+    for number in range(client["begin"], client["end"]):
+        e = rows[number]
+        if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
+            signs[COOKIE] += 1
+    for number in range(client["first_walk"], client["last_walk"]):
+        walk = w.walks[number]
+        if not walk["seen"]:
+            continue
+        if walk["parallel"] and walk["candidates"] > 1:
+            first = w.questions[w.candidates[walk["first"]]["question"]]["first"]
+            if rows[first]["edns_bytes"] < 0:
+                signs[PARALLEL] += 1
+        candidate = np.int64(walk["first"])
+        while candidate >= 0:
+            a, aaaa, some, mx = np.int64(-1), np.int64(-1), np.int64(-1), False
+            at = np.int64(w.candidates[candidate]["question"])
+            while at >= 0:
+                q = w.questions[at]
+                x = np.int64(q["first"])
+                if rows[x]["query_packet"] >= 0:
+                    some = x if some < 0 else some
+                    a = x if q["qtype"] == _A else a
+                    aaaa = x if q["qtype"] == _AAAA else aaaa
+                mx = mx or q["qtype"] == _MX
+                at = np.int64(q["after"])
+            if a >= 0 and aaaa >= 0:
+                signs[_pair_sign(rows[a], rows[aaaa], rows[some]["edns_bytes"])] += 1
+            elif some >= 0 and some == a and walk["candidates"] > 1:
+                signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
+            if mx and a >= 0:
+                signs[HOST] += 1
+            candidate = np.int64(w.candidates[candidate]["after"])
+
+
+def models_at_once(signs: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Return the models that each have enough signs of their own; more than one is a mixture.
+
+    One resolver shows some of another's signs by chance, as unrelated IDs may lie close together;
+    a fifth of the pairs is more than chance.
+    """
+    counts = {
+        "c-ares": int(signs[EDNS_ONE_PORT]),
+        "glibc": int(signs[ONE_PORT]),
+        "go": int(signs[EDNS_TWO_PORTS]),
+        "musl": int(signs[CLOSE_IDS]),
+    }
+    least = max(_OWN_PAIRS, sum(counts.values()) / 5)
+    return tuple(model for model, count in counts.items() if count >= least)
+
+
+def guess_resolver(signs: npt.NDArray[np.int64]) -> ResolverGuess:
+    """Weigh the signs of one client; ``unknown`` rather than a guess."""
+    n = [int(v) for v in signs]
+    pairs = n[CLOSE_IDS] + n[ONE_PORT]
+    if n[PARALLEL]:
+        return ResolverGuess("busybox", 0.8, ("every suffix asked at once on one port",))
+    if n[COOKIE] or n[EDNS_ONE_PORT] > n[EDNS_TWO_PORTS]:
+        return ResolverGuess("c-ares", 0.8, ("EDNS 1232, one port for both families",))
+    if n[EDNS_TWO_PORTS]:
+        return ResolverGuess("go", 0.9, ("EDNS 1232, a port of its own for every query",))
+    if pairs >= 2 and n[CLOSE_IDS] > 0.7 * pairs:
+        return ResolverGuess("musl", 0.9, ("A and AAAA on one port with IDs close together",))
+    if pairs >= 2:
+        return ResolverGuess("glibc", 0.9, ("A and AAAA on one port with unrelated IDs, no EDNS",))
+    if n[ONE_PORT_IN_TURN] >= 2:
+        return ResolverGuess("glibc", 0.6, ("A, answer, AAAA on one port (single-request)",))
+    if n[HOST]:
+        return ResolverGuess("bind-host", 0.7, ("A, AAAA and MX for one name",))
+    if n[TWO_PORTS_IN_TURN] and n[SINGLE] and not pairs:
+        return ResolverGuess("bind-nslookup", 0.7, ("A until a name answers, then its AAAA",))
+    return ResolverGuess("unknown", 0.0, ())

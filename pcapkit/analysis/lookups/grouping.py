@@ -1,0 +1,347 @@
+"""Group exchanges into walks: one walk of the search list each, with retries and both families.
+
+One client's exchanges are read in time order, with the walks that may still go on. A query either
+repeats a question of a walk's current candidate (a retry), asks that candidate for another type
+(the other family), asks the next candidate of a walk whose current one has failed, or opens a walk.
+Ports and IDs only break ties: Go changes both with every query, c-ares keeps one port.
+``state.py`` has the rows in which walks are kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcapkit.analysis.lookups.base_names import rules_of
+from pcapkit.analysis.lookups.state import (
+    AS_IS,
+    BASE_NODES,
+    LIST,
+    NAME_NODES,
+    NEVER,
+    OPEN,
+    PENDING,
+    WALKS,
+    add_candidate,
+    ask,
+    finished,
+    has_port,
+    is_over,
+    is_silent,
+    keep_at_base,
+    newest_by,
+    question_of,
+    unlink,
+    was_truncated,
+)
+from pcapkit.analysis.timing import (
+    JOIN_AT_PORT_NS,
+    LONGEST_TIMEOUT_NS,
+    LONGEST_WALK_NS,
+    SHORTEST_TIMER_NS,
+)
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
+from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.schema import NO_TIME, TCP
+
+#: Walks at one name, and at one base, that are looked through, the newest first.
+_AT_NAME, _AT_BASE = 8, 16
+
+
+@helper_kernel
+def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> Any:
+    """Is this the same candidate asked for another type?"""
+    time = e["query_time"]
+    if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
+        return False
+    latest = NO_TIME
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        q = w.questions[at]
+        if q["earliest"] == NO_TIME or q["earliest"] > time:
+            return True
+        done = q["newest"]
+        if done > time:
+            done = rows[newest_by(rows, w, at, time)]["response_time"]
+        latest = max(latest, done)
+        at = np.int64(q["after"])
+    gap = time - latest
+    return gap <= join or (
+        gap <= JOIN_AT_PORT_NS and has_port(rows, w, candidate, e["client_port"])
+    )
+
+
+@helper_kernel
+def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: Any) -> Any:
+    """Is this a question of a candidate asked again within the walk?"""
+    q = w.questions[question]
+    time = e["query_time"]
+    waited = time - q["asked"]
+    if waited > LONGEST_TIMEOUT_NS:
+        return False
+    last = rows[q["last"]]
+    if e["transport"] == TCP and last["transport"] != TCP:
+        return was_truncated(rows, w, candidate, time)
+    same = False  # ID and sender
+    if e["message_id"] == q["message_id"]:
+        same_port = last["client_port"] == e["client_port"]
+        other_server = e["server"] != last["server"]
+        if q["done"] == NO_TIME or same_port or (other_server and waited <= rules.join):
+            return True
+        same = same_port or other_server
+    if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
+        return True  # a question that does not decode hides its type: these are two families
+    if q["earliest"] == NO_TIME or q["earliest"] > time:
+        return same or waited >= SHORTEST_TIMER_NS
+    if not q["good"] or q["newest"] > time:
+        got = rows[newest_by(rows, w, question, time)]
+        if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
+            at_once = time - got["response_time"] <= rules.join
+            return bool(at_once or last["client_port"] == e["client_port"])
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:  # glibc asks both families again where one was lost
+        other = w.questions[at]
+        if at != question and (other["done"] == NO_TIME or other["done"] > time):
+            if time - other["asked"] >= SHORTEST_TIMER_NS:
+                return True
+        at = np.int64(other["after"])
+    return False
+
+
+@helper_kernel
+def _open(rows: Any, w: Any, rules: Any, number: Any, name: Any) -> Any:
+    """Open a walk with this exchange."""
+    e = rows[number]
+    orphan = e["query_packet"] < 0
+    start = np.int64(-1)
+    for k in range(rules.by_size.shape[0]):
+        p = rules.by_size[k]
+        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
+            start = p
+            break
+    walk = w.used[WALKS]
+    w.used[WALKS] = walk + 1
+    x = w.walks[walk]
+    x["start"] = e["query_time"]
+    x["candidates"] = 0
+    x["cut_start"] = 0
+    x["closed"] = 0
+    x["parallel"] = 0
+    x["seen"] = 0
+    if start < 0:
+        x["base"] = -1
+        x["mode"] = AS_IS
+    else:
+        base = np.int64(rules.bases[name, start])
+        x["base"] = base
+        x["mode"] = OPEN
+        keep_at_base(w, base, walk)
+    add_candidate(rows, w, walk, number, name, start if orphan else np.int64(-1))
+    keep_at_base(w, name, walk)
+    return walk
+
+
+@helper_kernel
+def _due(
+    rows: Any, w: Any, rules: Any, walk: Any, position: Any, name: Any, base: Any, e: Any
+) -> Any:
+    """Return how long after the current candidate's end this is its successor, or -1."""
+    x = w.walks[walk]
+    current = np.int64(x["last"])
+    c = w.candidates[current]
+    if x["closed"] or c["name"] == name or question_of(w, current, e["qtype"]) < 0:
+        return np.int64(-1)
+    first_name = w.candidates[x["first"]]["name"]
+    if position < 0:
+        if x["mode"] == AS_IS or x["base"] != base:
+            return np.int64(-1)
+    else:
+        if x["mode"] == AS_IS or (x["mode"] == OPEN and x["base"] != base):
+            if first_name != base:
+                return np.int64(-1)
+        elif x["base"] != base:
+            return np.int64(-1)
+        if position <= c["position"]:
+            return np.int64(-1)
+        if not rules.searches_after_as_is and first_name == base:
+            return np.int64(-1)
+    time = e["query_time"]
+    end = finished(w, current, time)
+    if end == PENDING:
+        together = time - x["start"] <= rules.join and position > 0
+        if together and has_port(rows, w, current, e["client_port"]):
+            return np.int64(0)
+        return np.int64(-1)
+    if is_silent(w, current):
+        limit = LONGEST_TIMEOUT_NS
+    elif position > c["position"] + 1 and c["position"] >= 0:
+        limit = rules.near  # a suffix is passed over: only what follows at once is the same walk
+    elif position > 0 and first_name == base:
+        limit = rules.near
+    else:
+        limit = rules.next
+    gap = time - end
+    return gap if gap <= limit else np.int64(-1)
+
+
+@helper_kernel
+def _continue(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> Any:
+    """Add the exchange to the walk whose next candidate it is, if there is one."""
+    e = rows[number]
+    suffixes = rules.by_size.shape[0]
+    best_walk, best_position = np.int64(-1), np.int64(-1)
+    best_step, best_gap = np.int64(0), np.int64(0)
+    for k in range(suffixes + 1):
+        position = np.int64(-1)
+        base = name
+        if k < suffixes:
+            position = np.int64(rules.by_size[k])
+            base = np.int64(rules.bases[name, position])
+            if base < 0:
+                continue
+        newer, node = np.int64(-1), np.int64(w.at_base[base])
+        for _ in range(_AT_BASE):
+            if node < oldest:
+                break
+            walk, older = np.int64(w.base_nodes[node]["walk"]), w.base_nodes[node]["older"]
+            if is_over(w, walk, e["query_time"]):  # looked at for the last time
+                unlink(w.at_base, w.base_nodes, base, newer, older)
+                node = np.int64(older)
+                continue
+            newer, node = node, np.int64(older)
+            gap = _due(rows, w, rules, walk, position, name, base, e)
+            if gap < 0:
+                continue
+            step = np.int64(suffixes)
+            if position >= 0:
+                step = position - w.candidates[w.walks[walk]["last"]]["position"]
+            if best_walk < 0 or step < best_step or (step == best_step and gap <= best_gap):
+                best_walk, best_position, best_step, best_gap = walk, position, step, gap
+    if best_walk < 0:
+        return False
+    _step(rows, w, rules, best_walk, best_position, number, name)
+    return True
+
+
+@helper_kernel
+def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any, name: Any) -> None:
+    x = w.walks[walk]
+    e = rows[number]
+    if x["mode"] == OPEN:
+        listed = position < 0 or rules.bases[name, position] == x["base"]
+        x["mode"] = LIST if listed else AS_IS
+    current = np.int64(x["last"])
+    if finished(w, current, e["query_time"]) == PENDING:
+        x["parallel"] = 1  # its earlier candidates may be asked for more types
+    else:
+        w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
+    add_candidate(rows, w, walk, number, name, position)
+    if position < 0:
+        x["closed"] = 1
+
+
+@helper_kernel
+def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> Any:
+    """Add the exchange to a walk that is at this name; those of the same port come first."""
+    e = rows[number]
+    time, port = e["query_time"], e["client_port"]
+    other, other_question = np.int64(-1), np.int64(-1)  # the newest fitting one of another port
+    newer, node = np.int64(-1), np.int64(w.at_name[name])
+    looked = 0
+    while node >= oldest and looked < _AT_NAME:
+        n = w.name_nodes[node]
+        older = n["older"]
+        if not n["alive"] or time > n["until"]:  # looked at for the last time
+            unlink(w.at_name, w.name_nodes, name, newer, older)
+            node = np.int64(older)
+            continue
+        newer, node = node, np.int64(older)
+        looked += 1
+        candidate = np.int64(n["candidate"])
+        same_port = n["port"] == port
+        if not same_port and n["several_ports"]:
+            same_port = has_port(rows, w, candidate, port)
+        if not same_port:
+            long_ago = n["settled"] != NEVER and time - n["settled"] > JOIN_AT_PORT_NS
+            if other >= 0 or long_ago:
+                continue
+        question = question_of(w, candidate, e["qtype"])
+        if question >= 0:
+            fits = _repeats(rows, w, candidate, question, e, rules)
+        else:
+            fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules.join)
+        if not fits:
+            continue
+        if same_port:
+            ask(rows, w, candidate, question, number)
+            return True
+        other, other_question = candidate, question
+    if other >= 0:
+        ask(rows, w, other, other_question, number)
+    return other >= 0
+
+
+@helper_kernel
+def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> None:
+    """Take a response without a query: the lookup began before the capture."""
+    e = rows[number]
+    node = np.int64(w.at_name[name])
+    for _ in range(_AT_NAME):
+        if node < oldest:
+            break
+        n = w.name_nodes[node]
+        node = np.int64(n["older"])
+        walk, candidate = np.int64(n["walk"]), np.int64(n["candidate"])
+        near = e["query_time"] - w.walks[walk]["start"] < SHORTEST_TIMER_NS
+        if n["alive"] and near and question_of(w, candidate, e["qtype"]) < 0:
+            w.walks[walk]["cut_start"] = 1
+            ask(rows, w, candidate, np.int64(-1), number)
+            return
+    walk = _open(rows, w, rules, number, name)
+    w.walks[walk]["cut_start"] = 1
+
+
+@helper_kernel
+def _group(rows: Any, asked: Any, rules: Any, w: Any, client: Any) -> None:
+    """Read one client's exchanges into walks, appended to ``w``."""
+    client["first_walk"] = w.used[WALKS]
+    oldest_name = w.used[NAME_NODES]
+    oldest_base = w.used[BASE_NODES]
+    for number in range(client["begin"], client["end"]):
+        name = np.int64(asked[number])
+        if name < 0:
+            continue  # a response that shows no name, to a query that was not captured
+        if rows[number]["query_packet"] < 0:
+            _add_orphan(rows, w, rules, number, name, oldest_name)
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+            if not _continue(rows, w, rules, number, name, oldest_base):
+                _open(rows, w, rules, number, name)
+    client["last_walk"] = w.used[WALKS]
+
+
+@helper_kernel
+def _searches_after_as_is(w: Any, client: Any) -> Any:
+    """Does some walk go on with the list after the name as is?"""
+    for number in range(client["first_walk"], client["last_walk"]):
+        if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
+            return True
+    return False
+
+
+@kernel
+def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> None:
+    """Read the exchanges of every client (CLIENT rows) into walks.
+
+    ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
+    like such a walk is two lookups.
+    """
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        if again:
+            if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
+                continue
+            for number in range(client["first_walk"], client["last_walk"]):
+                w.walks[number]["seen"] = 0
+        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        _group(rows, lists.asked, rules, w, client)

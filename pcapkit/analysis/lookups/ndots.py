@@ -1,0 +1,125 @@
+"""Bound each client's ndots by the names that it tried under its list first, or as they are.
+
+A name that was searched first has fewer dots than ndots; one that was asked as is first, and then
+searched, has as many or more. What is still open is Kubernetes' 5, unless names that were asked as
+is, answered, and never searched speak against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.lookups.base_names import Lists
+from pcapkit.analysis.lookups.state import AS_IS, LIST, Walks
+from pcapkit.analysis.search_lists.survey import Client
+from pcapkit.cluster.conventions import KUBERNETES_NDOTS
+from pcapkit.codes import ANSWER
+from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.model.clients import Ndots
+from pcapkit.model.vocabulary import Source
+from pcapkit.names.table import Folded
+from pcapkit.resolver.resolv_conf import MAX_NDOTS
+from pcapkit.schema import NO_TIME
+
+
+def bound_ndots(
+    rows: npt.NDArray[Any],
+    walks: Walks,
+    lists: Lists,
+    clients: npt.NDArray[Any],
+    surveyed: Sequence[Client],
+    names: Folded,
+) -> list[Ndots]:
+    """Return the ndots of every client (CLIENT rows, whose bounds are set)."""
+    as_is = np.empty(int(walks.used[0]), np.int32)
+    ends = np.zeros(clients.size + 1, np.int64)
+    _bound(rows, walks, lists.labels, np.zeros(lists.labels.size, np.int32), clients, as_is, ends)
+    clients["low"] = np.minimum(clients["low"], MAX_NDOTS)
+    clients["high"] = np.maximum(clients["high"], clients["low"])
+    clients["value"] = np.clip(KUBERNETES_NDOTS, clients["low"], clients["high"])
+    out = []
+    bounds = zip(*(clients[f].tolist() for f in ("low", "high", "value")), strict=True)
+    for i, (client, (low, high, value)) in enumerate(zip(surveyed, bounds, strict=True)):
+        source = Source.OBSERVED if low == high else Source.ASSUMED
+        if client.given.ndots is not None:
+            value, source = client.given.ndots, client.given.source
+        elif ends[i + 1] - ends[i] > 1:
+            alone = as_is[ends[i] : ends[i + 1]]
+            few = alone[(lists.labels[alone] > 1) & (lists.labels[alone] - 1 < value)]
+            if weak := _outside(lists.name_of[few].tolist(), client, names):
+                value, source = max(low, min(weak), 1), Source.OBSERVED
+        out.append(Ndots(low, high, value, source))
+    clients["value"] = [n.value for n in out]
+    return out
+
+
+def _outside(few: Sequence[int], client: Client, names: Folded) -> list[int]:
+    """Return the dots of names that nobody would write with a final dot: outside the cluster."""
+    suffixes = client.assumed.suffixes
+    zone = suffixes[-1] if suffixes else None
+    weak = []
+    for name in few:
+        text = names.labels(name)
+        if text[-1] != "arpa" and not (zone and text[-len(zone) :] == zone):
+            weak.append(len(text) - 1)
+    return weak
+
+
+@kernel
+def _bound(
+    rows: Any, w: Any, labels: Any, stamps: Any, clients: Any, as_is: Any, ends: Any
+) -> None:
+    """Set ``low`` and ``high`` of every client.
+
+    ``as_is`` gets the names that each asked as is, with an answer, and never under the list first;
+    those of client ``i`` end at ``ends[i + 1]``. ``stamps`` is a zero for every place.
+    """
+    used = np.int64(0)
+    for i in range(clients.shape[0]):
+        client = clients[i]
+        searched, noted = np.int32(2 * i + 1), np.int32(2 * i + 2)
+        low, high = np.int64(0), np.int64(MAX_NDOTS)
+        first = used
+        for number in range(client["first_walk"], client["last_walk"]):
+            walk = w.walks[number]
+            if walk["cut_start"] or not walk["seen"]:
+                continue
+            name = np.int64(w.candidates[walk["first"]]["name"])
+            if walk["candidates"] > 1 and walk["mode"] == LIST and walk["base"] >= 0:
+                low = max(low, np.int64(labels[walk["base"]]))
+                stamps[walk["base"]] = searched
+            elif walk["candidates"] > 1 and walk["mode"] == AS_IS:
+                high = min(high, np.int64(labels[name]) - 1)
+            elif walk["mode"] == AS_IS and stamps[name] != searched:
+                if _is_answered(rows, w, walk):
+                    as_is[used] = name
+                    used += 1
+        client["low"] = low
+        client["high"] = high
+        last, used = used, first
+        for k in range(first, last):
+            name = np.int64(as_is[k])
+            if stamps[name] != searched and stamps[name] != noted:
+                stamps[name] = noted
+                as_is[used] = name
+                used += 1
+        ends[i + 1] = used
+
+
+@helper_kernel
+def _is_answered(rows: Any, w: Any, walk: Any) -> Any:
+    """Was a walk's first candidate answered, and not in part?"""
+    at = np.int64(w.candidates[walk["first"]]["question"])
+    while at >= 0:
+        x = np.int64(w.questions[at]["first"])
+        while x >= 0:
+            e = rows[x]
+            if e["outcome"] == ANSWER and e["response_time"] != NO_TIME and not e["tc"]:
+                return True
+            x = np.int64(w.next_exchange[x])
+        at = np.int64(w.questions[at]["after"])
+    return False

@@ -1,0 +1,191 @@
+"""Read the surveyed clients, part by part: resolver, ndots, and what each lookup was.
+
+A part is some clients, each whole for one period of constant settings; what is counted over parts
+adds up, and any thread may read any part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.exchanges.store import Store, parts
+from pcapkit.analysis.lookups.base_names import place_names
+from pcapkit.analysis.lookups.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
+from pcapkit.analysis.lookups.grouping import group_clients
+from pcapkit.analysis.lookups.ndots import bound_ndots
+from pcapkit.analysis.lookups.outcomes import Described, describe_clients
+from pcapkit.analysis.lookups.state import CLIENT, room_for
+from pcapkit.analysis.lookups.waste import PROBES
+from pcapkit.analysis.search_lists.infer import SearchList
+from pcapkit.analysis.search_lists.survey import Client
+from pcapkit.analysis.timing import timing
+from pcapkit.model.clients import Ndots, ResolverGuess
+from pcapkit.model.vocabulary import Source
+from pcapkit.names.labels import Labels
+from pcapkit.names.table import Folded
+from pcapkit.resolver.models import AFTER_STOP, resolver_model
+from pcapkit.schema import LOOKUP, TRANSACTION, take_rows
+
+_UNDERSCORE = 0x5F
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReading:
+    """What one client's traffic says; ``client`` is its address id."""
+
+    client: int
+    search: SearchList
+    search_source: Source
+    ndots: Ndots
+    resolver: ResolverGuess
+    models: tuple[str, ...] = ()  #: those whose signs are all there; several: a mixture
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Some clients, or all, and their lookups: client by client, by the times of first queries.
+
+    A client is always read whole, so what is counted over parts adds up.
+    ``lookups`` (LOOKUP) and ``transactions`` (TRANSACTION) point to one another and to ``rows``,
+    the exchanges; a lookup's ``client`` is an index of ``clients``.
+    """
+
+    clients: tuple[ClientReading, ...]
+    lookups: npt.NDArray[Any]
+    transactions: npt.NDArray[Any]
+    rows: npt.NDArray[Any]
+    names: Folded
+    labels: npt.NDArray[np.int32]
+    has_clock: bool
+
+
+def read_parts(
+    store: Store, clients: Sequence[Client], names: Folded, *, has_clock: bool
+) -> Iterator[Callable[[], Readings]]:
+    """Give tasks that read the clients, a part each, for any thread to run.
+
+    Names are interned only between the tasks, so that their ids never depend on the threads.
+    """
+    known = {c.piece: c for c in clients}
+    for part in parts(c.piece for c in clients):
+        rows = store.read(part)
+        yield _Reader(
+            rows, names, [known[piece] for piece in part], store.last_time or 0, has_clock
+        ).read
+
+
+class _Reader:
+    """Groups, recognises and describes the clients of one part."""
+
+    def __init__(
+        self,
+        rows: npt.NDArray[Any],
+        names: Folded,
+        surveyed: Sequence[Client],
+        capture_end: int,
+        has_clock: bool,
+    ) -> None:
+        self._rows, self._names, self._surveyed = rows, names, surveyed
+        self._capture_end, self._has_clock = capture_end, has_clock
+        numbers: dict[SearchList, int] = {}
+        self._clients = np.zeros(len(surveyed), CLIENT)
+        self._clients["list"] = [numbers.setdefault(c.assumed, len(numbers)) for c in surveyed]
+        self._clients["walks"] = [bool(c.search.suffixes) for c in surveyed]
+        self._clients["end"] = np.cumsum([c.piece.size for c in surveyed])
+        self._clients["begin"][1:] = self._clients["end"][:-1]
+        self._lists = place_names(
+            rows, self._clients, list(numbers), names, timing(has_clock=has_clock)
+        )
+        self._arrays, self._labels = names.names.arrays, names.label_counts()
+
+    def read(self) -> Readings:
+        """Return everything that can be said."""
+        rows, clients, lists = self._rows, self._clients, self._lists
+        walks = room_for(rows.size, lists.name_of.size)
+        clients["searches_after_as_is"] = 1
+        group_clients(rows, clients, lists, walks, False)
+        signs = np.zeros((clients.size, SIGNS), np.int64)
+        count_signs(rows, clients, walks, signs)
+        guesses = [
+            guess_resolver(mine)
+            if c.given.resolver is None
+            else ResolverGuess(c.given.resolver, 1.0, ("given",))
+            for c, mine in zip(self._surveyed, signs, strict=True)
+        ]
+        models = [resolver_model(guess.model) for guess in guesses]
+        clients["searches_after_as_is"] = [m.searches_after_as_is for m in models]
+        clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
+        clients["caches"] = [m.name == "c-ares" for m in models]
+        clients["known"] = [m.name != "unknown" for m in models]
+        group_clients(rows, clients, lists, walks, True)
+        ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
+        size, places = int(walks.used[0]), lists.name_of.size
+        out = Described(
+            np.zeros(size, LOOKUP),
+            np.zeros(rows.size, TRANSACTION),
+            np.zeros(2, np.int64),
+            self._probes(),
+            np.empty(size, np.int32),
+            np.full(places, -1, np.int32),
+            np.zeros(places, np.int32),
+            self._capture_end,
+            self._has_clock,
+        )
+        in_order = describe_clients(rows, walks, lists, clients, out)
+        lookups, transactions = out.lookups[: out.used[0]], out.transactions[: out.used[1]]
+        if not in_order:
+            lookups = _put_in_order(lookups, transactions)
+        described = tuple(
+            ClientReading(
+                c.piece.client, c.assumed, c.source, ndots[i], guesses[i], models_at_once(signs[i])
+            )
+            for i, c in enumerate(self._surveyed)
+            if clients["index"][i] >= 0
+        )
+        return Readings(
+            described, lookups, transactions, rows, self._names, self._labels, self._has_clock
+        )
+
+    def _probes(self) -> npt.NDArray[np.uint8]:
+        """Mark the places of names that client libraries ask SRV and TXT of by themselves."""
+        arena, ends = self._arrays[:2]
+        names = self._lists.name_of
+        begins = np.where(names > 0, ends[names - 1], 0)
+        out = np.zeros(names.size, np.uint8)
+        longer = ends[names] - begins > 1
+        for place in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
+            out[place] = self._names.labels(int(names[place]))[0].startswith(PROBES)
+        return out
+
+
+def _put_in_order(lookups: npt.NDArray[Any], transactions: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Order each client's lookups by their first queries, and mend what points to them."""
+    order = np.lexsort((lookups["start"], lookups["client"]))
+    place = np.empty(order.size, np.int32)
+    place[order] = np.arange(order.size, dtype=np.int32)
+    lookups = take_rows(lookups, order)
+    again = lookups["walk_of"] >= 0
+    lookups["walk_of"][again] = place[lookups["walk_of"][again]]
+    transactions["lookup"] = place[transactions["lookup"]]
+    return lookups
+
+
+def suffix_places(part: Readings) -> tuple[npt.NDArray[np.int64], list[Labels]]:
+    """Put the distinct search lists of a part behind one another.
+
+    Returns where each client's list begins, and all suffixes.
+    """
+    begins: dict[tuple[Labels, ...], int] = {}
+    suffixes: list[Labels] = []
+    places = np.empty(len(part.clients), np.int64)
+    for n, client in enumerate(part.clients):
+        mine = client.search.suffixes
+        places[n] = begin = begins.setdefault(mine, len(suffixes))
+        if begin == len(suffixes):
+            suffixes += mine
+    return places, suffixes

@@ -1,0 +1,1 @@
+"""Lookups counted into the rows that reports show."""

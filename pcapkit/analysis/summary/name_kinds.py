@@ -1,0 +1,34 @@
+"""What kind of name each base name is: cluster, external, reverse, single label ..."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.lookups.outcomes import EMPTY, MISSING
+from pcapkit.names.labels import Labels
+from pcapkit.names.table import Folded
+
+#: Sorts of names: the first that holds, see ``kinds_of``.
+_KINDS = ("reverse", "cluster", "external", "nonexistent", "single_label", "unknown")
+
+
+def kinds_of(
+    names: Folded,
+    base: npt.NDArray[np.int32],
+    answered_by: npt.NDArray[np.int32],
+    outcome: npt.NDArray[Any],
+    zones: Sequence[Labels],
+) -> list[str]:
+    """Say what sort of name each of some lookups asked for."""
+    holds = (
+        names.inside([("arpa",)])[base] != 0,
+        (answered_by >= 0) & (names.inside(zones)[np.maximum(answered_by, 0)] != 0),
+        answered_by >= 0,
+        np.isin(outcome, (MISSING, EMPTY)),
+        names.label_counts()[base] == 1,
+    )
+    return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]

@@ -1,0 +1,295 @@
+"""Count lookups into the rows that reports and JSON show, part by part.
+
+A :class:`Tally` takes the readings of one part of the clients after another; two tallies of
+different clients add up. Counts and times are integers, so the order of adding never shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.lookups.reading import Readings, suffix_places
+from pcapkit.analysis.lookups.waste import CLASSES, INCOMPLETE, WASTED
+from pcapkit.analysis.search_lists.infer import suffix_texts
+from pcapkit.analysis.search_lists.survey import Client as Surveyed
+from pcapkit.analysis.summary.counting import BINS, COMPLETE, GROUP, LOST_NS, RETRIES, count_part
+from pcapkit.analysis.summary.durations import Spread
+from pcapkit.analysis.summary.examples import Example, examples_of
+from pcapkit.analysis.summary.name_kinds import kinds_of
+from pcapkit.cluster.conventions import namespace_of
+from pcapkit.model.clients import Client
+from pcapkit.model.results import LookupCounts, Name, TransactionCounts, WasteCounts
+from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
+from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
+from pcapkit.names.labels import Labels, join
+from pcapkit.names.table import Folded
+
+Address = Callable[[int], str]
+
+
+def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
+    """Return the cluster domains that the search lists show, or the usual one."""
+    zones = {s[1:] for c in clients for s in c.assumed.suffixes if len(s) > 1 and s[0] == "svc"}
+    return sorted(zones) or [("cluster", "local")]
+
+
+class Tally:
+    """What is counted of the lookups; ``span`` is the time of the first and the last message."""
+
+    def __init__(self, names: Folded, *, span: tuple[int, int] | None, has_clock: bool) -> None:
+        self._names, self._has_clock = names, has_clock
+        self._start, self._bin_ns = 0, 1
+        if span is not None:
+            self._start = span[0]
+            self._bin_ns = max(1, -(-(span[1] - span[0] + 1) // BINS))
+        self._timeline = np.zeros((CLASSES, BINS), np.int64)
+        self._transaction_outcomes = np.zeros(len(TRANSACTION_OUTCOMES), np.int64)
+        self._lookup_outcomes = np.zeros(len(LOOKUP_OUTCOMES), np.int64)
+        self._classes = np.zeros(CLASSES, np.int64)
+        self._retries = self._complete = self._lost_ns = 0
+        none = np.zeros(0, np.int64)
+        # of complete lookups: those that did not resolve; the others, as they were and unwasted
+        self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
+        self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
+        self._groups: list[npt.NDArray[Any]] = []
+        self._clients: list[Client] = []
+        self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
+            Counter(),
+            Counter(),
+            Counter(),
+        )
+        self._examples: list[Example] = []
+
+    def add(self, part: Readings, address: Address, path_of: Sequence[str]) -> None:
+        """Count the lookups of one part of the clients."""
+        if not part.lookups.size:
+            return
+        suffix_at, lists = suffix_places(part)
+        counts = count_part(
+            part, suffix_at, len(lists), self._start, self._bin_ns if self._has_clock else 0
+        )
+        self._timeline += counts.timeline
+        self._transaction_outcomes += counts.outcomes
+        self._lookup_outcomes += counts.lookup_outcomes
+        self._classes += counts.classes
+        self._retries += int(counts.totals[RETRIES])
+        self._complete += int(counts.totals[COMPLETE])
+        self._lost_ns += int(counts.totals[LOST_NS])
+        if self._has_clock:
+            self._unresolved.add(Spread(counts.durations))
+            self._resolved.add(Spread(counts.resolved[0]))
+            self._unwasted.add(Spread(counts.resolved[1]))
+        addresses = np.array([c.client for c in part.clients], np.int32)
+        self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
+        self._groups.append(counts.groups)
+        self._add_clients(part, counts.clients, address)
+        for suffix, each in zip(lists, counts.suffixes.tolist(), strict=True):
+            for n, into in zip(each, self._suffixes, strict=True):
+                if n:
+                    into[join(suffix)] += n
+        worst = counts.worst[counts.worst >= 0].tolist()
+        self._examples += examples_of(part, worst, address, path_of)
+
+    def merge(self, other: Tally) -> None:
+        """Add what another tally of the same capture counted, of other clients."""
+        self._timeline += other._timeline
+        self._transaction_outcomes += other._transaction_outcomes
+        self._lookup_outcomes += other._lookup_outcomes
+        self._classes += other._classes
+        self._retries += other._retries
+        self._complete += other._complete
+        self._lost_ns += other._lost_ns
+        self._unresolved.add(other._unresolved)
+        self._resolved.add(other._resolved)
+        self._unwasted.add(other._unwasted)
+        self._keys += other._keys
+        self._groups += other._groups
+        self._clients += other._clients
+        for mine, its in zip(self._suffixes, other._suffixes, strict=True):
+            mine.update(its)
+        self._examples += other._examples
+
+    def _add_clients(self, part: Readings, counted: npt.NDArray[Any], address: Address) -> None:
+        clock = self._has_clock
+        fields = ("lookups", "queries", "wasted", "lost_ns", "first", "last")
+        columns = (counted[key].tolist() for key in fields)
+        for c, lookups, queries, wasted, lost_ns, first, last in zip(
+            part.clients, *columns, strict=True
+        ):
+            suffixes = suffix_texts(c.search.suffixes)
+            self._clients.append(
+                Client(
+                    client_addr=address(c.client),
+                    first_time=first if clock else None,
+                    last_time=last if clock else None,
+                    pod=None,
+                    namespace=namespace_of(suffixes),
+                    workload=None,
+                    workload_kind=None,
+                    search=suffixes,
+                    search_source=c.search_source,
+                    ndots=c.ndots,
+                    resolver=c.resolver,
+                    lookups=lookups,
+                    queries=queries,
+                    wasted_queries=wasted,
+                    wasted_s=lost_ns / 1e9 if clock else 0.0,
+                )
+            )
+
+    # ---- what came of it ---------------------------------------------------------------------
+
+    @property
+    def transactions(self) -> TransactionCounts:
+        """Transactions by outcome, and their retries."""
+        outcomes = dict(zip(TRANSACTION_OUTCOMES, self._transaction_outcomes.tolist(), strict=True))
+        return TransactionCounts(sum(outcomes.values()), self._retries, outcomes)
+
+    @property
+    def lookups(self) -> LookupCounts:
+        """Lookups by outcome, with percentiles (nearest rank) of complete lookups' durations."""
+        durations = Spread(np.zeros(0, np.int64))
+        durations.add(self._unresolved)
+        durations.add(self._resolved)
+        quantiles: list[float | None] = [None, None, None]
+        if size := durations.size:
+            ranks = np.array([min(size - 1, int(share * size)) for share in (0.50, 0.95, 0.99)])
+            quantiles = (durations.at(ranks) / 1e9).tolist()
+        return LookupCounts(
+            int(self._lookup_outcomes.sum()),
+            self._complete,
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.tolist(), strict=True)),
+            *quantiles,
+        )
+
+    @property
+    def waste(self) -> WasteCounts:
+        """Queries by waste class; the classes sum to the queries."""
+        wasted, queries = int(self._classes[WASTED].sum()), int(self._classes.sum())
+        judged = queries - int(self._classes[INCOMPLETE])
+        return WasteCounts(
+            queries,
+            wasted,
+            wasted / judged if judged else 0.0,
+            self._lost_ns / 1e9 if self._has_clock else 0.0,
+            dict(zip(WASTE_CLASSES, self._classes.tolist(), strict=True)),
+        )
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """One row per client and period, most wasted queries first."""
+        rows = sorted(self._clients, key=lambda c: (-c.wasted_queries, -c.queries, c.client_addr))
+        return tuple(rows)
+
+    def _merged_groups(self) -> npt.NDArray[Any]:
+        """Add up the groups of all parts; the earliest lookup gives the outcome."""
+        if len(self._groups) > 1:
+            rows = np.concatenate(self._groups)
+            group = (rows["base"].astype(np.int64) << 32) + rows["answered_by"]
+            order = np.lexsort((rows["address"], rows["first"], group))
+            first = np.flatnonzero(np.append(True, np.diff(group[order])))
+            merged = rows[order[first]]
+            for field in ("lookups", "lost_ns", "clients", "classes"):
+                merged[field] = np.add.reduceat(rows[field][order], first)
+            self._groups = [merged]
+        return self._groups[0] if self._groups else np.zeros(0, GROUP)
+
+    def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
+        """One row per (base name, name that answered), most wasted queries first."""
+        groups = self._merged_groups()
+        base, hit = groups["base"], groups["answered_by"]
+        queries = groups["classes"].sum(axis=1)
+        wasted = groups["classes"][:, WASTED].sum(axis=1)
+        bases = self._names.texts(base)
+        found = iter(self._names.texts(hit[hit >= 0]))
+        full = [next(found) + "." if h >= 0 else "" for h in hit.tolist()]
+        keys = list(zip((-wasted).tolist(), (-queries).tolist(), bases, full, strict=True))
+        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+        del keys
+        kinds = kinds_of(self._names, base, hit, groups["outcome"], zones)
+        dots = np.maximum(self._names.label_counts()[base] - 1, 0)
+        lost_s = groups["lost_ns"] / 1e9 * self._has_clock
+        classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES
+
+        @lru_cache(maxsize=1 << 12)  # names that are asked once are much alike
+        def by_class(counts: bytes) -> dict[str, int]:
+            each = np.frombuffer(counts, np.int64).tolist()
+            return {c: n for c, n in zip(WASTE_CLASSES, each, strict=True) if n}
+
+        counts = dots, groups["lookups"], queries, wasted, lost_s, groups["clients"]
+        rows = zip(order.tolist(), *(c[order].tolist() for c in counts), strict=True)
+        return tuple(
+            Name(
+                bases[n],
+                full[n] or None,
+                kinds[n],
+                dot,
+                lookups,
+                asked,
+                lost,
+                seconds,
+                clients,
+                by_class(classes[n * width : (n + 1) * width]),
+            )
+            for n, dot, lookups, asked, lost, seconds, clients in rows
+        )
+
+    @property
+    def suffixes(self) -> tuple[Suffix, ...]:
+        """What each search suffix cost and answered, most wasted first."""
+        queries, wasted, answers = self._suffixes
+        order = sorted(queries, key=lambda s: (-wasted[s], -queries[s], s))
+        return tuple(Suffix(s, queries[s], wasted[s], answers[s]) for s in order)
+
+    @property
+    def timeline(self) -> Timeline:
+        """Queries by class in equal bins from the first message to the last."""
+        if not self._timeline.any():
+            return Timeline(None, 0.0, {})
+        bins = int(np.flatnonzero(self._timeline.sum(axis=0)).max()) + 1
+        shown = {
+            c: tuple(row[:bins])
+            for c, row in zip(WASTE_CLASSES, self._timeline.tolist(), strict=True)
+        }
+        return Timeline(
+            self._start, self._bin_ns / 1e9, {c: row for c, row in shown.items() if any(row)}
+        )
+
+    @property
+    def latency(self) -> LatencyCurve:
+        """Percentiles of resolved lookups' durations, as they were and without the waste."""
+        size = self._resolved.size
+        if not size:
+            return LatencyCurve((), (), 0)
+        ranks = np.round(np.arange(101) / 100 * (size - 1)).astype(np.int64)
+        full, unwasted = self._resolved.at(ranks), self._unwasted.at(ranks)
+        return LatencyCurve(tuple((full / 1e9).tolist()), tuple((unwasted / 1e9).tolist()), size)
+
+    def chains(self, *, limit: int = 3) -> tuple[Chain, ...]:
+        """The lookups that wasted most, one a base name: the examples that are drawn."""
+        chains: list[Chain] = []
+        seen: set[str] = set()
+        for example in sorted(self._examples, key=lambda e: e.key):
+            if example.chain.base_name in seen:
+                continue
+            seen.add(example.chain.base_name)
+            chains.append(example.numbered(self._number(example)))
+            if len(chains) == limit:
+                break
+        return tuple(chains)
+
+    def _number(self, example: Example) -> int:
+        """Return the lookup_id of an example: its place among all lookups."""
+        number = example.place
+        for start, address in self._keys:
+            before = (start < example.start) | (
+                (start == example.start) & (address < example.address)
+            )
+            number += int(np.count_nonzero(before))
+        return number

@@ -1,0 +1,1 @@
+"""Row tables: lookups and transactions of all clients in order of time, as frames."""

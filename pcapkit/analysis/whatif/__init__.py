@@ -1,0 +1,1 @@
+"""What the same lookups would have sent under other settings, and how safe each is."""

@@ -1,0 +1,128 @@
+"""Replay the lookups of a capture and add up what they would have sent (compiled).
+
+Lookups that are equal (see ``groups.py``) are replayed once; only their times are their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.whatif.settings import TIMED
+from pcapkit.kernels.jit import inline_kernel
+
+#: Sums under one setting: of a client, or of a name.
+SUM = np.dtype(
+    [
+        (key, np.int64)
+        for key in (
+            "queries",
+            "wasted",
+            "assumed",
+            "upstream",
+            "broken",
+            "leaked",
+            "reordered",
+            "time_ns",
+        )
+    ]
+)
+#: The marked lookups of one base name and one client; their marks are a row of another array.
+MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
+#: Bins of lookup times: 64 an octave from 1024 ns up, so a quantile is right within 1 %.
+TIME_BINS = 64 * 32
+_Integers = npt.NDArray[np.int64]
+
+
+@inline_kernel
+def time_bin(nanoseconds: Any) -> Any:
+    """Return the bin of a duration; see ``TIME_BINS`` and ``time_of_bin``."""
+    value = max(np.int64(1024), nanoseconds) >> 10
+    octave = np.int64(0)
+    for step in (16, 8, 4, 2, 1):
+        if value >> step:
+            value >>= step
+            octave += step
+    octave = min(octave, np.int64(31))
+    base = np.int64(1024) << octave
+    within = ((max(base, min(nanoseconds, 2 * base - 1)) - base) * 64) >> (10 + octave)
+    return octave * 64 + within
+
+
+def time_of_bin(number: int) -> int:
+    """Return the middle of a bin, in nanoseconds."""
+    octave, within = divmod(number, 64)
+    return ((1024 << octave) * (129 + 2 * within)) >> 7
+
+
+class Sums(NamedTuple):
+    """What replays of one part are added to; ``names`` holds each base as it is and in full."""
+
+    clients: npt.NDArray[Any]  # SUM (clients, settings and the cache)
+    names: npt.NDArray[Any]  # SUM (bases, 2)
+    times: npt.NDArray[np.int32]  # (TIME_BINS, settings that are timed)
+    seconds: npt.NDArray[np.int32]  # queries (seconds, the same settings); none without a clock
+    first_second: int
+    begun: npt.NDArray[np.int64]  # those of these seconds in which lookups began
+    marked: npt.NDArray[Any]  # MARKED, one row a name and client
+    marks: npt.NDArray[np.uint8]  # (marked, settings)
+    used: npt.NDArray[np.int64]  # [marked, begun]
+
+
+class Times:
+    """How long lookups would have taken, and how many queries each second would have had."""
+
+    def __init__(self) -> None:
+        self._times = np.zeros((TIME_BINS, TIMED), np.int64)
+        self._seconds = np.zeros(0, np.int64)
+        self._queries = np.zeros((0, TIMED), np.int64)
+        self._added: list[tuple[_Integers, _Integers]] = []
+        self._is_timed = True
+
+    def add(self, sums: Sums) -> None:
+        """Add those of a part."""
+        self._times += sums.times
+        if not len(sums.seconds):
+            self._is_timed = False
+            return
+        begun = np.sort(sums.begun[: sums.used[1]])
+        self._added.append((begun + sums.first_second, sums.seconds[begun].astype(np.int64)))
+
+    def merge(self, other: Times) -> None:
+        """Add those of other lookups."""
+        self._times += other._times
+        self._is_timed &= other._is_timed
+        self._added.append(other._together())
+        if sum(seconds.size for seconds, _ in self._added) > self._seconds.size:
+            self._together()
+
+    def _together(self) -> tuple[_Integers, _Integers]:
+        if self._added:
+            every = [(self._seconds, self._queries), *self._added]
+            seconds, at = np.unique(np.concatenate([s for s, _ in every]), return_inverse=True)
+            queries = np.zeros((seconds.size, TIMED), np.int64)
+            first = 0
+            for mine, counted in every:  # the seconds of each are distinct
+                queries[at[first : first + mine.size]] += counted
+                first += mine.size
+            self._seconds, self._queries, self._added = seconds, queries, []
+        return self._seconds, self._queries
+
+    def quantiles(self, column: int, shares: Sequence[float]) -> tuple[float | None, ...]:
+        """Return quantiles of the times under one setting, in seconds."""
+        counts = np.cumsum(self._times[:, column])
+        if not counts[-1]:
+            return (None,) * len(shares)
+        ranks = [min(int(q * counts[-1]), int(counts[-1]) - 1) for q in shares]
+        return tuple(
+            time_of_bin(int(np.searchsorted(counts, r, side="right"))) / 1e9 for r in ranks
+        )
+
+    def peak(self, column: int) -> int | None:
+        """Return the most queries of lookups that began within one second; None if unknown."""
+        if not self._is_timed:
+            return None
+        return int(self._together()[1][:, column].max(initial=0))

@@ -1,0 +1,163 @@
+"""What the same lookups would have sent under other settings: counted part by part, then judged.
+
+Only complete lookups, only first transmissions. ``replay.py`` says how one lookup is replayed,
+``settings.py`` under what; here the sums of the parts come together, and each gets its verdict:
+``unsafe`` where a lookup that resolved would fail or be answered by another name, ``review`` where
+names leak upstream first, the capture is thin or answers are assumed, else ``safe``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+
+from pcapkit.analysis.lookups.reading import Readings
+from pcapkit.analysis.whatif.accumulate import replay_groups, room_for
+from pcapkit.analysis.whatif.answers import Answers
+from pcapkit.analysis.whatif.caching import add_cached
+from pcapkit.analysis.whatif.candidates import Facts
+from pcapkit.analysis.whatif.groups import Order, put_in_order
+from pcapkit.analysis.whatif.replay import work_for
+from pcapkit.analysis.whatif.rules import walkers_of
+from pcapkit.analysis.whatif.settings import CACHE, FQDN, IN_FORCE, SETTING, SETTINGS, TIMED
+from pcapkit.analysis.whatif.sums import MARKED, SUM, TIME_BINS, Sums, Times
+from pcapkit.analysis.whatif.verdicts import Part, WhatIfResult
+from pcapkit.codes import QTYPE_NUMBERS
+from pcapkit.model.results import WhatIf
+from pcapkit.names.labels import Labels
+from pcapkit.names.table import Folded
+
+#: Peaks are counted second by second in captures up to three days long.
+LONGEST_S = 3 * 86_400
+_SECOND = 1_000_000_000
+_REPLAYED = np.array(
+    [
+        (-1 if s.ndots is None else s.ndots, s.in_full, s.drop, s.no_aaaa, s.autopath, s.walked)
+        for s in SETTINGS
+    ],
+    SETTING,
+)
+
+
+class WhatIfTally:
+    """Sums of replayed lookups; parts may be added in any order, and tallies merged.
+
+    ``answers`` must hold the whole capture's before the first part is added. A client (and each of
+    its periods) belongs to one part; all parts number names alike.
+    """
+
+    def __init__(self, answers: Answers, zones: Sequence[Labels]) -> None:
+        self._answers, self._zones = answers, tuple(zones)
+        self._parts: list[Part] = []
+        self._times = Times()
+        self._names: Folded | None = None
+        self._has_clock = True
+
+    def add(self, part: Readings) -> None:
+        """Add the complete lookups of some clients."""
+        self._names, self._has_clock = part.names, part.has_clock
+        numbers: dict[tuple[tuple[Labels, ...], str, int], int] = {}
+        walker_of = np.zeros(len(part.clients), np.int32)
+        for i, c in enumerate(part.clients):
+            alike = c.search.suffixes, c.resolver.model, c.ndots.value
+            walker_of[i] = numbers.setdefault(alike, len(numbers))
+        order = put_in_order(part.lookups, walker_of, len(numbers))
+        if not order.by_client.size:
+            return
+        sums = self._room(part, order)
+        self._replay(part, list(numbers), order, sums)
+        add_cached(part, order, SETTINGS.index(CACHE), sums)
+        used = int(sums.used[0])
+        self._parts.append(
+            Part(
+                part.clients,
+                sums.clients,
+                sums.names,
+                order.bases["base"].astype(np.int64),
+                order.covered,
+                order.pairs,
+                sums.marked[:used].copy(),
+                sums.marks[:used].copy(),
+            )
+        )
+        self._times.add(sums)
+
+    def _room(self, part: Readings, order: Order) -> Sums:
+        columns, size = len(SETTINGS), order.by_client.size
+        first, last = (order.starts // _SECOND).tolist()
+        seconds = last - first + 1
+        if not part.has_clock or seconds > LONGEST_S:
+            seconds = 0
+        return Sums(
+            np.zeros((len(part.clients), columns), SUM),
+            np.zeros((order.bases.size, 2), SUM),
+            np.zeros((TIME_BINS, TIMED), np.int32),
+            np.zeros((seconds, TIMED), np.int32),
+            first,
+            np.empty(min(size, seconds), np.int64),
+            np.empty(size, MARKED),
+            np.empty((size, columns), np.uint8),
+            np.zeros(2, np.int64),
+        )
+
+    def _replay(
+        self,
+        part: Readings,
+        walkers: Sequence[tuple[tuple[Labels, ...], str, int]],
+        order: Order,
+        sums: Sums,
+    ) -> None:
+        """Fill ``sums``."""
+        facts = Facts(
+            part.rows,
+            part.names.names.arrays,
+            part.labels,
+            part.names.inside(self._zones),
+            part.names.inside([("arpa",)]),
+            self._answers.known,
+            self._answers.typical_ns,
+        )
+        longest = max(len(suffixes) for suffixes, _, _ in walkers)
+        replay_groups(
+            facts,
+            walkers_of(walkers, self._zones),
+            order.ends,
+            part.lookups,
+            part.transactions,
+            order.members,
+            order.group_bounds,
+            order.group_bases,
+            _REPLAYED,
+            SETTINGS.index(IN_FORCE),
+            SETTINGS.index(FQDN),
+            work_for(longest, _REPLAYED.size, order.bases.size),
+            room_for(_REPLAYED, TIMED, longest),
+            sums,
+        )
+
+    def merge(self, other: WhatIfTally) -> None:
+        """Take over what another tally of the same capture counted, of other clients."""
+        self._parts += other._parts
+        self._times.merge(other._times)
+        self._names = self._names or other._names
+        self._has_clock &= other._has_clock
+
+    def result(self, address: Callable[[int], str], mixtures: Collection[str] = ()) -> WhatIfResult:
+        """Return what can be asked of the sums; ``address`` turns a client's id into text.
+
+        ``mixtures`` are addresses with several resolvers behind them.
+        """
+        return WhatIfResult(
+            self._parts,
+            self._times,
+            self._names,
+            address,
+            has_clock=self._has_clock,
+            ipv6_answers=self._answers.answered(QTYPE_NUMBERS["AAAA"]),
+            mixtures=mixtures,
+        )
+
+    def rows(self, address: Callable[[int], str]) -> tuple[WhatIf, ...]:
+        """One row per setting for all clients together, then per client."""
+        return self.result(address).rows()

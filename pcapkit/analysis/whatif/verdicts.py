@@ -1,0 +1,441 @@
+"""Judge what was replayed: one row per setting, with its verdict and what decides it.
+
+A verdict rests on what was seen: ``unsafe`` where a lookup that resolved would fail, be answered by
+another name, or be asked as is under a real top-level domain first; ``review`` where names leak
+upstream first, answers are assumed, the capture is thin, or the setting has a caveat of its own;
+else ``safe``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.lookups.reading import ClientReading
+from pcapkit.analysis.whatif.affected_names import MarkedNames, Matrix, distinct, some
+from pcapkit.analysis.whatif.settings import (
+    FQDN,
+    FQDN_TOP,
+    HARMED_IN_FULL,
+    IN_FORCE,
+    MOST_DROPPED,
+    MOST_NDOTS,
+    SETTINGS,
+    TIMED,
+    TOP_NAMES,
+    Setting,
+)
+from pcapkit.analysis.whatif.sums import SUM, Times
+from pcapkit.model.results import Coverage, WhatIf
+from pcapkit.model.vocabulary import Safety
+from pcapkit.names.labels import join
+from pcapkit.names.table import Folded
+from pcapkit.resolver.models import resolver_model
+
+#: A capture with less than this proves nothing.
+THIN_LOOKUPS, THIN_NAMES, THIN_S = 20, 5, 1.0
+_MOST_SUFFIXES = 8
+_FIELDS = {key: n for n, key in enumerate(SUM.names or ())}
+_COUNTS = [
+    _FIELDS[key]
+    for key in (
+        "queries",
+        "wasted",
+        "leaked",
+        "broken",
+        "assumed",
+        "upstream",
+        "reordered",
+        "time_ns",
+    )
+]
+_COLUMN = {s.name: n for n, s in enumerate(SETTINGS)}
+_NDOTS = [_COLUMN[f"ndots:{n}"] for n in range(MOST_NDOTS + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The sums of some clients."""
+
+    clients: tuple[ClientReading, ...]
+    sums: npt.NDArray[Any]  # SUM (clients, settings)
+    names: npt.NDArray[Any]  # SUM (bases, 2): as they are, and in full
+    bases: Matrix
+    covered: npt.NDArray[Any]  # COVERED, by client
+    pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
+    marked: npt.NDArray[Any]  # MARKED
+    marks: npt.NDArray[np.uint8]  # (marked, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every verdict over some clients rests on, whatever the setting."""
+
+    coverage: Coverage
+    thin: str | None  # how thin the capture is, where it is
+    address: str  # of the first
+    ndots: int | None  # in force, where it is the same for all
+    doubts: list[str]
+    unknown: list[str]  # a doubt about every ndots: resolvers that are not known
+
+
+@dataclass(frozen=True, slots=True)
+class NameCost:
+    """What one base name costs as it is written, and what it would cost in full."""
+
+    name: str
+    queries: int
+    wasted: int
+    queries_in_full: int
+    upstream: int
+    upstream_in_full: int
+    time_s: float
+    time_in_full_s: float
+
+
+class WhatIfResult:
+    """All clients' sums, in the order of their addresses' first appearance."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        times: Times,
+        names: Folded | None,
+        address: Callable[[int], str],
+        *,
+        has_clock: bool,
+        ipv6_answers: int,
+        mixtures: Collection[str] = (),
+    ) -> None:
+        self._parts, self._times, self._names, self._has_clock = parts, times, names, has_clock
+        #: names that have an AAAA answer somewhere in the capture
+        self.ipv6_answers = ipv6_answers
+        #: addresses with several resolvers behind them, which no verdict takes for one
+        self.mixtures = frozenset(mixtures)
+        every = [c for p in parts for c in p.clients]
+        order = np.argsort([c.client for c in every], kind="stable").astype(np.int64)
+        place = np.empty_like(order)
+        place[order] = np.arange(order.size)
+        self.clients = [every[i] for i in order.tolist()]
+        self.addresses = [address(c.client) for c in self.clients]
+        self.members = np.zeros(0, np.int64)
+        if not parts or names is None:
+            return
+        self._sums = np.concatenate([_matrix(p.sums) for p in parts])[order]
+        self._covered = np.concatenate([p.covered for p in parts])[order]
+        first = np.cumsum([0, *(len(p.clients) for p in parts)])
+        owner = [place[f + p.marked["client"]] for f, p in zip(first, parts, strict=False)]
+        bounds, (bases, marks) = _by_client(
+            owner, len(every), [p.marked["base"] for p in parts], [p.marks for p in parts]
+        )
+        self._marked = MarkedNames(bounds, bases, marks, names)
+        pairs = [place[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
+        self._pair_bounds, (self._pair_base,) = _by_client(
+            pairs, len(every), [p.pairs[:, 1] for p in parts]
+        )
+        self.members = np.flatnonzero(self._covered["lookups"])
+        self._grounds: dict[bytes, _Ground] = {}
+        lists = [c.search.suffixes for c in self.clients]
+        numbers = {known: n for n, known in enumerate(dict.fromkeys(lists))}
+        self._list_of = np.array([numbers[known] for known in lists], np.int64)
+        #: by suffix: the search lists that it stands in, and the settings that leave it out there
+        self._without: dict[str, dict[int, int]] = defaultdict(dict)
+        for known, n in numbers.items():
+            for p, suffix in enumerate(map(join, known[:MOST_DROPPED])):
+                self._without[suffix].setdefault(n, _COLUMN[f"drop:{p}"])
+
+    @cached_property
+    def overall(self) -> tuple[WhatIf, ...]:
+        """One row per setting for all clients together."""
+        if not self.members.size:
+            return ()
+        shown = self._shown([self.clients[i] for i in self.members.tolist()], everyone=True)
+        return (*(self.row(self.members, s) for s in shown), *self.dropped)
+
+    def rows(self) -> tuple[WhatIf, ...]:
+        """One row per setting for all clients together, then per client."""
+        members = self.members.tolist()
+        alike: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for i in members:
+            alike[self.clients[i].ndots.value, self.clients[i].resolver.model].append(i)
+        each: dict[int, list[WhatIf]] = {i: [] for i in members}
+        for like in alike.values():
+            groups = [np.array([i]) for i in like]
+            for setting in self._shown([self.clients[like[0]]], everyone=len(members) == 1):
+                if setting.each:
+                    judged = self.judged(groups, setting, by_address=True)
+                    for i, row in zip(like, judged, strict=True):
+                        each[i].append(row)
+        return (*self.overall, *chain.from_iterable(each.values()))
+
+    def _shown(self, readings: Sequence[ClientReading], *, everyone: bool) -> list[Setting]:
+        """Return the settings that say something of these clients."""
+        in_force = {r.ndots.value for r in readings}
+        out = []
+        for s in SETTINGS:
+            if s is FQDN and len(in_force) == 1 and (now := min(in_force)) > MOST_NDOTS:
+                out.append(replace(IN_FORCE, name=f"ndots:{now}", ndots=now, each=True))
+            if s is IN_FORCE or s.drop >= 0:
+                continue
+            if s.name == "ndots:0" and not everyone and 0 not in in_force:
+                continue
+            if s.no_aaaa and not any(
+                "no-aaaa" in resolver_model(r.resolver.model).options for r in readings
+            ):
+                continue
+            out.append(s)
+            if s is FQDN:
+                out.append(FQDN_TOP)
+        return out
+
+    def row(self, members: Matrix, setting: Setting, *, suffix: str | None = None) -> WhatIf:
+        """Judge one setting over some clients; ``suffix`` is the one that ``drop`` leaves out."""
+        return self.judged([members], setting, suffix=suffix)[0]
+
+    def judged(
+        self,
+        groups: Sequence[Matrix],
+        setting: Setting,
+        *,
+        suffix: str | None = None,
+        by_address: bool = False,
+    ) -> list[WhatIf]:
+        """Judge one setting over each of some groups of clients, none of them empty.
+
+        With ``by_address`` each is one client, and its row bears its address.
+        """
+        clients, sizes = np.concatenate(groups), [g.size for g in groups]
+        columns = self._columns(clients, setting, suffix)
+        sums = np.add.reduceat(self._sums[clients, columns], np.cumsum([0, *sizes[:-1]]))
+        if setting is FQDN_TOP:
+            sums = sums - self._saved_by_top()
+        told = self._marked.told(np.repeat(np.arange(len(groups)), sizes), clients, columns)
+        ndots = setting.ndots if setting.name == f"ndots:{setting.ndots}" else None
+        name = setting.name if suffix is None else f"drop:{suffix}"
+        out = []
+        for n, (members, counts) in enumerate(zip(groups, sums[:, _COUNTS].tolist(), strict=True)):
+            queries, wasted, leaked, broken, assumed, upstream, reordered, time_ns = counts
+            ground = self._ground(members)
+            reasons = self._reasons(members, setting, ground, assumed)
+            if said := told.get(n):
+                reasons = [*said.hard, *said.soft, *reasons]
+            p50, p95, p99, peak = self._timed(members, setting, columns)
+            out.append(
+                WhatIf(
+                    client_addr=ground.address if by_address else None,
+                    setting=name,
+                    ndots=ndots,
+                    queries=queries,
+                    wasted_queries=wasted,
+                    leaked_first=leaked,
+                    broken_lookups=broken,
+                    assumed_queries=assumed,
+                    observed=ndots is not None and ground.ndots == ndots,
+                    safety=Safety.UNSAFE
+                    if said and said.hard
+                    else Safety.REVIEW
+                    if reasons
+                    else Safety.SAFE,
+                    reasons=tuple(reasons),
+                    upstream_queries=upstream,
+                    reordered_lookups=reordered,
+                    lookups_s=time_ns / 1e9 if self._has_clock else None,
+                    p50_s=p50,
+                    p95_s=p95,
+                    p99_s=p99,
+                    peak_queries_per_s=peak,
+                )
+            )
+        return out
+
+    def _timed(
+        self, members: Matrix, setting: Setting, columns: Matrix
+    ) -> tuple[float | None, float | None, float | None, int | None]:
+        """Return percentiles and the peak, which are known of all clients under one setting."""
+        if members.size < self.members.size or setting is FQDN_TOP:
+            return None, None, None, None
+        column = int(columns[0])
+        if column >= TIMED or (columns != column).any():
+            return None, None, None, None
+        p50, p95, p99 = (
+            self._times.quantiles(column, (0.5, 0.95, 0.99)) if self._has_clock else (None,) * 3
+        )
+        return p50, p95, p99, self._times.peak(column)
+
+    def _columns(self, members: Matrix, setting: Setting, suffix: str | None) -> Matrix:
+        now = _COLUMN[IN_FORCE.name]
+        if suffix is None:
+            return np.full(members.size, _COLUMN.get(setting.name, now))
+        without = self._without[suffix]
+        of_list = np.full(int(self._list_of.max()) + 1, now)
+        of_list[list(without)] = list(without.values())
+        out: Matrix = of_list[self._list_of[members]]
+        return out
+
+    @cached_property
+    def dropped(self) -> list[WhatIf]:
+        """A row for each of the suffixes without which most queries would be saved."""
+        dropping = next(s for s in SETTINGS if s.drop == 0)
+        sent: list[tuple[int, str]] = []
+        for suffix in sorted(self._without):
+            columns = self._columns(self.members, dropping, suffix)
+            queries = self._sums[self.members, columns, _FIELDS["queries"]]
+            sent.append((int(queries.sum()), suffix))
+        now = self.total(self.members, IN_FORCE)["queries"]
+        best = [s for queries, s in sorted(sent) if queries < now][:_MOST_SUFFIXES]
+        return [self.row(self.members, dropping, suffix=s) for s in best]
+
+    def total(self, members: Matrix, setting: Setting) -> dict[str, int]:
+        """Return the sums of one setting over some clients."""
+        total = self._sums[members, _COLUMN[setting.name]].sum(axis=0)
+        return dict(zip(_FIELDS, total.tolist(), strict=True))
+
+    def queries(self, setting: Setting) -> list[int]:
+        """Return what each client would have sent under a setting."""
+        out: list[int] = self._sums[:, _COLUMN[setting.name], _FIELDS["queries"]].tolist()
+        return out
+
+    def harmless(self) -> npt.NDArray[np.bool_]:
+        """Return for every client and ndots whether no name is harmed: (clients, 0 to 5)."""
+        return self._marked.harmless(_NDOTS)
+
+    def quiet(self) -> npt.NDArray[np.bool_]:
+        """Return the same of names that are not even leaked, and of answers that were seen."""
+        seen: npt.NDArray[np.bool_] = self._sums[:, _NDOTS, _FIELDS["assumed"]] == 0
+        return seen & self._marked.unmarked(_NDOTS)
+
+    def coverage(self, members: Matrix) -> Coverage:
+        """Return what a verdict over some clients rests on."""
+        return self._ground(members).coverage
+
+    def thin(self, members: Matrix) -> str | None:
+        """Say how thin the capture is for some clients; None where it is not."""
+        return self._ground(members).thin
+
+    def _ground(self, members: Matrix) -> _Ground:
+        if (known := self._grounds.get(key := members.tobytes())) is not None:
+            return known
+        clients = members.tolist()
+        coverage = self._coverage(members)
+        doubts = [thin] if (thin := _thin(coverage)) else []
+        if mixed := sorted(self.mixtures.intersection(self.addresses[i] for i in clients)):
+            which = some(mixed, len(mixed))
+            doubts.append(f"several resolvers behind one address, judged as one: {which}")
+        unknown = sum(self.clients[i].resolver.model == "unknown" for i in clients)
+        which = "the resolver is" if len(clients) == 1 else f"{unknown} resolvers are"
+        in_force = {self.clients[i].ndots.value for i in clients}
+        out = self._grounds[key] = _Ground(
+            coverage,
+            thin,
+            self.addresses[clients[0]],
+            in_force.pop() if len(in_force) == 1 else None,
+            doubts,
+            [f"{which} not known; glibc's rules are assumed"] if unknown else [],
+        )
+        return out
+
+    def _coverage(self, members: Matrix) -> Coverage:
+        covered = self._covered[members]
+        if members.size == 1:
+            (lookups, names, _, first, last) = covered[0].tolist()
+        else:
+            lookups = int(covered["lookups"].sum())
+            if members.size == self.members.size:
+                bases = self._pair_base
+            else:
+                at = [slice(*self._pair_bounds[i : i + 2]) for i in members.tolist()]
+                bases = np.concatenate([self._pair_base[a] for a in at])
+            names = distinct(bases, int(bases.max()) + 1).size
+            first, last = int(covered["first"].min()), int(covered["last"].max())
+        return Coverage(lookups, names, (last - first) / 1e9 if self._has_clock else None)
+
+    def _reasons(
+        self, members: Matrix, setting: Setting, ground: _Ground, assumed: int
+    ) -> list[str]:
+        """Return what asks for a review of a setting, beside the names that it marks."""
+        reasons = []
+        if setting.in_full == HARMED_IN_FULL and (names := self.harmed_by(members, setting)):
+            reasons.append(f"to be written in full: {some(names, len(names))}")
+        if assumed:
+            reasons.append(f"{assumed} queries rest on answers that the capture does not show")
+        reasons += ground.doubts
+        if setting.ndots is not None:
+            reasons += ground.unknown
+        if setting.caveat is not None and setting.best is not Safety.SAFE:
+            reasons.append(setting.caveat)
+        return reasons
+
+    def harmed_by(self, members: Matrix, setting: Setting) -> list[str]:
+        """Return the names that the same ndots harms where nothing is written in full."""
+        return self._marked.names(members, np.full(members.size, _COLUMN[f"ndots:{setting.ndots}"]))
+
+    @cached_property
+    def _top(self) -> tuple[Matrix, Matrix]:
+        """The base names that cost most, and their sums as they are and in full."""
+        every = np.concatenate([p.bases for p in self._parts])
+        order = np.argsort(every, kind="stable")
+        bases, first = np.unique(every[order], return_index=True)
+        names = np.concatenate([_matrix(p.names) for p in self._parts])
+        sums = np.add.reduceat(names[order], first)
+        saved = sums[:, 0, 0] - sums[:, 1, 0]
+        order = np.lexsort((bases, -saved))[:TOP_NAMES]
+        order = order[saved[order] > 0]
+        return bases[order], sums[order]
+
+    def _saved_by_top(self) -> Matrix:
+        _, sums = self._top
+        saved: Matrix = (sums[:, 0] - sums[:, 1]).sum(axis=0)
+        return saved
+
+    def costly_names(self) -> list[NameCost]:
+        """Return the names that would save most if they were written in full."""
+        assert self._names is not None
+        bases, sums = self._top
+        f, out = _FIELDS, []
+        for text, (now, full) in zip(self._names.texts(bases), sums.tolist(), strict=True):
+            out.append(
+                NameCost(
+                    text,
+                    now[f["queries"]],
+                    now[f["wasted"]],
+                    full[f["queries"]],
+                    now[f["upstream"]],
+                    full[f["upstream"]],
+                    now[f["time_ns"]] / 1e9,
+                    full[f["time_ns"]] / 1e9,
+                )
+            )
+        return out
+
+
+def _matrix(sums: Any) -> Matrix:
+    """View SUM rows as integers, the fields in the last dimension."""
+    out: Matrix = sums.view(np.int64).reshape(*sums.shape, len(_FIELDS))
+    return out
+
+
+def _by_client(
+    owners: Sequence[Matrix], clients: int, *columns: Sequence[npt.NDArray[Any]]
+) -> tuple[Matrix, list[npt.NDArray[Any]]]:
+    """Bring rows of several parts into the order of their clients; return bounds by client, too."""
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    bounds: Matrix = np.searchsorted(owner[order], np.arange(clients + 1))
+    return bounds, [np.concatenate(c)[order] for c in columns]
+
+
+def _thin(coverage: Coverage) -> str | None:
+    """Say how thin the capture is; None where it is not."""
+    lasted = coverage.duration_s
+    short = lasted is not None and lasted < THIN_S
+    if coverage.lookups >= THIN_LOOKUPS and coverage.names >= THIN_NAMES and not short:
+        return None
+    lasting = f" in {lasted:.3g} s" if lasted is not None else ""
+    return f"thin capture: {coverage.lookups} lookups of {coverage.names} names{lasting}"

@@ -1,0 +1,76 @@
+"""The entry point: errors become messages and exit statuses here, and nowhere else."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from contextlib import suppress
+
+import click
+
+from pcapkit.cli.commands import cli, say
+from pcapkit.errors import PcapkitError
+
+
+def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
+    """Repeat an interrupt that fell into a destructor, where Python would only print it."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        signal.raise_signal(signal.SIGINT)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def main() -> None:
+    """Run the command line; turn the package's errors into messages and exit codes."""
+    sys.unraisablehook = _pass_on
+    gc.set_threshold(300_000, 20, 100)  # an analysis makes many objects, and hardly a cycle
+    status = _run()
+    # Python would give up all that was read piece by piece, and take the ground from under a thread
+    # that still decodes, or waits for a pipe. All files are closed by now.
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    if kept := sys.modules.get("pcapkit.kernels.cache"):
+        kept.remove_temporary()
+    os._exit(status)
+
+
+def _run() -> int:
+    debug = "--debug" in sys.argv[1:2] or os.environ.get("PCAPKIT_DEBUG", "0") not in ("", "0")
+    try:
+        status = cli(standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except PcapkitError as error:
+        if debug:
+            raise
+        say(f"error: {error}")
+        return 2
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    except click.exceptions.Exit as left:
+        return left.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        # What was interrupted half-made (a kernel that was being loaded) complains as it goes.
+        sys.unraisablehook = lambda _: None
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: leave quietly, as other tools do.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        # Python's own exit status for these, 1, would say that a threshold was crossed.
+        if debug:
+            raise
+        what = str(error) or "no more is known"
+        say(
+            f"error: {type(error).__name__}: {what} (a fault of pcapkit: 'pcapkit --debug' shows "
+            "where; please report it)"
+        )
+        return 2

@@ -1,0 +1,245 @@
+"""The pods and services of a cluster, as ``kubectl get pods,services -A -o json`` prints them.
+
+Fields are those of the Kubernetes API reference (v1 Pod, Service, OwnerReference). A ReplicaSet is
+named after its Deployment and the ``pod-template-hash`` of its pods, a Job after its CronJob and
+the scheduled minute since 1970 (Unix seconds before Kubernetes 1.21).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+
+from pcapkit.errors import InputError
+
+_HINT = "give what 'kubectl get pods,services -A -o json' prints"
+_DNS_APPS = ("kube-dns", "coredns")  # values of the label k8s-app
+_DNS_SERVICES = ("kube-dns", "coredns", "rke2-coredns-rke2-coredns", "dns-default")
+_OF_CRON_JOB = re.compile(r"(?P<name>.+)-(?:\d{8}|\d{10})")
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What is known of the pod behind an address.
+
+    ``workload`` is the name of what runs the pod (a Deployment, a StatefulSet ...), ``kind`` what
+    it is; ``started`` nanoseconds since 1970; ``dns_policy`` the one in force.
+    """
+
+    name: str
+    namespace: str | None
+    workload: str | None
+    kind: str | None = None
+    started: int | None = None
+    ended: bool = False
+    dns_policy: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The pod as kubectl's users name it: ``namespace/name``."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Pods and services by packed address.
+
+    ``pods`` holds every pod that an address has had, ended ones too, the latest last; ``nodes`` the
+    addresses that pods share with their node, with the pods that do; ``families`` maps an IPv6
+    address to the IPv4 address of the same pod. ``dns`` are the addresses of the cluster's DNS.
+    """
+
+    pods: Mapping[bytes, tuple[Pod, ...]] = field(default_factory=dict)
+    nodes: Mapping[bytes, tuple[Pod, ...]] = field(default_factory=dict)
+    families: Mapping[bytes, bytes] = field(default_factory=dict)
+    services: Mapping[bytes, str] = field(default_factory=dict)  # namespace/name
+    dns: frozenset[bytes] = frozenset()
+    path: str = ""
+
+    def pod_at(self, address: bytes, last_time: int | None) -> Pod | None:
+        """Return the pod that had an address then: the latest that had started by ``last_time``."""
+        pods = self.pods.get(address, ())
+        if last_time is not None:
+            pods = tuple(p for p in pods if (p.started or 0) <= last_time) or pods[:1]
+        return pods[-1] if pods else None
+
+
+def parse_pods(text: str, *, path: str) -> Cluster:
+    """Parse a List of pods, services or both, or one of them; other kinds are left out.
+
+    Raises InputError that names the place where the text is something else.
+    """
+    try:
+        top = json.loads(text)
+    except json.JSONDecodeError as problem:
+        where = f"line {problem.lineno}, column {problem.colno}"
+        raise InputError(path, f"{where}: no JSON ({problem.msg})", hint=_HINT) from None
+    except RecursionError:
+        raise InputError(path, "line 1: nested too deeply", hint=_HINT) from None
+    reader = _Reader(path)
+    for place, item in reader.items(top):
+        reader.add(place, item)
+    return reader.cluster()
+
+
+class _Reader:
+    """Adds up the items of one file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._pods: dict[bytes, list[Pod]] = defaultdict(list)
+        self._on_nodes: dict[bytes, list[Pod]] = defaultdict(list)
+        self._nodes: set[bytes] = set()
+        self._families: dict[bytes, bytes] = {}
+        self._services: dict[bytes, str] = {}
+        self._dns: set[bytes] = set()
+
+    def items(self, top: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        kind = str(top.get("kind")) if isinstance(top, dict) else type(top).__name__
+        if kind in ("Pod", "Service"):
+            yield kind, top
+            return
+        listed = top.get("items") if kind.endswith("List") else None
+        if not isinstance(listed, list):
+            raise self._wrong("line 1", f"neither a List nor a Pod or Service but {_short(kind)}")
+        for number, item in enumerate(listed):
+            if not isinstance(item, dict):
+                raise self._wrong(f"items[{number}]", f"no object but {_short(item)}")
+            # A List of one kind (PodList) may leave it out of its items.
+            item.setdefault("kind", kind.removesuffix("List"))
+            yield f"items[{number}]", item
+
+    def add(self, place: str, item: dict[str, Any]) -> None:
+        if item.get("kind") == "Pod":
+            self._add_pod(place, item)
+        elif item.get("kind") == "Service":
+            self._add_service(place, item)
+
+    def _add_pod(self, place: str, item: dict[str, Any]) -> None:
+        meta, spec, status = (self._part(place, item, k) for k in ("metadata", "spec", "status"))
+        labels = meta.get("labels") or {}
+        kind, workload = _workload(meta, labels)
+        on_node = spec.get("hostNetwork") is True
+        policy = spec.get("dnsPolicy")
+        if on_node and policy == "ClusterFirst":
+            policy = "Default"  # what the kubelet makes of it
+        pod = Pod(
+            self._name(place, meta),
+            meta.get("namespace"),
+            workload,
+            kind,
+            self._time(place, status.get("startTime")),
+            status.get("phase") in ("Succeeded", "Failed"),
+            policy,
+        )
+        self._nodes.update(self._addresses(f"{place}.status", status, "hostIP", "hostIPs"))
+        mine = self._addresses(f"{place}.status", status, "podIP", "podIPs")
+        for address in mine:
+            (self._on_nodes if on_node else self._pods)[address].append(pod)
+            if labels.get("k8s-app") in _DNS_APPS and not on_node:
+                self._dns.add(address)
+        if len(mine) == 2 and not on_node and len(mine[0]) != len(mine[1]):
+            v4, v6 = sorted(mine, key=len)
+            self._families[v6] = v4
+
+    def _add_service(self, place: str, item: dict[str, Any]) -> None:
+        meta, spec = (self._part(place, item, k) for k in ("metadata", "spec"))
+        name = self._name(place, meta)
+        listed = {**spec, "clusterIPs": [{"ip": t} for t in spec.get("clusterIPs") or ()]}
+        if spec.get("clusterIP") in ("None", ""):
+            return
+        for address in self._addresses(f"{place}.spec", listed, "clusterIP", "clusterIPs"):
+            self._services[address] = f"{meta.get('namespace', 'default')}/{name}"
+            app = (meta.get("labels") or {}).get("k8s-app")
+            if app in _DNS_APPS or name in _DNS_SERVICES:
+                self._dns.add(address)
+
+    def cluster(self) -> Cluster:
+        """Return what was added, in an order that no file decides."""
+
+        def order(pod: Pod) -> tuple[bool, int, str]:
+            return not pod.ended, pod.started or 0, pod.title
+
+        def ordered(of: Mapping[bytes, Iterable[Pod]]) -> dict[bytes, tuple[Pod, ...]]:
+            return {a: tuple(sorted(pods, key=order)) for a, pods in sorted(of.items())}
+
+        nodes = {a: self._on_nodes.get(a, ()) for a in self._nodes | self._on_nodes.keys()}
+        return Cluster(
+            ordered(self._pods),
+            ordered(nodes),
+            dict(sorted(self._families.items())),
+            dict(sorted(self._services.items())),
+            frozenset(self._dns),
+            self._path,
+        )
+
+    # ---- checked access ----------------------------------------------------------------------
+
+    def _wrong(self, place: str, problem: str) -> InputError:
+        return InputError(self._path, f"{place}: {problem}", hint=_HINT)
+
+    def _part(self, place: str, item: dict[str, Any], key: str) -> dict[str, Any]:
+        value = item.get(key, {})
+        if not isinstance(value, dict):
+            raise self._wrong(f"{place}.{key}", f"no object but {_short(value)}")
+        return value
+
+    def _name(self, place: str, meta: dict[str, Any]) -> str:
+        name = meta.get("name")
+        if not isinstance(name, str) or not name:
+            raise self._wrong(f"{place}.metadata.name", f"no name but {_short(name)}")
+        if not isinstance(meta.get("namespace", ""), str):
+            raise self._wrong(f"{place}.metadata.namespace", "no name")
+        for key in ("labels", "ownerReferences"):
+            if not isinstance(meta.get(key) or {}, dict if key == "labels" else (list, dict)):
+                raise self._wrong(f"{place}.metadata.{key}", f"is {_short(meta[key])}")
+        return name
+
+    def _addresses(self, place: str, of: dict[str, Any], one: str, many: str) -> list[bytes]:
+        """Return the distinct addresses that a field and its list hold, in the list's order."""
+        listed = of.get(many) or []
+        if not isinstance(listed, list):
+            raise self._wrong(f"{place}.{many}", f"no list but {_short(listed)}")
+        texts = [entry.get("ip") if isinstance(entry, dict) else entry for entry in listed]
+        try:
+            return list(dict.fromkeys(ip_address(t).packed for t in (*texts, of.get(one)) if t))
+        except ValueError as problem:
+            raise self._wrong(f"{place}.{one}", str(problem)) from None
+
+    def _time(self, place: str, text: Any) -> int | None:
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return int(moment.timestamp()) * 1_000_000_000
+        except (TypeError, ValueError):
+            raise self._wrong(f"{place}.status.startTime", f"no time: {_short(text)}") from None
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _workload(meta: dict[str, Any], labels: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return kind and name of what runs a pod, resolved as far as names tell."""
+    owners = [o for o in meta.get("ownerReferences") or () if isinstance(o, dict)]
+    owners.sort(key=lambda o: o.get("controller") is not True)
+    if not owners:
+        return None, None
+    kind, name = owners[0].get("kind"), owners[0].get("name")
+    if not isinstance(kind, str) or not isinstance(name, str):
+        return None, None
+    template = labels.get("pod-template-hash")
+    if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
+        return "Deployment", name.removesuffix(f"-{template}")
+    if kind == "Job" and (match := _OF_CRON_JOB.fullmatch(name)):
+        return "CronJob", match["name"]
+    return kind, name

@@ -1,0 +1,128 @@
+"""Work that runs ahead of its consumer, in a thread; and how other processes are started.
+
+The compiled kernels release the interpreter's lock, so decoding the next window while the last one
+is paired keeps two cores busy. Order is never changed: what comes out is what the iterator or the
+tasks give, in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, Full, Queue
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+#: Threads that read clients, one a core; each holds the working memory of one part.
+READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+#: How long a thread that is no longer wanted is waited for.
+LEAVING_S = 1.0
+_LOOK_S = 0.1
+_END = object()
+
+
+def close(items: object) -> None:
+    """Let a generator that nobody asks any more end what it has begun."""
+    if isinstance(items, Generator):
+        items.close()
+
+
+@contextmanager
+def ahead(
+    items: Iterator[Item], *, depth: int = 2, stop: threading.Event | None = None
+) -> Iterator[Iterator[Item]]:
+    """Give the items of an iterator that runs in a thread, at most ``depth`` items ahead.
+
+    What the iterator raises is raised where its item would have come. Leaving the block early stops
+    the thread before its next item, and closes the iterator. Once ``stop`` is set, the items that
+    are ready are the last.
+    """
+    queue: Queue[object] = Queue(depth)
+    left = threading.Event()
+    problem: list[BaseException] = []
+
+    def put(item: object) -> bool:
+        while not left.is_set():
+            try:
+                queue.put(item, timeout=0.1)
+                return True
+            except Full:
+                continue
+        return False
+
+    def run() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+            problem.append(error)
+        finally:
+            close(items)
+        put(_END)
+
+    def take() -> object:
+        while True:
+            if stop is not None and stop.is_set():
+                left.set()
+            try:
+                return queue.get(timeout=None if stop is None else _LOOK_S)
+            except Empty:
+                if left.is_set():
+                    return _END
+
+    def consume() -> Iterator[Item]:
+        while (item := take()) is not _END:
+            yield item  # type: ignore[misc]
+        if problem:
+            raise problem[0]
+
+    thread = threading.Thread(target=run, name="pcapkit-ahead", daemon=True)
+    thread.start()
+    try:
+        yield consume()
+    finally:
+        left.set()
+        thread.join(LEAVING_S)  # a read from a silent pipe cannot be stopped, only left behind
+
+
+def in_order(
+    tasks: Iterable[Callable[[], Result]], *, workers: int | None = None
+) -> Iterator[Result]:
+    """Run tasks in threads and give their results in the order of the tasks.
+
+    Tasks are drawn from the iterable in the caller's thread, ``workers`` (READERS) ahead of the
+    results.
+    """
+    workers = workers or READERS
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="pcapkit-reader") as pool:
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(task))
+                while len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def python_command(code: str) -> list[str]:
+    """Return the command of a Python process that runs ``code``, away from where it is started.
+
+    A plain ``python -c`` imports from the working directory first, where captures of strangers are
+    unpacked. This one imports from where this process does, but from the working directory only
+    where the package itself lies there (a checkout).
+    """
+    home = str(Path(__file__).resolve().parents[1])
+    paths = [p for p in sys.path if p and (p == home or os.path.abspath(p) != os.getcwd())]
+    return [sys.executable, "-I", "-c", f"import sys; sys.path[:] = {paths!r}; {code}"]

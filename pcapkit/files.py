@@ -1,0 +1,59 @@
+"""Small files read as text, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from pcapkit.errors import InputError
+
+
+def read_text(path: str) -> str:
+    """Return the text of a small file, or of standard input for ``-``; raises InputError."""
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read().decode("utf-8")
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise InputError(path, f"byte {problem.start} is no text", hint="check the path") from None
+    except OSError as problem:
+        raise InputError(
+            path, f"cannot be read: {problem.strerror}", hint="check the path"
+        ) from None
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at ``path`` when the block ends well; what stood there stays till
+    then. Raises InputError where it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as out:
+                yield out
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write ``path`` as a whole; what stood there stays until then. Raises InputError."""
+    with whole_file(path) as out:
+        out.write(data)

@@ -1,0 +1,1 @@
+"""Packet captures: records of pcap and pcapng, decoded in batches to windows of messages."""

@@ -1,0 +1,126 @@
+"""Whole records of a packet capture with the bytes that they lie in, batch by batch.
+
+A thread reads, decompresses and walks the records while the batches before are decoded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.ingest.capture import pcap
+from pcapkit.ingest.inputs.source import Source
+from pcapkit.ingest.window import Capture
+
+_BUFFER_BYTES = 4 << 20
+_PIECE_BYTES = 1 << 19  # walked while they are in a near cache
+_RECORDS = 1 << 15
+
+
+class Blocks:
+    """Bytes of a source, buffer by buffer; an unfinished record begins the next one.
+
+    Buffers that are done with come back to be filled again.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._free: deque[npt.NDArray[np.uint8]] = deque()
+        self.buffer = np.zeros(_BUFFER_BYTES, np.uint8)
+        self.start = 0
+        self.end = 0
+        self.base = 0  # offset in the stream of buffer[0]
+        self.at_end = False
+        self._flows = True  # did the last piece come whole?
+
+    def give_back(self, buffer: npt.NDArray[np.uint8]) -> None:
+        """Take a buffer that nobody looks at any more, from any thread."""
+        if buffer.size == _BUFFER_BYTES:
+            self._free.append(buffer)
+
+    def next_buffer(self) -> None:
+        """Begin another buffer with what is left; a longer one where one record needs it."""
+        left = self.end - self.start
+        if left > _BUFFER_BYTES // 2:
+            new = np.zeros(2 * left, np.uint8)
+        else:
+            new = self._free.popleft() if self._free else np.zeros(_BUFFER_BYTES, np.uint8)
+        new[:left] = self.buffer[self.start : self.end]
+        self.buffer = new
+        self.base += self.start
+        self.start, self.end = 0, left
+
+    def read_on(self) -> bool:
+        """Read one piece behind what is there; False where that cannot go on.
+
+        Because the buffer is full, or because the stream has paused or is at its end.
+        """
+        piece = min(_PIECE_BYTES, self.buffer.size - self.end)
+        if piece == 0 or not self._flows:
+            self._flows = True
+            return False
+        view = memoryview(cast(Any, self.buffer))
+        got = self._source.readinto(view[self.end : self.end + piece])
+        self.end += got
+        self.at_end = got == 0
+        self._flows = got == piece
+        return got > 0
+
+
+#: Fills records from the buffer; returns as :func:`pcap.walk_pcap` does.
+Walk = Callable[[Blocks, npt.NDArray[np.void]], tuple[int, int, int]]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records in a buffer; ``done`` where it holds no more of them."""
+
+    buffer: npt.NDArray[np.uint8]
+    records: npt.NDArray[np.void]
+    bytes_read: int  # of the source as stored
+    done: bool
+
+
+def read_batches(source: Source, blocks: Blocks, capture: Capture, walk: Walk) -> Iterator[Batch]:
+    """Yield batches until the stream ends or is damaged, which the capture is told."""
+    packets = 0
+    linktypes: set[int] = set()
+    linktype = -1
+    while True:
+        records = np.empty(_RECORDS, pcap.RECORD)
+        count, stop, ended = walk(blocks, records)
+        blocks.start = stop
+        while ended == pcap.NEED_MORE and blocks.read_on():
+            more, stop, ended = walk(blocks, records[count:])
+            blocks.start = stop
+            count += more
+        buffer, batch = blocks.buffer, records[:count]
+        if (batch["linktype"] != linktype).any():
+            linktype = int(batch["linktype"][-1])
+            linktypes.update(int(t) for t in np.unique(batch["linktype"]))
+            capture.link_types = tuple(sorted(linktypes))
+        batch["number"] = np.arange(packets + 1, packets + count + 1)
+        packets += count
+        if ended == pcap.DAMAGED:
+            _stop_early(capture, packets, f"damaged at byte {blocks.base + stop}")
+        at_end = ended == pcap.DAMAGED or (ended == pcap.NEED_MORE and blocks.at_end)
+        if ended == pcap.NEED_MORE and not at_end:
+            blocks.next_buffer()
+        yield Batch(buffer, batch, source.stored_bytes_read, buffer is not blocks.buffer)
+        if at_end:
+            break
+    if source.damage:
+        _stop_early(capture, packets, source.damage)
+    elif blocks.at_end and blocks.end > blocks.start and not capture.truncated_tail:
+        left = blocks.end - blocks.start
+        _stop_early(capture, packets, f"the last record is cut, {left} bytes of it are there")
+
+
+def _stop_early(capture: Capture, packets: int, problem: str) -> None:
+    capture.truncated_tail = True
+    capture.warnings.append(f"{capture.path}: {problem}; analysed up to there ({packets} packets)")

@@ -1,0 +1,229 @@
+"""Records of pcap and pcapng files: where each packet lies, when, and on which interface.
+
+Two compiled walks over a block of bytes. Each stops before the first record that is not whole, so
+that the reader can move the rest to the front and read on.
+Sources: pcap-savefile(5); draft-ietf-opsawg-pcap; draft-ietf-opsawg-pcapng; the "modified" format
+(magic 0xa1b2cd34, 24-byte record headers) after Wireshark's wiretap/libpcap.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcapkit.kernels.jit import kernel
+from pcapkit.kernels.words import u8, u16_in, u32_in
+
+RECORD = np.dtype(
+    [
+        ("time", np.int64),  # ns since 1970
+        ("number", np.int64),  # of the packet, from 1; the reader's, which counts across buffers
+        ("offset", np.int64),  # of the packet's first byte, in the buffer
+        ("captured", np.int32),
+        ("original", np.int32),
+        ("linktype", np.int32),
+        ("interface", np.int32),
+    ],
+    align=True,
+)
+#: A packet longer than this is damage, not a packet: libpcap's MAXIMUM_SNAPLEN is 262,144, jumbo
+#: USB captures go further; beyond 64 MiB no writer goes.
+MAX_CAPTURED = 1 << 26
+# How a walk ended.
+NEED_MORE, ROWS_FULL, DAMAGED, INTERFACES_FULL = 0, 1, 2, 3
+INTERFACE = np.dtype(
+    [
+        ("linktype", np.int64),
+        ("snaplen", np.int64),
+        ("units", np.int64),  # per second; 0: a power of two, see ``shift``
+        ("shift", np.int64),
+        ("offset_s", np.int64),
+    ],
+    align=True,
+)
+# Fields of the pcapng walk's state.
+BIG, SECTION_BASE, INTERFACES, LAST_TIME, CLOCKLESS, SECTIONS, DEPRECATED = 0, 1, 2, 3, 4, 5, 6
+_SHB, _IDB, _PB, _SPB, _EPB = 0x0A0D0D0A, 1, 2, 3, 6
+_BYTE_ORDER_MAGIC = 0x1A2B3C4D
+_MAX_BLOCK = MAX_CAPTURED + (1 << 20)
+
+
+@kernel
+def walk_pcap(
+    buffer: Any, start: Any, end: Any, big: Any, header: Any, nano: Any, linktype: Any, records: Any
+) -> Any:
+    """Fill ``records`` from ``buffer[start:end]``.
+
+    Returns (records filled, offset of the first byte not consumed, how it ended).
+    """
+    count = 0
+    at = start
+    scale = 1 if nano else 1000
+    while count < records.shape[0]:
+        if end - at < header:
+            return count, at, NEED_MORE
+        captured = u32_in(buffer, at + 8, big)
+        original = u32_in(buffer, at + 12, big)
+        if captured > MAX_CAPTURED:
+            return count, at, DAMAGED
+        if end - at - header < captured:
+            return count, at, NEED_MORE
+        record = records[count]
+        seconds = u32_in(buffer, at, big)
+        record["time"] = seconds * 1_000_000_000 + u32_in(buffer, at + 4, big) * scale
+        record["offset"] = at + header
+        record["captured"] = captured
+        record["original"] = min(max(original, captured), 0x7FFFFFFF)
+        record["linktype"] = linktype
+        record["interface"] = 0
+        count += 1
+        at += header + captured
+    return count, at, ROWS_FULL
+
+
+@kernel
+def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
+    """Read an interface description block's body, ``buffer[at:end]``."""
+    row["linktype"] = u16_in(buffer, at, big)
+    row["snaplen"] = u32_in(buffer, at + 4, big)
+    row["units"] = 1_000_000
+    row["shift"] = 0
+    row["offset_s"] = 0
+    at += 8
+    while end - at >= 4:
+        code = u16_in(buffer, at, big)
+        length = u16_in(buffer, at + 2, big)
+        at += 4
+        if code == 0 or end - at < length:
+            return
+        if code == 9 and length >= 1:  # if_tsresol
+            exponent = u8(buffer, at) & 0x7F
+            if u8(buffer, at) & 0x80:
+                row["units"] = 0
+                row["shift"] = min(exponent, 63)
+            else:
+                units = np.int64(1)
+                for _ in range(min(exponent, 18)):
+                    units *= 10
+                row["units"] = units
+        elif code == 14 and length >= 8:  # if_tsoffset
+            low = u32_in(buffer, at + (4 if big else 0), big)
+            high = u32_in(buffer, at + (0 if big else 4), big)
+            row["offset_s"] = (high << 32) | low
+        at += (length + 3) & ~3
+
+
+@kernel
+def _nanoseconds(high: Any, low: Any, row: Any) -> Any:
+    """Turn a 64-bit timestamp of the interface's resolution into ns since 1970."""
+    stamp = (np.uint64(high) << np.uint64(32)) | np.uint64(low)
+    offset = np.int64(row["offset_s"]) * 1_000_000_000
+    units = np.uint64(row["units"])
+    if units == 0:
+        shift = np.uint64(row["shift"])
+        seconds = stamp >> shift
+        fraction = stamp & ((np.uint64(1) << shift) - np.uint64(1))
+        if shift > np.uint64(32):
+            fraction >>= shift - np.uint64(32)
+            shift = np.uint64(32)
+        # 32 fraction bits times 1e9 fits in 64 bits
+        part = (fraction * np.uint64(1_000_000_000)) >> shift
+        return np.int64(seconds) * 1_000_000_000 + np.int64(part) + offset
+    seconds = stamp // units
+    rest = stamp - seconds * units
+    if units <= np.uint64(1_000_000_000):
+        part = rest * (np.uint64(1_000_000_000) // units)
+    else:
+        part = rest // (units // np.uint64(1_000_000_000))
+    return np.int64(seconds) * 1_000_000_000 + np.int64(part) + offset
+
+
+@kernel
+def walk_pcapng(
+    buffer: Any, start: Any, end: Any, state: Any, interfaces: Any, records: Any
+) -> Any:
+    """Fill ``records`` from the blocks in ``buffer[start:end]``.
+
+    ``state`` holds the fields named above and is carried from call to call. Block types other than
+    packets, sections and interfaces are passed over by their length. Returns as walk_pcap does.
+    """
+    count = 0
+    at = start
+    while count < records.shape[0]:
+        if end - at < 12:
+            return count, at, NEED_MORE
+        kind = u32_in(buffer, at, state[BIG])
+        if kind == _SHB:  # the same in both byte orders
+            if u32_in(buffer, at + 8, 0) == _BYTE_ORDER_MAGIC:
+                state[BIG] = 0
+            elif u32_in(buffer, at + 8, 1) == _BYTE_ORDER_MAGIC:
+                state[BIG] = 1
+            else:
+                return count, at, DAMAGED
+        big = state[BIG]
+        length = u32_in(buffer, at + 4, big)
+        if length < 12 or length % 4 or length > _MAX_BLOCK:
+            return count, at, DAMAGED
+        if end - at < length:
+            return count, at, NEED_MORE
+        if u32_in(buffer, at + length - 4, big) != length:
+            return count, at, DAMAGED
+        body = at + 8
+        stop = at + length - 4
+        if kind == _SHB:
+            state[SECTION_BASE] = state[INTERFACES]
+            state[SECTIONS] += 1
+        elif kind == _IDB and stop - body >= 8:
+            if state[INTERFACES] >= interfaces.shape[0]:
+                return count, at, INTERFACES_FULL
+            _add_interface(buffer, body, stop, big, interfaces[state[INTERFACES]])
+            state[INTERFACES] += 1
+        elif kind == _EPB or kind == _PB or kind == _SPB:
+            done = _packet_block(buffer, body, stop, kind, state, interfaces, records[count])
+            if not done:
+                return count, at, DAMAGED
+            count += 1
+        at += length
+    return count, at, ROWS_FULL
+
+
+@kernel
+def _packet_block(
+    buffer: Any, body: Any, stop: Any, kind: Any, state: Any, interfaces: Any, record: Any
+) -> Any:
+    """Fill one record from an enhanced, simple or (obsolete) packet block; False where damaged."""
+    big = state[BIG]
+    if kind == _SPB:
+        if stop - body < 4:
+            return False
+        number = np.int64(0)
+        data = body + 4
+        original = u32_in(buffer, body, big)
+        captured = min(original, np.int64(stop - data))
+    else:
+        if stop - body < 20:
+            return False
+        number = u32_in(buffer, body, big) if kind == _EPB else u16_in(buffer, body, big)
+        data = body + 20
+        captured = u32_in(buffer, body + 12, big)
+        original = u32_in(buffer, body + 16, big)
+    index = state[SECTION_BASE] + number
+    if index >= state[INTERFACES] or captured > stop - data:
+        return False
+    row = interfaces[index]
+    if kind == _SPB:
+        if row["snaplen"] > 0:
+            captured = min(captured, np.int64(row["snaplen"]))
+        state[CLOCKLESS] += 1  # simple packet blocks have no time: the last one known stands in
+    else:
+        state[LAST_TIME] = _nanoseconds(
+            u32_in(buffer, body + 4, big), u32_in(buffer, body + 8, big), row
+        )
+    record["time"] = state[LAST_TIME]
+    record["offset"] = data
+    record["captured"] = captured
+    record["original"] = min(max(original, captured), np.int64(0x7FFFFFFF))
+    record["linktype"] = row["linktype"]
+    record["interface"] = index
+    return True

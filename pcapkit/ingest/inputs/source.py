@@ -1,0 +1,232 @@
+"""Bytes from a path or standard input, through whatever compressed them, in bounded pieces.
+
+Compression is recognised by its magic bytes, never by a file name: gzip (RFC 1952), zstd (RFC
+8878), xz, bzip2, lz4 frames. What was decompressed before some damage is kept: ``damage`` then says
+what happened, and reading ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import select
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from pcapkit.errors import DamagedCapture, EmptyInput, InputError
+from pcapkit.ingest.inputs.compression import COMPRESSIONS
+
+#: The most that :meth:`Source.peek` returns.
+PEEK_BYTES = 1 << 16
+#: A capture's file header is no longer (pcap's 24 bytes; pcapng's first block has 28 or more).
+_HEADER_BYTES = 24
+#: A pipe that gives nothing for this long has paused: what came before is worth reading now.
+_PAUSE_S = 0.05
+#: What a pipe may hold; the most that Linux allows without privileges.
+_PIPE_BYTES = 1 << 20
+
+
+class _Counted(io.RawIOBase):
+    """The stored bytes, counted as they are read."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        got = cast(Any, self._raw).readinto(buffer) or 0
+        self.count += got
+        return int(got)
+
+
+class _Prefixed(io.RawIOBase):
+    """A stream with bytes put back in front of it."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._head:
+            size = min(len(buffer), len(self._head))
+            buffer[:size] = self._head[:size]
+            self._head = self._head[size:]
+            return size
+        return int(self._rest.readinto(buffer) or 0)
+
+
+class Source:
+    """One open input; see :func:`open_source`."""
+
+    def __init__(self, path: str, raw: BinaryIO, stored_size: int | None) -> None:
+        self.path = path
+        self.stored_size = stored_size
+        self.compression: str | None = None
+        self.damage: str | None = None
+        self._file = raw
+        self._counted = _Counted(raw)
+        head = self._read(self._counted, 8)
+        stream: Any = _Prefixed(head, self._counted)
+        for name, magic, opener in COMPRESSIONS:
+            if head.startswith(magic):
+                self.compression = name
+                stream = opener(stream)
+        self._stream = stream
+        self._peeked = b""
+        self._waits_on = None if stored_size is not None else _descriptor(raw)
+        # A buffered reader fills all of a buffer before it returns; what comes slowly cannot wait.
+        partly = getattr(stream, "readinto1", None) if self._waits_on is not None else None
+        self._readinto: Callable[[Any], int | None] = partly or stream.readinto
+
+    @property
+    def reopens(self) -> bool:
+        """Can it be closed and opened again, as a file can and a pipe cannot?"""
+        return self.stored_size is not None
+
+    @property
+    def stored_bytes_read(self) -> int:
+        """Bytes of the file as stored that hold what was read so far."""
+        return self._counted.count
+
+    def _read(self, stream: Any, size: int) -> bytes:
+        out = bytearray(size)
+        view = memoryview(out)
+        got = 0
+        while got < size and (n := stream.readinto(view[got:])):
+            got += n
+        return bytes(out[:got])
+
+    def peek(self, size: int) -> bytes:
+        """Return up to ``size`` (at most 65,536) first bytes of the decompressed stream.
+
+        Of a pipe that pauses, as many as have come, but not fewer than a file header has.
+        """
+        size = min(size, PEEK_BYTES)
+        while (want := size - len(self._peeked)) > 0:
+            part = bytearray(want)
+            got = self._fill(memoryview(part))
+            self._peeked += bytes(part[:got])
+            if not got or len(self._peeked) >= _HEADER_BYTES:
+                break
+        if self.damage and not self._peeked:
+            raise DamagedCapture(self.path, self.damage, hint="copy the file again")
+        return self._peeked[:size]
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` as far as the stream goes; return the bytes written, 0 at its end.
+
+        Of a pipe that pauses, what has come so far is returned.
+        """
+        if self._peeked:
+            size = min(len(buffer), len(self._peeked))
+            buffer[:size] = self._peeked[:size]
+            self._peeked = self._peeked[size:]
+            return size
+        return self._fill(buffer)
+
+    def _fill(self, buffer: memoryview) -> int:
+        got = 0
+        while got < len(buffer) and self.damage is None and not (got and self._pauses()):
+            try:
+                n = self._readinto(buffer[got:])
+            except Exception as problem:  # every decompressor has errors of its own
+                if isinstance(problem, OSError) and problem.errno:
+                    self.damage = f"cannot be read on: {problem.strerror}"
+                else:
+                    self.damage = f"the {self.compression} stream is damaged or ends early"
+                break
+            if not n:
+                break
+            got += n
+        return got
+
+    def _pauses(self) -> bool:
+        """Is this a pipe in which nothing has come for a moment?"""
+        if self._waits_on is None:
+            return False
+        return not select.select([self._waits_on], [], [], _PAUSE_S)[0]
+
+    def close(self) -> None:
+        """Close the file; standard input stays open."""
+        if self._file is not _standard_input():
+            self._file.close()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _descriptor(raw: BinaryIO) -> int | None:
+    """Return the file descriptor to wait on, None where there is none; let its pipe hold more."""
+    try:
+        descriptor = raw.fileno()
+    except (OSError, AttributeError):
+        return None
+    with suppress(OSError, AttributeError):  # no pipe, or a system that cannot
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return descriptor
+
+
+def _standard_input() -> BinaryIO:
+    """Return standard input without its buffer.
+
+    A thread that waits for a silent pipe would hold the buffer's lock, and Python aborts where it
+    cannot take that lock on its way out.
+    """
+    return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+
+
+def open_source(path: str) -> Source:
+    """Open a file, a named pipe, or standard input (``-``).
+
+    Raises InputError where it cannot be opened, EmptyInput where it is empty.
+    """
+    if path == "-":
+        source = Source("stdin", _standard_input(), None)
+    else:
+        source = _open_file(path)
+    try:
+        if not source.peek(1):
+            raise EmptyInput(
+                source.path, "empty: there is no capture in it", hint="did tcpdump run?"
+            )
+    except InputError:
+        source.close()
+        raise
+    return source
+
+
+def _open_file(path: str) -> Source:
+    try:
+        kind = os.stat(path)
+        if stat.S_ISDIR(kind.st_mode):
+            raise InputError(path, "is a directory", hint="use 'pcapkit audit' for folders")
+        raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by Source.close
+    except FileNotFoundError:
+        raise InputError(path, "no such file", hint="check the path") from None
+    except PermissionError:
+        raise InputError(
+            path, "no permission to read it", hint="tcpdump writes as root: chown or sudo"
+        ) from None
+    except OSError as problem:
+        raise InputError(path, f"cannot be opened: {problem.strerror}") from None
+    regular = stat.S_ISREG(kind.st_mode)
+    return Source(path, cast(BinaryIO, raw), kind.st_size if regular else None)

@@ -1,0 +1,1 @@
+"""Sources that are not packet captures: lines of text, JSON records and dnstap."""

@@ -1,0 +1,127 @@
+"""DNS flows that Hubble prints as JSON lines: ``hubble observe -o jsonpb --protocol dns``.
+
+The fields are those of Cilium's ``api/v1/flow/flow.proto`` (docs.cilium.io, "Protocol
+Documentation"), in the mapping of Protocol Buffers to JSON: zeros and empty lists are left out. A
+line is one flow, in an object ``flow`` or by itself; DNS flows need Cilium's DNS visibility (an L7
+rule). A flow shows neither the message ID nor the header's flags. Its ``rrtypes`` are the types of
+the records in the answer; a ``ttl`` of 4294967295 stands for no record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pcapkit.cluster.pods import Pod
+from pcapkit.ingest.inputs.source import Source
+from pcapkit.ingest.logs.lines import (
+    LineMessage,
+    NotUnderstood,
+    json_object,
+    nanoseconds,
+    packed_address,
+    part,
+    pod_of,
+    read_lines,
+    texts,
+    type_of,
+    whole_number,
+    wire_name,
+)
+from pcapkit.ingest.window import Capture, Interners
+from pcapkit.schema import ABSENT, QR, TCP, UDP
+
+_FAMILY = {1: ".", 28: ":"}  # what tells an address of the asked family
+_ALIASES = ("CNAME", "DNAME", "RRSIG")
+
+
+def read_hubble(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
+    """Return the capture behind Hubble's flows."""
+    capture = Capture(source.path, "Hubble flows", source.compression, iter(()))
+    capture.windows = read_lines(source, interners, capture, _Reader(ports, capture.pods))
+    return capture
+
+
+class _Reader:
+    """Turns flows into messages."""
+
+    def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
+        self._ports = ports
+        self._pods = pods
+        self.lost = 0
+
+    def read(self, line: bytes) -> Sequence[LineMessage] | str:
+        """Return a flow's message."""
+        event = json_object(line)
+        if "lost_events" in event:
+            self.lost += whole_number(part(event, "lost_events").get("num_events_lost", 0), 1 << 62)
+        flow = part(event, "flow") or event
+        dns = part(flow, "l7", "dns")
+        return (self._message(flow, dns),) if dns else "other_event"
+
+    def warnings(self) -> list[str]:
+        """Say what Hubble itself has lost."""
+        return [f"Hubble lost {self.lost} events: queries may be missing"] if self.lost else []
+
+    def _message(self, flow: dict[str, Any], dns: dict[str, Any]) -> LineMessage:
+        kind = part(flow, "l7").get("type")
+        if kind not in ("REQUEST", "RESPONSE"):
+            raise NotUnderstood(f"a flow of type {kind!r}")
+        tcp = bool(part(flow, "l4", "TCP"))
+        ends = part(flow, "l4", "TCP" if tcp else "UDP")
+        ports = [whole_number(ends.get(f"{k}_port", 0), 0xFFFF) for k in ("source", "destination")]
+        addresses = [packed_address(part(flow, "IP").get(k)) for k in ("source", "destination")]
+        to_client = kind == "RESPONSE"
+        if (ports[0] in self._ports) != (ports[1] in self._ports):
+            to_client = ports[0] in self._ports
+        client, server = (1, 0) if to_client else (0, 1)
+        pod = _pod(part(flow, ("source", "destination")[client]))
+        types = texts(dns.get("qtypes"))
+        message = LineMessage(
+            client=addresses[client],
+            client_port=ports[client],
+            server=addresses[server],
+            server_port=ports[server],
+            qname=wire_name(dns.get("query")),
+            qtype=type_of(types[0] if types else None),
+            flags=0,
+            flags_shown=False,
+            time=_time(flow.get("time")),
+            transport=TCP if tcp else UDP,
+        )
+        if kind == "RESPONSE":
+            _add_response(message, dns)
+        if pod is not None:
+            self._pods.setdefault(message.client, pod)
+        return message
+
+
+def _pod(endpoint: dict[str, Any]) -> Pod | None:
+    workloads = endpoint.get("workloads")
+    first = workloads[0] if isinstance(workloads, list) and workloads else None
+    workload = first.get("name") if isinstance(first, dict) else None
+    return pod_of(endpoint.get("pod_name"), endpoint.get("namespace"), workload)
+
+
+def _add_response(message: LineMessage, dns: dict[str, Any]) -> None:
+    message.rcode = whole_number(dns.get("rcode", 0), 0xFFF)
+    message.flags = QR | (message.rcode & 15)
+    addresses, types = texts(dns.get("ips")), texts(dns.get("rrtypes"))
+    if message.qtype in _FAMILY:
+        message.typed_answers = sum(_FAMILY[message.qtype] in a for a in addresses)
+    else:
+        message.typed_answers = sum(t not in _ALIASES for t in types)
+    message.answers = len(types) or len(addresses) + len(texts(dns.get("cnames")))
+    ttl = whole_number(dns.get("ttl", 0), 0xFFFFFFFF)
+    message.min_ttl = ttl if message.answers and ttl < 0x80000000 else ABSENT
+
+
+def _time(value: object) -> int | None:
+    """Return a time that is RFC 3339 text, or seconds and nanoseconds."""
+    if isinstance(value, str):
+        found = nanoseconds(value)
+        return None if found is None else found[0]
+    if isinstance(value, dict):
+        seconds = whole_number(value.get("seconds", 0), 1 << 33)
+        return seconds * 1_000_000_000 + whole_number(value.get("nanos", 0), 999_999_999)
+    return None

@@ -1,0 +1,1 @@
+"""One packet, from its link layer through tunnels to its UDP or TCP payload."""

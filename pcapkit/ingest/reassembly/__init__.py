@@ -1,0 +1,1 @@
+"""IP fragments and TCP streams put together again."""

@@ -1,0 +1,208 @@
+"""Fragments of IP datagrams, put together (RFC 791 section 3.2, RFC 8200 section 4.5).
+
+A whole datagram goes back to the compiled path as a packet of its own, with the number and time of
+the fragment that completed it. A datagram that stays incomplete gives what its first fragment
+shows: a capture filtered by port has no others. Memory is bounded by the number of datagrams, of
+pieces and of bytes; the oldest gives way.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pcapkit.ingest.packet.fields import (
+    FRAGMENT_ID,
+    FRAGMENT_OFFSET,
+    HOP_LIMIT,
+    MORE_FRAGMENTS,
+    PAYLOAD,
+    PROTOCOL,
+    WIRE_END,
+)
+
+#: How long a datagram's other fragments are waited for. Hosts wait 30 or 60 s, but fragments are
+#: sent in one go, and the rows of a first fragment are not to come much later than its packet.
+WAIT_NS = 1_000_000_000
+_MAX_DATAGRAMS = 1024
+_MAX_PIECES = 256
+_MAX_HELD = 1 << 24
+_UDP = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where and when a packet was seen: what a packet that is made from it inherits."""
+
+    number: int
+    time: int
+    interface: int
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An IP packet that was made from others, to be decoded as if it had been captured."""
+
+    seen: Seen
+    data: bytes
+
+
+def ip_packet(
+    ends: bytes, protocol: int, hop_limit: int, ident: int, payload: bytes, *, length: int
+) -> bytes:
+    """Return an IP packet; ``ends`` are both addresses, ``length`` the payload's on the wire.
+
+    A length that the field cannot hold is written as 0, which says: up to the end.
+    """
+    if len(ends) == 32:
+        size = length if length < 65536 else 0
+        return struct.pack(">IHBB", 6 << 28, size, protocol, hop_limit) + ends + payload
+    size = 20 + length if 20 + length < 65536 else 0
+    head = struct.pack(">BBHHHBBH", 0x45, 0, size, ident, 0, hop_limit, protocol, 0)
+    return head + ends + payload
+
+
+@dataclass(slots=True)
+class _Datagram:
+    ends: bytes
+    protocol: int
+    ident: int
+    hop_limit: int
+    begun: int  # time of the fragment that came first
+    pieces: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    total: int = -1  # bytes in all, once the last fragment says so
+    covered: int = 0
+    first: Seen | None = None  # of the fragment at offset 0, where its packet is held
+    last: Seen | None = None  # of the latest fragment in the capture
+
+    def add(self, offset: int, data: bytes, length: int) -> None:
+        """Keep one fragment's data, ``length`` being its size on the wire."""
+        known = self.pieces.get(offset)
+        if known is None and len(self.pieces) < _MAX_PIECES:
+            self.pieces[offset] = (data, length)
+            self.covered += length
+
+    def payload(self) -> bytes | None:
+        """Return the whole payload, up to the first byte that was not captured; None: not yet."""
+        if self.total < 0 or self.covered < self.total:
+            return None
+        out = bytearray()
+        reached = 0
+        for offset in sorted(self.pieces):
+            data, length = self.pieces[offset]
+            if offset > reached:
+                return None
+            if len(out) == reached:
+                out += data[reached - offset :]
+            reached = max(reached, offset + length)
+        return bytes(out[: self.total]) if reached >= self.total else None
+
+    def packet(self, payload: bytes, length: int) -> bytes:
+        return ip_packet(
+            self.ends, self.protocol, self.hop_limit, self.ident & 0xFFFF, payload, length=length
+        )
+
+    def beginning(self) -> Made | None:
+        """Return what the first fragment alone shows; None where it shows nothing."""
+        if self.first is None or self.protocol != _UDP or 0 not in self.pieces:
+            return None
+        data, _ = self.pieces[0]
+        if len(data) < 8:
+            return None
+        length = max(int.from_bytes(data[4:6], "big"), len(data))
+        return Made(self.first, self.packet(data, length))
+
+
+class Fragments:
+    """The datagrams of one capture that are not whole yet.
+
+    The packet of a first fragment is not accounted for until it is known whether the datagram
+    becomes whole: then it is a ``released`` fragment; else :meth:`settle` makes a packet of it.
+    """
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[tuple[bytes, int, int], _Datagram] = OrderedDict()
+        self._held = 0
+        self.released = 0  # first fragments whose datagram needs them no more
+        self._given_up: list[Made] = []
+
+    def add(
+        self, seen: Seen, ends: bytes, facts: Sequence[int], data: bytes, *, hold: bool
+    ) -> Made | None:
+        """Take one fragment, ``data`` being its captured bytes; return the datagram it completes.
+
+        Where it is the first of an incomplete datagram and ``hold`` is set, its packet is held:
+        see :attr:`released`.
+        """
+        protocol, ident = facts[PROTOCOL], facts[FRAGMENT_ID]
+        key = (ends, protocol, ident)
+        datagram = self._open.get(key)
+        if datagram is not None and seen.time - datagram.begun > WAIT_NS:
+            self._close(key)
+            datagram = None
+        if datagram is None:
+            datagram = _Datagram(ends, protocol, ident, facts[HOP_LIMIT], seen.time)
+            self._open[key] = datagram
+        if datagram.last is None or seen.number > datagram.last.number:
+            datagram.last = seen
+        offset = facts[FRAGMENT_OFFSET]
+        length = facts[WIRE_END] - facts[PAYLOAD]
+        self._held -= datagram.covered
+        datagram.add(offset, data, length)
+        self._held += datagram.covered
+        if not facts[MORE_FRAGMENTS] and datagram.total < 0:
+            datagram.total = offset + length
+        payload = datagram.payload()
+        if payload is None:
+            if offset == 0 and hold:
+                if datagram.first is None:
+                    datagram.first = seen
+                else:
+                    self.released += 1  # a copy
+            while len(self._open) > _MAX_DATAGRAMS or self._held > _MAX_HELD:
+                self._close(next(iter(self._open)))
+            return None
+        del self._open[key]
+        self._held -= datagram.covered
+        self.released += datagram.first is not None
+        return Made(datagram.last, datagram.packet(payload, datagram.total))
+
+    def _close(self, key: tuple[bytes, int, int]) -> None:
+        """Give up a datagram."""
+        datagram = self._open.pop(key)
+        self._held -= datagram.covered
+        made = datagram.beginning()
+        if made is not None:
+            self._given_up.append(made)
+        elif datagram.first is not None:
+            self.released += 1
+
+    def settle(self, time: int, number: int = 0) -> list[Made]:
+        """Give up what has waited too long at ``time``, or is held since packet ``number``.
+
+        Returns the packets that show what is known of it.
+        """
+        for key, datagram in list(self._open.items()):
+            first = datagram.first
+            if time - datagram.begun > WAIT_NS or (first is not None and first.number <= number):
+                self._close(key)
+        made, self._given_up = self._given_up, []
+        return made
+
+    @property
+    def waiting(self) -> bool:
+        """Is any datagram incomplete?"""
+        return bool(self._open)
+
+    @property
+    def holding(self) -> bool:
+        """Is any packet held?"""
+        return any(datagram.first is not None for datagram in self._open.values())
+
+    def take_released(self) -> int:
+        """Return how many first fragments were released since the last call."""
+        count, self.released = self.released, 0
+        return count

@@ -1,0 +1,298 @@
+"""DNS over TCP, the slow way: segments put in order and cut into messages.
+
+Takes streams that ``tcp_segments.py`` cannot follow (RFC 1035 section 4.2.2, RFC 9293). A stream
+may begin in the middle, and segments may be missing from the capture for good. So bytes behind a
+gap are read at once where a message plausibly begins with the segment; if the missing ones still
+come, they are put before them. Memory is bounded, in one stream and in all of them; the longest
+unused gives way.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcapkit.ingest.dns import HEADER_BYTES
+from pcapkit.ingest.packet.fields import (
+    EXPECTED,
+    PAYLOAD,
+    SEQUENCE,
+    STREAM_KEY,
+    STREAM_SLOT,
+    WIRE_END,
+)
+from pcapkit.ingest.reassembly.tcp_segments import (
+    CONTINUES,
+    IN_STEP,
+    MAX_GAP,
+    PATIENCE_NS,
+    STREAM,
+    STREAM_SLOTS,
+    begins,
+)
+
+_MAX_STREAMS = 4096
+_MAX_HELD = 1 << 18  # bytes of one stream
+_MAX_HELD_IN_ALL = 1 << 26
+_PIECE = 64  # bytes that keeping a piece costs, beside its own
+_MAX_GAPS = 16
+_SURE = 2 + HEADER_BYTES  # bytes that show whether a message begins
+
+
+def _begins(data: bytes) -> bool:
+    return bool(begins(np.frombuffer(bytearray(data), np.uint8)))
+
+
+class _Cutter:
+    """Cuts bytes that follow one another into messages."""
+
+    __slots__ = ("in_step", "partial", "skip")
+
+    def __init__(self, *, in_step: bool) -> None:
+        self.in_step = in_step  # is it known where messages begin?
+        self.partial = bytearray()  # the message that has begun, its length first
+        self.skip = 0  # bytes that are known to belong to a message that was cut
+
+    @property
+    def settled(self) -> bool:
+        """Does the next byte begin a message?"""
+        return self.in_step and not self.partial and not self.skip
+
+    def feed(self, data: bytes, length: int) -> list[tuple[int, bytes]]:
+        """Take the next ``length`` bytes, ``data`` being captured of them.
+
+        Returns messages, each behind its length and with how many bytes follow its end.
+        """
+        missing = length - len(data)
+        if self.skip:
+            passed = min(self.skip, length)
+            self.skip -= passed
+            data, length = data[passed:], length - passed
+            missing = length - len(data)
+        if not self.in_step:
+            data = self._find_start(data)
+        self.partial += data
+        out: list[tuple[int, bytes]] = []
+        while self.in_step and len(self.partial) >= 2:
+            size = int.from_bytes(self.partial[:2], "big")
+            if size < HEADER_BYTES:  # no message is so short: the step is lost
+                self.lose()
+            elif len(self.partial) < 2 + size:
+                break
+            else:
+                message = bytes(self.partial[: 2 + size])
+                del self.partial[: 2 + size]
+                out.append((len(self.partial) + missing, message))
+        if missing and (cut := self._cut(missing)):
+            out.append((missing, cut))
+        return out
+
+    def lose(self) -> None:
+        """Forget where messages begin."""
+        self.in_step = False
+        self.partial.clear()
+        self.skip = 0
+
+    def _find_start(self, data: bytes) -> bytes:
+        """Look for a message where a segment begins; return the bytes from there on."""
+        together = bytes(self.partial) + data
+        self.partial.clear()
+        for candidate in (together, data):
+            if len(candidate) < _SURE:
+                return candidate  # too short to tell: wait for more
+            if _begins(candidate):
+                self.in_step = True
+                return candidate
+        return b""
+
+    def _cut(self, missing: int) -> bytes:
+        """Give out what was captured of a message whose rest was not, and pass over the rest."""
+        partial = bytes(self.partial)
+        self.partial.clear()
+        if not self.in_step or len(partial) < _SURE:
+            self.lose()
+            return b""
+        rest = 2 + int.from_bytes(partial[:2], "big") - len(partial)
+        if missing > rest:
+            self.lose()
+        else:
+            self.skip = rest - missing
+        return partial
+
+
+class _Run:
+    """Bytes without a gap, from ``start`` up to ``next``; kept, where there is a gap before."""
+
+    __slots__ = ("cutter", "ends", "kept", "next", "size", "start")
+
+    def __init__(self, start: int, *, in_step: bool) -> None:
+        self.start = self.next = start
+        self.cutter = _Cutter(in_step=in_step)
+        self.kept: list[tuple[bytes, int]] = []
+        self.ends: set[int] = set()  # where the messages ended that were found behind a gap
+        self.size = 0
+
+    def take(self, data: bytes, length: int, known: Collection[int] = ()) -> bytes:
+        """Take the bytes that follow; return the messages that they complete.
+
+        Those that end at a ``known`` place are left out.
+        """
+        self.next = (self.next + length) & 0xFFFFFFFF
+        found = [
+            ((self.next - behind) & 0xFFFFFFFF, message)
+            for behind, message in self.cutter.feed(data, length)
+        ]
+        if self.kept:
+            self.ends.update(end for end, _ in found)
+        return b"".join(message for end, message in found if end not in known)
+
+    def take_and_keep(self, data: bytes, length: int) -> bytes:
+        """Take the bytes that follow, and keep them for when the gap before closes."""
+        self.kept.append((data, length))
+        self.size += len(data) + _PIECE
+        return self.take(data, length)
+
+    def drop_kept(self) -> None:
+        """Forget the bytes kept: nothing will come before them."""
+        self.kept.clear()
+        self.ends.clear()
+        self.size = 0
+
+
+class _Stream:
+    """One direction of a connection: the bytes in order, and runs of bytes behind gaps."""
+
+    __slots__ = ("islands", "main", "waits_since")
+
+    def __init__(self, start: int, *, in_step: bool) -> None:
+        self.main = _Run(start, in_step=in_step)
+        self.islands: list[_Run] = []
+        self.waits_since = 0  # when the first gap came up
+
+    @property
+    def held(self) -> int:
+        """Bytes kept."""
+        return sum(len(r.cutter.partial) + r.size for r in (self.main, *self.islands))
+
+    def add(self, time: int, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
+        """Take one segment; return the messages it completes, and how many bytes were new."""
+        if not self.islands:
+            self.waits_since = time
+        elif time - self.waits_since > PATIENCE_NS:
+            self._skip_gap(time)
+        behind = _gap(sequence, self.main.next)
+        if abs(behind) > MAX_GAP:
+            self.main = _Run(sequence, in_step=False)
+            self.islands.clear()
+            behind = 0
+        if behind > 0:
+            out, new = self._add_island(sequence, data, length)
+            if self.held > _MAX_HELD or len(self.islands) > _MAX_GAPS:
+                self._skip_gap(time)
+            return out, new
+        if behind + length <= 0:
+            return b"", 0
+        out = self.main.take(data[-behind:], length + behind)
+        return out + self._join(), length + behind
+
+    def _skip_gap(self, time: int) -> None:
+        """Give up the bytes that are missing before the first run behind a gap."""
+        self.main = self.islands.pop(0)
+        self.main.drop_kept()
+        self.waits_since = time
+
+    def _add_island(self, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
+        """Add a segment behind a gap to the run it continues, or begin another."""
+        place = len(self.islands)
+        for number, run in enumerate(self.islands):
+            after = _gap(sequence, run.next)
+            if after <= 0 and _gap(sequence, run.start) >= 0:
+                if after + length <= 0:
+                    return b"", 0
+                return run.take_and_keep(data[-after:], length + after), length + after
+            if _gap(sequence, run.start) < 0:
+                length = min(length, _gap(run.start, sequence))
+                data = data[:length]
+                place = number
+                break
+        run = _Run(sequence, in_step=False)
+        self.islands.insert(place, run)
+        return run.take_and_keep(data, length), length
+
+    def _join(self) -> bytes:
+        """Close the gaps that the main run has reached."""
+        out = b""
+        while self.islands and _gap(self.islands[0].start, self.main.next) <= 0:
+            island = self.islands.pop(0)
+            main = self.main.cutter
+            if island.cutter.in_step and (main.settled or not main.in_step):
+                island.drop_kept()
+                self.main = island  # its messages have been read already
+                continue
+            at = island.start
+            for data, length in island.kept:
+                before = -_gap(at, self.main.next)
+                at = (at + length) & 0xFFFFFFFF
+                if before < length:
+                    begin = max(before, 0)
+                    out += self.main.take(data[begin:], length - begin, island.ends)
+        return out
+
+
+def _gap(a: int, b: int) -> int:
+    """Return a - b of two sequence numbers (RFC 9293 section 3.4)."""
+    return ((a - b + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+@dataclass(slots=True)
+class _Slow:
+    stream: _Stream
+    slot: int
+    key: int
+
+
+class Streams:
+    """The connections of one capture: the table of :func:`follow`, and the slow streams."""
+
+    def __init__(self) -> None:
+        self.table = np.zeros(STREAM_SLOTS, STREAM)
+        self._slow: OrderedDict[tuple[bytes, int], _Slow] = OrderedDict()
+        self._held = 0
+
+    def add(
+        self, time: int, ends: bytes, ports: int, facts: Sequence[int], data: bytes
+    ) -> tuple[bytes, bool]:
+        """Take a segment that was handed over, ``data`` being its captured bytes.
+
+        ``ends`` are both addresses, ``ports`` both ports. Returns the messages that it completes,
+        each behind its length, and whether it brought any new byte.
+        """
+        sequence, expected = facts[SEQUENCE], facts[EXPECTED]
+        slow = self._slow.pop((ends, ports), None)
+        if slow is not None:
+            self._held -= slow.stream.held
+        if slow is None or expected != CONTINUES:
+            known = expected >= 0
+            stream = _Stream(expected if known else sequence, in_step=known)
+            slow = _Slow(stream, facts[STREAM_SLOT], facts[STREAM_KEY])
+        out, new = slow.stream.add(time, sequence, data, facts[WIRE_END] - facts[PAYLOAD])
+        self._slow[ends, ports] = slow
+        self._held += slow.stream.held
+        while len(self._slow) > _MAX_STREAMS or self._held > _MAX_HELD_IN_ALL:
+            _, given_up = self._slow.popitem(last=False)
+            self._held -= given_up.stream.held
+        return out, new > 0
+
+    def give_back(self) -> None:
+        """Return the streams that are in step again to the compiled path."""
+        for key, slow in list(self._slow.items()):
+            main = slow.stream.main
+            if main.cutter.settled and not slow.stream.islands:
+                entry = self.table[slow.slot]
+                if int(entry["key"].view(np.int64)) == slow.key:  # not overtaken since
+                    entry["next"] = main.next
+                    entry["state"] = IN_STEP
+                del self._slow[key]

@@ -1,0 +1,1 @@
+"""Compiled code: how it is declared and kept, and what kernels share."""

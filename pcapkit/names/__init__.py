@@ -1,0 +1,1 @@
+"""Domain names: as text, as wire bytes, as ids of an interner."""

@@ -1,0 +1,78 @@
+"""Interned names against search suffixes: labels, common beginnings, and bases.
+
+Names here are ids of the analysis' interner, whose strings are wire form. A base name is interned
+like any other, so that a walk and the name it is about compare as integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcapkit.kernels.jit import helper_kernel
+from pcapkit.kernels.words import u64_little
+
+Labels = tuple[str, ...]
+
+
+@helper_kernel
+def name_start(ends: Any, name: Any) -> Any:
+    """Return where a name begins in the arena."""
+    return ends[name - 1] if name > 0 else np.int64(0)
+
+
+@helper_kernel
+def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
+    """Count the labels that two names share from their beginnings."""
+    a, b = name_start(ends, left), name_start(ends, right)
+    length = min(ends[left] - a, ends[right] - b)
+    same = np.int64(0)  # bytes
+    while same + 8 <= length and u64_little(arena, a + same) == u64_little(arena, b + same):
+        same += 8
+    while same < length and arena[a + same] == arena[b + same]:
+        same += 1
+    shared, at = np.int64(0), np.int64(0)
+    while at < same:
+        size = np.int64(arena[a + at])
+        if size == 0 or at + size >= same:
+            break
+        shared += 1
+        at += size + 1
+    return shared
+
+
+@helper_kernel
+def labels_end(arena: Any, ends: Any, name: Any, labels: Any) -> Any:
+    """Return the offset in the arena behind a name's first ``labels`` labels."""
+    at = name_start(ends, name)
+    stop = ends[name]
+    for _ in range(labels):
+        if at >= stop:
+            break
+        at += np.int64(arena[at]) + 1
+    return at
+
+
+def split(text: str) -> Labels:
+    """Split a presentation-form name at its dots; escaped dots stay inside their label."""
+    if text in ("", "."):
+        return ()
+    if "\\" not in text:
+        return tuple(text.split("."))
+    labels, start, at = [], 0, 0
+    while at < len(text):
+        if text[at] == "\\":
+            at += 2
+            continue
+        if text[at] == ".":
+            labels.append(text[start:at])
+            start = at + 1
+        at += 1
+    labels.append(text[start:])
+    return tuple(labels)
+
+
+def join(labels: Labels) -> str:
+    """Join labels to presentation form without a final dot; the root is ``.``."""
+    return ".".join(labels) if labels else "."

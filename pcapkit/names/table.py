@@ -1,0 +1,141 @@
+"""The names of one analysis, folded, with their labels and zones by name id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.kernels.interning import Interner
+from pcapkit.kernels.jit import kernel
+from pcapkit.names.labels import Labels, join, name_start, split
+from pcapkit.names.text import PLAIN, text_from_wire, wire_from_text
+
+_PLAIN = np.isin(np.arange(256), list(PLAIN))
+
+
+@kernel
+def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
+    """Set ``labels[i]`` to the number of labels of each name from ``first`` on."""
+    for name in range(first, labels.shape[0]):
+        at = name_start(ends, name)
+        stop = ends[name]
+        n = 0
+        while at < stop and arena[at] != 0:
+            n += 1
+            at += np.int64(arena[at]) + 1
+        labels[name] = n
+
+
+@kernel
+def _mark_zone(arena: Any, ends: Any, first: Any, zone: Any, inside: Any) -> None:
+    """Mark the names from ``first`` on that lie inside a zone (its wire form), or are its apex."""
+    size = zone.shape[0]
+    for name in range(first, inside.shape[0]):
+        at, stop = name_start(ends, name), ends[name]
+        while at < stop - size and arena[at] != 0:
+            at += np.int64(arena[at]) + 1
+        if at != stop - size:
+            continue
+        same = True
+        for j in range(size):
+            same = same and arena[at + j] == zone[j]
+        if same:
+            inside[name] = 1
+
+
+class Folded:
+    """The names of one analysis in lower case, with what the stages ask about them."""
+
+    def __init__(self, names: Interner) -> None:
+        self.names = names
+        self._labels: dict[int, Labels] = {}
+        self._split: dict[bytes, Labels] = {}
+        self._counts = np.zeros(0, np.int32)
+        self._inside: dict[tuple[Labels, ...], npt.NDArray[np.uint8]] = {}
+
+    def text(self, name: int) -> str:
+        """Return a name in presentation form."""
+        return text_from_wire(self.names[name])
+
+    def texts(self, names: npt.NDArray[Any]) -> list[str]:
+        """Return many names in presentation form."""
+        if not names.size:
+            return []
+        arena, ends = self.names.arrays[:2]
+        stops = ends[names]
+        begins = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
+        sizes = stops - begins
+        last = np.cumsum(sizes) - 1  # where each name's root byte stands, all names in a row
+        first = last - sizes + 1
+        wire = arena[np.repeat(begins - first, sizes) + np.arange(last[-1] + 1)]
+        unusual = ~_PLAIN[wire]
+        at = first.copy()  # of the length byte of each name's next label
+        while (more := np.flatnonzero((at < last) & (wire[np.minimum(at, last)] > 0))).size:
+            here = at[more]
+            at[more] += wire[here].astype(np.int64) + 1
+            wire[here], unusual[here] = ord("."), False
+        unusual[last] = False
+        odd = (at != last) | (first == last) | np.logical_or.reduceat(unusual, first)
+        text = wire.tobytes().decode("latin-1")
+        places = zip((first + 1).tolist(), last.tolist(), strict=True)
+        out = [text[begin:end] for begin, end in places]
+        for n in np.flatnonzero(odd).tolist():
+            out[n] = self.text(int(names[n]))
+        return out
+
+    def labels(self, name: int) -> Labels:
+        """Return a name's labels in presentation form; the root has none."""
+        if (known := self._labels.get(name)) is None:
+            known = self._labels[name] = split(self.text(name))
+        return known
+
+    def labels_behind(self, names: npt.NDArray[Any], skipped: npt.NDArray[Any]) -> list[Labels]:
+        """Return the labels of each name behind its first ``skipped`` ones.
+
+        Many names end alike: what is left of them is split once.
+        """
+        arena, ends = self.names.arrays[:2]
+        stops = ends[names]
+        at = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
+        for n in range(int(skipped.max(initial=0))):
+            more = np.flatnonzero((skipped > n) & (at < stops))
+            at[more] += arena[at[more]].astype(np.int64) + 1
+        wires, known = memoryview(cast(Any, arena)), self._split
+        out = []
+        for begin, end in zip(at.tolist(), stops.tolist(), strict=True):
+            wire = bytes(wires[begin:end])
+            if (labels := known.get(wire)) is None:
+                labels = known[wire] = split(text_from_wire(wire))
+            out.append(labels)
+        return out
+
+    def label_counts(self) -> npt.NDArray[np.int32]:
+        """Return the number of labels of every name known by now."""
+        known, size = self._counts.size, len(self.names)
+        if size > known:
+            counts = np.zeros(size, np.int32)
+            counts[:known] = self._counts
+            count_labels(self.names.arrays[0], self.names.arrays[1], known, counts)
+            self._counts = counts
+        return self._counts
+
+    def inside(self, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
+        """Return, for every name known by now, 1 where it lies in one of the zones."""
+        known = self._inside.get(tuple(zones), np.zeros(0, np.uint8))
+        size = len(self.names)
+        if size > known.size:
+            marks = np.zeros(size, np.uint8)
+            marks[: known.size] = known
+            arena, ends = self.names.arrays[:2]
+            for zone in zones:
+                wire = np.frombuffer(wire_from_text(join(zone)), np.uint8)
+                _mark_zone(arena, ends, known.size, wire, marks)
+            self._inside[tuple(zones)] = known = marks
+        return known
+
+    def find(self, labels: Labels) -> int:
+        """Return the id of a name, interned where it is new."""
+        return self.names.add(wire_from_text(join(labels)))

@@ -1,0 +1,79 @@
+"""Analyse: collect all windows, then read them, then count, simulate and advise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcapkit.analysis.tables.listing import PIECE
+from pcapkit.errors import UsageError
+from pcapkit.model.captures import CaptureInfo
+from pcapkit.pipeline.analysis import Analysis
+from pcapkit.pipeline.collect import Collected, collect
+from pcapkit.pipeline.hooks import Hooks
+from pcapkit.pipeline.options import Options
+from pcapkit.pipeline.reading import Reading, messages_parts, warnings_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def analyze(
+    *paths: str | Path, options: Options | None = None, hooks: Hooks | None = None
+) -> Analysis:
+    """Analyse one capture, or several read as one; ``hooks`` are called on the way.
+
+    Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
+    """
+    options, hooks = options or Options(), hooks or Hooks()
+    texts = [str(p) for p in paths]
+    if not texts:
+        raise UsageError("no capture given")
+    settings, watch = options, hooks.watch
+
+    def offer(collected: Collected, unfinished: CaptureInfo) -> None:
+        if watch is not None:
+            watch(lambda: Reading(collected.snapshot(unfinished), settings).analysis())
+
+    whole = collect(
+        texts,
+        options=options,
+        progress=hooks.progress,
+        stop=hooks.stop,
+        watch=None if watch is None else offer,
+    )
+    if hooks.collected is not None:
+        hooks.collected()
+    return Reading(whole, options).analysis(hooks.charted)
+
+
+def table_parts(
+    paths: Sequence[str | Path],
+    table: str,
+    *,
+    options: Options | None = None,
+    hooks: Hooks | None = None,
+    size: int | None = PIECE,
+) -> tuple[Iterator[pd.DataFrame], tuple[str, ...]]:
+    """Return one table of a capture, as frames that follow one another, and warnings.
+
+    All is read when this returns; a frame of about ``size`` rows is made when it is asked for.
+    There is at least one, and with None only one.
+    """
+    options, hooks = options or Options(), hooks or Hooks()
+    collected = collect(
+        [str(p) for p in paths],
+        options=options,
+        keep_messages=table == "messages",
+        progress=hooks.progress,
+        stop=hooks.stop,
+    )
+    if table in ("clients", "names", "what_if"):
+        from pcapkit.report.table_files import small_table
+
+        analysis = Reading(collected, options).analysis()
+        return iter([small_table(analysis, table)]), analysis.warnings
+    if table == "messages":
+        return messages_parts(collected, size), tuple(warnings_of(collected))
+    return Reading(collected, options).table_parts(table, size), tuple(warnings_of(collected))

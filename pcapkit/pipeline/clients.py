@@ -1,0 +1,58 @@
+"""What options say of each client, and which two addresses are one client."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from pcapkit.analysis.exchanges.store import Store
+from pcapkit.analysis.search_lists.survey import Given
+from pcapkit.model.vocabulary import Source
+from pcapkit.names.labels import split
+from pcapkit.names.text import fold
+from pcapkit.pipeline.collect import Collected
+from pcapkit.pipeline.options import Options
+
+
+def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
+    """Turn options into facts per client; an option beats a file, a bound file a general one."""
+    out: dict[int, Given] = {}
+    named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
+    for number, packed in enumerate(collected.interners.addresses):
+        address = ipaddress.ip_address(packed)
+        files = [c for n, c in options.resolv_confs if n is not None and address in n]
+        files += [c for n, c in options.resolv_confs if n is None]
+        search, ndots, source = named, options.ndots, Source.OPTION
+        if files:
+            if search is None and ndots is None:
+                source = Source.RESOLV_CONF
+            search = search or tuple(split(s) for s in files[0].search if split(s))
+            ndots = files[0].ndots_in_force if ndots is None else ndots
+        given = Given(search, ndots, options.resolver, source)
+        if given != Given():
+            out[number] = given
+    return out
+
+
+def join_families(store: Store, is_v4: Sequence[bool], known: Mapping[int, int]) -> None:
+    """Give one client to the IPv4 and the IPv6 address that share their link-layer addresses.
+
+    A pod that asks nameservers of both families has two addresses, and its walks change between
+    them. ``known`` maps IPv6 to IPv4 addresses of one pod; those need no proof. Link addresses that
+    more than one client of a family uses belong to a router and prove nothing.
+    """
+    clients = {piece.client for piece in store.clients()}
+    if all(is_v4[client] for client in clients):
+        return
+    users: dict[int, set[int]] = defaultdict(set)
+    for link, client in store.links:
+        users[link].add(client)
+    pairs: dict[int, set[int]] = defaultdict(set)
+    for members in users.values():
+        families = [[c for c in members if is_v4[c] == v4] for v4 in (True, False)]
+        if len(families[0]) == len(families[1]) == 1:
+            pairs[families[1][0]].add(families[0][0])
+    joined = {v6: v4.pop() for v6, v4 in pairs.items() if len(v4) == 1}
+    joined |= {v6: v4 for v6, v4 in known.items() if {v6, v4} <= clients}
+    store.join(dict(sorted(joined.items())))

@@ -1,0 +1,107 @@
+"""The first run: compile the kernels on two cores, once, into the cache that later runs read.
+
+Numba compiles one function at a time in one process. So a second process compiles what reading
+needs, on a lookup of its own, while this one compiles the decoders as it uses them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from pcapkit.analysis.exchanges.store import Store
+from pcapkit.analysis.faults.findings import FaultTally
+from pcapkit.analysis.lookups.reading import ClientReading, Readings, read_parts
+from pcapkit.analysis.search_lists.infer import SearchList
+from pcapkit.analysis.search_lists.survey import survey
+from pcapkit.analysis.summary.tally import Tally
+from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.traffic.name_flags import NameFlags
+from pcapkit.analysis.traffic.part import Facts, Part
+from pcapkit.analysis.whatif.answers import Answers
+from pcapkit.analysis.whatif.tally import WhatIfTally
+from pcapkit.concurrency import python_command
+from pcapkit.ingest.capture.decode import decode_window
+from pcapkit.ingest.window import Interners
+from pcapkit.kernels.jit import compiled_before
+from pcapkit.model.clients import Ndots, ResolverGuess
+from pcapkit.model.vocabulary import Source
+from pcapkit.names.table import Folded
+from pcapkit.schema import EXCHANGE, LOOKUP, MARK_QUESTION_SHOWN, QR, TRANSACTION, new_messages
+
+#: No first run takes longer; one that does has lost its second process.
+_LONGEST_S = 300
+
+
+def is_first_run() -> bool:
+    """Will the kernels be compiled now, which takes some seconds?"""
+    return not compiled_before(decode_window)
+
+
+@contextmanager
+def first_run() -> Iterator[Callable[[], None]]:
+    """Compile what reading needs beside the block; give a function that waits until it is done."""
+    command = python_command("from pcapkit.pipeline.first_run import warm_reading; warm_reading()")
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        command,
+        stdin=quiet,
+        stdout=quiet,
+        stderr=quiet,
+        start_new_session=True,  # Ctrl-C is for this process to understand
+    ) as other:
+
+        def wait() -> None:
+            warm_judging()
+            other.wait(_LONGEST_S)
+
+        try:
+            yield wait
+        finally:
+            other.kill()
+
+
+def warm_reading() -> None:
+    """Read one lookup: a name under a search suffix, then as is."""
+    interners, store = Interners(), Store()
+    rows = new_messages(4)
+    address = interners.addresses.add(b"\0\0\0\0")
+    for i, name in enumerate((b"\1a\1b\0", b"\1a\1b\0", b"\1a\0", b"\1a\0")):
+        rows[i]["qname"] = interners.names.add(name)
+        rows[i]["flags"] = QR * (i % 2)
+    rows["client"] = rows["server"] = address
+    rows["time"], rows["packet_no"] = np.arange(4) * 1000, np.arange(4) + 1
+    rows["qtype"], rows["marks"] = 1, MARK_QUESTION_SHOWN
+    store.add(rows, np.zeros(4, np.int64), interners.fold(), root=interners.root, capture=0)
+    store.seal()
+    names = Folded(interners.names)
+    clients = survey(store, names, {}, has_clock=True, note=Answers().note)
+    for read in read_parts(store, clients, names, has_clock=True):
+        part = read()
+        tally = Tally(names, span=(0, LONGEST_TIMEOUT_NS), has_clock=True)
+        tally.add(part, str, ["first run"])
+
+
+def warm_judging() -> None:
+    """Replay one lookup that somebody is said to have made, and look for faults in it."""
+    names = Folded(Interners().names)
+    lookups, transactions = np.zeros(1, LOOKUP), np.zeros(1, TRANSACTION)
+    lookups["queries"] = lookups["complete"] = lookups["candidates"] = 1
+    lookups["walk_of"] = -1
+    client = ClientReading(
+        0,
+        SearchList(),
+        Source.ASSUMED,
+        Ndots(0, 15, 5, Source.ASSUMED),
+        ResolverGuess("unknown", 0.0, ()),
+    )
+    part = Readings(
+        (client,), lookups, transactions, np.zeros(1, EXCHANGE), names, names.label_counts(), True
+    )
+    zones = [("cluster", "local")]
+    WhatIfTally(Answers(), zones).add(part)
+    facts, flags = Facts(str, ["first run"], zones), NameFlags(names, zones)
+    FaultTally().add(Part(part, facts, flags.known()))

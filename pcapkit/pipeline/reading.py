@@ -1,0 +1,230 @@
+"""Reads what was collected: surveys the clients, counts their lookups, builds row tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from pcapkit.analysis.advice.recommend import recommend
+from pcapkit.analysis.faults.findings import FaultTally
+from pcapkit.analysis.lookups.reading import Readings, read_parts
+from pcapkit.analysis.search_lists.survey import Client, survey
+from pcapkit.analysis.summary.tally import Tally, zones_of
+from pcapkit.analysis.tables.listing import PIECE, Listed, Listing
+from pcapkit.analysis.traffic.asked import VantageTally
+from pcapkit.analysis.traffic.name_flags import NameFlags
+from pcapkit.analysis.traffic.part import Facts, Part
+from pcapkit.analysis.traffic.vantage import (
+    FROM_SERVERS,
+    Scene,
+    mixture_warnings,
+    vantage,
+    with_policies,
+)
+from pcapkit.analysis.whatif.answers import Answers
+from pcapkit.analysis.whatif.tally import WhatIfTally
+from pcapkit.cluster.clients import name_pods, pod_families, pod_warnings
+from pcapkit.concurrency import in_order
+from pcapkit.errors import UsageError
+from pcapkit.model.results import Results
+from pcapkit.names.labels import Labels, split
+from pcapkit.names.table import Folded
+from pcapkit.pipeline.analysis import Analysis
+from pcapkit.pipeline.clients import given_facts, join_families
+from pcapkit.pipeline.collect import Collected
+from pcapkit.pipeline.options import Options
+from pcapkit.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: So many addresses are kept as text.
+_ADDRESSES = 1 << 16
+
+
+class _Tallies(NamedTuple):
+    """All that is counted of some parts."""
+
+    lookups: Tally
+    replays: WhatIfTally
+    faults: FaultTally
+    asked: VantageTally
+
+
+class Reading:
+    """Reads a collection: a survey of all clients, then their lookups, part by part."""
+
+    def __init__(self, collected: Collected, options: Options) -> None:
+        self._collected, self._options = collected, options
+        self._address = lru_cache(maxsize=_ADDRESSES)(collected.address)
+        self._names = Folded(collected.interners.names)
+        self._answers = Answers()
+        addresses = collected.interners.addresses
+        join_families(
+            collected.store, [len(a) == 4 for a in addresses], pod_families(options.pods, addresses)
+        )
+        self._clients: list[Client] = survey(
+            collected.store,
+            self._names,
+            given_facts(collected, options),
+            has_clock=collected.has_clock,
+            note=self._answers.note,
+        )
+        self._zones: list[Labels] = [split(d) for d in options.cluster_domains] or zones_of(
+            self._clients
+        )
+        self._paths = [c.path for c in collected.captures]
+
+    def _parts(self) -> Iterator[Callable[[], Readings]]:
+        collected = self._collected
+        return read_parts(
+            collected.store, self._clients, self._names, has_clock=collected.has_clock
+        )
+
+    def _tallies(self) -> _Tallies:
+        """Return tallies that count nothing yet."""
+        c = self._collected
+        span = None
+        if c.store.first_time is not None and c.store.last_time is not None:
+            span = c.store.first_time, c.store.last_time
+        return _Tallies(
+            Tally(self._names, span=span, has_clock=c.has_clock),
+            WhatIfTally(self._answers, self._zones),
+            FaultTally(),
+            VantageTally(),
+        )
+
+    def _counted(self) -> _Tallies:
+        """Count all parts: each where it is read, in any thread, and added up in their order."""
+        address = self._address
+        facts = Facts(address, self._paths, self._zones, self._options.resolv_confs)
+        flags = NameFlags(self._names, self._zones)
+
+        def run(read: Callable[[], Readings]) -> _Tallies:
+            readings, tallies = read(), self._tallies()
+            tallies.lookups.add(readings, address, self._paths)
+            tallies.replays.add(readings)
+            part = Part(readings, facts, flags.known())
+            tallies.faults.add(part)
+            tallies.asked.add(part)
+            return tallies
+
+        whole = self._tallies()
+        for counted in in_order(partial(run, read) for read in self._parts()):
+            whole.lookups.merge(counted.lookups)
+            whole.replays.merge(counted.replays)
+            whole.faults.merge(counted.faults)
+            whole.asked.merge(counted.asked)
+        return whole
+
+    def analysis(self, charted: Callable[[Results], None] | None = None) -> Analysis:
+        """Count the lookups, ask what other settings would have sent, and give advice.
+
+        ``charted`` is called on the way, see ``Hooks``.
+        """
+        collected = self._collected
+        tally, replays, faults, asked = self._counted()
+        names, findings = tally.names(self._zones), faults.findings()
+        scene = self._scene(asked)
+        judged = replays.result(self._address, scene.all_mixtures)
+        clients = name_pods(tally.clients, self._options.pods, collected.pods)
+        seen_from = vantage(scene, clients)
+        clients = with_policies(clients, scene, seen_from.servers)
+        results = Results(
+            pcapkit_version=__version__,
+            options=self._options.to_json(),
+            captures=tuple(collected.captures),
+            packets=collected.ledger,
+            messages=collected.message_counts,
+            transaction_counts=tally.transactions,
+            lookup_counts=tally.lookups,
+            waste=tally.waste,
+            vantage=seen_from,
+            client_rows=clients,
+            name_rows=names,
+            what_if_rows=judged.overall,
+            findings=findings,
+            recommendations=(),
+            warnings=(
+                *warnings_of(collected),
+                *pod_warnings(clients, self._options.pods),
+                *mixture_warnings(scene),
+            ),
+            wasted_names=sum(n.wasted_queries > 0 for n in names),
+            timeline=tally.timeline,
+            latency=tally.latency,
+            suffixes=tally.suffixes,
+            chains=tally.chains(),
+        )
+        if charted is not None:
+            charted(results)
+        advice = recommend(judged, clients, names, tally.waste, self._zones, findings)
+        results = replace(results, what_if_rows=judged.rows(), recommendations=advice)
+        return Analysis.of(results, self)
+
+    def _scene(self, asked: VantageTally) -> Scene:
+        """Put together all that is known of who asked whom."""
+        c = self._collected
+        translated = {
+            (self._address(before), self._address(after)): packets
+            for (before, after), packets in c.translations.items()
+        }
+        from_server = bool(c.captures) and all(i.format in FROM_SERVERS for i in c.captures)
+        return Scene(
+            asked.asked,
+            asked.mixtures(),
+            asked.several_pods,
+            asked.forwarders(),
+            translated,
+            self._options.pods,
+            from_server,
+            c.message_counts,
+        )
+
+    def table_parts(self, name: str, size: int | None = PIECE) -> Iterator[pd.DataFrame]:
+        """Give a row table as frames of about ``size`` rows, at least one; None: all in one."""
+        if name == "messages":
+            return messages_parts(self._collected, size)
+        if name not in ("lookups", "transactions"):
+            raise UsageError(
+                f"no table {name!r}: lookups, transactions, messages, clients, names, what_if"
+            )
+        listing = Listing(name, self._names, has_clock=self._collected.has_clock)
+        for part in in_order(self._parts()):
+            listing.add(part)
+        return self._frames(name, listing.pieces(size))
+
+    def _frames(self, name: str, pieces: Iterator[Listed]) -> Iterator[pd.DataFrame]:
+        from pcapkit.analysis.tables.frames import lookups_table, transactions_table
+
+        c = self._collected
+        for piece in pieces:
+            if name == "lookups":
+                yield lookups_table(piece, self._paths, self._address, self._zones)
+            else:
+                yield transactions_table(piece, self._paths, self._address, c.name)
+
+
+def messages_parts(collected: Collected, size: int | None) -> Iterator[pd.DataFrame]:
+    """Give the messages that were kept as frames of at most ``size`` rows, at least one."""
+    from pcapkit.analysis.tables.frames import messages_table
+
+    paths = [c.path for c in collected.captures]
+    for parts in collected.kept.pieces(size):
+        yield messages_table(
+            parts, paths, collected.address, collected.name, has_clock=collected.has_clock
+        )
+
+
+def warnings_of(collected: Collected) -> list[str]:
+    """Return what collecting warns of."""
+    warnings = list(collected.warnings)
+    if collected.message_counts.total == 0:
+        warnings.append(
+            f"{', '.join(c.path for c in collected.captures)}: no DNS message in it: capture with "
+            "the filter 'port 53', in the pod or on its node"
+        )
+    return warnings

@@ -1,0 +1,542 @@
+"""Charts: each says its message in the title and what it rests on below it.
+
+One figure serves the page (SVG, whose text takes the page's colour) and a slide (PNG on white). It
+is drawn for 400 px and grows from there, so it is readable on a telephone and on a wall. Names are
+never parsed as mathematical text.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from pcapkit.model.results import Name, Results, WhatIf
+from pcapkit.model.series import Chain
+from pcapkit.model.vocabulary import WASTE_CLASSES, WASTED_CLASSES
+from pcapkit.report.html.drawing import Drawn
+from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
+from pcapkit.report.text.wording import FEWEST, evidence, judged_queries, overall
+
+INK = "#3b3b3c"  #: text and lines; the page puts its own colour in its place
+_GREY = "#8a8a8a"
+#: One meaning, one colour (Okabe and Ito, https://jfly.uni-koeln.de/color/).
+COLOURS: dict[str, str] = {
+    "search_miss": "#D55E00",
+    "absolute_miss": "#E69F00",
+    "answer": "#0072B2",
+    "empty_family": "#56B4E9",
+    "no_such_type": "#CC79A7",
+    "nonexistent": "#CC79A7",
+    "server_error": INK,
+    "unanswered": INK,
+    "reverse_miss": "#9a9a9a",
+    "service_probe": "#b5b5b5",
+    "incomplete": "#cfcfcf",
+}
+#: Classes that share a colour differ by their pattern.
+_HATCHES = {"nonexistent": "////", "unanswered": "xx", "service_probe": "\\\\\\\\"}
+#: Waste first, so that it stands at the left of every bar.
+_ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WASTED_CLASSES))
+_LABELS = {c: c.replace("_", " ") for c in WASTE_CLASSES}
+_WIDTH = 4.4  # inches; at 91 pixels each, 400 px
+_PNG_DPI = 1200 / _WIDTH
+_MOST_NAMES = 8
+_STYLE: Any = {
+    "font.size": 8.5,
+    "font.family": "sans-serif",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": _GREY,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pcapkit",
+    "hatch.linewidth": 0.6,
+    "path.simplify": True,
+    "text.hinting": "none",  # which shows in no picture so large, and costs a fifth of drawing it
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure with the words for those who cannot see it."""
+
+    figure: Figure
+    alt: str
+
+
+def _new(height: float, title: str, subtitle: str) -> tuple[Figure, Any]:
+    """Return a figure and its axes, below a title (the message) and a subtitle (the evidence)."""
+    figure = Figure(figsize=(_WIDTH, height))
+    lines = _wrap(title, 54)
+    top = 0.17 * len(lines) + 0.30
+    for k, line in enumerate(lines):
+        figure.text(
+            0.015, 1 - (0.05 + 0.17 * k) / height, line, fontsize=10, fontweight="bold", va="top"
+        )
+    figure.text(
+        0.015, 1 - (0.08 + 0.17 * len(lines)) / height, subtitle, fontsize=7.5, va="top", alpha=0.8
+    )
+    axes = figure.add_axes((0.1, 0.42 / height, 0.87, 1 - (top + 0.50) / height))
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width) or [""]
+
+
+def _place(axes: Any, left: float, bottom: float, height: float) -> None:
+    """Move the axes: inches from the figure's edges, ``height`` of it left below the titles."""
+    size = axes.figure.get_size_inches()[1]
+    axes.set_position((left / _WIDTH, bottom / size, 1 - (left + 0.12) / _WIDTH, height / size))
+
+
+def waste_by_class(analysis: Results) -> Picture | None:
+    """All queries as one bar, split by what they were good for."""
+    by_class = analysis.waste.by_class
+    shown = [c for c in _ORDER if by_class[c]]
+    total = analysis.waste.queries
+    if not total:
+        return None
+    title = "No query was search-path waste"
+    if analysis.waste.wasted_queries:
+        title = f"{percent(analysis.waste.share)} of the queries were search-path waste"
+    figure, axes = _new(1.1 + 0.2 * len(shown), title, evidence(analysis))
+    _place(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
+    left = 0.0
+    for name in shown:
+        axes.barh(
+            0,
+            by_class[name],
+            left=left,
+            height=0.9,
+            color=COLOURS[name],
+            hatch=_HATCHES.get(name),
+            edgecolor="white",
+            linewidth=0.6,
+        )
+        left += by_class[name]
+    for k, name in enumerate(shown):
+        y = -1.0 - 0.8 * k
+        axes.barh(
+            y,
+            total * 0.03,
+            height=0.5,
+            color=COLOURS[name],
+            hatch=_HATCHES.get(name),
+            edgecolor="white",
+            linewidth=0.4,
+        )
+        bold = "bold" if name in WASTED_CLASSES else "normal"
+        axes.text(total * 0.045, y, _LABELS[name], va="center", fontweight=bold)
+        axes.text(total * 0.72, y, number(by_class[name]), va="center", ha="right", fontweight=bold)
+        axes.text(total * 0.9, y, percent(by_class[name] / total), va="center", ha="right")
+    axes.set_xlim(0, total)
+    axes.set_ylim(-1.5 - 0.8 * (len(shown) - 1), 0.6)
+    axes.axis("off")
+    alt = ", ".join(f"{_LABELS[c]} {number(by_class[c])}" for c in shown)
+    return Picture(figure, f"Queries by class: {alt}.")
+
+
+def ndots_settings(analysis: Results) -> Picture | None:
+    """What the same lookups would send under each setting."""
+    rows = [r for r in overall(analysis) if r.setting == "fqdn" or _is_plain(r)]
+    if not any(r.queries for r in rows):
+        return None
+    now = next((r for r in rows if r.observed), None)
+    figure, axes = _new(2.9, _settings_title(rows, now), evidence(analysis))
+    _place(axes, 0.5, 0.62, 1.55)
+    highest = max(r.queries for r in rows)
+    for x, row in enumerate(rows):
+        rest = row.queries - row.wasted_queries
+        axes.bar(x, rest, color=COLOURS["answer"], width=0.68)
+        axes.bar(
+            x,
+            row.wasted_queries,
+            bottom=rest,
+            color=COLOURS["search_miss"],
+            width=0.68,
+            hatch="//",
+            edgecolor="white",
+            linewidth=0,
+        )
+        axes.text(
+            x,
+            row.queries + highest * 0.02,
+            number(row.queries),
+            ha="center",
+            va="bottom",
+            fontweight="bold" if row.observed else "normal",
+        )
+    axes.set_xticks(range(len(rows)))
+    axes.set_xticklabels(
+        [
+            ("in full" if r.ndots is None else f"ndots {r.ndots}")
+            + ("\nin force" if r.observed else "\nunsafe" if r.safety == "unsafe" else "")
+            for r in rows
+        ],
+        fontsize=7.5,
+    )
+    axes.set_ylim(0, highest * 1.15)
+    axes.tick_params(axis="x", length=0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    figure.text(0.015, 0.02, "plain: needed · hatched: wasted", fontsize=7.5, alpha=0.8)
+    alt = "; ".join(
+        f"{'full names' if r.ndots is None else f'ndots {r.ndots}'}: {number(r.queries)} queries, "
+        f"{number(r.wasted_queries)} wasted"
+        for r in rows
+    )
+    return Picture(figure, f"Queries under each setting. {alt}.")
+
+
+def _is_plain(row: WhatIf) -> bool:
+    """Is it an ndots that somebody would set, or the one in force? The table has the others."""
+    return row.setting.startswith("ndots:") and (bool(row.ndots) or row.observed)
+
+
+def _settings_title(rows: Sequence[WhatIf], now: WhatIf | None) -> str:
+    """Name the ndots that sends fewest queries, of those that break nothing."""
+    kept = [r for r in rows if r.ndots is not None and r.safety != "unsafe"]
+    if not kept:
+        return "Every other ndots would break names that resolve now"
+    best = min(kept, key=lambda r: (r.queries, -(r.ndots or 0)))
+    text = f"At ndots {best.ndots} these lookups send"
+    if now is None:
+        return f"{text} {number(best.queries)} queries"
+    if best.queries < now.queries:
+        return f"{text} {100 * (1 - best.queries / now.queries):.0f} % fewer queries"
+    return "No other ndots sends fewer queries" + (
+        " without breaking names" if any(r.queries < now.queries and r.ndots for r in rows) else ""
+    )
+
+
+def worst_names(analysis: Results) -> Picture | None:
+    """The names that waste most, split by class."""
+    count = analysis.wasted_names
+    names = analysis.name_rows[: min(count, _MOST_NAMES)]
+    if not names:
+        return None
+    top = sum(n.wasted_queries for n in names)
+    title = (
+        f"{len(names)} of {number(count)} names make "
+        f"{100 * top / analysis.waste.wasted_queries:.0f} % of the waste"
+        if count > len(names)
+        else ("1 name makes" if count == 1 else f"{count} names make") + " all of the waste"
+    )
+    figure, axes = _new(
+        0.62 + 0.36 * len(names), title, "beside each bar: wasted queries of all for the name"
+    )
+    _place(axes, 0.12, 0.04, 0.36 * len(names))
+    widest = max(n.queries for n in names)
+    longest = max(len(_shares(n)) for n in names)
+    for k, name in enumerate(names):
+        _name_bar(axes, -k, name, widest)
+    label = (0.1 + 0.062 * longest) / _WIDTH  # of the width, beside the widest bar
+    axes.set_xlim(0, widest * max(1.22, 1 / (1 - label)))
+    axes.set_ylim(-len(names) + 0.7, 0.7)
+    axes.axis("off")
+    alt = "; ".join(
+        f"{printable(n.base_name)} wasted {number(n.wasted_queries)} of {number(n.queries)}"
+        for n in names
+    )
+    return Picture(figure, f"Worst names: {alt}.")
+
+
+def _name_bar(axes: Any, y: float, name: Name, widest: int) -> None:
+    axes.text(
+        0, y + 0.42, shorten(name.base_name, 52), family="monospace", fontsize=7.5, va="center"
+    )
+    left = 0
+    for waste_class in _ORDER:
+        if queries := name.by_class.get(waste_class, 0):
+            axes.barh(
+                y,
+                queries,
+                left=left,
+                height=0.36,
+                color=COLOURS[waste_class],
+                hatch=_HATCHES.get(waste_class),
+                edgecolor="white",
+                linewidth=0.4,
+            )
+            left += queries
+    axes.text(left + widest * 0.01, y, _shares(name), va="center", fontsize=7.5)
+
+
+def _shares(name: Name) -> str:
+    return f"{number(name.wasted_queries)} of {number(name.queries)}"
+
+
+def chain_ladder(analysis: Results) -> Picture | None:
+    """The lookup that wasted most, candidate by candidate."""
+    return draw_chain(analysis.chains[0]) if analysis.chains else None
+
+
+def draw_chain(chain: Chain) -> Picture:
+    """One lookup: a row per candidate, time to the right, the outcome at the end of each bar."""
+    candidates = list(dict.fromkeys(s.candidate for s in chain.steps))
+    wasted = sum(s.waste_class in WASTED_CLASSES for s in chain.steps)
+    timed = chain.duration_s is not None
+    title = f"{shorten(chain.base_name, 30)}: {wasted} of {len(chain.steps)} queries for nothing"
+    subtitle = f"lookup {chain.lookup_id} of {chain.client_addr}" + (
+        f", {seconds(chain.duration_s)}, packets from {chain.steps[0].query_packet_no}"
+        if timed
+        else ", no times in the capture"
+    )
+    figure, axes = _new(1.0 + 0.55 * len(candidates), title, subtitle)
+    _place(axes, 0.12, 0.36, 0.55 * len(candidates))
+    span = max((s.start_s + (s.rtt_s or 0) for s in chain.steps), default=0) or 1.0
+    for step_number, step in enumerate(chain.steps):
+        row = candidates.index(step.candidate)
+        lane = [s for s in chain.steps if s.candidate == step.candidate].index(step)
+        y = -row - 0.14 - 0.25 * lane
+        start = step.start_s if timed else step_number / len(chain.steps) * span
+        width = max(step.rtt_s or 0, span * 0.012) if timed else span / len(chain.steps) * 0.8
+        axes.barh(
+            y,
+            width,
+            left=start,
+            height=0.2,
+            color=COLOURS[step.waste_class],
+            hatch=_HATCHES.get(step.waste_class),
+            edgecolor="white",
+            linewidth=0.3,
+        )
+        axes.text(
+            start + width + span * 0.01, y, f"{step.qtype} {step.outcome}", va="center", fontsize=7
+        )
+        if lane == 0:
+            axes.text(
+                0,
+                -row + 0.16,
+                shorten(step.candidate, 54),
+                family="monospace",
+                fontsize=7.5,
+                va="center",
+            )
+    axes.set_xlim(0, span * 1.28)
+    axes.set_ylim(-len(candidates) + 0.4, 0.35)
+    axes.set_yticks([])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    if timed:
+        ticks = [0, span / 2, span]
+        axes.set_xticks(ticks)
+        axes.set_xticklabels(["0", *(seconds(t) for t in ticks[1:])], fontsize=7.5)
+    else:
+        axes.set_xticks([])
+    alt = "; ".join(f"{s.qtype} {printable(s.candidate)} {s.outcome}" for s in chain.steps)
+    return Picture(figure, f"One lookup of {printable(chain.base_name)}: {alt}.")
+
+
+def timeline(analysis: Results) -> Picture | None:
+    """Queries over time, the waste shaded."""
+    line = analysis.timeline
+    if line.start_time is None or not line.counts:
+        return None
+    bins = len(next(iter(line.counts.values())))
+    if bins < 3 or sum(map(sum, line.counts.values())) < FEWEST:
+        return None
+    waste = [0] * bins
+    total = [0] * bins
+    for waste_class, counts in line.counts.items():
+        for i, n in enumerate(counts):
+            total[i] += n
+            waste[i] += n if waste_class in WASTED_CLASSES else 0
+    peak = max(total)
+    title = f"At most {number(peak)} queries in {seconds(line.bin_s)}"
+    figure, axes = _new(2.3, title, evidence(analysis))
+    _place(axes, 0.5, 0.4, 1.25)
+    edges = [i * line.bin_s for i in range(bins + 1)]
+    axes.stairs(total, edges, fill=True, color=COLOURS["answer"], linewidth=0)
+    axes.stairs(waste, edges, fill=True, color=COLOURS["search_miss"], linewidth=0)
+    axes.set_xlim(0, edges[-1])
+    axes.set_ylim(0, peak * 1.05)
+    axes.set_yticks([0, peak])
+    axes.set_yticklabels(["0", number(peak)])
+    start = datetime.fromtimestamp(line.start_time / 1e9, UTC)
+    axes.set_xticks([0, edges[-1]])
+    labels = axes.set_xticklabels(
+        [start.strftime("%Y-%m-%d %H:%M:%S UTC"), f"+{seconds(edges[-1])}"], fontsize=7.5
+    )
+    labels[0].set_ha("left")
+    labels[1].set_ha("right")
+    figure.text(
+        0.985, 0.985, "front: wasted · behind: all", fontsize=7.5, alpha=0.8, ha="right", va="top"
+    ) if len(title) < 36 else None
+    return Picture(
+        figure,
+        f"Queries over time: at most {number(peak)} in {seconds(line.bin_s)}; "
+        f"{number(sum(waste))} of {number(sum(total))} wasted.",
+    )
+
+
+def latency(analysis: Results) -> Picture | None:
+    """How long resolved lookups took, and would have without the waste."""
+    curve = analysis.latency
+    if curve.lookups < FEWEST or curve.duration_s[-1] <= 0:
+        return None
+    now, lean = curve.duration_s[50], curve.without_waste_s[50]
+    title = f"Half of the lookups took {seconds(now)} or less"
+    if lean < now * 0.95:
+        title = f"Without the waste a typical lookup takes {seconds(lean)}, not {seconds(now)}"
+    figure, axes = _new(2.5, title, f"{number(curve.lookups)} resolved lookups, cumulative")
+    _place(axes, 0.5, 0.42, 1.35)
+    for values, name, style in (
+        (curve.without_waste_s, "answer", "--"),
+        (curve.duration_s, "search_miss", "-"),
+    ):
+        axes.plot(
+            [max(v, 1e-6) for v in values],
+            range(101),
+            color=COLOURS[name],
+            linestyle=style,
+            linewidth=1.6,
+        )
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = [t for t in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100) if low <= t <= high]
+    axes.set_xticks(ticks)
+    axes.set_xticklabels([seconds(t).replace(".0 ", " ").replace(".00 ", " ") for t in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(0, 103)
+    axes.set_yticks([0, 50, 100])
+    axes.set_yticklabels(["0 %", "50 %", "100 %"])
+    axes.text(0.98, 0.18, "solid: as it was", transform=axes.transAxes, ha="right", fontsize=7.5)
+    axes.text(
+        0.98, 0.05, "dashed: without the waste", transform=axes.transAxes, ha="right", fontsize=7.5
+    )
+    return Picture(
+        figure,
+        f"Duration of resolved lookups: median {seconds(now)}, without the "
+        f"wasted steps {seconds(lean)}.",
+    )
+
+
+def clients(analysis: Results) -> Picture | None:
+    """Clients as points: queries against the share of waste."""
+    rows = [c for c in analysis.client_rows if c.queries]
+    if len(rows) < 2:
+        return None
+    worst = rows[0]
+    title = f"{worst.client_addr} wastes most of {number(len(rows))} clients"
+    figure, axes = _new(
+        2.7, title, f"{number(judged_queries(analysis))} queries, each client a point"
+    )
+    _place(axes, 0.5, 0.5, 1.45)
+    axes.scatter(
+        [c.queries for c in rows],
+        [100 * c.wasted_queries / c.queries for c in rows],
+        s=22,
+        color=COLOURS["search_miss"],
+        alpha=0.55,
+        linewidths=0,
+    )
+    most = max(c.queries for c in rows)
+    labelled: list[tuple[float, float]] = []
+    for client in rows[:3]:
+        x, y = client.queries, 100 * client.wasted_queries / client.queries
+        if all(abs(x - a) > 0.35 * most or abs(y - b) > 12 for a, b in labelled):
+            labelled.append((x, y))
+            axes.annotate(
+                client.client_addr,
+                (x, y),
+                xytext=(-4, 4),
+                textcoords="offset points",
+                fontsize=7,
+                ha="right",
+            )
+    axes.set_ylim(-4, 104)
+    axes.set_yticks([0, 50, 100])
+    axes.set_yticklabels(["0 %", "50 %", "100 %"])
+    axes.set_xlim(left=0, right=most * 1.08)
+    axes.set_xlabel("queries", fontsize=7.5)
+    axes.locator_params(axis="x", nbins=4)
+    axes.xaxis.set_major_formatter(lambda value, _: number(int(value)))
+    return Picture(
+        figure,
+        "Clients: "
+        + "; ".join(
+            f"{c.client_addr} {number(c.queries)} queries, {number(c.wasted_queries)} wasted"
+            for c in rows[:8]
+        )
+        + ".",
+    )
+
+
+CHARTS: tuple[tuple[str, Callable[[Results], Picture | None]], ...] = (
+    ("waste-by-class", waste_by_class),
+    ("ndots-settings", ndots_settings),
+    ("worst-names", worst_names),
+    ("chain", chain_ladder),
+    ("timeline", timeline),
+    ("latency", latency),
+    ("clients", clients),
+)
+
+
+def draw(analysis: Results, *, png: bool, only: Sequence[str] | None = None) -> tuple[Drawn, ...]:
+    """Draw every chart that has something to show, or ``only`` some of them, by name.
+
+    The same analysis gives the same bytes.
+    """
+    out = []
+    with mpl.rc_context(_STYLE):
+        for name, function in CHARTS:
+            if only is not None and name not in only:
+                continue
+            if (picture := function(analysis)) is not None:
+                out.append(
+                    Drawn(
+                        name,
+                        picture.alt,
+                        _svg(picture, name),
+                        _png(picture.figure) if png else None,
+                    )
+                )
+    return tuple(out)
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
+    out = io.BytesIO()
+    figure.savefig(
+        out,
+        format="png",
+        dpi=_PNG_DPI,
+        facecolor="white",
+        metadata={"Software": None},
+        pil_kwargs={"compress_level": 1},
+    )
+    return out.getvalue()
+
+
+def _svg(picture: Picture, name: str) -> str:
+    """Return the figure as an SVG element for a page, its ids made unique by the chart's name."""
+    FigureCanvasSVG(picture.figure)
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    picture.figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    text = re.sub(INK, "currentColor", text, flags=re.I)
+    text = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text)
+    return text.replace("\n", " ")

@@ -1,0 +1,118 @@
+"""One self-contained page: it opens offline, asks no network, and escapes every name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
+from markupsafe import Markup, escape
+
+from pcapkit.kernels.cache import folder_for
+from pcapkit.model.results import Results
+from pcapkit.report.html.sections import SECTIONS
+from pcapkit.report.text.formatting import printable
+from pcapkit.report.text.wording import action_text, client_texts, evidence, figures, headline
+
+if TYPE_CHECKING:
+    from pcapkit.report.html.drawing import Drawn
+
+
+#: Longer values are also shown to whom points at them, for their columns may be narrow.
+_LONG = 48
+#: What the first characters of columns say of their cells.
+_CLASSES = {"#": ' class="number"', "@": ' class="name"'}
+
+
+class _Kept(FileSystemBytecodeCache):
+    """Compiled templates, kept where kernels are: compiling them takes longer than a page."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):  # then the next run compiles them, too
+            super().dump_bytecode(bucket)
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates, with escaping always on and undefined names an error."""
+    made = Environment(
+        loader=PackageLoader("pcapkit", "report/html/templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_Kept(folder_for(__name__)),
+    )
+    made.filters["cells"] = _cells
+    return made
+
+
+@lru_cache(maxsize=1 << 12, typed=True)  # a page has many thousands, and most are alike
+def _cell(sign: str, value: str) -> str:
+    text = str(escape(value))
+    title = f' title="{text}"' if len(value) > _LONG else ""
+    if sign == "@":
+        text = text.replace(".", ".<wbr>")  # where a name may be broken; no entity has a dot
+    return f"<td{_CLASSES.get(sign, '')}{title}>{text}</td>"
+
+
+def _cells(row: Sequence[str], columns: Sequence[str]) -> Markup:
+    """Return the cells of a table's row, escaped."""
+    cells = [_cell(column[0], value) for column, value in zip(columns, row, strict=True)]
+    return Markup("".join(cells))  # noqa: S704 - values are escaped in each cell
+
+
+class Page:
+    """The page of a report: all but its pictures is rendered when it is made."""
+
+    def __init__(self, analysis: Results) -> None:
+        self._template = environment().get_template("report.html")
+        self._sections: list[dict[str, Any]] = []
+        for identity, title, prepare, template in SECTIONS:
+            context = prepare(analysis)
+            if context is not None:
+                text = environment().get_template(template).render(**context)
+                html = Markup(text)  # noqa: S704 - a template's own
+                self._sections.append(
+                    {"id": identity, "title": title, "html": html, "charts": context.get("charts")}
+                )
+        paths = [c.path for c in analysis.captures]
+        subject = paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+        self._frame = {
+            "subject": printable(subject),
+            "headline": headline(analysis),
+            "figures": figures(analysis),
+            "evidence": evidence(analysis),
+            "first": _first(analysis),
+            "version": analysis.pcapkit_version,
+        }
+
+    def render(self, drawn: Sequence[Drawn]) -> str:
+        """Return the page with its charts."""
+        # charts.py's own markup; matplotlib escapes the text inside it
+        pictures = {d.name: {"svg": Markup(d.svg), "alt": d.alt} for d in drawn}  # noqa: S704
+        return self._template.render(sections=self._sections, pictures=pictures, **self._frame)
+
+
+def render_page(analysis: Results, drawn: Sequence[Drawn] | None = None) -> str:
+    """Return the report as HTML; ``drawn`` are its charts, drawn here where not given."""
+    if drawn is None:
+        from pcapkit.report.html.charts import draw
+
+        drawn = draw(analysis, png=False)
+    return Page(analysis).render(drawn)
+
+
+def _first(analysis: Results) -> dict[str, Any] | None:
+    """The first action and its patch, for the top of the page."""
+    if not analysis.recommendations:
+        return None
+    best = analysis.recommendations[0]
+    return {
+        "action": action_text(best, client_texts(analysis)),
+        "safety": best.safety.value,
+        "patch": None if best.patch is None else best.patch.rstrip("\n"),
+    }

@@ -1,0 +1,1 @@
+"""Sentences, numbers and names as every form of a report writes them."""

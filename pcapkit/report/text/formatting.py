@@ -1,0 +1,56 @@
+"""Numbers and names as a reader wants to see them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Replace control and direction-changing characters, which terminals and pages obey."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def number(value: int) -> str:
+    """Return a count with thousands separators."""
+    return f"{value:,}"
+
+
+def percent(share: float) -> str:
+    """Return a share as percent with one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration in the unit that reads best; nothing for None."""
+    if value is None:
+        return ""
+    if value == 0:
+        return "0 s"
+    if value >= 120:
+        return f"{value / 60:.1f} min"
+    if value >= 1:
+        return f"{value:.2f} s"
+    if value >= 1e-3:
+        return f"{value * 1e3:.1f} ms"
+    return f"{value * 1e6:.0f} µs"
+
+
+def shorten(name: str, width: int) -> str:
+    """Shorten a name in its middle to ``width`` characters."""
+    name = printable(name)
+    if len(name) <= width:
+        return name
+    left = (width - 1) // 2
+    return f"{name[:left]}…{name[-(width - 1 - left) :]}"
+
+
+def iso_time(nanoseconds: int | None) -> str | None:
+    """Return ISO 8601 with nine digits and Z."""
+    if nanoseconds is None:
+        return None
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    return f"{moment.isoformat()}.{rest:09d}Z"

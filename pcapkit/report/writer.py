@@ -1,0 +1,156 @@
+"""Where reports are written, and how: every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcapkit.errors import UsageError
+from pcapkit.files import atomic_write, whole_file
+from pcapkit.model.results import Results
+from pcapkit.report.analysis_json import dump_json
+from pcapkit.report.table_files import small_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pcapkit.report.html.drawing import Drawn
+    from pcapkit.report.html.page import Page
+    from pcapkit.report.html.painter import Painter
+
+
+#: Gives ``lookups`` or ``transactions`` as frames that follow one another.
+RowTables = Callable[[str], "Iterator[pd.DataFrame]"]
+
+FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
+TABLES: tuple[str, ...] = ("transactions", "lookups", "clients", "names", "what_if")
+_SUFFIXES = re.compile(
+    r"\.(pcapng|pcap|cap|dmp|txt|log|jsonl|json|fstrm|dnstap|gz|zst|zstd|xz|bz2|lz4)$",
+    re.IGNORECASE,
+)
+#: Says which captures a folder's report is on, so that another one of that name gets its own.
+_MARK = "analysis.json"
+#: Where it names them; the rest of it, which may be long, is not read.
+_CAPTURES = re.compile(r'"captures":\s*')
+
+
+def stem_of(captures: Sequence[str]) -> str:
+    """Return the folder name of a report on these captures.
+
+    Characters that a shell, a file system or a browser takes for its own become ``_``.
+    """
+    name = "stdin" if captures[0] == "-" else Path(captures[0]).name
+    while (shorter := _SUFFIXES.sub("", name)) != name and shorter:
+        name = shorter
+    name = re.sub(r"[^\w.+-]", "_", name).lstrip(".-") or "capture"
+    more = len(captures) - 1
+    return f"{name[:100]}-and-{more}-more" if more else name[:120]
+
+
+def report_folder(output: Path, captures: Sequence[str], taken: Sequence[Path] = ()) -> Path:
+    """Return the folder for a report: that of an earlier report on the same captures, or a new one.
+
+    A folder that holds another capture's report gets a ``-2``, ``-3`` and so on. ``taken`` are
+    folders given out already in this run.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output}: is not a folder")
+    stem = stem_of(captures)
+    for number in range(1, 100_000):
+        folder = output / (stem if number == 1 else f"{stem}-{number}")
+        if folder in taken:
+            continue
+        held = _captures_in(folder)
+        if held is None or held == _identity(captures):
+            return folder
+    raise UsageError(f"--output {output}: no free folder name for {stem}")
+
+
+def _identity(captures: Sequence[str]) -> list[str]:
+    return [c if c == "stdin" else os.path.abspath(c) for c in captures]
+
+
+def _captures_in(folder: Path) -> list[str] | None:
+    """Return the captures whose report a folder holds, None where it holds none."""
+    import json
+
+    try:
+        text = (folder / _MARK).read_text("utf-8")
+        if (key := _CAPTURES.search(text)) is None:
+            return []
+        parts, _ = json.JSONDecoder().raw_decode(text, key.end())
+        return [p["path"] if p["path"] == "stdin" else os.path.abspath(p["path"]) for p in parts]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _tables(
+    analysis: Results, row_tables: RowTables
+) -> Iterator[tuple[str, Iterator[pd.DataFrame]]]:
+    for table in TABLES:
+        small = table in ("clients", "names", "what_if")
+        yield table, (iter([small_table(analysis, table)]) if small else row_tables(table))
+
+
+def write_report(
+    analysis: Results,
+    folder: Path,
+    formats: Sequence[str],
+    *,
+    tables: RowTables,
+    painter: Painter | None = None,
+) -> list[Path]:
+    """Write a report in every format asked for; return the paths, the main one first.
+
+    ``tables`` gives a row table by name, as frames that follow one another.
+    ``painter`` is what has begun to draw the charts, where there is one.
+    """
+    paths: list[Path] = []
+
+    def write(name: str, data: bytes) -> None:
+        atomic_write(folder / name, data)
+        paths.append(folder / name)
+
+    for name, data in _rendered(analysis, formats, painter):
+        write(name, data)
+    for form in ("csv", "parquet"):
+        if form in formats:
+            for table, frames in _tables(analysis, tables):
+                with whole_file(folder / f"{table}.{form}") as out:
+                    write_table(frames, form, out)
+                paths.append(folder / f"{table}.{form}")
+    return paths
+
+
+def _rendered(
+    analysis: Results, formats: Sequence[str], painter: Painter | None
+) -> list[tuple[str, bytes]]:
+    """Return names and contents of all but the tables, finished before the first is written."""
+    png = "png" in formats
+    # What waits for no chart comes first: the painter may still be at work.
+    texts: list[tuple[str, bytes]] = []
+    page: Page | None = None
+    if "json" in formats:
+        texts.append((_MARK, dump_json(analysis).encode()))
+    if "md" in formats:
+        from pcapkit.report.markdown import render_markdown
+
+        texts.append(("report.md", render_markdown(analysis).encode()))
+    if "html" in formats:
+        from pcapkit.report.html.page import Page
+
+        page = Page(analysis)
+    drawn: tuple[Drawn, ...] | None = None if painter is None else painter.result()
+    if drawn is None and (page is not None or png):
+        from pcapkit.report.html.charts import draw
+
+        drawn = draw(analysis, png=png)
+    drawn = drawn or ()
+    pages = [] if page is None else [("report.html", page.render(drawn).encode())]
+    pictures = [(f"{c.name}.png", c.png) for c in drawn if c.png is not None]
+    return [*pages, *pictures, *texts]

@@ -1,0 +1,245 @@
+"""Stub resolvers: their configuration, and the rules by which each walks the search list.
+
+``RESOLVERS`` is a table of rules, one row a resolver, and ``OLDER`` what releases before a version
+did otherwise. ``simulate.py`` plays them. Sources: resolv.conf(5); glibc ``resolv/res_query.c``,
+``res_send.c`` and ``res_init.c``; musl ``src/network/lookup_name.c``, ``res_msend.c`` and
+``resolvconf.c``; Go ``src/net/dnsclient_unix.go``; c-ares ``ares_search.c``; BIND ``dighost.c``.
+All compare dots >= ndots, not dots > ndots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pcapkit.codes import NODATA, NXDOMAIN, REFUSED, UNANSWERED
+from pcapkit.errors import UsageError
+from pcapkit.resolver.resolv_conf import MAX_ATTEMPTS, MAX_TIMEOUT, ResolverConfig
+
+#: What a resolver does after a candidate that has no answer.
+AFTER_NEXT, AFTER_STOP, AFTER_AS_IS = range(3)
+#: What it does with a candidate that is no legal name (over 253 octets in presentation form).
+SKIP, ABANDON = range(2)
+_BASIC = frozenset({"ndots", "timeout", "attempts"})
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverModel:
+    """The rules of one stub resolver.
+
+    ``on_...`` say what follows a candidate that no type has an answer of. A question is sent once;
+    where it ends in SERVFAIL, REFUSED or silence, once an attempt, to every nameserver.
+    """
+
+    name: str
+    searches: bool = True  #: uses the search list at all
+    searches_after_as_is: bool = True  #: dots >= ndots and the name as is failed: the list follows
+    ndots_zero_searches: bool = True
+    searches_dotted: bool = True  #: names with a dot are searched
+    tries_as_is: bool = True  #: a searched name is asked as is, too
+    asks_all: bool = False  #: all candidates, whatever the first is answered
+    further_types_of_hit_only: bool = False  #: asks AAAA (and MX) only of the name that has an A
+    on_nodata: int = AFTER_NEXT
+    on_servfail: int = AFTER_NEXT
+    on_refused: int = AFTER_NEXT
+    on_timeout: int = AFTER_NEXT
+    on_too_long: int = SKIP
+    #: A has an answer, AAAA is NXDOMAIN: the name counts as absent
+    nxdomain_of_one_is_absence: bool = False
+    #: A has an answer, AAAA failed or is lost: the lookup fails
+    failure_of_one_is_failure: bool = False
+    #: a question of a pair whose other one was answered is sent again when it fails
+    insists_on_both: bool = True
+    both_again: bool = False  #: where one of a pair is lost, both are asked again
+    timeout: float = 5.0
+    attempts: int = 2
+    timeout_is_whole: bool = False  #: ``timeout`` bounds all attempts at a candidate together
+    timeout_grows: bool = False  #: doubled for each further nameserver, divided by their number
+    gives_up_s: float | None = None  #: after silence, whatever the options say
+    servfail_tries: int | None = None  #: instead of ``attempts``
+    servfail_resends: int = 0  #: at once, for each question of a pair in each attempt, shared
+    waits_on_errors: bool = False  #: SERVFAIL and REFUSED run into the timeout, too
+    servers_at_once: bool = False  #: every query goes to all nameservers
+    options: frozenset[str] = _BASIC  #: of resolv.conf(5), those that change what is sent
+    edns_bytes: int = 0  #: payload size of the OPT record in every query, 0 for none
+    tcp: bool = True  #: follows a truncated response over TCP
+    most_suffixes: int | None = None
+    longest_list: int | None = None  #: characters of the list, a line over it is cut there
+    longest_line: int | None = None  #: without its newline; a longer one is ignored
+    root_suffix_fails: bool = False  #: ``search .`` makes every lookup fail
+    never_asked: tuple[str, ...] = ()  #: top-level domains that it does not send
+    evidence: str = ""
+
+    def after(self, outcomes: Sequence[int]) -> int:
+        """Return AFTER_* for a candidate whose questions ended in ``outcomes`` (no answer)."""
+        if UNANSWERED in outcomes:
+            return self.on_timeout
+        if REFUSED in outcomes:
+            return self.on_refused
+        if any(o not in (NODATA, NXDOMAIN) for o in outcomes):
+            return self.on_servfail
+        if NXDOMAIN in outcomes and self.nxdomain_of_one_is_absence:
+            return AFTER_NEXT
+        return self.on_nodata if NODATA in outcomes else AFTER_NEXT
+
+    def effective_search(self, search: Sequence[str]) -> tuple[str, ...]:
+        """Return the list as this resolver takes it: its caps applied, the root left out."""
+        if self.longest_line is not None:
+            if len("search " + " ".join(search)) > self.longest_line:
+                return ()
+        kept = list(search[: self.most_suffixes])
+        while self.longest_list is not None and len(" ".join(kept)) >= self.longest_list:
+            kept.pop()
+        return tuple(s for s in kept if s != "." or self.root_suffix_fails)
+
+
+_STOP: Any = {"on_servfail": AFTER_STOP, "on_refused": AFTER_STOP, "on_timeout": AFTER_STOP}
+_BIND: Any = {
+    "searches_after_as_is": False,
+    "further_types_of_hit_only": True,
+    "on_nodata": AFTER_STOP,
+    "servfail_tries": 1,
+    "evidence": "measured with 9.18; dighost.c",
+    **_STOP,
+}
+RESOLVERS: tuple[ResolverModel, ...] = (
+    ResolverModel(
+        "glibc",
+        on_refused=AFTER_AS_IS,
+        on_timeout=AFTER_AS_IS,
+        on_too_long=ABANDON,
+        insists_on_both=False,
+        both_again=True,
+        timeout_grows=True,
+        options=_BASIC
+        | {
+            "rotate",
+            "single-request",
+            "single-request-reopen",
+            "use-vc",
+            "no-aaaa",
+            "edns0",
+            "trust-ad",
+        },
+        evidence="measured with 2.36; res_query.c __res_context_search, res_send.c send_dg",
+    ),
+    ResolverModel(
+        "musl",
+        searches_after_as_is=False,
+        ndots_zero_searches=False,
+        on_nodata=AFTER_STOP,
+        nxdomain_of_one_is_absence=True,
+        failure_of_one_is_failure=True,
+        timeout_is_whole=True,
+        servfail_resends=2,
+        waits_on_errors=True,
+        servers_at_once=True,
+        longest_line=254,
+        root_suffix_fails=True,
+        **_STOP,
+        evidence="measured with 1.2.3; lookup_name.c name_from_dns_search, res_msend.c",
+    ),
+    ResolverModel(
+        "go",
+        edns_bytes=1232,
+        never_asked=("onion",),
+        options=_BASIC
+        | {"rotate", "single-request", "single-request-reopen", "use-vc", "trust-ad"},
+        evidence="measured with 1.19; dnsclient_unix.go goLookupIPCNAMEOrder",
+    ),
+    ResolverModel(
+        "c-ares",
+        edns_bytes=1232,
+        never_asked=("onion",),
+        timeout=2.0,
+        attempts=3,
+        gives_up_s=11.6,
+        options=_BASIC | {"rotate"},
+        **_STOP,
+        evidence="measured with 1.34; ares_search.c, ares_send.c",
+    ),
+    ResolverModel(
+        "dnspython",
+        on_nodata=AFTER_STOP,
+        attempts=4,
+        gives_up_s=5.0,
+        servfail_tries=1,
+        options=frozenset({"ndots"}),
+        **_STOP,
+        evidence="measured with 2.9; dns/resolver.py",
+    ),
+    ResolverModel("bind-nslookup", **_BIND),
+    ResolverModel("bind-host", **_BIND),
+    ResolverModel(
+        "bind-dig",
+        searches=False,
+        searches_after_as_is=False,
+        edns_bytes=1232,
+        servfail_tries=1,
+        **_STOP,
+        evidence="dig(1): no search without +search",
+    ),
+    ResolverModel(
+        "busybox",
+        searches_after_as_is=False,
+        searches_dotted=False,
+        tries_as_is=False,
+        asks_all=True,
+        gives_up_s=5.0,
+        servfail_tries=7,
+        options=frozenset(),
+        evidence="measured with 1.35; networking/nslookup.c",
+    ),
+    ResolverModel(
+        "unknown", on_refused=AFTER_AS_IS, on_timeout=AFTER_AS_IS, evidence="glibc's rules"
+    ),
+)
+_NO_AAAA = "no-aaaa"
+_GLIBC = next(m for m in RESOLVERS if m.name == "glibc").options
+#: (resolver, first release that does not do so any more, what it did until then, source)
+OLDER: tuple[tuple[str, tuple[int, ...], Mapping[str, Any], str], ...] = (
+    ("glibc", (2, 36), {"options": _GLIBC - {_NO_AAAA}}, "NEWS 2.36: no-aaaa"),
+    ("glibc", (2, 31), {"options": _GLIBC - {_NO_AAAA, "trust-ad"}}, "NEWS 2.31: trust-ad"),
+    ("glibc", (2, 26), {"most_suffixes": 6, "longest_list": 256}, "NEWS 2.26: MAXDNSRCH"),
+    ("musl", (1, 2, 4), {"tcp": False}, "WHATSNEW 1.2.4: TCP fallback"),
+    ("musl", (1, 1, 13), {"searches": False}, "WHATSNEW 1.1.13: search domains"),
+    ("c-ares", (1, 22), {"edns_bytes": 0}, "RELEASE-NOTES 1.22: EDNS by default"),
+)
+
+
+def resolver_model(name: str, version: str = "") -> ResolverModel:
+    """Return the rules of a resolver by its name, of one release where ``version`` names it.
+
+    Raises UsageError listing the known ones, or where the version is none.
+    """
+    for model in RESOLVERS:
+        if model.name == name:
+            return _of_release(model, version) if version else model
+    raise UsageError(f"no resolver {name!r}: {', '.join(m.name for m in RESOLVERS)}")
+
+
+def _of_release(model: ResolverModel, version: str) -> ResolverModel:
+    parts = version.split(".")
+    if not all(p.isdigit() for p in parts):
+        raise UsageError(f"no release {version!r} of {model.name}: write it as 2.36")
+    release = tuple(int(p) for p in parts)
+    for name, until, changes, _ in OLDER:
+        if name == model.name and release < until:
+            model = replace(model, **changes)
+    return model
+
+
+def gives_up_s(model: ResolverModel, config: ResolverConfig) -> float:
+    """Return how long a candidate takes that no nameserver ever answers, in seconds."""
+    if model.gives_up_s is not None:
+        return model.gives_up_s
+    timeout = config.number("timeout", model.timeout, MAX_TIMEOUT)
+    if model.timeout_is_whole:
+        return timeout
+    servers = max(1, len(config.nameservers))
+    attempts = int(config.number("attempts", model.attempts, MAX_ATTEMPTS))
+    if not model.timeout_grows:
+        return attempts * servers * timeout
+    each = [timeout] + [max(1, (int(timeout) << n) // servers) for n in range(1, servers)]
+    return attempts * float(sum(each))

@@ -1,0 +1,51 @@
+"""The names that a stub resolver may send for one base name, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pcapkit.errors import UsageError
+from pcapkit.names.text import dots, fold, wire_from_text
+from pcapkit.resolver.models import ABANDON, ResolverModel
+from pcapkit.resolver.resolv_conf import MAX_NDOTS
+
+
+def candidates(
+    name: str, search: Sequence[str], *, ndots: int, model: ResolverModel
+) -> tuple[str, ...]:
+    """Return the names a resolver would send for ``name``, in order, were all to fail.
+
+    A final dot makes the name absolute. Raises UsageError where it is no domain name.
+    """
+    try:
+        wire_from_text(name)
+    except ValueError as problem:
+        raise UsageError(str(problem)) from None
+    base = fold(name)
+    if base.rpartition(".")[2] in model.never_asked:
+        return ()
+    if name.endswith(".") or not model.searches:
+        return (base,)
+    listed: list[str] = []
+    for suffix in model.effective_search(search):
+        if _fits(f"{base}.{suffix}" if suffix != "." else base):
+            listed.append(f"{base}.{suffix}" if suffix != "." else ".")
+        elif model.on_too_long == ABANDON:
+            break
+    if (ndots == 0 and not model.ndots_zero_searches) or (
+        dots(base) > 0 and not model.searches_dotted
+    ):
+        return (base,)
+    if not model.tries_as_is:
+        return tuple(listed)
+    if dots(base) >= min(ndots, MAX_NDOTS):
+        return (base, *listed) if model.searches_after_as_is else (base,)
+    return (*listed, base)
+
+
+def _fits(name: str) -> bool:
+    try:
+        wire_from_text(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,152 @@
+"""The fixed-width rows in which messages travel from the readers to pairing.
+
+One row is one DNS message. Names, addresses and link addresses are ids of the interners in
+``kernels/interning.py``; everything else is a plain integer. A row is filled by the compiled walk
+(pcap, pcapng) or by the reader of another source, and means the same either way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+LOOKUP = np.dtype(
+    [
+        ("start", np.int64),  # time of the first query
+        ("end", np.int64),  # of the last response, or of the last query where that came later
+        ("wasted_ns", np.int64),  # from the first query to the first of the candidate that answered
+        ("client", np.int32),  # index of the client's reading
+        ("base", np.int32),  # name id
+        ("answered_by", np.int32),  # name id, -1
+        ("first", np.int32),  # its first transaction
+        ("queries", np.int32),  # transactions, which stand behind one another
+        ("candidates", np.int32),
+        ("retries", np.int32),
+        ("nxdomain", np.int32),
+        ("wasted", np.int32),
+        ("exchange", np.int32),  # its first exchange
+        ("walk_of", np.int32),  # -1
+        ("shape", np.uint64),  # hash of what was asked and how it ended, candidate by candidate
+        ("outcome", np.uint8),
+        ("mode", np.uint8),
+        ("ambiguous", np.uint8),
+        ("absolute", np.int8),  # -1: not known
+        ("complete", np.uint8),
+        ("large", np.uint8),  # some response had TC, or more than 512 bytes
+        ("parallel", np.uint8),
+    ],
+    align=True,
+)
+
+TRANSACTION = np.dtype(
+    [
+        ("time", np.int64),
+        ("lookup", np.int32),
+        ("name", np.int32),  # of the candidate, folded
+        ("suffix", np.int32),  # index in the client's search list, -1 as is
+        ("qtype", np.int32),
+        ("first", np.int32),  # exchange
+        ("response", np.int32),  # exchange with the response that counts, -1
+        ("retries", np.int32),
+        ("outcome", np.uint8),
+        ("waste_class", np.uint8),
+    ],
+    align=True,
+)
+
+EXCHANGE = np.dtype(
+    [
+        ("query_time", np.int64),  # of a response without a query: its own time
+        ("response_time", np.int64),  # NO_TIME: unanswered
+        ("query_packet", np.int64),  # -1: the query was not captured
+        ("response_packet", np.int64),  # -1: unanswered
+        ("client", np.int32),
+        ("server", np.int32),
+        ("qname", np.int32),  # name id, as on the wire
+        ("folded", np.int32),  # name id of the same name in lower case
+        ("min_ttl", np.int32),
+        ("edns_bytes", np.int32),  # of the query
+        ("capture", np.int32),
+        ("response_bytes", np.uint16),  # 0: unanswered, or not shown
+        ("client_port", np.uint16),
+        ("message_id", np.uint16),
+        ("qtype", np.uint16),
+        ("rcode", np.uint16),
+        ("answers", np.uint16),
+        ("edns_options", np.uint16),
+        ("transport", np.uint8),
+        ("outcome", np.uint8),
+        ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
+        ("tc", np.uint8),
+        ("alias", np.uint8),  # MARK_SHORTER_ALIAS of the response
+    ],
+    align=True,
+)
+
+#: ``aa`` of a response whose header flags the source does not show.
+AA_HIDDEN = 2
+#: No clock: the time of a packet from a source that printed none.
+NO_TIME = np.iinfo(np.int64).min
+#: Absent, in every signed field where 0 is a value.
+ABSENT = -1
+#: ``edns_bytes`` where the source shows nothing of EDNS, be it there or not.
+EDNS_HIDDEN = -2
+#: DNS header flags (RFC 1035 section 4.1.1), as they stand in the 16-bit field.
+QR, AA, TC, RD, RA, AD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020
+#: ``transport`` values.
+UDP, TCP = 0, 1
+#: Bits of ``marks``.
+MARK_CUT = 1  #: the message is longer than what was captured of it
+MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hides a response's)
+MARK_MALFORMED = 4  #: decoding stopped early; what came before it is kept
+MARK_ID_HIDDEN = 16  #: the source shows no message ID; the client's port stands in its place
+MARK_FLAGS_HIDDEN = 32  #: the source shows not all of AA, TC, RD and RA; hidden ones are clear
+MARK_SHORTER_ALIAS = 8  #: the first answer is a CNAME to the asked name less some of its labels
+MESSAGE = np.dtype(
+    [
+        ("time", np.int64),  # ns since 1970 UTC; without a clock, the packet number times 1000
+        ("packet_no", np.int64),  # from 1, within the capture
+        ("content", np.uint64),  # seeded hash of the DNS bytes, for duplicates
+        ("link", np.uint64),  # hash of the link-layer addresses and direction, 0 where none
+        ("qname", np.int32),  # name id, case as on the wire; ABSENT where not shown
+        ("client", np.int32),  # address id of the side that is not the server
+        ("server", np.int32),  # ABSENT where the source does not name it
+        ("interface", np.int32),  # pcapng interface, or SLL2's index; 0 otherwise
+        ("min_ttl", np.int32),  # smallest TTL of the answers, or the negative TTL (RFC 2308)
+        ("edns_bytes", np.int32),  # OPT's UDP payload size; ABSENT without OPT
+        ("message_bytes", np.int32),  # length on the wire; 0 where not shown
+        ("ip_id", np.int32),  # IPv4 identification; ABSENT for IPv6 or where not shown
+        ("client_port", np.uint16),
+        ("server_port", np.uint16),  # 0 where not shown
+        ("message_id", np.uint16),
+        ("flags", np.uint16),  # the header's second 16 bits: QR, opcode, AA, TC, RD, RA, AD, CD
+        ("rcode", np.uint16),  # with EDNS' upper bits (RFC 6891 section 6.1.3)
+        ("qtype", np.uint16),
+        ("qclass", np.uint16),
+        ("answers", np.uint16),  # records in the answer section, as the header counts them
+        ("typed_answers", np.uint16),  # of the asked type; ANCOUNT where the answers are cut off
+        ("edns_options", np.uint16),  # bytes of options within OPT
+        ("message_no", np.uint16),  # from 1, within the packet
+        ("transport", np.uint8),
+        ("hop_limit", np.uint8),  # IPv4 TTL or IPv6 hop limit; 0 where not shown
+        ("marks", np.uint8),
+    ],
+    align=True,
+)
+Messages = npt.NDArray[Any]
+
+
+def new_messages(count: int) -> Messages:
+    """Return ``count`` zeroed rows whose absent-able fields say ABSENT."""
+    rows = np.zeros(count, MESSAGE)
+    for column in ("qname", "min_ttl", "edns_bytes", "ip_id"):
+        rows[column] = ABSENT
+    return rows
+
+
+def take_rows(rows: npt.NDArray[Any], index: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``rows[index]``, moved as whole records: NumPy's own way moves them field by field."""
+    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+    return np.take(whole, index).view(rows.dtype)

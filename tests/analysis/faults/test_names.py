@@ -1,0 +1,292 @@
+"""Faults of names: each with a capture that shows it, and one that only comes near."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pcapkit.model.results import Finding
+from tests import build
+from tests.analysis.talk import (
+    LIST,
+    NAMESPACE,
+    NXDOMAIN,
+    REFUSED,
+    SERVFAIL,
+    SERVICES,
+    ZONE,
+    Talk,
+    cname,
+)
+from tests.build import AAAA, PTR, SRV, TXT, A
+
+CORP = "corp.example"
+FOUR = (*LIST, CORP)
+
+
+def rows(finding: Finding, key: str) -> list[dict[str, Any]]:
+    value = finding.evidence[key]
+    assert isinstance(value, list)
+    return value
+
+
+def names(finding: Finding) -> list[str]:
+    return [row["name"] for row in rows(finding, "names")]
+
+
+# ---- wildcards ----------------------------------------------------------------------------------
+
+
+def test_external_names_that_a_suffix_answers(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, "www.example.com", FOUR, ends_at=3)
+    talk.walk(1000, "github.com", FOUR, ends_at=3)
+    talk.found(2000, f"web.{NAMESPACE}")
+    finding = talk.findings(tmp_path)["wildcard_suffix"]
+    assert rows(finding, "suffixes") == [{"subject": CORP, "lookups": 2}]
+    assert sorted(names(finding)) == ["github.com", "www.example.com"]
+    assert finding.severity == "error"
+
+
+def test_real_hosts_under_a_suffix_are_no_wildcard(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, "db1.eu", FOUR, ends_at=3)  # eu is a site here, and a top-level domain
+    talk.walk(1000, "www.example.com", FOUR)
+    talk.walk(2000, "github.com", FOUR)
+    assert "wildcard_suffix" not in talk.findings(tmp_path)
+
+
+def test_services_of_a_namespace_like_a_top_level_domain(tmp_path: Path) -> None:
+    talk = Talk()
+    for number, base in enumerate(("web.dev", "api.dev", "queue.app", "www.example.com")):
+        talk.walk(number * 1000, base, LIST, ends_at=1 if number < 3 else None)
+    assert "wildcard_suffix" not in talk.findings(tmp_path)
+
+
+# ---- walks that are cut -------------------------------------------------------------------------
+
+
+def cut(rcode: int, *, position: int = 1, then: tuple[str, ...] = ()) -> Talk:
+    """A walk that gets ``rcode`` at a suffix, and what the resolver asks then."""
+    talk = Talk()
+    talk.walk(0, "github.com")  # shows the whole list
+    for place, suffix in enumerate(LIST[: position + 1]):
+        how = {"rcode": NXDOMAIN} if place < position else {"rcode": rcode, "answers": []}
+        talk.pair(1000 + place, f"api.example.com.{suffix}", **how)
+    for place, name in enumerate(then):
+        talk.pair(1010 + place, name, rcode=NXDOMAIN if place + 1 < len(then) else 0)
+    talk.found(20000, f"web.{NAMESPACE}")
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("rcode", "counted"),
+    [(0, "nodata_responses"), (SERVFAIL, "servfail_responses"), (REFUSED, "refused_responses")],
+)
+def test_a_suffix_ends_the_walk(tmp_path: Path, rcode: int, counted: str) -> None:
+    finding = cut(rcode).findings(tmp_path)["cut_chain"]
+    (row,) = rows(finding, "suffixes")
+    assert row == {"subject": SERVICES, "lookups": 1, counted: 2, "lookups_without_answer": 1}
+    assert names(finding) == ["api.example.com"]
+
+
+def test_names_that_only_look_like_a_list(tmp_path: Path) -> None:
+    """Somebody asks for one label under two domains, and never for it alone."""
+    talk = Talk()
+    talk.exchange(0, "ns1.a.example.net", rcode=NXDOMAIN, edns=True)
+    talk.exchange(1, "ns1.b.example.net", answers=[], edns=True)
+    talk.exchange(1000, "ns2.a.example.net", rcode=NXDOMAIN, edns=True)
+    talk.exchange(1001, "ns2.b.example.net", answers=[], edns=True)
+    assert "cut_chain" not in talk.findings(tmp_path)
+
+
+def test_a_suffix_makes_the_resolver_skip_the_list(tmp_path: Path) -> None:
+    talk = cut(REFUSED, position=0, then=("api.example.com",))
+    (row,) = rows(talk.findings(tmp_path)["cut_chain"], "suffixes")
+    assert row == {"subject": NAMESPACE, "lookups": 1, "refused_responses": 2}
+
+
+@pytest.mark.parametrize("rcode", [0, SERVFAIL, REFUSED])
+def test_the_resolver_went_on(tmp_path: Path, rcode: int) -> None:
+    then = (f"api.example.com.{ZONE}", "api.example.com")
+    assert "cut_chain" not in cut(rcode, then=then).findings(tmp_path)
+
+
+def test_a_service_without_the_asked_type_cuts_nothing(tmp_path: Path) -> None:
+    talk = cut(0, then=(f"api.example.com.{ZONE}", "api.example.com"))
+    talk.exchange(30000, f"web.{NAMESPACE}", AAAA, answers=[])
+    assert "cut_chain" not in talk.findings(tmp_path)
+
+
+# ---- expansion twice, autopath ------------------------------------------------------------------
+
+
+def test_a_full_cluster_name_is_expanded_again(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, f"web.{NAMESPACE}")
+    finding = talk.findings(tmp_path)["double_expansion"]
+    assert finding.evidence["lookups"] == 1
+    assert finding.evidence["wasted_queries"] == 6
+
+
+def test_a_proxy_searches_again_for_an_expanded_name(tmp_path: Path) -> None:
+    talk = Talk()
+    for number, suffix in enumerate(LIST):
+        talk.walk(number * 100, f"api.example.com.{suffix}")
+    talk.walk(1000, "api.example.com")
+    finding = talk.findings(tmp_path)["double_expansion"]
+    assert names(finding) == [f"api.example.com.{suffix}" for suffix in sorted(LIST)[1:]]
+
+
+def test_full_cluster_names_that_are_asked_as_is(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, "github.com")
+    talk.found(1000, f"web.{NAMESPACE}")
+    talk.walk(2000, f"web.{CORP}")  # a name under another domain is expanded once
+    talk.pair(3000, f"gone.{NAMESPACE}", rcode=NXDOMAIN)  # ndots:4, as is first
+    talk.walk(3001, f"gone.{NAMESPACE}", LIST)
+    assert "double_expansion" not in talk.findings(tmp_path)
+
+
+def aliased(target: str, base: str = "www.example.com", *, aaaa: int = 0) -> Talk:
+    """The name under the first suffix is an alias; AAAA has none, or does not exist."""
+    talk = Talk()
+    talk.walk(0, "github.com")
+    asked = f"{base}.{NAMESPACE}"
+    alias = cname(asked, target)
+    answer = build.record(build.wire(target), A, bytes([192, 0, 2, 9]))
+    talk.exchange(1000, asked, A, port=45000, answers=[alias, answer])
+    talk.exchange(1000.02, asked, AAAA, port=45000, rcode=aaaa, answers=[] if aaaa else [alias])
+    return talk
+
+
+@pytest.mark.parametrize("target", ["www.example.com", f"www.example.com.{SERVICES}"])
+def test_autopath_is_seen(tmp_path: Path, target: str) -> None:
+    found = aliased(target).findings(tmp_path)
+    assert found["autopath"].severity == "info"
+    assert found["autopath"].evidence["lookups"] == 1
+    assert names(found["autopath"]) == ["www.example.com"]
+    assert not {"wildcard_suffix", "autopath_disagreement"} & set(found)
+
+
+@pytest.mark.parametrize("target", ["db.example.net", f"www.other.{SERVICES}", "example.com"])
+def test_an_external_name_service_is_no_autopath(tmp_path: Path, target: str) -> None:
+    assert "autopath" not in aliased(target).findings(tmp_path)
+
+
+def test_autopath_that_denies_one_family(tmp_path: Path) -> None:
+    found = aliased("www.example.com", aaaa=NXDOMAIN).findings(tmp_path)
+    assert names(found["autopath_disagreement"]) == ["www.example.com"]
+    assert "aaaa_nxdomain" not in found
+
+
+def test_aaaa_is_denied_with_nxdomain(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.exchange(0, "www.example.com", A, port=45000)
+    talk.exchange(0.02, "www.example.com", AAAA, port=45000, rcode=NXDOMAIN)
+    finding = talk.findings(tmp_path)["aaaa_nxdomain"]
+    assert names(finding) == ["www.example.com"]
+    assert rows(finding, "examples")[0]["packets"] == [2, 4]
+
+
+def test_aaaa_without_data_is_in_order(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.found(0, "www.example.com")
+    talk.pair(1000, "gone.example.com", rcode=NXDOMAIN)
+    assert "aaaa_nxdomain" not in talk.findings(tmp_path)
+
+
+# ---- repetition, probes, leaks ------------------------------------------------------------------
+
+
+def test_questions_repeated_while_their_answer_is_valid(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(5):
+        talk.found(number * 2000, f"web.{NAMESPACE}", ttl=30, minimum=30)
+    finding = talk.findings(tmp_path)["repeated_lookups"]
+    assert finding.evidence["repeated_queries"] == 8  # A and AAAA, four times each
+    assert names(finding) == [f"web.{NAMESPACE}"]
+
+
+@pytest.mark.parametrize(("ttl", "polls"), [(1, 5), (30, 3)])
+def test_polls_slower_than_the_ttl_or_few(tmp_path: Path, ttl: int, polls: int) -> None:
+    talk = Talk()
+    for number in range(polls):
+        talk.found(number * 2000, f"web.{NAMESPACE}", ttl=ttl, minimum=ttl)
+    assert "repeated_lookups" not in talk.findings(tmp_path)
+
+
+def test_two_clients_do_not_repeat_one_another(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(6):
+        talk.found(number * 2000, f"web.{NAMESPACE}", client=f"10.244.1.{number + 1}")
+    assert "repeated_lookups" not in talk.findings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "qtype"), [("_grpclb._tcp.api.example.com", SRV), ("_grpc_config.example.com", TXT)]
+)
+def test_service_config_probes(tmp_path: Path, name: str, qtype: int) -> None:
+    talk = Talk()
+    talk.exchange(0, name, qtype, rcode=NXDOMAIN)
+    finding = talk.findings(tmp_path)["service_probes"]
+    assert names(finding) == [name]
+
+
+def test_srv_records_that_exist_are_no_probes(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.exchange(0, f"_grpc._tcp.web.{NAMESPACE}", SRV)
+    talk.exchange(1000, "_imaps._tcp.example.com", SRV, rcode=NXDOMAIN)
+    assert "service_probes" not in talk.findings(tmp_path)
+
+
+def test_cluster_names_at_a_nameserver_of_the_provider(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, "github.com")
+    for number, name in enumerate((f"web.{NAMESPACE}", f"api.other.{SERVICES}")):
+        talk.exchange(1000 + number, name, rcode=NXDOMAIN, flags=0, server="169.254.169.253")
+    finding = talk.findings(tmp_path)["upstream_leak"]
+    assert rows(finding, "nameservers") == [{"subject": "169.254.169.253", "queries": 2}]
+
+
+def test_external_names_at_a_nameserver_of_the_provider(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, "github.com")
+    talk.found(1000, "www.example.com", flags=0, server="169.254.169.253")
+    talk.found(2000, f"web.{ZONE}.ec2.internal", flags=0, server="169.254.169.253")
+    assert "upstream_leak" not in talk.findings(tmp_path)
+
+
+def test_a_cache_without_authority_that_knows_the_cluster(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, "github.com", flags=0)
+    talk.found(1000, f"web.{NAMESPACE}", flags=0)
+    assert "upstream_leak" not in talk.findings(tmp_path)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "172.31.0.9", "192.168.7.1"])
+def test_private_addresses_asked_upstream(tmp_path: Path, address: str) -> None:
+    talk = Talk()
+    name = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
+    talk.exchange(0, name, PTR, rcode=NXDOMAIN, flags=0)
+    assert names(talk.findings(tmp_path)["private_reverse_leak"]) == [name]
+
+
+@pytest.mark.parametrize(
+    ("address", "how"),
+    [
+        ("172.32.0.9", {"rcode": NXDOMAIN, "flags": 0}),
+        ("110.1.2.3", {"rcode": NXDOMAIN, "flags": 0}),
+        ("10.1.2.3", {"rcode": NXDOMAIN}),  # with authority: nobody else was asked
+        ("10.1.2.3", {"flags": 0}),
+    ],
+)
+def test_reverse_lookups_that_tell_nobody(
+    tmp_path: Path, address: str, how: dict[str, Any]
+) -> None:
+    talk = Talk()
+    name = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
+    talk.exchange(0, name, PTR, **how)
+    assert "private_reverse_leak" not in talk.findings(tmp_path)

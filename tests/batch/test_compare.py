@@ -1,0 +1,169 @@
+"""compare: real captures of one workload under two settings, saved analyses, gates, thin data."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import build
+from tests.analysis.talk import Talk
+from tests.cli.test_cli import GLIBC, LAB, TRACE_1, run
+from tests.cluster.test_pods import PODS
+
+NDOTS_2 = str(LAB / "whatif_w1_glibc_ndots2.pcap")
+ADDRESS = "172.41.10.200"
+
+
+def compared(*arguments: str) -> dict[str, Any]:
+    done = run("compare", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    out: dict[str, Any] = json.loads(done.stdout)
+    assert out["schema"] == "pcapkit.comparison/1"
+    return out
+
+
+def measure(result: dict[str, Any], what: str, subject: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        m for m in result["subjects"][subject]["measures"] if m["what"] == what
+    )
+    return found
+
+
+def test_the_same_workload_under_another_ndots() -> None:
+    result = compared(GLIBC, NDOTS_2)
+    queries = measure(result, "queries_per_lookup")
+    assert queries["before"]["value"] == pytest.approx(242 / 45)
+    assert queries["after"]["value"] == pytest.approx(166 / 45)
+    assert queries["verdict"] == "less"
+    assert queries["change"]["low"] < 166 / 242 - 1 < queries["change"]["high"] < 0
+    assert [s["matched_by"] for s in result["subjects"]] == ["all", "address"]
+    ndots, *names = result["promises"]
+    assert (ndots["subject"], ndots["setting"], ndots["verdict"]) == (ADDRESS, "ndots:2", "kept")
+    assert ndots["promised"] == pytest.approx(ndots["measured"]["value"])
+    verdicts = {p["subject"]: p["verdict"] for p in names}
+    assert verdicts["www.baidu.com"] == "kept"  # two dots: no longer searched
+    assert verdicts["github.com"] == "not_applied"  # one dot: as wasteful as before
+
+
+@pytest.mark.skipif("PCAPKIT_EXTRA_CAPTURES" not in os.environ, reason="needs extra captures")
+@pytest.mark.parametrize("resolver", ["glibc", "musl", "go"])
+@pytest.mark.parametrize("ndots", [1, 2, 3])
+def test_what_was_promised_came(resolver: str, ndots: int) -> None:
+    found = Path(os.environ["PCAPKIT_EXTRA_CAPTURES"])
+    before, after = (
+        next(found.rglob(f"whatif_w1_{resolver}_ndots{n}.pcap"), None) for n in (5, ndots)
+    )
+    if before is None or after is None:
+        pytest.skip("those captures are not there")
+    promise = compared(str(before), str(after))["promises"][0]
+    assert promise["setting"] == f"ndots:{ndots}"
+    assert promise["promised"] == pytest.approx(promise["measured"]["value"], abs=0.03)
+    assert promise["verdict"] == "kept"
+
+
+def test_a_promise_that_did_not_come_true_is_told(tmp_path: Path) -> None:
+    """ndots is lower, but twice as many queries go out as before for the same lookups."""
+    saved = json.loads(run("analyze", GLIBC, "--json").stdout)
+    later = json.loads(run("analyze", NDOTS_2, "--json").stdout)
+    for row in later["clients"]:
+        row["queries"] *= 2
+    paths = [
+        build.save(tmp_path, json.dumps(of).encode(), f"{i}.json")
+        for i, of in enumerate((saved, later))
+    ]
+    assert compared(*paths)["promises"][0]["verdict"] == "not_kept"
+
+
+def test_saved_analyses_give_what_their_captures_give(tmp_path: Path) -> None:
+    done = run("analyze", GLIBC, "-o", str(tmp_path), "--format", "json", "-q")
+    assert done.returncode == 0, done.stderr
+    saved = str(tmp_path / "whatif_w1_glibc_ndots5" / "analysis.json")
+    from_saved, from_capture = compared(saved, NDOTS_2), compared(GLIBC, NDOTS_2)
+    assert from_saved.pop("before") == saved and from_capture.pop("before") == GLIBC
+    assert from_saved == from_capture
+
+
+def test_too_little_data_is_said_and_fails_no_gate() -> None:
+    result = compared(TRACE_1, GLIBC)
+    assert measure(result, "queries_per_lookup")["verdict"] == "too_little_data"
+    done = run("compare", TRACE_1, GLIBC, "--fail-on", "queries>+5%")
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"Too little data: 2 complete lookups before, 45 after.")
+
+
+def test_without_a_clock_nothing_is_per_second(tmp_path: Path) -> None:
+    text = str(LAB / "fmt_text_vv_tt.txt")
+    assert measure(compared(text, text), "queries_per_second")["before"] is not None
+    clockless = TRACE_1.replace(".pcap", ".txt")
+    assert measure(compared(clockless, clockless), "queries_per_second")["before"] is None
+
+
+def test_workloads_are_matched_though_their_pods_have_new_addresses(tmp_path: Path) -> None:
+    talks, files = [], []
+    for number, address in enumerate(("10.244.1.17", "10.244.9.9")):
+        talk = Talk(client=address)
+        for at in range(25):
+            talk.walk(9_000 * at, f"www{at % 3}.example.com")
+        talks.append(build.save(tmp_path, talk.capture(), f"{number}.pcap"))
+        listed = json.loads(Path(PODS).read_text())["items"][0]
+        listed["metadata"]["name"] = f"nginx-7c5ddbdf54-{number}"
+        listed["status"].update(podIP=address, podIPs=[{"ip": address}], startTime=None)
+        pods = build.save(tmp_path, json.dumps(listed).encode(), f"pods-{number}.json")
+        out = tmp_path / str(number)
+        done = run("analyze", talks[-1], "--pods", pods, "-o", str(out), "--format", "json", "-q")
+        assert done.returncode == 0, done.stderr
+        files.append(done.stdout.decode().strip())
+    matched = compared(*files)["subjects"]
+    assert [(s["subject"], s["matched_by"]) for s in matched] == [
+        (None, "all"),
+        ("default/nginx", "workload"),
+    ]
+    alone = compared(*talks)
+    assert len(alone["subjects"]) == 1
+    assert any("no client is on both sides" in w for w in alone["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "sides", "status"),
+    [
+        ("waste>40%", (GLIBC, NDOTS_2), 1),
+        ("waste>50%", (GLIBC, NDOTS_2), 0),
+        ("queries>+5%", (NDOTS_2, GLIBC), 1),
+        ("queries>+5%", (GLIBC, NDOTS_2), 0),
+        ("queries>+50%", (NDOTS_2, GLIBC), 0),
+        ("queries>5%", (GLIBC, NDOTS_2), 2),
+        ("queries>+x", (GLIBC, NDOTS_2), 2),
+    ],
+)
+def test_gates(rule: str, sides: tuple[str, str], status: int) -> None:
+    done = run("compare", *sides, "--fail-on", rule)
+    assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"schema": "pcapkit.analysis/9"}', b'{"schema": "pcapkit.analysis/1", "cl']
+)
+def test_what_is_no_saved_analysis_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = build.save(tmp_path, content, "analysis.json")
+    done = run("compare", path, GLIBC)
+    assert done.returncode == 2
+    assert f"error: {path}: line 1: no JSON of the schema pcapkit.analysis/1" in " ".join(
+        done.stderr.decode().split()
+    )
+
+
+def test_standard_input_is_read_once() -> None:
+    assert run("compare", "-", "-", stdin=Path(GLIBC).read_bytes()).returncode == 2
+    piped = run("compare", "-", NDOTS_2, "--json", stdin=Path(GLIBC).read_bytes())
+    assert json.loads(piped.stdout)["subjects"] == compared(GLIBC, NDOTS_2)["subjects"]
+
+
+def test_the_terminal_fits_80_columns() -> None:
+    done = run("compare", GLIBC, NDOTS_2)
+    lines = done.stdout.decode().splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert "A lookup sends 31.4 % fewer queries" in lines[0]

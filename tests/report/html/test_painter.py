@@ -1,0 +1,50 @@
+"""Charts that a second process draws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pcapkit.analysis.exchanges.store import Store
+from pcapkit.pipeline.analysis import Analysis
+from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.collect import collect
+from pcapkit.pipeline.hooks import Hooks
+from pcapkit.pipeline.options import Options
+from pcapkit.pipeline.reading import Reading
+from pcapkit.report.html.charts import draw
+from pcapkit.report.html.painter import Painter
+
+CAPTURES = Path(__file__).resolve().parents[3] / "captures"
+
+
+def test_another_process_draws_the_same() -> None:
+    """Also where the rows of the analysis are in a temporary file, which stays here."""
+    store = Store(in_memory=65, remembered=64)
+    names = ("whatif_w1_go_ndots5.pcap", "concurrent_one_pod.pcap", "fault_loss_queries.pcap")
+    whole = collect([str(CAPTURES / "lab" / name) for name in names], store=store)
+    analysis = Reading(whole, Options()).analysis()
+    assert store.runs > 1
+    with Painter() as painter:
+        painter.begin(analysis, png=True)
+        assert painter.result() == draw(analysis, png=True)
+
+
+def test_charts_can_be_drawn_before_the_analysis_is_done() -> None:
+    early: list[Analysis] = []
+    analysis = analyze(CAPTURES / "lab" / "multi6_any_sll2.pcap", hooks=Hooks(charted=early.append))
+    (charted,) = early
+    assert charted.recommendations == () != analysis.recommendations
+    assert charted.what_if_rows == analysis.what_if_rows[: len(charted.what_if_rows)]
+    assert draw(charted, png=True) == draw(analysis, png=True)
+
+
+def test_a_painter_that_has_gone_is_no_harm() -> None:
+    analysis = analyze(CAPTURES / "lab" / "whatif_w1_go_ndots5.pcap")
+    many = replace(analysis, warnings=tuple(str(n) for n in range(100_000)))
+    for handed in (analysis, many):
+        with Painter() as painter:
+            painter._process.kill()
+            painter._process.wait()
+            painter.begin(handed, png=True)
+            assert painter.result() is None
