@@ -66,7 +66,7 @@ from tests.build import (
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = settings(
-    max_examples=200,
+    max_examples=int(os.environ.get("PCAPKIT_FUZZ_EXAMPLES", "200")),
     deadline=None,
     derandomize=True,
     database=None,
