@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.kernels.interning import hash_bytes, intern, look_up
+from pcapkit.kernels.hashing import hash_bytes
+from pcapkit.kernels.interning import intern, look_up
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
 from pcapkit.schema import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, MARK_SHORTER_ALIAS, QR

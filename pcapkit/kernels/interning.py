@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.kernels.words import mix, u8, u32_little, u64_little
+from pcapkit.kernels.words import u8, u32_little, u64_little
 
 Arrays = tuple[
     npt.NDArray[np.uint8],  # arena: all strings, one behind the other
@@ -28,36 +29,8 @@ Arrays = tuple[
     npt.NDArray[np.int64],  # used: [strings, spare]
     npt.NDArray[np.uint64],  # seed
 ]
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
 _ID_BITS = np.uint64(0xFFFFFFFF)
-
-
-@inline_kernel
-def hash_bytes(buffer: Any, start: Any, length: Any, seed: Any) -> Any:
-    """Hash ``length`` bytes; the caller has checked that they are inside ``buffer``.
-
-    16 bytes a step, after wyhash. Both factors of every product hold a secret: a factor that is
-    known can be made zero, and then what else was hashed would not matter.
-    """
-    secret = seed * _MULTIPLIER
-    h = seed ^ (np.uint64(length) * _MULTIPLIER)
-    at = np.int64(start)
-    stop = at + length
-    if length > 16:
-        while stop - at > 16:
-            h = mix(u64_little(buffer, at) ^ secret, u64_little(buffer, at + 8) ^ h)
-            at += 16
-        low, high = u64_little(buffer, stop - 16), u64_little(buffer, stop - 8)
-    elif length >= 8:
-        low, high = u64_little(buffer, at), u64_little(buffer, stop - 8)
-    elif length >= 4:
-        low, high = np.uint64(u32_little(buffer, at)), np.uint64(u32_little(buffer, stop - 4))
-    else:
-        low, high = np.uint64(0), np.uint64(0)
-        for k in range(length):
-            low = (low << np.uint64(8)) | np.uint64(u8(buffer, at + k))
-    return mix(low ^ secret, high ^ h)
 
 
 @inline_kernel

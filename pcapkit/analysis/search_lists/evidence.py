@@ -20,7 +20,7 @@ from pcapkit.analysis.search_lists.sequences import (
     find_visits,
 )
 from pcapkit.analysis.timing import NEAR_NS, NEAR_WITHOUT_CLOCK_NS
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.names.labels import common_labels, labels_end
 from pcapkit.schema import NO_TIME

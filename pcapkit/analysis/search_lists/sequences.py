@@ -13,7 +13,7 @@ import numpy as np
 
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.names.labels import common_labels, name_start
 from pcapkit.schema import NO_TIME

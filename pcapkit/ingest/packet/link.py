@@ -34,7 +34,7 @@ from pcapkit.ingest.packet.fields import (
     TYPED,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u16_little, u32_little
 

@@ -35,7 +35,7 @@ from pcapkit.ingest.packet.fields import (
     TCP_WITHOUT_MESSAGE,
     WIRE_END,
 )
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16
 from pcapkit.schema import QR
