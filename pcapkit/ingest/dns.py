@@ -75,7 +75,7 @@ def _name_asked(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratc
     """
     size = _first_zero(buffer, at, end) + 1 - at
     if size <= 255 and end - at - size >= 4:
-        h = hash_bytes(buffer, at, size, names[5][0])
+        h = hash_bytes(buffer, at, size, names.seed[0])
         known, _ = look_up(names, buffer, at, size, h)
         if known >= 0:
             return known, at + size
@@ -283,7 +283,7 @@ def decode_message(
     row["answers"] = answers
     row["typed_answers"] = answers if flags & QR else 0
     row["message_bytes"] = min(wire_end - start, np.int64(0x7FFFFFFF))
-    row["content"] = hash_bytes(buffer, start, end - start, names[5][0])
+    row["content"] = hash_bytes(buffer, start, end - start, names.seed[0])
     row["qname"] = -1
     row["min_ttl"] = -1
     row["edns_bytes"] = -1

@@ -45,7 +45,7 @@ class Interners:
         count = len(names)
         if count == known:
             return self.folded
-        arena, ends = names.arrays[0], names.arrays[1]
+        arena, ends = names.arrays.arena, names.arrays.ends
         begin = int(ends[known - 1]) if known else 0
         folded = np.zeros(names.byte_count - begin + 1, np.uint8)
         size = int(fold_names(arena, ends, known, count, folded))

@@ -64,7 +64,7 @@ class Folded:
         """Return many names in presentation form."""
         if not names.size:
             return []
-        arena, ends = self.names.arrays[:2]
+        arena, ends = self.names.arrays.arena, self.names.arrays.ends
         stops = ends[names]
         begins = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
         sizes = stops - begins
@@ -97,7 +97,7 @@ class Folded:
 
         Many names end alike: what is left of them is split once.
         """
-        arena, ends = self.names.arrays[:2]
+        arena, ends = self.names.arrays.arena, self.names.arrays.ends
         stops = ends[names]
         at = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
         for n in range(int(skipped.max(initial=0))):
@@ -118,7 +118,7 @@ class Folded:
         if size > known:
             counts = np.zeros(size, np.int32)
             counts[:known] = self._counts
-            count_labels(self.names.arrays[0], self.names.arrays[1], known, counts)
+            count_labels(self.names.arrays.arena, self.names.arrays.ends, known, counts)
             self._counts = counts
         return self._counts
 
@@ -129,7 +129,7 @@ class Folded:
         if size > known.size:
             marks = np.zeros(size, np.uint8)
             marks[: known.size] = known
-            arena, ends = self.names.arrays[:2]
+            arena, ends = self.names.arrays.arena, self.names.arrays.ends
             for zone in zones:
                 wire = np.frombuffer(wire_from_text(join(zone)), np.uint8)
                 _mark_zone(arena, ends, known.size, wire, marks)

@@ -37,7 +37,7 @@ from pcapkit.ingest.packet.link import link_identity
 from pcapkit.ingest.packet.tunnels import PORTS
 from pcapkit.ingest.reassembly.tcp_segments import LONGEST_SEGMENT, close_pass, follow
 from pcapkit.ingest.skip_reasons import FOUND_TCP, FOUND_UDP, SKIP_REASONS
-from pcapkit.kernels.interning import has_room, intern
+from pcapkit.kernels.interning import has_space, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import prefetch, u16
 from pcapkit.schema import MARK_CUT, QR, TCP, UDP
@@ -103,7 +103,7 @@ def _set_aside(facts: Any, rare: Any, aside: Any, index: Any) -> Any:
 @inline_kernel
 def _has_room(names: Any, addresses: Any, messages: Any) -> Any:
     """Is there room for the names of so many messages, and the addresses of a packet?"""
-    return has_room(names, messages, 255) and has_room(addresses, 2, 16)
+    return has_space(names, messages, 255) and has_space(addresses, 2, 16)
 
 
 @kernel
@@ -131,7 +131,7 @@ def decode_window(
     Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` or
     an interner is full.
     """
-    seed = names[5][0]
+    seed = names.seed[0]
     count = 0
     aside = 0
     done = np.int64(records.shape[0])

@@ -199,7 +199,7 @@ class Decoder:
         inner = records[index]
         links = np.zeros(index.size, np.int64)
         found = np.zeros(index.size, np.uint8)
-        seed = self._interners.names.arrays[5][0]
+        seed = self._interners.names.arrays.seed[0]
         unwrap(
             buffer,
             inner,
