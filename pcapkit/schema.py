@@ -161,3 +161,9 @@ Ids = npt.NDArray[np.int32]  #: of names, addresses, clients; numbers of rows
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.void]  #: fixed-width rows, of a dtype that stands beside their kernel
 Row = np.void  #: one of them, ``rows[i]``: read, and written in place
+
+
+# Type aliases of rooms above, one for each kind of row (the field names are those of its dtype).
+Exchanges = Rows  #: EXCHANGE
+Lookups = Rows  #: LOOKUP
+Transactions = Rows  #: TRANSACTION
