@@ -135,7 +135,7 @@ def _take_long(packed: Bytes, at: Int, control: np.uint64, shift: Int) -> tuple[
     It is at ``at`` of ``packed`` (uint8), its size in ``control`` from ``shift`` on.
     """
     size = np.int64((control >> np.uint64(shift)) & np.uint64(15))
-    return at + size, u64_little(packed, at) & _MASKS[min(size, 8)]
+    return at + size, u64_little(packed, at) & _MASKS[min(size, np.int64(8))]
 
 
 @inline_kernel
@@ -276,7 +276,8 @@ def pack(
     clients, ends = stretches.clients, stretches.ends
     rows, words = scratch.rows, scratch.words
     mask = np.int64(ring.shape[0] - 1)
-    at, k = np.int64(0), np.int64(done)
+    at: Int = np.int64(0)
+    k = np.int64(done)
     while k < order.shape[0] and at + BATCH * PACKED_MOST <= out.shape[0]:
         # All of a batch are fetched at once: where they lie, nearly each waits for memory.
         size = min(np.int64(BATCH), order.shape[0] - k)
@@ -318,7 +319,7 @@ def unpack(
     """
     for j in range(count):
         owner = found.owners[j]
-        at = np.int64(found.begins[j])
+        at: Int = np.int64(found.begins[j])
         to = np.int64(filling.nexts[owner])
         first = np.int64(filling.begins[owner])
         before = blank[0]
@@ -370,7 +371,7 @@ def find_stretches(
     """
     clients, ends = stretches.clients, stretches.ends
     count, pieces, total = np.int64(0), np.int64(0), np.int64(0)
-    at = np.int64(0)
+    at: Int = np.int64(0)
     for w in range(wanted.shape[0]):
         at = _search(clients, wanted[w], at)
         if at >= clients.shape[0] or clients[at] != wanted[w]:

@@ -105,7 +105,7 @@ def _find_query(row: Row, folded: Int, newest: Int, pairing: Pairing, oldest: In
     exchange in its slot of ``pairing``; those before number ``oldest`` are not compared.
     """
     exchanges = pairing.exchanges
-    other_server = _NO_QUERY
+    other_server: Int = _NO_QUERY
     answered = False
     mask = np.int64(exchanges.shape[0] - 1)
     at = newest
@@ -213,8 +213,8 @@ def pair_window(
     """Add a window's messages to the exchanges; return how many there are.
 
     Exchanges are numbered from 0 over the whole analysis, ``count`` of them until now. The last
-    ``remembered`` ones must be in the ring of ``pairing``, which has space for one more a message: a
-    response is looked for there.
+    ``remembered`` ones must be in the ring of ``pairing``: a response is looked for there. It has
+    space for one more a message.
 
     Duplicates, and messages that are no standard query, are left out. A query whose question does
     not decode is kept under the name ``root`` and type 0.

@@ -94,7 +94,9 @@ class Run:
         batch = np.zeros(BATCH + 1, EXCHANGE)
         scratch = PackScratch(batch, row_words(batch))
         packed: list[Bytes] = []
-        done = used = written = 0
+        done: Int = 0
+        used: Int = 0
+        written: Int = 0
         while done < size:
             out = np.empty(_BUFFER, np.uint8)
             done, got, used = pack(

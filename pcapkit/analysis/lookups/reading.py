@@ -23,7 +23,7 @@ from pcapkit.analysis.lookups.state import CLIENT, room_for
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client
-from pcapkit.analysis.timing import timing
+from pcapkit.analysis.timing import gaps_of
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
@@ -99,7 +99,7 @@ class _Reader:
         self._clients["end"] = np.cumsum([c.piece.size for c in surveyed])
         self._clients["begin"][1:] = self._clients["end"][:-1]
         self._lists = place_names(
-            rows, self._clients, list(numbers), names, timing(has_clock=has_clock)
+            rows, self._clients, list(numbers), names, gaps_of(has_clock=has_clock)
         )
         self._arrays, self._labels = names.names.arrays, names.label_counts()
 
