@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 #: A candidate that is asked at once follows the last answer within this time. A stub resolver sends
 #: it as soon as it has read the response (glibc ``__res_context_search``, musl
-#: ``name_from_dns_search``, Go ``goLookupIPCNAMEOrder``): what lies between is the way to the capture
-#: point and the scheduler, far below 5 ms where no process waits.
+#: ``name_from_dns_search``, Go ``goLookupIPCNAMEOrder``): what lies between is the way to the
+#: capture point and the scheduler, far below 5 ms where no process waits.
 NEAR_NS = 5_000_000
 #: ... without a clock: within four packets, both families with their responses.
 NEAR_WITHOUT_CLOCK_NS = 4_000

@@ -44,6 +44,8 @@ class ClientReading:
     ndots: Ndots
     resolver: ResolverGuess
     models: tuple[str, ...] = ()  #: those whose signs are all there; several: a mixture
+    #: where a search list was given, the one that walks prove all the same
+    proven: SearchList = SearchList()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,13 @@ class _Reader:
             lookups = _put_in_order(lookups, transactions)
         described = tuple(
             ClientReading(
-                c.piece.client, c.assumed, c.source, ndots[i], guesses[i], models_at_once(signs[i])
+                c.piece.client,
+                c.assumed,
+                c.source,
+                ndots[i],
+                guesses[i],
+                models_at_once(signs[i]),
+                c.proven,
             )
             for i, c in enumerate(self._surveyed)
             if clients["index"][i] >= 0
