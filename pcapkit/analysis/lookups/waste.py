@@ -4,13 +4,13 @@ applies; ``pcapkit explain CLASS`` says what each means and what to do.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.model.vocabulary import WASTE_CLASSES
+from pcapkit.schema import Int
 
 CLASSES = len(WASTE_CLASSES)
 
@@ -35,16 +35,18 @@ PROBES = ("_grpclb", "_grpc_config", "_xds", "_etcd-client", "_ldap", "_mongodb"
 @helper_kernel
 def waste_class(
     complete: bool,
-    outcome: Any,
-    qtype: Any,
+    outcome: Int,
+    qtype: Int,
     is_probe: bool,
     is_answered: bool,
     is_first_existing: bool,
     resolved: bool,
     is_base: bool,
-) -> Any:
+) -> Int:
     """Return the class of one transaction.
 
+    ``complete``: its lookup is seen whole. ``outcome`` and ``qtype`` are its own. ``is_probe``: its
+    base name is one that libraries ask for by themselves. ``resolved``: its lookup has an answer.
     ``is_answered``: its candidate answered the lookup in some family. ``is_first_existing``: its
     candidate is the first that exists, in a lookup that nothing answered. ``is_base``: it is the
     name as is.
@@ -70,9 +72,12 @@ def waste_class(
     return SEARCH_MISS
 
 
-def is_wasted(waste_classes: Any) -> Any:
+def is_wasted(waste_classes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
     """Return which of an array of classes exist only because of the search list."""
-    return (waste_classes == ABSOLUTE_MISS) | (waste_classes == SEARCH_MISS)
+    wasted: npt.NDArray[np.bool_] = (waste_classes == ABSOLUTE_MISS) | (
+        waste_classes == SEARCH_MISS
+    )
+    return wasted
 
 
 WASTED = is_wasted(np.arange(CLASSES))
