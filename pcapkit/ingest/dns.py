@@ -113,7 +113,7 @@ def unpack_name(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes) 
     """
     size = 0
     after = NO_NAME
-    limit = at  # a pointer must go to before the place it was reached from
+    limit = at  # a pointer must go to before the offset it was reached from
     for _ in range(MAX_NAME_BYTES + 1 + _MAX_POINTERS):
         if at >= end:
             return NO_NAME, NO_NAME

@@ -19,6 +19,13 @@ from numba.extending import intrinsic
 from pcapkit.kernels.jit import inline_kernel
 from pcapkit.schema import Array, Bytes, Int
 
+# What Numba hands to those who generate machine code; it has no types that mypy could see.
+Context = Any
+Builder = Any  #: llvmlite's
+Signature = Any
+Values = Any  #: the arguments, as llvmlite's values
+NumbaType = Any  #: of an argument
+
 _intrinsic: Any = intrinsic  # which has no types of its own
 _TOP_BITS = 0x8080808080808080
 
@@ -26,7 +33,9 @@ _TOP_BITS = 0x8080808080808080
 def _load(bits: int, *, swap: bool) -> Any:
     """Make an intrinsic ``load(buffer, at)`` of an unsigned integer of ``bits``."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
@@ -42,14 +51,16 @@ def _load(bits: int, *, swap: bool) -> Any:
 
     result = types.uint64 if bits == 64 else types.int64
 
-    def load(typing_context: Any, buffer: Any, at: Any) -> Any:
+    def load(typing_context: Context, buffer: NumbaType, at: NumbaType) -> Any:
         return result(buffer, types.int64), generate
 
     return _intrinsic(load)
 
 
-def _folded_product(typing_context: Any, left: Any, right: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _folded_product(typing_context: Context, left: NumbaType, right: NumbaType) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         wide = ir.IntType(128)
@@ -60,8 +71,10 @@ def _folded_product(typing_context: Any, left: Any, right: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), generate
 
 
-def _first_zero_byte(typing_context: Any, word: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _first_zero_byte(typing_context: Context, word: NumbaType) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         (value,) = arguments
@@ -73,8 +86,10 @@ def _first_zero_byte(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
-def _prefetch(typing_context: Any, array: Any, at: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _prefetch(typing_context: Context, array: NumbaType, at: NumbaType) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         data = cgutils.create_struct_proxy(signature.args[0])(
@@ -116,7 +131,9 @@ else:
 def _put_u64() -> Any:
     """Make an intrinsic ``put(buffer, at, value)`` of a little-endian 64-bit integer."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
@@ -125,7 +142,7 @@ def _put_u64() -> Any:
         stored.align = 1
         return context.get_dummy_value()
 
-    def put(typing_context: Any, buffer: Any, at: Any, value: Any) -> Any:
+    def put(typing_context: Context, buffer: NumbaType, at: NumbaType, value: NumbaType) -> Any:
         return types.void(buffer, types.int64, types.uint64), generate
 
     return _intrinsic(put)
