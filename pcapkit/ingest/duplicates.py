@@ -1,8 +1,8 @@
 """Which messages are the same packet again, and how many messages there are without those.
 
 Duplicates are packets captured more than once (``-i any``, bridge and veth, before and after
-address translation): the same client address and port and the same DNS bytes, set off from resends by
-the IPv4 identification or, where that is 0 or absent, by what a second hop changes.
+address translation): the same client address and port and the same DNS bytes. What sets them off
+from resends is the IPv4 identification or, where that is 0 or absent, what a second hop changes.
 """
 
 from __future__ import annotations
