@@ -1,7 +1,7 @@
 """The fixed-width rows in which messages travel from the readers to pairing.
 
 One row is one DNS message. Names, addresses and link addresses are ids of the interners in
-``kernels/interning.py``; everything else is a plain integer. A row is filled by the compiled walk
+``kernels/interning.py``; everything else is a plain integer. A row is filled by the compiled path
 (pcap, pcapng) or by the reader of another source, and means the same either way.
 """
 

@@ -12,14 +12,18 @@ from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
 from pcapkit.names.labels import Labels, join, name_start, split
 from pcapkit.names.text import PLAIN, text_from_wire, wire_from_text
-from pcapkit.schema import Bytes, Ids, Int, Integers
+from pcapkit.schema import Array, Bytes, Ids, Int, Integers
 
 _PLAIN = np.isin(np.arange(256), list(PLAIN))
 
 
 @kernel
 def count_labels(arena: Bytes, ends: Integers, first: Int, labels: Ids) -> None:
-    """Set ``labels[i]`` to the number of labels of each name from ``first`` on."""
+    """Set ``labels[i]`` to the number of labels of name ``i``, from ``first`` on.
+
+    Goes in: the names, ``arena`` (uint8) with their ``ends`` (int64). Comes out: ``labels`` (int32,
+    one a name).
+    """
     for name in range(first, labels.shape[0]):
         at = name_start(ends, name)
         stop = ends[name]
@@ -32,7 +36,11 @@ def count_labels(arena: Bytes, ends: Integers, first: Int, labels: Ids) -> None:
 
 @kernel
 def _mark_zone(arena: Bytes, ends: Integers, first: Int, zone: Bytes, inside: Bytes) -> None:
-    """Mark the names from ``first`` on that lie inside a zone (its wire form), or are its apex."""
+    """Mark the names from ``first`` on that lie inside a zone, or are its apex.
+
+    Goes in: the names, ``arena`` (uint8) with their ``ends`` (int64); the wire form of the ``zone``
+    (uint8). Comes out: ``inside`` (uint8, one a name, zeros).
+    """
     size = zone.shape[0]
     for name in range(first, inside.shape[0]):
         at, stop = name_start(ends, name), ends[name]
@@ -61,7 +69,7 @@ class Folded:
         """Return a name in presentation form."""
         return text_from_wire(self.names[name])
 
-    def texts(self, names: npt.NDArray[Any]) -> list[str]:
+    def texts(self, names: Array) -> list[str]:
         """Return many names in presentation form."""
         if not names.size:
             return []
@@ -81,8 +89,8 @@ class Folded:
         unusual[last] = False
         odd = (at != last) | (first == last) | np.logical_or.reduceat(unusual, first)
         text = wire.tobytes().decode("latin-1")
-        places = zip((first + 1).tolist(), last.tolist(), strict=True)
-        out = [text[begin:end] for begin, end in places]
+        spans = zip((first + 1).tolist(), last.tolist(), strict=True)
+        out = [text[begin:end] for begin, end in spans]
         for n in np.flatnonzero(odd).tolist():
             out[n] = self.text(int(names[n]))
         return out
@@ -93,7 +101,7 @@ class Folded:
             known = self._labels[name] = split(self.text(name))
         return known
 
-    def labels_behind(self, names: npt.NDArray[Any], skipped: npt.NDArray[Any]) -> list[Labels]:
+    def labels_behind(self, names: Array, skipped: Array) -> list[Labels]:
         """Return the labels of each name behind its first ``skipped`` ones.
 
         Many names end alike: what is left of them is split once.
@@ -136,7 +144,3 @@ class Folded:
                 _mark_zone(arena, ends, known.size, wire, marks)
             self._inside[tuple(zones)] = known = marks
         return known
-
-    def find(self, labels: Labels) -> int:
-        """Return the id of a name, interned where it is new."""
-        return self.names.add(wire_from_text(join(labels)))

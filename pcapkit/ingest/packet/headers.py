@@ -1,6 +1,6 @@
 """One packet's headers, from its link type to the UDP datagram or TCP segment inside.
 
-What nearly every packet has (Ethernet, cooked capture, VLAN, IP, UDP, TCP) is walked here, in line.
+What nearly every packet has (Ethernet, cooked capture, VLAN, IP, UDP, TCP) is read here, in line.
 A packet with anything else is found ENCAPSULATED and left to ``encapsulation.py``, which is
 compiled when the first comes. Every read comes after a length check; nesting is bounded.
 Sources: IEEE 802.1Q; RFC 791, 8200, 768, 9293.
@@ -274,7 +274,7 @@ def read_headers(
 
     Returns FOUND_UDP or FOUND_TCP with ``facts`` filled, or the reason why there is none. FRAGMENT
     fills the facts of a fragment; ENCAPSULATED says that the packet may hold another, in a tunnel
-    or behind a header that is not walked here. ``ports`` (uint8, 65,536 long) marks the
+    or behind a header that is not read here. ``ports`` (uint8, 65,536 long) marks the
     ports of DNS and of tunnels.
     """
     at, kind = _link_header(buffer, at, end, linktype, facts)
