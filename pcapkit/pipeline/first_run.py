@@ -78,8 +78,9 @@ def warm_reading() -> None:
     store.add(rows, np.zeros(4, np.int64), interners.fold(), root=interners.root, capture=0)
     store.seal()
     names = Folded(interners.names)
-    clients = survey(store, names, {}, has_clock=True, note=Answers().note)
-    for read in read_parts(store, clients, names, has_clock=True):
+    (surveyed,) = survey(store, names, {}, has_clock=True)
+    Answers().note(surveyed.rows)
+    for read in read_parts(store, surveyed.clients, names, has_clock=True):
         part = read()
         tally = Tally(names, span=(0, LONGEST_TIMEOUT_NS), has_clock=True)
         tally.add(part, str, ["first run"])

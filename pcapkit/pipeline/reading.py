@@ -66,13 +66,11 @@ class Reading:
         join_families(
             collected.store, [len(a) == 4 for a in addresses], pod_families(options.pods, addresses)
         )
-        self._clients: list[Client] = survey(
-            collected.store,
-            self._names,
-            given_facts(collected, options),
-            has_clock=collected.has_clock,
-            note=self._answers.note,
-        )
+        self._clients: list[Client] = []
+        given = given_facts(collected, options)
+        for part in survey(collected.store, self._names, given, has_clock=collected.has_clock):
+            self._answers.note(part.rows)
+            self._clients += part.clients
         self._zones: list[Labels] = [split(d) for d in options.cluster_domains] or zones_of(
             self._clients
         )

@@ -8,15 +8,18 @@ query, since it shows that a lookup began before the capture.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from pcapkit.analysis.timing import LONGEST_WAIT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL, UNANSWERED
+from pcapkit.kernels.hashing import GOLDEN_RATIO, home_slot, next_slot
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.schema import (
     AA,
     AA_HIDDEN,
+    ABSENT,
     MARK_FLAGS_HIDDEN,
     MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
@@ -24,51 +27,88 @@ from pcapkit.schema import (
     NO_TIME,
     QR,
     TC,
+    Exchanges,
+    Hashes,
+    Ids,
+    Int,
+    Integers,
+    Messages,
+    Row,
 )
 
-#: A response later than this belongs to no query: beyond every resolver's total timeout.
-LONGEST_WAIT_NS = 60_000_000_000
 #: A response after more queries than this belongs to none of them: it bounds the memory that
 #: pairing needs. At 10,000 queries a second it is more than LONGEST_WAIT_NS's worth.
 REMEMBERED = 1 << 20
+#: Exchanges of one slot that are compared with a response, the newest first.
 _CHAIN = 32
+#: Slots in which a pair of ``links`` may stand.
+_LINK_SLOTS = 64
+#: A response belongs to no exchange; or to one that has its response: it is one answer too many.
+_NO_QUERY, _ALREADY_ANSWERED = -1, -2
+_OPCODE = 0x7800  # its bits in the header's flags; a standard query is 0 (RFC 1035 section 4.1.1)
+_RCODE_SERVFAIL, _RCODE_NXDOMAIN, _RCODE_REFUSED = 2, 3, 5
+#: Entries of ``Pairing.state``.
+LINKS_WHOLE, EARLIEST, LATEST = range(3)
+
+
+class Pairing(NamedTuple):
+    """What pairing carries from window to window."""
+
+    exchanges: Exchanges
+    """EXCHANGE, a ring, a power of two long: exchange ``n`` stands at ``n`` modulo its length"""
+    previous: Ids  # a ring alike: the exchange before each in its slot
+    slots: Ids  # a power of two many: the newest exchange by hash, ABSENT where there is none
+    links: Hashes
+    """A set of [link addresses, client + 1] of queries, (a power of two, 2); 0, 0 is free"""
+    state: Integers
+    """[are all pairs in ``links``, the earliest time of an exchange, the latest time of a message
+    in a window that begins one]"""
 
 
 @inline_kernel
-def _outcome(row: Any) -> Any:
+def _outcome(row: Row) -> Int:
     rcode = row["rcode"]
     if rcode == 0:
         return ANSWER if row["typed_answers"] > 0 else NODATA
-    if rcode == 3:
+    if rcode == _RCODE_NXDOMAIN:
         return NXDOMAIN
-    if rcode == 2:
+    if rcode == _RCODE_SERVFAIL:
         return SERVFAIL
-    if rcode == 5:
+    if rcode == _RCODE_REFUSED:
         return REFUSED
     return OTHER_RCODE
 
 
 @inline_kernel
-def _slot(row: Any, slots: Any) -> Any:
+def _slot(row: Row, slots: Ids) -> Int:
+    """Return the slot of a message's client, port and ID.
+
+    Without a seed: which exchanges share a slot can show, as no more than _CHAIN of them are
+    compared, and so it must be the same in every run.
+    """
     key = (np.uint64(row["client"]) << np.uint64(32)) ^ (
         (np.uint64(row["client_port"]) << np.uint64(16)) | np.uint64(row["message_id"])
     )
-    key *= np.uint64(0x9E3779B97F4A7C15)
-    return np.int64((key ^ (key >> np.uint64(32))) & np.uint64(slots.shape[0] - 1))
+    key *= GOLDEN_RATIO
+    return home_slot(slots, key ^ (key >> np.uint64(32)))
 
 
 @inline_kernel
-def _find_query(row: Any, folded: Any, at: Any, exchanges: Any, previous: Any, oldest: Any) -> Any:
-    """Return the exchange that a response belongs to, -1, or -2 where it is one answer too many.
+def _find_query(row: Row, folded: Int, newest: Int, pairing: Pairing, oldest: Int) -> Int:
+    """Return the exchange that a response belongs to, _NO_QUERY, or _ALREADY_ANSWERED.
 
     The newest unanswered query of the same client, port, transport, ID and, where both are shown,
     question. The server may differ: address translation rewrites it on one side of the capture
-    point; the same server is preferred, since musl asks several at once with one ID. Exchanges
-    before number ``oldest`` are not looked at.
+    point; the same server is preferred, since musl asks several at once with one ID.
+
+    ``row`` is the response (MESSAGE), ``folded`` its name in lower case, ``newest`` the newest
+    exchange in its slot of ``pairing``; those before number ``oldest`` are not compared.
     """
-    other_server = -1
+    exchanges = pairing.exchanges
+    other_server: Int = _NO_QUERY
     answered = False
     mask = np.int64(exchanges.shape[0] - 1)
+    at = newest
     for _ in range(_CHAIN):
         if at < oldest:
             break
@@ -89,14 +129,14 @@ def _find_query(row: Any, folded: Any, at: Any, exchanges: Any, previous: Any, o
                     return at
                 elif other_server < 0:
                     other_server = at
-        at = np.int64(previous[at & mask])
+        at = np.int64(pairing.previous[at & mask])
     if other_server < 0 and answered:
-        return -2
+        return _ALREADY_ANSWERED
     return other_server
 
 
 @inline_kernel
-def _answer(row: Any, exchange: Any) -> None:
+def _add_response(row: Row, exchange: Row) -> None:
     exchange["response_time"] = row["time"]
     exchange["response_packet"] = row["packet_no"]
     exchange["min_ttl"] = row["min_ttl"]
@@ -110,108 +150,109 @@ def _answer(row: Any, exchange: Any) -> None:
 
 
 @inline_kernel
-def _note_link(link: Any, client: Any, links: Any) -> Any:
-    """Add a pair to the set ``links``; False where there is no room for it."""
-    mask = np.uint64(links.shape[0] - 1)
-    slot = ((link ^ np.uint64(client)) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-    for probe in range(64):
-        at = np.int64((slot + np.uint64(probe)) & mask)
-        if links[at, 1] == 0:
-            links[at, 0] = link
-            links[at, 1] = np.uint64(client + 1)
+def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
+    """Fill ``exchange`` (EXCHANGE) from the message that begins it, ``row`` (MESSAGE).
+
+    ``folded`` is the id of its name in lower case, ``capture`` the index of its capture.
+    """
+    is_response = row["flags"] & QR != 0
+    exchange["query_time"] = row["time"]
+    exchange["query_packet"] = ABSENT if is_response else row["packet_no"]
+    exchange["response_time"] = NO_TIME
+    exchange["response_packet"] = ABSENT
+    exchange["client"] = row["client"]
+    exchange["server"] = row["server"]
+    exchange["qname"] = row["qname"] if row["qname"] >= 0 else folded
+    exchange["folded"] = folded
+    exchange["min_ttl"] = ABSENT
+    exchange["edns_bytes"] = row["edns_bytes"]
+    exchange["edns_options"] = row["edns_options"]
+    exchange["response_bytes"] = 0
+    exchange["capture"] = capture
+    exchange["client_port"] = row["client_port"]
+    exchange["message_id"] = row["message_id"]
+    exchange["qtype"] = row["qtype"]
+    exchange["rcode"] = 0
+    exchange["answers"] = 0
+    exchange["transport"] = row["transport"]
+    exchange["outcome"] = UNANSWERED
+    exchange["aa"] = 0
+    exchange["tc"] = 0
+    exchange["alias"] = 0
+    if is_response:
+        _add_response(row, exchange)
+
+
+@inline_kernel
+def _note_link(link: Int, client: Int, links: Hashes) -> bool:
+    """Add a pair to the set ``links``; False where there is no slot for it."""
+    h = ((link ^ np.uint64(client)) * GOLDEN_RATIO) >> np.uint64(32)
+    slot = home_slot(links, h)
+    for _ in range(_LINK_SLOTS):
+        if links[slot, 1] == 0:
+            links[slot, 0] = link
+            links[slot, 1] = np.uint64(client + 1)
             return True
-        if links[at, 0] == link and links[at, 1] == np.uint64(client + 1):
+        if links[slot, 0] == link and links[slot, 1] == np.uint64(client + 1):
             return True
+        slot = next_slot(links, slot)
     return False
 
 
 @kernel
 def pair_window(
-    rows: Any,
-    original: Any,
-    folded_of: Any,
-    root: Any,
-    capture: Any,
-    slots: Any,
-    exchanges: Any,
-    previous: Any,
-    count: Any,
-    remembered: Any,
-    links: Any,
-    state: Any,
-) -> Any:
-    """Add a window's messages to ``exchanges`` (room for one a row); return how many there are.
+    rows: Messages,
+    original: Integers,
+    folded_of: Ids,
+    root: Int,
+    capture: Int,
+    pairing: Pairing,
+    count: Int,
+    remembered: Int,
+) -> Int:
+    """Add a window's messages to the exchanges; return how many there are.
 
-    Exchanges are numbered from 0 over the whole analysis, ``count`` of them until now.
-    ``exchanges`` is a ring, a power of two long, in which number ``n`` stands at ``n`` modulo its
-    length; the last ``remembered`` ones must be in it: a response is looked for there.
+    Exchanges are numbered from 0 over the whole analysis, ``count`` of them until now. The last
+    ``remembered`` ones must be in the ring of ``pairing``: a response is looked for there. It has
+    space for one more a message.
 
-    Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
-    question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing
-    table, carried from window to window: the newest exchange by hash, chained by ``previous``, a
-    ring as ``exchanges`` is. ``links`` is a set of [link addresses, client + 1] rows of queries, a
-    power of two many; a client of 0 is free. ``state`` is [are all pairs in ``links``, the earliest
-    time of an exchange, the latest of a message in a window that has one], and is kept up.
+    Duplicates, and messages that are no standard query, are left out. A query whose question does
+    not decode is kept under the name ``root`` and type 0.
+
+    ``rows`` are the messages (MESSAGE); ``original`` (int64, as many) is not 0 where one is a
+    duplicate. ``folded_of`` (int32) is the id in lower case of every name by its id; ``capture`` is
+    the index of the capture. All of ``pairing`` is kept up.
     """
+    exchanges, state = pairing.exchanges, pairing.state
     mask = np.int64(exchanges.shape[0] - 1)
-    before, latest = count, state[2]
+    before, latest = count, state[LATEST]
     for i in range(rows.shape[0]):
         row = rows[i]
         latest = max(latest, np.int64(row["time"]))
-        if original[i] or row["flags"] & 0x7800:
+        if original[i] or row["flags"] & _OPCODE:
             continue
-        folded = np.int64(-1) if row["qname"] < 0 else np.int64(folded_of[row["qname"]])
-        slot = _slot(row, slots)
+        folded = np.int64(ABSENT) if row["qname"] < 0 else np.int64(folded_of[row["qname"]])
+        slot = _slot(row, pairing.slots)
+        newest = np.int64(pairing.slots[slot])
         is_response = row["flags"] & QR != 0
         if is_response:
-            known = _find_query(
-                row,
-                folded,
-                np.int64(slots[slot]),
-                exchanges,
-                previous,
-                max(np.int64(0), count - remembered),
-            )
+            oldest = max(np.int64(0), count - remembered)
+            known = _find_query(row, folded, newest, pairing, oldest)
             if known >= 0:
-                _answer(row, exchanges[known & mask])
-            if known != -1:
+                _add_response(row, exchanges[known & mask])
+            if known != _NO_QUERY:
                 continue
         elif folded < 0:
             if row["marks"] & MARK_MALFORMED == 0:
                 continue
             folded = np.int64(root)
-        new = exchanges[count & mask]
-        new["query_time"] = row["time"]
-        new["query_packet"] = -1 if is_response else row["packet_no"]
-        new["response_time"] = NO_TIME
-        new["response_packet"] = -1
-        new["client"] = row["client"]
-        new["server"] = row["server"]
-        new["qname"] = row["qname"] if row["qname"] >= 0 else folded
-        new["folded"] = folded
-        new["min_ttl"] = -1
-        new["edns_bytes"] = row["edns_bytes"]
-        new["edns_options"] = row["edns_options"]
-        new["response_bytes"] = 0
-        new["capture"] = capture
-        new["client_port"] = row["client_port"]
-        new["message_id"] = row["message_id"]
-        new["qtype"] = row["qtype"]
-        new["rcode"] = 0
-        new["answers"] = 0
-        new["transport"] = row["transport"]
-        new["outcome"] = UNANSWERED
-        new["aa"] = 0
-        new["tc"] = 0
-        new["alias"] = 0
-        if is_response:
-            _answer(row, new)
-        elif state[0] and row["link"] != 0:
-            state[0] = _note_link(row["link"], np.int64(row["client"]), links)
-        state[1] = min(state[1], np.int64(row["time"]))
-        previous[count & mask] = slots[slot]
-        slots[slot] = count
+        _begin_exchange(row, folded, capture, exchanges[count & mask])
+        if not is_response and state[LINKS_WHOLE] and row["link"] != 0:
+            state[LINKS_WHOLE] = _note_link(row["link"], np.int64(row["client"]), pairing.links)
+        state[EARLIEST] = min(state[EARLIEST], np.int64(row["time"]))
+        pairing.previous[count & mask] = newest
+        pairing.slots[slot] = count
         count += 1
     if count > before:
-        state[2] = latest
+        state[LATEST] = latest
     return count

@@ -11,15 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import copy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pcapkit.analysis.exchanges.pairing import REMEMBERED, pair_window
+from pcapkit.analysis.exchanges.pairing import (
+    EARLIEST,
+    LATEST,
+    LINKS_WHOLE,
+    REMEMBERED,
+    Pairing,
+    pair_window,
+)
 from pcapkit.analysis.exchanges.runs import Families, Run, put_in_time_order, row_words, spilled
 from pcapkit.concurrency import in_order
-from pcapkit.schema import EXCHANGE, Messages
+from pcapkit.schema import ABSENT, EXCHANGE, Exchanges, Ids, Integers, Messages
 from pcapkit.spool import Spill, cut_short
 
 #: Exchanges that there is room for in memory.
@@ -27,6 +33,7 @@ IN_MEMORY = 2 * REMEMBERED
 #: Exchanges that are read at once, unless a single client has more.
 PART = 1 << 17
 _RUN = 1 << 19  # exchanges that are written at once
+_SLOTS = 1 << 18  # of pairing
 _LINKS = 1 << 14
 
 
@@ -50,28 +57,26 @@ class Store:
         self._in_memory, self._remembered = in_memory, remembered
         # Rings: exchange n stands at n modulo their length. The system gives pages as they are
         # first written: what is not needed costs nothing.
-        self._rows = np.empty(1 << (in_memory - 1).bit_length(), EXCHANGE)
-        self._previous = np.empty(self._rows.size, np.int32)
-        self._slots = np.full(1 << 18, -1, np.int32)
+        size = 1 << (in_memory - 1).bit_length()
+        times = np.iinfo(np.int64)
+        self._pairing = Pairing(
+            np.empty(size, EXCHANGE),
+            np.empty(size, np.int32),
+            np.full(_SLOTS, ABSENT, np.int32),
+            np.zeros((_LINKS, 2), np.uint64),
+            np.array([True, times.max, times.min], np.int64),
+        )
         self._base = 0  # number of the first exchange that is in no run, and none is made of
         self._held = 0  # of the first whose place in the rings is taken
         self._runs: list[Run] = []
         self._spill: Spill | None = None
         self._packing: Future[Run] | None = None  # the exchanges before ``_base``
-        self._links = np.zeros((_LINKS, 2), np.uint64)
-        self._pairing = np.array([1, np.iinfo(np.int64).max, np.iinfo(np.int64).min], np.int64)
         self._joined: dict[int, tuple[int, ...]] = {}
         self._sizes = np.zeros(0, np.int64)  # by client, once all is packed
         self.count = 0
 
     def add(
-        self,
-        rows: Messages,
-        original: npt.NDArray[np.int64],
-        folded_of: npt.NDArray[np.int32],
-        *,
-        root: int,
-        capture: int,
+        self, rows: Messages, original: Integers, folded_of: Ids, *, root: int, capture: int
     ) -> None:
         """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
 
@@ -80,9 +85,9 @@ class Store:
         used = self.count - self._base
         if used > self._remembered and used + rows.size > self._in_memory - self._in_memory // 4:
             self._pack_beside(min(_RUN, used - self._remembered))
-        if self.count - self._held + rows.size > self._rows.size:
+        if self.count - self._held + rows.size > self._ring.size:
             self._take_packed()
-        if (used := self.count - self._held + rows.size) > self._rows.size:
+        if (used := self.count - self._held + rows.size) > self._ring.size:
             self._grow(used)  # a window of text may be of any length
         self.count = int(
             pair_window(
@@ -91,41 +96,44 @@ class Store:
                 folded_of,
                 root,
                 capture,
-                self._slots,
-                self._rows,
-                self._previous,
+                self._pairing,
                 self.count,
                 self._remembered,
-                self._links,
-                self._pairing,
             )
         )
 
     @property
+    def _ring(self) -> Exchanges:
+        return self._pairing.exchanges
+
+    @property
     def first_time(self) -> int | None:
         """The time of the first exchange."""
-        return int(self._pairing[1]) if self.count else None
+        return int(self._pairing.state[EARLIEST]) if self.count else None
 
     @property
     def last_time(self) -> int | None:
         """The time of the last message in a window that began an exchange."""
-        return int(self._pairing[2]) if self.count else None
+        return int(self._pairing.state[LATEST]) if self.count else None
 
     def _grow(self, size: int) -> None:
         """Make the rings long enough for ``size`` exchanges."""
         numbers = np.arange(self._held, self.count)
-        rows, previous = self._rows, self._previous
-        self._rows = np.empty(1 << (size - 1).bit_length(), EXCHANGE)
-        self._previous = np.empty(self._rows.size, np.int32)
-        for new, old in ((self._rows, rows), (self._previous, previous)):
-            new[numbers & (new.size - 1)] = old[numbers & (old.size - 1)]
+        longer = 1 << (size - 1).bit_length()
+        shorter = self._pairing
+        self._pairing = shorter._replace(
+            exchanges=np.empty(longer, EXCHANGE), previous=np.empty(longer, np.int32)
+        )
+        to, source = numbers & (longer - 1), numbers & (shorter.exchanges.size - 1)
+        self._pairing.exchanges[to] = shorter.exchanges[source]
+        self._pairing.previous[to] = shorter.previous[source]
 
     def _pack_beside(self, size: int) -> None:
         """Pack the oldest exchanges in a thread: they are older than what responses may change."""
         self._take_packed()
         self._spill = self._spill or Spill()
         thread = ThreadPoolExecutor(1, thread_name_prefix="pcapkit-packing")
-        self._packing = thread.submit(spilled, self._rows, self._base, size, self._spill)
+        self._packing = thread.submit(spilled, self._ring, self._base, size, self._spill)
         thread.shutdown(wait=False)
         self._base += size
 
@@ -142,7 +150,7 @@ class Store:
         self._take_packed()
         pieces = range(self._base, self.count, _RUN)
         for run in in_order(
-            partial(Run, self._rows, first, min(_RUN, self.count - first)) for first in pieces
+            partial(Run, self._ring, first, min(_RUN, self.count - first)) for first in pieces
         ):
             if self._spill is None:
                 run.keep()
@@ -153,13 +161,10 @@ class Store:
         self._sizes = np.zeros(max((r.sizes.size for r in self._runs), default=0), np.int64)
         for run in self._runs:
             self._sizes[: run.sizes.size] += run.sizes
-        self._rows = np.zeros(0, EXCHANGE)
-        self._previous = self._slots = np.zeros(0, np.int32)
-
-    @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        return len(self._runs)
+        nothing = np.zeros(0, np.int32)
+        self._pairing = self._pairing._replace(
+            exchanges=np.zeros(0, EXCHANGE), previous=nothing, slots=nothing
+        )
 
     def snapshot(self) -> Store:
         """Return a sealed copy of what was collected so far, of its own."""
@@ -167,7 +172,9 @@ class Store:
         new = copy(self)
         new._runs = list(self._runs)
         new._spill = None  # what is packed now stays in memory; the rest is read from where it is
-        new._links, new._pairing = self._links.copy(), self._pairing.copy()
+        new._pairing = self._pairing._replace(
+            links=self._pairing.links.copy(), state=self._pairing.state.copy()
+        )
         new._joined = {}
         new.seal()
         return new
@@ -175,9 +182,10 @@ class Store:
     @property
     def links(self) -> list[tuple[int, int]]:
         """The pairs (link addresses, client) of queries; none where there were too many."""
-        if not self._pairing[0]:
+        links = self._pairing.links
+        if not self._pairing.state[LINKS_WHOLE]:
             return []
-        used = self._links[self._links[:, 1] > 0]
+        used = links[links[:, 1] > 0]
         return sorted((int(link), int(client) - 1) for link, client in used)
 
     def join(self, families: Mapping[int, int]) -> None:
@@ -197,7 +205,7 @@ class Store:
             for client, size in zip(present.tolist(), sizes[present].tolist(), strict=True)
         ]
 
-    def read(self, pieces: Sequence[Piece]) -> npt.NDArray[Any]:
+    def read(self, pieces: Sequence[Piece]) -> Exchanges:
         """Return the exchanges of some clients, one behind the other, each in time order."""
         clients = list(dict.fromkeys(piece.client for piece in pieces))
         rows, bounds = self._of_clients(clients)
@@ -205,20 +213,19 @@ class Store:
             return rows
         begins = dict(zip(clients, bounds.tolist(), strict=False))
         words = row_words(rows)
-        out = [
-            words[begins[p.client] + p.begin : begins[p.client] + p.begin + p.size] for p in pieces
-        ]
+        firsts = [begins[piece.client] + piece.begin for piece in pieces]
+        out = [words[at : at + piece.size] for at, piece in zip(firsts, pieces, strict=True)]
         return np.concatenate(out).reshape(-1).view(EXCHANGE)
 
-    def _of_clients(self, clients: Sequence[int]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    def _of_clients(self, clients: Sequence[int]) -> tuple[Exchanges, Integers]:
         """Return all exchanges of some clients, and where those of each begin."""
         families = Families([self._joined.get(c, (c,)) for c in clients], self._sizes)
         rows = np.empty(int(families.bounds[-1]), EXCHANGE)
         for run in self._runs:
             run.unpack(families, rows)
-        if not (families.filled == families.bounds[1:]).all():
+        if not (families.filling.nexts == families.bounds[1:]).all():
             raise cut_short()
-        for i in np.flatnonzero(families.late).tolist():
+        for i in np.flatnonzero(families.filling.late).tolist():
             put_in_time_order(rows[families.bounds[i] : families.bounds[i + 1]])
         return rows, families.bounds
 

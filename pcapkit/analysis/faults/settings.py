@@ -10,19 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from itertools import combinations
-from typing import Any
-
-import numpy as np
 
 from pcapkit.analysis.faults.notes import Note, Notes, note_lookups, note_transactions, show_walks
-from pcapkit.analysis.lookups.reading import ClientReading
-from pcapkit.analysis.search_lists.evidence import evidence_of
-from pcapkit.analysis.search_lists.infer import SearchList, Seen, infer, suffix_texts
+from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic import marks as signs
 from pcapkit.analysis.traffic.part import Part
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.model.vocabulary import Source
-from pcapkit.names.labels import Labels, join
+from pcapkit.names.labels import join
 from pcapkit.resolver.resolv_conf import ResolverConfig
 
 _MUSL_LINE_BYTES = 255
@@ -160,7 +155,7 @@ def contradictions(part: Part) -> Notes:
             said.append((f"ndots:{n.value}", f"ndots between {n.low} and {n.high}"))
         if client.search_source in _GIVEN:
             given = [join(s) for s in client.search.suffixes]
-            seen = [join(s) for s in _observed(part, client).suffixes]
+            seen = [join(s) for s in client.proven.suffixes]
             if not _contains(given, seen):
                 said.append((f"search {' '.join(given)}", f"search {' '.join(seen)}"))
         for fact in said:
@@ -169,33 +164,6 @@ def contradictions(part: Part) -> Notes:
             note.facts[address, *fact] += 1
             show_walks(part, [(note, [index])])
     return {"": note} if note.facts else {}
-
-
-def _observed(part: Part, client: ClientReading) -> SearchList:
-    """Return the list that a client's walks prove: those that asked the name as is, too."""
-    r = part.readings
-    mine = r.rows[r.rows["client"] == client.client]
-    evidence, shown, _ = evidence_of(
-        mine,
-        np.array([0, mine.size], np.int64),
-        r.names.names.arrays,
-        r.names.label_counts(),
-        has_clock=r.has_clock,
-    )
-    seen = [
-        Seen(
-            tuple(_labels(part, m) for m in members[: item["size"]]),
-            int(item["base"]),
-            int(item["count"]),
-        )
-        for item, members in zip(evidence, shown.tolist(), strict=True)
-        if item["base"]
-    ]
-    return infer(seen)
-
-
-def _labels(part: Part, name: Any) -> Labels:
-    return part.readings.names.labels(int(name))
 
 
 def contradictions_seen(note: Note) -> dict[str, object]:

@@ -1,52 +1,54 @@
 """The names that one part of the clients asks, numbered afresh, and their bases.
 
-Within a part a name is a *place*: one for each search list and name that a client of that list asks
-for, so that tables by name are as long as the part needs, however many names the analysis knows.
-Under its list a name may have a base for each suffix: what is left of it without that suffix.
+Within a part a name has a *local name*, a number: one for each search list and name that a client
+of that list asks for, so that tables by name are as long as the part needs, however many names the
+analysis knows. Under its list a name may have a base for each suffix: what is left of it without
+that suffix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pcapkit.analysis.lookups.state import NO_BASE
 from pcapkit.analysis.search_lists.infer import SearchList
-from pcapkit.kernels.interning import intern
+from pcapkit.analysis.timing import Gaps
+from pcapkit.kernels.interning import InternerArrays, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u64_little
 from pcapkit.names.labels import join, name_start
 from pcapkit.names.table import Folded
 from pcapkit.names.text import wire_from_text
+from pcapkit.schema import ABSENT, Bytes, Exchanges, Ids, Int, Integers, Rows
+
+_LONGEST_NAME = 256  # bytes; a name has 255 at most (RFC 1035 section 3.1)
 
 
 class Lists(NamedTuple):
     """The search lists of a part, the names under them, and how soon queries of a walk follow.
 
-    The suffixes of list ``n`` are ``firsts[n]`` to ``firsts[n + 1]``; ``join``, ``near`` and
-    ``next`` are how soon the other family, the same walk and the next candidate follow, in ns.
+    The suffixes of list ``n`` are ``firsts[n]`` to ``firsts[n + 1]``.
     """
 
-    asked: npt.NDArray[np.int32]  # by exchange: place of its name, -1 where it shows none
-    name_of: npt.NDArray[np.int32]  # by place: id of the name
-    labels: npt.NDArray[np.int32]  # by place
-    bases: npt.NDArray[np.int32]  # (places asked, most suffixes): places, -1 for none
-    firsts: npt.NDArray[np.int64]
-    by_size: npt.NDArray[np.int64]  # positions in the list, longest suffix first
-    starts: npt.NDArray[np.uint8]  # may a walk begin with this suffix?
-    join: int
-    near: int
-    next: int
+    local_names: Ids  # by exchange: its local name, ABSENT where it shows none
+    name_ids: Ids  # by local name
+    labels: Ids  # by local name: how many it has
+    bases: Ids  # (local names that are asked, most suffixes): local names, NO_BASE for none
+    firsts: Integers
+    by_size: Integers  # positions in the list, longest suffix first
+    starts: Bytes  # may a walk begin with this suffix?
+    gaps: Gaps
 
 
 class Rules(NamedTuple):
     """What is known of one client's list while its exchanges are read."""
 
-    bases: npt.NDArray[np.int32]
-    by_size: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.uint8]
+    bases: Ids
+    by_size: Integers
+    starts: Bytes
     join: int
     near: int
     next: int
@@ -54,24 +56,49 @@ class Rules(NamedTuple):
 
 
 @helper_kernel
-def rules_of(lists: Any, number: Any, walks: Any, searches_after_as_is: Any) -> Any:
-    """Return the rules of a list; where no walk of it was seen (``walks``), none is followed."""
+def rules_of(lists: Lists, number: Int, walks: Int, searches_after_as_is: Int) -> Rules:
+    """Return the rules of list ``number`` of ``lists``.
+
+    Where no walk of it was seen (``walks`` is 0), none is followed. ``searches_after_as_is`` is
+    not 0 for a resolver that goes on with the list after the name as is.
+    """
     first, last = lists.firsts[number], lists.firsts[number + 1]
     sizes = lists.by_size[first:last] if walks else lists.by_size[first:first]
     return Rules(
         lists.bases,
         sizes,
         lists.starts[first:last],
-        lists.join,
-        lists.near,
-        lists.next,
+        lists.gaps.join,
+        lists.gaps.near,
+        lists.gaps.next,
         searches_after_as_is != 0,
     )
 
 
+class _Suffixes(NamedTuple):
+    """The suffixes of all lists of a part in wire form, list by list."""
+
+    wire: Bytes
+    ends: Integers  # of each in ``wire``
+    firsts: Integers  # suffix at which each list begins, and the end
+
+
+class _Numbering(NamedTuple):
+    """The local names of a part, while they are numbered."""
+
+    local_of: Ids  # by name id: 1 + its local name under the list in hand, else 0
+    name_ids: Ids  # by local name
+    begins: Integers  # local name at which those of each list begin, and the end
+    bases: Ids
+    """(local names, most suffixes): the bytes of each base, then its local name; or NO_BASE"""
+
+
 @inline_kernel
-def _same_bytes(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
-    """Are ``length`` bytes the same? From their ends, where most names that differ do so."""
+def _same_bytes(left: Bytes, a: Int, right: Bytes, b: Int, length: Int) -> bool:
+    """Are ``length`` bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on?
+
+    From their ends, where most names that differ do so.
+    """
     while length >= 8:
         length -= 8
         if u64_little(left, a + length) != u64_little(right, b + length):
@@ -84,181 +111,160 @@ def _same_bytes(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
 
 
 @helper_kernel
-def _measure(
-    arena: Any, ends: Any, name: Any, tails: Any, tail_ends: Any, first: Any, last: Any, bases: Any
-) -> Any:
-    """Set ``bases`` to the bytes of a name before each suffix, where it has it and more before it.
+def _measure_bases(
+    names: InternerArrays, name: Int, suffixes: _Suffixes, first: Int, last: Int, sizes: Ids
+) -> tuple[Int, Int]:
+    """Set ``sizes`` to the bytes of a name before each suffix, where it has it and more before it.
 
-    Returns how many bases that is, and their bytes in all, each with the root label.
+    Goes in: ``name`` is an id of ``names``; the ``suffixes`` are those from ``first`` to before
+    ``last``. Comes out: ``sizes`` (int32) by suffix, NO_BASE where there is none. Returns how many
+    bases that is, and their bytes in all, each with the root label.
     """
+    arena = names.arena
     count, total = np.int64(0), np.int64(0)
-    begin, stop = name_start(ends, name), ends[name]
+    begin, stop = name_start(names.ends, name), names.ends[name]
     for position in range(first, last):
-        bases[position - first] = -1
-        tail = tail_ends[position - 1] if position > 0 else np.int64(0)
-        size = tail_ends[position] - tail
+        sizes[position - first] = NO_BASE
+        suffix = suffixes.ends[position - 1] if position > 0 else np.int64(0)
+        size = suffixes.ends[position] - suffix
         cut = stop - size
-        if cut <= begin or not _same_bytes(arena, cut, tails, tail, size):
+        if cut <= begin or not _same_bytes(arena, cut, suffixes.wire, suffix, size):
             continue
         at = begin  # the suffix must begin where a label does
         while at < cut:
             at += np.int64(arena[at]) + 1
         if at == cut:
-            bases[position - first] = cut - begin
+            sizes[position - first] = cut - begin
             count += 1
             total += cut - begin + 1
     return count, total
 
 
 @kernel
-def _place_names(
-    rows: Any,
-    clients: Any,
-    order: Any,
-    names: Any,
-    tails: Any,
-    tail_ends: Any,
-    firsts: Any,
-    place: Any,
-    asked: Any,
-    name_of: Any,
-    places: Any,
-    bases: Any,
-) -> Any:
+def _number_names(
+    rows: Exchanges,
+    clients: Rows,
+    order: Integers,
+    names: InternerArrays,
+    suffixes: _Suffixes,
+    local_names: Ids,
+    numbering: _Numbering,
+) -> tuple[Int, Int]:
     """Number the names that are asked, list by list, and measure their bases.
 
-    ``order`` is the clients list by list; ``place`` holds a zero for every name, and does so again
-    afterwards. ``places`` gets where those of each list begin. Returns the number of bases, and
-    their bytes.
+    Goes in: ``rows`` (EXCHANGE) of the ``clients`` (CLIENT); ``order`` (int64) is the clients list
+    by list; all ``names``, and the ``suffixes`` of the lists. Comes out: ``local_names`` (int32) by
+    exchange; ``numbering``, with the sizes of bases for the bases themselves. Returns the number of
+    bases, and their bytes.
     """
-    arena, ends = names[0], names[1]
+    local_of, name_ids, bases = numbering.local_of, numbering.name_ids, numbering.bases
     used, count, total = np.int64(0), np.int64(0), np.int64(0)
     k = np.int64(0)
-    for number in range(places.shape[0] - 1):
+    for number in range(numbering.begins.shape[0] - 1):
         begin = used
+        first, last = suffixes.firsts[number], suffixes.firsts[number + 1]
         while k < order.shape[0] and clients[order[k]]["list"] == number:
             client = clients[order[k]]
             k += 1
             for i in range(client["begin"], client["end"]):
                 name = np.int64(rows[i]["folded"])
                 if name < 0:
-                    asked[i] = -1
+                    local_names[i] = ABSENT
                     continue
-                at = np.int64(place[name])
-                if at == 0:
-                    name_of[used] = name
-                    n, size = _measure(
-                        arena,
-                        ends,
-                        name,
-                        tails,
-                        tail_ends,
-                        firsts[number],
-                        firsts[number + 1],
-                        bases[used],
-                    )
+                if local_of[name] == 0:
+                    name_ids[used] = name
+                    n, size = _measure_bases(names, name, suffixes, first, last, bases[used])
                     count += n
                     total += size
                     used += 1
-                    at = used
-                    place[name] = at
-                asked[i] = at - 1
-        for p in range(begin, used):
-            place[name_of[p]] = 0
-        places[number + 1] = used
+                    local_of[name] = used
+                local_names[i] = local_of[name] - 1
+        for local_name in range(begin, used):
+            local_of[name_ids[local_name]] = 0
+        numbering.begins[number + 1] = used
     return count, total
 
 
 @kernel
-def _place_bases(
-    names: Any, firsts: Any, scratch: Any, place: Any, name_of: Any, places: Any, bases: Any
-) -> Any:
-    """Put the places of bases where their sizes were measured; return how many places there are.
+def _number_bases(
+    names: InternerArrays, suffixes: _Suffixes, scratch: Bytes, numbering: _Numbering
+) -> Int:
+    """Put the local names of bases where their sizes were measured; return how many there are.
 
-    Their names are interned; those that nobody asks have places behind all others.
+    Their names are interned in ``names``; those that nobody asks have local names behind all
+    others. ``suffixes`` are those of the lists; ``numbering`` is what :func:`_number_names` left,
+    with ``name_ids`` for all bases too. ``scratch`` (uint8) is as long as a name.
     """
-    arena, ends = names[0], names[1]
-    used = places[places.shape[0] - 1]
-    for number in range(places.shape[0] - 1):
-        begin, more = places[number], used
-        for p in range(begin, places[number + 1]):
-            place[name_of[p]] = p + 1
-        for p in range(begin, places[number + 1]):
-            start = name_start(ends, np.int64(name_of[p]))
-            for position in range(firsts[number + 1] - firsts[number]):
-                length = np.int64(bases[p, position])
+    local_of, name_ids, bases = numbering.local_of, numbering.name_ids, numbering.bases
+    begins = numbering.begins
+    used = begins[begins.shape[0] - 1]
+    for number in range(begins.shape[0] - 1):
+        more = used
+        for local_name in range(begins[number], begins[number + 1]):
+            local_of[name_ids[local_name]] = local_name + 1
+        for local_name in range(begins[number], begins[number + 1]):
+            start = name_start(names.ends, np.int64(name_ids[local_name]))
+            for position in range(suffixes.firsts[number + 1] - suffixes.firsts[number]):
+                length = np.int64(bases[local_name, position])
                 if length < 0:
                     continue
                 for j in range(length):
-                    scratch[j] = arena[start + j]
+                    scratch[j] = names.arena[start + j]
                 scratch[length] = 0
                 base = intern(names, scratch, 0, length + 1)
-                if place[base] == 0:
-                    name_of[used] = base
+                if local_of[base] == 0:
+                    name_ids[used] = base
                     used += 1
-                    place[base] = used
-                bases[p, position] = place[base] - 1
-        for p in range(begin, places[number + 1]):
-            place[name_of[p]] = 0
-        for p in range(more, used):
-            place[name_of[p]] = 0
-    return used
+                    local_of[base] = used
+                bases[local_name, position] = local_of[base] - 1
+        for local_name in range(begins[number], begins[number + 1]):
+            local_of[name_ids[local_name]] = 0
+        for local_name in range(more, used):
+            local_of[name_ids[local_name]] = 0
+    return np.int64(used)
 
 
-def place_names(
-    rows: npt.NDArray[Any],
-    clients: npt.NDArray[Any],
-    lists: Sequence[SearchList],
-    names: Folded,
-    timing: tuple[int, int, int],
+def number_names(
+    rows: Exchanges, clients: Rows, lists: Sequence[SearchList], names: Folded, gaps: Gaps
 ) -> Lists:
     """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each."""
-    suffixes = [s for search in lists for s in search.suffixes]
-    tails = [wire_from_text(join(s)) for s in suffixes]
-    tail_ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
-    firsts = np.cumsum([0, *(len(search.suffixes) for search in lists)], dtype=np.int64)
-    widest = int(np.diff(firsts).max(initial=0))
-    places = np.zeros(len(lists) + 1, np.int64)
-    asked, name_of = np.empty(rows.size, np.int32), np.empty(rows.size, np.int32)
-    bases = np.empty((rows.size, widest), np.int32)  # pages that are not written cost nothing
-    count, size = _place_names(
-        rows,
-        clients,
-        np.argsort(clients["list"], kind="stable"),
-        names.names.arrays,
-        np.frombuffer(b"".join(tails), np.uint8),
-        tail_ends,
-        firsts,
+    wires = [wire_from_text(join(s)) for search in lists for s in search.suffixes]
+    suffixes = _Suffixes(
+        np.frombuffer(b"".join(wires), np.uint8),
+        np.cumsum([len(wire) for wire in wires], dtype=np.int64),
+        np.cumsum([0, *(len(search.suffixes) for search in lists)], dtype=np.int64),
+    )
+    widest = int(np.diff(suffixes.firsts).max(initial=0))
+    local_names = np.empty(rows.size, np.int32)
+    numbering = _Numbering(
         np.zeros(len(names.names), np.int32),
-        asked,
-        name_of,
-        places,
-        bases,
+        np.empty(rows.size, np.int32),
+        np.zeros(len(lists) + 1, np.int64),
+        np.empty((rows.size, widest), np.int32),  # pages that are not written cost nothing
+    )
+    order = np.argsort(clients["list"], kind="stable")
+    count, size = map(
+        int,
+        _number_names(rows, clients, order, names.names.arrays, suffixes, local_names, numbering),
     )
     names.names.reserve(count, size)
-    used = int(places[-1])
-    name_of = np.concatenate([name_of[:used], np.empty(count, np.int32)])
-    used = int(
-        _place_bases(
-            names.names.arrays,
-            firsts,
-            np.zeros(256, np.uint8),
-            np.zeros(len(names.names) + count, np.int32),
-            name_of,
-            places,
-            bases,
-        )
+    asked = int(numbering.begins[-1])
+    numbering = numbering._replace(
+        local_of=np.zeros(len(names.names) + count, np.int32),
+        name_ids=np.concatenate([numbering.name_ids[:asked], np.empty(count, np.int32)]),
     )
-    name_of = name_of[:used]
+    scratch = np.zeros(_LONGEST_NAME, np.uint8)
+    used = int(_number_bases(names.names.arrays, suffixes, scratch, numbering))
+    name_ids = numbering.name_ids[:used]
     return Lists(
-        asked,
-        name_of,
-        names.label_counts()[name_of],
-        bases,
-        firsts,
+        local_names,
+        name_ids,
+        names.label_counts()[name_ids],
+        numbering.bases,
+        suffixes.firsts,
         np.array([p for search in lists for p in _by_size(search)], np.int64),
         np.array([s in x.starts for x in lists for s in x.suffixes], np.uint8),
-        *timing,
+        gaps,
     )
 
 

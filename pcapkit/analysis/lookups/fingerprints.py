@@ -7,14 +7,12 @@ c-ares shows EDNS 1232 (and a cookie) on one port; BIND's tools ask AAAA only of
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from pcapkit.analysis.lookups.state import NO_ROW, Walks
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
-from pcapkit.schema import EDNS_HIDDEN, NO_TIME
+from pcapkit.schema import EDNS_HIDDEN, NO_TIME, Exchanges, Int, Integers, Row, Rows
 
 _A, _AAAA, _MX = 1, 28, 15
 _EDNS_OF_GO_AND_CARES = 1232
@@ -33,19 +31,19 @@ _OWN_PAIRS = 5
     EDNS_SINGLE,
     HOST,  # MX beside A
     COOKIE,
-    EDNS_UNTOLD,  # the source hides what tells the resolvers that ask both families at once
+    EDNS_UNKNOWN,  # the source hides what tells those apart that ask both families at once
 ) = range(13)
 SIGNS = 13
 
 
 @helper_kernel
-def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
+def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
     one_port = a["client_port"] == aaaa["client_port"]
     if edns == _EDNS_OF_GO_AND_CARES:
         return EDNS_ONE_PORT if one_port else EDNS_TWO_PORTS
     in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
     if edns == EDNS_HIDDEN and not in_turn:
-        return EDNS_UNTOLD
+        return EDNS_UNKNOWN
     if not one_port:
         return TWO_PORTS_IN_TURN if in_turn else TWO_PORTS
     if in_turn:
@@ -55,21 +53,29 @@ def _pair_sign(a: Any, aaaa: Any, edns: Any) -> Any:
 
 
 @kernel
-def count_signs(rows: Any, clients: Any, w: Any, signs: Any) -> None:
-    """Count the signs of every client (CLIENT rows): (clients, SIGNS)."""
+def count_signs(rows: Exchanges, clients: Rows, w: Walks, signs: Integers) -> None:
+    """Count the signs of every client.
+
+    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT). Comes out: ``signs``
+    (int64, (clients, SIGNS), zeros at first).
+    """
     for c in range(clients.shape[0]):
         _count_signs(rows, clients[c], w, signs[c])
 
 
 @helper_kernel
-def _count_signs(rows: Any, client: Any, w: Any, signs: Any) -> None:
+def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> None:
+    """Count the signs of one ``client`` (CLIENT): see :func:`count_signs`.
+
+    Its walks are in ``w``, its exchanges in ``rows``; ``signs`` (int64) are its own.
+    """
     for number in range(client["begin"], client["end"]):
         e = rows[number]
         if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
             signs[COOKIE] += 1
     for number in range(client["first_walk"], client["last_walk"]):
         walk = w.walks[number]
-        if not walk["seen"]:
+        if not walk["captured"]:
             continue
         if walk["parallel"] and walk["candidates"] > 1:
             first = w.questions[w.candidates[walk["first"]]["question"]]["first"]
@@ -77,7 +83,7 @@ def _count_signs(rows: Any, client: Any, w: Any, signs: Any) -> None:
                 signs[PARALLEL] += 1
         candidate = np.int64(walk["first"])
         while candidate >= 0:
-            a, aaaa, some, mx = np.int64(-1), np.int64(-1), np.int64(-1), False
+            a, aaaa, some, mx = np.int64(NO_ROW), np.int64(NO_ROW), np.int64(NO_ROW), False
             at = np.int64(w.candidates[candidate]["question"])
             while at >= 0:
                 q = w.questions[at]
@@ -97,7 +103,7 @@ def _count_signs(rows: Any, client: Any, w: Any, signs: Any) -> None:
             candidate = np.int64(w.candidates[candidate]["after"])
 
 
-def models_at_once(signs: npt.NDArray[np.int64]) -> tuple[str, ...]:
+def models_at_once(signs: Integers) -> tuple[str, ...]:
     """Return the models that each have enough signs of their own; more than one is a mixture.
 
     One resolver shows some of another's signs by chance, as unrelated IDs may lie close together;
@@ -113,7 +119,7 @@ def models_at_once(signs: npt.NDArray[np.int64]) -> tuple[str, ...]:
     return tuple(model for model, count in counts.items() if count >= least)
 
 
-def guess_resolver(signs: npt.NDArray[np.int64]) -> ResolverGuess:
+def guess_resolver(signs: Integers) -> ResolverGuess:
     """Weigh the signs of one client; ``unknown`` rather than a guess."""
     n = [int(v) for v in signs]
     pairs = n[CLOSE_IDS] + n[ONE_PORT]

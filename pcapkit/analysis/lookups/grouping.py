@@ -9,20 +9,22 @@ Ports and IDs only break ties: Go changes both with every query, c-ares keeps on
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import rules_of
+from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
     LIST,
     NAME_NODES,
     NEVER,
+    NO_BASE,
+    NO_ROW,
+    NO_SUFFIX,
     OPEN,
     PENDING,
     WALKS,
+    Walks,
     add_candidate,
     ask,
     finished,
@@ -43,15 +45,21 @@ from pcapkit.analysis.timing import (
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.schema import NO_TIME, TCP
+from pcapkit.schema import NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
 
-#: Walks at one name, and at one base, that are looked through, the newest first.
+#: Walks at one name, and at one base, that are compared, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
+#: An exchange is not the next candidate of a walk.
+_NOT_DUE = -1
 
 
 @helper_kernel
-def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> Any:
-    """Is this the same candidate asked for another type?"""
+def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, join: Int) -> bool:
+    """Is this the same candidate asked for another type?
+
+    ``e`` (one of ``rows``) asks the name of ``candidate`` in ``walk`` of ``w``; ``join`` is how
+    soon the other family follows, in ns.
+    """
     time = e["query_time"]
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
@@ -67,14 +75,20 @@ def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> A
         latest = max(latest, done)
         at = np.int64(q["after"])
     gap = time - latest
-    return gap <= join or (
-        gap <= JOIN_AT_PORT_NS and has_port(rows, w, candidate, e["client_port"])
+    return bool(gap <= join) or (
+        bool(gap <= JOIN_AT_PORT_NS) and has_port(rows, w, candidate, e["client_port"])
     )
 
 
 @helper_kernel
-def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: Any) -> Any:
-    """Is this a question of a candidate asked again within the walk?"""
+def _repeats(
+    rows: Exchanges, w: Walks, candidate: Int, question: Int, e: Row, rules: Rules
+) -> bool:
+    """Is this a question of a candidate asked again within the walk?
+
+    ``e`` (one of ``rows``) asks what ``question`` of ``candidate`` in ``w`` asks; ``rules`` are
+    those of the client.
+    """
     q = w.questions[question]
     time = e["query_time"]
     waited = time - q["asked"]
@@ -93,7 +107,7 @@ def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: An
     if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
         return True  # a question that does not decode hides its type: these are two families
     if q["earliest"] == NO_TIME or q["earliest"] > time:
-        return same or waited >= SHORTEST_TIMER_NS
+        return bool(same or waited >= SHORTEST_TIMER_NS)
     if not q["good"] or q["newest"] > time:
         got = rows[newest_by(rows, w, question, time)]
         if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
@@ -110,11 +124,14 @@ def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: An
 
 
 @helper_kernel
-def _open(rows: Any, w: Any, rules: Any, number: Any, name: Any) -> Any:
-    """Open a walk with this exchange."""
+def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> Int:
+    """Open a walk in ``w`` with exchange ``number`` of ``rows``, which asks ``name``; return it.
+
+    ``rules`` are those of the client.
+    """
     e = rows[number]
     orphan = e["query_packet"] < 0
-    start = np.int64(-1)
+    start = np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
         if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
@@ -128,51 +145,64 @@ def _open(rows: Any, w: Any, rules: Any, number: Any, name: Any) -> Any:
     x["cut_start"] = 0
     x["closed"] = 0
     x["parallel"] = 0
-    x["seen"] = 0
+    x["captured"] = 0
     if start < 0:
-        x["base"] = -1
+        x["base"] = NO_BASE
         x["mode"] = AS_IS
     else:
         base = np.int64(rules.bases[name, start])
         x["base"] = base
         x["mode"] = OPEN
         keep_at_base(w, base, walk)
-    add_candidate(rows, w, walk, number, name, start if orphan else np.int64(-1))
+    add_candidate(rows, w, walk, number, name, start if orphan else np.int64(NO_SUFFIX))
     keep_at_base(w, name, walk)
-    return walk
+    return np.int64(walk)
+
+
+@helper_kernel
+def _fits_list(w: Walks, rules: Rules, walk: Int, position: Int, base: Int) -> bool:
+    """Is a name of a ``base`` at this ``position`` of the list behind all candidates of a walk?
+
+    ``walk`` is its number in ``w``, and ``rules`` are those of the client.
+    """
+    x = w.walks[walk]
+    first_name = w.candidates[x["first"]]["name"]
+    if position < 0:
+        return bool(x["mode"] != AS_IS and x["base"] == base)
+    if x["mode"] == AS_IS or (x["mode"] == OPEN and x["base"] != base):
+        if first_name != base:
+            return False
+    elif x["base"] != base:
+        return False
+    if position <= w.candidates[x["last"]]["position"]:
+        return False
+    return bool(rules.searches_after_as_is or first_name != base)
 
 
 @helper_kernel
 def _due(
-    rows: Any, w: Any, rules: Any, walk: Any, position: Any, name: Any, base: Any, e: Any
-) -> Any:
-    """Return how long after the current candidate's end this is its successor, or -1."""
+    rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, name: Int, base: Int, e: Row
+) -> Int:
+    """Return how long after the current candidate's end this is its successor, or _NOT_DUE.
+
+    ``e`` (one of ``rows``) asks ``name``, which is ``base`` under the suffix at ``position`` of the
+    list, or as is; ``walk`` is the number of the walk in ``w``, ``rules`` those of the client.
+    """
     x = w.walks[walk]
     current = np.int64(x["last"])
     c = w.candidates[current]
     if x["closed"] or c["name"] == name or question_of(w, current, e["qtype"]) < 0:
-        return np.int64(-1)
+        return np.int64(_NOT_DUE)
+    if not _fits_list(w, rules, walk, position, base):
+        return np.int64(_NOT_DUE)
     first_name = w.candidates[x["first"]]["name"]
-    if position < 0:
-        if x["mode"] == AS_IS or x["base"] != base:
-            return np.int64(-1)
-    else:
-        if x["mode"] == AS_IS or (x["mode"] == OPEN and x["base"] != base):
-            if first_name != base:
-                return np.int64(-1)
-        elif x["base"] != base:
-            return np.int64(-1)
-        if position <= c["position"]:
-            return np.int64(-1)
-        if not rules.searches_after_as_is and first_name == base:
-            return np.int64(-1)
     time = e["query_time"]
     end = finished(w, current, time)
     if end == PENDING:
         together = time - x["start"] <= rules.join and position > 0
         if together and has_port(rows, w, current, e["client_port"]):
             return np.int64(0)
-        return np.int64(-1)
+        return np.int64(_NOT_DUE)
     if is_silent(w, current):
         limit = LONGEST_TIMEOUT_NS
     elif position > c["position"] + 1 and c["position"] >= 0:
@@ -182,30 +212,35 @@ def _due(
     else:
         limit = rules.next
     gap = time - end
-    return gap if gap <= limit else np.int64(-1)
+    return gap if gap <= limit else np.int64(_NOT_DUE)
 
 
 @helper_kernel
-def _continue(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> Any:
-    """Add the exchange to the walk whose next candidate it is, if there is one."""
+def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int) -> bool:
+    """Add exchange ``number`` of ``rows`` to the walk whose next candidate it is, if there is one.
+
+    It asks ``name``. The nodes of the client at bases in ``w`` are those from ``oldest`` on;
+    ``rules`` are those of the client.
+    """
     e = rows[number]
     suffixes = rules.by_size.shape[0]
-    best_walk, best_position = np.int64(-1), np.int64(-1)
-    best_step, best_gap = np.int64(0), np.int64(0)
+    best_walk, best_position = np.int64(NO_ROW), np.int64(NO_SUFFIX)
+    best_step = np.int64(0)
+    best_gap: Int = np.int64(0)
     for k in range(suffixes + 1):
-        position = np.int64(-1)
+        position = np.int64(NO_SUFFIX)
         base = name
         if k < suffixes:
             position = np.int64(rules.by_size[k])
             base = np.int64(rules.bases[name, position])
             if base < 0:
                 continue
-        newer, node = np.int64(-1), np.int64(w.at_base[base])
+        newer, node = np.int64(NO_ROW), np.int64(w.at_base[base])
         for _ in range(_AT_BASE):
             if node < oldest:
                 break
             walk, older = np.int64(w.base_nodes[node]["walk"]), w.base_nodes[node]["older"]
-            if is_over(w, walk, e["query_time"]):  # looked at for the last time
+            if is_over(w, walk, e["query_time"]):  # it leaves the list
                 unlink(w.at_base, w.base_nodes, base, newer, older)
                 node = np.int64(older)
                 continue
@@ -225,7 +260,14 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any
 
 
 @helper_kernel
-def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any, name: Any) -> None:
+def _step(
+    rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, number: Int, name: Int
+) -> None:
+    """Append the next candidate to a walk: ``name``, that of exchange ``number`` of ``rows``.
+
+    ``walk`` is its number in ``w``, ``position`` that of the suffix, or NO_SUFFIX; ``rules`` are
+    those of the client.
+    """
     x = w.walks[walk]
     e = rows[number]
     if x["mode"] == OPEN:
@@ -242,22 +284,29 @@ def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any, 
 
 
 @helper_kernel
-def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> Any:
-    """Add the exchange to a walk that is at this name; those of the same port come first."""
+def _at_same_name(
+    rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int
+) -> bool:
+    """Add exchange ``number`` of ``rows`` to a walk that is at its ``name``, if there is one.
+
+    Those of the same port come first. The nodes of the client at names in ``w`` are those from
+    ``oldest`` on; ``rules`` are those of the client.
+    """
     e = rows[number]
     time, port = e["query_time"], e["client_port"]
-    other, other_question = np.int64(-1), np.int64(-1)  # the newest fitting one of another port
-    newer, node = np.int64(-1), np.int64(w.at_name[name])
-    looked = 0
-    while node >= oldest and looked < _AT_NAME:
+    other: Int = np.int64(NO_ROW)  # the newest fitting one of another port
+    other_question: Int = np.int64(NO_ROW)
+    newer, node = np.int64(NO_ROW), np.int64(w.at_name[name])
+    compared = 0
+    while node >= oldest and compared < _AT_NAME:
         n = w.name_nodes[node]
         older = n["older"]
-        if not n["alive"] or time > n["until"]:  # looked at for the last time
+        if not n["alive"] or time > n["until"]:  # it leaves the list
             unlink(w.at_name, w.name_nodes, name, newer, older)
             node = np.int64(older)
             continue
         newer, node = node, np.int64(older)
-        looked += 1
+        compared += 1
         candidate = np.int64(n["candidate"])
         same_port = n["port"] == port
         if not same_port and n["several_ports"]:
@@ -279,12 +328,18 @@ def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest:
         other, other_question = candidate, question
     if other >= 0:
         ask(rows, w, other, other_question, number)
-    return other >= 0
+    return bool(other >= 0)
 
 
 @helper_kernel
-def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any) -> None:
-    """Take a response without a query: the lookup began before the capture."""
+def _add_orphan(
+    rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int
+) -> None:
+    """Take a response without a query: the lookup began before the capture.
+
+    It is exchange ``number`` of ``rows``, to ``name``. The nodes of the client at names in ``w``
+    are those from ``oldest`` on; ``rules`` are those of the client.
+    """
     e = rows[number]
     node = np.int64(w.at_name[name])
     for _ in range(_AT_NAME):
@@ -296,20 +351,24 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: A
         near = e["query_time"] - w.walks[walk]["start"] < SHORTEST_TIMER_NS
         if n["alive"] and near and question_of(w, candidate, e["qtype"]) < 0:
             w.walks[walk]["cut_start"] = 1
-            ask(rows, w, candidate, np.int64(-1), number)
+            ask(rows, w, candidate, np.int64(NO_ROW), number)
             return
-    walk = _open(rows, w, rules, number, name)
-    w.walks[walk]["cut_start"] = 1
+    opened = _open(rows, w, rules, number, name)
+    w.walks[opened]["cut_start"] = 1
 
 
 @helper_kernel
-def _group(rows: Any, asked: Any, rules: Any, w: Any, client: Any) -> None:
-    """Read one client's exchanges into walks, appended to ``w``."""
+def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> None:
+    """Read one client's exchanges into walks, appended to ``w``.
+
+    ``names`` (int32) are the local names of ``rows``; the ``client`` (CLIENT)
+    has ``rules``.
+    """
     client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
     for number in range(client["begin"], client["end"]):
-        name = np.int64(asked[number])
+        name = np.int64(names[number])
         if name < 0:
             continue  # a response that shows no name, to a query that was not captured
         if rows[number]["query_packet"] < 0:
@@ -321,7 +380,7 @@ def _group(rows: Any, asked: Any, rules: Any, w: Any, client: Any) -> None:
 
 
 @helper_kernel
-def _searches_after_as_is(w: Any, client: Any) -> Any:
+def _searches_after_as_is(w: Walks, client: Row) -> bool:
     """Does some walk go on with the list after the name as is?"""
     for number in range(client["first_walk"], client["last_walk"]):
         if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
@@ -330,9 +389,11 @@ def _searches_after_as_is(w: Any, client: Any) -> Any:
 
 
 @kernel
-def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> None:
-    """Read the exchanges of every client (CLIENT rows) into walks.
+def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again: bool) -> None:
+    """Read the exchanges of every client into walks.
 
+    Goes in: ``rows`` (EXCHANGE), client by client and each in the order of time; their names, and
+    the search lists, in ``lists``. Comes out: ``w``, and the walks of each of ``clients`` (CLIENT).
     ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
     like such a walk is two lookups.
     """
@@ -342,6 +403,6 @@ def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> N
             if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
                 continue
             for number in range(client["first_walk"], client["last_walk"]):
-                w.walks[number]["seen"] = 0
+                w.walks[number]["captured"] = 0
         rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
-        _group(rows, lists.asked, rules, w, client)
+        _group(rows, lists.local_names, rules, w, client)

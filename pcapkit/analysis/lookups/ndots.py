@@ -8,13 +8,11 @@ is, answered, and never searched speak against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.lookups.base_names import Lists
-from pcapkit.analysis.lookups.state import AS_IS, LIST, Walks
+from pcapkit.analysis.lookups.state import AS_IS, LIST, WALKS, Walks
 from pcapkit.analysis.search_lists.survey import Client
 from pcapkit.cluster.conventions import KUBERNETES_NDOTS
 from pcapkit.codes import ANSWER
@@ -23,21 +21,22 @@ from pcapkit.model.clients import Ndots
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.table import Folded
 from pcapkit.resolver.resolv_conf import MAX_NDOTS
-from pcapkit.schema import NO_TIME
+from pcapkit.schema import NO_TIME, Exchanges, Ids, Integers, Row, Rows
 
 
 def bound_ndots(
-    rows: npt.NDArray[Any],
+    rows: Exchanges,
     walks: Walks,
     lists: Lists,
-    clients: npt.NDArray[Any],
+    clients: Rows,
     surveyed: Sequence[Client],
     names: Folded,
 ) -> list[Ndots]:
     """Return the ndots of every client (CLIENT rows, whose bounds are set)."""
-    as_is = np.empty(int(walks.used[0]), np.int32)
+    as_is = np.empty(int(walks.used[WALKS]), np.int32)
     ends = np.zeros(clients.size + 1, np.int64)
-    _bound(rows, walks, lists.labels, np.zeros(lists.labels.size, np.int32), clients, as_is, ends)
+    notes = np.zeros(lists.labels.size, np.int32)
+    _bound(rows, walks, lists.labels, notes, clients, as_is, ends)
     clients["low"] = np.minimum(clients["low"], MAX_NDOTS)
     clients["high"] = np.maximum(clients["high"], clients["low"])
     clients["value"] = np.clip(KUBERNETES_NDOTS, clients["low"], clients["high"])
@@ -50,7 +49,7 @@ def bound_ndots(
         elif ends[i + 1] - ends[i] > 1:
             alone = as_is[ends[i] : ends[i + 1]]
             few = alone[(lists.labels[alone] > 1) & (lists.labels[alone] - 1 < value)]
-            if weak := _outside(lists.name_of[few].tolist(), client, names):
+            if weak := _outside(lists.name_ids[few].tolist(), client, names):
                 value, source = max(low, min(weak), 1), Source.OBSERVED
         out.append(Ndots(low, high, value, source))
     clients["value"] = [n.value for n in out]
@@ -71,30 +70,34 @@ def _outside(few: Sequence[int], client: Client, names: Folded) -> list[int]:
 
 @kernel
 def _bound(
-    rows: Any, w: Any, labels: Any, stamps: Any, clients: Any, as_is: Any, ends: Any
+    rows: Exchanges, w: Walks, labels: Ids, notes: Ids, clients: Rows, as_is: Ids, ends: Integers
 ) -> None:
     """Set ``low`` and ``high`` of every client.
 
-    ``as_is`` gets the names that each asked as is, with an answer, and never under the list first;
-    those of client ``i`` end at ``ends[i + 1]``. ``stamps`` is a zero for every place.
+    Goes in: the walks ``w`` of ``rows`` (EXCHANGE), and ``labels`` (int32), how many each local
+    name has. Comes out: the bounds in ``clients`` (CLIENT); ``as_is`` (int32, one a walk) gets the
+    local names that each asked as is, with an answer, and never under the list first: those of
+    client ``i`` end at ``ends[i + 1]`` (int64). Scratch: ``notes`` (int32), by local name the last
+    client that searched it first, or that is known to have asked it as is; zeros at first.
     """
     used = np.int64(0)
     for i in range(clients.shape[0]):
         client = clients[i]
-        searched, noted = np.int32(2 * i + 1), np.int32(2 * i + 2)
+        # Two numbers of this client's alone, so that nothing need be cleared between clients.
+        searched, asked_as_is = np.int32(2 * i + 1), np.int32(2 * i + 2)
         low, high = np.int64(0), np.int64(MAX_NDOTS)
         first = used
         for number in range(client["first_walk"], client["last_walk"]):
             walk = w.walks[number]
-            if walk["cut_start"] or not walk["seen"]:
+            if walk["cut_start"] or not walk["captured"]:
                 continue
             name = np.int64(w.candidates[walk["first"]]["name"])
             if walk["candidates"] > 1 and walk["mode"] == LIST and walk["base"] >= 0:
                 low = max(low, np.int64(labels[walk["base"]]))
-                stamps[walk["base"]] = searched
+                notes[walk["base"]] = searched
             elif walk["candidates"] > 1 and walk["mode"] == AS_IS:
                 high = min(high, np.int64(labels[name]) - 1)
-            elif walk["mode"] == AS_IS and stamps[name] != searched:
+            elif walk["mode"] == AS_IS and notes[name] != searched:
                 if _is_answered(rows, w, walk):
                     as_is[used] = name
                     used += 1
@@ -103,15 +106,15 @@ def _bound(
         last, used = used, first
         for k in range(first, last):
             name = np.int64(as_is[k])
-            if stamps[name] != searched and stamps[name] != noted:
-                stamps[name] = noted
+            if notes[name] != searched and notes[name] != asked_as_is:
+                notes[name] = asked_as_is
                 as_is[used] = name
                 used += 1
         ends[i + 1] = used
 
 
 @helper_kernel
-def _is_answered(rows: Any, w: Any, walk: Any) -> Any:
+def _is_answered(rows: Exchanges, w: Walks, walk: Row) -> bool:
     """Was a walk's first candidate answered, and not in part?"""
     at = np.int64(w.candidates[walk["first"]]["question"])
     while at >= 0:

@@ -1,47 +1,73 @@
 """Describe each walk as a lookup: its base name, outcome, whether it is whole, and its queries.
 
 Grouping says which exchanges belong together; this says what they mean, now that the client's
-ndots and resolver are known.
+ndots and resolver are known. Names are local names (see ``base_names.py``) in walks, and ids in the
+rows that are described.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pcapkit.analysis.lookups.base_names import rules_of
-from pcapkit.analysis.lookups.state import AS_IS, LIST, OPEN
-from pcapkit.analysis.lookups.waste import waste_class
+from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
+from pcapkit.analysis.lookups.state import AS_IS, LIST, NO_ROW, NO_SUFFIX, OPEN, Walks
+from pcapkit.analysis.lookups.waste import ABSOLUTE_MISS, SEARCH_MISS, waste_class
 from pcapkit.analysis.timing import AGAIN_NS, GOES_ON_NS, WAITS_NS, WAITS_WITHOUT_CLOCK_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL, UNANSWERED
+from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.schema import NO_TIME
+from pcapkit.schema import (
+    ABSENT,
+    NO_TIME,
+    Bytes,
+    Exchanges,
+    Ids,
+    Int,
+    Integers,
+    Lookups,
+    Row,
+    Rows,
+    Transactions,
+)
 
 #: Indexes of model.LOOKUP_OUTCOMES.
 RESOLVED, WAITED, FAILED, DENIED, BROKEN, EMPTY, MISSING = range(7)
-_PLAIN_BYTES = 512
+_PLAIN_BYTES = 512  # the most that a response has without EDNS (RFC 1035 section 4.2.1)
+#: ``absolute`` of a lookup.
+_NOT_ABSOLUTE, _ABSOLUTE, _UNKNOWN = 0, 1, -1
+#: Entries of ``Described.used``.
+LOOKUPS, TRANSACTIONS = range(2)
+
+
+class Grouped(NamedTuple):
+    """What is described: the exchanges of a part, grouped into walks of its search lists."""
+
+    rows: Exchanges
+    walks: Walks
+    lists: Lists
 
 
 class Described(NamedTuple):
     """What a description is written to, and what it needs beside the walks."""
 
-    lookups: npt.NDArray[Any]  # LOOKUP
-    transactions: npt.NDArray[Any]  # TRANSACTION
-    used: npt.NDArray[np.int64]  # [lookups, transactions]
-    probes: npt.NDArray[np.uint8]  # by place: names that client libraries ask by themselves
-    base_of: npt.NDArray[np.int32]  # by lookup: the place of its base
-    previous: npt.NDArray[np.int32]  # by place: the last lookup of that base, -1
-    searched: npt.NDArray[np.int32]  # by place: 1 + the last client that searched it first
+    lookups: Lookups
+    transactions: Transactions
+    used: Integers  # how many lookups, and transactions
+    probes: Bytes  # by local name: is it one that client libraries ask by themselves?
+    base_of: Ids  # by lookup: the local name of its base
+    name_of: Ids  # by transaction: the local name of its candidate
+    previous: Ids  # by local name: the last lookup of that base, NO_ROW
+    searched: Ids  # by local name: 1 + the last client that searched it first
     capture_end: int
     has_clock: bool
 
 
 @helper_kernel
-def _outcome(rows: Any, w: Any, question: Any) -> Any:
+def _outcome(rows: Exchanges, w: Walks, question: Int) -> Int:
     """An answer if any exchange has one, else the outcome of the last response."""
-    newest = np.int64(-1)
+    newest = np.int64(NO_ROW)
     x = np.int64(w.questions[question]["first"])
     while x >= 0:
         e = rows[x]
@@ -55,11 +81,23 @@ def _outcome(rows: Any, w: Any, question: Any) -> Any:
 
 
 @helper_kernel
-def _fill_transaction(rows: Any, w: Any, question: Any, t: Any, x_look: Any) -> Any:
-    """Fill ``t`` from a question; False where no query of it was captured."""
+def _counts_more(new: Row, known: Row) -> bool:
+    """Does one response count more than another: an answer more than none, then the later one?"""
+    is_answer, was_answer = new["outcome"] == ANSWER, known["outcome"] == ANSWER
+    if is_answer == was_answer:
+        return bool(new["response_time"] > known["response_time"])
+    return bool(is_answer)
+
+
+@helper_kernel
+def _fill_transaction(rows: Exchanges, w: Walks, question: Int, t: Row, lookup: Row) -> bool:
+    """Fill ``t`` (TRANSACTION) from a ``question`` of ``w``; False where no query was captured.
+
+    Its exchanges are in ``rows``. Of its ``lookup`` (LOOKUP) ``end`` and ``large`` are kept up.
+    """
     q = w.questions[question]
-    t["first"] = -1
-    t["response"] = -1
+    t["first"] = NO_ROW
+    t["response"] = NO_ROW
     sent = 0
     x = np.int64(q["first"])
     while x >= 0:
@@ -72,18 +110,12 @@ def _fill_transaction(rows: Any, w: Any, question: Any, t: Any, x_look: Any) -> 
             ended = e["query_time"]
             if e["response_time"] != NO_TIME:
                 ended = e["response_time"]
-                best = np.int64(t["response"])
-                better = True
-                if best >= 0:
-                    was, now = rows[best]["outcome"] == ANSWER, e["outcome"] == ANSWER
-                    better = now and not was
-                    if was == now:
-                        better = e["response_time"] > rows[best]["response_time"]
-                if better:
+                known = np.int64(t["response"])
+                if known < 0 or _counts_more(e, rows[known]):
                     t["response"] = x
             if e["tc"] or e["response_bytes"] > _PLAIN_BYTES:
-                x_look["large"] = 1
-            x_look["end"] = max(x_look["end"], ended)
+                lookup["large"] = 1
+            lookup["end"] = max(lookup["end"], ended)
         x = np.int64(w.next_exchange[x])
     if sent == 0:
         return False
@@ -94,80 +126,30 @@ def _fill_transaction(rows: Any, w: Any, question: Any, t: Any, x_look: Any) -> 
 
 
 @helper_kernel
-def _choose_base(w: Any, rules: Any, labels: Any, walk: Any, client: Any, look: Any) -> None:
-    """Set base and ambiguous: a first candidate that ended the walk can be read several ways."""
+def _choose_base(w: Walks, rules: Rules, labels: Ids, walk: Row, client: Row) -> tuple[Int, bool]:
+    """Return the base of a walk, and whether it is ambiguous.
+
+    A first candidate that ended the walk can be read several ways. ``walk`` (WALK) is one of ``w``,
+    of a ``client`` (CLIENT) with ``rules``; ``labels`` (int32) is how many each local name has.
+    """
     name = np.int64(w.candidates[walk["first"]]["name"])
-    look["base"] = name
-    look["ambiguous"] = 0
     if walk["mode"] == LIST and walk["base"] >= 0:
-        look["base"] = walk["base"]
-        return
+        return np.int64(walk["base"]), False
     if walk["mode"] != OPEN and walk["candidates"] > 1:
-        return
+        return name, False
+    chosen, ambiguous = name, False
     most = max(np.int64(client["low"]), np.int64(client["value"]))
     for p in range(rules.starts.shape[0]):
         base = np.int64(rules.bases[name, p])
         if not rules.starts[p] or base < 0 or not 0 < labels[base] <= most:
             continue
-        if not look["ambiguous"] or labels[base] < labels[look["base"]]:
-            look["base"] = base
-            look["ambiguous"] = 1
+        if not ambiguous or labels[base] < labels[chosen]:
+            chosen, ambiguous = base, True
+    return chosen, ambiguous
 
 
 @helper_kernel
-def _is_cut(
-    rows: Any,
-    w: Any,
-    walk: Any,
-    look: Any,
-    transactions: Any,
-    client: Any,
-    suffixes: Any,
-    capture_end: Any,
-    has_clock: bool,
-) -> Any:
-    """Does the capture end while a further query of this walk was still due?"""
-    if look["answered_by"] >= 0 or walk["parallel"]:
-        return False
-    last = w.candidates[walk["last"]]
-    newest = np.int64(NO_TIME)
-    sent, mine, waiting, failed, empty = 0, 0, False, False, False
-    for k in range(look["queries"]):
-        t = transactions[k]
-        if t["name"] != last["name"]:
-            continue
-        mine += 1
-        sent += t["retries"] + 1
-        waiting = waiting or t["outcome"] == UNANSWERED
-        failed = failed or not (t["outcome"] == NXDOMAIN or t["outcome"] == NODATA)
-        empty = empty or t["outcome"] == NODATA
-        x = np.int64(t["first"])
-        while x >= 0:
-            e = rows[x]
-            if e["query_packet"] >= 0:
-                unanswered = e["response_time"] == NO_TIME
-                newest = max(newest, e["query_time"] if unanswered else e["response_time"])
-            x = np.int64(w.next_exchange[x])
-    if mine == 0:
-        return False
-    limit = WAITS_WITHOUT_CLOCK_NS
-    if has_clock:
-        limit = WAITS_NS if waiting else GOES_ON_NS
-    if capture_end - newest > limit:
-        return False
-    if waiting:
-        return bool(sent <= mine)
-    if failed or (empty and client["stops_on_nodata"]):
-        return False
-    if walk["mode"] == LIST:
-        return not walk["closed"]
-    if walk["mode"] == AS_IS and walk["candidates"] > 1:
-        return bool(last["position"] < suffixes - 1)
-    return bool(walk["mode"] == OPEN and look["ambiguous"] and client["known"])
-
-
-@helper_kernel
-def _lookup_outcome(transactions: Any, count: Any) -> Any:
+def _lookup_outcome(transactions: Transactions, count: Int) -> Int:
     """The first of LOOKUP_OUTCOMES, ``resolved`` left out, that any transaction has."""
     for code, outcome in (
         (UNANSWERED, WAITED),
@@ -183,82 +165,162 @@ def _lookup_outcome(transactions: Any, count: Any) -> Any:
 
 
 @helper_kernel
-def _suffix_of(rules: Any, name: Any, base: Any) -> Any:
+def _last_time(grouped: Grouped, first: Int) -> Int:
+    """Return when the exchanges from ``first`` on ended: the last response, or unanswered query."""
+    newest = np.int64(NO_TIME)
+    x = np.int64(first)
+    while x >= 0:
+        e = grouped.rows[x]
+        if e["query_packet"] >= 0:
+            unanswered = e["response_time"] == NO_TIME
+            newest = max(newest, e["query_time"] if unanswered else e["response_time"])
+        x = np.int64(grouped.walks.next_exchange[x])
+    return newest
+
+
+@helper_kernel
+def _is_cut(
+    grouped: Grouped,
+    walk: Row,
+    lookup: Row,
+    transactions: Transactions,
+    names: Ids,
+    client: Row,
+    suffixes: Int,
+    out: Described,
+) -> bool:
+    """Does the capture end while a further query of this walk was still due?
+
+    ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT) whose list has so many
+    ``suffixes``; ``lookup`` (LOOKUP) with its ``transactions`` (TRANSACTION) and their local
+    ``names`` (int32) is what is known of it. ``out`` says when the capture ends.
+    """
+    if lookup["outcome"] == RESOLVED or walk["parallel"]:
+        return False
+    last = grouped.walks.candidates[walk["last"]]
+    newest = np.int64(NO_TIME)
+    sent, mine, waiting, failed, empty = 0, 0, False, False, False
+    for k in range(lookup["queries"]):
+        if names[k] != last["name"]:
+            continue
+        t = transactions[k]
+        mine += 1
+        sent += t["retries"] + 1
+        waiting = waiting or t["outcome"] == UNANSWERED
+        failed = failed or not (t["outcome"] == NXDOMAIN or t["outcome"] == NODATA)
+        empty = empty or t["outcome"] == NODATA
+        newest = max(newest, np.int64(_last_time(grouped, t["first"])))
+    if mine == 0:
+        return False
+    limit = WAITS_WITHOUT_CLOCK_NS
+    if out.has_clock:
+        limit = WAITS_NS if waiting else GOES_ON_NS
+    if out.capture_end - newest > limit:
+        return False
+    if waiting:
+        return bool(sent <= mine)
+    if failed or (empty and client["stops_on_nodata"]):
+        return False
+    if walk["mode"] == LIST:
+        return not walk["closed"]
+    if walk["mode"] == AS_IS and walk["candidates"] > 1:
+        return bool(last["position"] < suffixes - 1)
+    return bool(walk["mode"] == OPEN and lookup["ambiguous"] and client["known"])
+
+
+@helper_kernel
+def _suffix_of(rules: Rules, name: Int, base: Int) -> Int:
     for p in range(rules.starts.shape[0]):
         if rules.bases[name, p] == base:
             return np.int64(p)
-    return np.int64(-1)
+    return np.int64(NO_SUFFIX)
 
 
 @helper_kernel
-def _classify(rules: Any, probes: Any, look: Any, transactions: Any, caches: bool) -> None:
-    """Give every transaction of a lookup its class, and count what follows from it."""
-    resolved = look["answered_by"] >= 0
-    exists = np.int64(-1)
-    for k in range(look["queries"]):
-        if not resolved and exists < 0 and transactions[k]["outcome"] == NODATA:
-            exists = np.int64(transactions[k]["name"])
+def _first_existing(transactions: Transactions, names: Ids, count: Int) -> Int:
+    """Return the first of the local ``names`` of ``count`` ``transactions`` that has NODATA."""
+    for k in range(count):
+        if transactions[k]["outcome"] == NODATA:
+            return np.int64(names[k])
+    return np.int64(ABSENT)
+
+
+@helper_kernel
+def _classify(
+    rules: Rules,
+    out: Described,
+    lookup: Row,
+    transactions: Transactions,
+    names: Ids,
+    base: Int,
+    answered: Int,
+    caches: bool,
+) -> None:
+    """Give every transaction of a lookup its class, and count what follows from it.
+
+    Goes in: ``rules`` of the client, and whether its resolver ``caches``; the local ``names``
+    (int32) of the ``transactions`` (TRANSACTION), that of the ``base``, and the one that was
+    ``answered``, or ABSENT; ``out`` knows probes. Comes out: ``lookup`` (LOOKUP) and transactions.
+    """
+    resolved = bool(answered >= 0)
+    count = np.int64(lookup["queries"])
+    exists = np.int64(ABSENT) if resolved else _first_existing(transactions, names, count)
     # c-ares keeps a cache: a walk that stops at a failed suffix went on inside it.
-    cached = caches and look["ambiguous"] and look["outcome"] == MISSING
-    probe = probes[look["base"]] != 0
-    shape = np.uint64(look["complete"]) + np.uint64(0x9E3779B97F4A7C15)
-    for k in range(look["queries"]):
+    cached = caches and lookup["ambiguous"] and lookup["outcome"] == MISSING
+    probe = bool(out.probes[base] != 0)
+    shape = np.uint64(lookup["complete"]) + GOLDEN_RATIO
+    for k in range(count):
         t = transactions[k]
-        t["suffix"] = _suffix_of(rules, np.int64(t["name"]), np.int64(look["base"]))
-        is_base = t["name"] == look["base"] or (look["mode"] == OPEN and not cached)
+        t["suffix"] = _suffix_of(rules, np.int64(names[k]), base)
+        is_base = bool(names[k] == base or (lookup["mode"] == OPEN and not cached))
         t["waste_class"] = waste_class(
-            look["complete"] != 0,
+            lookup["complete"] != 0,
             t["outcome"],
             t["qtype"],
             probe,
-            resolved and t["name"] == look["answered_by"],
-            t["name"] == exists,
+            resolved and names[k] == answered,
+            names[k] == exists,
             resolved,
             is_base,
         )
-        look["retries"] += t["retries"]
-        look["nxdomain"] += 1 if t["outcome"] == NXDOMAIN else 0
-        look["wasted"] += 1 if t["waste_class"] in (8, 10) else 0
+        lookup["retries"] += t["retries"]
+        lookup["nxdomain"] += 1 if t["outcome"] == NXDOMAIN else 0
+        lookup["wasted"] += 1 if t["waste_class"] in (ABSOLUTE_MISS, SEARCH_MISS) else 0
         part = (np.uint64(t["suffix"] + 1) << np.uint64(32)) | (
             np.uint64(t["qtype"]) << np.uint64(8)
         )
-        shape = (shape ^ part ^ np.uint64(t["outcome"])) * np.uint64(0xC2B2AE3D27D4EB4F)
+        shape = (shape ^ part ^ np.uint64(t["outcome"])) * SECOND_FACTOR
         shape ^= shape >> np.uint64(29)
-    look["shape"] = shape
+    lookup["shape"] = shape
 
 
 @helper_kernel
-def _describe_walk(
-    rows: Any,
-    w: Any,
-    rules: Any,
-    lists: Any,
-    walk: Any,
-    client: Any,
-    look: Any,
-    transactions: Any,
-    out: Any,
-) -> Any:
-    """Fill one lookup and its transactions; return the place of its base."""
-    _choose_base(w, rules, lists.labels, walk, client, look)
-    look["end"] = NO_TIME
-    look["answered_by"] = -1
-    look["walk_of"] = -1
-    look["parallel"] = walk["parallel"]
-    look["candidates"] = walk["candidates"]
+def _fill_transactions(
+    grouped: Grouped, walk: Row, lookup: Row, transactions: Transactions, names: Ids
+) -> None:
+    """Fill the ``transactions`` (TRANSACTION) of a ``walk`` (WALK), and what ``lookup`` sums up.
+
+    The walk is one of ``grouped``; ``names`` (int32) get the local name of each transaction.
+    """
+    w = grouped.walks
     count = 0
     candidate = np.int64(walk["first"])
     while candidate >= 0:
         question = np.int64(w.candidates[candidate]["question"])
         while question >= 0:
-            t = transactions[count]
-            if _fill_transaction(rows, w, question, t, look):
-                t["name"] = w.candidates[candidate]["name"]
+            if _fill_transaction(grouped.rows, w, question, transactions[count], lookup):
+                names[count] = w.candidates[candidate]["name"]
                 count += 1
             question = np.int64(w.questions[question]["after"])
         candidate = np.int64(w.candidates[candidate]["after"])
-    look["queries"] = count
-    hit = np.int64(-1)
+    lookup["queries"] = count
+
+
+@helper_kernel
+def _set_outcome(lookup: Row, transactions: Transactions, names: Ids) -> Int:
+    """Set when a lookup began and how it ended; return the local name that was answered, ABSENT."""
+    count = np.int64(lookup["queries"])
+    hit = np.int64(NO_ROW)
     first = np.int64(0)
     for k in range(count):
         if transactions[k]["time"] < transactions[first]["time"]:
@@ -266,107 +328,126 @@ def _describe_walk(
         if transactions[k]["outcome"] == ANSWER:
             if hit < 0 or transactions[k]["time"] < transactions[hit]["time"]:
                 hit = np.int64(k)
-    look["start"] = transactions[first]["time"]
-    look["exchange"] = transactions[first]["first"]
-    if hit >= 0:
-        look["answered_by"] = transactions[hit]["name"]
-        look["outcome"] = RESOLVED
-        asked = transactions[hit]["time"]
-        for k in range(count):
-            if transactions[k]["name"] == look["answered_by"]:
-                asked = min(asked, transactions[k]["time"])
-        look["wasted_ns"] = asked - look["start"]
-    else:
-        look["outcome"] = _lookup_outcome(transactions, count)
-    cut = _is_cut(
-        rows,
-        w,
-        walk,
-        look,
-        transactions,
-        client,
-        rules.starts.shape[0],
-        out.capture_end,
-        out.has_clock,
-    )
-    look["complete"] = 0 if walk["cut_start"] or cut else 1
-    look["mode"] = walk["mode"]
-    if walk["candidates"] == 1:
-        look["mode"] = OPEN if look["ambiguous"] else AS_IS
-    _classify(rules, out.probes, look, transactions, client["caches"] != 0)
-    base = np.int64(look["base"])
-    look["base"] = lists.name_of[base]
-    if hit >= 0:
-        look["answered_by"] = lists.name_of[look["answered_by"]]
+    lookup["start"] = transactions[first]["time"]
+    lookup["exchange"] = transactions[first]["first"]
+    if hit < 0:
+        lookup["outcome"] = _lookup_outcome(transactions, count)
+        return np.int64(ABSENT)
+    lookup["outcome"] = RESOLVED
+    asked = transactions[hit]["time"]
     for k in range(count):
-        transactions[k]["name"] = lists.name_of[transactions[k]["name"]]
-    return base
+        if names[k] == names[hit]:
+            asked = min(asked, transactions[k]["time"])
+    lookup["wasted_ns"] = asked - lookup["start"]
+    return np.int64(names[hit])
 
 
 @helper_kernel
-def _note_repetition(out: Any, at: Any, base: Any, oldest: Any) -> None:
-    """Note which lookup of the same client this one repeats because its answer was large."""
-    look = out.lookups[at]
+def _describe_walk(
+    grouped: Grouped, rules: Rules, walk: Row, client: Row, at: Int, first: Int, out: Described
+) -> None:
+    """Fill lookup ``at`` of ``out`` and its transactions, which begin at ``first``.
+
+    ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT) with ``rules``.
+    """
+    lists = grouped.lists
+    lookup = out.lookups[at]
+    transactions, names = out.transactions[first:], out.name_of[first:]
+    base, ambiguous = _choose_base(grouped.walks, rules, lists.labels, walk, client)
+    out.base_of[at] = base
+    lookup["base"] = lists.name_ids[base]
+    lookup["ambiguous"] = ambiguous
+    lookup["end"] = NO_TIME
+    lookup["walk_of"] = ABSENT
+    lookup["parallel"] = walk["parallel"]
+    lookup["candidates"] = walk["candidates"]
+    _fill_transactions(grouped, walk, lookup, transactions, names)
+    answered = _set_outcome(lookup, transactions, names)
+    lookup["answered_by"] = lists.name_ids[answered] if answered >= 0 else ABSENT
+    suffixes = rules.starts.shape[0]
+    cut = _is_cut(grouped, walk, lookup, transactions, names, client, suffixes, out)
+    lookup["complete"] = 0 if walk["cut_start"] or cut else 1
+    lookup["mode"] = walk["mode"]
+    if walk["candidates"] == 1:
+        lookup["mode"] = OPEN if ambiguous else AS_IS
+    caches = client["caches"] != 0
+    _classify(rules, out, lookup, transactions, names, base, answered, caches)
+    for k in range(lookup["queries"]):
+        transactions[k]["name"] = lists.name_ids[names[k]]
+        transactions[k]["lookup"] = at
+
+
+@helper_kernel
+def _note_repetition(out: Described, at: Int, base: Int, oldest: Int) -> None:
+    """Note which lookup of the same client lookup ``at`` repeats because its answer was large.
+
+    Both are of ``base``, a local name; the lookups of the client in ``out`` are those from
+    ``oldest`` on.
+    """
+    lookup = out.lookups[at]
     before = np.int64(out.previous[base])
     out.previous[base] = at
     if before < oldest:
         return
     was = out.lookups[before]
-    gap = look["start"] - was["end"]
+    gap = lookup["start"] - was["end"]
     if was["outcome"] == RESOLVED and was["large"] and 0 <= gap <= AGAIN_NS:
-        look["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
+        lookup["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
 
 
 @helper_kernel
-def _mark_absolute(out: Any, first: Any, labels: Any, low: Any, stamp: Any) -> None:
-    """Mark what only a final dot explains: too few dots for as is, or searched elsewhere."""
-    for number in range(first, out.used[0]):
-        look = out.lookups[number]
+def _mark_absolute(out: Described, first: Int, labels: Ids, low: Int, searcher: Int) -> None:
+    """Mark what only a final dot explains: too few dots for as is, or searched elsewhere.
+
+    The lookups of the client in ``out`` are those from ``first`` on; ``labels`` (int32) is how many
+    each local name has. Names with ``low`` dots or more may be asked as is; those that the client
+    searched are marked ``searcher``.
+    """
+    for number in range(first, out.used[LOOKUPS]):
+        lookup = out.lookups[number]
         base = out.base_of[number]
-        look["absolute"] = -1
-        if look["candidates"] > 1:
-            if look["mode"] != OPEN:
-                look["absolute"] = 0
-        elif look["mode"] == AS_IS and (labels[base] - 1 < low or out.searched[base] == stamp):
-            look["absolute"] = 1
+        lookup["absolute"] = _UNKNOWN
+        if lookup["candidates"] > 1:
+            if lookup["mode"] != OPEN:
+                lookup["absolute"] = _NOT_ABSOLUTE
+        elif lookup["mode"] == AS_IS:
+            if labels[base] - 1 < low or out.searched[base] == searcher:
+                lookup["absolute"] = _ABSOLUTE
 
 
 @kernel
-def describe_clients(rows: Any, w: Any, lists: Any, clients: Any, out: Any) -> Any:
+def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
     """Describe the walks of every client (CLIENT rows), one client after the other.
 
     Clients without lookups get no ``index``. Returns whether the lookups of each client are in the
     order of their first queries.
     """
+    lists = grouped.lists
     in_order = True
     described = 0
     for c in range(clients.shape[0]):
         client = clients[c]
-        client["index"] = -1
+        client["index"] = ABSENT
         rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
-        oldest = out.used[0]
+        oldest = out.used[LOOKUPS]
         for number in range(client["first_walk"], client["last_walk"]):
-            walk = w.walks[number]
-            if not walk["seen"]:
+            walk = grouped.walks.walks[number]
+            if not walk["captured"]:
                 continue
-            at, first = out.used[0], out.used[1]
-            look = out.lookups[at]
-            look["client"] = described
-            look["first"] = first
-            base = _describe_walk(
-                rows, w, rules, lists, walk, client, look, out.transactions[first:], out
-            )
-            for k in range(look["queries"]):
-                out.transactions[first + k]["lookup"] = at
-            out.base_of[at] = base
-            if look["mode"] == LIST and look["candidates"] > 1:
+            at, first = out.used[LOOKUPS], out.used[TRANSACTIONS]
+            lookup = out.lookups[at]
+            lookup["client"] = described
+            lookup["first"] = first
+            _describe_walk(grouped, rules, walk, client, at, first, out)
+            base = np.int64(out.base_of[at])
+            if lookup["mode"] == LIST and lookup["candidates"] > 1:
                 out.searched[base] = c + 1
             _note_repetition(out, at, base, oldest)
-            if at > oldest and look["start"] < out.lookups[at - 1]["start"]:
+            if at > oldest and lookup["start"] < out.lookups[at - 1]["start"]:
                 in_order = False
-            out.used[0] = at + 1
-            out.used[1] = first + look["queries"]
-        if out.used[0] > oldest:
+            out.used[LOOKUPS] = at + 1
+            out.used[TRANSACTIONS] = first + lookup["queries"]
+        if out.used[LOOKUPS] > oldest:
             client["index"] = described
             described += 1
             _mark_absolute(out, oldest, lists.labels, client["low"], c + 1)

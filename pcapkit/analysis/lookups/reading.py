@@ -8,28 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.exchanges.store import Store, parts
-from pcapkit.analysis.lookups.base_names import place_names
+from pcapkit.analysis.lookups.base_names import number_names
 from pcapkit.analysis.lookups.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
 from pcapkit.analysis.lookups.grouping import group_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
-from pcapkit.analysis.lookups.outcomes import Described, describe_clients
-from pcapkit.analysis.lookups.state import CLIENT, room_for
+from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clients
+from pcapkit.analysis.lookups.state import CLIENT, NO_ROW, WALKS, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client
-from pcapkit.analysis.timing import timing
+from pcapkit.analysis.timing import gaps_of
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import AFTER_STOP, resolver_model
-from pcapkit.schema import LOOKUP, TRANSACTION, take_rows
+from pcapkit.schema import (
+    LOOKUP,
+    TRANSACTION,
+    Bytes,
+    Exchanges,
+    Ids,
+    Integers,
+    Lookups,
+    Transactions,
+    take_rows,
+)
 
 _UNDERSCORE = 0x5F
 
@@ -44,6 +52,8 @@ class ClientReading:
     ndots: Ndots
     resolver: ResolverGuess
     models: tuple[str, ...] = ()  #: those whose signs are all there; several: a mixture
+    #: where a search list was given, the one that walks prove all the same
+    proven: SearchList = SearchList()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +66,11 @@ class Readings:
     """
 
     clients: tuple[ClientReading, ...]
-    lookups: npt.NDArray[Any]
-    transactions: npt.NDArray[Any]
-    rows: npt.NDArray[Any]
+    lookups: Lookups
+    transactions: Transactions
+    rows: Exchanges
     names: Folded
-    labels: npt.NDArray[np.int32]
+    labels: Ids
     has_clock: bool
 
 
@@ -84,7 +94,7 @@ class _Reader:
 
     def __init__(
         self,
-        rows: npt.NDArray[Any],
+        rows: Exchanges,
         names: Folded,
         surveyed: Sequence[Client],
         capture_end: int,
@@ -98,15 +108,15 @@ class _Reader:
         self._clients["walks"] = [bool(c.search.suffixes) for c in surveyed]
         self._clients["end"] = np.cumsum([c.piece.size for c in surveyed])
         self._clients["begin"][1:] = self._clients["end"][:-1]
-        self._lists = place_names(
-            rows, self._clients, list(numbers), names, timing(has_clock=has_clock)
+        self._lists = number_names(
+            rows, self._clients, list(numbers), names, gaps_of(has_clock=has_clock)
         )
         self._arrays, self._labels = names.names.arrays, names.label_counts()
 
     def read(self) -> Readings:
         """Return everything that can be said."""
         rows, clients, lists = self._rows, self._clients, self._lists
-        walks = room_for(rows.size, lists.name_of.size)
+        walks = new_walks(rows.size, lists.name_ids.size)
         clients["searches_after_as_is"] = 1
         group_clients(rows, clients, lists, walks, False)
         signs = np.zeros((clients.size, SIGNS), np.int64)
@@ -124,25 +134,33 @@ class _Reader:
         clients["known"] = [m.name != "unknown" for m in models]
         group_clients(rows, clients, lists, walks, True)
         ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
-        size, places = int(walks.used[0]), lists.name_of.size
+        size, local_names = int(walks.used[WALKS]), lists.name_ids.size
         out = Described(
             np.zeros(size, LOOKUP),
             np.zeros(rows.size, TRANSACTION),
             np.zeros(2, np.int64),
             self._probes(),
             np.empty(size, np.int32),
-            np.full(places, -1, np.int32),
-            np.zeros(places, np.int32),
+            np.empty(rows.size, np.int32),
+            np.full(local_names, NO_ROW, np.int32),
+            np.zeros(local_names, np.int32),
             self._capture_end,
             self._has_clock,
         )
-        in_order = describe_clients(rows, walks, lists, clients, out)
-        lookups, transactions = out.lookups[: out.used[0]], out.transactions[: out.used[1]]
+        in_order = describe_clients(Grouped(rows, walks, lists), clients, out)
+        used = out.used.tolist()
+        lookups, transactions = out.lookups[: used[0]], out.transactions[: used[1]]
         if not in_order:
             lookups = _put_in_order(lookups, transactions)
         described = tuple(
             ClientReading(
-                c.piece.client, c.assumed, c.source, ndots[i], guesses[i], models_at_once(signs[i])
+                c.piece.client,
+                c.assumed,
+                c.source,
+                ndots[i],
+                guesses[i],
+                models_at_once(signs[i]),
+                c.proven,
             )
             for i, c in enumerate(self._surveyed)
             if clients["index"][i] >= 0
@@ -151,41 +169,41 @@ class _Reader:
             described, lookups, transactions, rows, self._names, self._labels, self._has_clock
         )
 
-    def _probes(self) -> npt.NDArray[np.uint8]:
-        """Mark the places of names that client libraries ask SRV and TXT of by themselves."""
-        arena, ends = self._arrays[:2]
-        names = self._lists.name_of
+    def _probes(self) -> Bytes:
+        """Mark the local names that client libraries ask SRV and TXT of by themselves."""
+        arena, ends = self._arrays.arena, self._arrays.ends
+        names = self._lists.name_ids
         begins = np.where(names > 0, ends[names - 1], 0)
         out = np.zeros(names.size, np.uint8)
         longer = ends[names] - begins > 1
-        for place in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
-            out[place] = self._names.labels(int(names[place]))[0].startswith(PROBES)
+        for name in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
+            out[name] = self._names.labels(int(names[name]))[0].startswith(PROBES)
         return out
 
 
-def _put_in_order(lookups: npt.NDArray[Any], transactions: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _put_in_order(lookups: Lookups, transactions: Transactions) -> Lookups:
     """Order each client's lookups by their first queries, and mend what points to them."""
     order = np.lexsort((lookups["start"], lookups["client"]))
-    place = np.empty(order.size, np.int32)
-    place[order] = np.arange(order.size, dtype=np.int32)
+    number = np.empty(order.size, np.int32)
+    number[order] = np.arange(order.size, dtype=np.int32)
     lookups = take_rows(lookups, order)
     again = lookups["walk_of"] >= 0
-    lookups["walk_of"][again] = place[lookups["walk_of"][again]]
-    transactions["lookup"] = place[transactions["lookup"]]
+    lookups["walk_of"][again] = number[lookups["walk_of"][again]]
+    transactions["lookup"] = number[transactions["lookup"]]
     return lookups
 
 
-def suffix_places(part: Readings) -> tuple[npt.NDArray[np.int64], list[Labels]]:
+def suffixes_of(part: Readings) -> tuple[Integers, list[Labels]]:
     """Put the distinct search lists of a part behind one another.
 
     Returns where each client's list begins, and all suffixes.
     """
     begins: dict[tuple[Labels, ...], int] = {}
     suffixes: list[Labels] = []
-    places = np.empty(len(part.clients), np.int64)
+    firsts = np.empty(len(part.clients), np.int64)
     for n, client in enumerate(part.clients):
         mine = client.search.suffixes
-        places[n] = begin = begins.setdefault(mine, len(suffixes))
+        firsts[n] = begin = begins.setdefault(mine, len(suffixes))
         if begin == len(suffixes):
             suffixes += mine
-    return places, suffixes
+    return firsts, suffixes

@@ -1,39 +1,45 @@
 """The rows in which grouping keeps walks of the search list, and what it reads from them.
 
-Names are places here: see ``base_names.py``. Walks, candidates and questions are rows that link to
-one another by number:
+Names are local names here: see ``base_names.py``. Walks, candidates and questions are rows that
+link to one another by number:
 
     walk -> its first and last candidate -> the candidate after it
     candidate -> its first question -> the question after it
     question -> its first exchange -> the exchange after it (``next_exchange``)
 
-A question also sums its exchanges up, so that the exchanges need not be looked at again: what is
-asked of a walk is nearly always asked after its responses came. Walks that may still go on stand in
+A question also sums its exchanges up, so that the exchanges need not be read again: what is asked
+of a walk is nearly always asked after its responses came. Walks that may still go on stand in
 lists, the newest first: at the name that they ask, and at the base names that they may be about.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS, LONGEST_WALK_NS, SHORTEST_TIMER_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel
-from pcapkit.schema import NO_TIME
+from pcapkit.schema import NO_TIME, Exchanges, Ids, Int, Integers, Row, Rows
 
 #: How a walk is read: the search list first, the name as is first, or still open: its one
 #: candidate can be either.
 LIST, AS_IS, OPEN = range(3)
+#: No row: where a list of them ends, or nothing was found.
+NO_ROW = -1
+#: Position of a name that stands as is, under no suffix of the search list.
+NO_SUFFIX = -1
+#: No base: the name cannot be the first candidate of a walk of the search list.
+NO_BASE = -1
 #: No time yet; every other time is earlier.
 NEVER = np.iinfo(np.int64).max
+#: A response is awaited: see :func:`finished`.
 PENDING = NO_TIME + 1
 WALK = np.dtype(
     [
         ("start", np.int64),  # time of the first exchange
-        ("base", np.int32),  # place of the base if it walks the list first, -1 where it cannot
+        ("base", np.int32),  # local name of the base if it walks the list first, or NO_BASE
         ("first", np.int32),
         ("last", np.int32),
         ("candidates", np.int32),
@@ -41,15 +47,15 @@ WALK = np.dtype(
         ("cut_start", np.uint8),  # responses without queries show that it began earlier
         ("closed", np.uint8),  # the name as is has been asked after the list
         ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
-        ("seen", np.uint8),  # some query of it was captured
+        ("captured", np.uint8),  # some query of it was
     ],
     align=True,
 )
 CANDIDATE = np.dtype(
     [
-        ("name", np.int32),  # its place
+        ("name", np.int32),  # its local name
         ("walk", np.int32),
-        ("position", np.int32),  # index in the search list; -1 as is
+        ("position", np.int32),  # index in the search list, or NO_SUFFIX
         ("question", np.int32),
         ("after", np.int32),
         ("node", np.int32),  # its entry in the list of walks at its name
@@ -101,7 +107,7 @@ CLIENT = np.dtype(
         ("low", np.int32),  # bounds of its ndots, and the value that is taken
         ("high", np.int32),
         ("value", np.int32),
-        ("index", np.int32),  # among the clients that have lookups, -1
+        ("index", np.int32),  # among the clients that have lookups, ABSENT where it has none
         ("walks", np.uint8),  # some walk shows the list
         ("searches_after_as_is", np.uint8),
         ("stops_on_nodata", np.uint8),
@@ -115,22 +121,22 @@ CLIENT = np.dtype(
 class Walks(NamedTuple):
     """The linked rows; ``used`` counts walks, candidates, questions, name nodes and base nodes."""
 
-    walks: npt.NDArray[Any]
-    candidates: npt.NDArray[Any]
-    questions: npt.NDArray[Any]
-    next_exchange: npt.NDArray[np.int32]
-    used: npt.NDArray[np.int64]
-    at_name: npt.NDArray[np.int32]  # newest node by place
-    at_base: npt.NDArray[np.int32]
-    name_nodes: npt.NDArray[Any]
-    base_nodes: npt.NDArray[Any]
+    walks: Rows  # WALK
+    candidates: Rows  # CANDIDATE
+    questions: Rows  # QUESTION
+    next_exchange: Ids  # of the same question
+    used: Integers
+    at_name: Ids  # newest node by local name
+    at_base: Ids
+    name_nodes: Rows  # NAME_NODE
+    base_nodes: Rows  # BASE_NODE
 
 
 WALKS, CANDIDATES, QUESTIONS, NAME_NODES, BASE_NODES = range(5)
 
 
-def room_for(exchanges: int, places: int) -> Walks:
-    """Return empty rows with room for the walks of so many exchanges, read twice at most."""
+def new_walks(exchanges: int, local_names: int) -> Walks:
+    """Return empty rows for the walks of so many exchanges, grouped twice at most."""
     twice = 2 * exchanges  # memory that is never written is never used
     return Walks(
         np.empty(twice, WALK),
@@ -138,16 +144,16 @@ def room_for(exchanges: int, places: int) -> Walks:
         np.empty(twice, QUESTION),
         np.empty(exchanges, np.int32),
         np.zeros(5, np.int64),
-        np.full(places, -1, np.int32),
-        np.full(places, -1, np.int32),
+        np.full(local_names, NO_ROW, np.int32),
+        np.full(local_names, NO_ROW, np.int32),
         np.empty(twice, NAME_NODE),
         np.empty(2 * twice, BASE_NODE),
     )
 
 
 @helper_kernel
-def question_of(w: Any, candidate: Any, qtype: Any) -> Any:
-    """Return a candidate's question of a type, or -1."""
+def question_of(w: Walks, candidate: Int, qtype: Int) -> Int:
+    """Return a candidate's question of a type, or NO_ROW."""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0 and w.questions[at]["qtype"] != qtype:
         at = np.int64(w.questions[at]["after"])
@@ -155,8 +161,8 @@ def question_of(w: Any, candidate: Any, qtype: Any) -> Any:
 
 
 @helper_kernel
-def has_port(rows: Any, w: Any, candidate: Any, port: Any) -> Any:
-    """Was the candidate asked from this port?"""
+def has_port(rows: Exchanges, w: Walks, candidate: Int, port: Int) -> bool:
+    """Was the ``candidate`` of ``w`` asked from ``port``, by its exchanges in ``rows``?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
         q = w.questions[at]
@@ -173,7 +179,7 @@ def has_port(rows: Any, w: Any, candidate: Any, port: Any) -> Any:
 
 
 @helper_kernel
-def is_answered(w: Any, candidate: Any, time: Any) -> Any:
+def is_answered(w: Walks, candidate: Int, time: Int) -> bool:
     """Does the candidate have an answer by ``time``?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
@@ -185,7 +191,7 @@ def is_answered(w: Any, candidate: Any, time: Any) -> Any:
 
 
 @helper_kernel
-def finished(w: Any, candidate: Any, time: Any) -> Any:
+def finished(w: Walks, candidate: Int, time: Int) -> Int:
     """Return when its last answer came, or its last timer began; PENDING while one is awaited."""
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
@@ -202,7 +208,7 @@ def finished(w: Any, candidate: Any, time: Any) -> Any:
 
 
 @helper_kernel
-def is_silent(w: Any, candidate: Any) -> Any:
+def is_silent(w: Walks, candidate: Int) -> bool:
     """Did any question of it get no response at all?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
@@ -213,9 +219,12 @@ def is_silent(w: Any, candidate: Any) -> Any:
 
 
 @helper_kernel
-def newest_by(rows: Any, w: Any, question: Any, time: Any) -> Any:
-    """Return the exchange of a question whose response is the newest by ``time``, or -1."""
-    newest = np.int64(-1)
+def newest_by(rows: Exchanges, w: Walks, question: Int, time: Int) -> Int:
+    """Return the exchange in ``rows`` of a ``question`` of ``w`` with the newest response.
+
+    Those after ``time`` do not count; NO_ROW where there is none.
+    """
+    newest = np.int64(NO_ROW)
     x = np.int64(w.questions[question]["first"])
     while x >= 0:
         done = rows[x]["response_time"]
@@ -227,8 +236,11 @@ def newest_by(rows: Any, w: Any, question: Any, time: Any) -> Any:
 
 
 @helper_kernel
-def was_truncated(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
-    """Was any response to the candidate truncated by ``time``?"""
+def was_truncated(rows: Exchanges, w: Walks, candidate: Int, time: Int) -> bool:
+    """Was any response to the ``candidate`` of ``w`` truncated by ``time``?
+
+    ``rows`` are the exchanges.
+    """
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
         q = w.questions[at]
@@ -243,7 +255,7 @@ def was_truncated(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
 
 
 @helper_kernel
-def is_over(w: Any, walk: Any, time: Any) -> Any:
+def is_over(w: Walks, walk: Int, time: Int) -> bool:
     """Can no further candidate follow, whatever comes after ``time``?"""
     x = w.walks[walk]
     if x["closed"]:
@@ -253,64 +265,79 @@ def is_over(w: Any, walk: Any, time: Any) -> Any:
 
 
 @helper_kernel
-def ask(rows: Any, w: Any, candidate: Any, question: Any, number: Any) -> None:
-    """Add an exchange to a candidate: to its question, or as a new one where ``question`` is -1."""
+def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -> None:
+    """Add exchange ``number`` of ``rows`` to a ``candidate`` of ``w``.
+
+    To its ``question``, or as a new one where that is NO_ROW.
+    """
     e = rows[number]
     c = w.candidates[candidate]
     if e["query_packet"] >= 0:
-        w.walks[c["walk"]]["seen"] = 1
-    w.next_exchange[number] = -1
-    done = e["response_time"]
-    outcome = e["outcome"]
-    came = done != NO_TIME
-    bad = came and (
-        e["tc"] != 0 or not (outcome == ANSWER or outcome == NODATA or outcome == NXDOMAIN)
-    )
+        w.walks[c["walk"]]["captured"] = 1
+    w.next_exchange[number] = NO_ROW
     if question >= 0:
         q = w.questions[question]
         w.next_exchange[q["last"]] = number
         if q["port"] != e["client_port"]:
             q["several_ports"] = 1
     else:
-        new = w.used[QUESTIONS]
-        w.used[QUESTIONS] = new + 1
-        q = w.questions[new]
-        q["qtype"] = e["qtype"]
-        q["first"] = number
-        q["after"] = -1
-        q["port"] = e["client_port"]
-        q["earliest"] = NO_TIME
-        q["newest"] = NO_TIME
-        q["answer"] = NO_TIME
-        q["several_ports"] = 0
-        q["good"] = 1
-        q["truncated"] = 0
-        at = np.int64(c["question"])
-        if at < 0:
-            c["question"] = new
-        else:
-            while w.questions[at]["after"] >= 0:
-                at = np.int64(w.questions[at]["after"])
-            w.questions[at]["after"] = new
+        q = _new_question(w, c, number, e)
     q["last"] = number
     q["asked"] = e["query_time"]
-    q["done"] = done
     q["message_id"] = e["message_id"]
-    if came:
-        if q["earliest"] == NO_TIME or done < q["earliest"]:
-            q["earliest"] = done
-        q["newest"] = max(q["newest"], done)
-        if outcome == ANSWER and not e["tc"] and (q["answer"] == NO_TIME or done < q["answer"]):
-            q["answer"] = done
-        if bad:
-            q["good"] = 0
-        if e["tc"]:
-            q["truncated"] = 1
+    _note_response(q, e)
     _sum_up(w, c)
 
 
 @helper_kernel
-def _sum_up(w: Any, c: Any) -> None:
+def _new_question(w: Walks, c: Row, number: Int, e: Row) -> Row:
+    """Append a question to a candidate of ``w``, ``c`` (CANDIDATE), and return it.
+
+    Its first exchange is ``number``, which is ``e`` (EXCHANGE).
+    """
+    new = w.used[QUESTIONS]
+    w.used[QUESTIONS] = new + 1
+    q: Row = w.questions[new]
+    q["qtype"] = e["qtype"]
+    q["first"] = number
+    q["after"] = NO_ROW
+    q["port"] = e["client_port"]
+    q["earliest"] = NO_TIME
+    q["newest"] = NO_TIME
+    q["answer"] = NO_TIME
+    q["several_ports"] = 0
+    q["good"] = 1
+    q["truncated"] = 0
+    at = np.int64(c["question"])
+    if at < 0:
+        c["question"] = new
+    else:
+        while w.questions[at]["after"] >= 0:
+            at = np.int64(w.questions[at]["after"])
+        w.questions[at]["after"] = new
+    return q
+
+
+@helper_kernel
+def _note_response(q: Row, e: Row) -> None:
+    """Note the response of an exchange, if there is one, at its question."""
+    done, outcome = e["response_time"], e["outcome"]
+    q["done"] = done
+    if done == NO_TIME:
+        return
+    if q["earliest"] == NO_TIME or done < q["earliest"]:
+        q["earliest"] = done
+    q["newest"] = max(q["newest"], done)
+    if outcome == ANSWER and not e["tc"] and (q["answer"] == NO_TIME or done < q["answer"]):
+        q["answer"] = done
+    if e["tc"] != 0 or not (outcome == ANSWER or outcome == NODATA or outcome == NXDOMAIN):
+        q["good"] = 0
+    if e["tc"]:
+        q["truncated"] = 1
+
+
+@helper_kernel
+def _sum_up(w: Walks, c: Row) -> None:
     """Note at a candidate's name what all its questions say."""
     node = w.name_nodes[c["node"]]
     latest = NO_TIME
@@ -331,8 +358,13 @@ def _sum_up(w: Any, c: Any) -> None:
 
 
 @helper_kernel
-def add_candidate(rows: Any, w: Any, walk: Any, number: Any, name: Any, position: Any) -> None:
-    """Append the name of an exchange to a walk as its next candidate."""
+def add_candidate(
+    rows: Exchanges, w: Walks, walk: Int, number: Int, name: Int, position: Int
+) -> None:
+    """Append the ``name`` of exchange ``number`` of ``rows`` to a walk as its next candidate.
+
+    ``walk`` is the number of the walk in ``w``, ``position`` that of the suffix, or NO_SUFFIX.
+    """
     new = w.used[CANDIDATES]
     w.used[CANDIDATES] = new + 1
     node = w.used[NAME_NODES]
@@ -341,8 +373,8 @@ def add_candidate(rows: Any, w: Any, walk: Any, number: Any, name: Any, position
     c["name"] = name
     c["walk"] = walk
     c["position"] = position
-    c["question"] = -1
-    c["after"] = -1
+    c["question"] = NO_ROW
+    c["after"] = NO_ROW
     c["node"] = node
     n = w.name_nodes[node]
     n["walk"] = walk
@@ -357,20 +389,24 @@ def add_candidate(rows: Any, w: Any, walk: Any, number: Any, name: Any, position
         w.candidates[x["last"]]["after"] = new
     x["last"] = new
     x["candidates"] += 1
-    ask(rows, w, new, np.int64(-1), number)
+    ask(rows, w, new, np.int64(NO_ROW), number)
 
 
 @helper_kernel
-def unlink(heads: Any, nodes: Any, place: Any, newer: Any, older: Any) -> None:
-    """Take the node between ``newer`` (-1: it is the newest) and ``older`` out of a list."""
+def unlink(newest: Ids, nodes: Rows, name: Int, newer: Int, older: Int) -> None:
+    """Take the node between ``newer`` (NO_ROW: it is the newest) and ``older`` out of a list.
+
+    The list is that of local name ``name`` in ``newest`` (int32), its ``nodes`` NAME_NODE or
+    BASE_NODE.
+    """
     if newer < 0:
-        heads[place] = older
+        newest[name] = older
     else:
         nodes[newer]["older"] = older
 
 
 @helper_kernel
-def keep_at_base(w: Any, base: Any, walk: Any) -> None:
+def keep_at_base(w: Walks, base: Int, walk: Int) -> None:
     """Note that a walk may be about this base name."""
     node = w.used[BASE_NODES]
     w.used[BASE_NODES] = node + 1

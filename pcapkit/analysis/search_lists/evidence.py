@@ -6,27 +6,33 @@ client are kept once, with a count.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.search_lists.sequences import (
+    ASKED_NAME,
     NAMES,
     SEQUENCE,
     TYPES,
-    VISIT,
+    AskedNames,
+    Sequences,
+    find_asked_names,
     find_sequences,
-    find_visits,
 )
 from pcapkit.analysis.timing import NEAR_NS, NEAR_WITHOUT_CLOCK_NS
-from pcapkit.kernels.interning import hash_bytes
-from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, find_slot, hash_bytes, slot_count
+from pcapkit.kernels.interning import InternerArrays
+from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.names.labels import common_labels, labels_end
-from pcapkit.schema import NO_TIME
+from pcapkit.schema import ABSENT, NO_TIME, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row, Rows
 
-_SLOTS = 1 << 12
+#: Distinct sequences that are kept; a capture with more has shown its search lists long before.
+LIMIT = 1 << 18
+_CHANGES = 1 << 14  # names that are kept of those that were asked in two ways
+_FIRST_LABELS = 1 << 12  # slots of the sequences that may go on
 _TAILS = 64  # different suffixes of one client that are told apart
+_MOST_LABELS = 255  # more than any name has (RFC 1035 section 3.1: 255 bytes)
 #: One distinct sequence of one client; ``first`` and ``last`` are the times of its beginnings, and
 #: ``shared`` is how many labels all its names share from theirs.
 EVIDENCE = np.dtype(
@@ -55,32 +61,71 @@ CHANGE = np.dtype(
 )
 
 
+class Gathering(NamedTuple):
+    """What gathering works in."""
+
+    latest: Ids  # by name: ABSENT, and so again when gathering is done
+    asked: AskedNames  # as long as the longest client has exchanges
+    sequences: Sequences  # as many
+    marks: Rows  # CHANGE, as many
+    proven: Hashes  # of suffixes
+
+
+class SequenceTable(NamedTuple):
+    """The hash table by which equal sequences of one client are found."""
+
+    keys: Hashes  # of each sequence that is kept
+    slots: Ids  # its number + 1; 0 is free
+
+
+class Evidence(NamedTuple):
+    """What the traffic of some clients shows: see :func:`evidence_of`."""
+
+    sequences: Rows  # EVIDENCE, client by client
+    members: Ids  # (sequences, NAMES): the ids of the names of each
+    changes: Rows  # CHANGE, client by client
+
+
 @helper_kernel
-def _key(names: Any, labels: Any, s: Any, members: Any, client: Any) -> Any:
-    """Hash what a sequence says: its suffixes where the base is known, else its names."""
-    arena, ends, seed = names[0], names[1], names[5][0]
-    key = np.uint64(client + 1) * np.uint64(0x9E3779B97F4A7C15)
+def _tail_hash(names: InternerArrays, name: Int, labels: Int) -> np.uint64:
+    """Hash what is behind the first labels of a name."""
+    begin = labels_end(names.arena, names.ends, name, labels)
+    return hash_bytes(names.arena, begin, names.ends[name] - begin, names.seed[0])
+
+
+@helper_kernel
+def _sequence_key(
+    names: InternerArrays, labels: Ids, s: Row, members: Ids, client: Int
+) -> np.uint64:
+    """Hash what a sequence says: its suffixes where the base is known, else its names.
+
+    ``s`` (SEQUENCE) has its ``members`` (int32) among ``names``; ``labels`` (int32) is how many
+    labels each name has. Sequences of another ``client`` have other keys.
+    """
+    key = np.uint64(client + 1) * GOLDEN_RATIO
     for j in range(s["size"]):
         name = np.int64(members[j])
-        begin = labels_end(arena, ends, name, s["base"])
-        part = hash_bytes(arena, begin, ends[name] - begin, seed)
         if s["base"] > 0 and labels[name] == s["base"]:
             continue
-        key = (key ^ part) * np.uint64(0xC2B2AE3D27D4EB4F)
+        key = (key ^ _tail_hash(names, name, s["base"])) * SECOND_FACTOR
         key ^= key >> np.uint64(29)
     return key | np.uint64(1)
 
 
 @helper_kernel
-def _note_tails(names: Any, labels: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
-    """Add the suffixes that a sequence with a known base shows to ``proven`` (their hashes)."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+def _note_tails(
+    names: InternerArrays, labels: Ids, s: Row, members: Ids, proven: Hashes, count: Int
+) -> Int:
+    """Add the suffixes that a sequence with a known base shows to ``proven``; return how many.
+
+    ``s`` (SEQUENCE) has its ``members`` (int32) among ``names``; ``labels`` (int32) is how many
+    labels each name has. ``proven`` (uint64) are hashes, ``count`` of them until now.
+    """
     for j in range(s["size"]):
         name = np.int64(members[j])
         if labels[name] == s["base"]:
             continue
-        begin = labels_end(arena, ends, name, s["base"])
-        tail = hash_bytes(arena, begin, ends[name] - begin, seed)
+        tail = _tail_hash(names, name, s["base"])
         known = False
         for k in range(count):
             known = known or proven[k] == tail
@@ -91,26 +136,31 @@ def _note_tails(names: Any, labels: Any, s: Any, members: Any, proven: Any, coun
 
 
 @helper_kernel
-def _shared_labels(arena: Any, ends: Any, s: Any, members: Any) -> Any:
-    """Count the labels that all names of a sequence share from their beginnings."""
-    shared = np.int64(255)
+def _shared_labels(arena: Bytes, ends: Integers, s: Row, members: Ids) -> Int:
+    """Count the labels that all names of a sequence share from their beginnings.
+
+    ``s`` (SEQUENCE) has its ``members`` (int32) among the names in ``arena``, which end at
+    ``ends``.
+    """
+    shared = np.int64(_MOST_LABELS)
     for j in range(1, s["size"]):
         shared = min(shared, common_labels(arena, ends, members[0], members[j]))
     return shared
 
 
 @helper_kernel
-def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
-    """Return the size of the base under which most names have a proven suffix, 0 for none."""
-    arena, ends, seed = names[0], names[1], names[5][0]
-    shared = _shared_labels(arena, ends, s, members)
+def _read_by_tails(names: InternerArrays, s: Row, members: Ids, proven: Hashes, count: Int) -> Int:
+    """Return the size of the base under which most names have a proven suffix, 0 for none.
+
+    ``s`` (SEQUENCE) has its ``members`` (int32) among ``names``; the first ``count`` of ``proven``
+    (uint64) are the hashes of suffixes.
+    """
+    shared = _shared_labels(names.arena, names.ends, s, members)
     best, best_hits = np.int64(0), np.int64(0)
     for size in range(1, shared + 1):
         hits = np.int64(0)
         for j in range(s["size"]):
-            name = np.int64(members[j])
-            begin = labels_end(arena, ends, name, size)
-            tail = hash_bytes(arena, begin, ends[name] - begin, seed)
+            tail = _tail_hash(names, np.int64(members[j]), size)
             for k in range(count):
                 if proven[k] == tail:
                     hits += 1
@@ -121,210 +171,237 @@ def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) ->
 
 
 @helper_kernel
-def _find_changes(
-    client: Any,
-    labels: Any,
-    visits: Any,
-    found: Any,
-    sequences: Any,
-    members: Any,
-    mark_of: Any,
-    marks: Any,
-    changes: Any,
-    used: Any,
-) -> Any:
-    """Append the names of one client that were searched first, and asked as is first; return used.
+def _mark_searched(client: Int, labels: Ids, found: Int, work: Gathering) -> Int:
+    """Mark the names that a client searched before it asked them as is; return how many.
 
-    ``marks`` is scratch, a CHANGE each for as many names as there are sequences; ``mark_of`` is -1
-    for every name, and is so again afterwards.
+    The first ``found`` sequences of ``work`` are those of ``client``; ``labels`` (int32) is how
+    many labels each name has. In ``work``, ``marks`` gets the names, and ``latest`` their marks.
     """
+    sequences, asked = work.sequences, work.asked.rows
     marked = 0
     for i in range(found):
-        s = sequences[i]
-        if s["base"] > 0 and s["closed"] and labels[members[i, 0]] != s["base"]:
-            name = np.int64(members[i, s["size"] - 1])
-            time = visits[s["first"]]["start"]
-            if mark_of[name] < 0:
-                mark_of[name] = marked
-                mark = marks[marked]
-                mark["client"] = client
-                mark["name"] = name
-                mark["searched_first"] = mark["searched_last"] = time
-                mark["as_is_last"] = NO_TIME
-                marked += 1
-            mark = marks[mark_of[name]]
-            mark["searched_first"] = min(mark["searched_first"], time)
-            mark["searched_last"] = max(mark["searched_last"], time)
-    if marked == 0:
+        s = sequences.rows[i]
+        if s["base"] == 0 or not s["closed"] or labels[sequences.members[i, 0]] == s["base"]:
+            continue
+        name = np.int64(sequences.members[i, s["size"] - 1])
+        time = asked[s["first"]]["start"]
+        if work.latest[name] < 0:
+            work.latest[name] = marked
+            mark = work.marks[marked]
+            mark["client"] = client
+            mark["name"] = name
+            mark["searched_first"] = mark["searched_last"] = time
+            mark["as_is_last"] = NO_TIME
+            marked += 1
+        mark = work.marks[work.latest[name]]
+        mark["searched_first"] = min(mark["searched_first"], time)
+        mark["searched_last"] = max(mark["searched_last"], time)
+    return marked
+
+
+@helper_kernel
+def _find_changes(
+    client: Int, labels: Ids, found: Int, work: Gathering, changes: Rows, used: Int
+) -> Int:
+    """Append the names of one client that were searched first, and asked as is first.
+
+    Goes in: the first ``found`` sequences of ``work`` are those of ``client``; ``labels`` (int32)
+    is how many labels each name has. Comes out: ``changes`` (CHANGE), ``used`` of them until now;
+    the new number is returned.
+    """
+    if _mark_searched(client, labels, found, work) == 0:
         return used
+    sequences, asked = work.sequences, work.asked.rows
     for i in range(found):
-        s = sequences[i]
-        if mark_of[members[i, 0]] < 0:
+        s = sequences.rows[i]
+        first_name = sequences.members[i, 0]
+        if work.latest[first_name] < 0:
             continue
-        v = visits[s["first"]]
-        mark = marks[mark_of[members[i, 0]]]
-        alone = s["size"] == 1 and v["answered"]
-        if alone or s["base"] == labels[members[i, 0]]:
-            if mark["as_is_last"] == NO_TIME or v["start"] < mark["as_is_first"]:
-                mark["as_is_first"] = v["start"]
-            mark["as_is_last"] = max(mark["as_is_last"], v["start"])
+        first = asked[s["first"]]
+        mark = work.marks[work.latest[first_name]]
+        alone = s["size"] == 1 and first["answered"]
+        if alone or s["base"] == labels[first_name]:
+            if mark["as_is_last"] == NO_TIME or first["start"] < mark["as_is_first"]:
+                mark["as_is_first"] = first["start"]
+            mark["as_is_last"] = max(mark["as_is_last"], first["start"])
     for i in range(found):
-        s = sequences[i]
-        name = np.int64(members[i, s["size"] - 1])
-        if s["base"] == 0 or mark_of[name] < 0:
+        s = sequences.rows[i]
+        name = np.int64(sequences.members[i, s["size"] - 1])
+        if s["base"] == 0 or work.latest[name] < 0:
             continue
-        mark = marks[mark_of[name]]
+        mark = work.marks[work.latest[name]]
         if mark["as_is_last"] != NO_TIME and used < changes.shape[0]:
             changes[used] = mark
             used += 1
-        mark_of[name] = -1
+        work.latest[name] = ABSENT
     return used
+
+
+@inline_kernel
+def _ends_search(entry: Int, key: tuple[Hashes, np.uint64]) -> bool:
+    """Is the slot with ``entry`` free, or that of the sequence with the hash in ``key``?"""
+    hashes, h = key
+    return bool(entry == 0 or hashes[entry - 1] == h)
+
+
+@helper_kernel
+def _note_sequence(
+    names: InternerArrays, row: Row, members: Ids, s: Row, client: Int, start: Int
+) -> None:
+    """Fill ``row`` (EVIDENCE) from ``s`` (SEQUENCE), seen for the first time, at ``start`` (ns).
+
+    ``members`` (int32) are its ids among ``names``; ``client`` is whose it is.
+    """
+    row["client"] = client
+    row["base"] = s["base"]
+    row["shared"] = _shared_labels(names.arena, names.ends, s, members)
+    row["size"] = s["size"]
+    row["count"] = 1
+    row["first"] = start
+    row["last"] = start
+
+
+@helper_kernel
+def _note_sequences(
+    names: InternerArrays,
+    labels: Ids,
+    client: Int,
+    found: Int,
+    work: Gathering,
+    out: Evidence,
+    table: SequenceTable,
+    kept: Int,
+) -> Int:
+    """Append the distinct sequences of one client; return how many of all clients are kept.
+
+    Goes in: the first ``found`` sequences of ``work`` are those of ``client``; ``labels`` (int32)
+    is how many labels each of ``names`` has. Comes out: the sequences and members of ``out``, of
+    which ``kept`` are there, and ``table``, in which they are.
+    """
+    rows, members, proven = work.sequences.rows, work.sequences.members, work.proven
+    keys, slots = table.keys, table.slots
+    tails: Int = 0
+    for i in range(found):
+        if rows[i]["base"] > 0:
+            tails = _note_tails(names, labels, rows[i], members[i], proven, tails)
+    for i in range(found):
+        s = rows[i]
+        if s["size"] < 2:
+            continue
+        if tails > 0 and s["base"] == 0:
+            s["base"] = _read_by_tails(names, s, members[i], proven, tails)
+            if s["base"] == 0:
+                continue
+        start = work.asked.rows[s["first"]]["start"]
+        key = _sequence_key(names, labels, s, members[i], client)
+        slot = find_slot(slots, key, _ends_search, (keys, key))
+        if slots[slot] > 0:
+            row = out.sequences[slots[slot] - 1]
+            row["count"] += 1
+            row["last"] = start
+        elif kept < out.sequences.shape[0]:
+            keys[kept] = key
+            _note_sequence(names, out.sequences[kept], members[i], s, client, start)
+            for j in range(s["size"]):
+                out.members[kept, j] = members[i, j]
+            kept += 1
+            slots[slot] = kept
+    return kept
 
 
 @kernel
 def gather_evidence(
-    rows: Any,
-    bounds: Any,
-    names: Any,
-    labels: Any,
-    near: Any,
-    latest: Any,
-    visits: Any,
-    types: Any,
-    dones: Any,
-    sequences: Any,
-    members: Any,
-    keys: Any,
-    slots: Any,
-    evidence: Any,
-    shown: Any,
-    marks: Any,
-    changes: Any,
-    heads: Any,
-    proven: Any,
-) -> Any:
-    """Fill ``evidence`` and ``shown`` with the distinct sequences of every client.
+    rows: Exchanges,
+    bounds: Integers,
+    names: InternerArrays,
+    labels: Ids,
+    near: Int,
+    work: Gathering,
+    table: SequenceTable,
+    out: Evidence,
+) -> tuple[Int, Int]:
+    """Fill ``out`` with the distinct sequences of every client, and the names it asked two ways.
 
-    ``rows`` are ordered by client and time; ``bounds`` is where each client begins. Where walks
-    that asked the name as is prove suffixes, the others are read by them, or left out. Returns the
-    number of entries, at most as many as fit, and that of ``changes``.
+    Where walks that asked the name as is prove suffixes, the others are read by them, or left out.
+    Returns the number of sequences, at most as many as fit, and that of changes.
+
+    Goes in: ``rows`` (EXCHANGE), ordered by client and time; ``bounds`` (int64), where each client
+    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; ``near``,
+    how soon one asked name follows another, in ns. Scratch: ``work``, and ``table``, empty, for as
+    many sequences as ``out``.
     """
-    kept, changed = 0, 0
-    mask = np.uint64(slots.shape[0] - 1)
+    kept: Int = 0
+    changed: Int = 0
     for c in range(bounds.shape[0] - 1):
         mine = rows[bounds[c] : bounds[c + 1]]
-        count = find_visits(mine, near, latest, visits, types, dones)
-        heads[:] = -1
-        found = find_sequences(names, labels, near, visits, count, heads, sequences, members)
+        count = find_asked_names(mine, near, work.latest, work.asked)
+        work.sequences.newest[:] = ABSENT
+        found = find_sequences(names, labels, near, work.asked, count, work.sequences)
         for k in range(mine.shape[0]):
             if mine[k]["folded"] >= 0:
-                latest[mine[k]["folded"]] = -1
-        changed = _find_changes(
-            c, labels, visits, found, sequences, members, latest, marks, changes, changed
-        )
-        tails = 0
-        for i in range(found):
-            if sequences[i]["base"] > 0:
-                tails = _note_tails(names, labels, sequences[i], members[i], proven, tails)
-        for i in range(found):
-            s = sequences[i]
-            if s["size"] < 2:
-                continue
-            if tails > 0 and s["base"] == 0:
-                s["base"] = _read_by_tails(names, s, members[i], proven, tails)
-                if s["base"] == 0:
-                    continue
-            start = visits[s["first"]]["start"]
-            key = _key(names, labels, s, members[i], c)
-            slot = np.int64(key & mask)
-            while slots[slot] >= 0 and keys[slots[slot]] != key:
-                slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-            at = np.int64(slots[slot])
-            if at >= 0:
-                evidence[at]["count"] += 1
-                evidence[at]["last"] = start
-                continue
-            if kept >= evidence.shape[0]:
-                continue
-            slots[slot] = kept
-            keys[kept] = key
-            evidence[kept]["client"] = c
-            evidence[kept]["base"] = s["base"]
-            evidence[kept]["shared"] = _shared_labels(names[0], names[1], s, members[i])
-            evidence[kept]["size"] = s["size"]
-            evidence[kept]["count"] = 1
-            evidence[kept]["first"] = start
-            evidence[kept]["last"] = start
-            for j in range(s["size"]):
-                shown[kept, j] = members[i, j]
-            kept += 1
+                work.latest[mine[k]["folded"]] = ABSENT
+        changed = _find_changes(c, labels, found, work, out.changes, changed)
+        kept = _note_sequences(names, labels, c, found, work, out, table, kept)
     return kept, changed
-
-
-#: Distinct sequences that are kept; a capture with more has shown its search lists long before.
-LIMIT = 1 << 18
-_CHANGES = 1 << 14
 
 
 class Scratch:
     """Working memory of :func:`evidence_of`, for one thread and any number of parts."""
 
     def __init__(self, names: int) -> None:
-        self.latest = np.full(names, -1, np.int32)  # by name; the kernel leaves it so
-        self.heads, self.proven = np.empty(_SLOTS, np.int32), np.empty(_TAILS, np.uint64)
-        self.make_room(1)
+        self._latest = np.full(names, ABSENT, np.int32)  # the kernel leaves it so
+        self._size = 0
 
-    def make_room(self, exchanges: int) -> None:
-        """Have room for a client with so many exchanges."""
-        self.size = exchanges
-        # The system gives pages as they are first written: there are fewer visits than exchanges.
-        self.visits, self.sequences = np.empty(exchanges, VISIT), np.empty(exchanges, SEQUENCE)
-        self.types = np.empty((exchanges, TYPES), np.uint16)
-        self.dones = np.empty((exchanges, TYPES), np.int64)
-        self.members = np.empty((exchanges, NAMES), np.int32)
-        self.marks = np.empty(exchanges, CHANGE)
+    def sized(self, exchanges: int) -> Gathering:
+        """Return memory for clients with up to so many exchanges."""
+        if exchanges > self._size:
+            self._size = exchanges
+            # The system gives pages as they are first written: asked names are fewer.
+            self._work = Gathering(
+                self._latest,
+                AskedNames(
+                    np.empty(exchanges, ASKED_NAME),
+                    np.empty((exchanges, TYPES), np.uint16),
+                    np.empty((exchanges, TYPES), np.int64),
+                ),
+                Sequences(
+                    np.empty(exchanges, SEQUENCE),
+                    np.empty((exchanges, NAMES), np.int32),
+                    np.empty(_FIRST_LABELS, np.int32),
+                ),
+                np.empty(exchanges, CHANGE),
+                np.empty(_TAILS, np.uint64),
+            )
+        return self._work
 
 
 def evidence_of(
-    rows: npt.NDArray[Any],
-    bounds: npt.NDArray[np.int64],
-    names: Any,
-    labels: npt.NDArray[np.int32],
+    rows: Exchanges,
+    bounds: Integers,
+    names: InternerArrays,
+    labels: Ids,
     *,
     has_clock: bool,
-    scratch: Scratch | None = None,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], npt.NDArray[Any]]:
-    """Return the distinct sequences (EVIDENCE), the names of each, (sequences, names), and CHANGEs.
+    scratch: Scratch,
+) -> Evidence:
+    """Return the distinct sequences, and the changes, of clients that begin at ``bounds``.
 
-    ``bounds`` is where each client begins in ``rows``, which are in time order within one.
+    ``bounds`` end with the end of ``rows``, which are in time order within a client.
     """
-    scratch = scratch or Scratch(labels.size)
-    if (most := int(np.diff(bounds).max(initial=1))) > scratch.size:
-        scratch.make_room(most)
-    room = min(LIMIT, rows.size // 2 + 1)
-    slots = np.full(1 << (room * 2).bit_length(), -1, np.int32)
-    evidence = np.zeros(room, EVIDENCE)
-    shown = np.zeros((room, NAMES), np.int32)
-    changes = np.zeros(min(_CHANGES, rows.size // 4 + 1), CHANGE)
+    most = min(LIMIT, rows.size // 2 + 1)
+    out = Evidence(
+        np.zeros(most, EVIDENCE),
+        np.zeros((most, NAMES), np.int32),
+        np.zeros(min(_CHANGES, rows.size // 4 + 1), CHANGE),
+    )
     kept, changed = gather_evidence(
         rows,
         bounds,
         names,
         labels,
         NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
-        scratch.latest,
-        scratch.visits,
-        scratch.types,
-        scratch.dones,
-        scratch.sequences,
-        scratch.members,
-        np.empty(room, np.uint64),
-        slots,
-        evidence,
-        shown,
-        scratch.marks,
-        changes,
-        scratch.heads,
-        scratch.proven,
+        scratch.sized(int(np.diff(bounds).max(initial=1))),
+        SequenceTable(np.empty(most, np.uint64), np.zeros(slot_count(most), np.int32)),
+        out,
     )
-    return evidence[:kept], shown[:kept], changes[:changed]
+    return Evidence(out.sequences[:kept], out.members[:kept], out.changes[:changed])

@@ -18,7 +18,7 @@ from pcapkit.names.labels import Labels, join
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class NameSequence:
     """Names that followed one another; ``base`` is how many labels the base name has, 0 unknown.
 
     ``first`` and ``last`` are the times at which such a sequence began.
@@ -46,31 +46,9 @@ def suffix_texts(suffixes: tuple[Labels, ...]) -> tuple[str, ...]:
 
 
 #: The suffixes that a sequence shows, in its order, and how often it was seen.
-Walk = tuple[tuple[Labels, ...], int]
+SuffixSequence = tuple[tuple[Labels, ...], int]
 #: A suffix is there by chance if this many walks for each of its own show one that comes later.
 _RARE = 100
-
-
-def _common(left: Labels, right: Labels) -> int:
-    n = 0
-    for a, b in zip(left, right, strict=False):
-        if a != b:
-            break
-        n += 1
-    return n
-
-
-def _walked(seen: Seen, base: int) -> Walk:
-    return tuple(name[base:] for name in seen.names if len(name) > base), seen.count
-
-
-def infer(sequences: Iterable[Seen]) -> SearchList:
-    """Return the search list that the distinct sequences of one client show."""
-    seen = list(sequences)
-    proven = [_walked(s, s.base) for s in seen if s.base]
-    if proven:  # the others were read by these suffixes as they were gathered, or left out
-        return _ordered(proven)
-    return _ordered(_most_supported([_walked(s, _shared(s.names)) for s in seen]))
 
 
 class Inference:
@@ -83,7 +61,7 @@ class Inference:
     def __init__(self) -> None:
         self._known: dict[tuple[tuple[Labels, ...], ...], SearchList | None] = {}
 
-    def infer(self, proven: list[Walk], others: list[Walk]) -> SearchList:
+    def infer(self, proven: list[SuffixSequence], others: list[SuffixSequence]) -> SearchList:
         """Return the list of one client: from walks whose base is proven, if there are any."""
         walks = proven or _most_supported(others)
         seen: dict[Labels, int] = {}
@@ -104,12 +82,7 @@ def _agree(walks: Iterable[tuple[Labels, ...]]) -> bool:
     return not any((later, earlier) in pairs for earlier, later in pairs)
 
 
-def _shared(names: Sequence[Labels]) -> int:
-    """Count the labels that all names share from their beginnings."""
-    return min(_common(names[0], name) for name in names)
-
-
-def _most_supported(walks: list[Walk]) -> list[Walk]:
+def _most_supported(walks: list[SuffixSequence]) -> list[SuffixSequence]:
     """Where no base name was seen, keep the walks that more than one name agrees on, if any do."""
     support: Counter[Labels] = Counter(suffix for walk, _ in walks for suffix in set(walk))
     if support and max(support.values()) > 1:
@@ -117,7 +90,7 @@ def _most_supported(walks: list[Walk]) -> list[Walk]:
     return walks
 
 
-def _ordered(walks: list[Walk]) -> SearchList:
+def _ordered(walks: list[SuffixSequence]) -> SearchList:
     before: Counter[tuple[Labels, Labels]] = Counter()
     seen: Counter[Labels] = Counter()
     for walk, count in walks:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pcapkit.analysis.search_lists.infer import Seen
+from pcapkit.analysis.search_lists.infer import NameSequence
 from pcapkit.names.labels import Labels
 
 #: More changes than this at one address are a mixture, not periods.
@@ -27,7 +27,7 @@ class Change:
 
 
 def changes_of_list(
-    sequences: Sequence[Seen], starts: Collection[Labels]
+    sequences: Sequence[NameSequence], starts: Collection[Labels]
 ) -> list[tuple[int, Labels, int]]:
     """Return where the walks begin with another suffix than before; nothing for mixtures.
 
@@ -36,11 +36,11 @@ def changes_of_list(
     times of their walks do not overlap, each has its period.
     """
     spans: dict[Labels, tuple[int, int]] = {}
-    for seen in sequences:
-        suffix = next((n[seen.base :] for n in seen.names if n[seen.base :] in starts), None)
+    for shown in sequences:
+        suffix = next((n[shown.base :] for n in shown.names if n[shown.base :] in starts), None)
         if suffix is not None:
-            first, last = spans.get(suffix, (seen.first, seen.last))
-            spans[suffix] = min(first, seen.first), max(last, seen.last)
+            first, last = spans.get(suffix, (shown.first, shown.last))
+            spans[suffix] = min(first, shown.first), max(last, shown.last)
     ordered = sorted((first, last, suffix) for suffix, (first, last) in spans.items())
     if len(ordered) - 1 > _MOST:
         return []

@@ -1,34 +1,39 @@
 """Names of one client that followed one another at once, as a walk of the search list makes them.
 
 A stub resolver that walks its search list asks ``base + suffix`` again and again, each time at once
-after the last one failed. A *visit* is one name with both families and all retries; a *sequence*
-is visits of names that share their first labels, each asked because the one before it failed.
+after the last one failed. An *asked name* is one name with both families and all retries; a
+*sequence* is asked names that share their first labels, each asked because the one before it
+failed.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes, home_slot
+from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.names.labels import common_labels, name_start
-from pcapkit.schema import NO_TIME
+from pcapkit.schema import NO_TIME, Bytes, Exchanges, Ids, Int, Integers, Row, Rows
 
 PTR = 12
-#: Types of one visit that are told apart.
+#: Types of one asked name that are told apart.
 TYPES = 4
 #: Names of one sequence; a walk longer than this is cut. glibc and Kubernetes allow more, nobody
 #: has them.
 NAMES = 12
+#: Sequences with one first label that an asked name may continue, the newest first.
 _OPEN = 16
-VISIT = np.dtype(
+_NONE = -1  # no sequence, asked name or type
+ASKED_NAME = np.dtype(
     [
         ("start", np.int64),
-        ("done", np.int64),
+        ("done", np.int64),  # when the last of its questions ended, as far as they have
         ("name", np.int32),
         ("port", np.uint16),
         ("answered", np.uint8),  # it has an answer of an asked type
@@ -41,8 +46,8 @@ VISIT = np.dtype(
 SEQUENCE = np.dtype(
     [
         ("older", np.int32),  # the sequence before it with the same first label
-        ("first", np.int32),  # its first visit
-        ("last", np.int32),  # its last visit
+        ("first", np.int32),  # its first asked name
+        ("last", np.int32),  # its last asked name
         ("base", np.int32),  # labels of the base name once it was asked as is, else 0
         ("size", np.int32),
         ("closed", np.uint8),
@@ -51,67 +56,115 @@ SEQUENCE = np.dtype(
 )
 
 
+class AskedNames(NamedTuple):
+    """The asked names of one client, in the order of their first queries."""
+
+    rows: Rows  # ASKED_NAME
+    types: npt.NDArray[np.uint16]  # (names, TYPES): the types that were asked
+    done: Integers  # (names, TYPES): the earliest response to each, NO_TIME where there is none
+
+
+class Sequences(NamedTuple):
+    """The sequences of one client, in the order of their first names."""
+
+    rows: Rows  # SEQUENCE
+    members: Ids  # (sequences, NAMES): the ids of their names
+    newest: Ids  # a power of two many: the newest sequence by hash of the first label, _NONE
+
+
 @helper_kernel
-def find_visits(rows: Any, near: Any, latest: Any, visits: Any, types: Any, dones: Any) -> Any:
-    """Merge the exchanges of one client into visits; return how many."""
+def _type_slot(asked: AskedNames, at: Int, qtype: Int) -> Int:
+    """Return which of the types of the asked name ``at`` is ``qtype``, or _NONE."""
+    slot = np.int64(_NONE)
+    for j in range(asked.rows[at]["types"]):
+        if asked.types[at, j] == qtype:
+            slot = np.int64(j)
+    return slot
+
+
+@helper_kernel
+def _begin_name(asked: AskedNames, at: Int, e: Row) -> None:
+    """Begin the asked name ``at`` with its first exchange."""
+    new = asked.rows[at]
+    new["start"] = e["query_time"]
+    new["name"] = e["folded"]
+    new["port"] = e["client_port"]
+    new["answered"] = 0
+    new["types"] = 0
+    new["ended"] = 0
+
+
+@helper_kernel
+def _add_to_name(asked: AskedNames, at: Int, slot: Int, e: Row) -> None:
+    """Add the exchange ``e`` to entry ``at`` of ``asked``: its type stands at ``slot``, or _NONE.
+
+    Types beyond TYPES share the last slot.
+    """
+    row = asked.rows[at]
+    done = e["response_time"]
+    if slot < 0:
+        slot = min(np.int64(row["types"]), np.int64(TYPES - 1))
+        if row["types"] < TYPES:
+            asked.types[at, slot] = e["qtype"]
+            asked.done[at, slot] = NO_TIME
+            row["types"] += 1
+    if asked.done[at, slot] == NO_TIME or (done != NO_TIME and done < asked.done[at, slot]):
+        asked.done[at, slot] = done
+    if e["outcome"] in (ANSWER, NODATA, NXDOMAIN) and not e["tc"]:
+        row["ended"] |= np.uint8(1 << slot)
+    if e["outcome"] == ANSWER and not e["tc"]:
+        row["answered"] = 1
+    latest_done = NO_TIME
+    silent = 0
+    for j in range(row["types"]):
+        if asked.done[at, j] == NO_TIME:
+            silent = 1
+            latest_done = max(latest_done, e["query_time"])
+        else:
+            latest_done = max(latest_done, asked.done[at, j])
+    row["silent"] = silent
+    row["done"] = latest_done
+
+
+@helper_kernel
+def find_asked_names(rows: Exchanges, near: Int, latest: Ids, asked: AskedNames) -> Int:
+    """Merge the exchanges of one client, ``rows`` in the order of time; return how many names.
+
+    Goes in: ``near``, how soon the questions of one asked name follow, in ns. Comes out: ``asked``,
+    as long as ``rows`` or longer. Scratch: ``latest`` (int32) is the newest asked name by name id,
+    _NONE for all at first.
+    """
     count = 0
     for k in range(rows.shape[0]):
         e = rows[k]
         if e["qtype"] == PTR or e["folded"] < 0:
             continue
-        name = e["folded"]
-        time, done = e["query_time"], e["response_time"]
-        at = np.int64(latest[name])
-        slot = np.int64(-1)
+        time = e["query_time"]
+        at = np.int64(latest[e["folded"]])
+        slot: Int = np.int64(_NONE)
         fresh = True
         if at >= 0:
-            v = visits[at]
-            for j in range(v["types"]):
-                if types[at, j] == e["qtype"]:
-                    slot = np.int64(j)
-            again = slot >= 0 and (v["ended"] >> slot) & 1 and v["done"] < time and not v["silent"]
-            fresh = again or not (time <= v["done"] + near or v["silent"])
+            row = asked.rows[at]
+            slot = _type_slot(asked, at, e["qtype"])
+            again = (
+                slot >= 0
+                and (row["ended"] >> slot) & 1
+                and row["done"] < time
+                and not row["silent"]
+            )
+            fresh = again or not (time <= row["done"] + near or row["silent"])
         if fresh:
             at = np.int64(count)
             count += 1
-            latest[name] = at
-            v = visits[at]
-            v["start"] = time
-            v["name"] = name
-            v["port"] = e["client_port"]
-            v["answered"] = 0
-            v["types"] = 0
-            v["ended"] = 0
-            slot = np.int64(-1)
-        v = visits[at]
-        if slot < 0:
-            slot = min(np.int64(v["types"]), np.int64(TYPES - 1))
-            if v["types"] < TYPES:
-                types[at, slot] = e["qtype"]
-                dones[at, slot] = NO_TIME
-                v["types"] += 1
-        if dones[at, slot] == NO_TIME or (done != NO_TIME and done < dones[at, slot]):
-            dones[at, slot] = done
-        good = e["outcome"] in (ANSWER, NODATA, NXDOMAIN) and not e["tc"]
-        if good:
-            v["ended"] |= np.uint8(1 << slot)
-        if e["outcome"] == ANSWER and not e["tc"]:
-            v["answered"] = 1
-        latest_done = NO_TIME
-        silent = 0
-        for j in range(v["types"]):
-            if dones[at, j] == NO_TIME:
-                silent = 1
-                latest_done = max(latest_done, time)
-            else:
-                latest_done = max(latest_done, dones[at, j])
-        v["silent"] = silent
-        v["done"] = latest_done
+            latest[e["folded"]] = at
+            slot = np.int64(_NONE)
+            _begin_name(asked, at, e)
+        _add_to_name(asked, at, slot, e)
     return count
 
 
 @helper_kernel
-def _follows(last: Any, item: Any, near: Any) -> Any:
+def _follows(last: Row, item: Row, near: Int) -> bool:
     """Was ``item`` asked because ``last`` failed, or together with it, as busybox asks?"""
     if item["start"] < last["done"]:
         return bool(item["port"] == last["port"] and item["start"] - last["start"] <= near)
@@ -119,7 +172,7 @@ def _follows(last: Any, item: Any, near: Any) -> Any:
 
 
 @helper_kernel
-def _is_over(last: Any, item: Any, near: Any) -> Any:
+def _is_over(last: Row, item: Row, near: Int) -> bool:
     """Can nothing follow ``last`` any more, from the time of ``item`` on?"""
     if item["start"] < last["done"]:
         return False
@@ -128,8 +181,12 @@ def _is_over(last: Any, item: Any, near: Any) -> Any:
 
 
 @helper_kernel
-def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: Any) -> Any:
-    """Add a name to a sequence where it can be its next candidate."""
+def _extend(arena: Bytes, ends: Integers, labels: Ids, s: Row, members: Ids, new: Int) -> bool:
+    """Add the name ``new`` to the sequence ``s`` (SEQUENCE) where it can be its next candidate.
+
+    ``members`` (int32) are the names of ``s``; ``arena`` and ``ends`` those of all names, and
+    ``labels`` (int32) how many labels each has.
+    """
     size = s["size"]
     if s["closed"] or size >= NAMES:
         return False
@@ -159,56 +216,65 @@ def _extend(arena: Any, ends: Any, labels: Any, s: Any, members: Any, new: Any) 
 
 
 @helper_kernel
+def _first_label_slot(names: InternerArrays, name: Int, newest: Ids) -> Int:
+    """Return the slot of ``newest`` in which the sequences with a name's first label stand."""
+    begin = name_start(names.ends, name)
+    length = np.int64(names.arena[begin]) + 1
+    return home_slot(newest, hash_bytes(names.arena, begin, length, names.seed[0]))
+
+
+@helper_kernel
 def find_sequences(
-    names: Any,
-    labels: Any,
-    near: Any,
-    visits: Any,
-    count: Any,
-    heads: Any,
-    sequences: Any,
-    members: Any,
-) -> Any:
-    """Order the visits of one client into sequences; return how many. ``heads`` is all -1."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+    names: InternerArrays,
+    labels: Ids,
+    near: Int,
+    asked: AskedNames,
+    count: Int,
+    sequences: Sequences,
+) -> Int:
+    """Order the asked names of one client into sequences; return how many.
+
+    Goes in: the first ``count`` of ``asked``; all ``names`` with their ``labels``, how many each
+    has (int32); ``near``, how soon one follows another, in ns. Comes out: ``sequences``, as many as
+    asked names at most; its ``newest`` is _NONE for all at first.
+    """
+    rows, newest = sequences.rows, sequences.newest
     found = 0
-    mask = np.uint64(heads.shape[0] - 1)
     for i in range(count):
-        v = visits[i]
-        name = np.int64(v["name"])
+        item = asked.rows[i]
+        name = np.int64(item["name"])
         if labels[name] == 0:
             continue
-        begin = name_start(ends, name)
-        slot = np.int64(hash_bytes(arena, begin, np.int64(arena[begin]) + 1, seed) & mask)
-        at, newer = np.int64(heads[slot]), np.int64(-1)
+        slot = _first_label_slot(names, name, newest)
+        at, newer = np.int64(newest[slot]), np.int64(_NONE)
         joined = False
-        looked = 0
-        while at >= 0 and looked < _OPEN:
-            s = sequences[at]
-            if s["closed"] or _is_over(visits[s["last"]], v, near):  # it leaves the list
+        compared = 0
+        while at >= 0 and compared < _OPEN:
+            s = rows[at]
+            if s["closed"] or _is_over(asked.rows[s["last"]], item, near):  # it leaves the list
                 if newer < 0:
-                    heads[slot] = s["older"]
+                    newest[slot] = s["older"]
                 else:
-                    sequences[newer]["older"] = s["older"]
+                    rows[newer]["older"] = s["older"]
                 at = np.int64(s["older"])
                 continue
-            looked += 1
-            if _follows(visits[s["last"]], v, near) and _extend(
-                arena, ends, labels, s, members[at], name
+            compared += 1
+            if _follows(asked.rows[s["last"]], item, near) and _extend(
+                names.arena, names.ends, labels, s, sequences.members[at], name
             ):
                 s["last"] = i
                 joined = True
                 break
             newer, at = at, np.int64(s["older"])
         if not joined:
-            s = sequences[found]
-            s["older"] = heads[slot]
+            s = rows[found]
+            s["older"] = newest[slot]
             s["first"] = i
             s["last"] = i
             s["base"] = 0
             s["size"] = 1
             s["closed"] = 0
-            members[found, 0] = name
-            heads[slot] = found
+            sequences.members[found, 0] = name
+            newest[slot] = found
             found += 1
     return found

@@ -1,29 +1,29 @@
 """Survey all clients before any is read: search lists, and periods of constant settings.
 
-Everything is looked at once all of the capture is known, so the search list that the last minute
+Nothing is read before all of the capture is known, so the search list that the last minute
 proves explains the first minute too.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import compress, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.exchanges.store import Piece, Store, parts
-from pcapkit.analysis.search_lists.evidence import Scratch, evidence_of
-from pcapkit.analysis.search_lists.infer import Inference, SearchList, Seen, Walk
+from pcapkit.analysis.search_lists.evidence import Evidence, Scratch, evidence_of
+from pcapkit.analysis.search_lists.infer import Inference, NameSequence, SearchList, SuffixSequence
 from pcapkit.analysis.search_lists.periods import Change, change_of_ndots, changes_of_list
 from pcapkit.concurrency import in_order
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
+from pcapkit.schema import Exchanges, Ids, Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Client:
     """What the survey says of one client in one period, before its lookups are read.
 
     ``piece`` names its exchanges; ``assumed`` is a list that no walk shows but its names speak for.
+    ``proven`` is, where a list was given, the one that its walks prove all the same.
     """
 
     piece: Piece
@@ -48,79 +49,76 @@ class Client:
     source: Source
     given: Given
     assumed: SearchList
+    proven: SearchList
+
+
+class SurveyedPart(NamedTuple):
+    """Some clients, an entry for each period, and all of their exchanges."""
+
+    clients: list[Client]
+    rows: Exchanges
 
 
 def survey(
-    store: Store,
-    names: Folded,
-    given: Mapping[int, Given],
-    *,
-    has_clock: bool,
-    note: Callable[[npt.NDArray[Any]], None] | None = None,
-) -> list[Client]:
+    store: Store, names: Folded, given: Mapping[int, Given], *, has_clock: bool
+) -> Iterator[SurveyedPart]:
     """Infer the search list of every client, in the order of their addresses' first appearance.
 
-    Everything is looked at once; ``note`` is called with each part of the exchanges. A client whose
-    settings change has one entry per period.
+    Everything is read once, part by part. A client whose settings change has one entry per period.
     """
-    out: list[Client] = []
     inference, nothing = Inference(), Given()
     gather = _Gatherer(names, has_clock)
 
-    def look(part: list[Piece]) -> _Surveyed:
+    def gather_part(part: list[Piece]) -> _Gathered:
         rows = store.read(part)
         bounds = np.append(0, np.cumsum([piece.size for piece in part])).astype(np.int64)
-        return _Surveyed(part, rows, bounds, gather(rows, bounds))
+        return _Gathered(part, rows, bounds, _Shown(gather(rows, bounds), bounds.size - 1, names))
 
-    for part, rows, bounds, gathered in in_order(
-        partial(look, part) for part in parts(store.clients())
+    for part, rows, bounds, shown in in_order(
+        partial(gather_part, part) for part in parts(store.clients())
     ):
-        if note is not None:
-            note(rows)
-        shown = _Shown(gathered, names)
+        clients: list[Client] = []
         searches = shown.infer(inference)
         for i, piece in enumerate(part):
             mine, search = rows[bounds[i] : bounds[i + 1]], searches[i]
             fact = given.get(piece.client, nothing)
+            proven = SearchList() if fact.search is None else shown.proven(i, inference)
             times = _changes(shown, i, mine, search, fact, names) if has_clock else []
             periods = _periods(piece, mine, times) if times else [piece]
-            if len(periods) < 2:
-                out.append(_client(piece, mine, search, fact, names))
-                continue
             for period in periods:
-                theirs = mine[period.begin : period.begin + period.size]
-                alone = _Shown(gather(theirs, np.array([0, theirs.size])), names)
-                found = alone.infer(inference)[0]
-                if search.starts and len(search.starts) == 1:  # ndots changed, the list did not
-                    found = search
-                out.append(_client(period, theirs, found, fact, names))
-    return out
+                theirs, found = mine, search
+                if len(periods) > 1:
+                    theirs = mine[period.begin : period.begin + period.size]
+                    if len(search.starts) != 1:  # else ndots changed, the list did not
+                        bounds_of_one = np.array([0, theirs.size])
+                        alone = _Shown(gather(theirs, bounds_of_one), 1, names)
+                        found = alone.infer(inference)[0]
+                clients.append(_client(period, theirs, found, fact, proven, names))
+        yield SurveyedPart(clients, rows)
 
 
 def _client(
-    piece: Piece, mine: npt.NDArray[Any], search: SearchList, fact: Given, names: Folded
+    piece: Piece,
+    mine: Exchanges,
+    search: SearchList,
+    fact: Given,
+    proven: SearchList,
+    names: Folded,
 ) -> Client:
     source = Source.OBSERVED if search.suffixes else Source.ASSUMED
     if fact.search is not None:
         search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
     assumed = search if search.suffixes else _assume_list(mine["folded"], names)
-    return Client(piece, search, source, fact, assumed)
+    return Client(piece, search, source, fact, assumed, proven)
 
 
 class _Gathered(NamedTuple):
-    """What the compiled pass says of some clients: see ``evidence_of``."""
+    """A part, as the threads that gather give it: where each client begins, and what it shows."""
 
-    clients: int
-    evidence: npt.NDArray[Any]
-    shown: npt.NDArray[np.int32]
-    changes: npt.NDArray[Any]
-
-
-class _Surveyed(NamedTuple):
     part: list[Piece]
-    rows: npt.NDArray[Any]
-    bounds: npt.NDArray[np.int64]
-    gathered: _Gathered
+    rows: Exchanges
+    bounds: Integers
+    shown: _Shown
 
 
 class _Gatherer:
@@ -131,11 +129,11 @@ class _Gatherer:
         self._labels = names.label_counts()
         self._own = threading.local()
 
-    def __call__(self, rows: npt.NDArray[Any], bounds: npt.NDArray[np.int64]) -> _Gathered:
+    def __call__(self, rows: Exchanges, bounds: Integers) -> Evidence:
         """Return the evidence of the clients that begin at ``bounds``, which ends with the end."""
         if not hasattr(self._own, "scratch"):
             self._own.scratch = Scratch(self._labels.size)
-        found = evidence_of(
+        return evidence_of(
             rows,
             bounds,
             self._names,
@@ -143,60 +141,72 @@ class _Gatherer:
             has_clock=self._has_clock,
             scratch=self._own.scratch,
         )
-        return _Gathered(bounds.size - 1, *found)
 
 
 class _Shown:
     """What the clients of a part show: their sequences, and the names that they asked two ways."""
 
-    def __init__(self, gathered: _Gathered, names: Folded) -> None:
-        self._gathered, self._names = gathered, names
+    def __init__(self, evidence: Evidence, clients: int, names: Folded) -> None:
+        self._evidence, self._names = evidence, names
         #: the sequences of client i are those from bounds[i] to bounds[i + 1]
-        clients = np.arange(gathered.clients + 1)
-        self._bounds = np.searchsorted(gathered.evidence["client"], clients).tolist()
+        numbers = np.arange(clients + 1)
+        self._bounds = np.searchsorted(evidence.sequences["client"], numbers).tolist()
         self._changes: dict[int, list[Change]] = {}
-        for client, _, *times in gathered.changes.tolist():
+        for client, _, *times in evidence.changes.tolist():
             change = Change((times[0], times[1]), (times[2], times[3]))
             self._changes.setdefault(client, []).append(change)
 
     def infer(self, inference: Inference) -> list[SearchList]:
         """Return the search list of each client."""
-        walks, proven = self._walks(), (self._gathered.evidence["base"] > 0).tolist()
-        out = []
-        for begin, end in pairwise(self._bounds):
-            shown, by_base = walks[begin:end], proven[begin:end]
-            out.append(inference.infer(list(compress(shown, by_base)), shown))
-        return out
+        suffixes, by_base = self._suffixes, self._by_base
+        return [
+            inference.infer(
+                list(compress(suffixes[begin:end], by_base[begin:end])), suffixes[begin:end]
+            )
+            for begin, end in pairwise(self._bounds)
+        ]
 
-    def _walks(self) -> list[Walk]:
-        """Return the suffixes that each sequence shows."""
-        evidence, shown = self._gathered.evidence, self._gathered.shown
-        base = np.where(evidence["base"] > 0, evidence["base"], evidence["shared"])
-        longer = np.arange(shown.shape[1]) < evidence["size"][:, None]
-        longer &= self._names.label_counts()[shown] > base[:, None]
+    def proven(self, client: int, inference: Inference) -> SearchList:
+        """Return the search list of one client that sequences with a known base show."""
+        mine = slice(*self._bounds[client : client + 2])
+        return inference.infer(list(compress(self._suffixes[mine], self._by_base[mine])), [])
+
+    @cached_property
+    def _by_base(self) -> list[bool]:
+        """Is the base of each sequence known?"""
+        known: list[bool] = (self._evidence.sequences["base"] > 0).tolist()
+        return known
+
+    @cached_property
+    def _suffixes(self) -> list[SuffixSequence]:
+        """The suffixes that each sequence shows."""
+        sequences, members = self._evidence.sequences, self._evidence.members
+        base = np.where(sequences["base"] > 0, sequences["base"], sequences["shared"])
+        longer = np.arange(members.shape[1]) < sequences["size"][:, None]
+        longer &= self._names.label_counts()[members] > base[:, None]
         sizes = longer.sum(axis=1)
-        suffixes = self._names.labels_behind(shown[longer], np.repeat(base, sizes))
+        suffixes = self._names.labels_behind(members[longer], np.repeat(base, sizes))
         ends = np.cumsum(sizes).tolist()
         return [
             (tuple(suffixes[end - size : end]), count)
             for end, size, count in zip(
-                ends, sizes.tolist(), evidence["count"].tolist(), strict=True
+                ends, sizes.tolist(), sequences["count"].tolist(), strict=True
             )
         ]
 
-    def sequences(self, client: int) -> list[Seen]:
+    def sequences(self, client: int) -> list[NameSequence]:
         """Return the sequences of a client, with the times at which they were seen."""
         begin, end = self._bounds[client : client + 2]
-        rows = self._gathered.evidence[begin:end]
+        rows = self._evidence.sequences[begin:end]
         return [
-            Seen(
+            NameSequence(
                 tuple(self._names.labels(m) for m in members[: row["size"]]),
                 int(row["base"]),
                 int(row["count"]),
                 int(row["first"]),
                 int(row["last"]),
             )
-            for row, members in zip(rows, self._gathered.shown[begin:end].tolist(), strict=True)
+            for row, members in zip(rows, self._evidence.members[begin:end].tolist(), strict=True)
         ]
 
     def changes(self, client: int) -> list[Change]:
@@ -205,12 +215,7 @@ class _Shown:
 
 
 def _changes(
-    shown: _Shown,
-    client: int,
-    mine: npt.NDArray[Any],
-    search: SearchList,
-    fact: Given,
-    names: Folded,
+    shown: _Shown, client: int, mine: Exchanges, search: SearchList, fact: Given, names: Folded
 ) -> list[int]:
     """Return the times at which a client's settings change."""
     times: list[int] = []
@@ -229,7 +234,7 @@ def _changes(
     return times
 
 
-def _periods(piece: Piece, mine: npt.NDArray[Any], times: list[int]) -> list[Piece]:
+def _periods(piece: Piece, mine: Exchanges, times: list[int]) -> list[Piece]:
     """Cut a client's exchanges at some times."""
     cuts = [0, *np.searchsorted(mine["query_time"], times).tolist(), mine.size]
     return [
@@ -239,7 +244,7 @@ def _periods(piece: Piece, mine: npt.NDArray[Any], times: list[int]) -> list[Pie
     ]
 
 
-def _assume_list(mine: npt.NDArray[np.int32], names: Folded) -> SearchList:
+def _assume_list(mine: Ids, names: Folded) -> SearchList:
     """Assume a Kubernetes list where no walk shows one and all cluster names are of one space.
 
     Names such as ``web.default.svc.cluster.local`` that answer at once are what short names look

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.lookups.reading import Readings, suffix_places
+from pcapkit.analysis.lookups.reading import Readings, suffixes_of
 from pcapkit.analysis.lookups.waste import CLASSES, INCOMPLETE, WASTED
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.search_lists.survey import Client as Surveyed
@@ -70,7 +70,7 @@ class Tally:
         """Count the lookups of one part of the clients."""
         if not part.lookups.size:
             return
-        suffix_at, lists = suffix_places(part)
+        suffix_at, lists = suffixes_of(part)
         counts = count_part(
             part, suffix_at, len(lists), self._start, self._bin_ns if self._has_clock else 0
         )

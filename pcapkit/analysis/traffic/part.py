@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.addresses import Network
-from pcapkit.analysis.lookups.reading import Readings, suffix_places
+from pcapkit.analysis.lookups.reading import Readings, suffixes_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST
 from pcapkit.analysis.traffic import marks as signs
 from pcapkit.analysis.traffic.nameservers import Servers, servers_for
@@ -51,7 +51,7 @@ class Part:
 
     @cached_property
     def _lists(self) -> tuple[Indexes, list[Labels]]:
-        return suffix_places(self.readings)
+        return suffixes_of(self.readings)
 
     @cached_property
     def _suffixes(self) -> tuple[Indexes, list[str]]:

@@ -11,6 +11,7 @@ from pcapkit.analysis.exchanges.store import Piece, Store
 from pcapkit.pipeline.collect import collect
 from pcapkit.pipeline.options import Options
 from pcapkit.pipeline.reading import Reading
+from pcapkit.spool import Spill
 
 CAPTURES = Path(__file__).resolve().parents[3] / "captures"
 MANY = [
@@ -28,11 +29,20 @@ MANY = [
 
 
 @pytest.mark.parametrize("in_memory", [65, 200, 500])
-def test_spilling_changes_nothing(in_memory: int) -> None:
+def test_spilling_changes_nothing(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of a temporary file, cut anywhere, give the same bytes as memory does."""
+    files: list[Spill] = []
+
+    class Noted(Spill):
+        def __init__(self) -> None:
+            super().__init__()
+            files.append(self)
+
+    monkeypatch.setattr("pcapkit.analysis.exchanges.store.Spill", Noted)
     spilled, kept = Store(in_memory=in_memory, remembered=64), Store(remembered=64)
-    told = [Reading(collect(MANY, store=store), Options()).analysis() for store in (spilled, kept)]
-    assert spilled.runs > 1 and kept.runs == 1
+    collected = [collect(MANY, store=store) for store in (spilled, kept)]
+    assert len(files) == 1 and files[0].size > 10 * spilled.count
+    told = [Reading(each, Options()).analysis() for each in collected]
     assert told[0].to_json() == told[1].to_json()
     assert told[0].chains == told[1].chains
     assert told[0].timeline == told[1].timeline

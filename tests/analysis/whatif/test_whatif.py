@@ -201,7 +201,9 @@ def test_nothing_hangs_on_how_the_clients_are_cut_into_parts(tmp_path: Path) -> 
     work = SHOP.under(clients=tuple(f"10.244.1.{n}" for n in range(20, 26)))
     collected = collect([work.write(tmp_path)])
     names, answers = Folded(collected.interners.names), Answers()
-    clients = survey(collected.store, names, {}, has_clock=True, note=answers.note)
+    (surveyed,) = survey(collected.store, names, {}, has_clock=True)
+    answers.note(surveyed.rows)
+    clients = surveyed.clients
 
     def counted(members: list[Client]) -> WhatIfTally:
         tally = WhatIfTally(answers, [split("cluster.local")])
