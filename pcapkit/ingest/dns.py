@@ -74,15 +74,15 @@ def _intern_name(
     It is read label by label, over pointers into the ``message`` (where that begins); it and four
     more bytes must be in ``buffer[at:end]``. ``scratch`` (uint8) holds 256 bytes.
     """
-    stop = plain_name_end(buffer, at, end)
-    if stop != NO_NAME:
-        if end - stop < 4:
-            return np.int64(NO_NAME), np.int64(NO_NAME)
-        return intern(names, buffer, at, stop - at), np.int64(stop)
-    size, stop = unpack_name(buffer, message, at, end, scratch)
+    wire, begin = buffer, np.int64(at)
+    stop: Int = np.int64(plain_name_end(buffer, at, end))
+    size: Int = stop - begin
+    if stop == NO_NAME:
+        size, stop = unpack_name(buffer, message, at, end, scratch)
+        wire, begin = scratch, np.int64(0)
     if stop == NO_NAME or end - stop < 4:
         return np.int64(NO_NAME), np.int64(NO_NAME)
-    return intern(names, scratch, np.int64(0), size), np.int64(stop)
+    return intern(names, wire, begin, size), np.int64(stop)
 
 
 @inline_kernel

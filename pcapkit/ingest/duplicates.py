@@ -84,8 +84,8 @@ def _is_copy(row: Row, seen: Row, gap: Int) -> bool:
 
 
 @inline_kernel
-def _first_slot(seen: Seen, row: Row) -> Int:
-    """Return the first slot in ``seen`` for the message ``row``.
+def _first_slot(keys: Hashes, row: Row) -> Int:
+    """Return the first slot in ``keys`` for the message ``row``.
 
     It must not follow from the key, which is another in every run: where slots are scarce, it
     decides which copies are still known. Whoever crafts messages for one slot hides copies of
@@ -94,7 +94,7 @@ def _first_slot(seen: Seen, row: Row) -> Int:
     h = _exchange_hash(row)
     h += np.uint64(np.int64(row["qname"]) + 2) * SECOND_FACTOR
     h = (h >> np.uint64(32)) ^ np.uint64(row["flags"] & QR)  # a response is not where its query is
-    return home_slot(seen.keys, h) & -_WAYS
+    return home_slot(keys, h) & -_WAYS
 
 
 @inline_kernel
@@ -125,7 +125,7 @@ def _prefetch_slots(rows: Messages, index: Int, seen: Seen) -> None:
     """Begin to fetch what ``rows[index]`` needs of ``seen``, if there is such a row."""
     if index < rows.shape[0]:
         row = rows[index]
-        slot = _first_slot(seen, row)
+        slot = _first_slot(seen.keys, row)
         prefetch(seen.keys, slot)
         prefetch(seen.times, slot)
         prefetch(seen.entries, slot)
@@ -152,7 +152,7 @@ def mark_duplicates(rows: Messages, seen: Seen, counts: Integers, original: Inte
         if packet != last:
             counts[PACKETS_WITH_MESSAGES] += 1
             last = packet
-        slot, known = find_way(seen.keys, seen.times, _first_slot(seen, row), _WAYS, key)
+        slot, known = find_way(seen.keys, seen.times, _first_slot(seen.keys, row), _WAYS, key)
         entry = seen.entries[slot]
         if known:
             if row["flags"] & QR == 0:

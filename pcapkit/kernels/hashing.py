@@ -124,13 +124,13 @@ def find_way(
     slot is the one to be overwritten. ``keys`` (uint64) and ``times`` (int64) are those of the
     entries, the earliest time of all where a slot is free.
     """
-    for slot in range(first, first + ways):
-        if keys[slot] == key:
-            return slot, True
+    for way in range(ways):
+        if keys[first + way] == key:
+            return first + way, True
     oldest = first
     time = times[first]
-    for slot in range(first + 1, first + ways):
-        if times[slot] < time:
-            oldest = slot
-            time = times[slot]
+    for way in range(1, ways):
+        if times[first + way] < time:
+            oldest = first + way
+            time = times[oldest]
     return oldest, False

@@ -188,14 +188,14 @@ def _decode_payload(
     stop: Int,
     found: Int,
     count: Int,
-    tables: Tables,
-    out: Decoded,
+    rows: Messages,
+    names: InternerArrays,
     scratch: Scratch,
 ) -> Int:
-    """Decode the messages in ``data[at:stop]`` into rows of ``out`` from ``count`` on.
+    """Decode the messages in ``data[at:stop]`` into ``rows`` from ``count`` on.
 
     Returns how many rows are filled then. ``found`` says what carries them: over TCP each one
-    stands behind its length. ``tables`` gets their names.
+    stands behind its length. ``names`` gets theirs.
     """
     first = count
     framed = found == FOUND_TCP
@@ -207,11 +207,9 @@ def _decode_payload(
                 break
             begin = at + 2
             message_end = begin + u16(data, at)
-        row = out.rows[count]
+        row = rows[count]
         captured_end = min(message_end, stop)
-        if not decode_message(
-            data, begin, captured_end, message_end, tables.names, scratch.name, row
-        ):
+        if not decode_message(data, begin, captured_end, message_end, names, scratch.name, row):
             break
         count += 1
         row["transport"] = TCP if framed else UDP
@@ -229,10 +227,10 @@ def _complete_rows(
     first: Int,
     count: Int,
     tables: Tables,
-    out: Decoded,
+    rows: Messages,
     facts: Integers,
 ) -> None:
-    """Fill in what rows ``first`` to ``count`` of ``out`` have of the packet of ``record``.
+    """Fill in what ``rows[first:count]`` have of the packet of ``record``.
 
     ``facts`` are those of the packet, which lies in ``buffer``; ``tables`` gets its addresses.
     """
@@ -245,7 +243,7 @@ def _complete_rows(
     if interface < 0:
         interface = np.int64(record["interface"])
     for k in range(first, count):
-        row = out.rows[k]
+        row = rows[k]
         row["time"] = record["time"]
         row["packet_no"] = record["number"]
         row["link"] = link
@@ -316,10 +314,10 @@ def decode_window(
                 if joined:
                     data, at, stop = scratch.joined, np.int64(0), joined
         first = count
-        count = _decode_payload(data, at, stop, found, count, tables, out, scratch)
+        count = _decode_payload(data, at, stop, found, count, out.rows, tables.names, scratch)
         if count > first:
             out.reasons[i] = NO_REASON
-            _complete_rows(buffer, record, first, count, tables, out, facts)
+            _complete_rows(buffer, record, first, count, tables, out.rows, facts)
     if tables.streams.shape[0]:
         deferred = close_pass(tables.streams, out.deferred, deferred)
     return count, done, deferred
