@@ -11,18 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from pcapkit.codes import TYPE_ANY, TYPE_CNAME, TYPE_OPT, TYPE_SOA
 from pcapkit.kernels.hashing import hash_bytes
-from pcapkit.kernels.interning import intern, look_up
+from pcapkit.kernels.interning import InternerArrays, intern, look_up
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
-from pcapkit.schema import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, MARK_SHORTER_ALIAS, QR
+from pcapkit.schema import (
+    MARK_CUT,
+    MARK_MALFORMED,
+    MARK_QUESTION_SHOWN,
+    MARK_SHORTER_ALIAS,
+    QR,
+    Bytes,
+    Int,
+    Row,
+)
 
 HEADER_BYTES = 12
 _MAX_POINTERS = 127
 
 
 @inline_kernel
-def plain_name_end(buffer: Any, at: Any, end: Any) -> Any:
+def plain_name_end(buffer: Bytes, at: Int, end: Int) -> Any:
     """Return the offset behind an uncompressed name, or -1 where it is none."""
     start = at
     while at < end:
@@ -36,7 +46,7 @@ def plain_name_end(buffer: Any, at: Any, end: Any) -> Any:
 
 
 @inline_kernel
-def _first_zero(buffer: Any, at: Any, end: Any) -> Any:
+def _first_zero(buffer: Bytes, at: Int, end: Int) -> Any:
     """Return the offset of the first zero byte in ``buffer[at:end]``, or ``end``."""
     last_word = min(end, np.int64(buffer.shape[0]) - 7)
     while at < last_word:
@@ -50,7 +60,9 @@ def _first_zero(buffer: Any, at: Any, end: Any) -> Any:
 
 
 @helper_kernel
-def _intern_name(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
+def _intern_name(
+    buffer: Bytes, message: Int, at: Int, end: Int, names: InternerArrays, scratch: Bytes
+) -> Any:
     """Return (id, offset behind it) of the name at ``at``, read label by label; (-1, -1) for none.
 
     A name and four more bytes must be there.
@@ -67,7 +79,9 @@ def _intern_name(buffer: Any, message: Any, at: Any, end: Any, names: Any, scrat
 
 
 @inline_kernel
-def _name_asked(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
+def _name_asked(
+    buffer: Bytes, message: Int, at: Int, end: Int, names: InternerArrays, scratch: Bytes
+) -> Any:
     """Return (id, offset behind it) of the name in a question, or (-1, -1).
 
     Names end with a zero byte, and hardly ever have one elsewhere. No name begins another one: so
@@ -83,7 +97,7 @@ def _name_asked(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratc
 
 
 @helper_kernel
-def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> Any:
+def unpack_name(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes) -> Any:
     """Write the uncompressed name at ``at`` into ``scratch`` (256 bytes).
 
     Returns (bytes written, offset behind the name where it stands), or (-1, -1) where the name
@@ -120,7 +134,7 @@ def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> A
 
 
 @inline_kernel
-def skip_name(buffer: Any, at: Any, end: Any) -> Any:
+def skip_name(buffer: Bytes, at: Int, end: Int) -> Any:
     """Return the offset behind a name where it stands, or -1."""
     while at < end:
         length = u8(buffer, at)
@@ -135,7 +149,7 @@ def skip_name(buffer: Any, at: Any, end: Any) -> Any:
 
 
 @helper_kernel
-def _skip_questions(buffer: Any, at: Any, end: Any, count: Any) -> Any:
+def _skip_questions(buffer: Bytes, at: Int, end: Int, count: Int) -> Any:
     """Return the offset behind ``count`` questions, or -1."""
     for _ in range(count):
         at = skip_name(buffer, at, end)
@@ -146,7 +160,7 @@ def _skip_questions(buffer: Any, at: Any, end: Any, count: Any) -> Any:
 
 
 @inline_kernel
-def _soa_negative_ttl(buffer: Any, data: Any, length: Any, end: Any, ttl: Any) -> Any:
+def _soa_negative_ttl(buffer: Bytes, data: Int, length: Int, end: Int, ttl: Int) -> Any:
     """Return min(TTL, MINIMUM) of an SOA record (RFC 2308 section 5)."""
     if length < 20 or end - data < length:
         return ttl
@@ -154,18 +168,18 @@ def _soa_negative_ttl(buffer: Any, data: Any, length: Any, end: Any, ttl: Any) -
 
 
 @inline_kernel
-def _clip_ttl(ttl: Any) -> Any:
+def _clip_ttl(ttl: Int) -> Any:
     """A TTL with its top bit set counts as 0 (RFC 2181 section 8)."""
     return ttl if ttl < 0x80000000 else 0
 
 
 @inline_kernel
-def _lower(byte: Any) -> Any:
+def _lower(byte: Int) -> Any:
     return byte + 32 if 65 <= byte <= 90 else byte
 
 
 @helper_kernel
-def _is_shorter(buffer: Any, asked: Any, asked_end: Any, name: Any, size: Any) -> Any:
+def _is_shorter(buffer: Bytes, asked: Int, asked_end: Int, name: Bytes, size: Int) -> Any:
     """Is ``name[:size]`` the asked name with a run of labels taken out behind its first?
 
     This is how a server walks the search list for its client (CoreDNS' autopath plugin): a CNAME
@@ -200,7 +214,7 @@ def _is_shorter(buffer: Any, asked: Any, asked_end: Any, name: Any, size: Any) -
 
 
 @helper_kernel
-def _is_alias_to_candidate(buffer: Any, message: Any, data: Any, end: Any, scratch: Any) -> Any:
+def _is_alias_to_candidate(buffer: Bytes, message: Int, data: Int, end: Int, scratch: Bytes) -> Any:
     """Does a CNAME's data shorten the message's question?"""
     asked = message + HEADER_BYTES
     asked_end = plain_name_end(buffer, asked, end)
@@ -210,19 +224,19 @@ def _is_alias_to_candidate(buffer: Any, message: Any, data: Any, end: Any, scrat
 
 @inline_kernel
 def _records(
-    buffer: Any,
-    message: Any,
-    at: Any,
-    end: Any,
-    answers: Any,
-    authority: Any,
-    additional: Any,
-    scratch: Any,
-    row: Any,
+    buffer: Bytes,
+    message: Int,
+    at: Int,
+    end: Int,
+    answers: Int,
+    authority: Int,
+    additional: Int,
+    scratch: Bytes,
+    row: Row,
 ) -> Any:
     """Read the three record sections into ``row``; False where they stop early."""
     qtype = np.int64(row["qtype"])
-    typed = 0
+    typed: Int = 0
     smallest = np.int64(-1)
     negative = np.int64(-1)
     total = answers + authority + additional
@@ -239,19 +253,21 @@ def _records(
         length = u16(buffer, at + 8)
         data = at + 10
         if k < answers:
-            if kind == qtype or qtype == 255:
+            if kind == qtype or qtype == TYPE_ANY:
                 typed += 1
             elif (
-                kind == 5 and k == 0 and _is_alias_to_candidate(buffer, message, data, end, scratch)
+                kind == TYPE_CNAME
+                and k == 0
+                and _is_alias_to_candidate(buffer, message, data, end, scratch)
             ):
                 row["marks"] = row["marks"] | MARK_SHORTER_ALIAS
             ttl = _clip_ttl(ttl)
             if smallest < 0 or ttl < smallest:
                 smallest = ttl
         elif k < answers + authority:
-            if kind == 6 and negative < 0:
+            if kind == TYPE_SOA and negative < 0:
                 negative = _soa_negative_ttl(buffer, data, length, end, _clip_ttl(ttl))
-        elif kind == 41:
+        elif kind == TYPE_OPT:
             row["edns_bytes"] = u16(buffer, at + 2)
             row["edns_options"] = length
             row["rcode"] = (ttl >> 24) << 4 | (np.int64(row["rcode"]) & 15)
@@ -266,7 +282,13 @@ def _records(
 
 @inline_kernel
 def decode_message(
-    buffer: Any, start: Any, end: Any, wire_end: Any, names: Any, scratch: Any, row: Any
+    buffer: Bytes,
+    start: Int,
+    end: Int,
+    wire_end: Int,
+    names: InternerArrays,
+    scratch: Bytes,
+    row: Row,
 ) -> Any:
     """Decode the message ``buffer[start:end]`` into ``row``; False where there is no whole header.
 

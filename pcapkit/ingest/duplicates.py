@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.kernels.words import prefetch
-from pcapkit.schema import QR, TC, TCP, Messages
+from pcapkit.schema import QR, TC, TCP, Hashes, Int, Integers, Messages, Row, Rows
 
 #: How many rows ahead memory is fetched: what they need lies beyond the near caches.
 _AHEAD = 10
@@ -44,7 +44,7 @@ _SEEN = np.dtype(
 
 
 @inline_kernel
-def _copy_key(row: Any) -> Any:
+def _copy_key(row: Row) -> Any:
     """Client address and port and the DNS bytes, as one number."""
     key = row["content"] ^ (np.uint64(row["client"]) * np.uint64(0x9E3779B97F4A7C15))
     key ^= np.uint64(row["client_port"]) * np.uint64(0xC2B2AE3D27D4EB4F)
@@ -53,7 +53,7 @@ def _copy_key(row: Any) -> Any:
 
 
 @inline_kernel
-def _is_copy(row: Any, seen: Any, gap: Any) -> Any:
+def _is_copy(row: Row, seen: Row, gap: Int) -> Any:
     """Is this the packet that was ``seen``, ``gap`` later?"""
     if gap > COPY_WINDOW_NS or gap < -COPY_WINDOW_NS:
         return False
@@ -74,7 +74,7 @@ def _is_copy(row: Any, seen: Any, gap: Any) -> Any:
 
 
 @inline_kernel
-def _first_place(keys: Any, row: Any) -> Any:
+def _first_place(keys: Hashes, row: Row) -> Any:
     """Return the first place for a message.
 
     It must not follow from the key, which is another in every run: where places are scarce, it
@@ -88,7 +88,7 @@ def _first_place(keys: Any, row: Any) -> Any:
 
 
 @inline_kernel
-def _place_of(keys: Any, times: Any, key: Any, row: Any) -> Any:
+def _place_of(keys: Hashes, times: Integers, key: np.uint64, row: Row) -> Any:
     """Return (place, whether ``key`` is there); where it is not, the place that must give way."""
     first = _first_place(keys, row)
     for way in range(_WAYS):
@@ -104,7 +104,7 @@ def _place_of(keys: Any, times: Any, key: Any, row: Any) -> Any:
 
 
 @inline_kernel
-def _count(row: Any, counts: Any) -> None:
+def _count(row: Row, counts: Integers) -> None:
     """Add a message that is no duplicate."""
     counts[MESSAGES] += 1
     counts[OVER_TCP] += 1 if row["transport"] == TCP else 0
@@ -116,7 +116,13 @@ def _count(row: Any, counts: Any) -> None:
 
 @kernel
 def mark_duplicates(
-    rows: Any, keys: Any, times: Any, table: Any, exchanges: Any, counts: Any, original: Any
+    rows: Messages,
+    keys: Hashes,
+    times: Integers,
+    table: Rows,
+    exchanges: Integers,
+    counts: Integers,
+    original: Integers,
 ) -> None:
     """Set ``original[i]`` to the packet number row ``i`` repeats, or 0, and count the messages.
 
@@ -169,7 +175,7 @@ def mark_duplicates(
 
 
 @inline_kernel
-def _exchange_hash(row: Any) -> Any:
+def _exchange_hash(row: Row) -> Any:
     """Hash client address, port and message ID: what a query and its response share."""
     key = (np.uint64(row["client"]) << np.uint64(32)) | (
         np.uint64(row["client_port"]) << np.uint64(16)
@@ -180,7 +186,7 @@ def _exchange_hash(row: Any) -> Any:
 
 
 @inline_kernel
-def _exchange_slot(exchanges: Any, row: Any) -> Any:
+def _exchange_slot(exchanges: Integers, row: Row) -> Any:
     return np.int64(_exchange_hash(row) & np.uint64(exchanges.shape[0] - 1))
 
 

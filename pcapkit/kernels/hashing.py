@@ -17,6 +17,9 @@ and 0 where it is free, so that the rows themselves stand in the order of their 
         slots[slot] = used
     row = rows[slots[slot] - 1]
 
+A table that only remembers what was seen lately (:func:`find_way`) never grows: a key has a few
+slots that lie together, and the oldest entry in them gives way.
+
 No order of slots may ever show in a result: they lie differently in every run.
 """
 
@@ -30,7 +33,7 @@ import numpy as np
 
 from pcapkit.kernels.jit import inline_kernel
 from pcapkit.kernels.words import mix, u8, u32_little, u64_little
-from pcapkit.schema import Array, Bytes, Int
+from pcapkit.schema import Array, Bytes, Hashes, Int, Integers
 
 #: Of the hash tables of this process: no capture can be made to fill their slots unevenly.
 SEED = np.uint64(secrets.randbits(64))
@@ -109,3 +112,25 @@ def find_slot(
     while not ends_search(slots[slot], key):
         slot = next_slot(slots, slot)
     return slot
+
+
+@inline_kernel
+def find_way(
+    keys: Hashes, times: Integers, first: Int, ways: Int, key: np.uint64
+) -> tuple[Int, bool]:
+    """Return (slot, whether ``key`` is in it) in a table that never grows: the oldest gives way.
+
+    A key may stand in any of the ``ways`` slots from ``first`` on. Where it is in none of them, the
+    slot is the one to be overwritten. ``keys`` (uint64) and ``times`` (int64) are those of the
+    entries, the earliest time of all where a slot is free.
+    """
+    for slot in range(first, first + ways):
+        if keys[slot] == key:
+            return slot, True
+    oldest = first
+    time = times[first]
+    for slot in range(first + 1, first + ways):
+        if times[slot] < time:
+            oldest = slot
+            time = times[slot]
+    return oldest, False

@@ -22,7 +22,6 @@ from pcapkit.kernels.words import u8, u32_little, u64_little
 from pcapkit.schema import Array, Bytes, Hashes, Int, Integers
 
 
-
 class InternerArrays(NamedTuple):
     """What kernels read and extend of an interner."""
 

@@ -12,18 +12,19 @@ import numpy as np
 
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.kernels.words import u64_little
+from pcapkit.schema import Bytes, Int, Integers
 
 Labels = tuple[str, ...]
 
 
 @helper_kernel
-def name_start(ends: Any, name: Any) -> Any:
+def name_start(ends: Integers, name: Int) -> Any:
     """Return where a name begins in the arena."""
     return ends[name - 1] if name > 0 else np.int64(0)
 
 
 @helper_kernel
-def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
+def common_labels(arena: Bytes, ends: Integers, left: Int, right: Int) -> Any:
     """Count the labels that two names share from their beginnings."""
     a, b = name_start(ends, left), name_start(ends, right)
     length = min(ends[left] - a, ends[right] - b)
@@ -43,7 +44,7 @@ def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
 
 
 @helper_kernel
-def labels_end(arena: Any, ends: Any, name: Any, labels: Any) -> Any:
+def labels_end(arena: Bytes, ends: Integers, name: Int, labels: Int) -> Any:
     """Return the offset in the arena behind a name's first ``labels`` labels."""
     at = name_start(ends, name)
     stop = ends[name]

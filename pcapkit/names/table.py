@@ -12,12 +12,13 @@ from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
 from pcapkit.names.labels import Labels, join, name_start, split
 from pcapkit.names.text import PLAIN, text_from_wire, wire_from_text
+from pcapkit.schema import Bytes, Ids, Int, Integers
 
 _PLAIN = np.isin(np.arange(256), list(PLAIN))
 
 
 @kernel
-def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
+def count_labels(arena: Bytes, ends: Integers, first: Int, labels: Ids) -> None:
     """Set ``labels[i]`` to the number of labels of each name from ``first`` on."""
     for name in range(first, labels.shape[0]):
         at = name_start(ends, name)
@@ -30,7 +31,7 @@ def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
 
 
 @kernel
-def _mark_zone(arena: Any, ends: Any, first: Any, zone: Any, inside: Any) -> None:
+def _mark_zone(arena: Bytes, ends: Integers, first: Int, zone: Bytes, inside: Bytes) -> None:
     """Mark the names from ``first`` on that lie inside a zone (its wire form), or are its apex."""
     size = zone.shape[0]
     for name in range(first, inside.shape[0]):

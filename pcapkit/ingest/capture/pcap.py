@@ -14,6 +14,7 @@ import numpy as np
 
 from pcapkit.kernels.jit import kernel
 from pcapkit.kernels.words import u8, u16_in, u32_in
+from pcapkit.schema import Bytes, Int, Integers, Row, Rows
 
 RECORD = np.dtype(
     [
@@ -51,7 +52,14 @@ _MAX_BLOCK = MAX_CAPTURED + (1 << 20)
 
 @kernel
 def walk_pcap(
-    buffer: Any, start: Any, end: Any, big: Any, header: Any, nano: Any, linktype: Any, records: Any
+    buffer: Bytes,
+    start: Int,
+    end: Int,
+    big: Int,
+    header: Int,
+    nano: Int,
+    linktype: Int,
+    records: Rows,
 ) -> Any:
     """Fill ``records`` from ``buffer[start:end]``.
 
@@ -83,7 +91,7 @@ def walk_pcap(
 
 
 @kernel
-def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
+def _add_interface(buffer: Bytes, at: Int, end: Int, big: Int, row: Row) -> None:
     """Read an interface description block's body, ``buffer[at:end]``."""
     row["linktype"] = u16_in(buffer, at, big)
     row["snaplen"] = u32_in(buffer, at + 4, big)
@@ -115,7 +123,7 @@ def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
 
 
 @kernel
-def _nanoseconds(high: Any, low: Any, row: Any) -> Any:
+def _nanoseconds(high: Int, low: Int, row: Row) -> Any:
     """Turn a 64-bit timestamp of the interface's resolution into ns since 1970."""
     stamp = (np.uint64(high) << np.uint64(32)) | np.uint64(low)
     offset = np.int64(row["offset_s"]) * 1_000_000_000
@@ -141,7 +149,7 @@ def _nanoseconds(high: Any, low: Any, row: Any) -> Any:
 
 @kernel
 def walk_pcapng(
-    buffer: Any, start: Any, end: Any, state: Any, interfaces: Any, records: Any
+    buffer: Bytes, start: Int, end: Int, state: Integers, interfaces: Rows, records: Rows
 ) -> Any:
     """Fill ``records`` from the blocks in ``buffer[start:end]``.
 
@@ -190,7 +198,7 @@ def walk_pcapng(
 
 @kernel
 def _packet_block(
-    buffer: Any, body: Any, stop: Any, kind: Any, state: Any, interfaces: Any, record: Any
+    buffer: Bytes, body: Int, stop: Int, kind: Int, state: Integers, interfaces: Rows, record: Row
 ) -> Any:
     """Fill one record from an enhanced, simple or (obsolete) packet block; False where damaged."""
     big = state[BIG]
