@@ -39,7 +39,11 @@ class _Suffixes(NamedTuple):
 
 @helper_kernel
 def _ends_with(arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int, last: Int) -> bool:
-    """Does the wire name ``arena[begin:stop]`` end with ``suffixes[first:last]``, at a label?"""
+    """Does a wire name end with one of ``suffixes``, at a label?
+
+    The name is in ``arena``, from ``begin`` up to ``stop``; the suffix goes from ``first`` up to
+    ``last``.
+    """
     size = last - first
     cut = stop - size
     if cut < begin:
@@ -57,9 +61,10 @@ def _ends_with(arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int,
 def _goes_on_behind(
     arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int, last: Int
 ) -> bool:
-    """Do the labels of ``suffixes[first:last]``, its root left out, stand within a wire name?
+    """Do the labels of one of ``suffixes``, its root left out, stand within a wire name?
 
-    The name is ``arena[begin:stop]``.
+    The name is in ``arena``, from ``begin`` up to ``stop``; the suffix goes from ``first`` up to
+    ``last``.
     """
     size = last - first - 1
     at = begin

@@ -172,9 +172,10 @@ def _count_server(exchange: Row, in_zone: bool, server: Row) -> None:
 
 @helper_kernel
 def _rate_slot(exchange: Row, counted: Servers, seed: np.uint64) -> Int:
-    """Return the slot in ``counted.rates`` of the client and server of ``exchange`` (EXCHANGE).
+    """Return the slot among the rates of ``counted`` of the ends of ``exchange`` (EXCHANGE).
 
-    It is _NOT_WATCHED where there are too many. ``seed`` is that of the hash table.
+    It is _NOT_WATCHED where there are too many pairs of client and server. ``seed`` is that of the
+    hash table.
     """
     key = (exchange["client"], exchange["server"])
     slot = find_slot(counted.rates, hash_ids(key[0], key[1], seed), _rate_ends_search, key)
@@ -234,9 +235,9 @@ def count_exchange(
 
 @helper_kernel
 def _count_row(client: Int, server: Int, counted: Servers, seed: np.uint64) -> Int:
-    """Return the row of ``client`` and ``server`` in ``counted.counts``, a new one where it is new.
+    """Return the row of ``client`` and ``server`` among the counts of ``counted``.
 
-    ``seed`` is that of the hash tables.
+    It is a new one where there was none. ``seed`` is that of the hash tables.
     """
     slots, counts = counted.count_slots, counted.counts
     key = (counts, client, server)

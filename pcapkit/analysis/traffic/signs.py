@@ -222,7 +222,7 @@ def _held_row(held: Rows, name: Int, client: Int, seed: np.uint64) -> Row:
 
 @helper_kernel
 def _repeated_row(held: Row, client: Int, out: PartSigns) -> Row:
-    """Return the row of ``out.repeated`` of ``client`` and its ``held`` (HELD), new or known."""
+    """Return the REPEATED row in ``out`` of ``client`` and its ``held`` (HELD), new or known."""
     if held["row"] == 0:
         new = out.used[REPEATED_ROWS]
         out.used[REPEATED_ROWS] = new + 1

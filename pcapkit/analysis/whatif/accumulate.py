@@ -170,6 +170,7 @@ def _replay_group(
     """Do one ``replay`` for ``members`` (numbers of lookups), and add it to ``sums``.
 
     ``name_sums`` (SUM (2)) are those of their base name, ``settings`` what it is replayed under.
+    ``scratch`` is written to.
     """
     walks, group = scratch
     observed, rows = replay.observed, walks.rows
@@ -229,8 +230,8 @@ def _note_marks(
 def _find_distinct_times(rows: Rows, used: Int, scratch: GroupScratch) -> Int:
     """Find the rows that take the same time, whatever else differs; return how many differ.
 
-    They are the first ``used`` of ``rows`` (REPLAY); ``scratch.time_row`` and ``scratch.distinct``
-    get what is found.
+    They are the first ``used`` of ``rows`` (REPLAY). What is found is in ``time_row`` and
+    ``distinct`` of ``scratch``.
     """
     distinct = 0
     for r in range(used):
@@ -263,7 +264,7 @@ def _add_times(
 
     It began at ``start`` (ns) and has such ``spans``; ``rows`` (REPLAY) are its walks, of which
     so many are ``distinct`` in time. ``timed`` are the settings whose times ``sums`` gets;
-    ``scratch.took`` gets those of all.
+    ``took`` of ``scratch`` gets those of all.
     """
     for d in range(distinct):
         row = scratch.distinct[d]

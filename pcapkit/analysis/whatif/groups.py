@@ -118,7 +118,7 @@ def _base_row(base: Int, client: Int, seed: np.uint64, scratch: _Scratch, out: O
 def _group_row(
     lookup: Row, walker: Int, base_row: Int, seed: np.uint64, scratch: _Scratch, out: Order
 ) -> Int:
-    """Return the row of ``out.groups`` of ``lookup`` (LOOKUP), a new one where there is none.
+    """Return the _GROUP row in ``out`` of ``lookup`` (LOOKUP), a new one where there is none.
 
     ``walker`` is the number of its client's, ``base_row`` the row of its base name. ``seed`` is
     that of the tables in ``scratch``.

@@ -216,7 +216,7 @@ def _walk(
     scratch: ReplayScratch,
     row: Row,
 ) -> Int:
-    """Walk the first ``steps`` of ``scratch.order``; return the position that answered.
+    """Walk the first ``steps`` of the order in ``scratch``; return the position that answered.
 
     It is NOT_ANSWERED where none did. ``replay`` is the lookup, ``questions`` what every candidate
     is asked. ``ends`` (CANDIDATE, by position) are those that are known of these questions, and get
@@ -354,7 +354,7 @@ def answered_position(lookup: Row, transactions: Rows) -> Int:
 
 @inline_kernel
 def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
-    """Return what holds for the lookup of ``replay``; ``scratch.types`` gets what it asks."""
+    """Return what holds for the lookup of ``replay``; ``types`` of ``scratch`` get what it asks."""
     observed, walker, lookup = replay.observed, replay.walker, replay.lookup
     transactions, rules, base = replay.transactions, walker.rules, lookup["base"]
     is_probe = False
@@ -395,8 +395,8 @@ def replay_settings(
 ) -> Int:
     """Walk the lookup of ``replay`` under all ``settings`` (SETTING); return how many walks differ.
 
-    Settings that walk it alike share a row of ``scratch.rows``, whose number ``row_of`` gets, one a
-    setting: NOT_WALKED where the setting is not about walks.
+    Settings that walk it alike share one of the rows of ``scratch``, whose number ``row_of`` gets,
+    one a setting: NOT_WALKED where the setting is not about walks.
     """
     note_ranges(replay, scratch.candidates.ranges)
     traits = _traits(replay, scratch)
