@@ -20,7 +20,7 @@ from pcapkit.analysis.search_lists.survey import survey
 from pcapkit.analysis.summary.tally import Tally
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.traffic.name_flags import NameFlags
-from pcapkit.analysis.traffic.part import Facts, Part
+from pcapkit.analysis.traffic.part import Context, PartTraffic
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.concurrency import python_command
@@ -104,5 +104,5 @@ def warm_judging() -> None:
     )
     zones = [("cluster", "local")]
     WhatIfTally(Answers(), zones).add(part)
-    facts, flags = Facts(str, ["first run"], zones), NameFlags(names, zones)
-    FaultTally().add(Part(part, facts, flags.known()))
+    context, flags = Context(str, ["first run"], zones), NameFlags(names, zones)
+    FaultTally().add(PartTraffic(part, context, flags.known()))

@@ -13,9 +13,8 @@ from pcapkit.analysis.lookups.reading import Readings, read_parts
 from pcapkit.analysis.search_lists.survey import Client, survey
 from pcapkit.analysis.summary.tally import Tally, zones_of
 from pcapkit.analysis.tables.listing import PIECE, Listed, Listing
-from pcapkit.analysis.traffic.asked import VantageTally
 from pcapkit.analysis.traffic.name_flags import NameFlags
-from pcapkit.analysis.traffic.part import Facts, Part
+from pcapkit.analysis.traffic.part import Context, PartTraffic
 from pcapkit.analysis.traffic.vantage import (
     FROM_SERVERS,
     Scene,
@@ -23,6 +22,7 @@ from pcapkit.analysis.traffic.vantage import (
     vantage,
     with_policies,
 )
+from pcapkit.analysis.traffic.vantage_tally import VantageTally
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.cluster.clients import name_pods, pod_families, pod_warnings
@@ -51,7 +51,7 @@ class _Tallies(NamedTuple):
     lookups: Tally
     replays: WhatIfTally
     faults: FaultTally
-    asked: VantageTally
+    vantage: VantageTally
 
 
 class Reading:
@@ -98,16 +98,16 @@ class Reading:
     def _counted(self) -> _Tallies:
         """Count all parts: each where it is read, in any thread, and added up in their order."""
         address = self._address
-        facts = Facts(address, self._paths, self._zones, self._options.resolv_confs)
+        context = Context(address, self._paths, self._zones, self._options.resolv_confs)
         flags = NameFlags(self._names, self._zones)
 
         def run(read: Callable[[], Readings]) -> _Tallies:
             readings, tallies = read(), self._tallies()
             tallies.lookups.add(readings, address, self._paths)
             tallies.replays.add(readings)
-            part = Part(readings, facts, flags.known())
+            part = PartTraffic(readings, context, flags.known())
             tallies.faults.add(part)
-            tallies.asked.add(part)
+            tallies.vantage.add(part)
             return tallies
 
         whole = self._tallies()
@@ -115,7 +115,7 @@ class Reading:
             whole.lookups.merge(counted.lookups)
             whole.replays.merge(counted.replays)
             whole.faults.merge(counted.faults)
-            whole.asked.merge(counted.asked)
+            whole.vantage.merge(counted.vantage)
         return whole
 
     def analysis(self, charted: Callable[[Results], None] | None = None) -> Analysis:
@@ -124,9 +124,9 @@ class Reading:
         ``charted`` is called on the way, see ``Hooks``.
         """
         collected = self._collected
-        tally, replays, faults, asked = self._counted()
+        tally, replays, faults, vantage_tally = self._counted()
         names, findings = tally.names(self._zones), faults.findings()
-        scene = self._scene(asked)
+        scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)
         clients = name_pods(tally.clients, self._options.pods, collected.pods)
         seen_from = vantage(scene, clients)
@@ -159,11 +159,13 @@ class Reading:
         )
         if charted is not None:
             charted(results)
-        advice = recommend(judged, clients, names, tally.waste, self._zones, findings)
+        advice = recommend(
+            judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
+        )
         results = replace(results, what_if_rows=judged.rows(), recommendations=advice)
         return Analysis.of(results, self)
 
-    def _scene(self, asked: VantageTally) -> Scene:
+    def _scene(self, tally: VantageTally) -> Scene:
         """Put together all that is known of who asked whom."""
         c = self._collected
         translated = {
@@ -172,10 +174,10 @@ class Reading:
         }
         from_server = bool(c.captures) and all(i.format in FROM_SERVERS for i in c.captures)
         return Scene(
-            asked.asked,
-            asked.mixtures(),
-            asked.several_pods,
-            asked.forwarders(),
+            tally.counts,
+            tally.mixtures(),
+            tally.several_pods,
+            tally.forwarders(),
             translated,
             self._options.pods,
             from_server,

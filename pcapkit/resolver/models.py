@@ -68,6 +68,8 @@ class ResolverModel:
     longest_list: int | None = None  #: characters of the list, a line over it is cut there
     longest_line: int | None = None  #: without its newline; a longer one is ignored
     root_suffix_fails: bool = False  #: ``search .`` makes every lookup fail
+    walks_again_when_large: bool = False  #: an answer that outgrows its buffer starts it anew
+    is_known: bool = True  #: False: the rules are a guess
     never_asked: tuple[str, ...] = ()  #: top-level domains that it does not send
     evidence: str = ""
 
@@ -109,6 +111,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         on_refused=AFTER_AS_IS,
         on_timeout=AFTER_AS_IS,
         on_too_long=ABANDON,
+        walks_again_when_large=True,
         insists_on_both=False,
         both_again=True,
         timeout_grows=True,
@@ -192,7 +195,12 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         evidence="measured with 1.35; networking/nslookup.c",
     ),
     ResolverModel(
-        "unknown", on_refused=AFTER_AS_IS, on_timeout=AFTER_AS_IS, evidence="glibc's rules"
+        "unknown",
+        on_refused=AFTER_AS_IS,
+        on_timeout=AFTER_AS_IS,
+        walks_again_when_large=True,
+        is_known=False,
+        evidence="glibc's rules",
     ),
 )
 _NO_AAAA = "no-aaaa"

@@ -7,14 +7,14 @@ for them. Savings are of one piece of advice alone: those of several do not add 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pcapkit.analysis.advice import patches
 from pcapkit.analysis.advice.groups import Counted, judge_groups
 from pcapkit.analysis.whatif.settings import CACHE, IN_FORCE, MOST_NDOTS, TLS, Setting, setting
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.model.clients import Client
-from pcapkit.model.results import Finding, Name, Recommendation, WasteCounts
+from pcapkit.model.results import Name, Recommendation, WasteCounts
 from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import Labels, join
 from pcapkit.resolver.models import resolver_model
@@ -240,22 +240,18 @@ RECOMMENDERS: tuple[tuple[Callable[[Counted], list[Recommendation]], float, int]
 )
 
 
-def _wildcards(findings: Sequence[Finding]) -> Iterator[str]:
-    for finding in findings:
-        suffixes = finding.evidence.get("suffixes") if finding.code == "wildcard_suffix" else None
-        if isinstance(suffixes, list):
-            yield from (str(s["subject"]) for s in suffixes)
-
-
 def recommend(
     result: WhatIfResult,
     clients: Sequence[Client],
     names: Sequence[Name],
     waste: WasteCounts,
     zones: Sequence[Labels],
-    findings: Sequence[Finding] = (),
+    wildcards: Collection[str] = (),
 ) -> tuple[Recommendation, ...]:
-    """Return the advice; none for a healthy capture, none that makes a finding permanent."""
+    """Return the advice; none for a healthy capture, none that makes a fault permanent.
+
+    ``wildcards`` are suffixes under which a wildcard record answers.
+    """
     if waste.share < HEALTHY_SHARE or not result.members.size:
         return ()
     counted = Counted(
@@ -264,7 +260,7 @@ def recommend(
         clients,
         zones,
         waste.queries - waste.by_class["incomplete"],
-        tuple(_wildcards(findings)),
+        tuple(sorted(wildcards)),
     )
     ranked = [
         (rank, -a.saves_queries, a.code, a.target, a)

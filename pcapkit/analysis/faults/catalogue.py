@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pcapkit.analysis.faults import delivery, names, settings
 from pcapkit.analysis.faults.notes import Note, Notes
-from pcapkit.analysis.traffic.part import Part
+from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.model.vocabulary import Severity
 
 
@@ -34,13 +34,15 @@ class Fault:
     meaning: str
     signature: str
     action: str
-    note: Callable[[Part], Notes]
+    note: Callable[[PartTraffic], Notes]
     is_guilty: Callable[[str, Note], bool] = _was_seen
     show: Callable[[Note], dict[str, object]] = _counts
     #: what the notes are about, as a key of the evidence; "" where they have no subject
     subjects: str = ""
 
 
+#: The code of the fault that advice must know of.
+WILDCARD = "wildcard_suffix"
 FAULTS: tuple[Fault, ...] = (
     Fault(
         "conntrack_race",
@@ -156,7 +158,7 @@ FAULTS: tuple[Fault, ...] = (
         "nameservers",
     ),
     Fault(
-        "wildcard_suffix",
+        WILDCARD,
         Severity.ERROR,
         "A wildcard record answers for external names",
         "A zone in the search list holds a wildcard record. External names get its address before "

@@ -7,18 +7,18 @@ attempts: 2.5 s).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.faults.notes import Note, Notes, note_lookups, note_transactions
 from pcapkit.analysis.lookups.reading import ClientReading, Readings
 from pcapkit.analysis.lookups.waste import is_wasted
-from pcapkit.analysis.traffic import marks as signs
-from pcapkit.analysis.traffic.part import Indexes, Part
-from pcapkit.schema import TCP
+from pcapkit.analysis.traffic import signs
+from pcapkit.analysis.traffic.part import Indexes, PartTraffic
+from pcapkit.codes import TYPE_A, TYPE_AAAA
+from pcapkit.resolver.models import resolver_model
+from pcapkit.schema import TCP, Integers
 
-_A, _AAAA = 1, 28
 #: A and AAAA leave together within this time.
 _TOGETHER_NS = 20_000_000
 #: Less than any resolver's timer that is set in whole seconds.
@@ -32,7 +32,7 @@ _FEWEST_ASKED = 2
 _FEWEST_RESPONSES = 10
 
 
-def _near(waited: Any, timer: int) -> Any:
+def _near(waited: Integers, timer: int) -> npt.NDArray[np.bool_]:
     """Is this the timer, give or take a tenth?"""
     return np.abs(waited - timer) * 10 <= timer
 
@@ -49,7 +49,7 @@ def _waited(r: Readings, transactions: Indexes) -> Indexes:
     return waited
 
 
-def conntrack_race(part: Part) -> Notes:
+def conntrack_race(part: PartTraffic) -> Notes:
     """A and AAAA from one port together, one of them lost, its resend answered after a timer."""
     r = part.readings
     lost = part.having(signs.LOST)
@@ -58,11 +58,13 @@ def conntrack_race(part: Part) -> Notes:
     t = r.transactions[lost]
     waited = _waited(r, lost)
     timed = _near(waited, _TIMERS_NS[0][1]) | _near(waited, _TIMERS_NS[1][1])
-    of_family = (t["qtype"] == _A) | (t["qtype"] == _AAAA)
+    of_family = (t["qtype"] == TYPE_A) | (t["qtype"] == TYPE_AAAA)
     lost = lost[timed & (t["response"] >= 0) & of_family]
     owner, other = part.together(lost)
     mine, twin = r.transactions[lost[owner]], r.transactions[other]
-    families = (mine["name"] == twin["name"]) & (mine["qtype"] + twin["qtype"] == _A + _AAAA)
+    families = (mine["name"] == twin["name"]) & (
+        mine["qtype"] + twin["qtype"] == TYPE_A + TYPE_AAAA
+    )
     owner = owner[families]
     left, right = r.rows[mine["first"][families]], r.rows[twin["first"][families]]
     pair = (
@@ -79,7 +81,7 @@ def conntrack_race(part: Part) -> Notes:
     return {"": note}
 
 
-def stalls(part: Part) -> Notes:
+def stalls(part: PartTraffic) -> Notes:
     """Lookups that waited for a timer before a lost query was sent again."""
     r = part.readings
     lost = part.having(signs.LOST)
@@ -101,7 +103,7 @@ def stalls(part: Part) -> Notes:
     return {"": note}
 
 
-def truncated_without_tcp(part: Part) -> Notes:
+def truncated_without_tcp(part: PartTraffic) -> Notes:
     """Responses with TC whose question the client never asked over TCP."""
     r = part.readings
     cut = part.having(signs.TRUNCATED)
@@ -121,7 +123,7 @@ def truncated_without_tcp(part: Part) -> Notes:
     return {"": note_transactions(part, cut, unit="responses")} if cut.size else {}
 
 
-def oversize_answers(part: Part) -> Notes:
+def oversize_answers(part: PartTraffic) -> Notes:
     """Responses of more than 512 bytes over UDP to queries without EDNS."""
     large = part.having(signs.OVERSIZE)
     if not large.size:
@@ -129,44 +131,45 @@ def oversize_answers(part: Part) -> Notes:
     r = part.readings
     note = note_transactions(part, large, unit="responses")
     sizes = r.rows["response_bytes"][r.transactions["response"][large]]
-    note.facts[("largest", str(int(sizes.max())))] = 1
+    note.largest = int(sizes.max())
     return {"": note}
 
 
 def largest(note: Note) -> dict[str, object]:
     """Show the largest of the responses."""
-    largest_bytes = max(int(fact[1]) for fact in note.facts)
-    return {"responses": note.counts["responses"], "largest_bytes": largest_bytes}
+    return {"responses": note.counts["responses"], "largest_bytes": note.largest}
 
 
 def _may_walk_again(client: ClientReading) -> bool:
-    model = client.resolver.model
-    return model == "glibc" or (model == "unknown" and len(client.search.suffixes) > 0)
+    """Does the resolver walk again for large answers? One that is not known must walk at all."""
+    model = resolver_model(client.resolver.model)
+    return model.walks_again_when_large and (model.is_known or len(client.search.suffixes) > 0)
 
 
-def large_answer_walks(part: Part) -> Notes:
+def large_answer_walks(part: PartTraffic) -> Notes:
     """Walks that only repeat one whose answer outgrew glibc's buffer."""
-    looks = part.readings.lookups
-    again = np.flatnonzero(looks["walk_of"] >= 0)
+    lookups = part.readings.lookups
+    again = np.flatnonzero(lookups["walk_of"] >= 0)
     if not again.size:
         return {}
     walks = np.array([_may_walk_again(c) for c in part.readings.clients])
-    again = again[walks[looks["client"][again]]]
+    again = again[walks[lookups["client"][again]]]
     if not again.size:
         return {}
-    lost = int((looks["end"] - looks["start"])[again].sum()) if part.readings.has_clock else 0
+    lost = int((lookups["end"] - lookups["start"])[again].sum()) if part.readings.has_clock else 0
     note = note_lookups(part, again, unit="repeated_walks", lost_ns=lost)
-    note.counts["queries"] += int(looks["queries"][again].sum())
+    note.counts["queries"] += int(lookups["queries"][again].sum())
     return {"": note}
 
 
-def nameservers(part: Part) -> Notes:
+def nameservers(part: PartTraffic) -> Notes:
     """What each nameserver was asked and how it responded, with whom another one helped."""
     r = part.readings
     notes: Notes = {}
     counted = part.servers
     silent = (counted["asked"] >= _FEWEST_ASKED) & (counted["answered"] == 0)
-    late = _mostly_slow(counted["answered"], counted["slow"])
+    responses = zip(counted["answered"].tolist(), counted["slow"].tolist(), strict=True)
+    late = [_is_mostly_slow(answered, slow) for answered, slow in responses]
     rescued = _rescued(part) if silent.any() else np.zeros(0, np.int64)
     for n, server in enumerate(counted["address"].tolist()):
         note = Note()
@@ -186,11 +189,11 @@ def nameservers(part: Part) -> Notes:
         note.counts.update({name: int(counted[name][n]) for name in ("asked", "answered", "slow")})
         if r.has_clock:
             note.counts["waited_us"] = int(counted["waited_ns"][n]) // 1000
-        notes[part.facts.address(server)] = note
+        notes[part.context.address(server)] = note
     return notes
 
 
-def _rescued(part: Part) -> Indexes:
+def _rescued(part: PartTraffic) -> Indexes:
     """Return the transactions whose first query one server left alone and another answered."""
     r = part.readings
     lost = part.having(signs.LOST)
@@ -200,8 +203,8 @@ def _rescued(part: Part) -> Indexes:
     return rescued
 
 
-def _mostly_slow(answered: Any, slow: Any) -> Any:
-    return (answered >= _FEWEST_RESPONSES) & (2 * slow > answered)
+def _is_mostly_slow(answered: int, slow: int) -> bool:
+    return answered >= _FEWEST_RESPONSES and 2 * slow > answered
 
 
 def dead(subject: str, note: Note) -> bool:
@@ -216,7 +219,7 @@ def dead(subject: str, note: Note) -> bool:
 
 def slow(subject: str, note: Note) -> bool:
     """Did most of its responses take longer than SLOW_NS?"""
-    return bool(_mostly_slow(note.counts["answered"], note.counts["slow"]))
+    return _is_mostly_slow(note.counts["answered"], note.counts["slow"])
 
 
 def rescued_counts(note: Note) -> dict[str, object]:
@@ -235,7 +238,7 @@ def response_times(note: Note) -> dict[str, object]:
     }
 
 
-def busy_seconds(part: Part) -> Notes:
+def busy_seconds(part: PartTraffic) -> Notes:
     """Seconds in which one client sent one nameserver more packets than a cloud lets through."""
     r = part.readings
     notes: Notes = {}
@@ -243,7 +246,7 @@ def busy_seconds(part: Part) -> Notes:
     over = rates[rates["peak"] >= PACKETS_PER_SECOND]
     for row in part.servers:
         server = int(row["address"])
-        note = notes[part.facts.address(server)] = Note()
+        note = notes[part.context.address(server)] = Note()
         note.counts["held"] = int(row["zone_known"])
         for rate in over[over["server"] == server]:
             second = int(r.rows["query_time"][rate["peak_row"]]) // 1_000_000_000
@@ -251,12 +254,12 @@ def busy_seconds(part: Part) -> Notes:
             found = note_transactions(part, mine, unit="queries")
             wasted = is_wasted(r.transactions["waste_class"][mine])
             found.counts["wasted_queries"] = int(wasted.sum())
-            found.facts[("peak", str(int(rate["peak"])))] = 1
+            found.largest = int(rate["peak"])
             note.add(found)
     return notes
 
 
-def _sent_in(part: Part, client: int, server: int, second: int) -> Indexes:
+def _sent_in(part: PartTraffic, client: int, server: int, second: int) -> Indexes:
     """Return the transactions that one client began at one server within one second."""
     r = part.readings
     now = np.flatnonzero(r.transactions["time"] // 1_000_000_000 == second)
@@ -267,13 +270,13 @@ def _sent_in(part: Part, client: int, server: int, second: int) -> Indexes:
 
 def too_many(subject: str, note: Note) -> bool:
     """Was the rate reached at a nameserver that does not hold the cluster's names?"""
-    return bool(note.facts) and note.counts["held"] == 0
+    return note.largest > 0 and note.counts["held"] == 0
 
 
 def peak(note: Note) -> dict[str, object]:
     """Show the highest rate."""
     return {
-        "peak_packets_per_s": max(int(fact[1]) for fact in note.facts),
+        "peak_packets_per_s": note.largest,
         "queries": note.counts["queries"],
         "wasted_queries": note.counts["wasted_queries"],
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pcapkit.analysis.faults.catalogue import FAULTS, Fault
+from pcapkit.analysis.faults.catalogue import FAULTS, WILDCARD, Fault
 from pcapkit.analysis.faults.notes import Note, Notes, add_notes
-from pcapkit.analysis.traffic.part import Part
+from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.model.results import Finding
 from pcapkit.model.vocabulary import Severity
 
@@ -18,9 +18,9 @@ class FaultTally:
     """What every detector noted of the parts so far; parts may come in any order."""
 
     def __init__(self) -> None:
-        self._noted: dict[Callable[[Part], Notes], Notes] = {}
+        self._noted: dict[Callable[[PartTraffic], Notes], Notes] = {}
 
-    def add(self, part: Part) -> None:
+    def add(self, part: PartTraffic) -> None:
         """Note what some clients' readings show."""
         if not part.readings.clients:
             return
@@ -32,14 +32,21 @@ class FaultTally:
         for note, noted in other._noted.items():
             add_notes(self._noted.setdefault(note, {}), noted)
 
+    def _guilty(self, fault: Fault) -> Notes:
+        """Return the notes of the subjects in which a fault is found."""
+        noted = self._noted.get(fault.note, {})
+        return {s: note for s, note in noted.items() if fault.is_guilty(s, note)}
+
+    def wildcard_suffixes(self) -> frozenset[str]:
+        """Return the suffixes under which a wildcard record answers."""
+        return frozenset(s for f in FAULTS if f.code == WILDCARD for s in self._guilty(f))
+
     def findings(self) -> tuple[Finding, ...]:
         """Judge: the worst first, those of one severity in the order of FAULTS."""
         order = list(Severity)
         found = []
         for fault in FAULTS:
-            noted = self._noted.get(fault.note, {})
-            guilty = {s: note for s, note in noted.items() if fault.is_guilty(s, note)}
-            if guilty:
+            if guilty := self._guilty(fault):
                 found.append(_finding(fault, guilty))
         return tuple(sorted(found, key=lambda f: order.index(f.severity)))
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.faults.notes import (
     Note,
@@ -21,13 +21,15 @@ from pcapkit.analysis.faults.notes import (
     show_transactions,
 )
 from pcapkit.analysis.lookups.state import AS_IS
-from pcapkit.analysis.traffic import marks as signs
+from pcapkit.analysis.traffic import signs
 from pcapkit.analysis.traffic.name_flags import IN_ZONE
-from pcapkit.analysis.traffic.part import Indexes, Part
+from pcapkit.analysis.traffic.part import Indexes, PartTraffic
 from pcapkit.codes import NODATA, NXDOMAIN
 from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES
 from pcapkit.names.labels import Labels
 from pcapkit.names.top_level import is_top_level_domain
+from pcapkit.resolver.models import resolver_model
+from pcapkit.schema import Rows
 
 #: Names of this many labels, under a real top-level domain, belong to nobody's search suffix.
 _SURELY_EXTERNAL = 3
@@ -43,7 +45,7 @@ def _is_external(name: Labels) -> bool:
     return len(name) > 1 and _is_top_level(name[-1])
 
 
-def _external(part: Part, transactions: Indexes) -> Indexes:
+def _external(part: PartTraffic, transactions: Indexes) -> Indexes:
     """Return the transactions whose base name looks external."""
     if not transactions.size:
         return transactions
@@ -56,7 +58,7 @@ def _external(part: Part, transactions: Indexes) -> Indexes:
     return out
 
 
-def wildcards(part: Part) -> Notes:
+def wildcards(part: PartTraffic) -> Notes:
     """External names that were answered under a suffix, and how many names it does not hold."""
     hits = part.having(signs.DOTTED_ANSWERED)
     hits = _external(part, hits[(part.signs[hits] & signs.ALIASED) == 0])
@@ -90,20 +92,19 @@ def captured_lookups(note: Note) -> dict[str, object]:
     return {"lookups": note.counts["lookups"]}
 
 
-def cut_walks(part: Part) -> Notes:
+def cut_walks(part: PartTraffic) -> Notes:
     """Walks that a suffix's NODATA, SERVFAIL or REFUSED ended, or sent past other suffixes."""
     r = part.readings
     failed = part.having(signs.SUFFIX_FAILED)
-    looks = r.lookups[r.transactions["lookup"][failed]]
-    failed = failed[_is_walk(part, looks)]
+    failed = failed[_is_walk(part, r.lookups[r.transactions["lookup"][failed]])]
     if not failed.size:
         return {}
-    known = np.array([c.resolver.model != "unknown" for c in r.clients])
+    known = np.array([resolver_model(c.resolver.model).is_known for c in r.clients])
     known |= part.walked_to_the_end()  # else what looks like a list may be none
     failed = failed[known[r.lookups["client"][r.transactions["lookup"][failed]]]]
     t = r.transactions[failed]
-    looks = r.lookups[t["lookup"]]
-    size = np.array([len(c.search.suffixes) for c in r.clients])[looks["client"]]
+    lookups = r.lookups[t["lookup"]]
+    size = np.array([len(c.search.suffixes) for c in r.clients])[lookups["client"]]
     owner, other = part.together(failed)
     later = (r.transactions["time"][other] > t["time"][owner]) & (
         r.transactions["name"][other] != t["name"][owner]
@@ -112,7 +113,7 @@ def cut_walks(part: Part) -> Notes:
     listed = later & (r.transactions["suffix"][other] > t["suffix"][owner])
     next_suffix = np.bincount(owner[listed], minlength=failed.size) > 0
     more = t["suffix"] < size - 1
-    ended = ~went_on & (looks["answered_by"] < 0) & (more | (looks["mode"] != AS_IS))
+    ended = ~went_on & (lookups["answered_by"] < 0) & (more | (lookups["mode"] != AS_IS))
     skipped = went_on & ~next_suffix & more & (t["outcome"] != NODATA)
     notes: Notes = {}
     for suffix, mine in part.by_suffix(failed[ended | skipped]).items():
@@ -125,36 +126,37 @@ def cut_walks(part: Part) -> Notes:
     return notes
 
 
-def _is_walk(part: Part, looks: Any) -> Any:
+def _is_walk(part: PartTraffic, lookups: Rows) -> npt.NDArray[np.bool_]:
     """Is a lookup surely a walk of the list, and not one name that was written in full?"""
-    sure = looks["candidates"] > 1
-    alone = np.unique(looks["base"][~sure])
+    sure: npt.NDArray[np.bool_] = lookups["candidates"] > 1
+    alone = np.unique(lookups["base"][~sure])
     external = [b for b in alone.tolist() if _is_external(part.readings.names.labels(b))]
-    return sure | ((looks["ambiguous"] != 0) & np.isin(looks["base"], external))
+    sure |= (lookups["ambiguous"] != 0) & np.isin(lookups["base"], external)
+    return sure
 
 
-def double_expansion(part: Part) -> Notes:
+def double_expansion(part: PartTraffic) -> Notes:
     """Lookups that put a suffix behind a name of the cluster before it was asked as is."""
     r = part.readings
     twice = part.having(signs.EXPANDED_AGAIN)
     if not twice.size:
         return {}
-    looks = part.lookups_of(twice)
-    lost = int(r.lookups["wasted_ns"][looks].sum()) if r.has_clock else 0
-    note = note_lookups(part, looks, lost_ns=lost)
-    note.counts["wasted_queries"] += int(r.lookups["wasted"][looks].sum())
+    lookups = part.lookups_of(twice)
+    lost = int(r.lookups["wasted_ns"][lookups].sum()) if r.has_clock else 0
+    note = note_lookups(part, lookups, lost_ns=lost)
+    note.counts["wasted_queries"] += int(r.lookups["wasted"][lookups].sum())
     return {"": note}
 
 
-def autopath(part: Part) -> Notes:
+def autopath(part: PartTraffic) -> Notes:
     """Questions under the first suffix that a CNAME took to another candidate."""
     aliased = part.having(signs.ALIASED)
     aliased = aliased[part.readings.transactions["suffix"][aliased] == 0]
     return {"": note_lookups(part, part.lookups_of(aliased))} if aliased.size else {}
 
 
-def autopath_disagreement(part: Part) -> Notes:
-    """One family went along the list on the server, and the other was told NXDOMAIN."""
+def autopath_disagreement(part: PartTraffic) -> Notes:
+    """One family went along the list on the server, and the other got NXDOMAIN."""
     r = part.readings
     aliased = part.having(signs.ALIASED)
     aliased = aliased[r.transactions["suffix"][aliased] == 0]
@@ -164,7 +166,7 @@ def autopath_disagreement(part: Part) -> Notes:
     return {"": note_lookups(part, part.lookups_of(denied))} if denied.size else {}
 
 
-def denied_families(part: Part) -> Notes:
+def denied_families(part: PartTraffic) -> Notes:
     """Names that have an A record and whose AAAA question got NXDOMAIN."""
     denied = part.having(signs.FAMILY_DENIED)
     owner, other = part.together(denied)
@@ -173,13 +175,13 @@ def denied_families(part: Part) -> Notes:
     return {"": note_transactions(part, denied, unit="queries")} if denied.size else {}
 
 
-def probes(part: Part) -> Notes:
+def probes(part: PartTraffic) -> Notes:
     """Service-config questions that a client library asked by itself."""
     asked = part.having(signs.PROBE)
     return {"": note_transactions(part, asked, unit="queries")} if asked.size else {}
 
 
-def repeats(part: Part) -> Notes:
+def repeats(part: PartTraffic) -> Notes:
     """Questions that one client asked again and again while the last answer was still valid."""
     again = part.having(signs.AGAIN)
     if not again.size:
@@ -197,13 +199,13 @@ def repeats(part: Part) -> Notes:
     return {"": note}
 
 
-def private_reverse(part: Part) -> Notes:
+def private_reverse(part: PartTraffic) -> Notes:
     """PTR questions for private addresses whose miss did not come from the cluster's DNS itself."""
     leaked = part.having(signs.PRIVATE_REVERSE)
     return {"": note_transactions(part, leaked, unit="queries")} if leaked.size else {}
 
 
-def cluster_names(part: Part) -> Notes:
+def cluster_names(part: PartTraffic) -> Notes:
     """Names inside the cluster domain, by the nameserver asked, and whether it holds any."""
     r = part.readings
     counted = part.servers
@@ -211,7 +213,7 @@ def cluster_names(part: Part) -> Notes:
     strangers = (counted["zone_answered"] > 0) & (counted["zone_known"] == 0)
     inside = np.zeros(0, np.int64)
     if strangers.any():
-        inside = np.flatnonzero(part.flags[r.transactions["name"]] & IN_ZONE)
+        inside = np.flatnonzero(part.name_flags[r.transactions["name"]] & IN_ZONE)
         asked_at = r.rows["server"][r.transactions["first"][inside]]
     for n in np.flatnonzero(counted["zone_asked"]).tolist():
         note, server = Note(), int(counted["address"][n])
@@ -219,7 +221,7 @@ def cluster_names(part: Part) -> Notes:
             note = note_transactions(part, inside[asked_at == server], unit="queries")
         note.counts["known"] = int(counted["zone_known"][n])
         note.counts["responses"] = int(counted["zone_answered"][n])
-        notes[part.facts.address(server)] = note
+        notes[part.context.address(server)] = note
     return notes
 
 

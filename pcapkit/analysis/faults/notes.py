@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pcapkit.analysis.traffic import marks as signs
-from pcapkit.analysis.traffic.part import Indexes, Part
-from pcapkit.kernels.hashing import SEED
+from pcapkit.analysis.traffic import signs
+from pcapkit.analysis.traffic.part import Indexes, PartTraffic
+from pcapkit.kernels.hashing import SEED, slot_count
 from pcapkit.names.labels import join
+from pcapkit.schema import Array, Ids
 
 #: Examples that a note keeps: the first by (time, packet number).
 EXAMPLES = 5
@@ -35,6 +35,31 @@ class Example:
     name: str
 
 
+class ClientSettings(NamedTuple):
+    """The settings that one client's traffic shows."""
+
+    address: str
+    search: tuple[str, ...]
+    is_whole: bool  #: does a walk show the whole list?
+    ndots_low: int
+    ndots_high: int
+
+
+class ListProblem(NamedTuple):
+    """What is wrong with a search list, and where it was seen: in ``path``, or in traffic."""
+
+    path: str  #: "" for traffic
+    text: str
+
+
+class Contradiction(NamedTuple):
+    """What was given for a client, and what its traffic shows instead."""
+
+    address: str
+    given: str
+    seen: str
+
+
 @dataclass(slots=True)
 class Note:
     """What was seen of one subject; everything adds up."""
@@ -42,8 +67,10 @@ class Note:
     counts: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
     names: Counter[str] = field(default_factory=Counter)
-    #: text that a detector compares once all parts are known
-    facts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    largest: int = 0  #: of the sizes, or rates, that a detector is about
+    settings: set[ClientSettings] = field(default_factory=set)
+    problems: set[ListProblem] = field(default_factory=set)
+    contradictions: set[Contradiction] = field(default_factory=set)
     lost_ns: int = 0
     examples: list[Example] = field(default_factory=list)
 
@@ -52,7 +79,10 @@ class Note:
         self.counts.update(other.counts)
         self.clients.update(other.clients)
         self.names.update(other.names)
-        self.facts.update(other.facts)
+        self.largest = max(self.largest, other.largest)
+        self.settings |= other.settings
+        self.problems |= other.problems
+        self.contradictions |= other.contradictions
         self.lost_ns += other.lost_ns
         self.show(other.examples)
 
@@ -72,18 +102,18 @@ def add_notes(total: Notes, part: Notes) -> None:
             known.add(note)
 
 
-def count_names(names: npt.NDArray[np.int32]) -> tuple[Indexes, Indexes]:
+def count_names(names: Ids) -> tuple[Indexes, Indexes]:
     """Return the distinct ones of some name ids, in their order, and how often each is there."""
     size = names.size
     distinct, counts = np.empty(size, np.int64), np.empty(size, np.int64)
-    slots = np.zeros(1 << (2 * size).bit_length(), np.int32)
+    slots = np.zeros(slot_count(size), np.int32)
     used = signs.count_ids(names, SEED, slots, distinct, counts)
     order = np.argsort(distinct[:used])
     return distinct[:used][order], counts[:used][order]
 
 
 def earliest(times: Indexes) -> Indexes:
-    """Return the places of the earliest times: EXAMPLES, and more where the last are alike."""
+    """Return where the earliest times are: EXAMPLES, and more where the last are alike."""
     if times.size <= EXAMPLES:
         return np.arange(times.size)
     left = times.copy()
@@ -93,7 +123,9 @@ def earliest(times: Indexes) -> Indexes:
     return np.flatnonzero(times <= latest)[: 4 * EXAMPLES]
 
 
-def note_transactions(part: Part, transactions: Indexes, *, unit: str, lost_ns: int = 0) -> Note:
+def note_transactions(
+    part: PartTraffic, transactions: Indexes, *, unit: str, lost_ns: int = 0
+) -> Note:
     """Note transactions: how many, whose, for which names, and the first of them."""
     r = part.readings
     t = r.transactions  # column by column: there may be a million
@@ -105,7 +137,9 @@ def note_transactions(part: Part, transactions: Indexes, *, unit: str, lost_ns: 
     return note
 
 
-def note_lookups(part: Part, lookups: Indexes, *, unit: str = "lookups", lost_ns: int = 0) -> Note:
+def note_lookups(
+    part: PartTraffic, lookups: Indexes, *, unit: str = "lookups", lost_ns: int = 0
+) -> Note:
     """Note lookups, by their base names."""
     note = Note(Counter({unit: int(lookups.size)}), lost_ns=lost_ns)
     if lookups.size:
@@ -115,7 +149,7 @@ def note_lookups(part: Part, lookups: Indexes, *, unit: str = "lookups", lost_ns
     return note
 
 
-def show_transactions(part: Part, note: Note, transactions: Indexes) -> None:
+def show_transactions(part: PartTraffic, note: Note, transactions: Indexes) -> None:
     """Add the first of some transactions to a note's examples."""
     t = part.readings.transactions
     shown = transactions[earliest(t["time"][transactions])]
@@ -131,12 +165,12 @@ def show_transactions(part: Part, note: Note, transactions: Indexes) -> None:
     )
 
 
-def _show_lookups(part: Part, note: Note, lookups: Indexes) -> None:
+def _show_lookups(part: PartTraffic, note: Note, lookups: Indexes) -> None:
     shown = lookups[earliest(part.readings.lookups["start"][lookups])]
     note.show(_examples_of_lookups(part, shown))
 
 
-def show_walks(part: Part, clients: Iterable[tuple[Note, Sequence[int]]]) -> None:
+def show_walks(part: PartTraffic, clients: Iterable[tuple[Note, Sequence[int]]]) -> None:
     """Add the first walks of some clients to the examples of each note."""
     first = part.walked["first_walk"].tolist()
     shown: list[int] = []
@@ -155,28 +189,23 @@ def show_walks(part: Part, clients: Iterable[tuple[Note, Sequence[int]]]) -> Non
         begin = end
 
 
-def _examples_of_lookups(part: Part, lookups: Indexes) -> list[Example]:
-    look = part.readings.lookups[lookups]
+def _examples_of_lookups(part: PartTraffic, lookups: Indexes) -> list[Example]:
+    rows = part.readings.lookups[lookups]
     return _examples(
-        part, look["client"], look["base"], look["start"], look["first"], look["queries"]
+        part, rows["client"], rows["base"], rows["start"], rows["first"], rows["queries"]
     )
 
 
 def _examples(
-    part: Part,
-    clients: npt.NDArray[Any],
-    names: npt.NDArray[Any],
-    times: npt.NDArray[Any],
-    begins: npt.NDArray[Any],
-    counts: npt.NDArray[Any],
+    part: PartTraffic, clients: Array, names: Array, times: Array, begins: Array, counts: Array
 ) -> list[Example]:
     """Return cases, each of so many transactions that follow one another, as examples."""
     if not begins.size:
         return []
     r = part.readings
     owners = np.repeat(np.arange(begins.size), counts)
-    places = np.arange(owners.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    t = r.transactions[begins[owners] + places]
+    ranks = np.arange(owners.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    t = r.transactions[begins[owners] + ranks]
     shown: list[set[int]] = [set() for _ in range(begins.size)]
     answered = t["response"] >= 0
     again = answered & (t["response"] != t["first"])
@@ -195,19 +224,21 @@ def _examples(
         Example(
             time,
             tuple(sorted(packets)[:PACKETS_SHOWN]),
-            part.facts.paths[capture],
-            part.facts.address(r.clients[client].client),
+            part.context.paths[capture],
+            part.context.address(r.clients[client].client),
             join(r.names.labels(name)),
         )
         for packets, time, capture, client, name in zip(shown, *columns, strict=True)
     ]
 
 
-def fill(part: Part, note: Note, by_client: Indexes, names: Indexes, by_name: Indexes) -> None:
+def fill(
+    part: PartTraffic, note: Note, by_client: Indexes, names: Indexes, by_name: Indexes
+) -> None:
     """Set whose it was, counted by client index, and for which names, with their counts."""
     r = part.readings
     for i in np.flatnonzero(by_client).tolist():
-        note.clients[part.facts.address(r.clients[i].client)] += int(by_client[i])
+        note.clients[part.context.address(r.clients[i].client)] += int(by_client[i])
     order = np.argsort(-by_name, kind="stable")[:NAMES]
     most = zip(names[order].tolist(), by_name[order].tolist(), strict=True)
     note.names = Counter({join(r.names.labels(name)): n for name, n in most})

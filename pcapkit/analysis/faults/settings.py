@@ -11,10 +11,19 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from itertools import combinations
 
-from pcapkit.analysis.faults.notes import Note, Notes, note_lookups, note_transactions, show_walks
+from pcapkit.analysis.faults.notes import (
+    ClientSettings,
+    Contradiction,
+    ListProblem,
+    Note,
+    Notes,
+    note_lookups,
+    note_transactions,
+    show_walks,
+)
 from pcapkit.analysis.search_lists.infer import suffix_texts
-from pcapkit.analysis.traffic import marks as signs
-from pcapkit.analysis.traffic.part import Part
+from pcapkit.analysis.traffic import signs
+from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import join
@@ -31,7 +40,7 @@ def _contains(longer: Sequence[str], shorter: Sequence[str]) -> bool:
     return all(suffix in left for suffix in shorter)
 
 
-def namespaces(part: Part) -> Notes:
+def namespaces(part: PartTraffic) -> Notes:
     """The search list and ndots of every client that the traffic shows, by namespace or address."""
     notes: Notes = {}
     members: dict[str, list[int]] = {}
@@ -45,18 +54,13 @@ def namespaces(part: Part) -> Notes:
         if note is None:
             note = notes[subject] = Note()
         members.setdefault(subject, []).append(index)
-        address = part.facts.address(client.client)
+        address = part.context.address(client.client)
         note.clients[address] += 1
-        note.facts[
-            address,
-            " ".join(search),
-            "whole" if whole[index] else "",
-            str(client.ndots.low),
-            str(client.ndots.high),
-        ] += 1
+        low, high = client.ndots.low, client.ndots.high
+        note.settings.add(ClientSettings(address, search, whole[index], low, high))
     show_walks(part, zip(notes.values(), members.values(), strict=True))
     for index in sorted({*part.two_namespaces_at_once, *part.two_ndots_at_once}):
-        address = part.facts.address(part.readings.clients[index].client)
+        address = part.context.address(part.readings.clients[index].client)
         mine = part.lookups_of_client(index)
         note = notes.setdefault(f"address {address}", note_lookups(part, mine))
         note.counts["at_once"] += 1
@@ -69,12 +73,12 @@ def are_mixed(subject: str, note: Note) -> bool:
 
 
 def _ndots_differ(note: Note) -> bool:
-    lows, highs = ([int(fact[k]) for fact in note.facts] for k in (3, 4))
-    return max(lows, default=0) > min(highs, default=0)
+    low = max((s.ndots_low for s in note.settings), default=0)
+    return low > min((s.ndots_high for s in note.settings), default=0)
 
 
 def _lists_differ(note: Note) -> bool:
-    lists = {(tuple(fact[1].split()), bool(fact[2])) for fact in note.facts}
+    lists = {(s.search, s.is_whole) for s in note.settings}
     for (left, left_whole), (right, right_whole) in combinations(sorted(lists), 2):
         left_fits = not right_whole and _contains(left, right)
         right_fits = not left_whole and _contains(right, left)
@@ -87,9 +91,9 @@ def differences(note: Note) -> dict[str, object]:
     """Show the lists and ndots of which some differ."""
     shown: dict[str, object] = {}
     if _lists_differ(note):
-        shown["search_lists"] = sorted({fact[1] for fact in note.facts})
+        shown["search_lists"] = sorted({" ".join(s.search) for s in note.settings})
     if _ndots_differ(note):
-        shown["ndots"] = sorted({f"{fact[3]} to {fact[4]}" for fact in note.facts})
+        shown["ndots"] = sorted({f"{s.ndots_low} to {s.ndots_high}" for s in note.settings})
     return shown
 
 
@@ -113,39 +117,39 @@ def _too_many(count: int) -> Iterator[str]:
         yield f"{count} suffixes: glibc before 2.26 and Kubernetes before 1.26 use the first six"
 
 
-def search_lists(part: Part) -> Notes:
+def search_lists(part: PartTraffic) -> Notes:
     """What is wrong with the search lists that were given, and with those that traffic shows."""
     r = part.readings
     note = Note()
-    for network, config in part.facts.resolv_confs:
+    for network, config in part.context.resolv_confs:
         problems = list(lint(config))
         for client in r.clients:
-            address = part.facts.address(client.client)
+            address = part.context.address(client.client)
             if problems and (network is None or ip_address(address) in network):
                 note.clients[address] += 1
         for problem in problems:
-            note.facts["resolv.conf", config.path, problem] = 1
+            note.problems.add(ListProblem(config.path, problem))
     for index, client in enumerate(r.clients):
         if client.search_source == Source.OBSERVED:
             for problem in _too_many(len(client.search.suffixes)):
-                note.facts["traffic", "", problem] = 1
-                note.clients[part.facts.address(client.client)] += 1
+                note.problems.add(ListProblem("", problem))
+                note.clients[part.context.address(client.client)] += 1
                 show_walks(part, [(note, [index])])
     empty = part.having(signs.QUESTIONLESS)
     if empty.size:
         note.add(note_transactions(part, empty, unit="empty_questions"))
-        note.facts["traffic", "", "empty questions: '.' in the search list of a musl client"] = 1
-    return {"": note} if note.facts else {}
+        problem = "empty questions: '.' in the search list of a musl client"
+        note.problems.add(ListProblem("", problem))
+    return {"": note} if note.problems else {}
 
 
 def problems_seen(note: Note) -> dict[str, object]:
     """Show what is wrong, with the file that says so."""
-    return {
-        "problems": [f"{path}: {text}" if path else text for _, path, text in sorted(note.facts)]
-    }
+    problems = sorted(note.problems, key=lambda p: (not p.path, p))  # of files first
+    return {"problems": [f"{path}: {text}" if path else text for path, text in problems]}
 
 
-def contradictions(part: Part) -> Notes:
+def contradictions(part: PartTraffic) -> Notes:
     """Clients whose traffic cannot come from the settings that were given."""
     note = Note()
     for index, client in enumerate(part.readings.clients):
@@ -159,11 +163,11 @@ def contradictions(part: Part) -> Notes:
             if not _contains(given, seen):
                 said.append((f"search {' '.join(given)}", f"search {' '.join(seen)}"))
         for fact in said:
-            address = part.facts.address(client.client)
+            address = part.context.address(client.client)
             note.clients[address] += 1
-            note.facts[address, *fact] += 1
+            note.contradictions.add(Contradiction(address, *fact))
             show_walks(part, [(note, [index])])
-    return {"": note} if note.facts else {}
+    return {"": note} if note.contradictions else {}
 
 
 def contradictions_seen(note: Note) -> dict[str, object]:
@@ -171,6 +175,6 @@ def contradictions_seen(note: Note) -> dict[str, object]:
     return {
         "contradictions": [
             {"client_addr": client, "given": given, "seen": seen}
-            for client, given, seen in sorted(note.facts)
+            for client, given, seen in sorted(note.contradictions)
         ]
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, TYPE_PTR, TYPE_SRV, TYPE_TXT, UNANSWERED
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.model.manual import NOTHING_TO_DO, Entry
 from pcapkit.model.vocabulary import WASTE_CLASSES
@@ -28,7 +28,6 @@ CLASSES = len(WASTE_CLASSES)
     NONEXISTENT,
     SEARCH_MISS,
 ) = range(len(WASTE_CLASSES))
-_PTR, _TXT, _SRV = 12, 16, 33
 #: First labels of the SRV and TXT names that libraries ask for by themselves.
 PROBES = ("_grpclb", "_grpc_config", "_xds", "_etcd-client", "_ldap", "_mongodb", "_sip", "_stun")
 
@@ -60,9 +59,9 @@ def waste_class(
         return HIT
     if outcome not in (NODATA, NXDOMAIN):
         return SERVER_ERROR
-    if qtype == _PTR:
+    if qtype == TYPE_PTR:
         return REVERSE_MISS
-    if is_probe and qtype in (_SRV, _TXT):
+    if is_probe and qtype in (TYPE_SRV, TYPE_TXT):
         return SERVICE_PROBE
     if is_answered:
         return EMPTY_FAMILY

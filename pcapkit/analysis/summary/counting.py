@@ -5,7 +5,7 @@ Lookups are read client by client, so that distinct clients are counted without 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ import numpy.typing as npt
 from pcapkit.analysis.lookups.outcomes import RESOLVED
 from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.lookups.waste import CLASSES, HIT, WASTED
-from pcapkit.kernels.hashing import SEED, hash_ids
+from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
 
 #: Bins of the timeline, from the first message to the last.
 BINS = 120
@@ -25,7 +26,7 @@ EXAMPLES = 3
 GROUP = np.dtype(
     [
         ("base", np.int32),
-        ("answered_by", np.int32),  # -1: none
+        ("answered_by", np.int32),  # ABSENT: none
         ("first", np.int64),  # start of the earliest, which decides the kind
         ("address", np.int64),  # its client
         ("outcome", np.int64),
@@ -42,179 +43,217 @@ BY_CLIENT = np.dtype(
 )
 
 
+#: Indexes of ``Counts.totals``.
+_GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS = range(6)
+#: Columns of ``Counts.suffixes``.
+_QUERIES, _WASTED, _ANSWERS = range(3)
+#: Rows of ``Counts.resolved``.
+_AS_IT_WAS, _WITHOUT_WASTE = 0, 1
+
+
 class Counts(NamedTuple):
     """What one part adds; ``suffixes`` counts queries, wasted ones and answers under each suffix.
 
     ``durations`` holds those of complete lookups that did not resolve, ``resolved`` those of the
-    ones that did, as they were and without their waste. ``worst`` are lookups that wasted most, -1
-    where there are fewer.
+    ones that did, as they were and without their waste. ``worst`` are lookups that wasted most,
+    ABSENT where there are fewer.
     """
 
-    clients: npt.NDArray[Any]  # BY_CLIENT
-    groups: npt.NDArray[Any]  # GROUP
-    suffixes: npt.NDArray[np.int64]  # (suffixes of all lists, 3)
-    timeline: npt.NDArray[np.int64]  # (classes, BINS)
-    outcomes: npt.NDArray[np.int64]  # of transactions
-    lookup_outcomes: npt.NDArray[np.int64]
-    classes: npt.NDArray[np.int64]
-    durations: npt.NDArray[np.int64]
-    resolved: npt.NDArray[np.int64]  # (2, lookups)
-    worst: npt.NDArray[np.int64]
-    totals: npt.NDArray[np.int64]  # _GROUPS to _LOST_NS
+    clients: Rows  # BY_CLIENT
+    groups: Rows  # GROUP
+    suffixes: Integers  # (suffixes of all lists, 3)
+    timeline: Integers  # (classes, BINS)
+    outcomes: Integers  # of transactions
+    lookup_outcomes: Integers
+    classes: Integers
+    durations: Integers
+    resolved: Integers  # (2, lookups)
+    worst: Integers  # (EXAMPLES)
+    totals: Integers  # (6): _GROUPS to LOST_NS
 
 
-_GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS = range(6)
+class _CountInput(NamedTuple):
+    """What the pass reads, and a hash table."""
 
-
-class _Work(NamedTuple):
-    """What the pass reads beside the lookups, and its room."""
-
-    slots: npt.NDArray[np.int32]  # number of a group plus 1, 0 is free; a power of two long
-    addresses: npt.NDArray[np.int64]
-    suffix_at: npt.NDArray[np.int64]  # where the suffixes of a client's list begin
-    wasted: npt.NDArray[np.bool_]
+    lookups: Rows  # LOOKUP
+    transactions: Rows  # TRANSACTION
+    addresses: Integers  # of each client
+    suffix_begins: Integers  # where the suffixes of a client's list begin
+    is_wasted: npt.NDArray[np.bool_]  # by waste class
     start: int
     bin_ns: int  # 0 without a clock
+    slots: Ids  # scratch: number of a group plus 1, 0 is free
     seed: np.uint64
 
 
+@inline_kernel
+def _group_ends_search(entry: Int, key: tuple[Rows, Row]) -> bool:
+    """Is ``entry`` free, or the number of the group of the lookup of ``key`` (groups, lookup)?"""
+    groups, lookup = key
+    if entry == 0:
+        return True
+    group = groups[entry - 1]
+    return bool(group["base"] == lookup["base"] and group["answered_by"] == lookup["answered_by"])
+
+
 @helper_kernel
-def _group(look: Any, work: Any, out: Any) -> Any:
-    """Return the group of a lookup; a new one where there is none."""
-    mask = np.uint64(work.slots.shape[0] - 1)
-    slot = np.int64(hash_ids(look["base"], look["answered_by"], work.seed) & mask)
-    while work.slots[slot] > 0:
-        g = out.groups[work.slots[slot] - 1]
-        if g["base"] == look["base"] and g["answered_by"] == look["answered_by"]:
-            return np.int64(work.slots[slot] - 1)
-        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-    new = out.totals[_GROUPS]
-    out.totals[_GROUPS] = new + 1
-    work.slots[slot] = new + 1
-    g = out.groups[new]
-    g["base"] = look["base"]
-    g["answered_by"] = look["answered_by"]
-    g["lookups"] = 0
-    g["lost_ns"] = 0
-    g["clients"] = 0
-    g["classes"][:] = 0
-    g["client"] = -1
-    return new
+def _group_number(lookup: Row, given: _CountInput, out: Counts) -> Int:
+    """Return the group of ``lookup`` (LOOKUP) in ``out``; a new one where there is none.
+
+    ``given`` holds the hash table.
+    """
+    slots, groups = given.slots, out.groups
+    h = hash_ids(lookup["base"], lookup["answered_by"], given.seed)
+    slot = find_slot(slots, h, _group_ends_search, (groups, lookup))
+    if slots[slot] == 0:
+        new = groups[out.totals[_GROUPS]]
+        out.totals[_GROUPS] += 1
+        slots[slot] = out.totals[_GROUPS]
+        new["base"] = lookup["base"]
+        new["answered_by"] = lookup["answered_by"]
+        new["lookups"] = 0
+        new["lost_ns"] = 0
+        new["clients"] = 0
+        new["classes"][:] = 0
+        new["client"] = ABSENT
+    return np.int64(slots[slot] - 1)
 
 
 @inline_kernel
-def _is_before(time: Any, address: Any, other_time: Any, other_address: Any) -> Any:
-    """Does a lookup come before another one? By the times of their first queries, then clients."""
-    return time < other_time or (time == other_time and address < other_address)
+def _is_before(time: Int, address: Int, other_time: Int, other_address: Int) -> bool:
+    """Does a lookup come before another one, by its ``time``, then by its client's ``address``?
+
+    ``other_time`` and ``other_address`` are those of the other one.
+    """
+    return bool(time < other_time or (time == other_time and address < other_address))
 
 
 @helper_kernel
-def _note_worst(lookups: Any, number: Any, addresses: Any, worst: Any) -> None:
-    """Keep a lookup if it is among those that wasted most, the earlier one of two alike."""
+def _note_worst(lookups: Rows, number: Int, addresses: Integers, worst: Integers) -> None:
+    """Keep a lookup if it is among those that wasted most, the earlier one of two alike.
+
+    It is ``number`` of ``lookups`` (LOOKUP). ``worst`` are the numbers of those that are kept, one
+    a base name; ``addresses`` are those of clients.
+    """
     wasted, base = lookups[number]["wasted"], lookups[number]["base"]
     new = number
     for k in range(worst.shape[0]):
         old = worst[k]
-        if old < 0:
+        if old == ABSENT:
             worst[k] = new
             return
         more = lookups[old]["wasted"]
-        earlier = _is_before(
+        is_earlier = _is_before(
             lookups[new]["start"],
             addresses[lookups[new]["client"]],
             lookups[old]["start"],
             addresses[lookups[old]["client"]],
         )
-        if more > wasted or (more == wasted and not earlier):
+        if more > wasted or (more == wasted and not is_earlier):
             if lookups[old]["base"] == base:
                 return
             continue
         worst[k] = new
         if lookups[old]["base"] == base:
             return
-        new, wasted = old, more  # it moves down, in the place of a worse one of the new base
+        new, wasted = old, more  # it moves down, and may push out a worse one of the new base
+
+
+@inline_kernel
+def _count_in_group(lookup: Row, address: Int, group: Row) -> None:
+    """Count ``lookup`` (LOOKUP) of the client at ``address`` in its ``group`` (GROUP)."""
+    group["lookups"] += 1
+    if group["client"] != lookup["client"]:
+        group["client"] = lookup["client"]
+        group["clients"] += 1
+    is_first = group["lookups"] == 1
+    if is_first or _is_before(lookup["start"], address, group["first"], group["address"]):
+        group["first"] = lookup["start"]
+        group["address"] = address
+        group["outcome"] = lookup["outcome"]
+
+
+@inline_kernel
+def _count_complete(lookup: Row, client: Row, group: Row, out: Counts) -> None:
+    """Count the times of a complete ``lookup`` (LOOKUP) in ``out``.
+
+    They count for its ``client`` (BY_CLIENT) and its ``group`` (GROUP), too.
+    """
+    lost, took = lookup["wasted_ns"], lookup["end"] - lookup["start"]
+    client["lost_ns"] += lost
+    group["lost_ns"] += lost
+    out.totals[LOST_NS] += lost
+    out.totals[COMPLETE] += 1
+    if lookup["outcome"] == RESOLVED:
+        hit = out.totals[HITS]
+        out.totals[HITS] = hit + 1
+        out.resolved[_AS_IT_WAS, hit] = took
+        out.resolved[_WITHOUT_WASTE, hit] = took - lost
+    else:
+        other = out.totals[DURATIONS]
+        out.totals[DURATIONS] = other + 1
+        out.durations[other] = took
 
 
 @kernel
-def count_lookups(lookups: Any, transactions: Any, work: Any, out: Any) -> None:
-    """Add up the lookups of one part."""
-    bin_first, bin_last, place = np.int64(1), np.int64(0), np.int64(0)
-    for number in range(lookups.shape[0]):
-        look = lookups[number]
-        client = np.int64(look["client"])
-        c = out.clients[client]
-        if c["lookups"] == 0:
-            c["first"] = look["start"]
-            c["last"] = look["end"]
-        c["lookups"] += 1
-        c["queries"] += look["queries"]
-        c["wasted"] += look["wasted"]
-        c["last"] = max(c["last"], look["end"])
-        out.lookup_outcomes[look["outcome"]] += 1
-        at = _group(look, work, out)
-        g = out.groups[at]
-        g["lookups"] += 1
-        if g["client"] != client:
-            g["client"] = client
-            g["clients"] += 1
-        address = work.addresses[client]
-        if g["lookups"] == 1 or _is_before(look["start"], address, g["first"], g["address"]):
-            g["first"] = look["start"]
-            g["address"] = address
-            g["outcome"] = look["outcome"]
-        if look["wasted"] > 0:
-            _note_worst(lookups, number, work.addresses, out.worst)
-        if look["complete"]:
-            lost, took = look["wasted_ns"], look["end"] - look["start"]
-            c["lost_ns"] += lost
-            g["lost_ns"] += lost
-            out.totals[LOST_NS] += lost
-            out.totals[COMPLETE] += 1
-            if look["outcome"] == RESOLVED:
-                hit = out.totals[HITS]
-                out.totals[HITS] = hit + 1
-                out.resolved[0, hit] = took
-                out.resolved[1, hit] = took - lost
-            else:
-                other = out.totals[DURATIONS]
-                out.totals[DURATIONS] = other + 1
-                out.durations[other] = took
-        for i in range(look["first"], look["first"] + look["queries"]):
-            t = transactions[i]
-            kind = np.int64(t["waste_class"])
+def count_lookups(given: _CountInput, out: Counts) -> None:
+    """Add up the lookups of one part, all of ``given``, in ``out``."""
+    bin_first, bin_last, time_bin = np.int64(1), np.int64(0), np.int64(0)
+    for number in range(given.lookups.shape[0]):
+        lookup = given.lookups[number]
+        client = out.clients[lookup["client"]]
+        if client["lookups"] == 0:
+            client["first"] = lookup["start"]
+            client["last"] = lookup["end"]
+        client["lookups"] += 1
+        client["queries"] += lookup["queries"]
+        client["wasted"] += lookup["wasted"]
+        client["last"] = max(client["last"], lookup["end"])
+        out.lookup_outcomes[lookup["outcome"]] += 1
+        group = out.groups[_group_number(lookup, given, out)]
+        _count_in_group(lookup, given.addresses[lookup["client"]], group)
+        if lookup["wasted"] > 0:
+            _note_worst(given.lookups, number, given.addresses, out.worst)
+        if lookup["complete"]:
+            _count_complete(lookup, client, group, out)
+        for i in range(lookup["first"], lookup["first"] + lookup["queries"]):
+            t = given.transactions[i]
+            waste_class = np.int64(t["waste_class"])
             out.outcomes[t["outcome"]] += 1
-            out.classes[kind] += 1
+            out.classes[waste_class] += 1
             out.totals[RETRIES] += t["retries"]
-            g["classes"][kind] += 1
+            group["classes"][waste_class] += 1
             if t["suffix"] >= 0:
-                under = out.suffixes[work.suffix_at[client] + t["suffix"]]
-                under[0] += 1
-                under[1] += work.wasted[kind]
-                under[2] += kind == HIT
-            if work.bin_ns > 0:
+                under = out.suffixes[given.suffix_begins[lookup["client"]] + t["suffix"]]
+                under[_QUERIES] += 1
+                under[_WASTED] += given.is_wasted[waste_class]
+                under[_ANSWERS] += waste_class == HIT
+            if given.bin_ns > 0:
                 if not bin_first <= t["time"] <= bin_last:
-                    place = max(np.int64(0), (t["time"] - work.start) // work.bin_ns)
-                    place = min(place, np.int64(BINS - 1))
-                    bin_first = work.start + place * work.bin_ns
-                    bin_last = bin_first + work.bin_ns - 1
-                out.timeline[kind, place] += 1
+                    time_bin = max(np.int64(0), (t["time"] - given.start) // given.bin_ns)
+                    time_bin = min(time_bin, np.int64(BINS - 1))
+                    bin_first = given.start + time_bin * given.bin_ns
+                    bin_last = bin_first + given.bin_ns - 1
+                out.timeline[waste_class, time_bin] += 1
 
 
 def count_part(
-    part: Readings, suffix_at: npt.NDArray[np.int64], suffixes: int, start: int, bin_ns: int
+    part: Readings, suffix_begins: Integers, suffixes: int, start: int, bin_ns: int
 ) -> Counts:
-    """Count one part; ``suffix_at`` is where each client's list begins among ``suffixes``.
+    """Count one part; ``suffix_begins`` is where each client's list begins among ``suffixes``.
 
     The timeline begins at ``start``; a ``bin_ns`` of 0 leaves it empty.
     """
     size, clients = part.lookups.size, len(part.clients)
-    work = _Work(
-        np.zeros(1 << max(4, (2 * size).bit_length()), np.int32),
+    given = _CountInput(
+        part.lookups,
+        part.transactions,
         np.array([c.client for c in part.clients], np.int64),
-        suffix_at,
+        suffix_begins,
         WASTED,
         start,
         bin_ns,
+        np.zeros(slot_count(size), np.int32),
         SEED,
     )
     out = Counts(
@@ -227,10 +266,10 @@ def count_part(
         np.zeros(CLASSES, np.int64),
         np.empty(size, np.int64),
         np.empty((2, size), np.int64),
-        np.full(EXAMPLES, -1, np.int64),
+        np.full(EXAMPLES, ABSENT, np.int64),
         np.zeros(6, np.int64),
     )
-    count_lookups(part.lookups, part.transactions, work, out)
+    count_lookups(given, out)
     others, hits = int(out.totals[DURATIONS]), int(out.totals[HITS])
     return out._replace(
         groups=out.groups[: out.totals[_GROUPS]].copy(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,23 +12,23 @@ from pcapkit.codes import qtype_text
 from pcapkit.model.series import Chain, ChainStep
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 from pcapkit.names.labels import join
-from pcapkit.schema import NO_TIME
+from pcapkit.schema import NO_TIME, Row
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One lookup that wasted many queries; ``place`` is its rank among those of equal key."""
+    """One lookup that wasted many queries; ``rank`` is its own among those of equal key."""
 
     wasted: int
     start: int
     address: int
-    place: int
+    rank: int
     chain: Chain
 
     @property
     def key(self) -> tuple[int, int, int, int]:
         """Order: the most wasted first, then the earliest."""
-        return -self.wasted, self.start, self.address, self.place
+        return -self.wasted, self.start, self.address, self.rank
 
     def numbered(self, lookup_id: int) -> Chain:
         """Return the chain with its number in the lookups table."""
@@ -42,46 +41,46 @@ def examples_of(
     """Return some lookups of one part as examples."""
     out = []
     for number in numbers:
-        look = r.lookups[number]
-        place = number
-        while place and _same_key(r.lookups[place - 1], look):
-            place -= 1
-        client = r.clients[int(look["client"])].client
+        lookup: Row = r.lookups[number]
+        first = number
+        while first and _same_key(r.lookups[first - 1], lookup):
+            first -= 1
+        client = r.clients[int(lookup["client"])].client
         out.append(
             Example(
-                int(look["wasted"]),
-                int(look["start"]),
+                int(lookup["wasted"]),
+                int(lookup["start"]),
                 client,
-                number - place,
-                _chain(r, look, address(client), path_of),
+                number - first,
+                _chain(r, lookup, address(client), path_of),
             )
         )
     return out
 
 
-def _same_key(left: Any, right: Any) -> bool:
+def _same_key(left: Row, right: Row) -> bool:
     return bool(left["start"] == right["start"] and left["client"] == right["client"])
 
 
-def _chain(r: Readings, look: Any, client_addr: str, path_of: Sequence[str]) -> Chain:
-    lasted = int(look["end"] - look["start"]) / 1e9
+def _chain(r: Readings, lookup: Row, client_addr: str, path_of: Sequence[str]) -> Chain:
+    lasted = int(lookup["end"] - lookup["start"]) / 1e9
     return Chain(
         -1,
         client_addr,
-        join(r.names.labels(int(look["base"]))),
-        LOOKUP_OUTCOMES[look["outcome"]],
-        path_of[int(r.rows["capture"][look["exchange"]])],
-        int(look["start"]) if r.has_clock else None,
+        join(r.names.labels(int(lookup["base"]))),
+        LOOKUP_OUTCOMES[lookup["outcome"]],
+        path_of[int(r.rows["capture"][lookup["exchange"]])],
+        int(lookup["start"]) if r.has_clock else None,
         lasted if r.has_clock else None,
-        int(look["wasted_ns"]) / 1e9 if r.has_clock else None,
-        _steps(r, look),
+        int(lookup["wasted_ns"]) / 1e9 if r.has_clock else None,
+        _steps(r, lookup),
     )
 
 
-def _steps(r: Readings, look: Any) -> tuple[ChainStep, ...]:
-    suffixes = r.clients[int(look["client"])].search.suffixes
-    begin = int(look["start"])
-    mine = r.transactions[look["first"] : look["first"] + look["queries"]]
+def _steps(r: Readings, lookup: Row) -> tuple[ChainStep, ...]:
+    suffixes = r.clients[int(lookup["client"])].search.suffixes
+    begin = int(lookup["start"])
+    mine = r.transactions[lookup["first"] : lookup["first"] + lookup["queries"]]
     some = np.maximum(mine["response"], 0)  # of those without a response, any
     columns = (
         mine["name"],

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.lookups.outcomes import EMPTY, MISSING
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
+from pcapkit.schema import Array, Ids
 
 #: Sorts of names: the first that holds, see ``kinds_of``.
 _KINDS = ("reverse", "cluster", "external", "nonexistent", "single_label", "unknown")
 
 
 def kinds_of(
-    names: Folded,
-    base: npt.NDArray[np.int32],
-    answered_by: npt.NDArray[np.int32],
-    outcome: npt.NDArray[Any],
-    zones: Sequence[Labels],
+    names: Folded, base: Ids, answered_by: Ids, outcome: Array, zones: Sequence[Labels]
 ) -> list[str]:
     """Say what sort of name each of some lookups asked for."""
     holds = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.table import Folded
+from pcapkit.schema import Rows
 
 Address = Callable[[int], str]
 
@@ -57,7 +57,7 @@ class Tally:
         # of complete lookups: those that did not resolve; the others, as they were and unwasted
         self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
         self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
-        self._groups: list[npt.NDArray[Any]] = []
+        self._groups: list[Rows] = []
         self._clients: list[Client] = []
         self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(),
@@ -70,9 +70,9 @@ class Tally:
         """Count the lookups of one part of the clients."""
         if not part.lookups.size:
             return
-        suffix_at, lists = suffixes_of(part)
+        suffix_begins, lists = suffixes_of(part)
         counts = count_part(
-            part, suffix_at, len(lists), self._start, self._bin_ns if self._has_clock else 0
+            part, suffix_begins, len(lists), self._start, self._bin_ns if self._has_clock else 0
         )
         self._timeline += counts.timeline
         self._transaction_outcomes += counts.outcomes
@@ -115,7 +115,7 @@ class Tally:
             mine.update(its)
         self._examples += other._examples
 
-    def _add_clients(self, part: Readings, counted: npt.NDArray[Any], address: Address) -> None:
+    def _add_clients(self, part: Readings, counted: Rows, address: Address) -> None:
         clock = self._has_clock
         fields = ("lookups", "queries", "wasted", "lost_ns", "first", "last")
         columns = (counted[key].tolist() for key in fields)
@@ -187,7 +187,7 @@ class Tally:
         rows = sorted(self._clients, key=lambda c: (-c.wasted_queries, -c.queries, c.client_addr))
         return tuple(rows)
 
-    def _merged_groups(self) -> npt.NDArray[Any]:
+    def _merged_groups(self) -> Rows:
         """Add up the groups of all parts; the earliest lookup gives the outcome."""
         if len(self._groups) > 1:
             rows = np.concatenate(self._groups)
@@ -285,8 +285,8 @@ class Tally:
         return tuple(chains)
 
     def _number(self, example: Example) -> int:
-        """Return the lookup_id of an example: its place among all lookups."""
-        number = example.place
+        """Return the lookup_id of an example: its rank among all lookups."""
+        number = example.rank
         for start, address in self._keys:
             before = (start < example.start) | (
                 (start == example.start) & (address < example.address)

@@ -1,1 +1,1 @@
-"""What the traffic of a part shows beside its lookups: marks, nameservers, the vantage."""
+"""What the traffic of a part shows beside its lookups: signs, nameservers, the vantage."""

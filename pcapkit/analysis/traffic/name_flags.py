@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.names.labels import Labels, join, name_start
 from pcapkit.names.table import Folded
 from pcapkit.names.text import wire_from_text
+from pcapkit.schema import Bytes, Int, Integers
 
 #: Bits of a name.
 IN_ZONE = 1  #: inside the cluster domain
@@ -28,15 +29,27 @@ _PRIVATE_ZONES = (
 )
 
 
+class _Suffixes(NamedTuple):
+    """The wire names that are looked for at the ends of names, one behind the other."""
+
+    wire: Bytes
+    ends: Integers
+    zones: int  # the first so many are where services are, the next as many cluster domains
+
+
 @helper_kernel
-def _ends_with(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, last: Any) -> Any:
-    """Does a wire name end with the wire name ``tails[first:last]``, at a label?"""
+def _ends_with(arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int, last: Int) -> bool:
+    """Does a wire name end with one of ``suffixes``, at a label?
+
+    The name is in ``arena``, from ``begin`` up to ``stop``; the suffix goes from ``first`` up to
+    ``last``.
+    """
     size = last - first
     cut = stop - size
     if cut < begin:
         return False
     for k in range(size):
-        if arena[cut + k] != tails[first + k]:
+        if arena[cut + k] != suffixes[first + k]:
             return False
     at = begin
     while at < cut:
@@ -45,14 +58,20 @@ def _ends_with(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, last: 
 
 
 @helper_kernel
-def _goes_on_behind(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, last: Any) -> Any:
-    """Do the labels of ``tails[first:last]``, its root left out, stand within a wire name?"""
+def _goes_on_behind(
+    arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int, last: Int
+) -> bool:
+    """Do the labels of one of ``suffixes``, its root left out, stand within a wire name?
+
+    The name is in ``arena``, from ``begin`` up to ``stop``; the suffix goes from ``first`` up to
+    ``last``.
+    """
     size = last - first - 1
     at = begin
     while at + size + 1 < stop:
         same = True
         for k in range(size):
-            if arena[at + k] != tails[first + k]:
+            if arena[at + k] != suffixes[first + k]:
                 same = False
                 break
         if same:
@@ -63,20 +82,21 @@ def _goes_on_behind(arena: Any, begin: Any, stop: Any, tails: Any, first: Any, l
 
 @kernel
 def _flag_names(
-    arena: Any, ends: Any, known: Any, tails: Any, tail_ends: Any, zones: Any, flags: Any
+    arena: Bytes, ends: Integers, known: Int, suffixes: _Suffixes, flags: Bytes
 ) -> None:
-    """Set the bits of names from ``known`` on.
+    """Set ``flags``, the bits of each name, of those from ``known`` on.
 
-    The first ``zones`` tails are where services are, the next as many are the cluster domains.
+    Names are in ``arena``, each up to its one of ``ends``; ``suffixes`` are what is looked for.
     """
+    zones = suffixes.zones
     for name in range(known, flags.shape[0]):
         begin, stop = name_start(ends, name), ends[name]
-        for k in range(tail_ends.shape[0]):
-            first = tail_ends[k - 1] if k > 0 else np.int64(0)
+        for k in range(suffixes.ends.shape[0]):
+            first, last = name_start(suffixes.ends, k), suffixes.ends[k]
             if k < zones:
-                if _goes_on_behind(arena, begin, stop, tails, first, tail_ends[k]):
+                if _goes_on_behind(arena, begin, stop, suffixes.wire, first, last):
                     flags[name] |= EXPANDED
-            elif _ends_with(arena, begin, stop, tails, first, tail_ends[k]):
+            elif _ends_with(arena, begin, stop, suffixes.wire, first, last):
                 flags[name] |= IN_ZONE if k < 2 * zones else PRIVATE
                 break
 
@@ -86,25 +106,26 @@ class NameFlags:
 
     def __init__(self, names: Folded, zones: Sequence[Labels]) -> None:
         wanted = [join(("svc", *z)) for z in zones] + [join(z) for z in zones] + [*_PRIVATE_ZONES]
-        tails = [wire_from_text(name) for name in wanted]
-        self._names, self._zones = names, len(zones)
-        self._tails = np.frombuffer(b"".join(tails), np.uint8)
-        self._ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
-        self._room, self._known = np.zeros(0, np.uint8), 0
+        wires = [wire_from_text(name) for name in wanted]
+        self._names = names
+        self._suffixes = _Suffixes(
+            np.frombuffer(b"".join(wires), np.uint8),
+            np.cumsum([len(w) for w in wires], dtype=np.int64),
+            len(zones),
+        )
+        self._flags, self._known = np.zeros(0, np.uint8), 0
         self._lock = threading.Lock()
 
     def known(self) -> npt.NDArray[np.uint8]:
         """Return the bits of every name that is known by now."""
         with self._lock:
             size, before = len(self._names.names), self._known
-            if size > self._room.size:
-                room = np.zeros(max(size, 2 * self._room.size), np.uint8)
-                room[:before] = self._room[:before]
-                self._room = room
+            if size > self._flags.size:
+                larger = np.zeros(max(size, 2 * self._flags.size), np.uint8)
+                larger[:before] = self._flags[:before]
+                self._flags = larger
             if size > before:
-                arena, ends = self._names.names.arrays.arena, self._names.names.arrays.ends
-                _flag_names(
-                    arena, ends, before, self._tails, self._ends, self._zones, self._room[:size]
-                )
+                names = self._names.names.arrays
+                _flag_names(names.arena, names.ends, before, self._suffixes, self._flags[:size])
                 self._known = size
-            return self._room[:size]
+            return self._flags[:size]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.traffic.name_flags import IN_ZONE
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
-from pcapkit.kernels.hashing import hash_ids
+from pcapkit.kernels.hashing import find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
-from pcapkit.schema import TCP
+from pcapkit.schema import TCP, Bytes, Ids, Int, Integers, Row, Rows
 
 #: A response this late is slow for a server inside the cluster.
 SLOW_NS = 100_000_000
@@ -41,10 +40,9 @@ RATE = np.dtype(
     ],
     align=True,
 )
-_PROBES = 32
 #: What one client asked one server: transactions, of which ``cluster`` answers are for names inside
 #: the cluster domain.
-ASKED = np.dtype(
+QUERY_COUNTS = np.dtype(
     [
         ("client", np.int32),  # index of the client
         ("server", np.int32),
@@ -52,58 +50,90 @@ ASKED = np.dtype(
     ],
     align=True,
 )
-#: Room for pairs of client and nameserver whose rates are watched, a power of two.
-_PAIRS = 1 << 14
+#: The exchange that was counted last: mostly the next one is of the same server and second.
+_LAST_EXCHANGE = np.dtype(
+    [
+        ("server", np.int64),  # row of its server
+        ("second", np.int64),
+        ("second_ends", np.int64),  # ns
+    ]
+)
+#: So many pairs of client and nameserver are watched for their rates.
+_MOST_PAIRS = 1 << 14
+_NOT_WATCHED = -1
+#: Indexes of ``Servers.used``.
+SERVER_ROWS, RATE_SLOTS, COUNT_ROWS = range(3)
 
 
 class Servers(NamedTuple):
     """What is counted of a part by nameserver; slots hold a row plus 1, 0 is free."""
 
-    mine: npt.NDArray[np.uint8]  # is this address a client of the part?
-    servers: npt.NDArray[Any]  # SERVER
-    server_slots: npt.NDArray[np.int32]
-    rates: npt.NDArray[Any]  # RATE: a hash table, a power of two long; empty without a clock
-    watched: npt.NDArray[np.int64]  # its slots that are taken
-    asked: npt.NDArray[Any]  # ASKED
-    asked_slots: npt.NDArray[np.int32]
-    used: npt.NDArray[np.int64]  # [rows of ``servers``, ``watched``, rows of ``asked``]
-    last: npt.NDArray[np.int64]  # [row of the server asked last, its second, where that ends]
+    is_client: Bytes  # by address: is it a client of the part?
+    servers: Rows  # SERVER
+    server_slots: Ids
+    rates: Rows  # RATE: a hash table; empty without a clock
+    rate_slots: Integers  # those of its slots that are taken, in the order of their first use
+    counts: Rows  # QUERY_COUNTS
+    count_slots: Ids
+    used: Integers  # (3): rows of ``servers``, ``rate_slots``, rows of ``counts``
+    last: Rows  # _LAST_EXCHANGE (1)
 
 
 def servers_for(
-    clients: npt.NDArray[np.int64], exchanges: int, transactions: int, *, has_clock: bool
+    clients: Integers, exchanges: int, transactions: int, *, has_clock: bool
 ) -> Servers:
-    """Return room for what these addresses asked."""
-    mine = np.zeros(int(clients.max(initial=-1)) + 1, np.uint8)
-    mine[clients] = 1
-    pairs = min(_PAIRS, 1 << (2 * exchanges).bit_length()) if has_clock else 0
+    """Return counts, all 0, of what these addresses ask in so many exchanges."""
+    is_client = np.zeros(int(clients.max(initial=-1)) + 1, np.uint8)
+    is_client[clients] = 1
+    pairs = slot_count(min(_MOST_PAIRS, exchanges)) if has_clock else 0
     return Servers(
-        mine,
+        is_client,
         np.empty(exchanges, SERVER),
-        np.zeros(_slots(exchanges), np.int32),
+        np.zeros(slot_count(exchanges), np.int32),
         np.zeros(pairs, RATE),
         np.empty(pairs, np.int64),
-        np.empty(transactions, ASKED),
-        np.zeros(_slots(transactions), np.int32),
+        np.empty(transactions, QUERY_COUNTS),
+        np.zeros(slot_count(transactions), np.int32),
         np.zeros(3, np.int64),
-        np.zeros(3, np.int64),
+        np.zeros(1, _LAST_EXCHANGE),
     )
 
 
-def _slots(size: int) -> int:
-    return 1 << (2 * size).bit_length()
+@inline_kernel
+def _server_ends_search(entry: Int, key: tuple[Rows, Int]) -> bool:
+    """Is ``entry`` free, or the row of the address of ``key`` (rows, address)?"""
+    servers, address = key
+    return bool(entry == 0 or servers[entry - 1]["address"] == address)
+
+
+@inline_kernel
+def _rate_ends_search(rate: Row, key: tuple[Int, Int]) -> bool:
+    """Is ``rate`` (RATE) free, or that of ``key`` (client, server)?"""
+    client, server = key
+    return bool(rate["peak"] == 0 or (rate["client"] == client and rate["server"] == server))
+
+
+@inline_kernel
+def _count_ends_search(entry: Int, key: tuple[Rows, Int, Int]) -> bool:
+    """Is ``entry`` free, or the row of ``key`` (rows, client, server)?"""
+    counts, client, server = key
+    if entry == 0:
+        return True
+    row = counts[entry - 1]
+    return bool(row["client"] == client and row["server"] == server)
 
 
 @helper_kernel
-def _server_row(server: Any, s: Any, seed: Any) -> Any:
-    """Return the row of a server, a new one where there is none."""
-    mask = np.uint64(s.server_slots.shape[0] - 1)
-    slot = np.int64(hash_ids(server, np.int64(0), seed) & mask)
-    while s.server_slots[slot] > 0 and s.servers[s.server_slots[slot] - 1]["address"] != server:
-        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-    if s.server_slots[slot] == 0:
-        new = s.servers[s.used[0]]
-        new["address"] = server
+def _server_row(address: Int, counted: Servers, seed: np.uint64) -> Int:
+    """Return the row of a server, by its ``address``, in ``counted``; a new one where it has none.
+
+    ``seed`` is that of the hash tables.
+    """
+    slots, servers = counted.server_slots, counted.servers
+    slot = find_slot(slots, hash_ids(address, 0, seed), _server_ends_search, (servers, address))
+    if slots[slot] == 0:
+        new = servers[counted.used[SERVER_ROWS]]
+        new["address"] = address
         new["asked"] = 0
         new["answered"] = 0
         new["slow"] = 0
@@ -111,75 +141,91 @@ def _server_row(server: Any, s: Any, seed: Any) -> Any:
         new["zone_asked"] = 0
         new["zone_answered"] = 0
         new["zone_known"] = 0
-        s.used[0] += 1
-        s.server_slots[slot] = s.used[0]
-    return np.int64(s.server_slots[slot]) - 1
+        counted.used[SERVER_ROWS] += 1
+        slots[slot] = counted.used[SERVER_ROWS]
+    return np.int64(slots[slot]) - 1
 
 
 @helper_kernel
-def _count_server(e: Any, in_zone: bool, s: Any) -> None:
-    s["asked"] += 1
-    s["zone_asked"] += in_zone
-    if e["response_packet"] < 0:
+def _count_server(exchange: Row, in_zone: bool, server: Row) -> None:
+    """Count the query of ``exchange`` (EXCHANGE) at its ``server`` (SERVER).
+
+    ``in_zone``: is its name inside the cluster domain?
+    """
+    server["asked"] += 1
+    if in_zone:
+        server["zone_asked"] += 1
+    if exchange["response_packet"] < 0:
         return
-    s["answered"] += 1
-    took = e["response_time"] - e["query_time"]
-    s["waited_ns"] += took
-    s["slow"] += took > SLOW_NS
-    s["zone_answered"] += in_zone
-    held = e["outcome"] == ANSWER or e["outcome"] == NODATA
-    s["zone_known"] += in_zone and (held or (e["aa"] and e["outcome"] == NXDOMAIN))
+    server["answered"] += 1
+    took = exchange["response_time"] - exchange["query_time"]
+    server["waited_ns"] += took
+    if took > SLOW_NS:
+        server["slow"] += 1
+    if in_zone:
+        server["zone_answered"] += 1
+        outcome = exchange["outcome"]
+        has_data = outcome == ANSWER or outcome == NODATA
+        if has_data or (exchange["aa"] and outcome == NXDOMAIN):
+            server["zone_known"] += 1
 
 
 @helper_kernel
-def _rate_of(e: Any, s: Any) -> Any:
-    """Return the slot of an exchange's client and server, or -1 where there are too many."""
-    key = (np.uint64(e["client"]) << np.uint64(32)) | np.uint64(e["server"])
-    key *= np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64(key >> np.uint64(40))
-    for _ in range(_PROBES):
-        slot &= s.rates.shape[0] - 1
-        rate = s.rates[slot]
-        if rate["peak"] == 0:
-            rate["client"] = e["client"]
-            rate["server"] = e["server"]
-            s.watched[s.used[1]] = slot
-            s.used[1] += 1
-            return slot
-        if rate["client"] == e["client"] and rate["server"] == e["server"]:
-            return slot
-        slot += 1
-    return np.int64(-1)
+def _rate_slot(exchange: Row, counted: Servers, seed: np.uint64) -> Int:
+    """Return the slot among the rates of ``counted`` of the ends of ``exchange`` (EXCHANGE).
+
+    It is _NOT_WATCHED where there are too many pairs of client and server. ``seed`` is that of the
+    hash table.
+    """
+    key = (exchange["client"], exchange["server"])
+    slot = find_slot(counted.rates, hash_ids(key[0], key[1], seed), _rate_ends_search, key)
+    rate = counted.rates[slot]
+    if rate["peak"] == 0:
+        if counted.used[RATE_SLOTS] >= _MOST_PAIRS:
+            return np.int64(_NOT_WATCHED)
+        rate["client"] = exchange["client"]
+        rate["server"] = exchange["server"]
+        counted.rate_slots[counted.used[RATE_SLOTS]] = slot
+        counted.used[RATE_SLOTS] += 1
+    return slot
 
 
 @inline_kernel
-def count_exchange(rows: Any, number: Any, flags: Any, s: Any, seed: Any) -> None:
-    """Count the query packet of an exchange by its server, and within its second.
+def count_exchange(
+    exchanges: Rows, number: Int, name_flags: Bytes, counted: Servers, seed: np.uint64
+) -> None:
+    """Count the query packet of exchange ``number`` by its server, and within its second.
 
-    Seconds are those of the clock; rows come in the order of their first packets, as captures are
-    read.
+    Seconds are those of the clock; ``exchanges`` (EXCHANGE) come in the order of their first
+    packets, as captures are read. ``name_flags`` are the bits of each name, ``counted`` is what is
+    counted, and ``seed`` that of its hash tables.
     """
-    e = rows[number]
-    if e["query_packet"] < 0 or e["server"] < 0:
+    exchange = exchanges[number]
+    if exchange["query_packet"] < 0 or exchange["server"] < 0:
         return
-    if e["client"] >= s.mine.shape[0] or not s.mine[e["client"]]:
+    if exchange["client"] >= counted.is_client.shape[0]:
         return
-    last = s.last[0]
-    if s.used[0] == 0 or s.servers[last]["address"] != e["server"]:
-        last = _server_row(np.int64(e["server"]), s, seed)
-        s.last[0] = last
-    _count_server(e, flags[e["folded"]] & IN_ZONE != 0, s.servers[last])
-    if s.rates.shape[0] == 0:
+    if not counted.is_client[exchange["client"]]:
         return
-    slot = _rate_of(e, s)
-    if slot < 0:
+    last = counted.last[0]
+    if (
+        counted.used[SERVER_ROWS] == 0
+        or counted.servers[last["server"]]["address"] != exchange["server"]
+    ):
+        last["server"] = _server_row(np.int64(exchange["server"]), counted, seed)
+    in_zone = name_flags[exchange["folded"]] & IN_ZONE != 0
+    _count_server(exchange, in_zone, counted.servers[last["server"]])
+    if counted.rates.shape[0] == 0:
         return
-    rate = s.rates[slot]
-    if not s.last[2] - _SECOND_NS <= e["query_time"] < s.last[2]:
-        s.last[1] = e["query_time"] // _SECOND_NS
-        s.last[2] = (s.last[1] + 1) * _SECOND_NS
-    if rate["second"] != s.last[1]:
-        rate["second"] = s.last[1]
+    slot = _rate_slot(exchange, counted, seed)
+    if slot == _NOT_WATCHED:
+        return
+    rate = counted.rates[slot]
+    if not last["second_ends"] - _SECOND_NS <= exchange["query_time"] < last["second_ends"]:
+        last["second"] = exchange["query_time"] // _SECOND_NS
+        last["second_ends"] = (last["second"] + 1) * _SECOND_NS
+    if rate["second"] != last["second"]:
+        rate["second"] = last["second"]
         rate["count"] = 0
     rate["count"] += 1
     if rate["count"] > rate["peak"]:
@@ -187,39 +233,57 @@ def count_exchange(rows: Any, number: Any, flags: Any, s: Any, seed: Any) -> Non
         rate["peak_row"] = number
 
 
-@inline_kernel
-def count_asked(rows: Any, t: Any, client: Any, flag: Any, s: Any, last: Any, seed: Any) -> Any:
-    """Count a transaction by client and server, the one that responded; return its row.
+@helper_kernel
+def _count_row(client: Int, server: Int, counted: Servers, seed: np.uint64) -> Int:
+    """Return the row of ``client`` and ``server`` among the counts of ``counted``.
 
-    ``last`` is the row of the transaction before: mostly the same.
+    It is a new one where there was none. ``seed`` is that of the hash tables.
     """
-    e = rows[t["response"]] if t["response"] >= 0 else rows[t["first"]]
-    server = np.int64(e["server"])
+    slots, counts = counted.count_slots, counted.counts
+    key = (counts, client, server)
+    slot = find_slot(slots, hash_ids(client, server, seed), _count_ends_search, key)
+    if slots[slot] == 0:
+        row = counts[counted.used[COUNT_ROWS]]
+        row["client"] = client
+        row["server"] = server
+        row["queries"] = 0
+        row["tcp"] = 0
+        row["answered"] = 0
+        row["cluster"] = 0
+        counted.used[COUNT_ROWS] += 1
+        slots[slot] = counted.used[COUNT_ROWS]
+    return np.int64(slots[slot]) - 1
+
+
+@inline_kernel
+def count_transaction(
+    exchanges: Rows,
+    t: Row,
+    client: Int,
+    name_flag: Int,
+    counted: Servers,
+    last: Int,
+    seed: np.uint64,
+) -> Int:
+    """Count ``t`` (TRANSACTION) by client and server, the one that responded; return its row.
+
+    ``exchanges`` are EXCHANGE rows, ``client`` is the index of its client, ``name_flag`` holds the
+    bits of its name. ``counted`` is what is counted, ``seed`` that of its hash tables, and ``last``
+    the row of the transaction before: mostly the same.
+    """
+    exchange = exchanges[t["response"]] if t["response"] >= 0 else exchanges[t["first"]]
+    server = np.int64(exchange["server"])
     if server < 0:
         return last
-    a = s.asked[last]
-    if s.used[2] == 0 or a["client"] != client or a["server"] != server:
-        mask = np.uint64(s.asked_slots.shape[0] - 1)
-        slot = np.int64(hash_ids(client, server, seed) & mask)
-        while s.asked_slots[slot] > 0:
-            a = s.asked[s.asked_slots[slot] - 1]
-            if a["client"] == client and a["server"] == server:
-                break
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-        if s.asked_slots[slot] == 0:
-            s.used[2] += 1
-            s.asked_slots[slot] = s.used[2]
-            a = s.asked[s.used[2] - 1]
-            a["client"] = client
-            a["server"] = server
-            a["queries"] = 0
-            a["tcp"] = 0
-            a["answered"] = 0
-            a["cluster"] = 0
-        last = np.int64(s.asked_slots[slot] - 1)
-        a = s.asked[last]
-    a["queries"] += 1
-    a["tcp"] += e["transport"] == TCP
-    a["answered"] += t["outcome"] != UNANSWERED
-    a["cluster"] += t["outcome"] == ANSWER and flag & IN_ZONE != 0
+    row = counted.counts[last]
+    if counted.used[COUNT_ROWS] == 0 or row["client"] != client or row["server"] != server:
+        last = _count_row(client, server, counted, seed)
+        row = counted.counts[last]
+    row["queries"] += 1
+    if exchange["transport"] == TCP:
+        row["tcp"] += 1
+    if t["outcome"] != UNANSWERED:
+        row["answered"] += 1
+    if t["outcome"] == ANSWER and name_flag & IN_ZONE:
+        row["cluster"] += 1
     return last

@@ -1,8 +1,7 @@
-"""What fault detectors note, and how the notes of several parts add up.
+"""What was read of some clients, with its signs, and what follows from them.
 
-A :class:`Part` is what was read of some clients, with its signs. A detector notes what it saw in a
-part, as one :class:`Note` for each subject (a nameserver, a suffix, a namespace; "" where the fault
-has no subject). Notes hold integers and text only, so that adding them in any order gives the same.
+A :class:`PartTraffic` is what fault detectors look at. All of it is found when it is first asked
+for.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +17,37 @@ import numpy.typing as npt
 from pcapkit.addresses import Network
 from pcapkit.analysis.lookups.reading import Readings, suffixes_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST
-from pcapkit.analysis.traffic import marks as signs
-from pcapkit.analysis.traffic.nameservers import Servers, servers_for
-from pcapkit.kernels.hashing import SEED
+from pcapkit.analysis.traffic.nameservers import (
+    COUNT_ROWS,
+    RATE_SLOTS,
+    SERVER_ROWS,
+    Servers,
+    servers_for,
+)
+from pcapkit.analysis.traffic.signs import (
+    HELD,
+    MANY_DOTS,
+    REPEATED,
+    REPEATED_ROWS,
+    SIGNS_THAT_OCCUR,
+    UNDER_ANSWERED,
+    UNDER_MISSED,
+    WALKED,
+    PartSigns,
+    SignInput,
+    find_signs,
+)
+from pcapkit.kernels.hashing import SEED, slot_count
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels, join
 from pcapkit.resolver.resolv_conf import ResolverConfig
+from pcapkit.schema import ABSENT, Bytes, Integers, Rows
 
-Indexes = npt.NDArray[np.int64]
-_Integers = npt.NDArray[Any]
+Indexes = Integers  #: of transactions, lookups or clients
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Context:
     """What detectors need to know beside the traffic, the same for every part."""
 
     address: Callable[[int], str]
@@ -42,12 +58,12 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What was read of some clients, and the facts that are the same for all."""
+class PartTraffic:
+    """What was read of some clients, and what is the same for all."""
 
     readings: Readings
-    facts: Facts
-    flags: npt.NDArray[np.uint8]  # of every name, from ``NameFlags``
+    context: Context
+    name_flags: Bytes  # of every name, from ``NameFlags``
 
     @cached_property
     def _lists(self) -> tuple[Indexes, list[Labels]]:
@@ -62,65 +78,63 @@ class Part:
         return np.array([numbers[text] for text in texts], np.int64), distinct
 
     @cached_property
-    def _marked(self) -> tuple[signs.Marks, Servers]:
+    def _found(self) -> tuple[PartSigns, Servers]:
         r = self.readings
         size = r.transactions.size
-        suffix_at, suffixes = self._lists
-        walked = np.zeros(len(r.clients), signs.WALKED)
-        walked["first_walk"] = walked["most"] = -1
-        walked["fewest"] = signs.MANY_DOTS
-        marks = signs.Marks(
+        suffix_begins, suffixes = self._lists
+        walked = np.zeros(len(r.clients), WALKED)
+        walked["first_walk"] = walked["most"] = ABSENT
+        walked["fewest"] = MANY_DOTS
+        found = PartSigns(
             np.empty(size, np.uint16),
             np.array([len(c.search.suffixes) for c in r.clients], np.int64),
-            suffix_at,
+            suffix_begins,
             np.zeros((len(suffixes), 2), np.int64),
             walked,
-            np.empty(size, signs.REPEATED),
+            np.empty(size, REPEATED),
             np.zeros(2, np.int64),
         )
         slots = 0
         if r.has_clock:
             asked = np.bincount(r.lookups["client"], weights=r.lookups["queries"])
-            slots = 1 << (2 * int(asked.max(initial=0))).bit_length()
+            slots = slot_count(int(asked.max(initial=0)))
         clients = np.array([c.client for c in r.clients], np.int64)
         servers = servers_for(clients, r.rows.size, size, has_clock=r.has_clock)
-        signs.mark_transactions(
-            r.rows,
-            r.transactions,
-            r.lookups,
-            self.flags,
-            r.labels,
-            marks,
-            servers,
-            np.zeros(slots, signs.KNOWN),
-            SEED,
-        )
-        return marks, servers
+        given = SignInput(r.lookups, r.transactions, r.rows, self.name_flags, r.labels, SEED)
+        find_signs(given, found, servers, np.zeros(slots, HELD))
+        return found, servers
 
     @property
-    def _marks(self) -> signs.Marks:
-        return self._marked[0]
+    def _signs(self) -> PartSigns:
+        return self._found[0]
+
+    @property
+    def _servers(self) -> Servers:
+        return self._found[1]
 
     @cached_property
     def _having(self) -> dict[int, Indexes]:
         return {}
 
     @property
-    def walked(self) -> npt.NDArray[Any]:
+    def walked(self) -> Rows:
         """One WALKED row for each client."""
-        return self._marks.walked
+        return self._signs.walked
 
     @property
     def signs(self) -> npt.NDArray[np.uint16]:
         """The signs of every transaction."""
-        return self._marks.signs
+        return self._signs.signs
 
     def under_suffixes(self) -> dict[str, tuple[int, int]]:
         """How many names with dots inside were answered, and were not there, under each suffix."""
         numbers, suffixes = self._suffixes
         counts = np.zeros((len(suffixes), 2), np.int64)
-        np.add.at(counts, numbers, self._marks.under)
-        return {s: (n[0], n[1]) for s, n in zip(suffixes, counts.tolist(), strict=True)}
+        np.add.at(counts, numbers, self._signs.under)
+        return {
+            s: (n[UNDER_ANSWERED], n[UNDER_MISSED])
+            for s, n in zip(suffixes, counts.tolist(), strict=True)
+        }
 
     def by_suffix(self, transactions: Indexes) -> dict[str, Indexes]:
         """Divide transactions by their suffix, each in their order."""
@@ -128,9 +142,9 @@ class Part:
         if not transactions.size:
             return {}
         client = r.lookups["client"][r.transactions["lookup"][transactions]]
-        place = self._lists[0][client] + r.transactions["suffix"][transactions]
+        in_lists = self._lists[0][client] + r.transactions["suffix"][transactions]
         numbers, suffixes = self._suffixes
-        number = numbers[place]
+        number = numbers[in_lists]
         order = np.argsort(number, kind="stable")
         ends = np.cumsum(np.bincount(number, minlength=len(suffixes)))
         divided = zip(suffixes, np.split(transactions[order], ends[:-1]), strict=True)
@@ -178,35 +192,31 @@ class Part:
         return out
 
     @cached_property
-    def servers(self) -> npt.NDArray[Any]:
+    def servers(self) -> Rows:
         """One SERVER row for each nameserver, in the order of their addresses' ids."""
-        counted = self._marked[1]
-        servers = counted.servers[: counted.used[0]]
+        servers = self._servers.servers[: self._servers.used[SERVER_ROWS]]
         return servers[np.argsort(servers["address"])]
 
     @property
-    def asked(self) -> npt.NDArray[Any]:
-        """One ASKED row for each client and the nameserver that answered it, in their order."""
-        counted = self._marked[1]
-        asked = counted.asked[: counted.used[2]]
-        return asked[np.lexsort((asked["server"], asked["client"]))]
+    def query_counts(self) -> Rows:
+        """One QUERY_COUNTS row for each client and the nameserver that answered it, in order."""
+        counts = self._servers.counts[: self._servers.used[COUNT_ROWS]]
+        return counts[np.lexsort((counts["server"], counts["client"]))]
 
     @property
-    def repeated(self) -> npt.NDArray[Any]:
+    def repeated(self) -> Rows:
         """One REPEATED row for each client and name that it asked for again in vain."""
-        repeated: npt.NDArray[Any] = self._marks.repeated[: self._marks.used[0]]
-        return repeated
+        return self._signs.repeated[: self._signs.used[REPEATED_ROWS]]
 
     @property
-    def rates(self) -> npt.NDArray[Any]:
-        """RATE rows, one per client and server; empty without a clock."""
-        counted = self._marked[1]
-        return counted.rates[np.sort(counted.watched[: counted.used[1]])]
+    def rates(self) -> Rows:
+        """RATE rows, one per client and server, as they first came; empty without a clock."""
+        return self._servers.rates[self._servers.rate_slots[: self._servers.used[RATE_SLOTS]]]
 
     def having(self, sign: int) -> Indexes:
         """Return the transactions with a sign."""
         if (having := self._having.get(sign)) is None:
-            some = self._marks.used[1] & sign
+            some = self._signs.used[SIGNS_THAT_OCCUR] & sign
             having = np.flatnonzero(self.signs & sign != 0) if some else np.zeros(0, np.int64)
             self._having[sign] = having
         return having
@@ -221,11 +231,11 @@ class Part:
         Returns (index into ``transactions``, transaction), both as long as there are pairs.
         """
         r = self.readings
-        looks = r.lookups[r.transactions["lookup"][transactions]]
-        counts = looks["queries"].astype(np.int64)
+        lookups = r.lookups[r.transactions["lookup"][transactions]]
+        counts = lookups["queries"].astype(np.int64)
         owner = np.repeat(np.arange(transactions.size), counts)
-        place = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
-        return owner, looks["first"].astype(np.int64)[owner] + place
+        rank = np.arange(owner.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        return owner, lookups["first"].astype(np.int64)[owner] + rank
 
 
 def _overlap(left: Indexes, right: Indexes) -> bool:

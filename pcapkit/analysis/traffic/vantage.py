@@ -13,7 +13,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from pcapkit.addresses import packed
-from pcapkit.analysis.traffic.asked import Asked
+from pcapkit.analysis.traffic.vantage_tally import QueryCounts
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.cluster.pods import Cluster
 from pcapkit.model.captures import MessageCounts
@@ -31,7 +31,7 @@ _SHOWN = 5
 class Scene:
     """All that is known of who asked whom."""
 
-    asked: Mapping[tuple[str, str], Asked]  # by client and server
+    asked: Mapping[tuple[str, str], QueryCounts]  # by client and server
     mixtures: Mapping[str, tuple[str, ...]]
     several_pods: Set[str]  # those of the mixtures that cannot be one pod
     forwarders: frozenset[str]  # addresses that ask and answer
@@ -54,7 +54,7 @@ class Scene:
 
 def servers(scene: Scene) -> tuple[Server, ...]:
     """Return every address that was asked, the busiest first."""
-    by_server: dict[str, list[Asked]] = defaultdict(list)
+    by_server: dict[str, list[QueryCounts]] = defaultdict(list)
     for (_, server), asked in scene.asked.items():
         by_server[server].append(asked)
     out = []
@@ -147,10 +147,10 @@ def _unseen(scene: Scene, point: str, shown: Sequence[Server]) -> Iterator[str]:
 
 def mixture_warnings(scene: Scene) -> Iterator[str]:
     """Say which addresses are not judged as one resolver, for what their traffic shows."""
-    told = scene.cluster.nodes  # pod_warnings() names those
+    nodes = scene.cluster.nodes  # pod_warnings() names those
     mixtures = scene.all_mixtures.items()
-    untold = {a: reasons for a, reasons in mixtures if packed(a) not in told}
-    for reasons, addresses in _by_reasons(untold):
+    others = {a: reasons for a, reasons in mixtures if packed(a) not in nodes}
+    for reasons, addresses in _by_reasons(others):
         yield (
             f"{addresses}: several resolvers behind one address, for it {reasons}: no ndots is "
             "advised for it"

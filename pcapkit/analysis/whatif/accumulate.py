@@ -2,42 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pcapkit.analysis.whatif.candidates import NAME_AS_IS, LookupReplay, Observations
+from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.replay import (
     BROKEN,
     LEAKED,
     MAX_POSITIONS,
+    NOT_WALKED,
     ROWS_A_SETTING,
+    ReplayScratch,
+    answered_position,
     replay_settings,
 )
-from pcapkit.analysis.whatif.rules import Walker
+from pcapkit.analysis.whatif.rules import Walker, Walkers
 from pcapkit.analysis.whatif.settings import TIMED
-from pcapkit.analysis.whatif.sums import time_bin
+from pcapkit.analysis.whatif.sums import (
+    AS_ASKED,
+    BEGUN_SECONDS,
+    IN_FULL,
+    MARKED_ROWS,
+    Sums,
+    time_bin,
+)
 from pcapkit.kernels.jit import inline_kernel, kernel
+from pcapkit.schema import Ids, Int, Integers, Row, Rows
+
+_SECOND_NS = 1_000_000_000
+#: Before the first query of a lookup.
+_NO_POSITION = -2
+
+
+class ReplayedSettings(NamedTuple):
+    """The settings to replay, and which of them names are shown under."""
+
+    rows: Rows  # SETTING; the last drop one suffix each
+    timed: Integers  # those that are walked and timed, the one in force first
+    in_force: int
+    in_full: int  # all names in full
+
+
+class GroupScratch(NamedTuple):
+    """What replaying one group writes to."""
+
+    spans: Integers  # (positions): time of a lookup at each, the name as is at 0
+    row_of: Integers  # (settings)
+    time_row: Integers  # (rows): of each row, the first that takes the same time
+    distinct: Integers  # (rows): rows whose times differ
+    took: Integers  # (rows): of these rows, in ns
+    bins: Integers  # (rows): of these rows
+
+
+def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
+    """Return scratch for groups under so many settings, of walks of up to so many suffixes."""
+    rows = ROWS_A_SETTING * settings
+    return GroupScratch(
+        np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
+        np.zeros(settings, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+        np.zeros(rows, np.int64),
+    )
 
 
 @inline_kernel
-def _spans(look: Any, mine: Any, spans: Any) -> None:
-    """Set how long the lookup was at each position, the name as is at 0."""
+def _measure_spans(lookup: Row, transactions: Rows, spans: Integers) -> None:
+    """Set ``spans`` (ns) to how long ``lookup`` (LOOKUP) was at each position.
+
+    ``transactions`` (TRANSACTION) are those of all lookups. The last of ``spans`` gets all
+    positions from there on.
+    """
     spans[:] = 0
-    began, position = np.int64(look["start"]), np.int64(-2)
-    for k in range(look["queries"]):
-        here = np.int64(mine[k]["suffix"])
-        if here == position:
+    began, position = np.int64(lookup["start"]), np.int64(_NO_POSITION)
+    for k in range(lookup["first"], lookup["first"] + lookup["queries"]):
+        now, time = np.int64(transactions[k]["suffix"]), transactions[k]["time"]
+        if now == position:
             continue
-        if position >= -1 and mine[k]["time"] > began:
-            spans[position + 1] += mine[k]["time"] - began
-            began = np.int64(mine[k]["time"])
-        position = min(here, np.int64(spans.shape[0] - 2))
-    spans[position + 1] += max(np.int64(0), look["end"] - began)
+        if position != _NO_POSITION and time > began:
+            spans[position - NAME_AS_IS] += time - began
+            began = np.int64(time)
+        position = min(now, np.int64(spans.shape[0] - 1 + NAME_AS_IS))
+    spans[position - NAME_AS_IS] += max(np.int64(0), lookup["end"] - began)
 
 
 @inline_kernel
-def _time(row: Any, spans: Any) -> Any:
+def _time(row: Row, spans: Integers) -> Int:
+    """Return the time (ns) of a walk, ``row`` (REPLAY), of a lookup that had such ``spans``."""
     took = np.int64(row["other_ns"])
     left = np.uint64(row["visited"])
     at = 0
@@ -49,188 +103,181 @@ def _time(row: Any, spans: Any) -> Any:
 
 
 @inline_kernel
-def _add(row: Any, count: Any, took: Any, total: Any) -> None:
-    """Add equal lookups, and the time of all of them, to a sum."""
+def _add(row: Row, count: Int, took: Int, total: Row) -> None:
+    """Add ``count`` equal lookups to a ``total`` (SUM).
+
+    ``row`` (REPLAY) is what each of them sends, ``took`` (ns) the time of all together.
+    """
     total["queries"] += count * row["queries"]
     total["wasted"] += count * row["wasted"]
     total["upstream"] += count * row["upstream"]
     total["time_ns"] += took
     if row["assumed"] or row["flags"] or row["reordered"]:
         total["assumed"] += count * row["assumed"]
-        total["broken"] += count * (row["flags"] & BROKEN)
-        total["reordered"] += count * row["reordered"]
-        total["leaked"] += count * ((row["flags"] & LEAKED) >> 1)
-
-
-class Room(NamedTuple):
-    """Room in which one group is replayed: a time a row of the walks, and a span a position."""
-
-    spans: npt.NDArray[np.int64]
-    like: npt.NDArray[np.int64]  # row of each setting
-    lasts_like: npt.NDArray[np.int64]  # of each row, the first that takes the same time
-    distinct: npt.NDArray[np.int64]  # rows whose times differ
-    took: npt.NDArray[np.int64]  # of these rows
-    bins: npt.NDArray[np.int64]
-    timed: npt.NDArray[np.int64]  # settings that are walked and timed, the one in force first
-
-
-def room_for(settings: npt.NDArray[Any], timed: int, suffixes: int) -> Room:
-    """Return room for groups under these settings, of walks of up to so many suffixes."""
-    rows = ROWS_A_SETTING * settings.size
-    lasts_like, distinct, took, bins = (np.zeros(rows, np.int64) for _ in range(4))
-    return Room(
-        np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
-        np.zeros(settings.size, np.int64),
-        lasts_like,
-        distinct,
-        took,
-        bins,
-        np.flatnonzero(settings["walked"][:timed]),
-    )
+        if row["flags"] & BROKEN:
+            total["broken"] += count
+        if row["flags"] & LEAKED:
+            total["leaked"] += count
+        if row["reordered"]:
+            total["reordered"] += count
 
 
 @kernel
 def replay_groups(
-    facts: Any,
-    walkers: Any,
-    ends: Any,
-    lookups: Any,
-    transactions: Any,
-    members: Any,
-    bounds: Any,
-    bases: Any,
-    settings: Any,
-    in_force: Any,
-    in_full: Any,
-    work: Any,
-    room: Any,
-    sums: Any,
+    observed: Observations,
+    walkers: Walkers,
+    order: Order,
+    settings: ReplayedSettings,
+    candidate_ids: Ids,
+    scratch: tuple[ReplayScratch, GroupScratch],
+    sums: Sums,
 ) -> None:
-    """Replay groups of equal lookups and add them to ``sums``.
+    """Replay all groups of ``order`` and add them to ``sums``.
 
-    ``members`` are lookup numbers, group behind group (``bounds``), each in the order of clients;
-    the groups of one walker behind those of another (``ends``). ``bases`` are rows of
-    ``sums.names``, one a group. ``in_force`` and ``in_full`` are the indexes of two settings: as it
-    is, and all names in full. The last settings drop one suffix each; a list has as many of them as
-    it has suffixes.
+    ``observed`` is the part's lookups and what is known of questions, ``walkers`` how its clients
+    walk, ``settings`` under what. A search list has as many of the last settings, which drop one
+    suffix each, as it has suffixes. ``candidate_ids`` (bases, MOST_SHARED) is NOT_LOOKED_FOR
+    everywhere, and written to, as is ``scratch``.
     """
     for n in range(walkers.rules.shape[0]):
         rules = walkers.rules[n]
-        walker = Walker(rules, walkers.tails[rules["first"] : rules["last"]], walkers.wire)
-        suffixes = walker.tails.shape[0]
-        mine = settings[: TIMED + suffixes]
-        spans = room.spans[: suffixes + 1]
-        for g in range(ends[n], ends[n + 1]):
-            _replay_group(
-                facts,
-                walker,
-                lookups,
-                transactions,
-                members[bounds[g] : bounds[g + 1]],
-                bases[g],
-                mine,
-                in_force,
-                in_full,
-                g + 1,
-                spans,
-                work,
-                room,
-                sums,
+        suffixes = walkers.suffixes[rules["first"] : rules["last"]]
+        walker = Walker(rules, suffixes, walkers.wire)
+        rows = settings.rows[: TIMED + suffixes.shape[0]]
+        mine = ReplayedSettings(rows, settings.timed, settings.in_force, settings.in_full)
+        for g in range(order.walker_bounds[n], order.walker_bounds[n + 1]):
+            members = order.members[order.group_bounds[g] : order.group_bounds[g + 1]]
+            lookup = observed.lookups[members[0]]
+            end = lookup["first"] + lookup["queries"]
+            transactions = observed.transactions[lookup["first"] : end]
+            base = order.group_bases[g]
+            answered = answered_position(lookup, transactions)
+            replay = LookupReplay(
+                observed, walker, lookup, transactions, answered, g + 1, candidate_ids[base]
             )
+            _replay_group(replay, members, sums.names[base], mine, scratch, sums)
 
 
 @inline_kernel
 def _replay_group(
-    facts: Any,
-    walker: Any,
-    lookups: Any,
-    transactions: Any,
-    members: Any,
-    base: Any,
-    settings: Any,
-    in_force: Any,
-    in_full: Any,
-    turn: Any,
-    spans: Any,
-    work: Any,
-    room: Any,
-    sums: Any,
+    replay: LookupReplay,
+    members: Integers,
+    name_sums: Rows,
+    settings: ReplayedSettings,
+    scratch: tuple[ReplayScratch, GroupScratch],
+    sums: Sums,
 ) -> None:
-    look = lookups[members[0]]
-    mine = transactions[look["first"] : look["first"] + look["queries"]]
-    used = replay_settings(
-        facts, walker, look, mine, settings, turn, work.found[base], work, room.like
-    )
-    distinct, harmed = _distinct_times(work.rows, used, room), False
-    for s in range(settings.shape[0]):
-        harmed = harmed or (room.like[s] >= 0 and work.rows[room.like[s]]["flags"] != 0)
+    """Do one ``replay`` for ``members`` (numbers of lookups), and add it to ``sums``.
+
+    ``name_sums`` (SUM (2)) are those of their base name, ``settings`` what it is replayed under.
+    ``scratch`` is written to.
+    """
+    walks, group = scratch
+    observed, rows = replay.observed, walks.rows
+    used = replay_settings(replay, settings.rows, walks, group.row_of)
+    distinct = _find_distinct_times(rows, used, group)
+    spans = group.spans[: replay.walker.suffixes.shape[0] + 1]
+    count = settings.rows.shape[0]
+    is_marked = False
+    for s in range(count):
+        row = group.row_of[s]
+        is_marked = is_marked or (row != NOT_WALKED and rows[row]["flags"] != 0)
     begin = 0
     while begin < members.shape[0]:
-        client = lookups[members[begin]]["client"]
+        client = observed.lookups[members[begin]]["client"]
         for d in range(distinct):
-            room.took[room.distinct[d]] = 0
+            group.took[group.distinct[d]] = 0
         end = begin
-        while end < members.shape[0] and lookups[members[end]]["client"] == client:
-            _add_times(lookups[members[end]], transactions, distinct, spans, work.rows, room, sums)
+        while end < members.shape[0] and observed.lookups[members[end]]["client"] == client:
+            lookup = observed.lookups[members[end]]
+            _measure_spans(lookup, observed.transactions, spans)
+            _add_times(lookup["start"], rows, distinct, spans, settings.timed, group, sums)
             end += 1
-        for s in range(settings.shape[0]):
-            if room.like[s] >= 0:
-                took = room.took[room.lasts_like[room.like[s]]]
-                _add(work.rows[room.like[s]], end - begin, took, sums.clients[client, s])
-        for column, s in ((0, in_force), (1, in_full)):
-            took = room.took[room.lasts_like[room.like[s]]]
-            _add(work.rows[room.like[s]], end - begin, took, sums.names[base, column])
-        if harmed:
-            at = sums.used[0]
-            sums.used[0] += 1
-            sums.marked[at]["client"] = client
-            sums.marked[at]["base"] = look["base"]
-            sums.marks[at, :] = 0
-            for s in range(settings.shape[0]):
-                if room.like[s] >= 0:
-                    sums.marks[at, s] = work.rows[room.like[s]]["flags"]
+        for s in range(count):
+            row = group.row_of[s]
+            if row != NOT_WALKED:
+                took = group.took[group.time_row[row]]
+                _add(rows[row], end - begin, took, sums.clients[client, s])
+        for column, s in ((AS_ASKED, settings.in_force), (IN_FULL, settings.in_full)):
+            row = group.row_of[s]
+            took = group.took[group.time_row[row]]
+            _add(rows[row], end - begin, took, name_sums[column])
+        if is_marked:
+            _note_marks(client, replay.lookup["base"], rows, group.row_of, count, sums)
         begin = end
 
 
 @inline_kernel
-def _distinct_times(rows: Any, used: Any, room: Any) -> Any:
-    """Find the rows that take the same time, whatever else differs; return how many differ."""
+def _note_marks(
+    client: Int, base: Int, rows: Rows, row_of: Integers, settings: Int, sums: Sums
+) -> None:
+    """Note in ``sums`` how ``base`` (a name id) of ``client`` is marked under each setting.
+
+    ``rows`` (REPLAY) are its walks, and ``row_of`` is which of them it is, for the first so many
+    ``settings``.
+    """
+    at = sums.used[MARKED_ROWS]
+    sums.used[MARKED_ROWS] = at + 1
+    sums.marked[at]["client"] = client
+    sums.marked[at]["base"] = base
+    sums.marks[at, :] = 0
+    for s in range(settings):
+        if row_of[s] != NOT_WALKED:
+            sums.marks[at, s] = rows[row_of[s]]["flags"]
+
+
+@inline_kernel
+def _find_distinct_times(rows: Rows, used: Int, scratch: GroupScratch) -> Int:
+    """Find the rows that take the same time, whatever else differs; return how many differ.
+
+    They are the first ``used`` of ``rows`` (REPLAY). What is found is in ``time_row`` and
+    ``distinct`` of ``scratch``.
+    """
     distinct = 0
     for r in range(used):
-        room.lasts_like[r] = r
+        scratch.time_row[r] = r
         for d in range(distinct):
-            other = room.distinct[d]
+            other = scratch.distinct[d]
             if (
                 rows[other]["visited"] == rows[r]["visited"]
                 and rows[other]["other_ns"] == rows[r]["other_ns"]
             ):
-                room.lasts_like[r] = other
+                scratch.time_row[r] = other
                 break
-        if room.lasts_like[r] == r:
-            room.distinct[distinct] = r
+        if scratch.time_row[r] == r:
+            scratch.distinct[distinct] = r
             distinct += 1
     return distinct
 
 
 @inline_kernel
 def _add_times(
-    look: Any, transactions: Any, distinct: Any, spans: Any, rows: Any, room: Any, sums: Any
+    start: Int,
+    rows: Rows,
+    distinct: Int,
+    spans: Integers,
+    timed: Integers,
+    scratch: GroupScratch,
+    sums: Sums,
 ) -> None:
-    """Add the time of one lookup under every setting, and the second it began in."""
-    _spans(look, transactions[look["first"] : look["first"] + look["queries"]], spans)
+    """Add the time of one lookup under every setting, and its queries to the second it began in.
+
+    It began at ``start`` (ns) and has such ``spans``; ``rows`` (REPLAY) are its walks, of which
+    so many are ``distinct`` in time. ``timed`` are the settings whose times ``sums`` gets;
+    ``took`` of ``scratch`` gets those of all.
+    """
     for d in range(distinct):
-        r = room.distinct[d]
-        each = _time(rows[r], spans)
-        room.took[r] += each
-        room.bins[r] = time_bin(each)
-    second = look["start"] // 1_000_000_000 - sums.first_second
+        row = scratch.distinct[d]
+        took = _time(rows[row], spans)
+        scratch.took[row] += took
+        scratch.bins[row] = time_bin(took)
+    second = start // _SECOND_NS - sums.first_second
     if 0 <= second < sums.seconds.shape[0]:
-        if sums.seconds[second, room.timed[0]] == 0:
-            sums.begun[sums.used[1]] = second
-            sums.used[1] += 1
-        for k in range(room.timed.shape[0]):
-            s = room.timed[k]
-            sums.seconds[second, s] += rows[room.like[s]]["queries"]
-    for k in range(room.timed.shape[0]):
-        s = room.timed[k]
-        sums.times[room.bins[room.lasts_like[room.like[s]]], s] += 1
+        if sums.seconds[second, timed[0]] == 0:
+            sums.begun[sums.used[BEGUN_SECONDS]] = second
+            sums.used[BEGUN_SECONDS] += 1
+        for k in range(timed.shape[0]):
+            sums.seconds[second, timed[k]] += rows[scratch.row_of[timed[k]]]["queries"]
+    for k in range(timed.shape[0]):
+        bin_of_row = scratch.bins[scratch.time_row[scratch.row_of[timed[k]]]]
+        sums.times[bin_of_row, timed[k]] += 1

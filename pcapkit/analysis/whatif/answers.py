@@ -7,16 +7,16 @@ So exchanges may be noted in any order. Times are means over the exchanges that 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.codes import ANSWER, UNANSWERED
+from pcapkit.kernels.hashing import SEED, find_slot, hash_ids
 from pcapkit.kernels.jit import inline_kernel, kernel
-from pcapkit.schema import AA_HIDDEN, NO_TIME
+from pcapkit.schema import AA_HIDDEN, NO_TIME, Int, Integers, Row, Rows
 
-KNOWN = np.dtype(
+#: What one question was answered.
+QUESTION = np.dtype(
     [
         ("key", np.uint64),  # 0: a free slot
         ("time_ns", np.int64),  # of all responses together, from query to response
@@ -26,90 +26,112 @@ KNOWN = np.dtype(
     ],
     align=True,
 )
-#: Indexes of ``Answers.typical_ns``: answered with AA, and without.
+#: Indexes of ``Answers.typical_ns``: answered without AA, and with it.
 FORWARDED, AUTHORITATIVE = 0, 1
+#: Columns of the totals from which the typical times come.
+_TIME_NS, _RESPONSES = 0, 1
+_TYPE_BITS = 16
 
 
 @inline_kernel
-def question_key(name: Any, qtype: Any) -> Any:
-    """Return the key of a question, never 0."""
-    return ((np.uint64(name) << np.uint64(16)) | np.uint64(qtype)) + np.uint64(1)
+def question_key(name: Int, qtype: Int) -> np.uint64:
+    """Return the key of the question for ``qtype`` of ``name`` (a name id), never 0."""
+    return ((np.uint64(name) << np.uint64(_TYPE_BITS)) | np.uint64(qtype)) + np.uint64(1)
 
 
 @inline_kernel
-def slot_of(known: Any, key: Any) -> Any:
-    """Return the slot of a key, or the free one where it belongs."""
-    mask = np.uint64(known.shape[0] - 1)
-    h = key * np.uint64(0x9E3779B97F4A7C15)
-    slot = np.int64((h ^ (h >> np.uint64(32))) & mask)
-    while known[slot]["key"] != 0 and known[slot]["key"] != key:
-        slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-    return slot
+def _ends_search(question: Row, key: tuple[np.uint64]) -> bool:
+    """Is ``question`` (QUESTION) a free slot, or that of ``key``, a tuple of it alone?"""
+    return bool(question["key"] == 0 or question["key"] == key[0])
+
+
+@inline_kernel
+def question_slot(questions: Rows, key: np.uint64, seed: np.uint64) -> Int:
+    """Return the slot of ``key`` in ``questions`` (QUESTION), or the free one where it belongs.
+
+    ``seed`` (uint64) is SEED of the hash tables.
+    """
+    return find_slot(questions, hash_ids(key, 0, seed), _ends_search, (key,))
 
 
 @kernel
-def _note(rows: Any, begin: Any, known: Any, used: Any, totals: Any) -> Any:
-    """Note exchanges from ``begin`` on; return where it stopped for want of room."""
-    for k in range(begin, rows.shape[0]):
-        if 2 * (used[0] + 1) > known.shape[0]:
-            return k
-        e = rows[k]
-        key = question_key(e["folded"], e["qtype"])
-        x = known[slot_of(known, key)]
-        if x["key"] == 0:
-            x["key"] = key
-            x["outcome"] = UNANSWERED
-            x["aa"] = AA_HIDDEN
+def _note(
+    exchanges: Rows, begin: Int, questions: Rows, used: Integers, totals: Integers, seed: np.uint64
+) -> Int:
+    """Note ``exchanges`` (EXCHANGE) from ``begin`` on; return where it stopped for want of slots.
+
+    ``questions`` (QUESTION) is the hash table that is filled by ``seed``, ``used`` (1) how many of
+    its slots are taken. ``totals`` (2, 2) gets response times and responses, a row each for
+    FORWARDED and AUTHORITATIVE.
+    """
+    for k in range(begin, exchanges.shape[0]):
+        if 2 * (used[0] + 1) > questions.shape[0]:
+            return np.int64(k)
+        exchange = exchanges[k]
+        key = question_key(exchange["folded"], exchange["qtype"])
+        question = questions[question_slot(questions, key, seed)]
+        if question["key"] == 0:
+            question["key"] = key
+            question["outcome"] = UNANSWERED
+            question["aa"] = AA_HIDDEN
             used[0] += 1
-        if e["outcome"] == UNANSWERED:
+        if exchange["outcome"] == UNANSWERED:
             continue
-        authoritative = 1 if e["aa"] == 1 else 0  # hidden flags say nothing
-        if e["outcome"] < x["outcome"]:
-            x["outcome"] = e["outcome"]
-            x["aa"] = e["aa"]
-        elif e["outcome"] == x["outcome"] and (x["aa"] == AA_HIDDEN or authoritative):
-            x["aa"] = e["aa"]
-        if e["query_packet"] >= 0 and e["response_time"] != NO_TIME:
-            took = e["response_time"] - e["query_time"]
-            x["time_ns"] += took
-            x["responses"] += 1
-            totals[authoritative, 0] += took
-            totals[authoritative, 1] += 1
-    return rows.shape[0]
+        source = AUTHORITATIVE if exchange["aa"] == 1 else FORWARDED  # hidden flags say nothing
+        if exchange["outcome"] < question["outcome"]:
+            question["outcome"] = exchange["outcome"]
+            question["aa"] = exchange["aa"]
+        elif exchange["outcome"] == question["outcome"] and (
+            question["aa"] == AA_HIDDEN or source == AUTHORITATIVE
+        ):
+            question["aa"] = exchange["aa"]
+        if exchange["query_packet"] >= 0 and exchange["response_time"] != NO_TIME:
+            took = exchange["response_time"] - exchange["query_time"]
+            question["time_ns"] += took
+            question["responses"] += 1
+            totals[source, _TIME_NS] += took
+            totals[source, _RESPONSES] += 1
+    return np.int64(exchanges.shape[0])
 
 
 @kernel
-def _move(old: Any, new: Any) -> None:
+def _move(old: Rows, new: Rows, seed: np.uint64) -> None:
+    """Copy the questions of one hash table, ``old``, to a larger one, ``new`` (both QUESTION).
+
+    ``seed`` is that of both.
+    """
     for k in range(old.shape[0]):
         if old[k]["key"] != 0:
-            new[slot_of(new, old[k]["key"])] = old[k]
+            new[question_slot(new, old[k]["key"], seed)] = old[k]
 
 
 class Answers:
     """The questions of a capture; note all of it before anything is replayed."""
 
     def __init__(self) -> None:
-        self.known: npt.NDArray[Any] = np.zeros(1 << 10, KNOWN)
+        self.questions: Rows = np.zeros(1 << 10, QUESTION)
         self._used = np.zeros(1, np.int64)
         self._totals = np.zeros((2, 2), np.int64)
 
-    def note(self, rows: npt.NDArray[Any]) -> None:
+    def note(self, exchanges: Rows) -> None:
         """Note exchanges (EXCHANGE rows), those without a query among them."""
         at = 0
-        while (at := int(_note(rows, at, self.known, self._used, self._totals))) < rows.size:
-            larger = np.zeros(4 * self.known.size, KNOWN)
-            _move(self.known, larger)
-            self.known = larger
+        while at < exchanges.size:
+            at = int(_note(exchanges, at, self.questions, self._used, self._totals, SEED))
+            if at < exchanges.size:
+                larger: Rows = np.zeros(4 * self.questions.size, QUESTION)
+                _move(self.questions, larger, SEED)
+                self.questions = larger
 
     def answered(self, qtype: int) -> int:
         """Count the names that have an answer of a type."""
-        mine = (self.known["key"] - np.uint64(1)) & np.uint64(0xFFFF) == qtype
-        taken = self.known["key"] != 0
-        return int((mine & taken & (self.known["outcome"] == ANSWER)).sum())
+        keys = self.questions["key"]
+        mine = (keys - np.uint64(1)) & np.uint64((1 << _TYPE_BITS) - 1) == qtype
+        return int((mine & (keys != 0) & (self.questions["outcome"] == ANSWER)).sum())
 
     @property
     def typical_ns(self) -> npt.NDArray[np.int64]:
         """Mean response times of what was forwarded, and of what the server answered itself."""
-        times, counts = self._totals[:, 0], self._totals[:, 1]
+        times, counts = self._totals[:, _TIME_NS], self._totals[:, _RESPONSES]
         overall = int(times.sum()) // max(1, int(counts.sum()))
         return np.where(counts > 0, times // np.maximum(1, counts), overall)

@@ -8,27 +8,35 @@ questions take.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pcapkit.analysis.whatif.answers import AUTHORITATIVE, FORWARDED, question_key, slot_of
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, QTYPE_NUMBERS, REFUSED, UNANSWERED
-from pcapkit.kernels.interning import find
+from pcapkit.analysis.whatif.answers import AUTHORITATIVE, FORWARDED, question_key, question_slot
+from pcapkit.analysis.whatif.rules import Walker
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_PTR, UNANSWERED
+from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, find
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_NEXT
-from pcapkit.schema import AA_HIDDEN
+from pcapkit.schema import AA_HIDDEN, Bytes, Ids, Int, Integers, Row, Rows
 
 MAX_TYPES = 8
 LONGEST = 255  #: bytes of a name without its root
-_PTR = QTYPE_NUMBERS["PTR"]
+#: Positions of a walk are those of the search list, and this one for the name as is; so the number
+#: of a position among all of a walk is 1 more. TRANSACTION.suffix holds them, too.
+NAME_AS_IS = -1
+#: What follows a candidate, beside AFTER_... of a resolver: nothing, its answer is taken.
+ANSWER_TAKEN = -1
+#: The id of a candidate that was not looked for so far.
+NOT_LOOKED_FOR = -2
+#: No query of that name and type.
+_NOT_SEEN = -1
 #: How one candidate of a lookup ends; the same whatever asks it, so it is found out once.
 CANDIDATE = np.dtype(
     [
-        ("turn", np.int64),  # of the lookup that this was found for
-        ("after", np.int32),  # AFTER_..., -1: its answer is taken
+        ("replay", np.int64),  # number of the replay that this was found out for
+        ("after", np.int32),  # AFTER_..., ANSWER_TAKEN
         ("assumed", np.int32),
         ("upstream", np.int32),
         ("missed", np.int32),  # questions that the name, or the type, does not exist for
@@ -38,48 +46,91 @@ CANDIDATE = np.dtype(
     align=True,
 )
 #: Where the queries of one position are among those of a lookup: from ``first`` to before ``last``.
-SEEN = np.dtype([("turn", np.int64), ("first", np.int64), ("last", np.int64)])
+QUERY_RANGE = np.dtype(
+    [
+        ("replay", np.int64),  # number of the replay that this was set in
+        ("first", np.int64),
+        ("last", np.int64),
+    ]
+)
 
 
-class Facts(NamedTuple):
-    """What is known of names and questions; ``inside`` marks names in the cluster domain."""
+class Observations(NamedTuple):
+    """What a capture shows of lookups, names and questions."""
 
-    rows: npt.NDArray[Any]  # EXCHANGE
-    names: Any
-    labels: npt.NDArray[np.int32]
-    inside: npt.NDArray[np.uint8]
-    reverse: npt.NDArray[np.uint8]
-    known: npt.NDArray[Any]
-    typical_ns: npt.NDArray[np.int64]
+    lookups: Rows  # LOOKUP
+    transactions: Rows  # TRANSACTION
+    exchanges: Rows  # EXCHANGE
+    names: InternerArrays
+    labels: Ids  # of each name, how many
+    in_zone: Bytes  # of each name, is it inside the cluster domain?
+    is_reverse: Bytes  # of each name, is it below arpa?
+    questions: Rows  # QUESTION, a hash table
+    typical_ns: Integers  # (2), see ``Answers``
+    seed: np.uint64  # of ``questions``
+
+
+class LookupReplay(NamedTuple):
+    """One lookup that is replayed, and what it rests on."""
+
+    observed: Observations
+    walker: Walker
+    lookup: Row  # LOOKUP
+    transactions: Rows  # TRANSACTION, those of the lookup
+    answered: Int  # the position that answered, or replay.NOT_ANSWERED
+    number: Int  # from 1 on; no other lookup is replayed with it
+    candidate_ids: Ids  # (MOST_SHARED) of the base name under shared suffixes, NOT_LOOKED_FOR
+
+
+class Questions(NamedTuple):
+    """What a walk asks of every candidate."""
+
+    types: Integers  # (MAX_TYPES), the first ``asked`` of them
+    asked: Int
+    further: Int  # how many more types are asked of the candidate that answers
+
+
+class CandidateScratch(NamedTuple):
+    """What finding out about candidates writes to."""
+
+    name: Bytes  # (256), in wire form
+    outcomes: Integers  # (MAX_TYPES)
+    ranges: Rows  # QUERY_RANGE (positions)
 
 
 @helper_kernel
-def _candidate(names: Any, walker: Any, position: Any, base: Any, found: Any, scratch: Any) -> Any:
-    """Return the id of base + suffix, -1 where no such name was seen.
+def _candidate_id(replay: LookupReplay, position: Int, name: Bytes) -> Int:
+    """Return the id of the base name under the suffix at ``position``, or NOT_FOUND.
 
-    ``found`` holds what was found so far of this base, plus 2, for suffixes that lists share.
+    What is found under a shared suffix is kept in ``candidate_ids`` of the ``replay``. ``name``
+    (256) is scratch.
     """
-    wire, tail = walker.wire, walker.tails[position]
-    if tail["shared"] >= 0 and found[tail["shared"]] > 0:
-        return np.int64(found[tail["shared"]]) - 2
-    name = np.int64(-1)
-    arena, ends = names.arena, names.ends
-    begin = name_start(ends, base)
-    length = ends[base] - begin - 1
-    if length >= 0 and length + tail["size"] <= LONGEST:
+    walker, candidate_ids = replay.walker, replay.candidate_ids
+    suffix = walker.suffixes[position]
+    if suffix["shared"] >= 0 and candidate_ids[suffix["shared"]] != NOT_LOOKED_FOR:
+        return np.int64(candidate_ids[suffix["shared"]])
+    found = np.int64(NOT_FOUND)
+    names, base = replay.observed.names, replay.lookup["base"]
+    begin = name_start(names.ends, base)
+    length = names.ends[base] - begin - 1
+    if length >= 0 and length + suffix["size"] <= LONGEST:
         for k in range(length):
-            scratch[k] = arena[begin + k]
-        for k in range(tail["size"]):
-            scratch[length + k] = wire[tail["begin"] + k]
-        name = np.int64(find(names, scratch, 0, length + tail["size"]))
-    if tail["shared"] >= 0:
-        found[tail["shared"]] = name + 2
-    return name
+            name[k] = names.arena[begin + k]
+        for k in range(suffix["size"]):
+            name[length + k] = walker.wire[suffix["begin"] + k]
+        found = np.int64(find(names, name, 0, length + suffix["size"]))
+    if suffix["shared"] >= 0:
+        candidate_ids[suffix["shared"]] = found
+    return found
 
 
 @helper_kernel
-def what_follows(rules: Any, outcomes: Any, count: Any) -> Any:
-    """What the resolver does after a candidate; -1 where its answer is taken."""
+def what_follows(rules: Row, outcomes: Integers, count: Int) -> Int:
+    """Return what a resolver does after a candidate: AFTER_..., or ANSWER_TAKEN.
+
+    ``rules`` (RULES) are the resolver's. The first ``count`` of ``outcomes`` are those of the
+    candidate's questions.
+    """
     answered, unanswered, refused, failed = False, False, False, False
     empty, absent = False, False
     for k in range(count):
@@ -94,7 +145,7 @@ def what_follows(rules: Any, outcomes: Any, count: Any) -> Any:
         (absent and rules["nxdomain_of_one_is_absence"])
         or (failed and rules["failure_of_one_is_failure"])
     ):
-        return -1
+        return ANSWER_TAKEN
     if unanswered:
         return int(rules["on_timeout"])
     if refused:
@@ -107,82 +158,113 @@ def what_follows(rules: Any, outcomes: Any, count: Any) -> Any:
 
 
 @inline_kernel
-def note_seen(seen: Any, position: Any, k: Any, turn: Any) -> None:
-    """Note where the queries of a position are among those of the lookup."""
-    if 0 <= position + 1 < seen.shape[0]:
-        where = seen[position + 1]
-        if where["turn"] != turn:
-            where["turn"] = turn
-            where["first"] = k
-        where["last"] = k + 1
+def note_ranges(replay: LookupReplay, ranges: Rows) -> None:
+    """Note in ``ranges`` (QUERY_RANGE) where the queries of each position of ``replay`` are."""
+    for k in range(replay.lookup["queries"]):
+        number = np.int64(replay.transactions[k]["suffix"]) - NAME_AS_IS
+        if 0 <= number < ranges.shape[0]:
+            of_position = ranges[number]
+            if of_position["replay"] != replay.number:
+                of_position["replay"] = replay.number
+                of_position["first"] = k
+            of_position["last"] = k + 1
 
 
 @inline_kernel
-def ask(
-    facts: Any,
-    walker: Any,
-    look: Any,
-    mine: Any,
-    answered: Any,
-    position: Any,
-    types: Any,
-    kinds: Any,
-    turn: Any,
-    found: Any,
-    work: Any,
-    out: Any,
+def _own_outcome(
+    replay: LookupReplay, position: Int, qtype: Int, of_position: Row, is_authoritative: bool
+) -> tuple[Int, bool]:
+    """Return how the lookup's own query for ``qtype`` at ``position`` ended, and if with AA.
+
+    It is looked for in the transactions of ``replay`` that ``of_position`` (QUERY_RANGE) names. The
+    outcome is _NOT_SEEN where there is none; ``is_authoritative`` is returned where AA is hidden.
+    """
+    outcome = np.int64(_NOT_SEEN)
+    last = of_position["last"] if of_position["replay"] == replay.number else np.int64(0)
+    for j in range(of_position["first"], last):
+        t = replay.transactions[j]
+        if t["suffix"] == position and t["qtype"] == qtype:
+            outcome = np.int64(t["outcome"])
+            if t["response"] >= 0:
+                aa = replay.observed.exchanges[t["response"]]["aa"]
+                is_authoritative = is_authoritative if aa == AA_HIDDEN else aa == 1
+    return outcome, is_authoritative
+
+
+@inline_kernel
+def _outcome_elsewhere(
+    observed: Observations, name: Int, qtype: Int, is_authoritative: bool, took: Int
+) -> tuple[Int, bool, Int]:
+    """Return how the question for ``qtype`` of ``name`` (an id) ended, if with AA, and its time.
+
+    ``observed`` is what is known of all questions. The outcome is _NOT_SEEN where nobody asked
+    this one; ``is_authoritative`` and ``took`` (ns) are returned where they are not known.
+    """
+    key = question_key(name, qtype)
+    question = observed.questions[question_slot(observed.questions, key, observed.seed)]
+    if question["key"] != key:
+        return np.int64(_NOT_SEEN), is_authoritative, took
+    if question["aa"] != AA_HIDDEN:
+        is_authoritative = question["aa"] == 1
+    if question["responses"] > 0:
+        took = question["time_ns"] // question["responses"]
+    return np.int64(question["outcome"]), is_authoritative, took
+
+
+@inline_kernel
+def find_outcome(
+    replay: LookupReplay, position: Int, questions: Questions, scratch: CandidateScratch, end: Row
 ) -> None:
-    """Find out how one candidate ends when it is asked for every type."""
-    inside = walker.tails[position]["in_zone"] if position >= 0 else facts.inside[look["base"]]
-    unseen, answer = False, False
-    slowest = np.int64(0)
-    name = np.int64(-2)  # not looked for
-    where = work.seen[position + 1]
-    first, last = where["first"], where["last"] if where["turn"] == turn else np.int64(0)
-    out["assumed"] = 0
-    out["upstream"] = 0
-    out["missed"] = 0
-    out["empty"] = 0
-    for k in range(kinds):
-        outcome, took = np.int64(-1), np.int64(0)
-        authoritative = inside != 0
-        for j in range(first, last):
-            if mine[j]["suffix"] == position and mine[j]["qtype"] == types[k]:
-                outcome = np.int64(mine[j]["outcome"])
-                if mine[j]["response"] >= 0:
-                    shown = facts.rows[mine[j]["response"]]["aa"]
-                    authoritative = authoritative if shown == AA_HIDDEN else shown == 1
-        if outcome < 0:
-            unseen = True
-            took = facts.typical_ns[AUTHORITATIVE if inside else FORWARDED]
-            if name == -2:
-                name = np.int64(look["base"])
-                if position >= 0:
-                    name = _candidate(facts.names, walker, position, name, found, work.scratch)
-            if name >= 0:
-                key = question_key(name, types[k])
-                seen = facts.known[slot_of(facts.known, key)]
-                if seen["key"] == key:
-                    outcome = np.int64(seen["outcome"])
-                    if seen["aa"] != AA_HIDDEN:
-                        authoritative = seen["aa"] == 1
-                    if seen["responses"] > 0:
-                        took = seen["time_ns"] // seen["responses"]
-        if outcome < 0:
+    """Set ``end`` (CANDIDATE) to how the candidate at ``position`` ends in a ``replay``.
+
+    It is asked all of ``questions``. ``scratch`` is written to, and holds the ranges that
+    :func:`note_ranges` noted.
+    """
+    observed, walker, base = replay.observed, replay.walker, replay.lookup["base"]
+    in_zone = observed.in_zone[base]
+    if position != NAME_AS_IS:
+        in_zone = walker.suffixes[position]["in_zone"]
+    is_unseen, is_answered = False, False
+    slowest: Int = np.int64(0)
+    name: Int = np.int64(NOT_LOOKED_FOR)
+    of_position = scratch.ranges[np.int64(position - NAME_AS_IS)]
+    end["assumed"] = 0
+    end["upstream"] = 0
+    end["missed"] = 0
+    end["empty"] = 0
+    for k in range(questions.asked):
+        qtype = questions.types[k]
+        took: Int = np.int64(0)
+        outcome: Int
+        outcome, is_authoritative = _own_outcome(replay, position, qtype, of_position, in_zone != 0)
+        if outcome == _NOT_SEEN:
+            is_unseen = True
+            took = observed.typical_ns[AUTHORITATIVE if in_zone else FORWARDED]
+            if name == NOT_LOOKED_FOR:
+                name = np.int64(base)
+                if position != NAME_AS_IS:
+                    name = _candidate_id(replay, position, scratch.name)
+            if name != NOT_FOUND:
+                outcome, is_authoritative, took = _outcome_elsewhere(
+                    observed, name, qtype, is_authoritative, took
+                )
+        if outcome == _NOT_SEEN:
             outcome = np.int64(NXDOMAIN)
-            out["assumed"] += 1
+            end["assumed"] += 1
         if outcome == UNANSWERED:
             took = walker.rules["silence_ns"]
         elif outcome > NXDOMAIN:
             took = max(took, walker.rules["error_ns"])
         slowest = max(slowest, took)
-        out["upstream"] += 0 if authoritative else 1
-        if types[k] != _PTR and (outcome == NXDOMAIN or outcome == NODATA):
-            out["missed"] += 1
-            out["empty"] += 1 if outcome == NODATA else 0
-        work.events[k] = outcome
-        answer = answer or outcome == ANSWER
-    out["other_ns"] = slowest if unseen else 0
-    out["after"] = what_follows(walker.rules, work.events, kinds)
-    if not unseen and position == answered and answer:
-        out["after"] = -1  # whatever the rules say, it was taken
+        if not is_authoritative:
+            end["upstream"] += 1
+        if qtype != TYPE_PTR and (outcome == NXDOMAIN or outcome == NODATA):
+            end["missed"] += 1
+            if outcome == NODATA:
+                end["empty"] += 1
+        scratch.outcomes[k] = outcome
+        is_answered = is_answered or outcome == ANSWER
+    end["other_ns"] = slowest if is_unseen else 0
+    end["after"] = what_follows(walker.rules, scratch.outcomes, questions.asked)
+    if not is_unseen and position == replay.answered and is_answered:
+        end["after"] = ANSWER_TAKEN  # whatever the rules say

@@ -6,22 +6,23 @@ questions with the same ends. For a cache they stand client by client.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pcapkit.kernels.hashing import SEED, hash_ids
-from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
+from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
 
+#: Lookups that are replayed alike.
 _GROUP = np.dtype(
     [
         ("shape", np.uint64),
         ("base", np.int32),
         ("walker", np.int32),
-        ("at", np.int32),  # its base, as a row of ``bases``
+        ("base_row", np.int32),  # its row of ``Order.bases``
         ("count", np.int32),
-        ("place", np.int32),  # among the groups of all walkers
+        ("number", np.int32),  # among the groups of all walkers, put in order
         ("mode", np.uint8),
         ("absolute", np.int8),
     ],
@@ -30,142 +31,205 @@ _GROUP = np.dtype(
 _BASE = np.dtype([("base", np.int32), ("client", np.int32)])
 #: What is known of the complete lookups of one client.
 COVERED = np.dtype([(key, np.int64) for key in ("lookups", "names", "queries", "first", "last")])
+#: Indexes of ``Order.used``.
+_LOOKUPS, _BASES, _PAIRS, _GROUPS = range(4)
+#: Indexes of ``Order.starts``.
+_EARLIEST, _LATEST = 0, 1
 
 
 class Order(NamedTuple):
-    """Complete lookups by client, and group by group; both in time order within that."""
+    """Complete lookups by client, and group by group; both in time order within that.
 
-    by_client: npt.NDArray[np.int64]
-    bounds: npt.NDArray[np.int64]  # (clients + 1), of ``by_client``
-    covered: npt.NDArray[Any]  # COVERED, by client
-    starts: npt.NDArray[np.int64]  # of the earliest and of the latest
-    bases: npt.NDArray[Any]  # distinct base names, and the last client of each
-    pairs: npt.NDArray[np.int32]  # (n, 2): client, base name; each once
-    groups: npt.NDArray[Any]
-    ends: npt.NDArray[np.int64]  # (walkers + 1), of ``group_bases``
-    group_bases: npt.NDArray[np.int32]  # rows of ``bases``, walker by walker
-    group_bounds: npt.NDArray[np.int64]  # (groups + 1), of ``members``
-    members: npt.NDArray[np.int64]
-    used: npt.NDArray[np.int64]  # [lookups, bases, pairs, groups]
+    Bounds of something are where it begins in that array, and, one row more, where the last ends.
+    """
+
+    by_client: Integers  # numbers of lookups
+    client_bounds: Integers  # of ``by_client``
+    covered: Rows  # COVERED, by client
+    starts: Integers  # of the earliest and of the latest
+    bases: Rows  # _BASE: distinct base names, and the last client of each
+    pairs: Ids  # (n, 2): client, base name; each once
+    groups: Rows  # _GROUP
+    walker_bounds: Integers  # of ``group_bases``
+    group_bases: Ids  # rows of ``bases``, walker by walker
+    group_bounds: Integers  # of ``members``
+    members: Integers  # numbers of lookups
+    used: Integers  # (4): lookups, bases, pairs, groups
 
 
-class _Room(NamedTuple):
-    base_slots: npt.NDArray[np.int32]  # a row plus 1, 0 is free
-    group_slots: npt.NDArray[np.int32]
-    group_of: npt.NDArray[np.int32]  # of each place in ``by_client``
+class _Scratch(NamedTuple):
+    """Hash tables (a row plus 1, 0 is free), and the group of each row of ``Order.by_client``."""
+
+    base_slots: Ids
+    group_slots: Ids
+    group_of: Ids
+
+
+@inline_kernel
+def _base_ends_search(entry: Int, key: tuple[Rows, Int]) -> bool:
+    """Is ``entry`` of a hash table free, or the row of the base name of ``key`` (rows, base)?"""
+    bases, base = key
+    return bool(entry == 0 or bases[entry - 1]["base"] == base)
+
+
+@inline_kernel
+def _group_ends_search(entry: Int, key: tuple[Rows, Row, Int]) -> bool:
+    """Is ``entry`` free, or the group of the lookup and walker of ``key`` (rows, both)?"""
+    groups, lookup, walker = key
+    if entry == 0:
+        return True
+    group = groups[entry - 1]
+    return bool(
+        group["shape"] == lookup["shape"]
+        and group["base"] == lookup["base"]
+        and group["walker"] == walker
+        and group["mode"] == lookup["mode"]
+        and group["absolute"] == lookup["absolute"]
+    )
+
+
+@inline_kernel
+def _base_row(base: Int, client: Int, seed: np.uint64, scratch: _Scratch, out: Order) -> Int:
+    """Return the row of ``out.bases`` of ``base`` (a name id), a new one where there is none.
+
+    Where ``client`` has not asked for it so far, the pair is noted in ``out``. ``seed`` is that of
+    the tables in ``scratch``.
+    """
+    slots = scratch.base_slots
+    slot = find_slot(slots, hash_ids(base, 0, seed), _base_ends_search, (out.bases, base))
+    if slots[slot] == 0:
+        new = out.used[_BASES]
+        out.bases[new]["base"] = base
+        out.bases[new]["client"] = ABSENT
+        out.used[_BASES] = new + 1
+        slots[slot] = new + 1
+    row = slots[slot] - 1
+    if out.bases[row]["client"] != client:
+        out.bases[row]["client"] = client
+        pair = out.used[_PAIRS]
+        out.pairs[pair, 0] = client
+        out.pairs[pair, 1] = base
+        out.used[_PAIRS] = pair + 1
+        out.covered[client]["names"] += 1
+    return np.int64(row)
+
+
+@inline_kernel
+def _group_row(
+    lookup: Row, walker: Int, base_row: Int, seed: np.uint64, scratch: _Scratch, out: Order
+) -> Int:
+    """Return the _GROUP row in ``out`` of ``lookup`` (LOOKUP), a new one where there is none.
+
+    ``walker`` is the number of its client's, ``base_row`` the row of its base name. ``seed`` is
+    that of the tables in ``scratch``.
+    """
+    slots = scratch.group_slots
+    h = hash_ids(lookup["shape"] ^ np.uint64(lookup["base"]), walker, seed)
+    slot = find_slot(slots, h, _group_ends_search, (out.groups, lookup, walker))
+    if slots[slot] == 0:
+        new = out.used[_GROUPS]
+        group = out.groups[new]
+        group["shape"] = lookup["shape"]
+        group["base"] = lookup["base"]
+        group["walker"] = walker
+        group["base_row"] = base_row
+        group["count"] = 0
+        group["mode"] = lookup["mode"]
+        group["absolute"] = lookup["absolute"]
+        out.used[_GROUPS] = new + 1
+        slots[slot] = new + 1
+        out.walker_bounds[walker + 1] += 1
+    return np.int64(slots[slot] - 1)
+
+
+@inline_kernel
+def _cover(lookup: Row, covered: Row) -> None:
+    """Add one ``lookup`` (LOOKUP) to what is ``covered`` (COVERED) of its client."""
+    if covered["lookups"] == 0:
+        covered["first"] = lookup["start"]
+        covered["last"] = lookup["end"]
+    covered["lookups"] += 1
+    covered["queries"] += lookup["queries"]
+    covered["last"] = max(covered["last"], lookup["end"])
 
 
 @kernel
-def _put_in_order(lookups: Any, walker_of: Any, seed: Any, room: Any, out: Any) -> None:
-    mask = np.uint64(room.base_slots.shape[0] - 1)
-    size, bases, pairs, groups = 0, 0, 0, 0
+def _put_in_order(
+    lookups: Rows, walker_of: Ids, seed: np.uint64, scratch: _Scratch, out: Order
+) -> None:
+    """Put the complete ones of ``lookups`` (LOOKUP), client by client, in order: fill ``out``.
+
+    ``walker_of`` is the number of each client's walker, ``seed`` that of the hash tables in
+    ``scratch``.
+    """
+    size = 0
     client = np.int64(0)
     for number in range(lookups.shape[0]):
-        look = lookups[number]
-        if not look["complete"]:
+        lookup = lookups[number]
+        if not lookup["complete"]:
             continue
-        while client < look["client"]:
+        while client < lookup["client"]:
             client += 1
-            out.bounds[client] = size
-        c = out.covered[client]
-        if c["lookups"] == 0:
-            c["first"] = look["start"]
-            c["last"] = look["end"]
+            out.client_bounds[client] = size
         if size == 0:
-            out.starts[0] = look["start"]
-            out.starts[1] = look["start"]
-        out.starts[0] = min(out.starts[0], look["start"])
-        out.starts[1] = max(out.starts[1], look["start"])
-        c["lookups"] += 1
-        c["queries"] += look["queries"]
-        c["last"] = max(c["last"], look["end"])
-        base, walker = look["base"], walker_of[client]
-        slot = np.int64(hash_ids(base, np.int64(0), seed) & mask)
-        while room.base_slots[slot] and out.bases[room.base_slots[slot] - 1]["base"] != base:
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-        if room.base_slots[slot] == 0:
-            out.bases[bases]["base"] = base
-            out.bases[bases]["client"] = -1
-            bases += 1
-            room.base_slots[slot] = bases
-        at = room.base_slots[slot] - 1
-        if out.bases[at]["client"] != client:
-            out.bases[at]["client"] = client
-            out.pairs[pairs, 0] = client
-            out.pairs[pairs, 1] = base
-            pairs += 1
-            c["names"] += 1
-        slot = np.int64(hash_ids(look["shape"] ^ np.uint64(base), walker, seed) & mask)
-        while room.group_slots[slot]:
-            g = out.groups[room.group_slots[slot] - 1]
-            if (
-                g["shape"] == look["shape"]
-                and g["base"] == base
-                and g["walker"] == walker
-                and g["mode"] == look["mode"]
-                and g["absolute"] == look["absolute"]
-            ):
-                break
-            slot = np.int64((np.uint64(slot) + np.uint64(1)) & mask)
-        if room.group_slots[slot] == 0:
-            g = out.groups[groups]
-            g["shape"] = look["shape"]
-            g["base"] = base
-            g["walker"] = walker
-            g["at"] = at
-            g["count"] = 0
-            g["mode"] = look["mode"]
-            g["absolute"] = look["absolute"]
-            groups += 1
-            room.group_slots[slot] = groups
-            out.ends[walker + 1] += 1
-        room.group_of[size] = room.group_slots[slot] - 1
-        out.groups[room.group_of[size]]["count"] += 1
+            out.starts[:] = lookup["start"]
+        out.starts[_EARLIEST] = min(out.starts[_EARLIEST], lookup["start"])
+        out.starts[_LATEST] = max(out.starts[_LATEST], lookup["start"])
+        _cover(lookup, out.covered[client])
+        base_row = _base_row(lookup["base"], client, seed, scratch, out)
+        group = _group_row(lookup, walker_of[client], base_row, seed, scratch, out)
+        scratch.group_of[size] = group
+        out.groups[group]["count"] += 1
         out.by_client[size] = number
         size += 1
-    while client < out.bounds.shape[0] - 1:
+    while client < out.client_bounds.shape[0] - 1:
         client += 1
-        out.bounds[client] = size
-    _sort_groups(size, groups, room, out)
-    out.used[0], out.used[1], out.used[2], out.used[3] = size, bases, pairs, groups
+        out.client_bounds[client] = size
+    out.used[_LOOKUPS] = size
+    _sort_groups(scratch.group_of, out)
 
 
 @helper_kernel
-def _sort_groups(size: Any, groups: Any, room: Any, out: Any) -> None:
-    """Bring the groups of one walker, and the members of one group, together."""
-    for w in range(1, out.ends.shape[0]):
-        out.ends[w] += out.ends[w - 1]
+def _sort_groups(group_of: Ids, out: Order) -> None:
+    """Bring the groups of one walker, and the members of one group, together in ``out``.
+
+    ``group_of`` is the group of each row of ``out.by_client``. A counting sort, twice: bounds hold
+    first counts, then where the next one goes, and at last where each begins.
+    """
+    groups = out.used[_GROUPS]
+    for w in range(1, out.walker_bounds.shape[0]):
+        out.walker_bounds[w] += out.walker_bounds[w - 1]
     for n in range(groups):
-        g = out.groups[n]
-        place = out.ends[g["walker"]]
-        out.ends[g["walker"]] += 1
-        g["place"] = place
-        out.group_bases[place] = g["at"]
-        out.group_bounds[place] = g["count"]
-    for w in range(out.ends.shape[0] - 1, 0, -1):
-        out.ends[w] = out.ends[w - 1]
-    out.ends[0] = 0
+        group = out.groups[n]
+        number = out.walker_bounds[group["walker"]]
+        out.walker_bounds[group["walker"]] += 1
+        group["number"] = number
+        out.group_bases[number] = group["base_row"]
+        out.group_bounds[number] = group["count"]
+    for w in range(out.walker_bounds.shape[0] - 1, 0, -1):
+        out.walker_bounds[w] = out.walker_bounds[w - 1]
+    out.walker_bounds[0] = 0
     begin = np.int64(0)
-    for place in range(groups):
-        count = out.group_bounds[place]
-        out.group_bounds[place] = begin
+    for number in range(groups):
+        count = out.group_bounds[number]
+        out.group_bounds[number] = begin
         begin += count
-    for n in range(size):
-        place = out.groups[room.group_of[n]]["place"]
-        out.members[out.group_bounds[place]] = out.by_client[n]
-        out.group_bounds[place] += 1
-    for place in range(groups, 0, -1):
-        out.group_bounds[place] = out.group_bounds[place - 1]
+    for n in range(out.used[_LOOKUPS]):
+        number = out.groups[group_of[n]]["number"]
+        out.members[out.group_bounds[number]] = out.by_client[n]
+        out.group_bounds[number] += 1
+    for number in range(groups, 0, -1):
+        out.group_bounds[number] = out.group_bounds[number - 1]
     out.group_bounds[0] = 0
 
 
-def put_in_order(
-    lookups: npt.NDArray[Any], walker_of: npt.NDArray[np.int32], walkers: int
-) -> Order:
+def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
     """Order the complete ones of some lookups; ``walker_of`` numbers how each client walks."""
     size, clients = lookups.size, walker_of.size
-    slots = 1 << (2 * size).bit_length()
-    room = _Room(np.zeros(slots, np.int32), np.zeros(slots, np.int32), np.empty(size, np.int32))
+    slots = slot_count(size)
+    scratch = _Scratch(
+        np.zeros(slots, np.int32), np.zeros(slots, np.int32), np.empty(size, np.int32)
+    )
     out = Order(
         np.empty(size, np.int64),
         np.zeros(clients + 1, np.int64),
@@ -180,7 +244,7 @@ def put_in_order(
         np.empty(size, np.int64),
         np.zeros(4, np.int64),
     )
-    _put_in_order(lookups, walker_of, SEED, room, out)
+    _put_in_order(lookups, walker_of, SEED, scratch, out)
     complete, bases, pairs, groups = out.used.tolist()
     return out._replace(
         by_client=out.by_client[:complete],

@@ -6,35 +6,39 @@ The rules are those of ``resolver/models.py``; what a candidate would answer is 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.lookups.state import AS_IS
+from pcapkit.analysis.lookups.waste import SERVICE_PROBE
 from pcapkit.analysis.whatif.candidates import (
+    ANSWER_TAKEN,
     CANDIDATE,
     LONGEST,
     MAX_TYPES,
-    SEEN,
-    ask,
-    note_seen,
+    NAME_AS_IS,
+    QUERY_RANGE,
+    CandidateScratch,
+    LookupReplay,
+    Questions,
+    find_outcome,
+    note_ranges,
     what_follows,
 )
-from pcapkit.analysis.whatif.rules import MOST_SHARED
+from pcapkit.analysis.whatif.rules import Walker
 from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL, HARMED_IN_FULL
-from pcapkit.codes import QTYPE_NUMBERS
+from pcapkit.codes import TYPE_AAAA
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
-from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
+from pcapkit.schema import ABSENT, Int, Integers, Row, Rows
 
-_PROBE = WASTE_CLASSES.index("service_probe")
-_AAAA = QTYPE_NUMBERS["AAAA"]
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
-_UNSEEN = -2  # no candidate answered
-#: Marks of a replayed lookup. DOUBTFUL: harmed if the application wrote the short form of a name
-#: that answered at once, unharmed if it wrote it in full.
+#: No candidate answered.
+NOT_ANSWERED = -2
+#: Marks of a replayed lookup. DOUBTFUL: unsafe if the application wrote the short form of a name
+#: that answered at once, safe if it wrote it in full.
 BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
 #: What one lookup would have sent under one setting.
 REPLAY = np.dtype(
@@ -45,356 +49,457 @@ REPLAY = np.dtype(
         ("upstream", np.int32),  # queries whose answers came, or would come, without AA
         ("flags", np.int32),
         ("reordered", np.int32),  # the name as is comes first, or last, and did not so far
-        ("visited", np.uint64),  # positions asked, the name as is in bit 0
+        ("visited", np.uint64),  # positions asked, a bit each, see ``_position_bit``
         ("other_ns", np.int64),  # time at candidates that this lookup did not ask
     ],
     align=True,
 )
-#: How a lookup is walked: part of the code of a replay.
+#: A walk as the rules say.
+_WALK = np.dtype(
+    [
+        ("positions", np.uint64),  # to be asked, like ``visited``
+        ("hit", np.int64),  # position, NOT_ANSWERED
+        ("first", np.int64),  # position
+        ("steps", np.int64),  # candidates to be asked; 0: not walked so far
+    ],
+    align=True,
+)
+#: The row of a variant, and the number of the replay that it is of.
+_VARIANT_ROW = np.dtype([("replay", np.int64), ("row", np.int64)])
+#: The orders in which candidates are asked: with the name as is behind the list, before it, and
+#: nothing but the name that answered.
 _LISTED, _AS_IS_FIRST, _IN_FULL = range(3)
-_NO_AAAA, _AUTOPATH, _DROP = 4, 8, 16
-#: ``code % WAYS`` is the order in which the candidates are asked.
-WAYS = _NO_AAAA
-_ROW_BITS = 8  # a lookup has fewer rows than that
-#: Rows at most: a setting walks a lookup anew, and once more in full where that would do harm.
+_ORDERS = 3
+#: Variants that leave out one and the same suffix.
+_VARIANTS_A_SUFFIX = 4 * _ORDERS
+#: Rows at most: a setting walks a lookup anew, and once more in full where that would be unsafe.
 ROWS_A_SETTING = 2
+#: The row of a setting under which lookups are not walked.
+NOT_WALKED = -1
+#: Rows of ``ReplayScratch.types`` and ``ReplayScratch.ends``: what is asked.
+_ALL_TYPES, _WITHOUT_AAAA = 0, 1
+
+
+class Variant(NamedTuple):
+    """One way to walk a lookup; it is the same under all settings that come to it."""
+
+    order: Int
+    without_aaaa: bool
+    by_server: bool  # autopath: the server walks
+    dropped: Int  # position of the suffix that is left out, ABSENT
+
+
+class _Traits(NamedTuple):
+    """What holds for a lookup under all settings."""
+
+    order: Int  # in force
+    base_bytes: Int  # of the base name, without its root
+    dots: Int  # of the base name
+    in_zone: bool  # is the name that answered inside the cluster domain?
+    is_final: bool  # no setting makes it walk the list: it is taken for a full name
+    is_never_listed: bool
+    is_probe: bool
+    questions: Questions
+    without_aaaa: Questions
+
+
+class ReplayScratch(NamedTuple):
+    """What replays write to; ``rows`` is their result."""
+
+    candidates: CandidateScratch
+    order: Integers  # (positions)
+    types: Integers  # (2, MAX_TYPES)
+    ends: Rows  # CANDIDATE (2, positions)
+    variant_rows: Rows  # _VARIANT_ROW (variants)
+    rows: Rows  # REPLAY (settings * ROWS_A_SETTING)
+    in_force: Rows  # REPLAY (1): as the rules say, whatever was seen
+    walk_in_force: Rows  # _WALK (1)
+
+
+def scratch_for(suffixes: int, settings: int) -> ReplayScratch:
+    """Return scratch for walks of up to so many ``suffixes``, under so many ``settings``."""
+    return ReplayScratch(
+        CandidateScratch(
+            np.zeros(256, np.uint8),
+            np.zeros(MAX_TYPES, np.int64),
+            np.zeros(suffixes + 1, QUERY_RANGE),
+        ),
+        np.zeros(suffixes + 1, np.int64),
+        np.zeros((2, MAX_TYPES), np.int64),
+        np.zeros((2, suffixes + 1), CANDIDATE),
+        np.zeros(_VARIANTS_A_SUFFIX * (suffixes + 1), _VARIANT_ROW),
+        np.zeros(ROWS_A_SETTING * settings, REPLAY),
+        np.zeros(1, REPLAY),
+        np.zeros(1, _WALK),
+    )
 
 
 @inline_kernel
-def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
-    """Return what decides how a lookup is walked under a setting."""
+def _position_bit(position: Int) -> np.uint64:
+    """Return the bit of a ``position`` below MAX_POSITIONS - 1: that of the name as is is 1."""
+    return np.uint64(1) << np.uint64(position - NAME_AS_IS)
+
+
+@inline_kernel
+def _variant(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
+    """Return how ``walker`` walks a lookup of so many ``dots`` under a ``setting`` (SETTING).
+
+    ``in_zone``: is the name that answered inside the cluster domain?
+    """
     rules = walker.rules
     ndots = rules["ndots"] if setting["ndots"] < 0 else np.int64(setting["ndots"])
-    code = _AS_IS_FIRST if dots >= ndots else _LISTED
-    if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and inside):
-        code = _IN_FULL
-    if setting["no_aaaa"] and rules["honours_no_aaaa"]:
-        code += _NO_AAAA
-    if setting["autopath"] and code == _LISTED:
-        code += _AUTOPATH
-    if setting["drop"] < walker.tails.shape[0]:
-        code += _DROP * (setting["drop"] + 1)
-    return code
+    order = np.int64(_AS_IS_FIRST if dots >= ndots else _LISTED)
+    if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
+        order = np.int64(_IN_FULL)
+    dropped = np.int64(ABSENT)
+    if setting["drop"] < walker.suffixes.shape[0]:
+        dropped = np.int64(setting["drop"])
+    return Variant(
+        order,
+        setting["no_aaaa"] != 0 and rules["honours_no_aaaa"] != 0,
+        setting["autopath"] != 0 and order == _LISTED,
+        dropped,
+    )
+
+
+@inline_kernel
+def _variant_number(variant: Variant) -> Int:
+    """Return the index of a ``variant`` among all of a walk."""
+    number = variant.dropped - ABSENT
+    number = 2 * number + (1 if variant.by_server else 0)
+    number = 2 * number + (1 if variant.without_aaaa else 0)
+    return _ORDERS * number + variant.order
 
 
 @helper_kernel
-def _order(walker: Any, size: Any, never_listed: Any, code: Any, answered: Any, order: Any) -> Any:
-    """Write the positions in the order of the walk, -1 for the name as is; return how many.
+def _write_order(
+    walker: Walker, variant: Variant, traits: _Traits, answered: Int, order: Integers
+) -> Int:
+    """Write to ``order`` the positions that ``walker`` asks one after the other; return how many.
 
-    ``size`` are the bytes of the base name without its root.
+    ``variant`` is how it walks, a lookup of such ``traits`` which the position ``answered``.
     """
-    rules, way = walker.rules, code % WAYS
-    order[0] = -1
-    if way == _IN_FULL:
-        order[0] = answered if answered != _UNSEEN else -1
+    rules = walker.rules
+    order[0] = NAME_AS_IS
+    if variant.order == _IN_FULL:
+        if answered != NOT_ANSWERED:
+            order[0] = answered
         return 1
-    if never_listed:
+    if traits.is_never_listed:
         return 1
     at = 0
-    if way == _AS_IS_FIRST:
+    if variant.order == _AS_IS_FIRST:
         at = 1
         if not rules["searches_after_as_is"]:
             return at
-    for p in range(walker.tails.shape[0]):
-        if p == code // _DROP - 1:
+    for p in range(walker.suffixes.shape[0]):
+        if p == variant.dropped:
             continue
-        if size + walker.tails[p]["size"] > LONGEST:
+        if traits.base_bytes + walker.suffixes[p]["size"] > LONGEST:
             if rules["abandons_too_long"]:
                 break
             continue
         order[at] = p
         at += 1
-    if way == _LISTED and rules["tries_as_is"]:
-        order[at] = -1
+    if variant.order == _LISTED and rules["tries_as_is"]:
+        order[at] = NAME_AS_IS
         at += 1
     return at
 
 
 @inline_kernel
 def _walk(
-    facts: Any,
-    walker: Any,
-    look: Any,
-    mine: Any,
-    answered: Any,
-    steps: Any,
-    types: Any,
-    kinds: Any,
-    extra: Any,
-    ends: Any,
-    turn: Any,
-    found: Any,
-    work: Any,
-    out: Any,
-) -> Any:
-    """Walk ``work.order``; return the position that answered, or _UNSEEN."""
+    replay: LookupReplay,
+    questions: Questions,
+    steps: Int,
+    ends: Rows,
+    scratch: ReplayScratch,
+    row: Row,
+) -> Int:
+    """Walk the first ``steps`` of the order in ``scratch``; return the position that answered.
+
+    It is NOT_ANSWERED where none did. ``replay`` is the lookup, ``questions`` what every candidate
+    is asked. ``ends`` (CANDIDATE, by position) are those that are known of these questions, and get
+    others. What the walk sends is added to ``row`` (REPLAY).
+    """
     at, missed_suffixes, missed_as_is, empty = 0, 0, 0, 0
     exists = False
-    hit = np.int64(_UNSEEN)
-    asks_all = walker.rules["asks_all"] != 0
+    hit = np.int64(NOT_ANSWERED)
+    asks_all = replay.walker.rules["asks_all"] != 0
     while at < steps:
-        position = np.int64(work.order[at])
-        end = ends[position + 1]
-        if end["turn"] != turn:
-            end["turn"] = turn
-            ask(facts, walker, look, mine, answered, position, types, kinds, turn, found, work, end)
-        out["queries"] += kinds
-        out["assumed"] += end["assumed"]
-        out["upstream"] += end["upstream"]
-        out["other_ns"] += end["other_ns"]
+        position = np.int64(scratch.order[at])
+        end = ends[position - NAME_AS_IS]
+        if end["replay"] != replay.number:
+            end["replay"] = replay.number
+            find_outcome(replay, position, questions, scratch.candidates, end)
+        row["queries"] += questions.asked
+        row["assumed"] += end["assumed"]
+        row["upstream"] += end["upstream"]
+        row["other_ns"] += end["other_ns"]
         if position < MAX_POSITIONS - 1:
-            out["visited"] |= np.uint64(1) << np.uint64(position + 1)
+            row["visited"] |= _position_bit(position)
         after = end["after"]
-        if after < 0:
-            if hit == _UNSEEN:
+        if after == ANSWER_TAKEN:
+            if hit == NOT_ANSWERED:
                 hit = position
-                out["queries"] += extra
-                out["wasted"] = missed_suffixes + missed_as_is
+                row["queries"] += questions.further
+                row["wasted"] = missed_suffixes + missed_as_is
             if not asks_all:
                 return hit
-        elif position >= 0 and steps > 1:
+        elif position != NAME_AS_IS and steps > 1:
             missed_suffixes += end["missed"]
         elif steps > 1:
             missed_as_is += end["missed"]
         if end["empty"] > 0 and not exists:
             exists = True  # the first name that is there: it has no such type
-            empty = end["empty"] if position >= 0 and steps > 1 else 0
+            empty = end["empty"] if position != NAME_AS_IS and steps > 1 else 0
         if after == AFTER_STOP:
             break
-        if after == AFTER_AS_IS and position >= 0:
-            if work.order[steps - 1] >= 0:  # the name as is has been asked
+        if after == AFTER_AS_IS and position != NAME_AS_IS:
+            if scratch.order[steps - 1] != NAME_AS_IS:  # it has been asked
                 break
             at = max(at + 1, steps - 1)
         else:
             at += 1
-    if hit == _UNSEEN:
-        out["wasted"] = missed_suffixes - empty
+    if hit == NOT_ANSWERED:
+        row["wasted"] = missed_suffixes - empty
     elif asks_all:
-        out["wasted"] = missed_suffixes
+        row["wasted"] = missed_suffixes
     return hit
 
 
 @helper_kernel
-def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
-    """Was a name that failed alone, as is, written with a final dot? Else the list had followed."""
+def _has_final_dot(walker: Walker, lookup: Row, transactions: Rows, outcomes: Integers) -> bool:
+    """Was a name that failed alone, as is, written with a final dot? Else the list had followed.
+
+    ``walker`` would ask the list after the name of ``lookup`` (LOOKUP), whose ``transactions`` are
+    TRANSACTION. ``outcomes`` (MAX_TYPES) is scratch.
+    """
     rules = walker.rules
-    if look["answered_by"] >= 0 or look["queries"] > MAX_TYPES or walker.tails.shape[0] == 0:
+    if lookup["answered_by"] >= 0 or lookup["queries"] > MAX_TYPES:
+        return False
+    if walker.suffixes.shape[0] == 0:
         return False
     if not (rules["searches"] and rules["searches_dotted"] and rules["searches_after_as_is"]):
         return False
-    for k in range(look["queries"]):
-        events[k] = mine[k]["outcome"]
-    return what_follows(rules, events, look["queries"]) != AFTER_STOP
+    for k in range(lookup["queries"]):
+        outcomes[k] = transactions[k]["outcome"]
+    return what_follows(rules, outcomes, lookup["queries"]) != AFTER_STOP
 
 
 @helper_kernel
-def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) -> Any:
-    """Write the types asked of every candidate; return how many, and how many more of the hit."""
-    kinds, distinct = 0, 0
-    for k in range(look["queries"]):
-        qtype = mine[k]["qtype"]
-        if no_aaaa and qtype == _AAAA:
+def _write_types(
+    lookup: Row, transactions: Rows, first_only: bool, no_aaaa: bool, types: Integers
+) -> tuple[Int, Int]:
+    """Write the types asked of every candidate; return how many, and how many more of the hit.
+
+    They are those of ``lookup`` (LOOKUP), from its ``transactions`` (TRANSACTION): the first alone
+    with ``first_only``, and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
+    """
+    count, distinct = 0, 0
+    for k in range(lookup["queries"]):
+        qtype = transactions[k]["qtype"]
+        if no_aaaa and qtype == TYPE_AAAA:
             continue
         again = False
         for j in range(k - 1, -1, -1):
-            if mine[j]["qtype"] == qtype:
+            if transactions[j]["qtype"] == qtype:
                 again = True
                 break
-        distinct += 0 if again else 1
-        if mine[k]["name"] == mine[0]["name"] and kinds < MAX_TYPES:
-            types[kinds] = qtype
-            kinds += 1
+        if not again:
+            distinct += 1
+        if transactions[k]["name"] == transactions[0]["name"] and count < MAX_TYPES:
+            types[count] = qtype
+            count += 1
     if first_only:
-        kinds = min(kinds, 1)
-    return kinds, max(0, distinct - kinds)
+        count = min(count, 1)
+    return count, max(0, distinct - count)
 
 
 @inline_kernel
-def _flags(facts: Any, walker: Any, look: Any, first: Any, hit: Any, answered: Any) -> Any:
-    """Compare the position that would answer with the one that did."""
-    if answered == _UNSEEN:
+def _marks(replay: LookupReplay, first: Int, hit: Int) -> Int:
+    """Return the marks of a ``replay`` that asks position ``first`` first and ends at ``hit``."""
+    observed, lookup = replay.observed, replay.lookup
+    if replay.answered == NOT_ANSWERED:
         return 0
-    flags = 0
-    if hit == _UNSEEN:
-        flags |= BROKEN
-    elif hit != answered:
-        flags |= ELSEWHERE
-    inside = walker.tails[first]["in_zone"] if first >= 0 else facts.inside[look["base"]]
-    if inside == 0 and facts.inside[look["answered_by"]]:
-        flags |= LEAKED
-    if flags and look["ambiguous"]:
-        if np.int64(facts.labels[look["answered_by"]]) - 1 >= walker.rules["ndots"]:
+    marks = 0
+    if hit == NOT_ANSWERED:
+        marks |= BROKEN
+    elif hit != replay.answered:
+        marks |= ELSEWHERE
+    in_zone = observed.in_zone[lookup["base"]]
+    if first != NAME_AS_IS:
+        in_zone = replay.walker.suffixes[first]["in_zone"]
+    if in_zone == 0 and observed.in_zone[lookup["answered_by"]]:
+        marks |= LEAKED
+    if marks and lookup["ambiguous"]:
+        if np.int64(observed.labels[lookup["answered_by"]]) - 1 >= replay.walker.rules["ndots"]:
             return DOUBTFUL
-    return flags
-
-
-class Work(NamedTuple):
-    """Room that replays write to; ``ends`` are two rows a position: all types, and no AAAA."""
-
-    scratch: npt.NDArray[np.uint8]
-    order: npt.NDArray[np.int64]
-    types: npt.NDArray[np.int64]  # (2, MAX_TYPES)
-    events: npt.NDArray[np.int64]
-    ends: npt.NDArray[Any]  # CANDIDATE (2, positions)
-    seen: npt.NDArray[Any]  # SEEN (positions)
-    codes: npt.NDArray[np.int64]  # turn and row of each code
-    rows: npt.NDArray[Any]  # REPLAY
-    in_force: npt.NDArray[Any]  # REPLAY (1): the walk as the rules say, whatever was seen
-    found: npt.NDArray[np.int32]  # (bases, MOST_SHARED): candidates, see ``_candidate``
-
-
-def work_for(suffixes: int, settings: int, bases: int) -> Work:
-    """Return room for walks of up to so many suffixes, under so many settings."""
-    return Work(
-        np.zeros(256, np.uint8),
-        np.zeros(suffixes + 1, np.int64),
-        np.zeros((2, MAX_TYPES), np.int64),
-        np.zeros(MAX_TYPES, np.int64),
-        np.zeros((2, suffixes + 1), CANDIDATE),
-        np.zeros(suffixes + 1, SEEN),
-        np.zeros(_DROP * (suffixes + 1), np.int64),
-        np.zeros(ROWS_A_SETTING * settings, REPLAY),
-        np.zeros(1, REPLAY),
-        np.zeros((bases, MOST_SHARED), np.int32),
-    )
+    return marks
 
 
 @inline_kernel
-def _walks_as_in_force(code: Any, way: Any, plain: Any, ordered: Any, steps: Any) -> Any:
-    """Is this the walk in force, though the server walks, or a suffix is left out of the list?
+def answered_position(lookup: Row, transactions: Rows) -> Int:
+    """Return the position of the name that answered ``lookup`` (LOOKUP), or NOT_ANSWERED.
 
-    ``plain`` is that walk, of so many ``steps`` at the positions ``ordered``. Without a suffix that
-    it never came to, it is the same as long as more than one step is left.
+    ``transactions`` (TRANSACTION) are those of the lookup.
     """
-    if code % _DROP == way + _AUTOPATH:
-        return True
-    if code % _DROP != way or code // _DROP >= MAX_POSITIONS or steps <= 2:
-        return False
-    left = ordered & ~plain["visited"]
-    return left >> np.uint64(code // _DROP) & np.uint64(1) != 0
+    answered = np.int64(NOT_ANSWERED)
+    if lookup["answered_by"] >= 0:
+        for k in range(lookup["queries"]):
+            if transactions[k]["name"] == lookup["answered_by"]:
+                answered = np.int64(transactions[k]["suffix"])
+    return answered
+
+
+@inline_kernel
+def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
+    """Return what holds for the lookup of ``replay``; ``types`` of ``scratch`` get what it asks."""
+    observed, walker, lookup = replay.observed, replay.walker, replay.lookup
+    transactions, rules, base = replay.transactions, walker.rules, lookup["base"]
+    is_probe = False
+    for k in range(lookup["queries"]):
+        is_probe = is_probe or transactions[k]["waste_class"] == SERVICE_PROBE
+    ends = observed.names.ends
+    dots = np.int64(observed.labels[base]) - 1
+    is_final = (lookup["mode"] == AS_IS and lookup["candidates"] == 1) and (
+        lookup["absolute"] == 1
+        or dots < rules["ndots"]
+        or observed.is_reverse[base] != 0
+        or _has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
+    )
+    first_only = rules["further_types_of_hit_only"] != 0
+    all_types, short_types = scratch.types[_ALL_TYPES], scratch.types[_WITHOUT_AAAA]
+    count, further = _write_types(lookup, transactions, first_only, False, all_types)
+    short_count, short_further = count, further
+    if rules["honours_no_aaaa"]:
+        short_count, short_further = _write_types(
+            lookup, transactions, first_only, True, short_types
+        )
+    return _Traits(
+        np.int64(_LISTED if dots < rules["ndots"] else _AS_IS_FIRST),
+        ends[base] - name_start(ends, base) - 1,
+        dots,
+        lookup["answered_by"] >= 0 and observed.in_zone[lookup["answered_by"]] != 0,
+        bool(is_final),
+        bool(is_final or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])),
+        is_probe,
+        Questions(all_types, count, further),
+        Questions(short_types, short_count, short_further),
+    )
 
 
 @inline_kernel
 def replay_settings(
-    facts: Any,
-    walker: Any,
-    look: Any,
-    mine: Any,
-    settings: Any,
-    turn: Any,
-    found: Any,
-    work: Any,
-    like: Any,
-) -> Any:
-    """Walk one lookup under all settings; those that walk it alike are one row of ``work.rows``.
+    replay: LookupReplay, settings: Rows, scratch: ReplayScratch, row_of: Integers
+) -> Int:
+    """Walk the lookup of ``replay`` under all ``settings`` (SETTING); return how many walks differ.
 
-    ``like`` gets the row of each setting, -1 where it is not walked; returns how many rows there
-    are. ``turn`` is a number from 1 that no other lookup was replayed with; ``found`` see
-    ``_candidate``.
+    Settings that walk it alike share one of the rows of ``scratch``, whose number ``row_of`` gets,
+    one a setting: NOT_WALKED where the setting is not about walks.
     """
-    rules = walker.rules
-    answered, probe = np.int64(_UNSEEN), False
-    for k in range(look["queries"]):
-        t = mine[k]
-        if look["answered_by"] >= 0 and t["name"] == look["answered_by"]:
-            answered = np.int64(t["suffix"])
-        probe = probe or t["waste_class"] == _PROBE
-        note_seen(work.seen, np.int64(t["suffix"]), k, turn)
-    inside = look["answered_by"] >= 0 and facts.inside[look["answered_by"]] != 0
-    ends = facts.names.ends
-    size = ends[look["base"]] - name_start(ends, look["base"]) - 1
-    dots = np.int64(facts.labels[look["base"]]) - 1
-    alone = look["mode"] == AS_IS and look["candidates"] == 1
-    fixed = alone and (
-        look["absolute"] == 1
-        or dots < rules["ndots"]
-        or facts.reverse[look["base"]] != 0
-        or _is_final(walker, look, mine, work.events)
-    )
-    one = rules["further_types_of_hit_only"] != 0
-    kinds, extra = _types(look, mine, one, False, work.types[0])
-    kinds_a, extra_a = kinds, extra
-    if rules["honours_no_aaaa"]:
-        kinds_a, extra_a = _types(look, mine, one, True, work.types[1])
-    way = _LISTED if dots < rules["ndots"] else _AS_IS_FIRST
-    never_listed = fixed or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])
-    plain, plain_hit, plain_first = work.in_force[0], np.int64(_UNSEEN), np.int64(-1)
-    plain_steps, ordered = np.int64(-1), np.uint64(0)
+    note_ranges(replay, scratch.candidates.ranges)
+    traits = _traits(replay, scratch)
+    scratch.walk_in_force[0]["steps"] = 0
     used = np.int64(0)
     for s in range(settings.shape[0]):
-        like[s] = -1
+        row_of[s] = NOT_WALKED
         if not settings[s]["walked"]:
             continue
-        code = np.int64(_code(settings[s], walker, dots, inside))
-        at = np.int64(0)
-        for _ in range(2):  # once more in full where the first way would do harm
-            if work.codes[code] >> _ROW_BITS == turn:
-                at = work.codes[code] & ((1 << _ROW_BITS) - 1)
-            else:
-                at = used
+        variant = _variant(settings[s], replay.walker, traits.dots, traits.in_zone)
+        row = np.int64(0)
+        for _ in range(2):
+            known = scratch.variant_rows[_variant_number(variant)]
+            if known["replay"] != replay.number:
+                known["replay"] = replay.number
+                known["row"] = used
+                _walk_variant(replay, variant, traits, scratch, used)
                 used += 1
-                work.codes[code] = (turn << _ROW_BITS) | at
-                row = work.rows[at]
-                hit, first = plain_hit, plain_first
-                if plain_steps >= 0 and _walks_as_in_force(code, way, plain, ordered, plain_steps):
-                    work.rows[at] = plain
-                else:
-                    _clear(row)
-                    row["reordered"] = 0 if fixed or code % WAYS in (way, _IN_FULL) else 1
-                    steps = _order(walker, size, never_listed, code, answered, work.order)
-                    first = work.order[0]
-                    short = 1 if code & _NO_AAAA else 0
-                    n, more = kinds, extra
-                    if short:
-                        n, more = kinds_a, extra_a
-                    hit = _walk(
-                        facts,
-                        walker,
-                        look,
-                        mine,
-                        answered,
-                        steps,
-                        work.types[short],
-                        n,
-                        more,
-                        work.ends[short],
-                        turn,
-                        found,
-                        work,
-                        row,
-                    )
-                    row["flags"] = _flags(facts, walker, look, first, hit, answered)
-                    if probe:
-                        row["wasted"] = 0
-                if code == way:  # what was seen beats what the rules say
-                    work.in_force[0] = row
-                    plain_hit, plain_first, plain_steps = hit, first, steps
-                    ordered = _positions(work.order, steps)
-                    row["queries"] = look["queries"]
-                    row["wasted"] = look["wasted"]
-                    row["assumed"] = 0
-                    row["flags"] = 0
-                if code & _AUTOPATH and hit != _UNSEEN and hit != first:
-                    _walk_in_server(row, first, hit, kinds, extra)
-            if settings[s]["in_full"] != HARMED_IN_FULL or work.rows[at]["flags"] == 0:
+            row = known["row"]
+            if settings[s]["in_full"] != HARMED_IN_FULL or scratch.rows[row]["flags"] == 0:
                 break
-            code = np.int64(_IN_FULL)
-        like[s] = at
+            # once more, as the name would be written in full
+            variant = Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))
+        row_of[s] = row
     return used
 
 
 @inline_kernel
-def _positions(order: Any, steps: Any) -> Any:
-    """Return the positions of a walk as bits, the name as is in bit 0."""
-    out = np.uint64(0)
-    for k in range(steps):
-        if order[k] < MAX_POSITIONS - 1:
-            out |= np.uint64(1) << np.uint64(order[k] + 1)
-    return out
+def _walk_variant(
+    replay: LookupReplay, variant: Variant, traits: _Traits, scratch: ReplayScratch, number: Int
+) -> None:
+    """Walk the lookup of ``replay``, of such ``traits``, as ``variant`` says.
+
+    What it sends is row ``number`` of ``scratch.rows``. The walk in force is kept in ``scratch``.
+    """
+    walk, row = scratch.walk_in_force[0], scratch.rows[number]
+    hit, first = walk["hit"], walk["first"]
+    if _walks_as_in_force(variant, traits, walk, scratch.in_force[0]["visited"]):
+        scratch.rows[number] = scratch.in_force[0]
+    else:
+        _clear(row)
+        if not (traits.is_final or variant.order == traits.order or variant.order == _IN_FULL):
+            row["reordered"] = 1
+        steps = _write_order(replay.walker, variant, traits, replay.answered, scratch.order)
+        first = scratch.order[0]
+        questions, ends = traits.questions, scratch.ends[_ALL_TYPES]
+        if variant.without_aaaa:
+            questions, ends = traits.without_aaaa, scratch.ends[_WITHOUT_AAAA]
+        hit = _walk(replay, questions, steps, ends, scratch, row)
+        row["flags"] = _marks(replay, first, hit)
+        if traits.is_probe:
+            row["wasted"] = 0
+        if _is_in_force(variant, traits):
+            scratch.in_force[0] = row
+            walk["hit"] = hit
+            walk["first"] = first
+            walk["steps"] = steps
+            walk["positions"] = _positions(scratch.order, steps)
+            # what was seen beats what the rules say
+            row["queries"] = replay.lookup["queries"]
+            row["wasted"] = replay.lookup["wasted"]
+            row["assumed"] = 0
+            row["flags"] = 0
+    if variant.by_server and hit != NOT_ANSWERED and hit != first:
+        _walk_in_server(row, first, hit, traits.questions)
 
 
 @inline_kernel
-def _clear(row: Any) -> None:
+def _is_in_force(variant: Variant, traits: _Traits) -> bool:
+    """Is ``variant`` the walk in force of a lookup of such ``traits``?"""
+    is_plain = not variant.without_aaaa and not variant.by_server
+    return is_plain and variant.order == traits.order and variant.dropped == ABSENT
+
+
+@inline_kernel
+def _walks_as_in_force(variant: Variant, traits: _Traits, walk: Row, visited: np.uint64) -> bool:
+    """Is ``variant`` like the walk in force, ``walk`` (_WALK), of a lookup of such ``traits``?
+
+    So it is where the server walks, or where a suffix is left out that the walk never came to (it
+    ``visited`` others), as long as more than one candidate is left.
+    """
+    if walk["steps"] == 0 or variant.order != traits.order or variant.without_aaaa:
+        return False
+    if variant.by_server:
+        return True
+    if variant.dropped >= MAX_POSITIONS - 1 or walk["steps"] <= 2:
+        return False
+    return bool((walk["positions"] & ~visited & _position_bit(variant.dropped)) != 0)
+
+
+@inline_kernel
+def _positions(order: Integers, steps: Int) -> np.uint64:
+    """Return the first ``steps`` positions of ``order`` as bits."""
+    bits = np.uint64(0)
+    for k in range(steps):
+        if order[k] < MAX_POSITIONS - 1:
+            bits |= _position_bit(order[k])
+    return bits
+
+
+@inline_kernel
+def _clear(row: Row) -> None:
+    """Set all of ``row`` (REPLAY) to 0."""
     row["queries"] = 0
     row["wasted"] = 0
     row["assumed"] = 0
@@ -406,9 +511,12 @@ def _clear(row: Any) -> None:
 
 
 @helper_kernel
-def _walk_in_server(row: Any, first: Any, hit: Any, kinds: Any, extra: Any) -> None:
-    """Autopath: the first candidate is answered with what the whole walk would find."""
-    row["queries"] = kinds + extra
+def _walk_in_server(row: Row, first: Int, hit: Int, questions: Questions) -> None:
+    """Autopath: the first candidate is answered with what the whole walk would find.
+
+    ``row`` (REPLAY) is that walk, of all ``questions``, from position ``first`` to ``hit``.
+    """
+    row["queries"] = questions.asked + questions.further
     row["wasted"] = 0
-    row["assumed"] = min(row["assumed"], kinds)
-    row["visited"] = (np.uint64(1) << np.uint64(first + 1)) | (np.uint64(1) << np.uint64(hit + 1))
+    row["assumed"] = min(row["assumed"], questions.asked)
+    row["visited"] = _position_bit(first) | _position_bit(hit)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.text import wire_from_text
 from pcapkit.resolver.models import ABANDON, gives_up_s, resolver_model
 from pcapkit.resolver.resolv_conf import ResolverConfig
+from pcapkit.schema import ABSENT, Bytes, Row, Rows
 
 #: The rules of a resolver, under one ndots, with one search list.
 RULES = np.dtype(
     [
-        ("first", np.int64),  # its search list among all ``tails``
+        ("first", np.int64),  # its search list among all ``suffixes``
         ("last", np.int64),
         ("ndots", np.int64),
         ("silence_ns", np.int64),  # until a silent candidate is given up
@@ -46,11 +46,11 @@ RULES = np.dtype(
     align=True,
 )
 #: One suffix of a search list.
-TAIL = np.dtype(
+SUFFIX = np.dtype(
     [
-        ("begin", np.int64),
+        ("begin", np.int64),  # of its name in ``wire``
         ("size", np.int32),
-        ("shared", np.int32),  # its number among suffixes that several lists have, -1
+        ("shared", np.int32),  # its number among suffixes that several lists have, ABSENT
         ("in_zone", np.uint8),  # is a name under it inside the cluster domain?
     ],
     align=True,
@@ -59,43 +59,49 @@ TAIL = np.dtype(
 MOST_SHARED = 8
 
 
+class WalkSettings(NamedTuple):
+    """What decides how a client walks: clients for which all of it is the same walk alike."""
+
+    suffixes: tuple[Labels, ...]
+    model: str  # of the resolver
+    ndots: int
+
+
 class Walkers(NamedTuple):
     """How some clients walk, a row of ``rules`` for all that walk alike."""
 
-    rules: npt.NDArray[Any]  # RULES
-    tails: npt.NDArray[Any]  # TAIL, list behind list
-    wire: npt.NDArray[np.uint8]  # the names of the suffixes
+    rules: Rows  # RULES
+    suffixes: Rows  # SUFFIX, list behind list
+    wire: Bytes  # the names of the suffixes
 
 
 class Walker(NamedTuple):
-    """One of them, as kernels take it: a row of RULES, and the suffixes of its list."""
+    """One of them, as kernels take it."""
 
-    rules: Any
-    tails: Any  # TAIL
-    wire: Any
+    rules: Row  # RULES
+    suffixes: Rows  # SUFFIX, those of its list
+    wire: Bytes
 
 
-def walkers_of(
-    alike: Iterable[tuple[tuple[Labels, ...], str, int]], zones: Sequence[Labels]
-) -> Walkers:
-    """Return how clients with these search lists, resolver models and ndots walk."""
+def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walkers:
+    """Return how clients with these settings walk; ``zones`` are the cluster domains."""
     alike = list(alike)
-    lists = Counter(suffix for suffixes, _, _ in alike for suffix in suffixes)
+    lists = Counter(suffix for settings in alike for suffix in settings.suffixes)
     shared = {s: n for n, (s, lists) in enumerate(lists.most_common(MOST_SHARED)) if lists > 1}
     wire, known = bytearray(), dict[Labels, tuple[int, int, int, bool]]()
-    tails: list[tuple[int, int, int, bool]] = []
+    rows: list[tuple[int, int, int, bool]] = []
     rules = []
     for suffixes, model, ndots in alike:
         for suffix in suffixes:
             if suffix not in known:
                 name = _wire(suffix)
                 inside = any(suffix[-len(z) :] == z for z in zones)
-                known[suffix] = len(wire), len(name), shared.get(suffix, -1), inside
+                known[suffix] = len(wire), len(name), shared.get(suffix, ABSENT), inside
                 wire += name
-        first = len(tails)
-        tails += [known[suffix] for suffix in suffixes]
-        rules.append((first, len(tails), ndots, *_rules(model)))
-    return Walkers(np.array(rules, RULES), np.array(tails, TAIL), np.frombuffer(wire, np.uint8))
+        first = len(rows)
+        rows += [known[suffix] for suffix in suffixes]
+        rules.append((first, len(rows), ndots, *_rules(model)))
+    return Walkers(np.array(rules, RULES), np.array(rows, SUFFIX), np.frombuffer(wire, np.uint8))
 
 
 @lru_cache(maxsize=1 << 10)

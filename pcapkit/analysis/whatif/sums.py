@@ -6,13 +6,13 @@ Lookups that are equal (see ``groups.py``) are replayed once; only their times a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.whatif.settings import TIMED
 from pcapkit.kernels.jit import inline_kernel
+from pcapkit.schema import Bytes, Ids, Int, Integers, Rows
 
 #: Sums under one setting: of a client, or of a name.
 SUM = np.dtype(
@@ -33,43 +33,49 @@ SUM = np.dtype(
 #: The marked lookups of one base name and one client; their marks are a row of another array.
 MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
 #: Bins of lookup times: 64 an octave from 1024 ns up, so a quantile is right within 1 %.
-TIME_BINS = 64 * 32
-_Integers = npt.NDArray[np.int64]
+_BINS_AN_OCTAVE, _OCTAVES, _SHORTEST_NS = 64, 32, 1024
+TIME_BINS = _BINS_AN_OCTAVE * _OCTAVES
+#: Columns of ``Sums.names``: a base name as it is asked, and written in full.
+AS_ASKED, IN_FULL = 0, 1
+#: Indexes of ``Sums.used``.
+MARKED_ROWS, BEGUN_SECONDS = 0, 1
 
 
 @inline_kernel
-def time_bin(nanoseconds: Any) -> Any:
-    """Return the bin of a duration; see ``TIME_BINS`` and ``time_of_bin``."""
-    value = max(np.int64(1024), nanoseconds) >> 10
+def time_bin(nanoseconds: Int) -> Int:
+    """Return the bin of a duration in ``nanoseconds``; see ``TIME_BINS`` and ``time_of_bin``."""
+    value = max(np.int64(_SHORTEST_NS), nanoseconds) >> 10
     octave = np.int64(0)
     for step in (16, 8, 4, 2, 1):
         if value >> step:
             value >>= step
             octave += step
-    octave = min(octave, np.int64(31))
-    base = np.int64(1024) << octave
-    within = ((max(base, min(nanoseconds, 2 * base - 1)) - base) * 64) >> (10 + octave)
-    return octave * 64 + within
+    octave = min(octave, np.int64(_OCTAVES - 1))
+    base = np.int64(_SHORTEST_NS) << octave
+    above = max(base, min(nanoseconds, 2 * base - 1)) - base
+    within = (above * _BINS_AN_OCTAVE) >> (10 + octave)  # divided by base
+    return octave * _BINS_AN_OCTAVE + within
 
 
 def time_of_bin(number: int) -> int:
     """Return the middle of a bin, in nanoseconds."""
-    octave, within = divmod(number, 64)
-    return ((1024 << octave) * (129 + 2 * within)) >> 7
+    octave, within = divmod(number, _BINS_AN_OCTAVE)
+    base = _SHORTEST_NS << octave
+    return base * (2 * _BINS_AN_OCTAVE + 2 * within + 1) // (2 * _BINS_AN_OCTAVE)
 
 
 class Sums(NamedTuple):
-    """What replays of one part are added to; ``names`` holds each base as it is and in full."""
+    """What replays of one part are added to."""
 
-    clients: npt.NDArray[Any]  # SUM (clients, settings and the cache)
-    names: npt.NDArray[Any]  # SUM (bases, 2)
-    times: npt.NDArray[np.int32]  # (TIME_BINS, settings that are timed)
-    seconds: npt.NDArray[np.int32]  # queries (seconds, the same settings); none without a clock
+    clients: Rows  # SUM (clients, settings and the cache)
+    names: Rows  # SUM (bases, 2): see AS_ASKED and IN_FULL
+    times: Ids  # (TIME_BINS, settings that are timed): how many lookups
+    seconds: Ids  # queries (seconds, the same settings); none without a clock
     first_second: int
-    begun: npt.NDArray[np.int64]  # those of these seconds in which lookups began
-    marked: npt.NDArray[Any]  # MARKED, one row a name and client
-    marks: npt.NDArray[np.uint8]  # (marked, settings)
-    used: npt.NDArray[np.int64]  # [marked, begun]
+    begun: Integers  # those of these seconds in which lookups began
+    marked: Rows  # MARKED, one row a name and client
+    marks: Bytes  # (marked, settings)
+    used: Integers  # (2): see MARKED_ROWS and BEGUN_SECONDS
 
 
 class Times:
@@ -79,7 +85,7 @@ class Times:
         self._times = np.zeros((TIME_BINS, TIMED), np.int64)
         self._seconds = np.zeros(0, np.int64)
         self._queries = np.zeros((0, TIMED), np.int64)
-        self._added: list[tuple[_Integers, _Integers]] = []
+        self._added: list[tuple[Integers, Integers]] = []
         self._is_timed = True
 
     def add(self, sums: Sums) -> None:
@@ -88,7 +94,7 @@ class Times:
         if not len(sums.seconds):
             self._is_timed = False
             return
-        begun = np.sort(sums.begun[: sums.used[1]])
+        begun = np.sort(sums.begun[: sums.used[BEGUN_SECONDS]])
         self._added.append((begun + sums.first_second, sums.seconds[begun].astype(np.int64)))
 
     def merge(self, other: Times) -> None:
@@ -99,7 +105,7 @@ class Times:
         if sum(seconds.size for seconds, _ in self._added) > self._seconds.size:
             self._together()
 
-    def _together(self) -> tuple[_Integers, _Integers]:
+    def _together(self) -> tuple[Integers, Integers]:
         if self._added:
             every = [(self._seconds, self._queries), *self._added]
             seconds, at = np.unique(np.concatenate([s for s, _ in every]), return_inverse=True)

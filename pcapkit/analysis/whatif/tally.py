@@ -13,27 +13,28 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from pcapkit.analysis.lookups.reading import Readings
-from pcapkit.analysis.whatif.accumulate import replay_groups, room_for
+from pcapkit.analysis.whatif.accumulate import ReplayedSettings, group_scratch_for, replay_groups
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.caching import add_cached
-from pcapkit.analysis.whatif.candidates import Facts
+from pcapkit.analysis.whatif.candidates import NOT_LOOKED_FOR, Observations
 from pcapkit.analysis.whatif.groups import Order, put_in_order
-from pcapkit.analysis.whatif.replay import work_for
-from pcapkit.analysis.whatif.rules import walkers_of
+from pcapkit.analysis.whatif.replay import scratch_for
+from pcapkit.analysis.whatif.rules import MOST_SHARED, WalkSettings, walkers_of
 from pcapkit.analysis.whatif.settings import CACHE, FQDN, IN_FORCE, SETTING, SETTINGS, TIMED
-from pcapkit.analysis.whatif.sums import MARKED, SUM, TIME_BINS, Sums, Times
+from pcapkit.analysis.whatif.sums import MARKED, MARKED_ROWS, SUM, TIME_BINS, Sums, Times
 from pcapkit.analysis.whatif.verdicts import Part, WhatIfResult
-from pcapkit.codes import QTYPE_NUMBERS
-from pcapkit.model.results import WhatIf
+from pcapkit.codes import TYPE_AAAA
+from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
+from pcapkit.schema import ABSENT
 
 #: Peaks are counted second by second in captures up to three days long.
 LONGEST_S = 3 * 86_400
-_SECOND = 1_000_000_000
+_SECOND_NS = 1_000_000_000
 _REPLAYED = np.array(
     [
-        (-1 if s.ndots is None else s.ndots, s.in_full, s.drop, s.no_aaaa, s.autopath, s.walked)
+        (ABSENT if s.ndots is None else s.ndots, s.in_full, s.drop, s.no_aaaa, s.autopath, s.walked)
         for s in SETTINGS
     ],
     SETTING,
@@ -57,18 +58,18 @@ class WhatIfTally:
     def add(self, part: Readings) -> None:
         """Add the complete lookups of some clients."""
         self._names, self._has_clock = part.names, part.has_clock
-        numbers: dict[tuple[tuple[Labels, ...], str, int], int] = {}
+        numbers: dict[WalkSettings, int] = {}
         walker_of = np.zeros(len(part.clients), np.int32)
         for i, c in enumerate(part.clients):
-            alike = c.search.suffixes, c.resolver.model, c.ndots.value
+            alike = WalkSettings(c.search.suffixes, c.resolver.model, c.ndots.value)
             walker_of[i] = numbers.setdefault(alike, len(numbers))
         order = put_in_order(part.lookups, walker_of, len(numbers))
         if not order.by_client.size:
             return
-        sums = self._room(part, order)
+        sums = _sums_for(part, order)
         self._replay(part, list(numbers), order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
-        used = int(sums.used[0])
+        marked = int(sums.used[MARKED_ROWS])
         self._parts.append(
             Part(
                 part.clients,
@@ -77,62 +78,41 @@ class WhatIfTally:
                 order.bases["base"].astype(np.int64),
                 order.covered,
                 order.pairs,
-                sums.marked[:used].copy(),
-                sums.marks[:used].copy(),
+                sums.marked[:marked].copy(),
+                sums.marks[:marked].copy(),
             )
         )
         self._times.add(sums)
 
-    def _room(self, part: Readings, order: Order) -> Sums:
-        columns, size = len(SETTINGS), order.by_client.size
-        first, last = (order.starts // _SECOND).tolist()
-        seconds = last - first + 1
-        if not part.has_clock or seconds > LONGEST_S:
-            seconds = 0
-        return Sums(
-            np.zeros((len(part.clients), columns), SUM),
-            np.zeros((order.bases.size, 2), SUM),
-            np.zeros((TIME_BINS, TIMED), np.int32),
-            np.zeros((seconds, TIMED), np.int32),
-            first,
-            np.empty(min(size, seconds), np.int64),
-            np.empty(size, MARKED),
-            np.empty((size, columns), np.uint8),
-            np.zeros(2, np.int64),
-        )
-
     def _replay(
-        self,
-        part: Readings,
-        walkers: Sequence[tuple[tuple[Labels, ...], str, int]],
-        order: Order,
-        sums: Sums,
+        self, part: Readings, walkers: Sequence[WalkSettings], order: Order, sums: Sums
     ) -> None:
         """Fill ``sums``."""
-        facts = Facts(
+        observed = Observations(
+            part.lookups,
+            part.transactions,
             part.rows,
             part.names.names.arrays,
             part.labels,
             part.names.inside(self._zones),
             part.names.inside([("arpa",)]),
-            self._answers.known,
+            self._answers.questions,
             self._answers.typical_ns,
+            SEED,
         )
-        longest = max(len(suffixes) for suffixes, _, _ in walkers)
+        longest = max(len(w.suffixes) for w in walkers)
         replay_groups(
-            facts,
+            observed,
             walkers_of(walkers, self._zones),
-            order.ends,
-            part.lookups,
-            part.transactions,
-            order.members,
-            order.group_bounds,
-            order.group_bases,
-            _REPLAYED,
-            SETTINGS.index(IN_FORCE),
-            SETTINGS.index(FQDN),
-            work_for(longest, _REPLAYED.size, order.bases.size),
-            room_for(_REPLAYED, TIMED, longest),
+            order,
+            ReplayedSettings(
+                _REPLAYED,
+                np.flatnonzero(_REPLAYED["walked"][:TIMED]),
+                SETTINGS.index(IN_FORCE),
+                SETTINGS.index(FQDN),
+            ),
+            np.full((order.bases.size, MOST_SHARED), NOT_LOOKED_FOR, np.int32),
+            (scratch_for(longest, _REPLAYED.size), group_scratch_for(_REPLAYED.size, longest)),
             sums,
         )
 
@@ -154,10 +134,26 @@ class WhatIfTally:
             self._names,
             address,
             has_clock=self._has_clock,
-            ipv6_answers=self._answers.answered(QTYPE_NUMBERS["AAAA"]),
+            ipv6_answers=self._answers.answered(TYPE_AAAA),
             mixtures=mixtures,
         )
 
-    def rows(self, address: Callable[[int], str]) -> tuple[WhatIf, ...]:
-        """One row per setting for all clients together, then per client."""
-        return self.result(address).rows()
+
+def _sums_for(part: Readings, order: Order) -> Sums:
+    """Return the sums to which a part's lookups in such an order are added, all 0."""
+    columns, size = len(SETTINGS), order.by_client.size
+    first, last = (order.starts // _SECOND_NS).tolist()
+    seconds = last - first + 1
+    if not part.has_clock or seconds > LONGEST_S:
+        seconds = 0
+    return Sums(
+        np.zeros((len(part.clients), columns), SUM),
+        np.zeros((order.bases.size, 2), SUM),
+        np.zeros((TIME_BINS, TIMED), np.int32),
+        np.zeros((seconds, TIMED), np.int32),
+        first,
+        np.empty(min(size, seconds), np.int64),
+        np.empty(size, MARKED),
+        np.empty((size, columns), np.uint8),
+        np.zeros(2, np.int64),
+    )

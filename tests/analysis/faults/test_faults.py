@@ -19,7 +19,7 @@ from pcapkit.analysis.faults.findings import FaultTally
 from pcapkit.analysis.lookups.reading import Readings, read_parts
 from pcapkit.analysis.search_lists.survey import survey
 from pcapkit.analysis.traffic.name_flags import NameFlags
-from pcapkit.analysis.traffic.part import Facts, Part
+from pcapkit.analysis.traffic.part import Context, PartTraffic
 from pcapkit.cli.manual import explain, render_all, render_entry
 from pcapkit.model.vocabulary import Severity
 from pcapkit.names.table import Folded
@@ -169,16 +169,16 @@ def test_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     (surveyed,) = survey(collected.store, names, {}, has_clock=True)
     (read,) = read_parts(collected.store, surveyed.clients, names, has_clock=True)
     readings = read()
-    facts = Facts(collected.address, [path], [("cluster", "local")])
-    flags = NameFlags(names, facts.zones)
+    context = Context(collected.address, [path], [("cluster", "local")])
+    flags = NameFlags(names, context.zones)
     whole = FaultTally()
-    whole.add(Part(readings, facts, flags.known()))
+    whole.add(PartTraffic(readings, context, flags.known()))
     assert len(whole.findings()) >= 4
     for order in ([0, 1], [1, 0]):
         pieces = FaultTally()
         for client in order:
             one = FaultTally()
-            one.add(Part(only(readings, client), facts, flags.known()))
+            one.add(PartTraffic(only(readings, client), context, flags.known()))
             pieces.merge(one)
         assert pieces.findings() == whole.findings()
 

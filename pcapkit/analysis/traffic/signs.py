@@ -1,0 +1,353 @@
+"""One compiled pass over what was read, which finds the little that fault detectors look at.
+
+Detectors must not walk millions of rows each: a *sign* is one bit on a transaction. What each
+nameserver was asked is counted on the way.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pcapkit.analysis.lookups.state import AS_IS, LIST
+from pcapkit.analysis.lookups.waste import EMPTY_FAMILY, SERVICE_PROBE
+from pcapkit.analysis.traffic.name_flags import EXPANDED, IN_ZONE, PRIVATE
+from pcapkit.analysis.traffic.nameservers import Servers, count_exchange, count_transaction
+from pcapkit.codes import (
+    ANSWER,
+    NODATA,
+    NXDOMAIN,
+    OTHER_RCODE,
+    REFUSED,
+    SERVFAIL,
+    TYPE_A,
+    TYPE_AAAA,
+    TYPE_PTR,
+)
+from pcapkit.kernels.hashing import find_slot, hash_ids
+from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.schema import ABSENT, NO_TIME, UDP, Bytes, Ids, Int, Integers, Row, Rows
+
+#: Signs of a transaction.
+LOST = 1  #: its first query got no response and it was asked again
+TRUNCATED = 2  #: the response that counts came over UDP with TC
+OVERSIZE = 4  #: a UDP response over 512 bytes to a query without EDNS
+ALIASED = 8  #: the response is a CNAME to a shorter candidate
+SUFFIX_FAILED = 16  #: NODATA, SERVFAIL or REFUSED under a suffix, and no answer there
+DOTTED_ANSWERED = 32  #: a name with dots inside was answered under a suffix
+PROBE = 64  #: a service-config probe that missed
+PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
+EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name as is
+FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
+AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
+QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
+_PLAIN_BYTES = 512  # RFC 1035 section 4.2.1
+_SECOND_NS = 1_000_000_000
+#: From this repetition on, the client keeps no answers.
+_NOTED_REPEATS = 3
+#: Indexes of the fields of HELD.
+_IPV4, _IPV6 = 0, 1
+#: What the client being read has of a name.
+HELD = np.dtype(
+    [
+        ("valid_until", np.int64, 2),  # of its A and its AAAA answer
+        ("repeats", np.int32, 2),  # how often each was asked again within that time
+        ("name", np.int32),
+        ("client", np.int32),  # index of the client plus 1
+        ("row", np.int32),  # of its REPEATED, plus 1
+    ],
+    align=True,
+)
+#: What one client asked again while it still had a valid answer, by name.
+REPEATED = np.dtype(
+    [
+        ("client", np.int32),  # index of the client
+        ("name", np.int32),
+        ("queries", np.int32),
+        ("again", np.int32),  # of them, the third time or later
+    ],
+    align=True,
+)
+#: What the walks of one client say.
+WALKED = np.dtype(
+    [
+        ("begin", np.int64),  # its transactions
+        ("end", np.int64),
+        ("first_walk", np.int64),  # its first lookup of several candidates, -1
+        ("most", np.int32),  # dots of a name that walked the list, -1
+        ("fewest", np.int32),  # dots of a name that was asked as is first, and searched then
+        ("to_the_end", np.int32),  # does a walk show the whole list, with the name as is behind it?
+    ],
+    align=True,
+)
+#: More dots than any name has.
+MANY_DOTS = 1 << 16
+#: Columns of ``PartSigns.under``.
+UNDER_ANSWERED, UNDER_MISSED = 0, 1
+#: Indexes of ``PartSigns.used``.
+REPEATED_ROWS, SIGNS_THAT_OCCUR = 0, 1
+
+
+class SignInput(NamedTuple):
+    """What signs are found in.
+
+    The transactions of one client stand together, those of a lookup, too.
+    """
+
+    lookups: Rows  # LOOKUP
+    transactions: Rows  # TRANSACTION
+    exchanges: Rows  # EXCHANGE
+    name_flags: Bytes  # of every name, its bits
+    labels: Ids  # of every name, how many
+    seed: np.uint64  # of all hash tables
+
+
+class PartSigns(NamedTuple):
+    """What is known of a part's transactions once their signs are found."""
+
+    signs: npt.NDArray[np.uint16]  # of each transaction
+    list_sizes: Integers  # of each client's search list
+    suffix_begins: Integers  # where that begins in ``under``
+    under: Integers  # (suffixes, 2): names with dots inside, see UNDER_ANSWERED and UNDER_MISSED
+    walked: Rows  # WALKED, by client
+    repeated: Rows  # REPEATED
+    used: Integers  # (2): see REPEATED_ROWS and SIGNS_THAT_OCCUR
+
+
+@helper_kernel
+def _response_signs(t: Row, response: Row, name_flag: Int) -> Int:
+    """Return the signs that the ``response`` (EXCHANGE) to ``t`` (TRANSACTION) shows.
+
+    ``name_flag`` holds the bits of its name.
+    """
+    signs = 0
+    if response["transport"] == UDP:
+        if response["tc"]:
+            signs |= TRUNCATED
+        elif response["edns_bytes"] < 0 and response["response_bytes"] > _PLAIN_BYTES:
+            signs |= OVERSIZE
+    if response["alias"]:
+        signs |= ALIASED
+    outcome = t["outcome"]
+    if outcome == NXDOMAIN and t["qtype"] == TYPE_AAAA and t["waste_class"] == EMPTY_FAMILY:
+        signs |= FAMILY_DENIED
+    if t["qtype"] == TYPE_PTR and name_flag & PRIVATE:
+        if outcome != ANSWER and not response["aa"]:
+            signs |= PRIVATE_REVERSE
+    if t["qtype"] == 0 and outcome == OTHER_RCODE and t["retries"] > 0:
+        signs |= QUESTIONLESS
+    return signs
+
+
+@helper_kernel
+def _count_dotted(t: Row, under: Integers) -> bool:
+    """Count ``t`` (TRANSACTION), of a name with dots inside, under its suffix.
+
+    ``under`` (2) are the counts of that. Returns whether it was answered there.
+    """
+    if t["outcome"] == NXDOMAIN:
+        under[UNDER_MISSED] += 1
+    elif t["outcome"] == ANSWER:
+        under[UNDER_ANSWERED] += 1
+        return True
+    return False
+
+
+@helper_kernel
+def _is_expanded_again(lookup: Row, name_flag: Int, base_flag: Int) -> bool:
+    """Is there a suffix behind a cluster name that ``lookup`` (LOOKUP) had not asked as is before?
+
+    ``name_flag`` holds the bits of the name, ``base_flag`` those of the base name.
+    """
+    if not name_flag & EXPANDED:
+        return False
+    if lookup["mode"] != AS_IS or lookup["candidates"] == 1:
+        return True
+    return base_flag & EXPANDED != 0
+
+
+@helper_kernel
+def _fails_under_suffix(t: Row, lookup: Row) -> bool:
+    """Did a suffix's NODATA, SERVFAIL or REFUSED leave the lookup without its answer there?
+
+    ``t`` (TRANSACTION) is that question of ``lookup`` (LOOKUP).
+    """
+    if not lookup["complete"] or lookup["parallel"] or lookup["answered_by"] == t["name"]:
+        return False
+    outcome = t["outcome"]
+    return bool(outcome == NODATA or outcome == SERVFAIL or outcome == REFUSED)
+
+
+@helper_kernel
+def _note_walk(lookup: Row, number: Int, dots: Int, suffixes: Int, walked: Row) -> None:
+    """Note in ``walked`` (WALKED) what a walk says of its client's settings.
+
+    It is ``lookup`` (LOOKUP) ``number``, of a name with so many ``dots``, along a list of so many
+    ``suffixes``.
+    """
+    if walked["first_walk"] < 0 or number < walked["first_walk"]:
+        walked["first_walk"] = number
+    if lookup["mode"] == LIST:
+        walked["most"] = max(walked["most"], dots)
+        if lookup["candidates"] == suffixes + 1:
+            walked["to_the_end"] = 1
+    elif lookup["mode"] == AS_IS:
+        walked["fewest"] = min(walked["fewest"], dots)
+
+
+@inline_kernel
+def _held_ends_search(held: Row, key: tuple[Int, Int]) -> bool:
+    """Is ``held`` (HELD) that of ``key`` (name, client plus 1), or free: another client's?"""
+    name, client = key
+    return bool(held["client"] != client or held["name"] == name)
+
+
+@helper_kernel
+def _held_row(held: Rows, name: Int, client: Int, seed: np.uint64) -> Row:
+    """Return the row of ``held`` (HELD, a hash table by ``seed``) of ``client`` and ``name``."""
+    slot = find_slot(held, hash_ids(name, 0, seed), _held_ends_search, (name, client + 1))
+    row: Row = held[slot]
+    if row["client"] != client + 1:
+        row["client"] = client + 1
+        row["name"] = name
+        row["valid_until"][_IPV4] = NO_TIME
+        row["valid_until"][_IPV6] = NO_TIME
+        row["repeats"][_IPV4] = 0
+        row["repeats"][_IPV6] = 0
+        row["row"] = 0
+    return row
+
+
+@helper_kernel
+def _repeated_row(held: Row, client: Int, out: PartSigns) -> Row:
+    """Return the REPEATED row in ``out`` of ``client`` and its ``held`` (HELD), new or known."""
+    if held["row"] == 0:
+        new = out.used[REPEATED_ROWS]
+        out.used[REPEATED_ROWS] = new + 1
+        out.repeated[new]["client"] = client
+        out.repeated[new]["name"] = held["name"]
+        out.repeated[new]["queries"] = 0
+        out.repeated[new]["again"] = 0
+        held["row"] = new + 1
+    row: Row = out.repeated[held["row"] - 1]
+    return row
+
+
+@helper_kernel
+def _repeat_signs(
+    t: Row, until: Int, counts: bool, client: Int, held: Rows, seed: np.uint64, out: PartSigns
+) -> Int:
+    """Count in ``out`` a question that was asked again while an answer was valid; return its signs.
+
+    ``t`` (TRANSACTION) is of ``client``; its answer is valid ``until`` then (ns, NO_TIME). What the
+    client has is in ``held`` (HELD, a hash table by ``seed``). Without ``counts`` the application
+    has not asked for it again.
+    """
+    if t["qtype"] != TYPE_A and t["qtype"] != TYPE_AAAA:
+        return 0
+    family = _IPV4 if t["qtype"] == TYPE_A else _IPV6
+    mine = _held_row(held, np.int64(t["name"]), client, seed)
+    signs = 0
+    if counts and t["time"] < mine["valid_until"][family]:
+        mine["repeats"][family] += 1
+        repeated = _repeated_row(mine, client, out)
+        repeated["queries"] += 1
+        if mine["repeats"][family] >= _NOTED_REPEATS:
+            repeated["again"] += 1
+            signs = AGAIN
+    if until != NO_TIME:
+        mine["valid_until"][family] = until
+    return signs
+
+
+@inline_kernel
+def _query_signs(given: SignInput, t: Row, lookup: Row, client: Int, out: PartSigns) -> Int:
+    """Return the signs that a question shows by itself: ``t`` (TRANSACTION) of ``given``.
+
+    It is of ``lookup`` (LOOKUP) of ``client``. Names with dots inside are counted in ``out``, under
+    their suffix.
+    """
+    signs, base_flag = 0, given.name_flags[lookup["base"]]
+    if t["retries"] > 0 and given.exchanges[t["first"]]["response_packet"] < 0:
+        signs |= LOST
+    if t["waste_class"] == SERVICE_PROBE:
+        signs |= PROBE
+    if _is_expanded_again(lookup, given.name_flags[t["name"]], base_flag):
+        signs |= EXPANDED_AGAIN
+    if t["suffix"] >= 0:
+        if given.labels[lookup["base"]] > 1 and not base_flag & IN_ZONE:
+            if _count_dotted(t, out.under[out.suffix_begins[client] + t["suffix"]]):
+                signs |= DOTTED_ANSWERED
+        if _fails_under_suffix(t, lookup):
+            signs |= SUFFIX_FAILED
+    return signs
+
+
+@kernel
+def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Rows) -> None:
+    """Find the signs of every transaction of ``given``, and what is counted by client and suffix.
+
+    ``out`` gets all that, ``servers`` what is counted by server. ``held`` (HELD) is scratch: a hash
+    table for any one client, empty without a clock. A walk that glibc repeats for a large answer is
+    no repetition of the application's.
+    """
+    number, client = np.int64(ABSENT), np.int64(ABSENT)
+    last: Int = np.int64(0)
+    for i in range(given.transactions.shape[0]):
+        t = given.transactions[i]
+        lookup = given.lookups[t["lookup"]]
+        if t["lookup"] != number:
+            number = np.int64(t["lookup"])
+            if lookup["client"] != client:
+                client = np.int64(lookup["client"])
+                out.walked[client]["begin"] = i
+            walked = out.walked[client]
+            walked["end"] = i + lookup["queries"]
+            if lookup["candidates"] > 1:
+                dots = np.int64(given.labels[lookup["base"]]) - 1
+                _note_walk(lookup, number, dots, out.list_sizes[client], walked)
+        signs = _query_signs(given, t, lookup, client, out)
+        until = np.int64(NO_TIME)
+        name_flag = given.name_flags[t["name"]]
+        last = count_transaction(given.exchanges, t, client, name_flag, servers, last, given.seed)
+        if t["response"] >= 0:
+            response = given.exchanges[t["response"]]
+            signs |= _response_signs(t, response, name_flag)
+            if response["min_ttl"] >= 0:
+                until = response["response_time"] + np.int64(response["min_ttl"]) * _SECOND_NS
+        if held.shape[0] > 0:
+            counts = lookup["walk_of"] < 0
+            signs |= _repeat_signs(t, until, counts, client, held, given.seed, out)
+        out.signs[i] = signs
+        out.used[SIGNS_THAT_OCCUR] |= signs
+    for exchange in range(given.exchanges.shape[0]):
+        count_exchange(given.exchanges, exchange, given.name_flags, servers, given.seed)
+
+
+@inline_kernel
+def _id_ends_search(entry: Int, key: tuple[Integers, Int]) -> bool:
+    """Is ``entry`` free, or the number of the id of ``key`` (distinct ids, id)?"""
+    distinct, sought = key
+    return bool(entry == 0 or distinct[entry - 1] == sought)
+
+
+@kernel
+def count_ids(ids: Ids, seed: np.uint64, slots: Ids, distinct: Integers, counts: Integers) -> Int:
+    """Count equal ``ids``; return how many differ.
+
+    ``distinct`` gets them in the order in which they first stand, ``counts`` how often each is
+    there; both are as long as ``ids``. ``slots`` is scratch: zeros, a hash table for all ``ids`` by
+    ``seed``.
+    """
+    used = np.int64(0)
+    for i in range(ids.shape[0]):
+        slot = find_slot(slots, hash_ids(ids[i], 0, seed), _id_ends_search, (distinct, ids[i]))
+        if slots[slot] == 0:
+            distinct[used] = ids[i]
+            counts[used] = 0
+            used += 1
+            slots[slot] = used
+        counts[slots[slot] - 1] += 1
+    return used
