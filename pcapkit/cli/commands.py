@@ -239,7 +239,7 @@ def compare(before: str, after: str, as_json: bool, fail_on: str | None, **value
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.compare import compare as run
-        from pcapkit.batch.compare import load
+        from pcapkit.batch.sides import load
         from pcapkit.pipeline.hooks import Hooks
 
         sides = [load(path, options=options, hooks=Hooks(progress)) for path in (before, after)]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.whatif.settings import IN_FORCE, Setting
+from pcapkit.analysis.whatif.settings import IN_FORCE, Replayed
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.model.clients import Client
@@ -94,7 +94,7 @@ class _Group:
         return who if self.ndots is None else f"{who} whose ndots is {self.ndots}"
 
 
-def _groups(counted: Counted, choice: Mapping[int, Setting]) -> list[tuple[Setting, _Group]]:
+def _groups(counted: Counted, choice: Mapping[int, Replayed]) -> list[tuple[Replayed, _Group]]:
     """Group clients of one workload or namespace whose settings, and best choice, are the same."""
     result = counted.result
     workloads = {c.client_addr: c for c in counted.clients}
@@ -131,8 +131,8 @@ def _groups(counted: Counted, choice: Mapping[int, Setting]) -> list[tuple[Setti
 
 
 def judge_groups(
-    counted: Counted, choice: Mapping[int, Setting]
-) -> Iterator[tuple[Setting, _Group, WhatIf]]:
+    counted: Counted, choice: Mapping[int, Replayed]
+) -> Iterator[tuple[Replayed, _Group, WhatIf]]:
     """Yield groups of clients, what was chosen for each, and what comes of it."""
     groups = _groups(counted, choice)
     rows: dict[int, WhatIf] = {}

@@ -22,7 +22,7 @@ from pcapkit.analysis.whatif.candidates import (
     what_follows,
 )
 from pcapkit.analysis.whatif.rules import MOST_SHARED
-from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL, HARMED_IN_FULL
+from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL, AFFECTED_IN_FULL
 from pcapkit.codes import QTYPE_NUMBERS
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.model.vocabulary import WASTE_CLASSES
@@ -376,7 +376,7 @@ def replay_settings(
                     row["flags"] = 0
                 if code & _AUTOPATH and hit != _UNSEEN and hit != first:
                     _walk_in_server(row, first, hit, kinds, extra)
-            if settings[s]["in_full"] != HARMED_IN_FULL or work.rows[at]["flags"] == 0:
+            if settings[s]["in_full"] != AFFECTED_IN_FULL or work.rows[at]["flags"] == 0:
                 break
             code = np.int64(_IN_FULL)
         like[s] = at

@@ -154,7 +154,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
 
 def ndots_settings(analysis: Results) -> Picture | None:
     """What the same lookups would send under each setting."""
-    rows = [r for r in overall(analysis) if r.setting == "fqdn" or _is_plain(r)]
+    rows = [r for r in overall(analysis) if r.setting.is_fqdn_of_all or _is_plain(r)]
     if not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
@@ -206,7 +206,7 @@ def ndots_settings(analysis: Results) -> Picture | None:
 
 def _is_plain(row: WhatIf) -> bool:
     """Is it an ndots that somebody would set, or the one in force? The table has the others."""
-    return row.setting.startswith("ndots:") and (bool(row.ndots) or row.observed)
+    return row.setting.is_ndots and (bool(row.ndots) or row.observed)
 
 
 def _settings_title(rows: Sequence[WhatIf], now: WhatIf | None) -> str:
