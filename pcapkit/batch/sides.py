@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,12 @@ class Side:
             raise ValueError(f"the schema is not {SCHEMA}")
         for row in (*values["captures"], *values["clients"]):
             row |= {key: nanoseconds(row[key]) for key in ("first_time", "last_time")}
+        for row in values["what_if"]:
+            row["setting"] = asdict(Setting.parse(row["setting"]))
         try:
-            return msgspec.convert(
-                {**values, "complete": values["lookups"]["complete"]}, cls, dec_hook=_setting
-            )
+            return msgspec.convert({**values, "complete": values["lookups"]["complete"]}, cls)
         except msgspec.ValidationError as problem:
             raise ValueError(str(problem)) from None
-
-
-def _setting(kind: type, value: Any) -> Setting:
-    assert kind is Setting
-    return Setting.parse(value)
 
 
 def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Side:

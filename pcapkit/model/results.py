@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.model.clients import Client, Vantage
-from pcapkit.model.settings import Setting
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
+from pcapkit.model.settings import Setting
 from pcapkit.model.vocabulary import Safety, Severity
 
 

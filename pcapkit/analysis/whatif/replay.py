@@ -22,7 +22,7 @@ from pcapkit.analysis.whatif.candidates import (
     what_follows,
 )
 from pcapkit.analysis.whatif.rules import MOST_SHARED
-from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL, AFFECTED_IN_FULL
+from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
 from pcapkit.codes import QTYPE_NUMBERS
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.model.vocabulary import WASTE_CLASSES
