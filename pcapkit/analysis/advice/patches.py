@@ -51,7 +51,7 @@ def _commented(document: Mapping[str, object], key: str, comment: str) -> Commen
     return out
 
 
-def _quoted(text: str) -> str:
+def _quoted(text: str) -> object:
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     return DoubleQuotedScalarString(text)
