@@ -120,6 +120,9 @@ QTYPES: dict[int, str] = {
     32768: "TA",
     32769: "DLV",
 }
+#: Types that code decides on, by their mnemonics.
+TYPE_A, TYPE_CNAME, TYPE_SOA, TYPE_PTR, TYPE_MX, TYPE_TXT = 1, 5, 6, 12, 15, 16
+TYPE_AAAA, TYPE_SRV, TYPE_OPT, TYPE_ANY = 28, 33, 41, 255
 QCLASSES: dict[int, str] = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 OPCODES: dict[int, str] = {0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE", 6: "DSO"}
 LINKTYPES: dict[int, str] = {

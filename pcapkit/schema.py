@@ -1,7 +1,7 @@
 """The fixed-width rows in which messages travel from the readers to pairing.
 
 One row is one DNS message. Names, addresses and link addresses are ids of the interners in
-``kernels/interning.py``; everything else is a plain integer. A row is filled by the compiled walk
+``kernels/interning.py``; everything else is a plain integer. A row is filled by the compiled path
 (pcap, pcapng) or by the reader of another source, and means the same either way.
 """
 
@@ -150,3 +150,14 @@ def take_rows(rows: npt.NDArray[Any], index: npt.NDArray[Any]) -> npt.NDArray[An
     """Return ``rows[index]``, moved as whole records: NumPy's own way moves them field by field."""
     whole = rows.view(np.dtype((np.void, rows.dtype.itemsize)))
     return np.take(whole, index).view(rows.dtype)
+
+
+# What kernels take, by name. Arrays have one dimension unless a docstring gives a shape.
+Int = int | np.integer[Any]  #: a whole number: Python's, or one that was read from an array
+Array = npt.NDArray[Any]  #: of any dtype, where only its length matters
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int64]  #: times in ns, counts, offsets
+Ids = npt.NDArray[np.int32]  #: of names, addresses, clients; numbers of rows
+Hashes = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.void]  #: fixed-width rows, of a dtype that stands beside their kernel
+Row = np.void  #: one of them, ``rows[i]``: read, and written in place

@@ -10,7 +10,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pcapkit"
 #: Folders from the lowest to the highest; each may import itself and what stands in a line above
 #: it. Folders of one line never import one another.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("kernels", "root"),
+    ("root",),
+    ("kernels",),
     ("names",),
     ("model",),
     ("cluster",),

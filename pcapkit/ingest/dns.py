@@ -7,41 +7,58 @@ and interned with the case that was on the wire.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from pcapkit.kernels.interning import hash_bytes, intern, look_up
+from pcapkit.codes import TYPE_ANY, TYPE_CNAME, TYPE_OPT, TYPE_SOA
+from pcapkit.kernels.hashing import hash_bytes
+from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, intern, look_up
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
-from pcapkit.schema import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, MARK_SHORTER_ALIAS, QR
+from pcapkit.names.text import MAX_NAME_BYTES
+from pcapkit.schema import (
+    ABSENT,
+    MARK_CUT,
+    MARK_MALFORMED,
+    MARK_QUESTION_SHOWN,
+    MARK_SHORTER_ALIAS,
+    QR,
+    Bytes,
+    Int,
+    Row,
+)
 
 HEADER_BYTES = 12
 _MAX_POINTERS = 127
+#: Instead of an offset, a size or an id: no whole name is here.
+NO_NAME = -1
+_LONGEST_LABEL, _POINTER = 63, 192  # what a length byte says, or begins (RFC 1035 section 4.1.4)
+_OPCODE, _UPDATE = 0x7800, 0x2800  # in the header's flags
+_EDNS_RCODE_SHIFT = 24  # in the TTL of an OPT record (RFC 6891 section 6.1.3)
+_RECORD_HEADER = 10  # bytes behind a record's name: type, class, TTL, length
 
 
 @inline_kernel
-def plain_name_end(buffer: Any, at: Any, end: Any) -> Any:
-    """Return the offset behind an uncompressed name, or -1 where it is none."""
+def plain_name_end(buffer: Bytes, at: Int, end: Int) -> Int:
+    """Return the offset behind the uncompressed name in ``buffer[at:end]``, or NO_NAME."""
     start = at
     while at < end:
         length = u8(buffer, at)
         if length == 0:
-            return at + 1 if at + 1 - start <= 255 else -1
-        if length > 63:
-            return -1
+            return at + 1 if at + 1 - start <= MAX_NAME_BYTES else NO_NAME
+        if length > _LONGEST_LABEL:
+            return NO_NAME
         at += 1 + length
-    return -1
+    return NO_NAME
 
 
 @inline_kernel
-def _first_zero(buffer: Any, at: Any, end: Any) -> Any:
+def _first_zero(buffer: Bytes, at: Int, end: Int) -> Int:
     """Return the offset of the first zero byte in ``buffer[at:end]``, or ``end``."""
     last_word = min(end, np.int64(buffer.shape[0]) - 7)
     while at < last_word:
         ahead = zero_byte(u64_little(buffer, at))
         if ahead < 8:
-            return min(at + ahead, end)
+            return np.int64(min(at + ahead, end))
         at += 8
     while at < end and u8(buffer, at) != 0:
         at += 1
@@ -49,123 +66,135 @@ def _first_zero(buffer: Any, at: Any, end: Any) -> Any:
 
 
 @helper_kernel
-def _intern_name(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
-    """Return (id, offset behind it) of the name at ``at``, read label by label; (-1, -1) for none.
+def _intern_name(
+    buffer: Bytes, message: Int, at: Int, end: Int, names: InternerArrays, scratch: Bytes
+) -> tuple[Int, Int]:
+    """Return (id in ``names``, offset behind it) of the name at ``at``, or NO_NAME twice.
 
-    A name and four more bytes must be there.
+    It is read label by label, over pointers into the ``message`` (where that begins); it and four
+    more bytes must be in ``buffer[at:end]``. ``scratch`` (uint8) holds 256 bytes.
     """
     stop = plain_name_end(buffer, at, end)
-    if stop >= 0:
+    if stop != NO_NAME:
         if end - stop < 4:
-            return np.int64(-1), np.int64(-1)
+            return np.int64(NO_NAME), np.int64(NO_NAME)
         return intern(names, buffer, at, stop - at), np.int64(stop)
     size, stop = unpack_name(buffer, message, at, end, scratch)
-    if stop < 0 or end - stop < 4:
-        return np.int64(-1), np.int64(-1)
+    if stop == NO_NAME or end - stop < 4:
+        return np.int64(NO_NAME), np.int64(NO_NAME)
     return intern(names, scratch, np.int64(0), size), np.int64(stop)
 
 
 @inline_kernel
-def _name_asked(buffer: Any, message: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
-    """Return (id, offset behind it) of the name in a question, or (-1, -1).
+def _name_asked(
+    buffer: Bytes, message: Int, at: Int, end: Int, names: InternerArrays, scratch: Bytes
+) -> tuple[Int, Int]:
+    """Return what :func:`_intern_name` does, of the name in a question.
 
     Names end with a zero byte, and hardly ever have one elsewhere. No name begins another one: so
     where the bytes up to the first zero are a name that is known, they are the name that is here.
     """
     size = _first_zero(buffer, at, end) + 1 - at
-    if size <= 255 and end - at - size >= 4:
-        h = hash_bytes(buffer, at, size, names[5][0])
+    if size <= MAX_NAME_BYTES and end - at - size >= 4:
+        h = hash_bytes(buffer, at, size, names.seed[0])
         known, _ = look_up(names, buffer, at, size, h)
-        if known >= 0:
+        if known != NOT_FOUND:
             return known, at + size
     return _intern_name(buffer, message, at, end, names, scratch)
 
 
 @helper_kernel
-def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> Any:
-    """Write the uncompressed name at ``at`` into ``scratch`` (256 bytes).
+def unpack_name(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes) -> tuple[Int, Int]:
+    """Write the name at ``at`` of ``buffer[message:end]`` into ``scratch`` (256 bytes).
 
-    Returns (bytes written, offset behind the name where it stands), or (-1, -1) where the name
-    runs out of the message, loops, points forwards or passes 255 bytes.
+    It is uncompressed there. Returns (bytes written, offset behind the name where it stands), or
+    NO_NAME twice where the name runs out of the message, loops, points forwards or passes 255
+    bytes.
     """
     size = 0
-    after = -1
-    limit = at  # a pointer must go to before the place it was reached from
-    for _ in range(256 + _MAX_POINTERS):
+    after = NO_NAME
+    limit = at  # a pointer must go to before the offset it was reached from
+    for _ in range(MAX_NAME_BYTES + 1 + _MAX_POINTERS):
         if at >= end:
-            return -1, -1
+            return NO_NAME, NO_NAME
         length = u8(buffer, at)
         if length == 0:
             scratch[size] = 0
-            return size + 1, (at + 1 if after < 0 else after)
-        if length >= 192:
+            return size + 1, (at + 1 if after == NO_NAME else after)
+        if length >= _POINTER:
             if end - at < 2:
-                return -1, -1
-            if after < 0:
+                return NO_NAME, NO_NAME
+            if after == NO_NAME:
                 after = at + 2
             target = message + ((length & 63) << 8 | u8(buffer, at + 1))
             if target >= limit or target < message + HEADER_BYTES:
-                return -1, -1
+                return NO_NAME, NO_NAME
             at = target
             limit = target
-        elif length > 63 or end - at <= length or size + 1 + length > 254:
-            return -1, -1
+        elif length > _LONGEST_LABEL or end - at <= length or size + 1 + length >= MAX_NAME_BYTES:
+            return NO_NAME, NO_NAME
         else:
             for k in range(length + 1):
                 scratch[size + k] = u8(buffer, at + k)
             size += 1 + length
             at += 1 + length
-    return -1, -1
+    return NO_NAME, NO_NAME
 
 
 @inline_kernel
-def skip_name(buffer: Any, at: Any, end: Any) -> Any:
-    """Return the offset behind a name where it stands, or -1."""
+def skip_name(buffer: Bytes, at: Int, end: Int) -> Int:
+    """Return the offset behind the name in ``buffer[at:end]``, pointers passed over, or NO_NAME."""
     while at < end:
         length = u8(buffer, at)
         if length == 0:
             return at + 1
-        if length >= 192:
-            return at + 2 if end - at >= 2 else -1
-        if length > 63:
-            return -1
+        if length >= _POINTER:
+            return at + 2 if end - at >= 2 else NO_NAME
+        if length > _LONGEST_LABEL:
+            return NO_NAME
         at += 1 + length
-    return -1
+    return NO_NAME
 
 
 @helper_kernel
-def _skip_questions(buffer: Any, at: Any, end: Any, count: Any) -> Any:
-    """Return the offset behind ``count`` questions, or -1."""
+def _skip_questions(buffer: Bytes, at: Int, end: Int, count: Int) -> Int:
+    """Return the offset behind ``count`` questions in ``buffer[at:end]``, or NO_NAME."""
     for _ in range(count):
         at = skip_name(buffer, at, end)
-        if at < 0 or end - at < 4:
-            return np.int64(-1)
+        if at == NO_NAME or end - at < 4:
+            return np.int64(NO_NAME)
         at += 4
     return np.int64(at)
 
 
 @inline_kernel
-def _soa_negative_ttl(buffer: Any, data: Any, length: Any, end: Any, ttl: Any) -> Any:
-    """Return min(TTL, MINIMUM) of an SOA record (RFC 2308 section 5)."""
+def _soa_negative_ttl(buffer: Bytes, data: Int, length: Int, end: Int, ttl: Int) -> Int:
+    """Return the smaller of ``ttl`` and MINIMUM of an SOA record (RFC 2308 section 5).
+
+    Its ``length`` bytes begin at ``data`` of ``buffer[:end]``.
+    """
     if length < 20 or end - data < length:
         return ttl
-    return min(ttl, u32(buffer, data + length - 4))
+    return np.int64(min(ttl, u32(buffer, data + length - 4)))
 
 
 @inline_kernel
-def _clip_ttl(ttl: Any) -> Any:
-    """A TTL with its top bit set counts as 0 (RFC 2181 section 8)."""
+def _clip_ttl(ttl: Int) -> Int:
+    """Return ``ttl``, 0 where its top bit is set (RFC 2181 section 8)."""
     return ttl if ttl < 0x80000000 else 0
 
 
 @inline_kernel
-def _lower(byte: Any) -> Any:
+def _lower(byte: Int) -> Int:
+    """Return ``byte``, in lower case where it is a letter."""
     return byte + 32 if 65 <= byte <= 90 else byte
 
 
 @helper_kernel
-def _is_shorter(buffer: Any, asked: Any, asked_end: Any, name: Any, size: Any) -> Any:
+def _is_shorter(buffer: Bytes, asked: Int, asked_end: Int, name: Bytes, size: Int) -> bool:
     """Is ``name[:size]`` the asked name with a run of labels taken out behind its first?
+
+    The asked name is ``buffer[asked:asked_end]``.
 
     This is how a server walks the search list for its client (CoreDNS' autopath plugin): a CNAME
     from the name under the first suffix to the bare name, or to the name under another suffix.
@@ -199,36 +228,39 @@ def _is_shorter(buffer: Any, asked: Any, asked_end: Any, name: Any, size: Any) -
 
 
 @helper_kernel
-def _is_alias_to_candidate(buffer: Any, message: Any, data: Any, end: Any, scratch: Any) -> Any:
-    """Does a CNAME's data shorten the message's question?"""
+def _is_alias_to_candidate(
+    buffer: Bytes, message: Int, data: Int, end: Int, scratch: Bytes
+) -> bool:
+    """Does a CNAME's name, at ``data`` of ``buffer[message:end]``, shorten the message's question?
+
+    ``scratch`` (uint8) holds 256 bytes.
+    """
     asked = message + HEADER_BYTES
     asked_end = plain_name_end(buffer, asked, end)
     size, _ = unpack_name(buffer, message, data, end, scratch)
-    return asked_end >= 0 and size >= 0 and _is_shorter(buffer, asked, asked_end, scratch, size)
+    if asked_end == NO_NAME or size == NO_NAME:
+        return False
+    return _is_shorter(buffer, asked, asked_end, scratch, size)
 
 
 @inline_kernel
-def _records(
-    buffer: Any,
-    message: Any,
-    at: Any,
-    end: Any,
-    answers: Any,
-    authority: Any,
-    additional: Any,
-    scratch: Any,
-    row: Any,
-) -> Any:
-    """Read the three record sections into ``row``; False where they stop early."""
+def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row: Row) -> bool:
+    """Read the three record sections into ``row``; False where they stop early.
+
+    The ``message`` (where it begins) has them in ``buffer[at:end]``; ``scratch`` holds 256 bytes.
+    """
+    answers = u16(buffer, message + 6)
+    authority = u16(buffer, message + 8)
+    additional = u16(buffer, message + 10)
     qtype = np.int64(row["qtype"])
-    typed = 0
-    smallest = np.int64(-1)
-    negative = np.int64(-1)
+    typed: Int = 0
+    smallest: Int = np.int64(ABSENT)
+    negative: Int = np.int64(ABSENT)
     total = answers + authority + additional
     complete = True
     for k in range(total):
         at = skip_name(buffer, at, end)
-        if at < 0 or end - at < 10:
+        if at == NO_NAME or end - at < _RECORD_HEADER:
             complete = False
             if k < answers:
                 typed = answers
@@ -236,24 +268,26 @@ def _records(
         kind = u16(buffer, at)
         ttl = u32(buffer, at + 4)
         length = u16(buffer, at + 8)
-        data = at + 10
+        data = at + _RECORD_HEADER
         if k < answers:
-            if kind == qtype or qtype == 255:
+            if kind == qtype or qtype == TYPE_ANY:
                 typed += 1
             elif (
-                kind == 5 and k == 0 and _is_alias_to_candidate(buffer, message, data, end, scratch)
+                kind == TYPE_CNAME
+                and k == 0
+                and _is_alias_to_candidate(buffer, message, data, end, scratch)
             ):
                 row["marks"] = row["marks"] | MARK_SHORTER_ALIAS
             ttl = _clip_ttl(ttl)
             if smallest < 0 or ttl < smallest:
                 smallest = ttl
         elif k < answers + authority:
-            if kind == 6 and negative < 0:
+            if kind == TYPE_SOA and negative < 0:
                 negative = _soa_negative_ttl(buffer, data, length, end, _clip_ttl(ttl))
-        elif kind == 41:
+        elif kind == TYPE_OPT:
             row["edns_bytes"] = u16(buffer, at + 2)
             row["edns_options"] = length
-            row["rcode"] = (ttl >> 24) << 4 | (np.int64(row["rcode"]) & 15)
+            row["rcode"] = (ttl >> _EDNS_RCODE_SHIFT) << 4 | (np.int64(row["rcode"]) & 15)
         at = data + length
     row["typed_answers"] = typed
     if typed == 0 and negative >= 0:
@@ -265,11 +299,18 @@ def _records(
 
 @inline_kernel
 def decode_message(
-    buffer: Any, start: Any, end: Any, wire_end: Any, names: Any, scratch: Any, row: Any
-) -> Any:
+    buffer: Bytes,
+    start: Int,
+    end: Int,
+    wire_end: Int,
+    names: InternerArrays,
+    scratch: Bytes,
+    row: Row,
+) -> bool:
     """Decode the message ``buffer[start:end]`` into ``row``; False where there is no whole header.
 
-    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it.
+    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it. ``names`` gets its
+    name; ``scratch`` (uint8) holds 256 bytes.
     """
     if end - start < HEADER_BYTES:
         return False
@@ -282,10 +323,10 @@ def decode_message(
     row["answers"] = answers
     row["typed_answers"] = answers if flags & QR else 0
     row["message_bytes"] = min(wire_end - start, np.int64(0x7FFFFFFF))
-    row["content"] = hash_bytes(buffer, start, end - start, names[5][0])
-    row["qname"] = -1
-    row["min_ttl"] = -1
-    row["edns_bytes"] = -1
+    row["content"] = hash_bytes(buffer, start, end - start, names.seed[0])
+    row["qname"] = ABSENT
+    row["min_ttl"] = ABSENT
+    row["edns_bytes"] = ABSENT
     row["edns_options"] = 0
     row["qtype"] = 0
     row["qclass"] = 0
@@ -294,7 +335,7 @@ def decode_message(
     at = start + HEADER_BYTES
     if questions:
         name, stop = _name_asked(buffer, start, at, end, names, scratch)
-        if stop < 0:
+        if stop == NO_NAME:
             row["marks"] = row["marks"] | damage
             return True
         row["qname"] = name
@@ -304,21 +345,11 @@ def decode_message(
         at = stop + 4
         if questions > 1:
             at = _skip_questions(buffer, at, end, questions - 1)
-            if at < 0:
+            if at == NO_NAME:
                 row["marks"] = row["marks"] | damage
                 return True
-    if flags & 0x7800 == 0x2800:  # an UPDATE's sections are not answers (RFC 2136 section 2)
+    if flags & _OPCODE == _UPDATE:  # an UPDATE's sections are not answers (RFC 2136 section 2)
         return True
-    if not _records(
-        buffer,
-        start,
-        at,
-        end,
-        answers,
-        u16(buffer, start + 8),
-        u16(buffer, start + 10),
-        scratch,
-        row,
-    ):
+    if not _records(buffer, start, at, end, scratch, row):
         row["marks"] = row["marks"] | damage
     return True

@@ -1,26 +1,27 @@
 """Which messages are the same packet again, and how many messages there are without those.
 
 Duplicates are packets captured more than once (``-i any``, bridge and veth, before and after
-address translation): the same client address and port and the same DNS bytes, told from a resend by
-the IPv4 identification or, where that is 0 or absent, by what a second hop changes.
+address translation): the same client address and port and the same DNS bytes. What sets them off
+from resends is the IPv4 identification or, where that is 0 or absent, what a second hop changes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, find_way, home_slot
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.kernels.words import prefetch
-from pcapkit.schema import QR, TC, TCP, Messages
+from pcapkit.schema import NO_TIME, QR, TC, TCP, Hashes, Int, Integers, Messages, Row, Rows
 
 #: How many rows ahead memory is fetched: what they need lies beyond the near caches.
 _AHEAD = 10
 #: A copy of a packet follows within this time; a counter of 16 bits does not come round in it.
 COPY_WINDOW_NS = 1_000_000_000
-#: Places that a message seen may have in the table of them.
+#: Slots that a message seen may have in the table of them.
 _WAYS = 8
 #: Without an identification, copies must be this close.
 CLOSE_COPY_NS = 5_000_000
@@ -43,18 +44,27 @@ _SEEN = np.dtype(
 )
 
 
+class Seen(NamedTuple):
+    """Which messages were seen lately: a table of a power of two slots that never grows."""
+
+    keys: Hashes  # of a message and its client; 0: free
+    times: Integers  # of the message; NO_TIME: free
+    entries: Rows  # _SEEN
+    answers: Integers  # by exchange: the time of its last answer
+
+
 @inline_kernel
-def _copy_key(row: Any) -> Any:
-    """Client address and port and the DNS bytes, as one number."""
-    key = row["content"] ^ (np.uint64(row["client"]) * np.uint64(0x9E3779B97F4A7C15))
-    key ^= np.uint64(row["client_port"]) * np.uint64(0xC2B2AE3D27D4EB4F)
+def _copy_key(row: Row) -> np.uint64:
+    """Return client address and port and the DNS bytes of ``row`` as one number, never 0."""
+    key = row["content"] ^ (np.uint64(row["client"]) * GOLDEN_RATIO)
+    key ^= np.uint64(row["client_port"]) * SECOND_FACTOR
     key ^= key >> np.uint64(31)
-    return key | np.uint64(1)
+    return np.uint64(key | np.uint64(1))
 
 
 @inline_kernel
-def _is_copy(row: Any, seen: Any, gap: Any) -> Any:
-    """Is this the packet that was ``seen``, ``gap`` later?"""
+def _is_copy(row: Row, seen: Row, gap: Int) -> bool:
+    """Is ``row`` of the packet that was ``seen`` (of _SEEN), ``gap`` (ns) later?"""
     if gap > COPY_WINDOW_NS or gap < -COPY_WINDOW_NS:
         return False
     moved = (
@@ -67,45 +77,29 @@ def _is_copy(row: Any, seen: Any, gap: Any) -> Any:
     if gap > CLOSE_COPY_NS or gap < -CLOSE_COPY_NS:
         return False
     if row["server"] != seen["server"]:
-        return moved
+        return bool(moved)
     # The same hop twice: a resolver that resends at once (after SERVFAIL) looks like this too, but
     # only once it has had its answer.
-    return moved or not seen["answered"]
+    return bool(moved or not seen["answered"])
 
 
 @inline_kernel
-def _first_place(keys: Any, row: Any) -> Any:
-    """Return the first place for a message.
+def _first_slot(seen: Seen, row: Row) -> Int:
+    """Return the first slot in ``seen`` for the message ``row``.
 
-    It must not follow from the key, which is another in every run: where places are scarce, it
-    decides which copies are still known. Whoever crafts messages for one place hides copies of
+    It must not follow from the key, which is another in every run: where slots are scarce, it
+    decides which copies are still known. Whoever crafts messages for one slot hides copies of
     their own.
     """
     h = _exchange_hash(row)
-    h += np.uint64(np.int64(row["qname"]) + 2) * np.uint64(0xC2B2AE3D27D4EB4F)
+    h += np.uint64(np.int64(row["qname"]) + 2) * SECOND_FACTOR
     h = (h >> np.uint64(32)) ^ np.uint64(row["flags"] & QR)  # a response is not where its query is
-    return np.int64(h & np.uint64(keys.shape[0] - 1)) & -_WAYS
+    return home_slot(seen.keys, h) & -_WAYS
 
 
 @inline_kernel
-def _place_of(keys: Any, times: Any, key: Any, row: Any) -> Any:
-    """Return (place, whether ``key`` is there); where it is not, the place that must give way."""
-    first = _first_place(keys, row)
-    for way in range(_WAYS):
-        if keys[first + way] == key:
-            return first + way, True
-    oldest = first
-    time = times[first]
-    for way in range(1, _WAYS):
-        if times[first + way] < time:
-            oldest = first + way
-            time = times[oldest]
-    return oldest, False
-
-
-@inline_kernel
-def _count(row: Any, counts: Any) -> None:
-    """Add a message that is no duplicate."""
+def _count(row: Row, counts: Integers) -> None:
+    """Add ``row``, a message that is no duplicate, to ``counts``."""
     counts[MESSAGES] += 1
     counts[OVER_TCP] += 1 if row["transport"] == TCP else 0
     if row["flags"] & QR:
@@ -114,41 +108,57 @@ def _count(row: Any, counts: Any) -> None:
         counts[RCODES + (np.int64(row["rcode"]) & 0xFFF)] += 1
 
 
-@kernel
-def mark_duplicates(
-    rows: Any, keys: Any, times: Any, table: Any, exchanges: Any, counts: Any, original: Any
-) -> None:
-    """Set ``original[i]`` to the packet number row ``i`` repeats, or 0, and count the messages.
+@inline_kernel
+def _remember(entry: Row, row: Row) -> None:
+    """Note in ``entry`` (_SEEN) what copies of the message ``row`` are compared with."""
+    entry["packet_no"] = row["packet_no"]
+    entry["link"] = row["link"]
+    entry["ip_id"] = row["ip_id"]
+    entry["server"] = row["server"]
+    entry["interface"] = row["interface"]
+    entry["hop_limit"] = row["hop_limit"]
+    entry["answered"] = 0
 
-    ``keys``, ``times`` and ``table`` (of _SEEN), a power of two long, say what was seen; a key's
-    place is one of a few that lie together, and the oldest there gives way. They and ``exchanges``
-    (last answer time by query) are carried from window to window. Rows of one packet stand
-    together; in ``counts`` (COUNTS long) a packet is repeated where all of its messages are.
+
+@inline_kernel
+def _prefetch_slots(rows: Messages, index: Int, seen: Seen) -> None:
+    """Begin to fetch what ``rows[index]`` needs of ``seen``, if there is such a row."""
+    if index < rows.shape[0]:
+        row = rows[index]
+        slot = _first_slot(seen, row)
+        prefetch(seen.keys, slot)
+        prefetch(seen.times, slot)
+        prefetch(seen.entries, slot)
+        prefetch(seen.answers, _exchange_slot(seen.answers, row))
+
+
+@kernel
+def mark_duplicates(rows: Messages, seen: Seen, counts: Integers, original: Integers) -> None:
+    """Find out which messages repeat others, and count those that do not.
+
+    Goes in: ``rows`` (MESSAGE), those of one packet together; ``seen``, carried from window to
+    window and kept up. Comes out: ``original`` (int64, one a row), the number of the packet that a
+    row repeats, or 0; ``counts`` (int64, COUNTS), added to: in them a packet is repeated where all
+    of its messages are.
     """
-    last, fresh_last = np.int64(-1), np.int64(-1)
+    last, fresh_last = np.int64(-1), np.int64(-1)  # packets are numbered from 1
     for i in range(rows.shape[0]):
-        if i + _AHEAD < rows.shape[0]:
-            row = rows[i + _AHEAD]
-            place = _first_place(keys, row)
-            prefetch(keys, place)
-            prefetch(times, place)
-            prefetch(table, place)
-            prefetch(exchanges, _exchange_slot(exchanges, row))
+        _prefetch_slots(rows, i + _AHEAD, seen)
         row = rows[i]
         key = _copy_key(row)
-        ask = _exchange_slot(exchanges, row)
+        exchange = _exchange_slot(seen.answers, row)
         time = row["time"]
         packet = np.int64(row["packet_no"])
         if packet != last:
             counts[PACKETS_WITH_MESSAGES] += 1
             last = packet
-        place, known = _place_of(keys, times, key, row)
-        seen = table[place]
+        slot, known = find_way(seen.keys, seen.times, _first_slot(seen, row), _WAYS, key)
+        entry = seen.entries[slot]
         if known:
             if row["flags"] & QR == 0:
-                seen["answered"] = 1 if exchanges[ask] > times[place] else 0
-            if _is_copy(row, seen, time - times[place]):
-                original[i] = seen["packet_no"]
+                entry["answered"] = 1 if seen.answers[exchange] > seen.times[slot] else 0
+            if _is_copy(row, entry, time - seen.times[slot]):
+                original[i] = entry["packet_no"]
                 continue
         original[i] = 0
         if packet != fresh_last:
@@ -156,32 +166,27 @@ def mark_duplicates(
             fresh_last = packet
         _count(row, counts)
         if row["flags"] & QR:
-            exchanges[ask] = time
-        keys[place] = key
-        times[place] = time
-        seen["packet_no"] = row["packet_no"]
-        seen["link"] = row["link"]
-        seen["ip_id"] = row["ip_id"]
-        seen["server"] = row["server"]
-        seen["interface"] = row["interface"]
-        seen["hop_limit"] = row["hop_limit"]
-        seen["answered"] = 0
+            seen.answers[exchange] = time
+        seen.keys[slot] = key
+        seen.times[slot] = time
+        _remember(entry, row)
 
 
 @inline_kernel
-def _exchange_hash(row: Any) -> Any:
-    """Hash client address, port and message ID: what a query and its response share."""
+def _exchange_hash(row: Row) -> np.uint64:
+    """Hash client address, port and message ID of ``row``: what a query and its response share."""
     key = (np.uint64(row["client"]) << np.uint64(32)) | (
         np.uint64(row["client_port"]) << np.uint64(16)
     )
     key |= np.uint64(row["message_id"])
-    key *= np.uint64(0x9E3779B97F4A7C15)
+    key *= GOLDEN_RATIO
     return key ^ (key >> np.uint64(29))
 
 
 @inline_kernel
-def _exchange_slot(exchanges: Any, row: Any) -> Any:
-    return np.int64(_exchange_hash(row) & np.uint64(exchanges.shape[0] - 1))
+def _exchange_slot(answers: Integers, row: Row) -> Int:
+    """Return the slot in ``answers`` of the exchange of ``row``; exchanges may share one."""
+    return home_slot(answers, _exchange_hash(row))
 
 
 class DuplicateFilter:
@@ -192,17 +197,17 @@ class DuplicateFilter:
 
     def __init__(self, slots: int = 1 << 16) -> None:
         self.counts = np.zeros(COUNTS, np.int64)
-        self._keys = np.zeros(slots, np.uint64)
-        self._times = np.full(slots, np.iinfo(np.int64).min, np.int64)
-        self._seen = np.zeros(slots, _SEEN)
-        self._answers = np.full(slots, np.iinfo(np.int64).min, np.int64)
+        self._seen = Seen(
+            np.zeros(slots, np.uint64),
+            np.full(slots, NO_TIME, np.int64),
+            np.zeros(slots, _SEEN),
+            np.full(slots, NO_TIME, np.int64),
+        )
 
     def mark(self, rows: Messages) -> npt.NDArray[np.int64]:
         """Return, a row each, the number of the packet that it repeats, or 0."""
         original = np.empty(rows.size, np.int64)
-        mark_duplicates(
-            rows, self._keys, self._times, self._seen, self._answers, self.counts, original
-        )
+        mark_duplicates(rows, self._seen, self.counts, original)
         return original
 
 

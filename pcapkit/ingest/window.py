@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.cluster.pods import Pod
 from pcapkit.kernels.interning import Interner, fold_names
-from pcapkit.schema import Messages
+from pcapkit.schema import Ids, Messages
 
 CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 
@@ -26,10 +25,10 @@ class Interners:
 
     names: Interner = field(default_factory=Interner)
     addresses: Interner = field(default_factory=Interner)
-    folded: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    folded: Ids = field(default_factory=lambda: np.zeros(0, np.int32))
     root: int = field(init=False)
-    #: ``folded`` and room behind it, so that many windows with new names copy it seldom
-    _room: npt.NDArray[np.int32] = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
+    #: ``folded`` and space behind it, so that many windows with new names copy it seldom
+    _folded_space: Ids = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
         self.root = self.names.add(b"\0")
@@ -39,13 +38,13 @@ class Interners:
         folded = self.folded
         return Interners(self.names.copy(), self.addresses.copy(), folded)
 
-    def fold(self) -> npt.NDArray[np.int32]:
+    def fold(self) -> Ids:
         """Return ``folded``, extended to all names; earlier results stay as they are."""
         known, names = self.folded.size, self.names
         count = len(names)
         if count == known:
             return self.folded
-        arena, ends = names.arrays[0], names.arrays[1]
+        arena, ends = names.arrays.arena, names.arrays.ends
         begin = int(ends[known - 1]) if known else 0
         folded = np.zeros(names.byte_count - begin + 1, np.uint8)
         size = int(fold_names(arena, ends, known, count, folded))
@@ -58,12 +57,12 @@ class Interners:
                 start = int(ends[known + k - 1] - begin) if known + k else 0
                 stop = int(ends[known + k] - begin)
                 more[k] = names.add(folded[start:stop].tobytes())
-        if count > self._room.size:
-            room = np.empty(2 * count, np.int32)
-            room[:known] = self.folded
-            self._room = room
-        self._room[known:count] = more
-        self.folded = self._room[:count]
+        if count > self._folded_space.size:
+            space = np.empty(2 * count, np.int32)
+            space[:known] = self.folded
+            self._folded_space = space
+        self._folded_space[known:count] = more
+        self.folded = self._folded_space[:count]
         if len(names) > self.folded.size:  # folded forms that were new; they fold to themselves
             return self.fold()
         return self.folded

@@ -12,6 +12,7 @@ that it starts. ``NUMBA_CACHE_DIR`` beats all of them.
 
 from __future__ import annotations
 
+import ast
 import atexit
 import hashlib
 import os
@@ -22,7 +23,8 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_IMPORT = re.compile(r"^from (pcapkit[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+#: Where definitions begin, and no imports come any more (ruff's E402 sees to that).
+_FIRST_BLOCK = re.compile(r"\n\n\n(?=@|def |class )")
 _VARIABLE = "NUMBA_CACHE_DIR"
 #: The folder that goes with the process which made it.
 _temporary: dict[int, str] = {}
@@ -52,17 +54,17 @@ def _base() -> Path:
     """Return the first folder that can be written."""
     named = os.environ.get(_VARIABLE)
     installed = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:8]
-    places = [Path(named) / installed] if named else [_PACKAGE / "__pycache__" / "kernels"]
+    candidates = [Path(named) / installed] if named else [_PACKAGE / "__pycache__" / "kernels"]
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(home):  # a user without an entry in /etc/passwd has none
-        places.append(Path(home) / "pcapkit" / installed)
-    for place in places:
+        candidates.append(Path(home) / "pcapkit" / installed)
+    for candidate in candidates:
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=place).close()
+            candidate.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=candidate).close()
         except OSError:
             continue
-        return place
+        return candidate
     folder = tempfile.mkdtemp(prefix="pcapkit-kernels-")
     os.environ[_VARIABLE] = folder  # for the processes that this one starts
     _temporary[os.getpid()] = folder
@@ -86,11 +88,13 @@ def _digest(module: str) -> str:
 
 @cache
 def _imports(module: str) -> tuple[str, ...]:
-    """Return what a module imports of the package at its top, modules or what is in them."""
-    out = []
-    for origin, names in _IMPORT.findall(_source(module)):
-        out += [origin, *(f"{origin}.{name}" for name in re.findall(r"\w+", names))]
-    return tuple(name for name in out if _source(name))
+    """Return what a module imports of the package when it is loaded, modules or what is in them."""
+    found = []
+    head = _FIRST_BLOCK.split(_source(module), maxsplit=1)[0]  # all else takes ten times as long
+    for node in ast.parse(head).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pcapkit"):
+            found += [str(node.module), *(f"{node.module}.{name.name}" for name in node.names)]
+    return tuple(name for name in found if _source(name))
 
 
 def _closure(module: str) -> set[str]:

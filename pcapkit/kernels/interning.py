@@ -1,6 +1,6 @@
 """Byte strings to small integers, each distinct string once: names and addresses.
 
-Identity is decided by the bytes; the hash only finds the place to compare. It is seeded per process
+Identity is decided by the bytes; the hash only finds what to compare with. It is seeded per process
 so that no capture can be crafted to collide, and ids are given in order of first appearance, so the
 seed never shows in a result.
 
@@ -12,67 +12,47 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pcapkit.kernels.hashing import find_slot, hash_bytes, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.kernels.words import mix, u8, u32_little, u64_little
+from pcapkit.kernels.words import u8, u32_little, u64_little
+from pcapkit.schema import Array, Bytes, Hashes, Int, Integers
 
-Arrays = tuple[
-    npt.NDArray[np.uint8],  # arena: all strings, one behind the other
-    npt.NDArray[np.int64],  # ends: ends[i] is where string i ends and i + 1 begins
-    npt.NDArray[np.uint64],  # hashes, one a string
-    npt.NDArray[np.uint64],  # slots, a power of two: hash's upper half, id + 1 below; 0 is free
-    npt.NDArray[np.int64],  # used: [strings, spare]
-    npt.NDArray[np.uint64],  # seed
-]
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+class InternerArrays(NamedTuple):
+    """What kernels read and extend of an interner."""
+
+    arena: Bytes  # all strings, one behind the other
+    ends: Integers  # ends[i] is where string i ends and i + 1 begins
+    hashes: Hashes  # one a string
+    slots: Hashes  # a hash table: the hash's upper half, and id + 1 below; 0 is free
+    size: Integers  # one: how many strings
+    seed: Hashes  # one: of the hashes
+
+
+#: The id of a string that is not known.
+NOT_FOUND = -1
 _HALF = np.uint64(32)
 _ID_BITS = np.uint64(0xFFFFFFFF)
 
 
 @inline_kernel
-def hash_bytes(buffer: Any, start: Any, length: Any, seed: Any) -> Any:
-    """Hash ``length`` bytes; the caller has checked that they are inside ``buffer``.
-
-    16 bytes a step, after wyhash. Both factors of every product hold a secret: a factor that is
-    known can be made zero, and then what else was hashed would not matter.
-    """
-    secret = seed * _MULTIPLIER
-    h = seed ^ (np.uint64(length) * _MULTIPLIER)
-    at = np.int64(start)
-    stop = at + length
-    if length > 16:
-        while stop - at > 16:
-            h = mix(u64_little(buffer, at) ^ secret, u64_little(buffer, at + 8) ^ h)
-            at += 16
-        low, high = u64_little(buffer, stop - 16), u64_little(buffer, stop - 8)
-    elif length >= 8:
-        low, high = u64_little(buffer, at), u64_little(buffer, stop - 8)
-    elif length >= 4:
-        low, high = np.uint64(u32_little(buffer, at)), np.uint64(u32_little(buffer, stop - 4))
-    else:
-        low, high = np.uint64(0), np.uint64(0)
-        for k in range(length):
-            low = (low << np.uint64(8)) | np.uint64(u8(buffer, at + k))
-    return mix(low ^ secret, high ^ h)
-
-
-@inline_kernel
-def _equal(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
+def _equal(left: Bytes, a: Int, right: Bytes, b: Int, length: Int) -> bool:
+    """Are ``length`` bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on?"""
     if length >= 8:
         k = 0
         while k + 8 < length:
             if u64_little(left, a + k) != u64_little(right, b + k):
                 return False
             k += 8
-        return u64_little(left, a + length - 8) == u64_little(right, b + length - 8)
+        return bool(u64_little(left, a + length - 8) == u64_little(right, b + length - 8))
     if length >= 4:
-        return u32_little(left, a) == u32_little(right, b) and u32_little(
-            left, a + length - 4
-        ) == u32_little(right, b + length - 4)
+        first = u32_little(left, a) == u32_little(right, b)
+        last = u32_little(left, a + length - 4) == u32_little(right, b + length - 4)
+        return bool(first and last)
     for k in range(length):
         if u8(left, a + k) != u8(right, b + k):
             return False
@@ -80,109 +60,134 @@ def _equal(left: Any, a: Any, right: Any, b: Any, length: Any) -> Any:
 
 
 @inline_kernel
-def look_up(arrays: Any, buffer: Any, start: Any, length: Any, h: Any) -> Any:
-    """Return (id, slot) of the bytes whose hash is ``h``: id -1, and a free slot, where new."""
-    arena, ends, _hashes, slots, _used, _seed = arrays
-    mask = np.int64(slots.shape[0] - 1)
-    slot = np.int64(h) & mask
-    entry = slots[slot]
-    while entry != 0:
-        if entry >> _HALF == h >> _HALF:
-            known = np.int64(entry & _ID_BITS) - 1
-            begin = ends[known - 1] if known > 0 else np.int64(0)
-            if ends[known] - begin == length and _equal(arena, begin, buffer, start, length):
-                return known, slot
-        slot = (slot + 1) & mask
-        entry = slots[slot]
-    return np.int64(-1), slot
+def _start(ends: Integers, number: Int) -> Int:
+    """Return where string ``number`` begins in the arena whose ``ends`` these are."""
+    return np.int64(ends[number - 1]) if number > 0 else np.int64(0)
+
+
+@inline_kernel
+def _ends_search(entry: np.uint64, key: tuple[Bytes, Integers, Bytes, Int, Int, np.uint64]) -> bool:
+    """Is the slot with ``entry`` free, or that of the string in ``key``?
+
+    The key is (arena, ends, the buffer with the string, its start, its length, its hash).
+    """
+    arena, ends, buffer, start, length, h = key
+    if entry == 0:
+        return True
+    if entry >> _HALF != h >> _HALF:
+        return False
+    known = np.int64(entry & _ID_BITS) - 1
+    begin = _start(ends, known)
+    return bool(ends[known] - begin == length) and _equal(arena, begin, buffer, start, length)
+
+
+@inline_kernel
+def look_up(
+    arrays: InternerArrays, buffer: Bytes, start: Int, length: Int, h: np.uint64
+) -> tuple[Int, Int]:
+    """Return (id, slot) of ``buffer[start:start + length]``, whose hash is ``h``.
+
+    Where ``arrays`` do not have it, the id is NOT_FOUND, and the slot the free one for it.
+    """
+    key = (arrays.arena, arrays.ends, buffer, start, length, h)
+    slot = find_slot(arrays.slots, h, _ends_search, key)
+    return np.int64(arrays.slots[slot] & _ID_BITS) - 1, slot  # a free slot is 0
 
 
 @helper_kernel
-def append(arrays: Any, buffer: Any, start: Any, length: Any, h: Any, slot: Any) -> Any:
-    """Add what :func:`look_up` has not found; return its id. There must be room for it."""
-    arena, ends, hashes, slots, used, _seed = arrays
-    new = used[0]
-    begin = ends[new - 1] if new > 0 else np.int64(0)
+def append(
+    arrays: InternerArrays, buffer: Bytes, start: Int, length: Int, h: np.uint64, slot: Int
+) -> Int:
+    """Add ``buffer[start:start + length]`` of hash ``h`` to ``arrays`` and return its id.
+
+    ``slot`` is the free one that :func:`look_up` returned. There must be space: see
+    :func:`has_space`.
+    """
+    new = arrays.size[0]
+    begin = _start(arrays.ends, new)
     for k in range(length):
-        arena[begin + k] = buffer[start + k]
-    ends[new] = begin + length
-    hashes[new] = h
-    slots[slot] = _entry(h, new)
-    used[0] = new + 1
+        arrays.arena[begin + k] = buffer[start + k]
+    arrays.ends[new] = begin + length
+    arrays.hashes[new] = h
+    arrays.slots[slot] = _entry(h, new)
+    arrays.size[0] = new + 1
     return np.int64(new)
 
 
 @inline_kernel
-def _entry(h: Any, number: Any) -> Any:
+def _entry(h: np.uint64, number: Int) -> np.uint64:
+    """Return what a slot holds of string ``number``, whose hash is ``h``."""
     return (h & ~_ID_BITS) | np.uint64(number + 1)
 
 
 @inline_kernel
-def intern(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
-    """Return the id of ``buffer[start:start + length]``, adding it where it is new.
+def intern(arrays: InternerArrays, buffer: Bytes, start: Int, length: Int) -> Int:
+    """Return the id of ``buffer[start:start + length]``, added to ``arrays`` where it is new.
 
-    There must be room: see :func:`has_room` and :meth:`Interner.reserve`.
+    There must be space: see :func:`has_space` and :meth:`Interner.reserve`.
     """
-    h = hash_bytes(buffer, start, length, arrays[5][0])
+    h = hash_bytes(buffer, start, length, arrays.seed[0])
     known, slot = look_up(arrays, buffer, start, length, h)
-    if known < 0:
+    if known == NOT_FOUND:
         known = append(arrays, buffer, start, length, h, slot)
     return known
 
 
 @helper_kernel
-def find(arrays: Any, buffer: Any, start: Any, length: Any) -> Any:
-    """Return the id of ``buffer[start:start + length]``, -1 where it is not there."""
-    known, _slot = look_up(
-        arrays, buffer, start, length, hash_bytes(buffer, start, length, arrays[5][0])
-    )
+def find(arrays: InternerArrays, buffer: Bytes, start: Int, length: Int) -> Int:
+    """Return the id of ``buffer[start:start + length]`` in ``arrays``, or NOT_FOUND."""
+    h = hash_bytes(buffer, start, length, arrays.seed[0])
+    known, _slot = look_up(arrays, buffer, start, length, h)
     return known
 
 
 @inline_kernel
-def has_room(arrays: Any, strings: Any, longest: Any) -> Any:
-    """Is there room for so many more, each of up to ``longest`` bytes?"""
-    arena, ends, _hashes, slots, used, _seed = arrays
-    count = used[0]
-    size = ends[count - 1] if count > 0 else np.int64(0)
-    return (
-        min(ends.shape[0], slots.shape[0] >> 1) - count >= strings
-        and arena.shape[0] - size >= strings * longest
-    )
+def has_space(arrays: InternerArrays, strings: Int, longest: Int) -> bool:
+    """Have ``arrays`` space for so many ``strings`` more, each of up to ``longest`` bytes?"""
+    count = arrays.size[0]
+    size = _start(arrays.ends, count)
+    most = min(arrays.ends.shape[0], arrays.slots.shape[0] >> 1)
+    return bool(most - count >= strings and arrays.arena.shape[0] - size >= strings * longest)
 
 
 @kernel
-def _intern_one(arrays: Any, buffer: Any) -> Any:
+def _intern_one(arrays: InternerArrays, buffer: Bytes) -> Int:
+    """Return the id of all of ``buffer`` (uint8), added to ``arrays`` where it is new."""
     return intern(arrays, buffer, 0, buffer.shape[0])
 
 
+@inline_kernel
+def _is_free(entry: np.uint64, _key: tuple[()]) -> bool:
+    return bool(entry == 0)
+
+
 @kernel
-def _fill_slots(hashes: Any, count: Any, slots: Any) -> None:
-    mask = np.int64(slots.shape[0] - 1)
+def _fill_slots(hashes: Hashes, count: Int, slots: Hashes) -> None:
+    """Enter the first ``count`` strings, by their ``hashes`` (uint64), into ``slots``.
+
+    ``slots`` (uint64, zeros) are a power of two, twice as many as strings or more.
+    """
     for i in range(count):
-        slot = np.int64(hashes[i] & np.uint64(mask))
-        while slots[slot] != 0:
-            slot = (slot + 1) & mask
-        slots[slot] = _entry(hashes[i], i)
+        slots[find_slot(slots, hashes[i], _is_free, ())] = _entry(hashes[i], i)
 
 
 @kernel
-def fold_names(arena: Any, ends: Any, start: Any, stop: Any, folded: Any) -> Any:
-    """Write the lower-case forms of names ``start`` to ``stop`` behind one another; return bytes.
+def fold_names(arena: Bytes, ends: Integers, start: Int, stop: Int, folded: Bytes) -> Int:
+    """Write names ``start`` to ``stop`` in lower case behind one another; return how many bytes.
 
-    Length bytes are below 64 and so never letters (RFC 4343).
+    Goes in: the names, ``arena`` (uint8) with their ``ends`` (int64). Comes out: ``folded`` (uint8,
+    as long as these names together). Length bytes are below 64 and so never letters (RFC 4343).
     """
     at = np.int64(0)
-    begin = ends[start - 1] if start > 0 else np.int64(0)
-    for k in range(begin, ends[stop - 1]):
+    for k in range(_start(ends, start), ends[stop - 1]):
         byte = arena[k]
         folded[at] = byte + 32 if 65 <= byte <= 90 else byte
         at += 1
     return at
 
 
-def _longer(array: npt.NDArray[Any], used: int, need: int) -> npt.NDArray[Any]:
-    """Return the used part of an array in room for at least ``need``, twice the size or more.
+def _longer(array: Array, used: int, need: int) -> Array:
+    """Return the used part of an array with space for ``need`` or more, twice the size at least.
 
     What lies behind is not written, so that the system gives no memory for it yet.
     """
@@ -195,26 +200,26 @@ class Interner:
     """A growing set of byte strings, numbered from 0 in order of first appearance."""
 
     def __init__(self) -> None:
-        self.arrays: Arrays = (
+        self.arrays = InternerArrays(
             np.zeros(1 << 12, np.uint8),
             np.zeros(1 << 8, np.int64),
             np.zeros(1 << 8, np.uint64),
             np.zeros(1 << 10, np.uint64),
-            np.zeros(2, np.int64),
+            np.zeros(1, np.int64),
             np.array([secrets.randbits(64)], np.uint64),
         )
 
     def __len__(self) -> int:
-        return int(self.arrays[4][0])
+        return int(self.arrays.size[0])
 
     @property
     def byte_count(self) -> int:
         """Bytes held in the arena."""
         count = len(self)
-        return int(self.arrays[1][count - 1]) if count else 0
+        return int(self.arrays.ends[count - 1]) if count else 0
 
     def reserve(self, strings: int, total_bytes: int) -> None:
-        """Make room for ``strings`` more of ``total_bytes`` together."""
+        """Make space for ``strings`` more of ``total_bytes`` together."""
         arena, ends, hashes, slots, used, seed = self.arrays
         count = len(self)
         if (need := self.byte_count + total_bytes) > arena.size:
@@ -222,9 +227,9 @@ class Interner:
         if (need := count + strings) > ends.size:
             ends, hashes = _longer(ends, count, need), _longer(hashes, count, need)
         if (count + strings) * 2 > slots.size:  # never more than half full
-            slots = np.zeros(1 << ((count + strings) * 2).bit_length(), np.uint64)
+            slots = np.zeros(slot_count(count + strings), np.uint64)
             _fill_slots(hashes, count, slots)
-        self.arrays = (arena, ends, hashes, slots, used, seed)
+        self.arrays = InternerArrays(arena, ends, hashes, slots, used, seed)
 
     def add(self, value: bytes) -> int:
         """Return the id of ``value``, adding it where it is new."""
@@ -235,19 +240,19 @@ class Interner:
     def copy(self) -> Interner:
         """Return what is known now; another thread may go on adding to this interner."""
         count = len(self)  # read first: the arrays of any later moment hold so many
-        arena, ends, hashes, _slots, _used, seed = self.arrays
+        arena, ends, hashes, _slots, _count, seed = self.arrays
         size = int(ends[count - 1]) if count else 0
-        slots = np.zeros(1 << (2 * count + 8).bit_length(), np.uint64)
+        slots = np.zeros(slot_count(count + 4), np.uint64)
         new = Interner()
-        new.arrays = (
+        new.arrays = InternerArrays(
             arena[:size].copy(),
             ends[:count].copy(),
             hashes[:count].copy(),
             slots,
-            np.array([count, 0], np.int64),
+            np.array([count], np.int64),
             seed,
         )
-        _fill_slots(new.arrays[2], count, slots)
+        _fill_slots(new.arrays.hashes, count, slots)
         return new
 
     def __iter__(self) -> Iterator[bytes]:
@@ -256,6 +261,6 @@ class Interner:
     def __getitem__(self, number: int) -> bytes:
         if not 0 <= number < len(self):
             raise IndexError(number)
-        arena, ends = self.arrays[0], self.arrays[1]
+        arena, ends = self.arrays.arena, self.arrays.ends
         begin = int(ends[number - 1]) if number else 0
         return arena[begin : int(ends[number])].tobytes()

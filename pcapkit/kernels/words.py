@@ -17,6 +17,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from pcapkit.kernels.jit import inline_kernel
+from pcapkit.schema import Array, Bytes, Int
+
+# What Numba hands to those who generate machine code; it has no types that mypy could see.
+Context = Any
+Builder = Any  #: llvmlite's
+Signature = Any
+Values = Any  #: the arguments, as llvmlite's values
+NumbaType = Any  #: of an argument
 
 _intrinsic: Any = intrinsic  # which has no types of its own
 _TOP_BITS = 0x8080808080808080
@@ -25,13 +33,15 @@ _TOP_BITS = 0x8080808080808080
 def _load(bits: int, *, swap: bool) -> Any:
     """Make an intrinsic ``load(buffer, at)`` of an unsigned integer of ``bits``."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
         integer = ir.IntType(bits)
-        place = builder.gep(array.data, [arguments[1]])
-        value = builder.load(builder.bitcast(place, integer.as_pointer()), typ=integer)
+        address = builder.gep(array.data, [arguments[1]])
+        value = builder.load(builder.bitcast(address, integer.as_pointer()), typ=integer)
         value.align = 1
         if swap:
             value = builder.bswap(value)
@@ -41,14 +51,16 @@ def _load(bits: int, *, swap: bool) -> Any:
 
     result = types.uint64 if bits == 64 else types.int64
 
-    def load(typing_context: Any, buffer: Any, at: Any) -> Any:
+    def load(typing_context: Context, buffer: NumbaType, at: NumbaType) -> Any:
         return result(buffer, types.int64), generate
 
     return _intrinsic(load)
 
 
-def _folded_product(typing_context: Any, left: Any, right: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _folded_product(typing_context: Context, left: NumbaType, right: NumbaType) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         wide = ir.IntType(128)
@@ -59,8 +71,10 @@ def _folded_product(typing_context: Any, left: Any, right: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), generate
 
 
-def _first_zero_byte(typing_context: Any, word: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _first_zero_byte(typing_context: Context, word: NumbaType) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         (value,) = arguments
@@ -72,21 +86,23 @@ def _first_zero_byte(typing_context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
-def _prefetch(typing_context: Any, array: Any, at: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _prefetch(typing_context: Context, array: NumbaType, at: NumbaType) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         data = cgutils.create_struct_proxy(signature.args[0])(
             context, builder, value=arguments[0]
         ).data
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
         number = ir.IntType(32)
         function = builder.module.declare_intrinsic(
             "llvm.prefetch",
-            [place.type],
-            ir.FunctionType(ir.VoidType(), [place.type, number, number, number]),
+            [address.type],
+            ir.FunctionType(ir.VoidType(), [address.type, number, number, number]),
         )
-        builder.call(function, [place, number(1), number(3), number(1)])
+        builder.call(function, [address, number(1), number(3), number(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.int64), generate
@@ -94,16 +110,16 @@ def _prefetch(typing_context: Any, array: Any, at: Any) -> Any:
 
 if config.DISABLE_JIT:
 
-    def mix(left: Any, right: Any) -> Any:
+    def mix(left: np.uint64, right: np.uint64) -> np.uint64:
         """Multiply two 64-bit numbers and fold the 128 bits of the product into 64."""
         product = int(left) * int(right)
         return np.uint64((product ^ product >> 64) & 0xFFFFFFFFFFFFFFFF)
 
-    def zero_byte(word: Any) -> Any:
+    def zero_byte(word: np.uint64) -> Int:
         """Return which byte of a little-endian word is its first zero, 8 where there is none."""
         return np.int64((int(word).to_bytes(8, "little") + b"\0").index(0))
 
-    def prefetch(array: Any, at: Any) -> None:
+    def prefetch(array: Array, at: Int) -> None:
         """Begin to fetch the element at ``at``, which is about to be read and written."""
 
 else:
@@ -115,16 +131,18 @@ else:
 def _put_u64() -> Any:
     """Make an intrinsic ``put(buffer, at, value)`` of a little-endian 64-bit integer."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: Context, builder: Builder, signature: Signature, arguments: Values
+    ) -> Any:
         from llvmlite import ir
 
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        stored = builder.store(arguments[2], builder.bitcast(place, ir.IntType(64).as_pointer()))
+        address = builder.gep(array.data, [arguments[1]])
+        stored = builder.store(arguments[2], builder.bitcast(address, ir.IntType(64).as_pointer()))
         stored.align = 1
         return context.get_dummy_value()
 
-    def put(typing_context: Any, buffer: Any, at: Any, value: Any) -> Any:
+    def put(typing_context: Context, buffer: NumbaType, at: NumbaType, value: NumbaType) -> Any:
         return types.void(buffer, types.int64, types.uint64), generate
 
     return _intrinsic(put)
@@ -133,38 +151,38 @@ def _put_u64() -> Any:
 if config.DISABLE_JIT or config.BOUNDSCHECK:
 
     @inline_kernel
-    def u8(buffer: Any, at: Any) -> Any:
+    def u8(buffer: Bytes, at: Int) -> Int:
         """Return the byte at ``at``."""
         return np.int64(buffer[at])
 
     @inline_kernel
-    def u16(buffer: Any, at: Any) -> Any:
+    def u16(buffer: Bytes, at: Int) -> Int:
         """Return the big-endian 16-bit integer at ``at``."""
         return (np.int64(buffer[at]) << 8) | np.int64(buffer[at + 1])
 
     @inline_kernel
-    def u32(buffer: Any, at: Any) -> Any:
+    def u32(buffer: Bytes, at: Int) -> Int:
         """Return the big-endian 32-bit integer at ``at``."""
         return (u16(buffer, at) << 16) | u16(buffer, at + 2)
 
     @inline_kernel
-    def u16_little(buffer: Any, at: Any) -> Any:
+    def u16_little(buffer: Bytes, at: Int) -> Int:
         """Return the little-endian 16-bit integer at ``at``."""
         return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
 
     @inline_kernel
-    def u32_little(buffer: Any, at: Any) -> Any:
+    def u32_little(buffer: Bytes, at: Int) -> Int:
         """Return the little-endian 32-bit integer at ``at``."""
         return u16_little(buffer, at) | (u16_little(buffer, at + 2) << 16)
 
     @inline_kernel
-    def u64_little(buffer: Any, at: Any) -> Any:
+    def u64_little(buffer: Bytes, at: Int) -> np.uint64:
         """Return the little-endian 64-bit integer at ``at``."""
         low = np.uint64(u32_little(buffer, at))
         return low | (np.uint64(u32_little(buffer, at + 4)) << np.uint64(32))
 
     @inline_kernel
-    def put_u64_little(buffer: Any, at: int, value: Any) -> None:
+    def put_u64_little(buffer: Bytes, at: Int, value: np.uint64) -> None:
         """Write a little-endian 64-bit integer at ``at``."""
         for k in range(8):
             buffer[at + k] = np.uint8((np.uint64(value) >> np.uint64(8 * k)) & np.uint64(0xFF))
@@ -180,12 +198,12 @@ else:
 
 
 @inline_kernel
-def u16_in(buffer: Any, at: Any, big: Any) -> Any:
-    """Return the 16-bit integer at ``at`` in the byte order of the file."""
+def u16_in(buffer: Bytes, at: Int, big: Int) -> Int:
+    """Return the 16-bit integer at ``at`` of ``buffer``, which is ``big``-endian or not."""
     return u16(buffer, at) if big else u16_little(buffer, at)
 
 
 @inline_kernel
-def u32_in(buffer: Any, at: Any, big: Any) -> Any:
-    """Return the 32-bit integer at ``at`` in the byte order of the file."""
+def u32_in(buffer: Bytes, at: Int, big: Int) -> Int:
+    """Return the 32-bit integer at ``at`` of ``buffer``, which is ``big``-endian or not."""
     return u32(buffer, at) if big else u32_little(buffer, at)

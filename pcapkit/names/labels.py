@@ -6,25 +6,27 @@ like any other, so that a walk and the name it is about compare as integers.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.kernels.words import u64_little
+from pcapkit.schema import Bytes, Int, Integers
 
 Labels = tuple[str, ...]
 
 
 @helper_kernel
-def name_start(ends: Any, name: Any) -> Any:
-    """Return where a name begins in the arena."""
-    return ends[name - 1] if name > 0 else np.int64(0)
+def name_start(ends: Integers, name: Int) -> Int:
+    """Return where ``name`` begins in the arena whose ``ends`` these are."""
+    return np.int64(ends[name - 1]) if name > 0 else np.int64(0)
 
 
 @helper_kernel
-def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
-    """Count the labels that two names share from their beginnings."""
+def common_labels(arena: Bytes, ends: Integers, left: Int, right: Int) -> np.int64:
+    """Count the labels that ``left`` and ``right`` share from their beginnings.
+
+    Both are ids of an interner, whose ``arena`` and ``ends`` these are.
+    """
     a, b = name_start(ends, left), name_start(ends, right)
     length = min(ends[left] - a, ends[right] - b)
     same = np.int64(0)  # bytes
@@ -43,8 +45,11 @@ def common_labels(arena: Any, ends: Any, left: Any, right: Any) -> Any:
 
 
 @helper_kernel
-def labels_end(arena: Any, ends: Any, name: Any, labels: Any) -> Any:
-    """Return the offset in the arena behind a name's first ``labels`` labels."""
+def labels_end(arena: Bytes, ends: Integers, name: Int, labels: Int) -> Int:
+    """Return the offset in the ``arena`` behind the first ``labels`` labels of ``name``.
+
+    ``ends`` are those of the arena's names.
+    """
     at = name_start(ends, name)
     stop = ends[name]
     for _ in range(labels):

@@ -12,13 +12,18 @@ from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
 from pcapkit.names.labels import Labels, join, name_start, split
 from pcapkit.names.text import PLAIN, text_from_wire, wire_from_text
+from pcapkit.schema import Array, Bytes, Ids, Int, Integers
 
 _PLAIN = np.isin(np.arange(256), list(PLAIN))
 
 
 @kernel
-def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
-    """Set ``labels[i]`` to the number of labels of each name from ``first`` on."""
+def count_labels(arena: Bytes, ends: Integers, first: Int, labels: Ids) -> None:
+    """Set ``labels[i]`` to the number of labels of name ``i``, from ``first`` on.
+
+    Goes in: the names, ``arena`` (uint8) with their ``ends`` (int64). Comes out: ``labels`` (int32,
+    one a name).
+    """
     for name in range(first, labels.shape[0]):
         at = name_start(ends, name)
         stop = ends[name]
@@ -30,8 +35,12 @@ def count_labels(arena: Any, ends: Any, first: Any, labels: Any) -> None:
 
 
 @kernel
-def _mark_zone(arena: Any, ends: Any, first: Any, zone: Any, inside: Any) -> None:
-    """Mark the names from ``first`` on that lie inside a zone (its wire form), or are its apex."""
+def _mark_zone(arena: Bytes, ends: Integers, first: Int, zone: Bytes, inside: Bytes) -> None:
+    """Mark the names from ``first`` on that lie inside a zone, or are its apex.
+
+    Goes in: the names, ``arena`` (uint8) with their ``ends`` (int64); the wire form of the ``zone``
+    (uint8). Comes out: ``inside`` (uint8, one a name, zeros).
+    """
     size = zone.shape[0]
     for name in range(first, inside.shape[0]):
         at, stop = name_start(ends, name), ends[name]
@@ -60,11 +69,11 @@ class Folded:
         """Return a name in presentation form."""
         return text_from_wire(self.names[name])
 
-    def texts(self, names: npt.NDArray[Any]) -> list[str]:
+    def texts(self, names: Array) -> list[str]:
         """Return many names in presentation form."""
         if not names.size:
             return []
-        arena, ends = self.names.arrays[:2]
+        arena, ends = self.names.arrays.arena, self.names.arrays.ends
         stops = ends[names]
         begins = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
         sizes = stops - begins
@@ -80,8 +89,8 @@ class Folded:
         unusual[last] = False
         odd = (at != last) | (first == last) | np.logical_or.reduceat(unusual, first)
         text = wire.tobytes().decode("latin-1")
-        places = zip((first + 1).tolist(), last.tolist(), strict=True)
-        out = [text[begin:end] for begin, end in places]
+        spans = zip((first + 1).tolist(), last.tolist(), strict=True)
+        out = [text[begin:end] for begin, end in spans]
         for n in np.flatnonzero(odd).tolist():
             out[n] = self.text(int(names[n]))
         return out
@@ -92,12 +101,12 @@ class Folded:
             known = self._labels[name] = split(self.text(name))
         return known
 
-    def labels_behind(self, names: npt.NDArray[Any], skipped: npt.NDArray[Any]) -> list[Labels]:
+    def labels_behind(self, names: Array, skipped: Array) -> list[Labels]:
         """Return the labels of each name behind its first ``skipped`` ones.
 
         Many names end alike: what is left of them is split once.
         """
-        arena, ends = self.names.arrays[:2]
+        arena, ends = self.names.arrays.arena, self.names.arrays.ends
         stops = ends[names]
         at = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
         for n in range(int(skipped.max(initial=0))):
@@ -118,7 +127,7 @@ class Folded:
         if size > known:
             counts = np.zeros(size, np.int32)
             counts[:known] = self._counts
-            count_labels(self.names.arrays[0], self.names.arrays[1], known, counts)
+            count_labels(self.names.arrays.arena, self.names.arrays.ends, known, counts)
             self._counts = counts
         return self._counts
 
@@ -129,13 +138,9 @@ class Folded:
         if size > known.size:
             marks = np.zeros(size, np.uint8)
             marks[: known.size] = known
-            arena, ends = self.names.arrays[:2]
+            arena, ends = self.names.arrays.arena, self.names.arrays.ends
             for zone in zones:
                 wire = np.frombuffer(wire_from_text(join(zone)), np.uint8)
                 _mark_zone(arena, ends, known.size, wire, marks)
             self._inside[tuple(zones)] = known = marks
         return known
-
-    def find(self, labels: Labels) -> int:
-        """Return the id of a name, interned where it is new."""
-        return self.names.add(wire_from_text(join(labels)))

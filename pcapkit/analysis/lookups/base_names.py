@@ -131,7 +131,7 @@ def _place_names(
     afterwards. ``places`` gets where those of each list begin. Returns the number of bases, and
     their bytes.
     """
-    arena, ends = names[0], names[1]
+    arena, ends = names.arena, names.ends
     used, count, total = np.int64(0), np.int64(0), np.int64(0)
     k = np.int64(0)
     for number in range(places.shape[0] - 1):
@@ -177,7 +177,7 @@ def _place_bases(
 
     Their names are interned; those that nobody asks have places behind all others.
     """
-    arena, ends = names[0], names[1]
+    arena, ends = names.arena, names.ends
     used = places[places.shape[0] - 1]
     for number in range(places.shape[0] - 1):
         begin, more = places[number], used

@@ -153,7 +153,7 @@ class _Reader:
 
     def _probes(self) -> npt.NDArray[np.uint8]:
         """Mark the places of names that client libraries ask SRV and TXT of by themselves."""
-        arena, ends = self._arrays[:2]
+        arena, ends = self._arrays.arena, self._arrays.ends
         names = self._lists.name_of
         begins = np.where(names > 0, ends[names - 1], 0)
         out = np.zeros(names.size, np.uint8)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
 from pcapkit.kernels.jit import helper_kernel
+from pcapkit.model.manual import NOTHING_TO_DO, Entry
 from pcapkit.model.vocabulary import WASTE_CLASSES
 
 CLASSES = len(WASTE_CLASSES)
@@ -76,3 +77,85 @@ def is_wasted(waste_classes: Any) -> Any:
 
 
 WASTED = is_wasted(np.arange(CLASSES))
+#: What each class means.
+WASTE_MANUAL: tuple[Entry, ...] = (
+    Entry(
+        "search_miss",
+        "waste class",
+        "NXDOMAIN or NODATA for a name with a search suffix. Counted as wasted.",
+        "The application asked for a name with fewer dots than ndots, so its resolver tried "
+        "every suffix first.",
+        "Write the name in full with a final dot, or lower ndots for the workload.",
+    ),
+    Entry(
+        "absolute_miss",
+        "waste class",
+        "The name as is missed, and then a suffix answered. Counted as wasted.",
+        "ndots is too low for this name: a cluster name was asked upstream first. Besides the "
+        "cost, it leaks the name.",
+        "Write the service name in full with its final dot, or raise ndots.",
+    ),
+    Entry(
+        "nonexistent",
+        "waste class",
+        "The name as is missed, and nothing else answered: the name does not exist.",
+        "A service that is gone, a typing error, or a name of another cluster.",
+        "Find who asks for it; every suffix multiplies the mistake.",
+    ),
+    Entry(
+        "no_such_type",
+        "waste class",
+        "The name exists, but has no record of the asked type, and the lookup got no answer.",
+        "Mostly AAAA, or SRV, asked of a name that only has A records.",
+        "Ask for the family that exists; with glibc 2.36 or later, the option no-aaaa.",
+    ),
+    Entry(
+        "empty_family",
+        "waste class",
+        "A miss, usually AAAA, on the very name that answered in the other family.",
+        "Resolvers ask A and AAAA together; most cluster services have one of them.",
+        "Normal. The option no-aaaa (glibc 2.36 or later) saves these queries in IPv4 pods.",
+    ),
+    Entry(
+        "reverse_miss",
+        "waste class",
+        "A PTR query without an answer.",
+        "ping, ssh and log formatters look addresses up by themselves.",
+        "Switch the reverse lookup off (ping -n, UseDNS no, HostnameLookups Off).",
+    ),
+    Entry(
+        "service_probe",
+        "waste class",
+        "An SRV or TXT question that a client library asks by itself, and that missed.",
+        "gRPC asks _grpclb._tcp and _grpc_config for every target, along the whole list.",
+        "Switch it off in the library (gRPC: grpc.enable_srv_queries, service config lookup).",
+    ),
+    Entry(
+        "server_error",
+        "waste class",
+        "SERVFAIL, REFUSED, FORMERR or another error code.",
+        "The server, or one behind it, could not answer. Resolvers repeat such questions.",
+        "Look at the server's log and its upstream; some resolvers give the name up here.",
+    ),
+    Entry(
+        "unanswered",
+        "waste class",
+        "A query with no response in the capture.",
+        "A lost packet, an overloaded server, a firewall, or the capture missed the response.",
+        "Compare captures at the pod and at the server; a resolver waits seconds for each.",
+    ),
+    Entry(
+        "answer",
+        "waste class",
+        "The response holds a record of the asked type.",
+        "This is what DNS is for.",
+        NOTHING_TO_DO,
+    ),
+    Entry(
+        "incomplete",
+        "waste class",
+        "Belongs to a lookup that the capture shows only in part.",
+        "The capture began or ended in the middle of it.",
+        "Nothing: such lookups are left out of every saving.",
+    ),
+)

@@ -20,7 +20,7 @@ from pcapkit.analysis.search_lists.sequences import (
     find_visits,
 )
 from pcapkit.analysis.timing import NEAR_NS, NEAR_WITHOUT_CLOCK_NS
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.names.labels import common_labels, labels_end
 from pcapkit.schema import NO_TIME
@@ -58,7 +58,7 @@ CHANGE = np.dtype(
 @helper_kernel
 def _key(names: Any, labels: Any, s: Any, members: Any, client: Any) -> Any:
     """Hash what a sequence says: its suffixes where the base is known, else its names."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+    arena, ends, seed = names.arena, names.ends, names.seed[0]
     key = np.uint64(client + 1) * np.uint64(0x9E3779B97F4A7C15)
     for j in range(s["size"]):
         name = np.int64(members[j])
@@ -74,7 +74,7 @@ def _key(names: Any, labels: Any, s: Any, members: Any, client: Any) -> Any:
 @helper_kernel
 def _note_tails(names: Any, labels: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
     """Add the suffixes that a sequence with a known base shows to ``proven`` (their hashes)."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+    arena, ends, seed = names.arena, names.ends, names.seed[0]
     for j in range(s["size"]):
         name = np.int64(members[j])
         if labels[name] == s["base"]:
@@ -102,7 +102,7 @@ def _shared_labels(arena: Any, ends: Any, s: Any, members: Any) -> Any:
 @helper_kernel
 def _read_by_tails(names: Any, s: Any, members: Any, proven: Any, count: Any) -> Any:
     """Return the size of the base under which most names have a proven suffix, 0 for none."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+    arena, ends, seed = names.arena, names.ends, names.seed[0]
     shared = _shared_labels(arena, ends, s, members)
     best, best_hits = np.int64(0), np.int64(0)
     for size in range(1, shared + 1):
@@ -250,7 +250,7 @@ def gather_evidence(
             keys[kept] = key
             evidence[kept]["client"] = c
             evidence[kept]["base"] = s["base"]
-            evidence[kept]["shared"] = _shared_labels(names[0], names[1], s, members[i])
+            evidence[kept]["shared"] = _shared_labels(names.arena, names.ends, s, members[i])
             evidence[kept]["size"] = s["size"]
             evidence[kept]["count"] = 1
             evidence[kept]["first"] = start

@@ -13,7 +13,7 @@ import numpy as np
 
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.names.labels import common_labels, name_start
 from pcapkit.schema import NO_TIME
@@ -170,7 +170,7 @@ def find_sequences(
     members: Any,
 ) -> Any:
     """Order the visits of one client into sequences; return how many. ``heads`` is all -1."""
-    arena, ends, seed = names[0], names[1], names[5][0]
+    arena, ends, seed = names.arena, names.ends, names.seed[0]
     found = 0
     mask = np.uint64(heads.shape[0] - 1)
     for i in range(count):

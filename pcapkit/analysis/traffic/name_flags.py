@@ -102,7 +102,7 @@ class NameFlags:
                 room[:before] = self._room[:before]
                 self._room = room
             if size > before:
-                arena, ends = self._names.names.arrays[:2]
+                arena, ends = self._names.names.arrays.arena, self._names.names.arrays.ends
                 _flag_names(
                     arena, ends, before, self._tails, self._ends, self._zones, self._room[:size]
                 )

@@ -63,7 +63,7 @@ def _candidate(names: Any, walker: Any, position: Any, base: Any, found: Any, sc
     if tail["shared"] >= 0 and found[tail["shared"]] > 0:
         return np.int64(found[tail["shared"]]) - 2
     name = np.int64(-1)
-    arena, ends = names[0], names[1]
+    arena, ends = names.arena, names.ends
     begin = name_start(ends, base)
     length = ends[base] - begin - 1
     if length >= 0 and length + tail["size"] <= LONGEST:
@@ -71,7 +71,7 @@ def _candidate(names: Any, walker: Any, position: Any, base: Any, found: Any, sc
             scratch[k] = arena[begin + k]
         for k in range(tail["size"]):
             scratch[length + k] = wire[tail["begin"] + k]
-        name = find(names, scratch, 0, length + tail["size"])
+        name = np.int64(find(names, scratch, 0, length + tail["size"]))
     if tail["shared"] >= 0:
         found[tail["shared"]] = name + 2
     return name

@@ -301,7 +301,7 @@ def replay_settings(
         probe = probe or t["waste_class"] == _PROBE
         note_seen(work.seen, np.int64(t["suffix"]), k, turn)
     inside = look["answered_by"] >= 0 and facts.inside[look["answered_by"]] != 0
-    ends = facts.names[1]
+    ends = facts.names.ends
     size = ends[look["base"]] - name_start(ends, look["base"]) - 1
     dots = np.int64(facts.labels[look["base"]]) - 1
     alone = look["mode"] == AS_IS and look["candidates"] == 1

@@ -1,6 +1,6 @@
 """Whole records of a packet capture with the bytes that they lie in, batch by batch.
 
-A thread reads, decompresses and walks the records while the batches before are decoded.
+A thread reads, decompresses and scans the records while the batches before are decoded.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.ingest.capture import pcap
 from pcapkit.ingest.inputs.source import Source
 from pcapkit.ingest.window import Capture
+from pcapkit.schema import Bytes, Rows
 
 _BUFFER_BYTES = 4 << 20
-_PIECE_BYTES = 1 << 19  # walked while they are in a near cache
+_PIECE_BYTES = 1 << 19  # scanned while they are in a near cache
 _RECORDS = 1 << 15
 
 
@@ -30,7 +30,7 @@ class Blocks:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._free: deque[npt.NDArray[np.uint8]] = deque()
+        self._free: deque[Bytes] = deque()
         self.buffer = np.zeros(_BUFFER_BYTES, np.uint8)
         self.start = 0
         self.end = 0
@@ -38,8 +38,8 @@ class Blocks:
         self.at_end = False
         self._flows = True  # did the last piece come whole?
 
-    def give_back(self, buffer: npt.NDArray[np.uint8]) -> None:
-        """Take a buffer that nobody looks at any more, from any thread."""
+    def give_back(self, buffer: Bytes) -> None:
+        """Take a buffer that nobody reads any more, from any thread."""
         if buffer.size == _BUFFER_BYTES:
             self._free.append(buffer)
 
@@ -72,31 +72,31 @@ class Blocks:
         return got > 0
 
 
-#: Fills records from the buffer; returns as :func:`pcap.walk_pcap` does.
-Walk = Callable[[Blocks, npt.NDArray[np.void]], tuple[int, int, int]]
+#: Fills records from the buffer; returns as :func:`pcap.scan_pcap` does.
+Scan = Callable[[Blocks, Rows], tuple[int, int, int]]
 
 
 @dataclass(slots=True)
 class Batch:
     """Records in a buffer; ``done`` where it holds no more of them."""
 
-    buffer: npt.NDArray[np.uint8]
-    records: npt.NDArray[np.void]
+    buffer: Bytes
+    records: Rows
     bytes_read: int  # of the source as stored
     done: bool
 
 
-def read_batches(source: Source, blocks: Blocks, capture: Capture, walk: Walk) -> Iterator[Batch]:
-    """Yield batches until the stream ends or is damaged, which the capture is told."""
+def read_batches(source: Source, blocks: Blocks, capture: Capture, scan: Scan) -> Iterator[Batch]:
+    """Yield batches until the stream ends or is damaged, which is noted in the capture."""
     packets = 0
     linktypes: set[int] = set()
     linktype = -1
     while True:
         records = np.empty(_RECORDS, pcap.RECORD)
-        count, stop, ended = walk(blocks, records)
+        count, stop, ended = scan(blocks, records)
         blocks.start = stop
         while ended == pcap.NEED_MORE and blocks.read_on():
-            more, stop, ended = walk(blocks, records[count:])
+            more, stop, ended = scan(blocks, records[count:])
             blocks.start = stop
             count += more
         buffer, batch = blocks.buffer, records[:count]

@@ -1,8 +1,8 @@
-"""One window of packet records to message rows: :func:`decode_window`, the compiled walk."""
+"""One window of packet records to message rows: :func:`decode_window`, the compiled path."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,39 +11,54 @@ from pcapkit.ingest.dns import decode_message
 from pcapkit.ingest.packet.fields import (
     ADDRESS_BYTES,
     CAPTURED_END,
-    CUT_SHORT,
+    DEFERRED_FACTS,
+    DEFERRED_INDEX,
     DESTINATION,
     DESTINATION_PORT,
     DNS_PORT,
-    ENCRYPTED_DNS,
     FACTS,
-    FRAGMENT,
     HOP_LIMIT,
     INTERFACE_INDEX,
     IP_ID,
     LINK,
-    LLMNR,
-    MALFORMED,
-    MULTICAST_DNS,
-    NOT_DNS,
     PAYLOAD,
     SOURCE,
     SOURCE_PORT,
     TUNNEL_PORT,
     WIRE_END,
 )
-from pcapkit.ingest.packet.headers import peel
+from pcapkit.ingest.packet.headers import read_headers
 from pcapkit.ingest.packet.link import link_identity
 from pcapkit.ingest.packet.tunnels import PORTS
-from pcapkit.ingest.reassembly.tcp_segments import LONGEST_SEGMENT, close_pass, follow
-from pcapkit.ingest.skip_reasons import FOUND_TCP, FOUND_UDP, SKIP_REASONS
-from pcapkit.kernels.interning import has_room, intern
+from pcapkit.ingest.reassembly.tcp_segments import (
+    LONGEST_SEGMENT,
+    SHORTEST_FRAMED,
+    close_pass,
+    follow_segment,
+)
+from pcapkit.ingest.skip_reasons import (
+    CUT_SHORT,
+    ENCRYPTED_DNS,
+    FOUND_TCP,
+    FOUND_UDP,
+    FRAGMENT,
+    LLMNR,
+    MALFORMED,
+    MULTICAST_DNS,
+    NO_REASON,
+    NOT_DNS,
+    SKIP_REASONS,
+)
+from pcapkit.kernels.interning import InternerArrays, has_space, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import prefetch, u16
-from pcapkit.schema import MARK_CUT, QR, TCP, UDP
+from pcapkit.names.text import MAX_NAME_BYTES
+from pcapkit.schema import MARK_CUT, QR, TCP, UDP, Bytes, Int, Integers, Messages, Row, Rows
 
 #: How many packets ahead memory is fetched: what they need lies beyond the near caches.
 _AHEAD = 10
+_MULTICAST_DNS_PORT, _LLMNR_PORT, _TLS_PORT = 5353, 5355, 853
+_LONGEST_ADDRESS = 16
 
 
 def port_table(ports: frozenset[int]) -> npt.NDArray[np.uint8]:
@@ -54,9 +69,50 @@ def port_table(ports: frozenset[int]) -> npt.NDArray[np.uint8]:
     return table
 
 
+class Tables(NamedTuple):
+    """What is known of a capture, carried from window to window."""
+
+    ports: Bytes  # of port_table()
+    streams: (
+        Rows  # STREAM; empty: TCP segments are taken as whole messages, as reassembly makes them
+    )
+    names: InternerArrays
+    addresses: InternerArrays
+
+
+class Decoded(NamedTuple):
+    """What a pass over records fills."""
+
+    rows: Messages
+    reasons: Bytes  # one a record: why it carries no message, or NO_REASON
+    deferred: Integers  # (records or more, DEFERRED_COLUMNS)
+
+
+class Scratch(NamedTuple):
+    """What a pass works in."""
+
+    facts: Integers  # FACTS
+    name: Bytes  # 256
+    joined: Bytes  # JOINED_BYTES: messages that lie in several segments
+
+
 @inline_kernel
-def _set_ends(source: Any, destination: Any, facts: Any, ports: Any, row: Any) -> None:
-    """Fill in client and server: the client is the side whose port is not the DNS port."""
+def _prefetch_packet(buffer: Bytes, records: Rows, index: Int) -> None:
+    """Begin to fetch the packet of ``records[index]`` from ``buffer``, if there is one."""
+    if index < records.shape[0]:
+        following = records[index]["offset"]
+        prefetch(buffer, following)
+        prefetch(buffer, following + 64)
+
+
+@inline_kernel
+def _set_client_and_server(
+    source: Int, destination: Int, facts: Integers, ports: Bytes, row: Row
+) -> None:
+    """Fill in client and server: the client is the side whose port is not the DNS port.
+
+    ``source`` and ``destination`` are address ids, ``ports`` the table that marks DNS ports.
+    """
     from_server = ports[facts[SOURCE_PORT]] == DNS_PORT
     if from_server and ports[facts[DESTINATION_PORT]] == DNS_PORT:
         from_server = np.int64(row["flags"]) & QR != 0
@@ -75,161 +131,212 @@ def _set_ends(source: Any, destination: Any, facts: Any, ports: Any, row: Any) -
 
 
 @helper_kernel
-def _why_skipped(found: Any, facts: Any, record: Any) -> Any:
-    """Name the ledger's reason for a packet without a DNS port."""
+def _why_skipped(found: Int, facts: Integers, record: Row) -> Int:
+    """Name the ledger's reason for the packet of ``record``, which has no DNS port.
+
+    ``found`` is what :func:`read_headers` said, with ``facts``.
+    """
     if found == CUT_SHORT and record["captured"] >= record["original"]:
         return np.int64(MALFORMED)
     if found != FOUND_UDP and found != FOUND_TCP:
         return np.int64(found)
     for port in (facts[SOURCE_PORT], facts[DESTINATION_PORT]):
-        if port == 5353:
+        if port == _MULTICAST_DNS_PORT:
             return np.int64(MULTICAST_DNS)
-        if port == 5355:
+        if port == _LLMNR_PORT:
             return np.int64(LLMNR)
-        if port == 853:
+        if port == _TLS_PORT:
             return np.int64(ENCRYPTED_DNS)
     return np.int64(NOT_DNS)
 
 
 @helper_kernel
-def _set_aside(facts: Any, rare: Any, aside: Any, index: Any) -> Any:
-    """Note one packet for reassembly; return how many there are."""
-    rare[aside, 0] = index
+def _defer(
+    buffer: Bytes,
+    record: Row,
+    index: Int,
+    seed: np.uint64,
+    facts: Integers,
+    deferred: Integers,
+    used: Int,
+) -> Int:
+    """Add the packet of ``record``, with its ``facts``, to those deferred; return their number.
+
+    Its number among the records is ``index``; ``used`` rows of ``deferred`` are filled already.
+    """
+    start = record["offset"]
+    linktype = record["linktype"]
+    facts[LINK] = np.int64(link_identity(buffer, start, start + record["captured"], linktype, seed))
+    deferred[used, DEFERRED_INDEX] = index
     for k in range(FACTS):
-        rare[aside, 1 + k] = facts[k]
-    return aside + 1
+        deferred[used, DEFERRED_FACTS + k] = facts[k]
+    return used + 1
 
 
 @inline_kernel
-def _has_room(names: Any, addresses: Any, messages: Any) -> Any:
-    """Is there room for the names of so many messages, and the addresses of a packet?"""
-    return has_room(names, messages, 255) and has_room(addresses, 2, 16)
+def _has_space(tables: Tables, messages: Int) -> bool:
+    """Do ``tables`` have space for the names of so many ``messages``, and a packet's addresses?"""
+    return has_space(tables.names, messages, MAX_NAME_BYTES) and has_space(
+        tables.addresses, 2, _LONGEST_ADDRESS
+    )
+
+
+@inline_kernel
+def _decode_payload(
+    data: Bytes,
+    at: Int,
+    stop: Int,
+    found: Int,
+    count: Int,
+    tables: Tables,
+    out: Decoded,
+    scratch: Scratch,
+) -> Int:
+    """Decode the messages in ``data[at:stop]`` into rows of ``out`` from ``count`` on.
+
+    Returns how many rows are filled then. ``found`` says what carries them: over TCP each one
+    stands behind its length. ``tables`` gets their names.
+    """
+    first = count
+    framed = found == FOUND_TCP
+    while True:
+        begin = at
+        message_end = scratch.facts[WIRE_END]
+        if framed:
+            if stop - at < 2:
+                break
+            begin = at + 2
+            message_end = begin + u16(data, at)
+        row = out.rows[count]
+        captured_end = min(message_end, stop)
+        if not decode_message(
+            data, begin, captured_end, message_end, tables.names, scratch.name, row
+        ):
+            break
+        count += 1
+        row["transport"] = TCP if framed else UDP
+        row["message_no"] = count - first
+        if not framed:
+            break
+        at = message_end
+    return count
+
+
+@inline_kernel
+def _complete_rows(
+    buffer: Bytes,
+    record: Row,
+    first: Int,
+    count: Int,
+    tables: Tables,
+    out: Decoded,
+    facts: Integers,
+) -> None:
+    """Fill in what rows ``first`` to ``count`` of ``out`` have of the packet of ``record``.
+
+    ``facts`` are those of the packet, which lies in ``buffer``; ``tables`` gets its addresses.
+    """
+    start = record["offset"]
+    source = intern(tables.addresses, buffer, facts[SOURCE], facts[ADDRESS_BYTES])
+    destination = intern(tables.addresses, buffer, facts[DESTINATION], facts[ADDRESS_BYTES])
+    end = start + record["captured"]
+    link = link_identity(buffer, start, end, record["linktype"], tables.names.seed[0])
+    interface = facts[INTERFACE_INDEX]
+    if interface < 0:
+        interface = np.int64(record["interface"])
+    for k in range(first, count):
+        row = out.rows[k]
+        row["time"] = record["time"]
+        row["packet_no"] = record["number"]
+        row["link"] = link
+        row["interface"] = interface
+        _set_client_and_server(source, destination, facts, tables.ports, row)
 
 
 @kernel
 def decode_window(
-    buffer: Any,
-    records: Any,
-    ports: Any,
-    streams: Any,
-    names: Any,
-    addresses: Any,
-    rows: Any,
-    fates: Any,
-    rare: Any,
-    facts: Any,
-    scratch: Any,
-    joined: Any,
-) -> Any:
-    """Decode ``records`` into ``rows``; note in ``fates`` why a packet carries no message, or 0.
+    buffer: Bytes, records: Rows, tables: Tables, out: Decoded, scratch: Scratch
+) -> tuple[Int, Int, Int]:
+    """Decode packets into message rows.
 
-    A packet that needs more than itself (a fragment, a segment with a part of a message) goes into
-    ``rare``, its index and its facts, for reassembly; its fate is what it is if nothing comes of
-    it, 0 where the messages that it completes are in ``rows`` already. Without ``streams``, TCP
-    segments are taken as whole messages, as reassembly makes them. ``facts`` (FACTS), ``scratch``
-    (256 bytes) and ``joined`` (JOINED_BYTES) are room to work in.
-    Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` or
-    an interner is full.
+    Goes in: ``buffer`` (uint8), ``records`` (RECORD) of packets in it, and ``tables``, which learn
+    names, addresses and TCP streams. Comes out: ``out``, its rows and, one a record, why a packet
+    carries no message. A packet that needs more than itself (a fragment, a segment with a part of a
+    message) is deferred to reassembly; its reason is what it is if nothing comes of it, NO_REASON
+    where the messages that it completes are in the rows already. ``scratch`` is what its name says.
+
+    Returns (rows filled, records done, packets deferred): fewer done than given where the rows or
+    an interner are full.
     """
-    seed = names[5][0]
-    count = 0
-    aside = 0
-    done = np.int64(records.shape[0])
+    seed = tables.names.seed[0]
+    facts = scratch.facts
+    count: Int = 0
+    deferred: Int = 0
+    done: Int = np.int64(records.shape[0])
     for i in range(records.shape[0]):
-        if i + _AHEAD < records.shape[0]:
-            following = records[i + _AHEAD]["offset"]
-            prefetch(buffer, following)
-            prefetch(buffer, following + 64)
+        _prefetch_packet(buffer, records, i + _AHEAD)
         record = records[i]
         start = record["offset"]
         end = start + record["captured"]
-        linktype = record["linktype"]
-        if rows.shape[0] - count < 1 or not _has_room(names, addresses, 1):
+        if out.rows.shape[0] - count < 1 or not _has_space(tables, 1):
             done = np.int64(i)
             break
-        found = peel(buffer, start, end, linktype, ports, facts)
-        marks = ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]
+        found = read_headers(buffer, start, end, record["linktype"], tables.ports, facts)
+        marks = tables.ports[facts[SOURCE_PORT]] | tables.ports[facts[DESTINATION_PORT]]
         if found > FOUND_TCP or not marks & DNS_PORT:
-            fates[i] = _why_skipped(found, facts, record)
+            out.reasons[i] = _why_skipped(found, facts, record)
             if found == FRAGMENT:
-                facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
-                aside = _set_aside(facts, rare, aside, i)
+                deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
             continue
-        at = facts[PAYLOAD]
-        stop = facts[CAPTURED_END]
-        wire_end = facts[WIRE_END]
-        framed = found == FOUND_TCP
-        data = buffer
-        fates[i] = CUT_SHORT if wire_end > stop else MALFORMED
-        if framed:
+        data, at, stop = buffer, facts[PAYLOAD], facts[CAPTURED_END]
+        out.reasons[i] = CUT_SHORT if facts[WIRE_END] > stop else MALFORMED
+        if found == FOUND_TCP:
             stop = min(stop, at + LONGEST_SEGMENT)
             facts[CAPTURED_END] = stop
-            most = np.int64(stop - at) // 14 + 2  # one may have begun in an earlier segment
-            if rows.shape[0] - count < most or not _has_room(names, addresses, most):
+            most = np.int64(stop - at) // SHORTEST_FRAMED + 2  # one may have begun earlier
+            if out.rows.shape[0] - count < most or not _has_space(tables, most):
                 done = np.int64(i)
                 break
-            if streams.shape[0]:
-                fate, stop, inside, keep = follow(
-                    buffer, facts, streams, record["time"], seed, rare, aside, joined
+            if tables.streams.shape[0]:
+                reason, stop, joined, keep = follow_segment(
+                    buffer,
+                    facts,
+                    record["time"],
+                    seed,
+                    tables.streams,
+                    out.deferred,
+                    deferred,
+                    scratch.joined,
                 )
-                fates[i] = fate
+                out.reasons[i] = reason
                 if keep:
-                    facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
-                    aside = _set_aside(facts, rare, aside, i)
-                if fate:
+                    deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
+                if reason != NO_REASON:
                     continue
-                if inside:
-                    data, at, stop = joined, np.int64(0), inside
-        before = count
-        while True:
-            begin = at
-            message_end = wire_end
-            if framed:
-                if stop - at < 2:
-                    break
-                begin = at + 2
-                message_end = begin + u16(data, at)
-            row = rows[count]
-            if not decode_message(
-                data, begin, min(message_end, stop), message_end, names, scratch, row
-            ):
-                break
-            count += 1
-            row["transport"] = TCP if framed else UDP
-            row["message_no"] = count - before
-            if not framed:
-                break
-            at = message_end
-        if count == before:
-            continue
-        fates[i] = 0
-        source = intern(addresses, buffer, facts[SOURCE], facts[ADDRESS_BYTES])
-        destination = intern(addresses, buffer, facts[DESTINATION], facts[ADDRESS_BYTES])
-        link = link_identity(buffer, start, end, linktype, seed)
-        interface = facts[INTERFACE_INDEX]
-        if interface < 0:
-            interface = np.int64(record["interface"])
-        for k in range(before, count):
-            row = rows[k]
-            row["time"] = record["time"]
-            row["packet_no"] = record["number"]
-            row["link"] = link
-            row["interface"] = interface
-            _set_ends(source, destination, facts, ports, row)
-    if streams.shape[0]:
-        aside = close_pass(streams, rare, aside)
-    return count, done, aside
+                if joined:
+                    data, at, stop = scratch.joined, np.int64(0), joined
+        first = count
+        count = _decode_payload(data, at, stop, found, count, tables, out, scratch)
+        if count > first:
+            out.reasons[i] = NO_REASON
+            _complete_rows(buffer, record, first, count, tables, out, facts)
+    if tables.streams.shape[0]:
+        deferred = close_pass(tables.streams, out.deferred, deferred)
+    return count, done, deferred
 
 
-#: What :func:`sum_up` counts, in the order of its array; packets by fate follow.
+#: What :func:`sum_up` counts, in the order of its array; packets by reason follow.
 EARLIEST, LATEST, CUT_MESSAGES = range(3)
-FATES = 3
-SUMS = FATES + len(SKIP_REASONS)
+BY_REASON = 3
+SUMS = BY_REASON + len(SKIP_REASONS)
 
 
 @kernel
-def sum_up(records: Any, fates: Any, rows: Any, sums: Any) -> None:
-    """Set ``sums`` (SUMS long, zeros) to the times of records, and what became of them."""
+def sum_up(records: Rows, reasons: Bytes, rows: Messages, sums: Integers) -> None:
+    """Set ``sums`` (int64, SUMS long, zeros) to what a window holds.
+
+    Goes in: ``records`` (RECORD); ``reasons`` (uint8), one a record; ``rows`` (MESSAGE).
+    """
     for i in range(records.shape[0]):
         time = records[i]["time"]
         if i == 0:
@@ -237,16 +344,16 @@ def sum_up(records: Any, fates: Any, rows: Any, sums: Any) -> None:
             sums[LATEST] = time
         sums[EARLIEST] = min(sums[EARLIEST], time)
         sums[LATEST] = max(sums[LATEST], time)
-        sums[FATES + min(np.int64(fates[i]), np.int64(SUMS - FATES - 1))] += 1
+        sums[BY_REASON + min(np.int64(reasons[i]), np.int64(SUMS - BY_REASON - 1))] += 1
     for i in range(rows.shape[0]):
         sums[CUT_MESSAGES] += rows[i]["marks"] & MARK_CUT
 
 
 @kernel
-def insert_rows(rows: Any, filled: Any, more: Any) -> None:
+def insert_rows(rows: Messages, filled: Int, more: Messages) -> None:
     """Insert ``more`` into ``rows[:filled]``, both in the order of packets; the old ones first.
 
-    There is room for them behind.
+    ``rows`` (MESSAGE, as ``more``) has space for them behind.
     """
     i, j = filled - 1, np.int64(more.shape[0]) - 1
     while j >= 0:

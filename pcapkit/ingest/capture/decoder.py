@@ -1,73 +1,85 @@
-"""Packets of one capture to windows of messages: the compiled path first, then what it set aside.
+"""Packets of one capture to windows of messages: the compiled path first, then what it deferred.
 
 :func:`decode_window` takes every packet. Fragments, segments of streams that it cannot follow and
 link layers for Scapy are resolved after it, in the order of the packets; each gives IP packets of
-its own, which go through the same compiled path, and their rows take their place by packet number.
+its own, which go through the same compiled path, and their rows are put among the others by packet
+number.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.codes import linktype_text
 from pcapkit.ingest.capture.decode import (
+    BY_REASON,
     CUT_MESSAGES,
     EARLIEST,
-    FATES,
     LATEST,
     SUMS,
+    Decoded,
+    Scratch,
+    Tables,
     decode_window,
     port_table,
     sum_up,
 )
 from pcapkit.ingest.capture.late_rows import LateRows, join_rows, merge_late
 from pcapkit.ingest.capture.pcap import RECORD
-from pcapkit.ingest.packet.encapsulation import unwrap
+from pcapkit.ingest.packet.encapsulation import RAW, unwrap
 from pcapkit.ingest.packet.fields import (
     ADDRESS_BYTES,
     CAPTURED_END,
-    ENCAPSULATED,
+    DEFERRED_COLUMNS,
+    DEFERRED_FACTS,
+    DEFERRED_INDEX,
     FACTS,
-    FRAGMENT,
     FRAGMENT_OFFSET,
     HOP_LIMIT,
     INTERFACE_INDEX,
     IP_ID,
     LINK,
-    MALFORMED,
-    NOT_DNS,
-    NOT_IP,
     PAYLOAD,
+    PROTO_TCP,
     SOURCE,
     SOURCE_PORT,
-    TCP_RETRANSMISSION,
-    UNKNOWN_LINK_TYPE,
 )
 from pcapkit.ingest.packet.scapy_layers import KNOWN_LINK_TYPES, ip_packets
 from pcapkit.ingest.reassembly.ip_fragments import WAIT_NS, Fragments, Made, Seen, ip_packet
-from pcapkit.ingest.reassembly.tcp_segments import JOINED_BYTES, LONGEST_SEGMENT, STREAM
+from pcapkit.ingest.reassembly.tcp_segments import (
+    JOINED_BYTES,
+    LONGEST_SEGMENT,
+    SHORTEST_FRAMED,
+    STREAM,
+)
 from pcapkit.ingest.reassembly.tcp_streams import Streams
-from pcapkit.ingest.skip_reasons import SKIP_REASONS
+from pcapkit.ingest.skip_reasons import (
+    ENCAPSULATED,
+    FRAGMENT,
+    HELD,
+    MALFORMED,
+    NO_REASON,
+    NOT_DNS,
+    NOT_IP,
+    SKIP_REASONS,
+    TCP_RETRANSMISSION,
+    UNKNOWN_LINK_TYPE,
+)
 from pcapkit.ingest.window import Capture, Interners, Window
-from pcapkit.schema import MESSAGE, Messages
+from pcapkit.schema import MESSAGE, Bytes, Integers, Messages, Rows
 
-#: A fate beside 0 (a message) and the ledger's reasons: the packet is accounted for later.
-_HELD = 1
-_RAW = 101
 _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
 _ROUNDS = 4  # how often a packet made from others may need others itself
 _MAX_DISSECTED = 1_000_000
 _NO_STREAMS = np.zeros(0, STREAM)
 _NEVER = 1 << 62
-#: Messages in one packet: one over TCP has 14 bytes or more, with its length. A segment for offload
-#: may be longer than any packet, and its first message begun before.
-_MOST_IN_ONE = LONGEST_SEGMENT // 14 + 2
-_NEW_ADDRESSES = 8192  # that one pass has room for
+#: Messages in one packet at most. A segment for offload may be longer than any packet, and its
+#: first message begun before.
+_MOST_IN_ONE = LONGEST_SEGMENT // SHORTEST_FRAMED + 2
+_NEW_ADDRESSES = 8192  # that one pass has space for
 _MAX_QUEUED = 1 << 16  # packets
 #: Enough packets on the slow path to be felt.
 _FELT = 20_000
@@ -82,29 +94,27 @@ class Decoder:
         self._ports = port_table(ports)
         self._streams = Streams()
         self._fragments = Fragments()
-        self._rare = np.zeros((0, FACTS + 1), np.int64)
+        self._deferred = np.zeros((0, DEFERRED_COLUMNS), np.int64)
         self._joined = np.zeros(JOINED_BYTES, np.uint8)
         self._unknown: Counter[int] = Counter()
         self._dissected: Counter[int] = Counter()
         self._queued: list[Window] = []
         self._slow = self._packets = self._messages = self._cut = 0
 
-    def windows(
-        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void]
-    ) -> Iterator[Window]:
+    def windows(self, buffer: Bytes, records: Rows) -> Iterator[Window]:
         """Decode records, in more than one window where messages outnumber packets."""
-        for part, rows, fates, rare in self._passes(buffer, records, self._streams.table):
+        for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
             late = LateRows()
-            unknown = bool((fates == UNKNOWN_LINK_TYPE).any())
-            if rare.size or unknown or self._fragments.waiting:
-                made, whole = self._assemble(buffer, part, fates, rare, hold=True)
+            unknown = bool((reasons == UNKNOWN_LINK_TYPE).any())
+            if deferred.size or unknown or self._fragments.waiting:
+                made, whole = self._assemble(buffer, part, reasons, deferred, hold=True)
                 if unknown:
-                    made += self._dissect(buffer, part, fates)
+                    made += self._dissect(buffer, part, reasons)
                 self._resolve(made, whole, late)
                 last = int(part["time"].max())
                 self._resolve(self._fragments.settle(last), [], late)
                 self._streams.give_back()
-            yield from self._queue(self._window(part, rows, fates, late), part)
+            yield from self._queue(self._window(part, rows, reasons, late), part)
 
     def finish(self) -> Iterator[Window]:
         """Give what was still waiting, and say in the capture's warnings what is to be known."""
@@ -114,7 +124,7 @@ class Decoder:
             yield window
         self._warn()
 
-    def _queue(self, window: Window, records: npt.NDArray[np.void]) -> Iterator[Window]:
+    def _queue(self, window: Window, records: Rows) -> Iterator[Window]:
         """Yield ``window``, but not before the packets in it that are held are settled.
 
         So that rows stay in the order of packets; it waits no longer than fragments do.
@@ -141,65 +151,58 @@ class Decoder:
         return self._window(np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8), late)
 
     def _passes(
-        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void], streams: Any
-    ) -> Iterator[
-        tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]
-    ]:
-        """Yield records, their rows, one fate a record, and what was set aside, until all are done.
+        self, buffer: Bytes, records: Rows, streams: Rows
+    ) -> Iterator[tuple[Rows, Messages, Bytes, Integers]]:
+        """Yield records, their rows, a reason for each, and what was deferred, until all are done.
 
-        What was set aside is overwritten by the next pass.
+        What was deferred is overwritten by the next pass.
         """
-        if self._rare.shape[0] < records.size:
-            self._rare = np.zeros((records.size, FACTS + 1), np.int64)
+        if self._deferred.shape[0] < records.size:
+            self._deferred = np.zeros((records.size, DEFERRED_COLUMNS), np.int64)
         done = 0
         while done < records.size:
-            part, rows, fates, rare = self._pass(buffer, records[done:], streams)
+            part, rows, reasons, deferred = self._pass(buffer, records[done:], streams)
             done += part.size
-            inside = np.flatnonzero(fates == ENCAPSULATED)
+            inside = np.flatnonzero(reasons == ENCAPSULATED)
             if inside.size:
-                rows, rare = self._unwrap(buffer, part, inside, rows, fates, rare.copy(), streams)
-            yield part, rows, fates, rare
+                rows, deferred = self._unwrap(
+                    buffer, part, inside, rows, reasons, deferred.copy(), streams
+                )
+            yield part, rows, reasons, deferred
 
     def _pass(
-        self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void], streams: Any
-    ) -> tuple[npt.NDArray[np.void], Messages, npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        self, buffer: Bytes, records: Rows, streams: Rows
+    ) -> tuple[Rows, Messages, Bytes, Integers]:
         """Return the records that fitted into one pass, and what became of them."""
         names, addresses = self._interners.names, self._interners.addresses
         rows = np.empty(records.size + _MOST_IN_ONE, MESSAGE)
         names.reserve(_MOST_IN_ONE, _MOST_IN_ONE * 255)
         addresses.reserve(_NEW_ADDRESSES, _NEW_ADDRESSES * 16)
-        fates = np.zeros(records.size, np.uint8)
-        filled, used, aside = decode_window(
+        reasons = np.zeros(records.size, np.uint8)
+        filled, used, deferred = decode_window(
             buffer,
             records,
-            self._ports,
-            streams,
-            names.arrays,
-            addresses.arrays,
-            rows,
-            fates,
-            self._rare,
-            np.zeros(FACTS, np.int64),
-            np.zeros(256, np.uint8),
-            self._joined,
+            Tables(self._ports, streams, names.arrays, addresses.arrays),
+            Decoded(rows, reasons, self._deferred),
+            Scratch(np.zeros(FACTS, np.int64), np.zeros(256, np.uint8), self._joined),
         )
-        return records[:used], rows[:filled], fates[:used], self._rare[:aside]
+        return records[:used], rows[:filled], reasons[:used], self._deferred[:deferred]
 
     def _unwrap(
         self,
-        buffer: npt.NDArray[np.uint8],
-        records: npt.NDArray[np.void],
-        index: npt.NDArray[np.int64],
+        buffer: Bytes,
+        records: Rows,
+        index: Integers,
         rows: Messages,
-        fates: npt.NDArray[np.uint8],
-        rare: npt.NDArray[np.int64],
-        streams: Any,
-    ) -> tuple[Messages, npt.NDArray[np.int64]]:
-        """Decode what the records at ``index`` have inside; return all rows, all set aside."""
+        reasons: Bytes,
+        deferred: Integers,
+        streams: Rows,
+    ) -> tuple[Messages, Integers]:
+        """Decode what the records at ``index`` have inside; return all rows, all deferred."""
         inner = records[index]
         links = np.zeros(index.size, np.int64)
         found = np.zeros(index.size, np.uint8)
-        seed = self._interners.names.arrays[5][0]
+        seed = self._interners.names.arrays.seed[0]
         unwrap(
             buffer,
             inner,
@@ -210,75 +213,66 @@ class Decoder:
             np.zeros(FACTS, np.int64),
             np.zeros(2, np.int64),
         )
-        fates[index] = found
-        goes_on = found == 0
+        reasons[index] = found
+        goes_on = found == NO_REASON
         inner, index, links = inner[goes_on], index[goes_on], links[goes_on]
-        all_rows, all_rare = [rows], [rare]
+        all_rows, all_deferred = [rows], [deferred]
         while inner.size:
-            part, rows, found, rare = self._pass(buffer, inner, streams)
-            fates[index[: part.size]] = np.where(found == ENCAPSULATED, NOT_DNS, found)
+            part, rows, found, deferred = self._pass(buffer, inner, streams)
+            reasons[index[: part.size]] = np.where(found == ENCAPSULATED, NOT_DNS, found)
             order = np.argsort(part["number"], kind="stable")
-            place = np.searchsorted(part["number"][order], rows["packet_no"])
-            rows["link"] = links[order[place]].view(np.uint64)
-            rare = rare.copy()
-            rare[:, 1 + LINK] = links[rare[:, 0]]
-            rare[:, 0] = index[rare[:, 0]]
+            position = np.searchsorted(part["number"][order], rows["packet_no"])
+            rows["link"] = links[order[position]].view(np.uint64)
+            deferred = deferred.copy()
+            deferred[:, DEFERRED_FACTS + LINK] = links[deferred[:, DEFERRED_INDEX]]
+            deferred[:, DEFERRED_INDEX] = index[deferred[:, DEFERRED_INDEX]]
             all_rows.append(rows)
-            all_rare.append(rare)
+            all_deferred.append(deferred)
             inner, index, links = inner[part.size :], index[part.size :], links[part.size :]
-        rare = np.concatenate(all_rare)
-        return merge_late(all_rows), rare[np.argsort(rare[:, 0], kind="stable")]
+        deferred = np.concatenate(all_deferred)
+        return merge_late(all_rows), deferred[
+            np.argsort(deferred[:, DEFERRED_INDEX], kind="stable")
+        ]
 
     def _assemble(
-        self,
-        buffer: npt.NDArray[np.uint8],
-        records: npt.NDArray[np.void],
-        fates: npt.NDArray[np.uint8],
-        rare: npt.NDArray[np.int64],
-        *,
-        hold: bool,
+        self, buffer: Bytes, records: Rows, reasons: Bytes, deferred: Integers, *, hold: bool
     ) -> tuple[list[Made], list[Made]]:
         """Return datagrams and, apart from them, TCP messages that the packets complete."""
         made: list[Made] = []
         whole: list[Made] = []
-        self._slow += rare.shape[0]
+        self._slow += deferred.shape[0]
         view = memoryview(buffer)  # type: ignore[arg-type]
-        indexes = rare[:, 0]
+        indexes = deferred[:, DEFERRED_INDEX]
         order = ("number", "time", "interface")
         columns = [records[name][indexes].tolist() for name in order]
-        for row, number, time, interface in zip(rare.tolist(), *columns, strict=True):
-            index, facts = row[0], row[1:]
+        for row, number, time, interface in zip(deferred.tolist(), *columns, strict=True):
+            index, facts = row[DEFERRED_INDEX], row[DEFERRED_FACTS:]
             if facts[INTERFACE_INDEX] >= 0:
                 interface = facts[INTERFACE_INDEX]
             seen = Seen(number, time, interface, facts[LINK])
-            ends = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
+            addresses = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
             data = bytes(view[facts[PAYLOAD] : facts[CAPTURED_END]])
-            if fates[index] == FRAGMENT:
-                datagram = self._fragments.add(seen, ends, facts, data, hold=hold)
+            if reasons[index] == FRAGMENT:
+                datagram = self._fragments.add(seen, addresses, facts, data, hold=hold)
                 if datagram is not None:
                     made.append(datagram)
                 elif hold and facts[FRAGMENT_OFFSET] == 0:
-                    fates[index] = _HELD
+                    reasons[index] = HELD
                 continue
             ports = facts[SOURCE_PORT] << 16 | facts[SOURCE_PORT + 1]
-            messages, new = self._streams.add(time, ends, ports, facts, data)
-            if not fates[index]:
+            messages, new = self._streams.add(time, addresses, ports, facts, data)
+            if reasons[index] == NO_REASON:
                 continue  # its messages have been decoded
             if messages:
-                whole.append(_segment(seen, ends, ports, facts, messages))
+                whole.append(_segment(seen, addresses, ports, facts, messages))
             elif not new:
-                fates[index] = TCP_RETRANSMISSION
+                reasons[index] = TCP_RETRANSMISSION
         return made, whole
 
-    def _dissect(
-        self,
-        buffer: npt.NDArray[np.uint8],
-        records: npt.NDArray[np.void],
-        fates: npt.NDArray[np.uint8],
-    ) -> list[Made]:
+    def _dissect(self, buffer: Bytes, records: Rows, reasons: Bytes) -> list[Made]:
         """Hand packets of link types that are not known here to Scapy."""
         made = []
-        for index in np.flatnonzero(fates == UNKNOWN_LINK_TYPE).tolist():
+        for index in np.flatnonzero(reasons == UNKNOWN_LINK_TYPE).tolist():
             record = records[index]
             linktype, offset = int(record["linktype"]), int(record["offset"])
             if linktype not in KNOWN_LINK_TYPES or self._dissected.total() >= _MAX_DISSECTED:
@@ -287,7 +281,7 @@ class Decoder:
             self._dissected[linktype] += 1
             self._slow += 1
             found = ip_packets(linktype, buffer[offset : offset + record["captured"]].tobytes())
-            fates[index] = MALFORMED if found is None else NOT_IP
+            reasons[index] = MALFORMED if found is None else NOT_IP
             seen = Seen(int(record["number"]), int(record["time"]), int(record["interface"]), 0)
             made += [Made(seen, packet) for packet in found or []]
         return made
@@ -299,43 +293,37 @@ class Decoder:
                 break
             again: list[Made] = []
             buffer, records = _as_records(made)
-            for part, rows, fates, rare in self._passes(buffer, records, self._streams.table):
-                datagrams, segments = self._assemble(buffer, part, fates, rare, hold=False)
+            for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
+                datagrams, segments = self._assemble(buffer, part, reasons, deferred, hold=False)
                 again += datagrams
                 whole = whole + segments
-                late.add(made[: part.size], rows, fates)
+                late.add(made[: part.size], rows, reasons)
                 made = made[part.size :]
             made = again
         buffer, records = _as_records(whole)
-        for part, rows, fates, _ in self._passes(buffer, records, _NO_STREAMS):
-            late.add(whole[: part.size], rows, fates)
+        for part, rows, reasons, _ in self._passes(buffer, records, _NO_STREAMS):
+            late.add(whole[: part.size], rows, reasons)
             whole = whole[part.size :]
 
-    def _window(
-        self,
-        records: npt.NDArray[np.void],
-        rows: Messages,
-        fates: npt.NDArray[np.uint8],
-        late: LateRows,
-    ) -> Window:
+    def _window(self, records: Rows, rows: Messages, reasons: Bytes, late: LateRows) -> Window:
         """Put together what the compiled path and the slow one found."""
         first = int(records["number"][0]) if records.size else 0
         earlier: Counter[str] = Counter()
         packets = records.size
-        for number, fate in late.fates.items():
+        for number, reason in late.reasons.items():
             if first <= number < first + records.size:
-                fates[number - first] = fate
+                reasons[number - first] = reason
             else:  # held by an earlier window
                 packets += 1
-                earlier[SKIP_REASONS[fate]] += 1
+                earlier[SKIP_REASONS[reason]] += 1
         released = self._fragments.take_released()
         earlier[SKIP_REASONS[FRAGMENT]] += released
         rows = late.merge(rows)
         counted = np.zeros(SUMS, np.int64)
-        sum_up(records, fates, rows, counted)
+        sum_up(records, reasons, rows, counted)
         sums = counted.tolist()
-        packets += released - sums[FATES + _HELD]
-        skipped = Counter(dict(zip(SKIP_REASONS, sums[FATES:], strict=True))) + earlier
+        packets += released - sums[BY_REASON + HELD]
+        skipped = Counter(dict(zip(SKIP_REASONS, sums[BY_REASON:], strict=True))) + earlier
         del skipped[""]
         self._packets += packets
         self._messages += rows.size
@@ -365,22 +353,22 @@ class Decoder:
             )
 
 
-def _segment(seen: Seen, ends: bytes, ports: int, facts: list[int], messages: bytes) -> Made:
+def _segment(seen: Seen, addresses: bytes, ports: int, facts: list[int], messages: bytes) -> Made:
     """Return a packet with TCP messages that are whole."""
     payload = ports.to_bytes(4, "big") + _TCP_HEADER + messages
     ident = max(facts[IP_ID], 0)
-    data = ip_packet(ends, 6, facts[HOP_LIMIT], ident, payload, length=len(payload))
+    data = ip_packet(addresses, PROTO_TCP, facts[HOP_LIMIT], ident, payload, length=len(payload))
     return Made(seen, data)
 
 
-def _as_records(made: Sequence[Made]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.void]]:
+def _as_records(made: Sequence[Made]) -> tuple[Bytes, Rows]:
     """Return packets in a buffer, with their records."""
     buffer = np.frombuffer(bytearray().join(p.data for p in made), np.uint8)
     records = np.zeros(len(made), RECORD)
     sizes = np.array([len(p.data) for p in made], np.int64)
     records["captured"] = records["original"] = sizes
     records["offset"] = np.cumsum(sizes) - sizes
-    records["linktype"] = _RAW
+    records["linktype"] = RAW
     records["number"] = [p.seen.number for p in made]
     records["time"] = [p.seen.time for p in made]
     records["interface"] = [p.seen.interface for p in made]

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.ingest.capture.decode import insert_rows
 from pcapkit.ingest.reassembly.ip_fragments import Made
 from pcapkit.ingest.window import Window
-from pcapkit.schema import MESSAGE, Messages
+from pcapkit.schema import MESSAGE, Bytes, Messages
 
 
 class LateRows:
@@ -19,13 +18,13 @@ class LateRows:
 
     def __init__(self) -> None:
         self.rows: list[Messages] = []
-        self.fates: dict[int, int] = {}
+        self.reasons: dict[int, int] = {}
 
-    def add(self, made: Sequence[Made], rows: Messages, fates: npt.NDArray[np.uint8]) -> None:
+    def add(self, made: Sequence[Made], rows: Messages, reasons: Bytes) -> None:
         """Take what was decoded of packets made from others; one message is enough for a packet."""
-        for packet, fate in zip(made, fates.tolist(), strict=True):
-            if not fate or packet.seen.number not in self.fates:
-                self.fates[packet.seen.number] = fate
+        for packet, reason in zip(made, reasons.tolist(), strict=True):
+            if not reason or packet.seen.number not in self.reasons:
+                self.reasons[packet.seen.number] = reason
         if rows.size:
             links = {packet.seen.number: packet.seen.link for packet in made}
             link = [links[number] for number in rows["packet_no"].tolist()]
@@ -48,18 +47,18 @@ class LateRows:
 def merge_late(parts: Sequence[Messages]) -> Messages:
     """Return all rows in the order of their packets, in which those of each part are.
 
-    They are inserted where the first part lies, if there is room behind it, as behind a pass' rows.
+    They are inserted where the first part lies, if there is space behind it, as after a pass.
     """
     rows = parts[0]
     for part in parts[1:]:
         if part.size and rows.size:
             filled, size = rows.size, rows.size + part.size
-            room = rows if rows.base is None else rows.base
-            if room.size < size or room.ctypes.data != rows.ctypes.data:
-                room = np.empty(size, MESSAGE)
-                room[:filled] = rows
-            insert_rows(room, filled, part)
-            rows = room[:size]
+            space = rows if rows.base is None else rows.base
+            if space.size < size or space.ctypes.data != rows.ctypes.data:
+                space = np.empty(size, MESSAGE)
+                space[:filled] = rows
+            insert_rows(space, filled, part)
+            rows = space[:size]
         elif part.size:
             rows = part
     return rows

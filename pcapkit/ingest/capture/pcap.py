@@ -1,6 +1,6 @@
 """Records of pcap and pcapng files: where each packet lies, when, and on which interface.
 
-Two compiled walks over a block of bytes. Each stops before the first record that is not whole, so
+Two compiled scans of a block of bytes. Each stops before the first record that is not whole, so
 that the reader can move the rest to the front and read on.
 Sources: pcap-savefile(5); draft-ietf-opsawg-pcap; draft-ietf-opsawg-pcapng; the "modified" format
 (magic 0xa1b2cd34, 24-byte record headers) after Wireshark's wiretap/libpcap.c.
@@ -8,12 +8,13 @@ Sources: pcap-savefile(5); draft-ietf-opsawg-pcap; draft-ietf-opsawg-pcapng; the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from pcapkit.kernels.jit import kernel
 from pcapkit.kernels.words import u8, u16_in, u32_in
+from pcapkit.schema import Bytes, Int, Integers, Row, Rows
 
 RECORD = np.dtype(
     [
@@ -30,7 +31,7 @@ RECORD = np.dtype(
 #: A packet longer than this is damage, not a packet: libpcap's MAXIMUM_SNAPLEN is 262,144, jumbo
 #: USB captures go further; beyond 64 MiB no writer goes.
 MAX_CAPTURED = 1 << 26
-# How a walk ended.
+# How a scan ended.
 NEED_MORE, ROWS_FULL, DAMAGED, INTERFACES_FULL = 0, 1, 2, 3
 INTERFACE = np.dtype(
     [
@@ -42,49 +43,65 @@ INTERFACE = np.dtype(
     ],
     align=True,
 )
-# Fields of the pcapng walk's state.
-BIG, SECTION_BASE, INTERFACES, LAST_TIME, CLOCKLESS, SECTIONS, DEPRECATED = 0, 1, 2, 3, 4, 5, 6
+#: What scan_pcapng() carries from call to call, in the order of its array.
+BIG, SECTION_BASE, INTERFACES, LAST_TIME, CLOCKLESS = range(5)
+STATE = 5
 _SHB, _IDB, _PB, _SPB, _EPB = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
+_END_OF_OPTIONS, _TIME_RESOLUTION, _TIME_OFFSET = 0, 9, 14  # if_tsresol, if_tsoffset
 _MAX_BLOCK = MAX_CAPTURED + (1 << 20)
 
 
-@kernel
-def walk_pcap(
-    buffer: Any, start: Any, end: Any, big: Any, header: Any, nano: Any, linktype: Any, records: Any
-) -> Any:
-    """Fill ``records`` from ``buffer[start:end]``.
+class PcapHeader(NamedTuple):
+    """What the header of a pcap file says of its records."""
 
-    Returns (records filled, offset of the first byte not consumed, how it ended).
+    big: bool  # byte order
+    record_bytes: int  # of the header of each record
+    time_unit_ns: int  # of the part of a second
+    linktype: int
+
+
+@kernel
+def scan_pcap(
+    buffer: Bytes, start: Int, end: Int, header: PcapHeader, records: Rows
+) -> tuple[Int, Int, Int]:
+    """Find the packets of a pcap file.
+
+    Goes in: ``buffer[start:end]`` (uint8), which begins with a record; the file's ``header``. Comes
+    out: ``records`` (RECORD). Returns (records filled, offset of the first byte not consumed, how
+    it ended).
     """
+    big = header.big
     count = 0
     at = start
-    scale = 1 if nano else 1000
     while count < records.shape[0]:
-        if end - at < header:
+        if end - at < header.record_bytes:
             return count, at, NEED_MORE
         captured = u32_in(buffer, at + 8, big)
         original = u32_in(buffer, at + 12, big)
         if captured > MAX_CAPTURED:
             return count, at, DAMAGED
-        if end - at - header < captured:
+        if end - at - header.record_bytes < captured:
             return count, at, NEED_MORE
         record = records[count]
         seconds = u32_in(buffer, at, big)
-        record["time"] = seconds * 1_000_000_000 + u32_in(buffer, at + 4, big) * scale
-        record["offset"] = at + header
+        record["time"] = seconds * 1_000_000_000 + u32_in(buffer, at + 4, big) * header.time_unit_ns
+        record["offset"] = at + header.record_bytes
         record["captured"] = captured
         record["original"] = min(max(original, captured), 0x7FFFFFFF)
-        record["linktype"] = linktype
+        record["linktype"] = header.linktype
         record["interface"] = 0
         count += 1
-        at += header + captured
+        at += header.record_bytes + captured
     return count, at, ROWS_FULL
 
 
 @kernel
-def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
-    """Read an interface description block's body, ``buffer[at:end]``."""
+def _add_interface(buffer: Bytes, at: Int, end: Int, big: Int, row: Row) -> None:
+    """Read the body of an interface description block into ``row`` (INTERFACE).
+
+    It is ``buffer[at:end]`` (uint8); ``big`` is the section's byte order.
+    """
     row["linktype"] = u16_in(buffer, at, big)
     row["snaplen"] = u32_in(buffer, at + 4, big)
     row["units"] = 1_000_000
@@ -95,9 +112,9 @@ def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
         code = u16_in(buffer, at, big)
         length = u16_in(buffer, at + 2, big)
         at += 4
-        if code == 0 or end - at < length:
+        if code == _END_OF_OPTIONS or end - at < length:
             return
-        if code == 9 and length >= 1:  # if_tsresol
+        if code == _TIME_RESOLUTION and length >= 1:
             exponent = u8(buffer, at) & 0x7F
             if u8(buffer, at) & 0x80:
                 row["units"] = 0
@@ -107,7 +124,7 @@ def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
                 for _ in range(min(exponent, 18)):
                     units *= 10
                 row["units"] = units
-        elif code == 14 and length >= 8:  # if_tsoffset
+        elif code == _TIME_OFFSET and length >= 8:
             low = u32_in(buffer, at + (4 if big else 0), big)
             high = u32_in(buffer, at + (0 if big else 4), big)
             row["offset_s"] = (high << 32) | low
@@ -115,8 +132,11 @@ def _add_interface(buffer: Any, at: Any, end: Any, big: Any, row: Any) -> None:
 
 
 @kernel
-def _nanoseconds(high: Any, low: Any, row: Any) -> Any:
-    """Turn a 64-bit timestamp of the interface's resolution into ns since 1970."""
+def _nanoseconds(high: Int, low: Int, row: Row) -> Int:
+    """Turn a timestamp, 32 bits ``high`` and 32 ``low``, into ns since 1970.
+
+    ``row`` (INTERFACE) has its resolution.
+    """
     stamp = (np.uint64(high) << np.uint64(32)) | np.uint64(low)
     offset = np.int64(row["offset_s"]) * 1_000_000_000
     units = np.uint64(row["units"])
@@ -140,13 +160,15 @@ def _nanoseconds(high: Any, low: Any, row: Any) -> Any:
 
 
 @kernel
-def walk_pcapng(
-    buffer: Any, start: Any, end: Any, state: Any, interfaces: Any, records: Any
-) -> Any:
-    """Fill ``records`` from the blocks in ``buffer[start:end]``.
+def scan_pcapng(
+    buffer: Bytes, start: Int, end: Int, state: Integers, interfaces: Rows, records: Rows
+) -> tuple[Int, Int, Int]:
+    """Find the packets of a pcapng file.
 
-    ``state`` holds the fields named above and is carried from call to call. Block types other than
-    packets, sections and interfaces are passed over by their length. Returns as walk_pcap does.
+    Goes in: ``buffer[start:end]`` (uint8), which begins with a block; ``state`` (int64, STATE long,
+    zeros at first) and ``interfaces`` (INTERFACE), carried from call to call. Comes out:
+    ``records`` (RECORD). Block types other than packets, sections and interfaces are passed over by
+    their length. Returns what :func:`scan_pcap` does.
     """
     count = 0
     at = start
@@ -173,7 +195,6 @@ def walk_pcapng(
         stop = at + length - 4
         if kind == _SHB:
             state[SECTION_BASE] = state[INTERFACES]
-            state[SECTIONS] += 1
         elif kind == _IDB and stop - body >= 8:
             if state[INTERFACES] >= interfaces.shape[0]:
                 return count, at, INTERFACES_FULL
@@ -190,14 +211,18 @@ def walk_pcapng(
 
 @kernel
 def _packet_block(
-    buffer: Any, body: Any, stop: Any, kind: Any, state: Any, interfaces: Any, record: Any
-) -> Any:
-    """Fill one record from an enhanced, simple or (obsolete) packet block; False where damaged."""
+    buffer: Bytes, body: Int, stop: Int, kind: Int, state: Integers, interfaces: Rows, record: Row
+) -> bool:
+    """Fill ``record`` (RECORD) from a packet block; False where that is damaged.
+
+    Its body is ``buffer[body:stop]`` (uint8); ``kind`` is enhanced, simple or (obsolete) plain. Its
+    interface is one of ``interfaces`` (INTERFACE); ``state`` (int64) is that of the file.
+    """
     big = state[BIG]
     if kind == _SPB:
         if stop - body < 4:
             return False
-        number = np.int64(0)
+        number: Int = np.int64(0)
         data = body + 4
         original = u32_in(buffer, body, big)
         captured = min(original, np.int64(stop - data))

@@ -6,28 +6,28 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.concurrency import ahead
 from pcapkit.errors import DamagedCapture
 from pcapkit.ingest.capture import pcap
-from pcapkit.ingest.capture.batches import Blocks, Walk, read_batches
+from pcapkit.ingest.capture.batches import Blocks, Scan, read_batches
 from pcapkit.ingest.capture.decoder import Decoder
 from pcapkit.ingest.inputs.recognise import PCAP_MAGICS
 from pcapkit.ingest.inputs.source import Source
 from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.schema import Rows
 
 _PCAP_HEADER_BYTES = 24
 _INTERFACES = 1 << 12
 
 
 def _read_records(
-    source: Source, interners: Interners, capture: Capture, walk: Walk, ports: frozenset[int]
+    source: Source, interners: Interners, capture: Capture, scan: Scan, ports: frozenset[int]
 ) -> Iterator[Window]:
     """Yield windows of decoded messages until the stream ends or is damaged."""
     blocks = Blocks(source)
     decoder = Decoder(interners, capture, ports)
-    with ahead(read_batches(source, blocks, capture, walk), depth=1) as batches:
+    with ahead(read_batches(source, blocks, capture, scan), depth=1) as batches:
         for batch in batches:
             yield from decoder.windows(batch.buffer, batch.records)
             capture.bytes_read = batch.bytes_read
@@ -51,41 +51,35 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
     linktype = network & 0xFFFF  # the upper bits hold the frame check sequence's length
     capture = Capture(source.path, "pcap", source.compression, iter(()), snaplen=snaplen)
     capture.link_types = (linktype,)
+    header = pcap.PcapHeader(big, header_bytes, 1 if nano else 1000, linktype)
 
-    def walk(blocks: Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
+    def scan(blocks: Blocks, records: Rows) -> tuple[int, int, int]:
         if blocks.base == 0 and blocks.start == 0 and blocks.end == 0:
             blocks.read_on()
             blocks.start = min(_PCAP_HEADER_BYTES, blocks.end)
-        count, stop, ended = pcap.walk_pcap(
-            blocks.buffer,
-            blocks.start,
-            blocks.end,
-            int(big),
-            header_bytes,
-            int(nano),
-            linktype,
-            records,
+        count, stop, ended = pcap.scan_pcap(
+            blocks.buffer, blocks.start, blocks.end, header, records
         )
-        return count, stop, ended
+        return int(count), int(stop), int(ended)
 
-    capture.windows = _read_records(source, interners, capture, walk, ports)
+    capture.windows = _read_records(source, interners, capture, scan, ports)
     return capture
 
 
 def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind a pcapng file."""
     capture = Capture(source.path, "pcapng", source.compression, iter(()))
-    state = np.zeros(8, np.int64)
+    state = np.zeros(pcap.STATE, np.int64)
     interfaces = np.zeros(16, pcap.INTERFACE)
 
-    def walk(blocks: Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
+    def scan(blocks: Blocks, records: Rows) -> tuple[int, int, int]:
         nonlocal interfaces
-        count, stop, ended = pcap.walk_pcapng(
+        count, stop, ended = pcap.scan_pcapng(
             blocks.buffer, blocks.start, blocks.end, state, interfaces, records
         )
         if ended == pcap.INTERFACES_FULL:
             if interfaces.size >= _INTERFACES:
-                return count, stop, pcap.DAMAGED
+                return int(count), int(stop), pcap.DAMAGED
             interfaces = np.concatenate([interfaces, np.zeros(interfaces.size, pcap.INTERFACE)])
             ended = pcap.ROWS_FULL
         known = interfaces[: state[pcap.INTERFACES]]
@@ -94,7 +88,7 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
             capture.link_types = tuple(sorted({int(t) for t in known["linktype"]}))
         if count and state[pcap.CLOCKLESS] and state[pcap.LAST_TIME] == 0:
             capture.has_clock = False
-        return count, stop, ended
+        return int(count), int(stop), int(ended)
 
-    capture.windows = _read_records(source, interners, capture, walk, ports)
+    capture.windows = _read_records(source, interners, capture, scan, ports)
     return capture

@@ -6,30 +6,40 @@ way as if it had been captured alone. It is compiled when the first such packet 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pcapkit.ingest.packet.fields import (
     CAPTURED_END,
-    CUT_SHORT,
     DESTINATION_PORT,
     DNS_PORT,
-    FRAGMENT,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    FIRST_LAYER,
     IPV4,
     IPV6,
-    MALFORMED,
     MAX_LAYERS,
+    NO_LAYER,
     PAYLOAD,
+    PROTO_TCP,
+    PROTO_UDP,
+    SERVICE_VLAN,
     SOURCE_PORT,
     TYPED,
+    VLAN,
 )
 from pcapkit.ingest.packet.headers import ipv4, ipv6, transport
-from pcapkit.ingest.packet.link import LINK_SLL2, enter, inside, link_identity, typed
+from pcapkit.ingest.packet.link import (
+    LINK_SLL2,
+    ethertype_layer,
+    inner_layer,
+    link_identity,
+    link_layer,
+)
 from pcapkit.ingest.packet.tunnels import ip_tunnel, udp_tunnel
-from pcapkit.ingest.skip_reasons import FOUND_UDP
+from pcapkit.ingest.skip_reasons import CUT_SHORT, FOUND_UDP, FRAGMENT, MALFORMED, NO_REASON
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.kernels.words import u16, u32
+from pcapkit.schema import Bytes, Int, Integers, Rows
 
 #: The link type of a bare IP packet.
 RAW = 101
@@ -37,46 +47,52 @@ RAW = 101
 
 @helper_kernel
 def _innermost(
-    buffer: Any, at: Any, end: Any, linktype: Any, ports: Any, facts: Any, place: Any
-) -> Any:
-    """Set ``place`` to where the innermost IP packet lies; return 0, or why there is none."""
-    layer, at, kind = enter(buffer, at, end, linktype)
+    buffer: Bytes, at: Int, end: Int, linktype: Int, ports: Bytes, facts: Integers, bounds: Integers
+) -> Int:
+    """Set ``bounds`` to where the innermost IP packet of ``buffer[at:end]`` lies.
+
+    Returns NO_REASON, or the reason why there is none. The packet begins with a header of
+    ``linktype``; ``ports`` are those of :func:`read_headers`, ``facts`` is scratch.
+    """
+    layer, at, kind = link_layer(buffer, at, end, linktype)
     for _ in range(MAX_LAYERS):
         if layer == TYPED:
-            if kind == 0x0800 or kind == 0x86DD:
-                layer = np.int64(IPV4 if kind == 0x0800 else IPV6)
-            elif (kind == 0x8100 or kind == 0x88A8) and end - at >= 4:
+            if kind == ETHERTYPE_IPV4 or kind == ETHERTYPE_IPV6:
+                layer = np.int64(IPV4 if kind == ETHERTYPE_IPV4 else IPV6)
+            elif (kind == VLAN or kind == SERVICE_VLAN) and end - at >= 4:
                 kind = u16(buffer, at + 2)
                 at += 4
                 continue
             else:
-                layer, at, kind = typed(buffer, at, end, kind)
+                layer, at, kind = ethertype_layer(buffer, at, end, kind)
                 continue
-        if layer < 0:
-            return -layer
+        if layer < FIRST_LAYER:
+            return np.int64(layer)
         if layer != IPV4 and layer != IPV6:
-            layer, at, kind = inside(buffer, at, end, layer)
+            layer, at, kind = inner_layer(buffer, at, end, layer)
             continue
-        place[0], place[1] = at, end
+        bounds[0], bounds[1] = at, end
         if layer == IPV4:
-            protocol, at, end, wire_end = ipv4(buffer, at, end, facts)
+            reason, protocol, at, end, wire_end = ipv4(buffer, at, end, facts)
         else:
-            protocol, at, end, wire_end = ipv6(buffer, at, end, facts)
-        if protocol == 17:
+            reason, protocol, at, end, wire_end = ipv6(buffer, at, end, facts)
+        if reason == FRAGMENT:
+            return np.int64(NO_REASON)
+        if reason != NO_REASON:
+            return np.int64(reason)
+        if protocol == PROTO_TCP:
+            return np.int64(NO_REASON)
+        if protocol == PROTO_UDP:
             if transport(buffer, protocol, at, end, wire_end, facts) != FOUND_UDP:
-                return np.int64(0)
+                return np.int64(NO_REASON)
             if (ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]) & DNS_PORT:
-                return np.int64(0)
+                return np.int64(NO_REASON)
             end = facts[CAPTURED_END]
             layer, at, kind = udp_tunnel(
                 buffer, facts[PAYLOAD], end, facts[SOURCE_PORT], facts[DESTINATION_PORT]
             )
-            if layer == 0:
-                return np.int64(0)
-        elif protocol == 6 or protocol == 1000 + FRAGMENT:
-            return np.int64(0)
-        elif protocol >= 1000:
-            return protocol - 1000
+            if layer == NO_LAYER:
+                return np.int64(NO_REASON)
         else:
             layer, at, kind = ip_tunnel(buffer, at, end, protocol)
     return np.int64(MALFORMED)
@@ -84,13 +100,21 @@ def _innermost(
 
 @kernel
 def unwrap(
-    buffer: Any, records: Any, ports: Any, seed: Any, fates: Any, links: Any, facts: Any, place: Any
+    buffer: Bytes,
+    records: Rows,
+    ports: Bytes,
+    seed: np.uint64,
+    reasons: Bytes,
+    links: Integers,
+    facts: Integers,
+    bounds: Integers,
 ) -> None:
-    """Make every record that of the innermost IP packet in it, with link type RAW.
+    """Make each of ``records`` that of the innermost IP packet in it, with link type RAW.
 
-    ``fates`` becomes 0, or the ledger's reason where there is no such packet; ``links`` what tells
-    one hop's copy from another's, of the packet as captured. ``facts`` (FACTS) and ``place`` (two
-    integers) are room to work in.
+    Goes in: ``buffer`` (uint8), ``records`` (RECORD), of packets in it; ``ports`` (uint8, 65,536),
+    see :func:`read_headers`; ``seed`` of the hashes. Comes out, one a record: ``reasons`` (uint8),
+    NO_REASON or why there is no such packet; ``links`` (int64), which tell one hop's copy from
+    another's, of the packet as captured. Scratch: ``facts`` (int64, FACTS), ``bounds`` (int64, 2).
     """
     for i in range(records.shape[0]):
         record = records[i]
@@ -101,10 +125,10 @@ def unwrap(
         links[i] = np.int64(link_identity(buffer, at, end, linktype, seed))
         if linktype == LINK_SLL2 and end - at >= 20:
             record["interface"] = u32(buffer, at + 4)
-        fate = _innermost(buffer, at, end, linktype, ports, facts, place)
-        fates[i] = MALFORMED if fate == CUT_SHORT and missing <= 0 else fate
-        if fate == 0:
-            record["offset"] = place[0]
-            record["captured"] = place[1] - place[0]
+        reason = _innermost(buffer, at, end, linktype, ports, facts, bounds)
+        reasons[i] = MALFORMED if reason == CUT_SHORT and missing <= 0 else reason
+        if reason == NO_REASON:
+            record["offset"] = bounds[0]
+            record["captured"] = bounds[1] - bounds[0]
             record["original"] = record["captured"] + missing
             record["linktype"] = RAW

@@ -1,28 +1,14 @@
-"""The numbers that the walk through a packet's headers speaks of: fates, facts and layers.
+"""The numbers that walking down a packet's headers speaks of: facts and layers.
 
-A fate is what became of a packet: 0 where it carried a message, else the reason in the ledger.
-Facts are what the walk notes of a packet on its way. A layer is what the walk stands before.
+Facts are what is noted of a packet on the way. A layer is what stands next. What a packet turned
+out to be is in ``skip_reasons.py``.
 """
 
 from __future__ import annotations
 
-(
-    NOT_IP,
-    NOT_DNS,
-    UNKNOWN_LINK_TYPE,
-    CUT_SHORT,
-    MALFORMED,
-    FRAGMENT,
-    ICMP,
-    MULTICAST_DNS,
-    LLMNR,
-    ENCRYPTED_DNS,
-    TCP_WITHOUT_MESSAGE,
-    TCP_CONTINUATION,
-    TCP_RETRANSMISSION,
-    ENCAPSULATED,  # no reason of the ledger: there may be a packet inside, see encapsulation.py
-) = range(2, 16)
-# Fields of the int64 array that peel() fills.
+from pcapkit.schema import Int
+
+# Fields of the array (int64, FACTS long) that read_headers() fills.
 (
     PAYLOAD,  # offset of the transport payload; of a fragment's data
     CAPTURED_END,  # where the captured bytes of the payload end
@@ -41,18 +27,34 @@ from __future__ import annotations
     MORE_FRAGMENTS,
     SEQUENCE,  # of a TCP segment's first byte
     TCP_FLAGS,
-    EXPECTED,  # the sequence number that was due, or one of the marks in reassembly.py
+    EXPECTED,  # the sequence number that was due, or one of the marks in tcp_segments.py
     STREAM_SLOT,  # where the stream's state is kept, and under which key
     STREAM_KEY,
     LINK,  # what link_identity() says, its bits as a signed number
-    BEFORE,  # the segment of its stream that was set aside before, see segments.py
+    BEFORE,  # the segment of its stream that was deferred before, see tcp_segments.py
 ) = range(22)
 FACTS = 22
+#: Columns of packets that are deferred to reassembly: the packet's index among the records, or
+#: FORGOTTEN; and its facts, of which this is the first.
+DEFERRED_INDEX, DEFERRED_FACTS = 0, 1
+DEFERRED_COLUMNS = DEFERRED_FACTS + FACTS
+FORGOTTEN = -1
+#: IP protocols; what stands in a protocol's stead where there is none.
+PROTO_ICMP, PROTO_TCP, PROTO_UDP, PROTO_ICMPV6, NO_PROTOCOL = 1, 6, 17, 58, -1
+#: EtherTypes; what stands in one's stead where neither IPv4 nor IPv6 follows.
+ETHERTYPE_IPV4, ETHERTYPE_IPV6, NO_ETHERTYPE = 0x0800, 0x86DD, 0xFFFF
+VLAN, SERVICE_VLAN = 0x8100, 0x88A8
 #: Marks in the table of ports.
 DNS_PORT, TUNNEL_PORT = 1, 2
 #: Bound of every loop over headers.
 MAX_LAYERS = 24
-# What the walk stands before. Negative: a reason to stop; 0: nothing known here.
-# TYPED is what an EtherType announces, ANY_IP what its version nibble says.
-TYPED, IPV4, IPV6, ANY_IP, ETHERNET, PPP, LLC, MPLS, NSH, NFLOG = range(1, 11)
+#: No packet lies behind a header, as far as is known here.
+NO_LAYER = 0
+# Layers. TYPED is what an EtherType announces, ANY_IP what its version nibble says. Their numbers
+# lie behind the reasons, so that what stands in a layer's stead is a reason to go no further.
+TYPED, IPV4, IPV6, ANY_IP, ETHERNET, PPP, LLC, MPLS, NSH, NFLOG = range(32, 42)
+FIRST_LAYER = TYPED
 OF_LINK_TYPE = 1000  #: OF_LINK_TYPE + n: a header of link type n
+Layer = tuple[Int, Int, Int]  #: (layer or reason, offset of it, EtherType)
+#: (NO_REASON or reason, protocol, offset, captured end, wire end)
+IpPayload = tuple[Int, Int, Int, Int, Int]

@@ -1,8 +1,8 @@
 """Link layers, and the layers between them and IP.
 
-:func:`enter` knows the headers of link types, :func:`typed` what EtherTypes announce, and
-:func:`inside` the layers that lie between. To add one, add its test there and, where it is a layer
-of its own, its number in ``fields.py``. Every read comes after a length check.
+:func:`link_layer` knows the headers of link types, :func:`ethertype_layer` what EtherTypes
+announce, and :func:`inner_layer` the layers that lie between. To add one, add its test there and,
+where it is a layer of its own, its number in ``fields.py``. Every read comes after a length check.
 
 Sources: tcpdump.org link-layer header types; IEEE 802.1Q, 802.1ah, 802.2; RFC 1661 and 2516 (PPP,
 PPPoE), RFC 3032 and 4928 (MPLS), RFC 8300 (NSH), RFC 1051 and 1201 (ARCNET); Linux'
@@ -11,34 +11,30 @@ nfnetlink_log.h; Apple's bpf.h (PKTAP).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pcapkit.ingest.packet.fields import (
     ANY_IP,
-    CUT_SHORT,
     ETHERNET,
-    FRAGMENT,
     IPV4,
     IPV6,
     LLC,
-    MALFORMED,
     MAX_LAYERS,
     MPLS,
     NFLOG,
-    NOT_IP,
     NSH,
     OF_LINK_TYPE,
     PPP,
     TYPED,
-    UNKNOWN_LINK_TYPE,
+    Layer,
 )
-from pcapkit.kernels.interning import hash_bytes
+from pcapkit.ingest.skip_reasons import CUT_SHORT, FRAGMENT, MALFORMED, NOT_IP, UNKNOWN_LINK_TYPE
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u16_little, u32_little
+from pcapkit.schema import Bytes, Int
 
-#: The EtherTypes that :func:`typed` knows.
+#: The EtherTypes that :func:`ethertype_layer` knows.
 ETHERTYPES = (
     0x8847,
     0x8848,
@@ -52,18 +48,19 @@ ETHERTYPES = (
     0x8926,
     0x8909,
 )
+LINK_RAW = (12, 14, 101)  #: as the platforms number it
 LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_SLL, LINK_SLL2 = 0, 1, 108, 113, 276
 
 
 @helper_kernel
-def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
+def link_layer(buffer: Bytes, at: Int, end: Int, linktype: Int) -> Layer:
     """Return (layer, offset, EtherType) behind a link header."""
     left = end - at
     need = 4
-    layer = -UNKNOWN_LINK_TYPE
-    kind = 0
-    skip = 0
-    if linktype == 12 or linktype == 14 or linktype == 101:  # RAW, as the platforms number it
+    layer: Int = UNKNOWN_LINK_TYPE
+    kind: Int = 0
+    skip: Int = 0
+    if linktype in LINK_RAW:
         need, layer = 1, ANY_IP
     elif linktype == 228 or linktype == 229:
         need, layer = 1, (IPV4 if linktype == 228 else IPV6)
@@ -92,7 +89,7 @@ def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
         if left >= 16 and u8(buffer, at + 8) & 0x80:
             skip += u8(buffer, at + 14) & 0x1F
     elif linktype == 7 or linktype == 129:  # ARCNET, and as Linux shows it
-        need, layer = 8, -NOT_IP
+        need, layer = 8, NOT_IP
         if left >= 8:
             layer, skip, kind = _arcnet(buffer, at, linktype)
     elif linktype == 138:  # IP over IEEE 1394
@@ -116,15 +113,15 @@ def enter(buffer: Any, at: Any, end: Any, linktype: Any) -> Any:
     elif linktype == LINK_SLL2:
         need, layer, skip = 20, TYPED, 20
         kind = u16(buffer, at) if left >= 20 else 0
-    if layer == -UNKNOWN_LINK_TYPE:
+    if layer == UNKNOWN_LINK_TYPE:
         return layer, at, kind
     if left < need or left < skip:
-        return -CUT_SHORT, at, kind
+        return CUT_SHORT, at, kind
     return layer, at + skip, kind
 
 
 @helper_kernel
-def typed(buffer: Any, at: Any, end: Any, kind: Any) -> Any:
+def ethertype_layer(buffer: Bytes, at: Int, end: Int, kind: Int) -> Layer:
     """Return (layer, offset, EtherType) behind an EtherType that is neither IP nor a VLAN tag."""
     left = end - at
     if kind < 0x600:
@@ -147,24 +144,24 @@ def typed(buffer: Any, at: Any, end: Any, kind: Any) -> Any:
         return TYPED, at + 6, u16(buffer, at + 4)
     if kind == 0x8909 and left >= 8:  # Cisco's metadata: version, length in words, options
         return TYPED, at + 8, u16(buffer, at + 6)
-    return -NOT_IP, at, kind
+    return NOT_IP, at, kind
 
 
 @helper_kernel
-def inside(buffer: Any, at: Any, end: Any, layer: Any) -> Any:
+def inner_layer(buffer: Bytes, at: Int, end: Int, layer: Int) -> Layer:
     """Return (layer, offset, EtherType) behind a layer that lies between two others."""
     left = end - at
     if layer >= OF_LINK_TYPE:
-        return enter(buffer, at, end, layer - OF_LINK_TYPE)
+        return link_layer(buffer, at, end, layer - OF_LINK_TYPE)
     if layer == ANY_IP and left >= 1:
         version = u8(buffer, at) >> 4
-        return (IPV4 if version == 4 else IPV6 if version == 6 else -NOT_IP), at, 0
+        return (IPV4 if version == 4 else IPV6 if version == 6 else NOT_IP), at, 0
     if layer == ETHERNET and left >= 14:
         return TYPED, at + 14, u16(buffer, at + 12)
     if layer == LLC and left >= 3:
         if left >= 8 and u16(buffer, at) == 0xAAAA:
             return TYPED, at + 8, u16(buffer, at + 6)
-        return (IPV4 if u16(buffer, at) == 0x0606 else -NOT_IP), at + 3, 0
+        return (IPV4 if u16(buffer, at) == 0x0606 else NOT_IP), at + 3, 0
     if layer == PPP:
         return _ppp(buffer, at, end)
     if layer == MPLS:
@@ -175,18 +172,18 @@ def inside(buffer: Any, at: Any, end: Any, layer: Any) -> Any:
         following = u8(buffer, at + 3)
         size = (u16(buffer, at) & 0x3F) * 4
         if left < size:
-            return -CUT_SHORT, at, 0
+            return CUT_SHORT, at, 0
         at += size
         if following == 1:
             return IPV4, at, 0
         if following == 2:
             return IPV6, at, 0
-        return (ETHERNET if following == 3 else -NOT_IP), at, 0
-    return -CUT_SHORT, at, 0
+        return (ETHERNET if following == 3 else NOT_IP), at, 0
+    return CUT_SHORT, at, 0
 
 
 @helper_kernel
-def _arcnet(buffer: Any, at: Any, linktype: Any) -> Any:
+def _arcnet(buffer: Bytes, at: Int, linktype: Int) -> Layer:
     """Return (layer, bytes to pass over, EtherType) of an ARCNET header of 8 bytes and more."""
     behind = 2 if linktype == 7 else 4  # Linux: two more bytes of offset
     system = u8(buffer, at + behind)
@@ -194,18 +191,18 @@ def _arcnet(buffer: Any, at: Any, linktype: Any) -> Any:
         return IPV4, behind + 1, 0
     if system == 0xD4 or system == 0xC4:  # RFC 1201: IPv4, IPv6; split packets are not put together
         if u8(buffer, at + behind + 1) != 0:
-            return -FRAGMENT, 0, 0
+            return FRAGMENT, 0, 0
         return (IPV4 if system == 0xD4 else IPV6), behind + 4, 0
-    return -NOT_IP, 0, 0
+    return NOT_IP, 0, 0
 
 
 @helper_kernel
-def _ppp(buffer: Any, at: Any, end: Any) -> Any:
+def _ppp(buffer: Bytes, at: Int, end: Int) -> Layer:
     """PPP, with or without its address and control bytes, its protocol in one byte or two."""
     if end - at >= 2 and u16(buffer, at) == 0xFF03:
         at += 2
     if end - at < 2:
-        return -CUT_SHORT, at, 0
+        return CUT_SHORT, at, 0
     protocol = u8(buffer, at)
     if protocol & 1:
         at += 1
@@ -218,15 +215,15 @@ def _ppp(buffer: Any, at: Any, end: Any) -> Any:
         return IPV6, at, 0
     if protocol == 0x281 or protocol == 0x283:
         return MPLS, at, 0
-    return -NOT_IP, at, 0
+    return NOT_IP, at, 0
 
 
 @helper_kernel
-def _mpls(buffer: Any, at: Any, end: Any) -> Any:
+def _mpls(buffer: Bytes, at: Int, end: Int) -> Layer:
     """Pass over a label stack; what is below shows itself by its first bits (RFC 4928)."""
     for _ in range(MAX_LAYERS):
         if end - at < 5:
-            return -CUT_SHORT, at, 0
+            return CUT_SHORT, at, 0
         bottom = u8(buffer, at + 2) & 1
         at += 4
         if bottom:
@@ -237,31 +234,31 @@ def _mpls(buffer: Any, at: Any, end: Any) -> Any:
                 return IPV6, at, 0
             if version == 0 and end - at >= 4:  # a pseudowire's control word (RFC 4385)
                 return ETHERNET, at + 4, 0
-            return -NOT_IP, at, 0
-    return -MALFORMED, at, 0
+            return NOT_IP, at, 0
+    return MALFORMED, at, 0
 
 
 @helper_kernel
-def _nflog(buffer: Any, at: Any, end: Any) -> Any:
+def _nflog(buffer: Bytes, at: Int, end: Int) -> Layer:
     """Find the packet among the attributes, which are in the capturing host's byte order."""
     for _ in range(64):
         if end - at < 4:
-            return -CUT_SHORT, at, 0
+            return CUT_SHORT, at, 0
         size = u16_little(buffer, at)
         kind = u16_little(buffer, at + 2)
         if kind > 0xFF:
             size = u16(buffer, at)
             kind = u16(buffer, at + 2)
         if size < 4:
-            return -MALFORMED, at, 0
+            return MALFORMED, at, 0
         if kind == 9:
             return ANY_IP, at + 4, 0
         at += (size + 3) & ~3
-    return -NOT_IP, at, 0
+    return NOT_IP, at, 0
 
 
 @inline_kernel
-def link_identity(buffer: Any, at: Any, end: Any, linktype: Any, seed: Any) -> Any:
+def link_identity(buffer: Bytes, at: Int, end: Int, linktype: Int, seed: np.uint64) -> np.uint64:
     """Hash what tells one hop's copy of a packet from another's: link addresses, direction."""
     if linktype == LINK_ETHERNET and end - at >= 12:
         size = 12

@@ -11,23 +11,24 @@ draft-ietf-nvo3-vxlan-gpe, RFC 8926 (Geneve), RFC 8086 (GRE in UDP), RFC 7510 (M
 
 from __future__ import annotations
 
-from typing import Any
-
 from pcapkit.ingest.packet.fields import (
     ANY_IP,
-    CUT_SHORT,
     ETHERNET,
-    ICMP,
     IPV4,
     IPV6,
     MAX_LAYERS,
     MPLS,
-    NOT_DNS,
+    NO_LAYER,
     NSH,
+    PROTO_ICMP,
+    PROTO_ICMPV6,
     TYPED,
+    Layer,
 )
+from pcapkit.ingest.skip_reasons import CUT_SHORT, ICMP, NOT_DNS
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.kernels.words import u8, u16
+from pcapkit.schema import Bytes, Int
 
 #: The IP protocols and the ports that are known here.
 PROTOCOLS = (4, 41, 47, 97, 137, 143)
@@ -35,7 +36,7 @@ PORTS = (2152, 3544, 4754, 4789, 4790, 6081, 6635, 8472, 37008)
 
 
 @helper_kernel
-def ip_tunnel(buffer: Any, at: Any, end: Any, protocol: Any) -> Any:
+def ip_tunnel(buffer: Bytes, at: Int, end: Int, protocol: Int) -> Layer:
     """Return (layer, offset, EtherType) of what an IP protocol other than UDP and TCP carries."""
     if protocol == 4:
         return IPV4, at, 0
@@ -43,26 +44,26 @@ def ip_tunnel(buffer: Any, at: Any, end: Any, protocol: Any) -> Any:
         return IPV6, at, 0
     if protocol == 47:
         return gre(buffer, at, end)
-    if protocol == 1 or protocol == 58:
-        return -ICMP, at, 0
+    if protocol == PROTO_ICMP or protocol == PROTO_ICMPV6:
+        return ICMP, at, 0
     if protocol == 97 and end - at >= 2:  # EtherIP (RFC 3378)
         return ETHERNET, at + 2, 0
     if protocol == 137:  # MPLS in IP (RFC 4023)
         return MPLS, at, 0
     if protocol == 143:  # Ethernet in IP, segment routing (RFC 8986)
         return ETHERNET, at, 0
-    return -NOT_DNS, at, 0
+    return NOT_DNS, at, 0
 
 
 @helper_kernel
-def gre(buffer: Any, at: Any, end: Any) -> Any:
+def gre(buffer: Bytes, at: Int, end: Int) -> Layer:
     """Return (layer, offset, EtherType) of what a GRE header carries."""
     if end - at < 4:
-        return -CUT_SHORT, at, 0
+        return CUT_SHORT, at, 0
     flags = u16(buffer, at)
     kind = u16(buffer, at + 2)
     if flags & 7 > 1 or flags & 0x4000:  # versions yet unknown; source routes
-        return -NOT_DNS, at, kind
+        return NOT_DNS, at, kind
     offset = at + 4
     for bit in (0x8000, 0x2000, 0x1000):  # checksum, key, sequence number
         if flags & bit:
@@ -73,21 +74,21 @@ def gre(buffer: Any, at: Any, end: Any) -> Any:
         return ETHERNET, offset + (8 if flags & 0x1000 else 0), kind
     if kind == 0x22EB:  # ERSPAN type III: 12 bytes, and 8 more where the last bit says so
         if end - offset < 12:
-            return -CUT_SHORT, at, kind
+            return CUT_SHORT, at, kind
         trailer = u16(buffer, offset + 10)
         layer = ANY_IP if trailer & 0x7C00 == 0x0800 else ETHERNET
         return layer, offset + (20 if trailer & 1 else 12), kind
     if kind < 0x600:
-        return -NOT_DNS, offset, kind
+        return NOT_DNS, offset, kind
     return TYPED, offset, kind
 
 
 @helper_kernel
-def udp_tunnel(buffer: Any, at: Any, end: Any, source: Any, destination: Any) -> Any:
-    """Return (layer, offset, EtherType) of what a datagram carries; layer 0: no tunnel."""
+def udp_tunnel(buffer: Bytes, at: Int, end: Int, source: Int, destination: Int) -> Layer:
+    """Return (layer, offset, EtherType) of what a datagram carries; NO_LAYER: no tunnel."""
     left = end - at
     if left < 8:
-        return 0, at, 0
+        return NO_LAYER, at, 0
     first = u8(buffer, at)
     for port in (destination, source):
         if port == 4789 or port == 8472:
@@ -117,25 +118,25 @@ def udp_tunnel(buffer: Any, at: Any, end: Any, source: Any, destination: Any) ->
             return _tzsp(buffer, at, end)
     if first == 0x45 and left >= 20 and u16(buffer, at + 2) == left and _sums_up(buffer, at):
         return IPV4, at, 0  # IP in UDP, on any port: its length and its checksum are right
-    return 0, at, 0
+    return NO_LAYER, at, 0
 
 
 @helper_kernel
-def _sums_up(buffer: Any, at: Any) -> Any:
+def _sums_up(buffer: Bytes, at: Int) -> bool:
     """Is the checksum of this IPv4 header of 20 bytes right?"""
     total = 0
     for k in range(0, 20, 2):
         total += u16(buffer, at + k)
     total = (total & 0xFFFF) + (total >> 16)
-    return (total & 0xFFFF) + (total >> 16) == 0xFFFF
+    return bool((total & 0xFFFF) + (total >> 16) == 0xFFFF)
 
 
 @helper_kernel
-def _gtp(buffer: Any, at: Any, end: Any) -> Any:
+def _gtp(buffer: Bytes, at: Int, end: Int) -> Layer:
     """Return (layer, offset, EtherType) of the packet in a GTP-U G-PDU; the caller has 8 bytes."""
     flags = u8(buffer, at)
     if flags >> 4 != 3 or u8(buffer, at + 1) != 255:
-        return 0, at, 0
+        return NO_LAYER, at, 0
     offset = at + 8
     if flags & 7:
         offset += 4
@@ -145,14 +146,14 @@ def _gtp(buffer: Any, at: Any, end: Any) -> Any:
                 break
             size = u8(buffer, offset) * 4
             if size == 0 or end - offset < size:
-                return 0, at, 0
+                return NO_LAYER, at, 0
             offset += size
             following = u8(buffer, offset - 1)
     return ANY_IP, offset, 0
 
 
 @helper_kernel
-def _tzsp(buffer: Any, at: Any, end: Any) -> Any:
+def _tzsp(buffer: Bytes, at: Int, end: Int) -> Layer:
     """Pass over the tagged fields of a TaZmen Sniffer Protocol header."""
     at += 4
     for _ in range(64):

@@ -51,23 +51,23 @@ class Made:
 
 
 def ip_packet(
-    ends: bytes, protocol: int, hop_limit: int, ident: int, payload: bytes, *, length: int
+    addresses: bytes, protocol: int, hop_limit: int, ident: int, payload: bytes, *, length: int
 ) -> bytes:
-    """Return an IP packet; ``ends`` are both addresses, ``length`` the payload's on the wire.
+    """Return an IP packet; ``addresses`` are both addresses, ``length`` the payload's on the wire.
 
     A length that the field cannot hold is written as 0, which says: up to the end.
     """
-    if len(ends) == 32:
+    if len(addresses) == 32:
         size = length if length < 65536 else 0
-        return struct.pack(">IHBB", 6 << 28, size, protocol, hop_limit) + ends + payload
+        return struct.pack(">IHBB", 6 << 28, size, protocol, hop_limit) + addresses + payload
     size = 20 + length if 20 + length < 65536 else 0
     head = struct.pack(">BBHHHBBH", 0x45, 0, size, ident, 0, hop_limit, protocol, 0)
-    return head + ends + payload
+    return head + addresses + payload
 
 
 @dataclass(slots=True)
 class _Datagram:
-    ends: bytes
+    addresses: bytes
     protocol: int
     ident: int
     hop_limit: int
@@ -102,7 +102,12 @@ class _Datagram:
 
     def packet(self, payload: bytes, length: int) -> bytes:
         return ip_packet(
-            self.ends, self.protocol, self.hop_limit, self.ident & 0xFFFF, payload, length=length
+            self.addresses,
+            self.protocol,
+            self.hop_limit,
+            self.ident & 0xFFFF,
+            payload,
+            length=length,
         )
 
     def beginning(self) -> Made | None:
@@ -130,7 +135,7 @@ class Fragments:
         self._given_up: list[Made] = []
 
     def add(
-        self, seen: Seen, ends: bytes, facts: Sequence[int], data: bytes, *, hold: bool
+        self, seen: Seen, addresses: bytes, facts: Sequence[int], data: bytes, *, hold: bool
     ) -> Made | None:
         """Take one fragment, ``data`` being its captured bytes; return the datagram it completes.
 
@@ -138,13 +143,13 @@ class Fragments:
         see :attr:`released`.
         """
         protocol, ident = facts[PROTOCOL], facts[FRAGMENT_ID]
-        key = (ends, protocol, ident)
+        key = (addresses, protocol, ident)
         datagram = self._open.get(key)
         if datagram is not None and seen.time - datagram.begun > WAIT_NS:
             self._close(key)
             datagram = None
         if datagram is None:
-            datagram = _Datagram(ends, protocol, ident, facts[HOP_LIMIT], seen.time)
+            datagram = _Datagram(addresses, protocol, ident, facts[HOP_LIMIT], seen.time)
             self._open[key] = datagram
         if datagram.last is None or seen.number > datagram.last.number:
             datagram.last = seen

@@ -33,6 +33,7 @@ from pcapkit.ingest.reassembly.tcp_segments import (
     STREAM_SLOTS,
     begins,
 )
+from pcapkit.schema import NO_TIME
 
 _MAX_STREAMS = 4096
 _MAX_HELD = 1 << 18  # bytes of one stream
@@ -46,7 +47,7 @@ def _begins(data: bytes) -> bool:
     return bool(begins(np.frombuffer(bytearray(data), np.uint8)))
 
 
-class _Cutter:
+class _MessageCutter:
     """Cuts bytes that follow one another into messages."""
 
     __slots__ = ("in_step", "partial", "skip")
@@ -130,7 +131,7 @@ class _Run:
 
     def __init__(self, start: int, *, in_step: bool) -> None:
         self.start = self.next = start
-        self.cutter = _Cutter(in_step=in_step)
+        self.cutter = _MessageCutter(in_step=in_step)
         self.kept: list[tuple[bytes, int]] = []
         self.ends: set[int] = set()  # where the messages ended that were found behind a gap
         self.size = 0
@@ -138,7 +139,7 @@ class _Run:
     def take(self, data: bytes, length: int, known: Collection[int] = ()) -> bytes:
         """Take the bytes that follow; return the messages that they complete.
 
-        Those that end at a ``known`` place are left out.
+        Those that end at a ``known`` sequence number are left out.
         """
         self.next = (self.next + length) & 0xFFFFFFFF
         found = [
@@ -165,49 +166,49 @@ class _Run:
 class _Stream:
     """One direction of a connection: the bytes in order, and runs of bytes behind gaps."""
 
-    __slots__ = ("islands", "main", "waits_since")
+    __slots__ = ("later_runs", "main", "waits_since")
 
     def __init__(self, start: int, *, in_step: bool) -> None:
         self.main = _Run(start, in_step=in_step)
-        self.islands: list[_Run] = []
+        self.later_runs: list[_Run] = []
         self.waits_since = 0  # when the first gap came up
 
     @property
     def held(self) -> int:
         """Bytes kept."""
-        return sum(len(r.cutter.partial) + r.size for r in (self.main, *self.islands))
+        return sum(len(r.cutter.partial) + r.size for r in (self.main, *self.later_runs))
 
     def add(self, time: int, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
         """Take one segment; return the messages it completes, and how many bytes were new."""
-        if not self.islands:
+        if not self.later_runs:
             self.waits_since = time
         elif time - self.waits_since > PATIENCE_NS:
             self._skip_gap(time)
         behind = _gap(sequence, self.main.next)
         if abs(behind) > MAX_GAP:
             self.main = _Run(sequence, in_step=False)
-            self.islands.clear()
+            self.later_runs.clear()
             behind = 0
         if behind > 0:
-            out, new = self._add_island(sequence, data, length)
-            if self.held > _MAX_HELD or len(self.islands) > _MAX_GAPS:
+            out, new = self._add_behind_gap(sequence, data, length)
+            if self.held > _MAX_HELD or len(self.later_runs) > _MAX_GAPS:
                 self._skip_gap(time)
             return out, new
         if behind + length <= 0:
             return b"", 0
         out = self.main.take(data[-behind:], length + behind)
-        return out + self._join(), length + behind
+        return out + self._close_gaps(), length + behind
 
     def _skip_gap(self, time: int) -> None:
         """Give up the bytes that are missing before the first run behind a gap."""
-        self.main = self.islands.pop(0)
+        self.main = self.later_runs.pop(0)
         self.main.drop_kept()
         self.waits_since = time
 
-    def _add_island(self, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
+    def _add_behind_gap(self, sequence: int, data: bytes, length: int) -> tuple[bytes, int]:
         """Add a segment behind a gap to the run it continues, or begin another."""
-        place = len(self.islands)
-        for number, run in enumerate(self.islands):
+        position = len(self.later_runs)
+        for number, run in enumerate(self.later_runs):
             after = _gap(sequence, run.next)
             if after <= 0 and _gap(sequence, run.start) >= 0:
                 if after + length <= 0:
@@ -216,29 +217,29 @@ class _Stream:
             if _gap(sequence, run.start) < 0:
                 length = min(length, _gap(run.start, sequence))
                 data = data[:length]
-                place = number
+                position = number
                 break
         run = _Run(sequence, in_step=False)
-        self.islands.insert(place, run)
+        self.later_runs.insert(position, run)
         return run.take_and_keep(data, length), length
 
-    def _join(self) -> bytes:
+    def _close_gaps(self) -> bytes:
         """Close the gaps that the main run has reached."""
         out = b""
-        while self.islands and _gap(self.islands[0].start, self.main.next) <= 0:
-            island = self.islands.pop(0)
+        while self.later_runs and _gap(self.later_runs[0].start, self.main.next) <= 0:
+            run = self.later_runs.pop(0)
             main = self.main.cutter
-            if island.cutter.in_step and (main.settled or not main.in_step):
-                island.drop_kept()
-                self.main = island  # its messages have been read already
+            if run.cutter.in_step and (main.settled or not main.in_step):
+                run.drop_kept()
+                self.main = run  # its messages have been read already
                 continue
-            at = island.start
-            for data, length in island.kept:
+            at = run.start
+            for data, length in run.kept:
                 before = -_gap(at, self.main.next)
                 at = (at + length) & 0xFFFFFFFF
                 if before < length:
                     begin = max(before, 0)
-                    out += self.main.take(data[begin:], length - begin, island.ends)
+                    out += self.main.take(data[begin:], length - begin, run.ends)
         return out
 
 
@@ -248,38 +249,39 @@ def _gap(a: int, b: int) -> int:
 
 
 @dataclass(slots=True)
-class _Slow:
+class _SlowStream:
     stream: _Stream
     slot: int
     key: int
 
 
 class Streams:
-    """The connections of one capture: the table of :func:`follow`, and the slow streams."""
+    """The connections of one capture: the table of :func:`follow_segment`, and the slow streams."""
 
     def __init__(self) -> None:
         self.table = np.zeros(STREAM_SLOTS, STREAM)
-        self._slow: OrderedDict[tuple[bytes, int], _Slow] = OrderedDict()
+        self.table["time"] = NO_TIME  # of slots that are free
+        self._slow: OrderedDict[tuple[bytes, int], _SlowStream] = OrderedDict()
         self._held = 0
 
     def add(
-        self, time: int, ends: bytes, ports: int, facts: Sequence[int], data: bytes
+        self, time: int, addresses: bytes, ports: int, facts: Sequence[int], data: bytes
     ) -> tuple[bytes, bool]:
         """Take a segment that was handed over, ``data`` being its captured bytes.
 
-        ``ends`` are both addresses, ``ports`` both ports. Returns the messages that it completes,
+        ``addresses`` are both, ``ports`` both ports. Returns the messages that it completes,
         each behind its length, and whether it brought any new byte.
         """
         sequence, expected = facts[SEQUENCE], facts[EXPECTED]
-        slow = self._slow.pop((ends, ports), None)
+        slow = self._slow.pop((addresses, ports), None)
         if slow is not None:
             self._held -= slow.stream.held
         if slow is None or expected != CONTINUES:
             known = expected >= 0
             stream = _Stream(expected if known else sequence, in_step=known)
-            slow = _Slow(stream, facts[STREAM_SLOT], facts[STREAM_KEY])
+            slow = _SlowStream(stream, facts[STREAM_SLOT], facts[STREAM_KEY])
         out, new = slow.stream.add(time, sequence, data, facts[WIRE_END] - facts[PAYLOAD])
-        self._slow[ends, ports] = slow
+        self._slow[addresses, ports] = slow
         self._held += slow.stream.held
         while len(self._slow) > _MAX_STREAMS or self._held > _MAX_HELD_IN_ALL:
             _, given_up = self._slow.popitem(last=False)
@@ -290,7 +292,7 @@ class Streams:
         """Return the streams that are in step again to the compiled path."""
         for key, slow in list(self._slow.items()):
             main = slow.stream.main
-            if main.cutter.settled and not slow.stream.islands:
+            if main.cutter.settled and not slow.stream.later_runs:
                 entry = self.table[slow.slot]
                 if int(entry["key"].view(np.int64)) == slow.key:  # not overtaken since
                     entry["next"] = main.next
