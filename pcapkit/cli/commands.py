@@ -25,14 +25,12 @@ from pcapkit.cli.options import (
 )
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import UsageError
+from pcapkit.model.vocabulary import TABLE_FORMATS, TABLES
 from pcapkit.version import __version__
 
 if TYPE_CHECKING:
     from pcapkit.pipeline.analysis import Analysis
     from pcapkit.report.html.painter import Painter
-
-
-_TABLES = ("messages", "transactions", "lookups", "clients", "names", "what_if")
 
 
 def _check_inputs(captures: Sequence[str]) -> None:
@@ -173,13 +171,9 @@ def _summary(analysis: Analysis) -> None:
 
 @cli.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@click.option("-t", "--table", required=True, type=click.Choice(_TABLES))
+@click.option("-t", "--table", required=True, type=click.Choice(TABLES))
 @click.option(
-    "--format",
-    "form",
-    default="jsonl",
-    show_default=True,
-    type=click.Choice(["csv", "jsonl", "parquet"]),
+    "--format", "form", default="jsonl", show_default=True, type=click.Choice(TABLE_FORMATS)
 )
 @click.option(
     "-o", "--output", default="-", metavar="FILE", help="A file, or - for standard output."
@@ -290,7 +284,7 @@ def expand(
     as_json: bool,
 ) -> None:
     """Show what a stub resolver would send for NAME, in order, and what each ndots costs."""
-    from pcapkit.cluster.conventions import KUBERNETES_SEARCH
+    from pcapkit.cluster.conventions import KUBERNETES_NDOTS, KUBERNETES_SEARCH
     from pcapkit.pipeline.options import read_resolv_conf, search_list
     from pcapkit.resolver.expand import expand as run
     from pcapkit.resolver.expand import expansion_json, render_expansion
@@ -307,7 +301,7 @@ def expand(
     walk = run(
         name,
         search=suffixes,
-        ndots=5 if ndots is None else ndots,
+        ndots=KUBERNETES_NDOTS if ndots is None else ndots,
         resolver=resolver,
         nameservers=servers,
         options=settings,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pcapkit.errors import UsageError
+from pcapkit.model.vocabulary import REPORT_FORMATS
 
 if TYPE_CHECKING:
     from pcapkit.pipeline.options import Options
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_FORMATS = ("html", "png", "json", "csv", "parquet", "md")
 _STYLE: dict[str, Any] = {"show_default": True}
 
 
@@ -102,7 +102,7 @@ def output_options(command: Command) -> Command:
                 "formats",
                 default="html,png,json",
                 **_STYLE,
-                help=f"Comma-separated, of {', '.join(_FORMATS)}.",
+                help=f"Comma-separated, of {', '.join(REPORT_FORMATS)}.",
             ),
             click.option(
                 "--fail-on",
@@ -161,8 +161,8 @@ def parse_formats(text: str) -> tuple[str, ...]:
     """Parse ``html,png`` to the forms of a report, each once."""
     wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
     for form in wanted:
-        if form not in _FORMATS:
-            raise UsageError(f"--format {form!r}: it is one or more of {', '.join(_FORMATS)}")
+        if form not in REPORT_FORMATS:
+            raise UsageError(f"--format {form!r}: it is one or more of {', '.join(REPORT_FORMATS)}")
     if not wanted:
-        raise UsageError(f"--format: name one or more of {', '.join(_FORMATS)}")
+        raise UsageError(f"--format: name one or more of {', '.join(REPORT_FORMATS)}")
     return wanted

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
 from pcapkit.names.text import fold
@@ -120,7 +121,7 @@ def _facts(plugins: dict[str, tuple[Words, list[Words]]], path: str) -> Corefile
     ttl_s = _seconds(inner.get("ttl", []), _KUBERNETES_TTL_S)
     return Corefile(
         path,
-        zones or ("cluster.local",),
+        zones or (CLUSTER_DOMAIN,),
         _KUBERNETES_TTL_S if ttl_s is None else ttl_s,
         (inner.get("pods") or ["disabled"])[0],
         cache_s,

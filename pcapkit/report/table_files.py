@@ -10,6 +10,7 @@ import msgspec
 
 from pcapkit.errors import UsageError
 from pcapkit.model.results import Results
+from pcapkit.model.vocabulary import TABLE_FORMATS
 from pcapkit.report.analysis_json import ROWS, rows
 from pcapkit.report.text.formatting import iso_time
 
@@ -107,7 +108,7 @@ def write_table(frames: Iterable[pd.DataFrame], form: str, out: IO[bytes]) -> No
         for number, frame in enumerate(frames):
             out.write(_text(frame, form, header=not number))
     else:
-        raise UsageError(f"no format {form!r}: csv, jsonl, parquet")
+        raise UsageError(f"no format {form!r}: {', '.join(TABLE_FORMATS)}")
 
 
 def _text(frame: pd.DataFrame, form: str, *, header: bool) -> bytes:

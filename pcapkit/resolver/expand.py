@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from pcapkit.cluster.conventions import KUBERNETES_SEARCH
 from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
 from pcapkit.names.text import dots, fold
 from pcapkit.resolver.models import RESOLVERS, ResolverModel, gives_up_s, resolver_model
@@ -203,6 +202,3 @@ def render_expansion(e: Expansion) -> str:
 def expansion_json(e: Expansion) -> str:
     """Return the walk as JSON text."""
     return json.dumps(asdict(e), indent=2) + "\n"
-
-
-__all__ = ["KUBERNETES_SEARCH", "MAX_NDOTS", "expand", "expansion_json", "render_expansion"]

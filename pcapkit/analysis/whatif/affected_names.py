@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pcapkit.analysis.whatif.replay import BROKEN, DOUBTFUL, ELSEWHERE, LEAKED
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
+from pcapkit.words import SHOWN, some
 
 Matrix = npt.NDArray[np.int64]
 #: Asked upstream first under a real top-level domain: another mark of names that are LEAKED.
@@ -24,7 +25,6 @@ _SAID: tuple[tuple[int, str], ...] = (
     (LEAKED, "cluster names asked upstream first"),
     (DOUBTFUL, "at risk if they are written without their suffix"),
 )
-_SHOWN = 5
 
 
 class NameReasons(NamedTuple):
@@ -92,7 +92,7 @@ class MarkedNames:
             group, names = np.divmod(distinct(found[marks & mark != 0], size), texts)
             each = np.unique(group, return_index=True, return_counts=True)
             for g, first, count in zip(*(a.tolist() for a in each), strict=True):
-                shown = [self._texts[r] for r in names[first : first + count][:_SHOWN].tolist()]
+                shown = [self._texts[r] for r in names[first : first + count][:SHOWN].tolist()]
                 found_of = out.setdefault(g, NameReasons([], []))
                 reasons = found_of.unsafe if mark & _UNSAFE else found_of.review
                 reasons.append(f"{said}: {some(shown, count)}")
@@ -119,10 +119,3 @@ def distinct(values: Matrix, size: int) -> Matrix:
     there = np.zeros(size, np.bool_)  # which is much faster where they are dense
     there[values] = True
     return np.flatnonzero(there)
-
-
-def some(names: Sequence[str], count: int) -> str:
-    """Return the first of ``count`` names in words."""
-    shown = names[:_SHOWN]
-    more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return ", ".join(shown) + more

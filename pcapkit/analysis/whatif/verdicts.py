@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import ClientReading
-from pcapkit.analysis.whatif.affected_names import MarkedNames, Matrix, distinct, some
+from pcapkit.analysis.whatif.affected_names import MarkedNames, Matrix, distinct
 from pcapkit.analysis.whatif.settings import (
     AFFECTED_IN_FULL,
     DROPPED,
@@ -41,6 +41,7 @@ from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import join
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import resolver_model
+from pcapkit.words import some
 
 #: A capture with less than this proves nothing.
 THIN_LOOKUPS, THIN_NAMES, THIN_S = 20, 5, 1.0
@@ -329,7 +330,7 @@ class WhatIfResult:
         coverage = self._coverage(members)
         doubts = [thin] if (thin := _thin(coverage)) else []
         if mixed := sorted(self.mixtures.intersection(self.addresses[i] for i in clients)):
-            which = some(mixed, len(mixed))
+            which = some(mixed)
             doubts.append(f"several resolvers behind one address, judged as one: {which}")
         unknown = sum(self.clients[i].resolver.model == "unknown" for i in clients)
         which = "the resolver is" if len(clients) == 1 else f"{unknown} resolvers are"
@@ -365,7 +366,7 @@ class WhatIfResult:
         """Return what asks for a review of a setting, beside the names that it marks."""
         reasons = []
         if setting.in_full == AFFECTED_IN_FULL and (names := self.affected_by(members, setting)):
-            reasons.append(f"to be written in full: {some(names, len(names))}")
+            reasons.append(f"to be written in full: {some(names)}")
         if assumed:
             reasons.append(f"{assumed} queries rest on answers that the capture does not show")
         reasons += basis.doubts
