@@ -3,84 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from pcapkit.errors import UsageError
 from pcapkit.model.vocabulary import REPORT_FORMATS
-
-if TYPE_CHECKING:
-    from pcapkit.pipeline.options import Options
-
+from pcapkit.pipeline.options import READING_OPTIONS, Options, make_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_STYLE: dict[str, Any] = {"show_default": True}
 
 
 def reading_options(command: Command) -> Command:
     """Add the options of every command that reads captures."""
-    for option in reversed(
-        (
-            click.option(
-                "--resolv-conf",
-                multiple=True,
-                metavar="[CLIENT=]FILE",
-                help="The pods' resolv.conf, or that of one client or block.",
-            ),
-            click.option(
-                "--search",
-                multiple=True,
-                metavar="SUFFIX",
-                help="A search suffix; repeat in order.",
-            ),
-            click.option(
-                "--ndots", type=click.IntRange(0, 15), metavar="N", help="The ndots in force."
-            ),
-            click.option(
-                "--resolver",
-                metavar="MODEL",
-                help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...",
-            ),
-            click.option(
-                "--cluster-domain",
-                "cluster_domains",
-                multiple=True,
-                metavar="ZONE",
-                help="The cluster domain, if not cluster.local.",
-            ),
-            click.option(
-                "--corefile", metavar="FILE", help="A Corefile, or the ConfigMap that holds it."
-            ),
-            click.option(
-                "--pods",
-                metavar="FILE",
-                help="What 'kubectl get pods,services -A -o json' prints, or -.",
-            ),
-            click.option(
-                "--client",
-                "clients",
-                multiple=True,
-                metavar="ADDR|CIDR",
-                help="Only these clients.",
-            ),
-            click.option(
-                "--port",
-                "ports",
-                type=click.IntRange(1, 65535),
-                multiple=True,
-                metavar="N",
-                help="Another port that carries DNS, besides 53.",
-            ),
-            click.option(
-                "--from",
-                "time_from",
-                metavar="TIME",
-                help="Leave out what came before (ISO 8601 or epoch seconds).",
-            ),
-            click.option("--to", "time_to", metavar="TIME", help="Leave out what came after."),
+    for row in reversed(READING_OPTIONS):
+        option = click.option(
+            row.flag,
+            row.keyword,
+            multiple=row.several,
+            type=None if row.bounds is None else click.IntRange(*row.bounds),
+            metavar=row.metavar,
+            help=row.help,
         )
-    ):
         command = option(command)
     return command
 
@@ -94,14 +38,14 @@ def output_options(command: Command) -> Command:
                 "--output",
                 default="reports",
                 metavar="DIR",
-                **_STYLE,
+                show_default=True,
                 help="Folder for reports.",
             ),
             click.option(
                 "--format",
                 "formats",
                 default="html,png,json",
-                **_STYLE,
+                show_default=True,
                 help=f"Comma-separated, of {', '.join(REPORT_FORMATS)}.",
             ),
             click.option(
@@ -119,8 +63,6 @@ def output_options(command: Command) -> Command:
 
 def options_of(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
     """Return the options for reading that a command was given; UsageError where they clash."""
-    from pcapkit.pipeline.options import make_options
-
     if "-" in captures and "-" in (values["pods"], values["corefile"]):
         raise UsageError("- is standard input, and the capture comes from there: name a file")
 
