@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -61,12 +61,12 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def options_of(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
+def options_of(values: Mapping[str, object], captures: tuple[str, ...]) -> Options:
     """Return the options for reading that a command was given; UsageError where they clash."""
     if "-" in captures and "-" in (values["pods"], values["corefile"]):
         raise UsageError("- is standard input, and the capture comes from there: name a file")
 
-    return make_options(**values)
+    return make_options(**values)  # type: ignore[arg-type]
 
 
 def _share(text: str) -> float:

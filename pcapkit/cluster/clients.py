@@ -27,7 +27,7 @@ def name_pods(
 ) -> tuple[Client, ...]:
     """Add to each client what is known of its pod.
 
-    The given file beats what the source tells, and both beat the namespace that the names tell. An
+    The given file beats what the source says, and both beat the namespace that the names say. An
     address that pods share with their node is no pod's.
     """
     out = []

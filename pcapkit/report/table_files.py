@@ -75,7 +75,7 @@ def _text_times(frame: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return list(value)
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -85,7 +85,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     value = _plain(value)
     if value is None:
         return ""

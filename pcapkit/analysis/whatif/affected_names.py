@@ -56,7 +56,7 @@ class MarkedNames:
         self._marks = marks | leaked * (_COLLIDING // LEAKED)
         self._marked = self._any(marks)
 
-    def _any(self, marks: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def _any(self, marks: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         """Return which clients have a row that is not 0, column by column."""
         out = np.zeros((self._bounds.size - 1, marks.shape[1]), np.bool_)
         clients = np.flatnonzero(np.diff(self._bounds))

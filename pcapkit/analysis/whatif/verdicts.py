@@ -69,12 +69,12 @@ class Part:
     """The sums of some clients."""
 
     clients: tuple[ClientReading, ...]
-    sums: npt.NDArray[Any]  # SUM (clients, settings)
-    names: npt.NDArray[Any]  # SUM (bases, 2): as they are, and in full
+    sums: npt.NDArray[np.void]  # SUM (clients, settings)
+    names: npt.NDArray[np.void]  # SUM (bases, 2): as they are, and in full
     bases: Matrix
-    covered: npt.NDArray[Any]  # COVERED, by client
+    covered: npt.NDArray[np.void]  # COVERED, by client
     pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
-    marked: npt.NDArray[Any]  # MARKED
+    marked: npt.NDArray[np.void]  # MARKED
     marks: npt.NDArray[np.uint8]  # (marked, settings)
 
 
@@ -420,7 +420,7 @@ class WhatIfResult:
         return out
 
 
-def _matrix(sums: Any) -> Matrix:
+def _matrix(sums: npt.NDArray[np.void]) -> Matrix:
     """View SUM rows as integers, the fields in the last dimension."""
     out: Matrix = sums.view(np.int64).reshape(*sums.shape, len(_FIELDS))
     return out

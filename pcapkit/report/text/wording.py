@@ -33,8 +33,8 @@ def client_texts(analysis: Results) -> dict[str, str]:
     out = {}
     for row in analysis.client_rows:
         name = row.workload or row.pod
-        place = f"{row.namespace}/{name}" if name and row.namespace else name
-        out[row.client_addr] = row.client_addr + (f" ({printable(place)})" if place else "")
+        title = f"{row.namespace}/{name}" if name and row.namespace else name
+        out[row.client_addr] = row.client_addr + (f" ({printable(title)})" if title else "")
     return out
 
 
