@@ -116,6 +116,16 @@ def in_order(
                 future.cancel()
 
 
+def import_paths() -> list[str]:
+    """Return from where another process may import.
+
+    That is from where this process does, but from the working directory only where the package
+    itself lies there (a checkout): captures of strangers are unpacked in it.
+    """
+    home = str(Path(__file__).resolve().parents[1])
+    return [p for p in sys.path if p and (p == home or os.path.abspath(p) != os.getcwd())]
+
+
 def python_command(code: str) -> list[str]:
     """Return the command of a Python process that runs ``code``, away from where it is started.
 

@@ -39,7 +39,7 @@ def _find(paths: Sequence[str]) -> list[Found]:
     for path in paths:
         if os.path.isdir(path):
             for name in _walk(path):
-                if (found := _look(name, named=False)) is not None:
+                if (found := _found_at(name, named=False)) is not None:
                     out.setdefault(os.path.realpath(name), found)
             continue
         matches = sorted(glob.glob(path, recursive=True)) if not os.path.exists(path) else [path]
@@ -49,7 +49,7 @@ def _find(paths: Sequence[str]) -> list[Found]:
             if os.path.isdir(name):
                 for found in _find([name]):
                     out.setdefault(os.path.realpath(found.path), found)
-            elif (found_file := _look(name, named=True)) is not None:
+            elif (found_file := _found_at(name, named=True)) is not None:
                 out.setdefault(os.path.realpath(name), found_file)
     return sorted(out.values(), key=lambda f: f.path)
 
@@ -63,7 +63,7 @@ def _walk(folder: str) -> Iterator[str]:
                 yield path
 
 
-def _look(path: str, *, named: bool) -> Found | None:
+def _found_at(path: str, *, named: bool) -> Found | None:
     called = named or any(s in os.path.basename(path).lower() for s in _CALLED_CAPTURES)
     try:
         with open_source(path) as source:

@@ -9,44 +9,22 @@ delta method). Where a side has fewer than 20 complete lookups, nothing is concl
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from pathlib import Path
-from typing import Any
 
-from pcapkit.errors import InputError
-from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject, is_saved
-from pcapkit.pipeline.analyze import analyze
-from pcapkit.pipeline.hooks import Hooks
-from pcapkit.pipeline.options import Options
-from pcapkit.report.analysis_json import SCHEMA as ANALYSIS_SCHEMA
-from pcapkit.report.analysis_json import analysis_json
+from pcapkit.batch.sides import Side
+from pcapkit.model.clients import Client, Ndots
+from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject
+from pcapkit.model.results import Name
+from pcapkit.model.settings import Change, Setting
+from pcapkit.model.vocabulary import Source
 
 FEWEST_LOOKUPS = 20
 _Z = 1.96  # 95 %
 _RULE_OF_THREE = 3.0  # upper bound of a count of which none was seen
 _IN_FULL = ("use_fqdn", "full_service_name")
-Saved = Mapping[str, Any]  # the JSON of one analysis
-
-
-def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Saved:
-    """Return a saved analysis, or that of a capture; raises InputError."""
-    if not is_saved(path):
-        return analysis_json(analyze(path, options=options, hooks=hooks))
-    try:
-        saved = json.loads(Path(path).read_text(encoding="utf-8"))
-        if saved["schema"] == ANALYSIS_SCHEMA and isinstance(saved["clients"], list):
-            return dict(saved)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise InputError(
-        path,
-        f"line 1: no JSON of the schema {ANALYSIS_SCHEMA}",
-        hint="give a capture, or the analysis.json of one",
-    )
 
 
 # ---- what is counted -----------------------------------------------------------------------------
@@ -63,56 +41,56 @@ class _Counts:
     spread: tuple[float, float]  # of queries and of wasted queries
 
 
-def _spread(names: Sequence[Saved], key: str) -> float:
+def _spread(names: Sequence[Name], count: Callable[[Name], int]) -> float:
     """Return the coefficient of variation of a count per lookup, between names."""
-    lookups = sum(n["lookups"] for n in names)
-    mean = sum(n[key] for n in names) / lookups if lookups else 0.0
+    lookups = sum(n.lookups for n in names)
+    mean = sum(map(count, names)) / lookups if lookups else 0.0
     if not mean:
         return 1.0
-    variance = sum(n["lookups"] * (n[key] / n["lookups"] - mean) ** 2 for n in names) / lookups
+    variance = sum(n.lookups * (count(n) / n.lookups - mean) ** 2 for n in names) / lookups
     return sqrt(variance) / mean
 
 
-def _overall(of: Saved) -> _Counts:
-    spans = [c["duration_s"] for c in of["captures"] if c["duration_s"] is not None]
-    names = [n for n in of["names"] if n["lookups"]]
+def _overall(side: Side) -> _Counts:
+    spans = [c.duration_s for c in side.captures if c.duration_s is not None]
+    names = [n for n in side.names if n.lookups]
     return _Counts(
-        of["lookups"]["complete"],
-        of["waste"]["queries"] - of["waste"]["by_class"]["incomplete"],
-        of["waste"]["wasted_queries"],
+        side.complete,
+        side.waste.queries - side.waste.by_class["incomplete"],
+        side.waste.wasted_queries,
         sum(spans) or None,
-        (_spread(names, "queries"), _spread(names, "wasted_queries")),
+        (_spread(names, lambda n: n.queries), _spread(names, lambda n: n.wasted_queries)),
     )
 
 
 Key = tuple[str, str]  # how it is matched, and by which text
 
 
-def _keys(row: Saved) -> Iterator[Key]:
-    place = f"{row['namespace']}/" if row["namespace"] else ""
-    if row["workload"]:
-        yield "workload", f"{place}{row['workload']}"
-    if row["pod"]:
-        yield "pod", f"{place}{row['pod']}"
-    yield "address", row["client_addr"]
+def _keys(row: Client) -> Iterator[Key]:
+    namespace = f"{row.namespace}/" if row.namespace else ""
+    if row.workload:
+        yield "workload", f"{namespace}{row.workload}"
+    if row.pod:
+        yield "pod", f"{namespace}{row.pod}"
+    yield "address", row.client_addr
 
 
-def _match(before: Saved, after: Saved) -> dict[Key, tuple[list[Saved], list[Saved]]]:
+def _match(before: Side, after: Side) -> dict[Key, tuple[list[Client], list[Client]]]:
     """Return the rows of both sides by what they share first: workload, pod, or address.
 
     An address that belongs to known pods on both sides is not matched: pods get new addresses, and
     addresses new pods.
     """
-    known = [{k for row in side["clients"] for k in _keys(row)} for side in (before, after)]
+    known = [{k for row in side.clients for k in _keys(row)} for side in (before, after)]
     shared = known[0] & known[1]
-    out: dict[Key, tuple[list[Saved], list[Saved]]] = defaultdict(lambda: ([], []))
-    for place, side in enumerate((before, after)):
-        for row in side["clients"]:
+    out: dict[Key, tuple[list[Client], list[Client]]] = defaultdict(lambda: ([], []))
+    for number, side in enumerate((before, after)):
+        for row in side.clients:
             key = next((k for k in _keys(row) if k in shared), None)
             if key is not None:
-                out[key][place].append(row)
+                out[key][number].append(row)
     both = {key: rows for key, rows in out.items() if rows[0] and rows[1]}
-    named = [all(r["pod"] for r in rows[0] + rows[1]) for rows in both.values()]
+    named = [all(r.pod for r in rows[0] + rows[1]) for rows in both.values()]
     return {
         key: rows
         for (key, rows), is_named in zip(both.items(), named, strict=True)
@@ -120,9 +98,14 @@ def _match(before: Saved, after: Saved) -> dict[Key, tuple[list[Saved], list[Sav
     }
 
 
-def _sum(rows: Sequence[Saved], side: _Counts) -> _Counts:
-    total = [sum(row[k] for row in rows) for k in ("lookups", "queries", "wasted_queries")]
-    return _Counts(total[0], total[1], total[2], side.duration_s, side.spread)
+def _sum(rows: Sequence[Client], side: _Counts) -> _Counts:
+    return _Counts(
+        sum(r.lookups for r in rows),
+        sum(r.queries for r in rows),
+        sum(r.wasted_queries for r in rows),
+        side.duration_s,
+        side.spread,
+    )
 
 
 # ---- intervals -----------------------------------------------------------------------------------
@@ -197,62 +180,64 @@ def _measures(before: _Counts, after: _Counts) -> tuple[Measure, ...]:
 # ---- promises ------------------------------------------------------------------------------------
 
 
-def _in_force(rows: Sequence[Saved]) -> Saved | None:
+def _in_force(rows: Sequence[Client]) -> Ndots | None:
     """Return the ndots of some rows, where all have one value."""
-    return rows[0]["ndots"] if len({row["ndots"]["value"] for row in rows}) == 1 else None
+    return rows[0].ndots if len({row.ndots.value for row in rows}) == 1 else None
 
 
-def _promised(before: Saved, addresses: Sequence[str | None], was: int, now: int) -> float | None:
+def _promised(before: Side, addresses: Sequence[str | None], was: int, now: int) -> float | None:
     """Return by how much the what-if said the queries would change."""
     sums = {was: 0, now: 0}
-    for row in before["what_if"]:
-        if row["client_addr"] in addresses and row["ndots"] in sums:
-            sums[row["ndots"]] += row["queries"]
+    for row in before.what_if:
+        if row.client_addr in addresses and row.ndots in sums:
+            sums[row.ndots] += row.queries
     return sums[now] / sums[was] - 1 if sums[was] and sums[now] else None
 
 
 def _ndots_promise(
-    before: Saved, subject: Subject, sides: tuple[Sequence[Saved], Sequence[Saved]]
+    before: Side, subject: Subject, sides: tuple[Sequence[Client], Sequence[Client]]
 ) -> Promise | None:
     old, new = (_in_force(rows) for rows in sides)
     if old is None or new is None:
         return None
-    addresses = [None] if subject.subject is None else [r["client_addr"] for r in sides[0]]
+    addresses = [None] if subject.subject is None else [r.client_addr for r in sides[0]]
     advised = {
-        r["ndots"]
-        for r in before["recommendations"]
-        if r["code"] == "set_ndots" and (None in addresses or set(r["clients"]) & set(addresses))
+        r.ndots
+        for r in before.recommendations
+        if r.code == "set_ndots"
+        and r.ndots is not None
+        and (None in addresses or set(r.clients) & set(addresses))
     }
     who = subject.subject or "all clients"
-    proven = new["source"] != "assumed" or not new["low"] <= old["value"] <= new["high"]
-    if new["value"] == old["value"] or not proven:
+    proven = new.source != Source.ASSUMED or not new.low <= old.value <= new.high
+    if new.value == old.value or not proven:
         if not advised:
             return None
-        setting = f"ndots:{min(advised)}"
-        promised = _promised(before, addresses, old["value"], min(advised))
+        promised = _promised(before, addresses, old.value, min(advised))
+        setting = Setting(Change.NDOTS, min(advised))
         return Promise(who, setting, True, promised, None, "not_applied")
-    promised = _promised(before, addresses, old["value"], new["value"])
+    promised = _promised(before, addresses, old.value, new.value)
     measure = subject.measure("queries_per_lookup")
     verdict = "too_little_data"
     if promised is not None and measure.change is not None and measure.verdict != verdict:
         verdict = "kept" if measure.change.low <= promised else "not_kept"
-    setting = f"ndots:{new['value']}"
-    return Promise(who, setting, new["value"] in advised, promised, measure.change, verdict)
+    setting = Setting(Change.NDOTS, new.value)
+    return Promise(who, setting, new.value in advised, promised, measure.change, verdict)
 
 
-def _name_promises(before: Saved, after: Saved) -> Iterator[Promise]:
+def _name_promises(before: Side, after: Side) -> Iterator[Promise]:
     """Names that should be written in full: is their waste gone?"""
-    for advice in before["recommendations"]:
-        if advice["code"] not in _IN_FULL:
+    for advice in before.recommendations:
+        if advice.code not in _IN_FULL:
             continue
-        name = advice["target"]
-        full = {n["fqdn"] for n in before["names"] if n["base_name"] == name and n["fqdn"]}
+        name = advice.target
+        full = {n.fqdn for n in before.names if n.base_name == name and n.fqdn}
         old, new = (
-            [n for n in side["names"] if n["base_name"] == name or n["fqdn"] in full]
+            [n for n in side.names if n.base_name == name or n.fqdn in full]
             for side in (before, after)
         )
         counts = [
-            (sum(n["lookups"] for n in rows), sum(n["wasted_queries"] for n in rows))
+            (sum(n.lookups for n in rows), sum(n.wasted_queries for n in rows))
             for rows in (old, new)
         ]
         (lookups, wasted), (lookups_now, wasted_now) = counts
@@ -261,11 +246,11 @@ def _name_promises(before: Saved, after: Saved) -> Iterator[Promise]:
             change = (wasted_now / lookups_now) / (wasted / lookups) - 1
             measured = Rate(change, change, change)
             verdict = "kept" if not wasted_now else "not_applied" if change >= 0 else "not_kept"
-        yield Promise(name, "fqdn", True, -1.0, measured, verdict)
+        yield Promise(name, Setting(Change.FQDN), True, -1.0, measured, verdict)
 
 
-def compare(before: Saved, after: Saved, *, names: tuple[str, str]) -> Comparison:
-    """Compare two analyses, given as their JSON; ``names`` is how to call them."""
+def compare(before: Side, after: Side, *, names: tuple[str, str]) -> Comparison:
+    """Compare two analyses; ``names`` is how to call them."""
     totals = _overall(before), _overall(after)
     whole = Subject(None, "all", totals[0].lookups, totals[1].lookups, _measures(*totals))
     subjects, promises = [whole], []
@@ -276,19 +261,13 @@ def compare(before: Saved, after: Saved, *, names: tuple[str, str]) -> Compariso
         subjects.append(subject)
         promises.append(_ndots_promise(before, subject, sides))
     if not matched:
-        promises.append(_ndots_promise(before, whole, (before["clients"], after["clients"])))
+        promises.append(_ndots_promise(before, whole, (before.clients, after.clients)))
     promises += _name_promises(before, after)
     warnings = [
-        f"{name}: {w}"
-        for name, of in zip(names, (before, after), strict=True)
-        for w in of["warnings"]
+        f"{name}: {w}" for name, of in zip(names, (before, after), strict=True) for w in of.warnings
     ]
-    if not matched and before["clients"] and after["clients"]:
+    if not matched and before.clients and after.clients:
         warnings.append("no client is on both sides: give --pods, so that workloads are compared")
     return Comparison(
-        *names,
-        after["waste"]["share"],
-        tuple(subjects),
-        tuple(p for p in promises if p),
-        tuple(warnings),
+        *names, after.waste.share, tuple(subjects), tuple(p for p in promises if p), tuple(warnings)
     )

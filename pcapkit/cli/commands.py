@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,14 +25,12 @@ from pcapkit.cli.options import (
 )
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import UsageError
+from pcapkit.model.vocabulary import TABLE_FORMATS, TABLES
 from pcapkit.version import __version__
 
 if TYPE_CHECKING:
     from pcapkit.pipeline.analysis import Analysis
     from pcapkit.report.html.painter import Painter
-
-
-_TABLES = ("messages", "transactions", "lookups", "clients", "names", "what_if")
 
 
 def _check_inputs(captures: Sequence[str]) -> None:
@@ -80,7 +78,7 @@ def analyze(
     fail_on: str | None,
     quiet: bool,
     verbose: bool,
-    **values: Any,
+    **values: object,
 ) -> None:
     """Analyse one capture, or several read as one, and write a report.
 
@@ -148,12 +146,12 @@ def _report(
 
 def _check_output(output: str) -> None:
     """Refuse a folder that cannot be written before hours are spent on what would go there."""
-    place = os.path.abspath(output)
-    while not os.path.lexists(place):
-        place = os.path.dirname(place)
-    if not os.path.isdir(place):
-        raise UsageError(f"--output {output}: {place} is not a folder; name another with -o")
-    if not os.access(place, os.W_OK | os.X_OK):
+    folder = os.path.abspath(output)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise UsageError(f"--output {output}: {folder} is not a folder; name another with -o")
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"--output {output}: no permission to write there; name another with -o")
 
 
@@ -173,19 +171,15 @@ def _summary(analysis: Analysis) -> None:
 
 @cli.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@click.option("-t", "--table", required=True, type=click.Choice(_TABLES))
+@click.option("-t", "--table", required=True, type=click.Choice(TABLES))
 @click.option(
-    "--format",
-    "form",
-    default="jsonl",
-    show_default=True,
-    type=click.Choice(["csv", "jsonl", "parquet"]),
+    "--format", "form", default="jsonl", show_default=True, type=click.Choice(TABLE_FORMATS)
 )
 @click.option(
     "-o", "--output", default="-", metavar="FILE", help="A file, or - for standard output."
 )
 @reading_options
-def export(captures: tuple[str, ...], table: str, form: str, output: str, **values: Any) -> None:
+def export(captures: tuple[str, ...], table: str, form: str, output: str, **values: object) -> None:
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
     options = options_of(values, captures)
     if output != "-":
@@ -220,7 +214,7 @@ def export(captures: tuple[str, ...], table: str, form: str, output: str, **valu
     help="Exit with 1 above a threshold: 'waste>30%' (of AFTER), or 'queries>+5%'.",
 )
 @reading_options
-def compare(before: str, after: str, as_json: bool, fail_on: str | None, **values: Any) -> None:
+def compare(before: str, after: str, as_json: bool, fail_on: str | None, **values: object) -> None:
     """Compare two captures, or saved analyses: what changed, and was it as promised?
 
     BEFORE and AFTER are captures, or analysis.json files that analyze wrote. All is counted per
@@ -239,7 +233,7 @@ def compare(before: str, after: str, as_json: bool, fail_on: str | None, **value
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.compare import compare as run
-        from pcapkit.batch.compare import load
+        from pcapkit.batch.sides import load
         from pcapkit.pipeline.hooks import Hooks
 
         sides = [load(path, options=options, hooks=Hooks(progress)) for path in (before, after)]
@@ -290,7 +284,7 @@ def expand(
     as_json: bool,
 ) -> None:
     """Show what a stub resolver would send for NAME, in order, and what each ndots costs."""
-    from pcapkit.cluster.conventions import KUBERNETES_SEARCH
+    from pcapkit.cluster.conventions import KUBERNETES_NDOTS, KUBERNETES_SEARCH
     from pcapkit.pipeline.options import read_resolv_conf, search_list
     from pcapkit.resolver.expand import expand as run
     from pcapkit.resolver.expand import expansion_json, render_expansion
@@ -307,7 +301,7 @@ def expand(
     walk = run(
         name,
         search=suffixes,
-        ndots=5 if ndots is None else ndots,
+        ndots=KUBERNETES_NDOTS if ndots is None else ndots,
         resolver=resolver,
         nameservers=servers,
         options=settings,
@@ -319,10 +313,10 @@ def expand(
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
     """Say what a waste class, recommendation or other CODE means, why, and what to do."""
-    from pcapkit.cli.manual import explain as look_up
+    from pcapkit.cli.manual import explain as find_entry
     from pcapkit.cli.manual import render_all, render_entry
 
-    click.echo(render_entry(look_up(code)) if code else render_all(), nl=False)
+    click.echo(render_entry(find_entry(code)) if code else render_all(), nl=False)
 
 
 @cli.command()
@@ -338,7 +332,7 @@ def audit(
     quiet: bool,
     verbose: bool,
     as_json: bool,
-    **values: Any,
+    **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all."""
     limit, wanted = parse_threshold(fail_on), parse_formats(formats)

@@ -2,85 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
 
 from pcapkit.errors import UsageError
-
-if TYPE_CHECKING:
-    from pcapkit.pipeline.options import Options
-
+from pcapkit.model.vocabulary import REPORT_FORMATS
+from pcapkit.pipeline.options import READING_OPTIONS, Options, make_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_FORMATS = ("html", "png", "json", "csv", "parquet", "md")
-_STYLE: dict[str, Any] = {"show_default": True}
 
 
 def reading_options(command: Command) -> Command:
     """Add the options of every command that reads captures."""
-    for option in reversed(
-        (
-            click.option(
-                "--resolv-conf",
-                multiple=True,
-                metavar="[CLIENT=]FILE",
-                help="The pods' resolv.conf, or that of one client or block.",
-            ),
-            click.option(
-                "--search",
-                multiple=True,
-                metavar="SUFFIX",
-                help="A search suffix; repeat in order.",
-            ),
-            click.option(
-                "--ndots", type=click.IntRange(0, 15), metavar="N", help="The ndots in force."
-            ),
-            click.option(
-                "--resolver",
-                metavar="MODEL",
-                help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...",
-            ),
-            click.option(
-                "--cluster-domain",
-                "cluster_domains",
-                multiple=True,
-                metavar="ZONE",
-                help="The cluster domain, if not cluster.local.",
-            ),
-            click.option(
-                "--corefile", metavar="FILE", help="A Corefile, or the ConfigMap that holds it."
-            ),
-            click.option(
-                "--pods",
-                metavar="FILE",
-                help="What 'kubectl get pods,services -A -o json' prints, or -.",
-            ),
-            click.option(
-                "--client",
-                "clients",
-                multiple=True,
-                metavar="ADDR|CIDR",
-                help="Only these clients.",
-            ),
-            click.option(
-                "--port",
-                "ports",
-                type=click.IntRange(1, 65535),
-                multiple=True,
-                metavar="N",
-                help="Another port that carries DNS, besides 53.",
-            ),
-            click.option(
-                "--from",
-                "time_from",
-                metavar="TIME",
-                help="Leave out what came before (ISO 8601 or epoch seconds).",
-            ),
-            click.option("--to", "time_to", metavar="TIME", help="Leave out what came after."),
+    for row in reversed(READING_OPTIONS):
+        option = click.option(
+            row.flag,
+            row.keyword,
+            multiple=row.several,
+            type=None if row.bounds is None else click.IntRange(*row.bounds),
+            metavar=row.metavar,
+            help=row.help,
         )
-    ):
         command = option(command)
     return command
 
@@ -94,15 +38,15 @@ def output_options(command: Command) -> Command:
                 "--output",
                 default="reports",
                 metavar="DIR",
-                **_STYLE,
+                show_default=True,
                 help="Folder for reports.",
             ),
             click.option(
                 "--format",
                 "formats",
                 default="html,png,json",
-                **_STYLE,
-                help=f"Comma-separated, of {', '.join(_FORMATS)}.",
+                show_default=True,
+                help=f"Comma-separated, of {', '.join(REPORT_FORMATS)}.",
             ),
             click.option(
                 "--fail-on",
@@ -117,14 +61,12 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def options_of(values: dict[str, Any], captures: tuple[str, ...]) -> Options:
+def options_of(values: Mapping[str, object], captures: tuple[str, ...]) -> Options:
     """Return the options for reading that a command was given; UsageError where they clash."""
-    from pcapkit.pipeline.options import make_options
-
     if "-" in captures and "-" in (values["pods"], values["corefile"]):
         raise UsageError("- is standard input, and the capture comes from there: name a file")
 
-    return make_options(**values)
+    return make_options(**values)  # type: ignore[arg-type]
 
 
 def _share(text: str) -> float:
@@ -161,8 +103,8 @@ def parse_formats(text: str) -> tuple[str, ...]:
     """Parse ``html,png`` to the forms of a report, each once."""
     wanted = tuple(dict.fromkeys(f.strip() for f in text.split(",") if f.strip()))
     for form in wanted:
-        if form not in _FORMATS:
-            raise UsageError(f"--format {form!r}: it is one or more of {', '.join(_FORMATS)}")
+        if form not in REPORT_FORMATS:
+            raise UsageError(f"--format {form!r}: it is one or more of {', '.join(REPORT_FORMATS)}")
     if not wanted:
-        raise UsageError(f"--format: name one or more of {', '.join(_FORMATS)}")
+        raise UsageError(f"--format: name one or more of {', '.join(REPORT_FORMATS)}")
     return wanted

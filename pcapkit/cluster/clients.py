@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pcapkit.addresses import packed
 from pcapkit.cluster.pods import Cluster, Pod
 from pcapkit.model.clients import Client
-
-_SHOWN = 5
+from pcapkit.words import some
 
 
 def pod_families(cluster: Cluster, addresses: Iterable[bytes]) -> dict[int, int]:
@@ -24,17 +23,17 @@ def pod_families(cluster: Cluster, addresses: Iterable[bytes]) -> dict[int, int]
 
 
 def name_pods(
-    rows: Sequence[Client], cluster: Cluster, told: Mapping[bytes, Pod]
+    rows: Sequence[Client], cluster: Cluster, from_source: Mapping[bytes, Pod]
 ) -> tuple[Client, ...]:
     """Add to each client what is known of its pod.
 
-    The given file beats what the source tells, and both beat the namespace that the names tell. An
+    The given file beats what the source says, and both beat the namespace that the names say. An
     address that pods share with their node is no pod's.
     """
     out = []
     for row in rows:
         address = packed(row.client_addr)
-        pod = cluster.pod_at(address, row.last_time) or told.get(address)
+        pod = cluster.pod_at(address, row.last_time) or from_source.get(address)
         if pod is not None and address not in cluster.nodes:
             row = replace(
                 row,
@@ -59,7 +58,7 @@ def pod_warnings(rows: Sequence[Client], cluster: Cluster) -> Iterator[str]:
         )
     for address, text in seen.items():
         if (sharing := cluster.nodes.get(address)) is not None:
-            who = f": {_some(sharing)} run there with hostNetwork" if sharing else ""
+            who = f": {_titles(sharing)} run there with hostNetwork" if sharing else ""
             yield f"{cluster.path}: {text} is a node's{who}; it is not judged as one pod"
             continue
         mine = [r for r in rows if r.client_addr == text]
@@ -70,7 +69,7 @@ def pod_warnings(rows: Sequence[Client], cluster: Cluster) -> Iterator[str]:
             continue
         if len(cluster.pods[address]) > 1:
             yield (
-                f"{cluster.path}: {text} is the address of {_some(cluster.pods[address])}; it is "
+                f"{cluster.path}: {text} is the address of {_titles(cluster.pods[address])}; it is "
                 f"taken for {pod.title}"
             )
         if first is not None and pod.started is not None and pod.started > first:
@@ -80,10 +79,8 @@ def pod_warnings(rows: Sequence[Client], cluster: Cluster) -> Iterator[str]:
             )
 
 
-def _some(pods: Sequence[Pod]) -> str:
-    names = [p.title + (" (ended)" if p.ended else "") for p in pods[:_SHOWN]]
-    more = f" and {len(pods) - _SHOWN} more" if len(pods) > _SHOWN else ""
-    return ", ".join(names) + more
+def _titles(pods: Sequence[Pod]) -> str:
+    return some([p.title + (" (ended)" if p.ended else "") for p in pods])
 
 
 def _clock(nanoseconds: int) -> str:

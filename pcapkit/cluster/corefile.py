@@ -6,20 +6,14 @@ Sources: coredns.io/manual/configuration, and its pages on the plugins kubernete
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
 from pcapkit.names.text import fold
 
-#: A Corefile that the YAML printer wrote in double quotes, as it does where a line ends in blanks.
-_QUOTED = re.compile(r'^\s*Corefile:\s*"(?P<text>(?:[^"\\]|\\.)*)"', re.MULTILINE | re.DOTALL)
-_FOLD = re.compile(r"(\\)?\n\s*")  # a line's end is one blank, and none behind a backslash
-_ESCAPE = re.compile(r"\\(.)")
-_ESCAPED = {"n": "\n", "t": "\t"}
 #: Seconds for which the plugins let answers live where the Corefile says nothing.
 _KUBERNETES_TTL_S, _CACHE_S, _CACHE_DENIAL_S = 5, 3600, 1800
 
@@ -70,16 +64,24 @@ def parse_corefile(text: str, *, path: str) -> Corefile:
 
 
 def _corefile_of(text: str) -> str:
-    """Return the Corefile within a ConfigMap; in a block of YAML it stands as it is."""
-    if text.lstrip().startswith("{"):
-        try:
-            return str(json.loads(text)["data"]["Corefile"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return text
-    if (quoted := _QUOTED.search(text)) is None:
+    """Return the Corefile within a ConfigMap, or within the first that is listed; else the text.
+
+    What is no YAML (JSON is) may be a Corefile itself, or a template of a ConfigMap, where it
+    stands as it is.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        top = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError):
         return text
-    unfolded = _FOLD.sub(lambda m: "" if m[1] else " ", quoted["text"])
-    return _ESCAPE.sub(lambda m: _ESCAPED.get(m[1], m[1]), unfolded)
+    listed = top.get("items") if isinstance(top, dict) else None
+    for item in listed if isinstance(listed, list) else [top]:
+        data = item.get("data") if isinstance(item, dict) else None
+        if isinstance(data, dict) and isinstance(corefile := data.get("Corefile"), str):
+            return corefile
+    return text
 
 
 Words = list[str]
@@ -119,7 +121,7 @@ def _facts(plugins: dict[str, tuple[Words, list[Words]]], path: str) -> Corefile
     ttl_s = _seconds(inner.get("ttl", []), _KUBERNETES_TTL_S)
     return Corefile(
         path,
-        zones or ("cluster.local",),
+        zones or (CLUSTER_DOMAIN,),
         _KUBERNETES_TTL_S if ttl_s is None else ttl_s,
         (inner.get("pods") or ["disabled"])[0],
         cache_s,

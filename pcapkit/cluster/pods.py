@@ -73,7 +73,7 @@ class Cluster:
 def parse_pods(text: str, *, path: str) -> Cluster:
     """Parse a List of pods, services or both, or one of them; other kinds are left out.
 
-    Raises InputError that names the place where the text is something else.
+    Raises InputError that names the location where the text is something else.
     """
     try:
         top = json.loads(text)
@@ -83,8 +83,8 @@ def parse_pods(text: str, *, path: str) -> Cluster:
     except RecursionError:
         raise InputError(path, "line 1: nested too deeply", hint=_HINT) from None
     reader = _Reader(path)
-    for place, item in reader.items(top):
-        reader.add(place, item)
+    for location, item in reader.items(top):
+        reader.add(location, item)
     return reader.cluster()
 
 
@@ -115,14 +115,14 @@ class _Reader:
             item.setdefault("kind", kind.removesuffix("List"))
             yield f"items[{number}]", item
 
-    def add(self, place: str, item: dict[str, Any]) -> None:
+    def add(self, location: str, item: dict[str, Any]) -> None:
         if item.get("kind") == "Pod":
-            self._add_pod(place, item)
+            self._add_pod(location, item)
         elif item.get("kind") == "Service":
-            self._add_service(place, item)
+            self._add_service(location, item)
 
-    def _add_pod(self, place: str, item: dict[str, Any]) -> None:
-        meta, spec, status = (self._part(place, item, k) for k in ("metadata", "spec", "status"))
+    def _add_pod(self, location: str, item: dict[str, Any]) -> None:
+        meta, spec, status = (self._part(location, item, k) for k in ("metadata", "spec", "status"))
         labels = meta.get("labels") or {}
         kind, workload = _workload(meta, labels)
         on_node = spec.get("hostNetwork") is True
@@ -130,16 +130,16 @@ class _Reader:
         if on_node and policy == "ClusterFirst":
             policy = "Default"  # what the kubelet makes of it
         pod = Pod(
-            self._name(place, meta),
+            self._name(location, meta),
             meta.get("namespace"),
             workload,
             kind,
-            self._time(place, status.get("startTime")),
+            self._time(location, status.get("startTime")),
             status.get("phase") in ("Succeeded", "Failed"),
             policy,
         )
-        self._nodes.update(self._addresses(f"{place}.status", status, "hostIP", "hostIPs"))
-        mine = self._addresses(f"{place}.status", status, "podIP", "podIPs")
+        self._nodes.update(self._addresses(f"{location}.status", status, "hostIP", "hostIPs"))
+        mine = self._addresses(f"{location}.status", status, "podIP", "podIPs")
         for address in mine:
             (self._on_nodes if on_node else self._pods)[address].append(pod)
             if labels.get("k8s-app") in _DNS_APPS and not on_node:
@@ -148,13 +148,13 @@ class _Reader:
             v4, v6 = sorted(mine, key=len)
             self._families[v6] = v4
 
-    def _add_service(self, place: str, item: dict[str, Any]) -> None:
-        meta, spec = (self._part(place, item, k) for k in ("metadata", "spec"))
-        name = self._name(place, meta)
+    def _add_service(self, location: str, item: dict[str, Any]) -> None:
+        meta, spec = (self._part(location, item, k) for k in ("metadata", "spec"))
+        name = self._name(location, meta)
         listed = {**spec, "clusterIPs": [{"ip": t} for t in spec.get("clusterIPs") or ()]}
         if spec.get("clusterIP") in ("None", ""):
             return
-        for address in self._addresses(f"{place}.spec", listed, "clusterIP", "clusterIPs"):
+        for address in self._addresses(f"{location}.spec", listed, "clusterIP", "clusterIPs"):
             self._services[address] = f"{meta.get('namespace', 'default')}/{name}"
             app = (meta.get("labels") or {}).get("k8s-app")
             if app in _DNS_APPS or name in _DNS_SERVICES:
@@ -181,49 +181,51 @@ class _Reader:
 
     # ---- checked access ----------------------------------------------------------------------
 
-    def _wrong(self, place: str, problem: str) -> InputError:
-        return InputError(self._path, f"{place}: {problem}", hint=_HINT)
+    def _wrong(self, location: str, problem: str) -> InputError:
+        return InputError(self._path, f"{location}: {problem}", hint=_HINT)
 
-    def _part(self, place: str, item: dict[str, Any], key: str) -> dict[str, Any]:
+    def _part(self, location: str, item: dict[str, Any], key: str) -> dict[str, Any]:
         value = item.get(key, {})
         if not isinstance(value, dict):
-            raise self._wrong(f"{place}.{key}", f"no object but {_short(value)}")
+            raise self._wrong(f"{location}.{key}", f"no object but {_short(value)}")
         return value
 
-    def _name(self, place: str, meta: dict[str, Any]) -> str:
+    def _name(self, location: str, meta: dict[str, Any]) -> str:
         name = meta.get("name")
         if not isinstance(name, str) or not name:
-            raise self._wrong(f"{place}.metadata.name", f"no name but {_short(name)}")
+            raise self._wrong(f"{location}.metadata.name", f"no name but {_short(name)}")
         if not isinstance(meta.get("namespace", ""), str):
-            raise self._wrong(f"{place}.metadata.namespace", "no name")
+            raise self._wrong(f"{location}.metadata.namespace", "no name")
         for key in ("labels", "ownerReferences"):
             if not isinstance(meta.get(key) or {}, dict if key == "labels" else (list, dict)):
-                raise self._wrong(f"{place}.metadata.{key}", f"is {_short(meta[key])}")
+                raise self._wrong(f"{location}.metadata.{key}", f"is {_short(meta[key])}")
         return name
 
-    def _addresses(self, place: str, of: dict[str, Any], one: str, many: str) -> list[bytes]:
+    def _addresses(self, location: str, of: dict[str, Any], one: str, many: str) -> list[bytes]:
         """Return the distinct addresses that a field and its list hold, in the list's order."""
         listed = of.get(many) or []
         if not isinstance(listed, list):
-            raise self._wrong(f"{place}.{many}", f"no list but {_short(listed)}")
+            raise self._wrong(f"{location}.{many}", f"no list but {_short(listed)}")
         texts = [entry.get("ip") if isinstance(entry, dict) else entry for entry in listed]
         try:
             return list(dict.fromkeys(ip_address(t).packed for t in (*texts, of.get(one)) if t))
         except ValueError as problem:
-            raise self._wrong(f"{place}.{one}", str(problem)) from None
+            raise self._wrong(f"{location}.{one}", str(problem)) from None
 
-    def _time(self, place: str, text: Any) -> int | None:
+    def _time(self, location: str, text: object) -> int | None:
         if text is None:
             return None
         try:
+            if not isinstance(text, str):
+                raise TypeError
             moment = datetime.fromisoformat(text)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             return int(moment.timestamp()) * 1_000_000_000
         except (TypeError, ValueError):
-            raise self._wrong(f"{place}.status.startTime", f"no time: {_short(text)}") from None
+            raise self._wrong(f"{location}.status.startTime", f"no time: {_short(text)}") from None
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 

@@ -6,6 +6,8 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
+from pcapkit.model.settings import Setting
+
 SCHEMA = "pcapkit.comparison/1"
 
 
@@ -70,7 +72,7 @@ class Promise:
     """
 
     subject: str
-    setting: str
+    setting: Setting
     recommended: bool
     promised: float | None
     measured: Rate | None
@@ -90,4 +92,7 @@ class Comparison:
 
     def to_json(self) -> str:
         """Return the comparison as JSON text, schema ``pcapkit.comparison/1``."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n"
+        values = {"schema": SCHEMA, **asdict(self)}
+        for shown, promise in zip(values["promises"], self.promises, strict=True):
+            shown["setting"] = str(promise.setting)
+        return json.dumps(values, indent=2) + "\n"

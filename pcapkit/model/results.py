@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.model.clients import Client, Vantage
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
+from pcapkit.model.settings import Setting
 from pcapkit.model.vocabulary import Safety, Severity
 
 
@@ -86,8 +87,7 @@ class WhatIf:
     """
 
     client_addr: str | None
-    setting: str
-    ndots: int | None
+    setting: Setting
     queries: int
     wasted_queries: int
     leaked_first: int
@@ -103,6 +103,11 @@ class WhatIf:
     p95_s: float | None
     p99_s: float | None
     peak_queries_per_s: int | None
+
+    @property
+    def ndots(self) -> int | None:
+        """The ndots, where another one is all that the setting changes."""
+        return self.setting.ndots if self.setting.is_ndots else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Words with a fixed meaning in results: waste classes, outcomes, safety, severity, source."""
+"""Words with a fixed meaning in results: classes, outcomes, safety, severity, source, tables."""
 
 from __future__ import annotations
 
@@ -69,3 +69,15 @@ class Source(StrEnum):
     RESOLV_CONF = "resolv.conf"
     OPTION = "option"
     ASSUMED = "assumed"
+
+
+#: The forms of a report, and those of a file that holds one table.
+REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
+TABLE_FORMATS: tuple[str, ...] = ("csv", "jsonl", "parquet")
+
+#: The tables of an analysis: rows of the traffic, and rows that sum it up.
+ROW_TABLES: tuple[str, ...] = ("messages", "transactions", "lookups")
+SUMMARY_TABLES: tuple[str, ...] = ("clients", "names", "what_if")
+TABLES: tuple[str, ...] = (*ROW_TABLES, *SUMMARY_TABLES)
+#: Those that a report holds.
+REPORT_TABLES: tuple[str, ...] = tuple(name for name in TABLES if name != "messages")

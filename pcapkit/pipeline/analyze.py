@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pcapkit.analysis.tables.listing import PIECE
 from pcapkit.errors import UsageError
 from pcapkit.model.captures import CaptureInfo
+from pcapkit.model.vocabulary import SUMMARY_TABLES
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.collect import Collected, collect
 from pcapkit.pipeline.hooks import Hooks
@@ -69,7 +70,7 @@ def table_parts(
         progress=hooks.progress,
         stop=hooks.stop,
     )
-    if table in ("clients", "names", "what_if"):
+    if table in SUMMARY_TABLES:
         from pcapkit.report.table_files import small_table
 
         analysis = Reading(collected, options).analysis()

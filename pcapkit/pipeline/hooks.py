@@ -1,4 +1,4 @@
-"""What a caller of ``analyze`` wants to be told, or to decide, while it runs."""
+"""What a caller of ``analyze`` wants to know, or to decide, while it runs."""
 
 from __future__ import annotations
 

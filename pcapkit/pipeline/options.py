@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pcapkit.addresses import Network, parse_network
+from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.cluster.corefile import Corefile, read_corefile
 from pcapkit.cluster.pods import Cluster, parse_pods
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
 from pcapkit.names.text import fold, wire_from_text
 from pcapkit.resolver.models import resolver_model
-from pcapkit.resolver.resolv_conf import ResolverConfig, parse_resolv_conf
+from pcapkit.resolver.resolv_conf import MAX_NDOTS, ResolverConfig, parse_resolv_conf
 
 
 def parse_time(text: str, *, option: str) -> int:
@@ -38,10 +41,6 @@ def read_resolv_conf(path: str) -> ResolverConfig:
     return parse_resolv_conf(read_text(path), path=path)
 
 
-def _shown(path: str) -> str:
-    return "stdin" if path == "-" else path
-
-
 def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:
     """Return ``--search`` suffixes; raises UsageError where one is no domain name."""
     for suffix in suffixes:
@@ -52,6 +51,55 @@ def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:
     return tuple(suffixes)
 
 
+def _cluster_domain(text: str) -> str:
+    """Return a cluster domain as it is compared; raises UsageError where it is no domain name."""
+    try:
+        wire_from_text(text)
+    except ValueError as problem:
+        raise UsageError(f"--cluster-domain: {problem}") from None
+    if not fold(text).strip("."):
+        raise UsageError("--cluster-domain: the root is no cluster domain")
+    return fold(text)
+
+
+def _domains(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_cluster_domain, texts)))
+
+
+def _ndots(value: int) -> int:
+    if not 0 <= value <= MAX_NDOTS:
+        raise UsageError(f"--ndots {value}: it is between 0 and {MAX_NDOTS}")
+    return value
+
+
+def _resolver(name: str) -> str:
+    resolver_model(name)
+    return name
+
+
+#: (clients it is bound to or None, parsed file)
+BoundFile = tuple[Network | None, ResolverConfig]
+
+
+def _resolv_confs(texts: Sequence[str]) -> tuple[BoundFile, ...]:
+    out: list[BoundFile] = []
+    for text in texts:
+        client, sep, path = text.partition("=")
+        if sep and not Path(text).exists():
+            out.append((parse_network(client, option="--resolv-conf"), read_resolv_conf(path)))
+        else:
+            out.append((None, read_resolv_conf(text)))
+    return tuple(out)
+
+
+def _pods(path: str) -> Cluster:
+    return parse_pods(read_text(path), path="stdin" if path == "-" else path)
+
+
+def _clients(texts: Sequence[str]) -> tuple[Network, ...]:
+    return tuple(parse_network(t, option="--client") for t in texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The reading options; see ``make_options`` for the checked form of what a user typed."""
@@ -59,8 +107,7 @@ class Options:
     search: tuple[str, ...] = ()
     ndots: int | None = None
     resolver: str | None = None
-    #: (clients it is bound to or None, parsed file)
-    resolv_confs: tuple[tuple[Network | None, ResolverConfig], ...] = ()
+    resolv_confs: tuple[BoundFile, ...] = ()
     cluster_domains: tuple[str, ...] = ()
     corefile: Corefile | None = None
     pods: Cluster = field(default_factory=Cluster)
@@ -71,20 +118,161 @@ class Options:
 
     def to_json(self) -> dict[str, object]:
         """Return the options that were set, as JSON values."""
-        out: dict[str, object] = {
-            "search": list(self.search),
-            "ndots": self.ndots,
-            "resolver": self.resolver,
-            "resolv_conf": [f"{n}={c.path}" if n else c.path for n, c in self.resolv_confs],
-            "cluster_domains": list(self.cluster_domains),
-            "corefile": None if self.corefile is None else self.corefile.to_json(),
-            "pods": self.pods.path or None,
-            "clients": [str(n) for n in self.clients],
-            "ports": sorted(self.ports),
-            "from": self.time_from,
-            "to": self.time_to,
-        }
-        return {key: value for key, value in out.items() if value not in (None, [])}
+        rows = {row.field: row for row in READING_OPTIONS}
+        out: dict[str, object] = {}
+        for f in fields(self):
+            row = rows[f.name]
+            value = getattr(self, f.name)
+            if value is not None and (shown := row.to_json(value)) not in (None, []):
+                out[row.key] = shown
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOption:
+    """One option: how it is typed, what is made of that, and how it is written into JSON.
+
+    ``keyword`` is what ``make_options`` calls it, ``field`` where ``Options`` keeps it, ``key`` its
+    name in JSON. ``read`` takes what was typed, a sequence where ``several`` may be given, and
+    raises UsageError or InputError; ``bounds`` are those of a whole number, other values are text.
+    """
+
+    flag: str
+    keyword: str
+    field: str
+    key: str
+    metavar: str
+    help: str
+    read: Callable[[Any], object]
+    to_json: Callable[[Any], object]
+    several: bool = False
+    bounds: tuple[int, int] | None = None
+
+
+def _same(value: object) -> object:
+    return value
+
+
+#: In the order in which the command line lists them.
+READING_OPTIONS: tuple[ReadingOption, ...] = (
+    ReadingOption(
+        "--resolv-conf",
+        "resolv_conf",
+        "resolv_confs",
+        "resolv_conf",
+        "[CLIENT=]FILE",
+        "The pods' resolv.conf, or that of one client or block.",
+        _resolv_confs,
+        lambda files: [f"{bound}={file.path}" if bound else file.path for bound, file in files],
+        several=True,
+    ),
+    ReadingOption(
+        "--search",
+        "search",
+        "search",
+        "search",
+        "SUFFIX",
+        "A search suffix; repeat in order.",
+        search_list,
+        list,
+        several=True,
+    ),
+    ReadingOption(
+        "--ndots",
+        "ndots",
+        "ndots",
+        "ndots",
+        "N",
+        "The ndots in force.",
+        _ndots,
+        _same,
+        bounds=(0, MAX_NDOTS),
+    ),
+    ReadingOption(
+        "--resolver",
+        "resolver",
+        "resolver",
+        "resolver",
+        "MODEL",
+        "glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...",
+        _resolver,
+        _same,
+    ),
+    ReadingOption(
+        "--cluster-domain",
+        "cluster_domains",
+        "cluster_domains",
+        "cluster_domains",
+        "ZONE",
+        f"The cluster domain, if not {CLUSTER_DOMAIN}.",
+        _domains,
+        list,
+        several=True,
+    ),
+    ReadingOption(
+        "--corefile",
+        "corefile",
+        "corefile",
+        "corefile",
+        "FILE",
+        "A Corefile, or the ConfigMap that holds it.",
+        read_corefile,
+        Corefile.to_json,
+    ),
+    ReadingOption(
+        "--pods",
+        "pods",
+        "pods",
+        "pods",
+        "FILE",
+        "What 'kubectl get pods,services -A -o json' prints, or -.",
+        _pods,
+        lambda cluster: cluster.path or None,
+    ),
+    ReadingOption(
+        "--client",
+        "clients",
+        "clients",
+        "clients",
+        "ADDR|CIDR",
+        "Only these clients.",
+        _clients,
+        lambda networks: [str(n) for n in networks],
+        several=True,
+    ),
+    ReadingOption(
+        "--port",
+        "ports",
+        "ports",
+        "ports",
+        "N",
+        "Another port that carries DNS, besides 53.",
+        frozenset,
+        sorted,
+        several=True,
+        bounds=(1, 65535),
+    ),
+    ReadingOption(
+        "--from",
+        "time_from",
+        "time_from",
+        "from",
+        "TIME",
+        "Leave out what came before (ISO 8601 or epoch seconds).",
+        partial(parse_time, option="--from"),
+        _same,
+    ),
+    ReadingOption(
+        "--to",
+        "time_to",
+        "time_to",
+        "to",
+        "TIME",
+        "Leave out what came after.",
+        partial(parse_time, option="--to"),
+        _same,
+    ),
+)
 
 
 def make_options(
@@ -105,42 +293,14 @@ def make_options(
 
     Raises UsageError, or InputError for a file that cannot be read.
     """
-    if resolver is not None:
-        resolver_model(resolver)
-    if ndots is not None and not 0 <= ndots <= 15:
-        raise UsageError(f"--ndots {ndots}: it is between 0 and 15")
-    configs: list[tuple[Network | None, ResolverConfig]] = []
-    for text in resolv_conf:
-        client, sep, path = text.partition("=")
-        if sep and not Path(text).exists():
-            configs.append((parse_network(client, option="--resolv-conf"), read_resolv_conf(path)))
-        else:
-            configs.append((None, read_resolv_conf(text)))
-    domains = [cluster_domain(d) for d in cluster_domains]
-    facts = None if corefile is None else read_corefile(corefile)
-    if facts is not None:
-        domains += facts.zones
-    return Options(
-        search=search_list(search),
-        ndots=ndots,
-        resolver=resolver,
-        resolv_confs=tuple(configs),
-        cluster_domains=tuple(dict.fromkeys(domains)),
-        corefile=facts,
-        pods=Cluster() if pods is None else parse_pods(read_text(pods), path=_shown(pods)),
-        clients=tuple(parse_network(c, option="--client") for c in clients),
-        ports=frozenset(ports),
-        time_from=None if time_from is None else parse_time(time_from, option="--from"),
-        time_to=None if time_to is None else parse_time(time_to, option="--to"),
-    )
-
-
-def cluster_domain(text: str) -> str:
-    """Return a cluster domain as it is compared; raises UsageError where it is no domain name."""
-    try:
-        wire_from_text(text)
-    except ValueError as problem:
-        raise UsageError(f"--cluster-domain: {problem}") from None
-    if not fold(text).strip("."):
-        raise UsageError("--cluster-domain: the root is no cluster domain")
-    return fold(text)
+    typed: Mapping[str, Any] = dict(locals())
+    given = {
+        row.field: row.read(typed[row.keyword])
+        for row in READING_OPTIONS
+        if typed[row.keyword] is not None
+    }
+    options = Options(**given)  # type: ignore[arg-type]
+    if options.corefile is None:
+        return options
+    domains = dict.fromkeys((*options.cluster_domains, *options.corefile.zones))
+    return replace(options, cluster_domains=tuple(domains))

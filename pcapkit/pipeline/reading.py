@@ -29,6 +29,7 @@ from pcapkit.cluster.clients import name_pods, pod_families, pod_warnings
 from pcapkit.concurrency import in_order
 from pcapkit.errors import UsageError
 from pcapkit.model.results import Results
+from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
 from pcapkit.pipeline.analysis import Analysis
@@ -189,9 +190,7 @@ class Reading:
         if name == "messages":
             return messages_parts(self._collected, size)
         if name not in ("lookups", "transactions"):
-            raise UsageError(
-                f"no table {name!r}: lookups, transactions, messages, clients, names, what_if"
-            )
+            raise UsageError(f"no table {name!r}: {', '.join(TABLES)}")
         listing = Listing(name, self._names, has_clock=self._collected.has_clock)
         for part in in_order(self._parts()):
             listing.add(part)

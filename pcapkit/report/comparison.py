@@ -8,6 +8,7 @@ from rich.text import Text
 
 from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject
 from pcapkit.report.text.formatting import number, percent, printable, shorten
+from pcapkit.report.text.wording import setting_text
 
 _SUBJECTS, _PROMISES = 10, 10
 _TITLES = {
@@ -84,9 +85,9 @@ def _verdict(m: Measure) -> Text:
 
 
 def _promise(promise: Promise) -> Text:
-    what = "in full" if promise.setting == "fqdn" else promise.setting.replace(":", " ")
+    what = "in full" if promise.setting.is_fqdn_of_all else setting_text(promise.setting)
     text = Text(f"{shorten(promise.subject, 48)}, {what}: ")
-    if promise.promised is not None and promise.setting != "fqdn":
+    if promise.promised is not None and not promise.setting.is_fqdn_of_all:
         text.append(f"{_signed(promise.promised)} queries promised, ")
         if promise.measured is not None:
             text.append(f"{_signed(promise.measured.value)} came: ")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
+
 from pcapkit.errors import UsageError
-from pcapkit.model.clients import Client
-from pcapkit.model.results import Name, Results, WhatIf
-from pcapkit.report.analysis_json import analysis_json
+from pcapkit.model.results import Results
+from pcapkit.model.vocabulary import TABLE_FORMATS
+from pcapkit.report.analysis_json import ROWS, rows
 from pcapkit.report.text.formatting import iso_time
 
 if TYPE_CHECKING:
@@ -52,12 +53,10 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def small_table(analysis: Results, name: str) -> pd.DataFrame:
     """Return ``clients``, ``names`` or ``what_if``: the JSON's rows, flattened."""
-    kinds: dict[str, type[Any]] = {"clients": Client, "names": Name, "what_if": WhatIf}
-    rows = analysis_json(analysis)[name]
     import pandas as pd
 
-    columns = None if rows else [f.name for f in fields(kinds[name])]
-    return pd.DataFrame([_flat(r) for r in rows], columns=columns)
+    flat = [_flat(msgspec.to_builtins(row)) for row in rows(analysis, name)]
+    return pd.DataFrame(flat, columns=None if flat else ROWS[name][1])
 
 
 def _text_times(frame: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +75,7 @@ def _text_times(frame: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return list(value)
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
@@ -86,7 +85,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     value = _plain(value)
     if value is None:
         return ""
@@ -109,7 +108,7 @@ def write_table(frames: Iterable[pd.DataFrame], form: str, out: IO[bytes]) -> No
         for number, frame in enumerate(frames):
             out.write(_text(frame, form, header=not number))
     else:
-        raise UsageError(f"no format {form!r}: csv, jsonl, parquet")
+        raise UsageError(f"no format {form!r}: {', '.join(TABLE_FORMATS)}")
 
 
 def _text(frame: pd.DataFrame, form: str, *, header: bool) -> bytes:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pcapkit.model.results import Results
+from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.text.formatting import number, printable, seconds, shorten
 from pcapkit.report.text.wording import (
@@ -43,7 +44,7 @@ def _settings(analysis: Results) -> Table:
         ("safety", False),
     )
     for row in overall(analysis):
-        if row.setting.startswith("drop:") and row.safety is Safety.UNSAFE:
+        if row.setting.change is Change.DROP and row.safety is Safety.UNSAFE:
             continue  # nobody would; the page has it
         mark = " (in force)" if row.observed else ""
         table.add_row(

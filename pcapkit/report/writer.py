@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pcapkit.errors import UsageError
 from pcapkit.files import atomic_write, whole_file
 from pcapkit.model.results import Results
+from pcapkit.model.vocabulary import REPORT_TABLES, SUMMARY_TABLES
 from pcapkit.report.analysis_json import dump_json
 from pcapkit.report.table_files import small_table, write_table
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 #: Gives ``lookups`` or ``transactions`` as frames that follow one another.
 RowTables = Callable[[str], "Iterator[pd.DataFrame]"]
 
-FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
-TABLES: tuple[str, ...] = ("transactions", "lookups", "clients", "names", "what_if")
 _SUFFIXES = re.compile(
     r"\.(pcapng|pcap|cap|dmp|txt|log|jsonl|json|fstrm|dnstap|gz|zst|zstd|xz|bz2|lz4)$",
     re.IGNORECASE,
@@ -92,8 +91,8 @@ def _captures_in(folder: Path) -> list[str] | None:
 def _tables(
     analysis: Results, row_tables: RowTables
 ) -> Iterator[tuple[str, Iterator[pd.DataFrame]]]:
-    for table in TABLES:
-        small = table in ("clients", "names", "what_if")
+    for table in REPORT_TABLES:
+        small = table in SUMMARY_TABLES
         yield table, (iter([small_table(analysis, table)]) if small else row_tables(table))
 
 

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from pcapkit.cluster.conventions import KUBERNETES_SEARCH
 from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
 from pcapkit.names.text import dots, fold
 from pcapkit.resolver.models import RESOLVERS, ResolverModel, gives_up_s, resolver_model
@@ -48,7 +47,7 @@ class ModelWalk:
 class Expansion:
     """The walk for one name; ``candidates`` are without final dots, in the order sent.
 
-    ``costs`` hold a row for each ndots and each place where the name may exist; ``models`` the
+    ``costs`` hold a row for each ndots and each name under which it may exist; ``models`` the
     walks of all resolvers; ``lost_s`` is how long the lookup waits where no server answers at all.
     """
 
@@ -82,13 +81,13 @@ def expand(
     suffixes = tuple(fold(s) if s != "." else s for s in search)
     config = ResolverConfig(tuple(nameservers), suffixes, ndots, tuple(options), "")
     absolute = name.endswith(".") and name != "."
-    places = [fold(name)]
+    owners = [fold(name)]
     if not absolute:
-        places += [f"{fold(name)}.{s}" for s in suffixes if s != "."]
+        owners += [f"{fold(name)}.{s}" for s in suffixes if s != "."]
     costs = [
-        _cost(name, replace(config, ndots=n), model, place)
+        _cost(name, replace(config, ndots=n), model, owner)
         for n in sorted({*_NDOTS, min(ndots, MAX_NDOTS)})
-        for place in places
+        for owner in owners
     ]
     return Expansion(
         fold(name),
@@ -104,15 +103,15 @@ def expand(
     )
 
 
-def _played(name: str, config: ResolverConfig, model: ResolverModel, place: str | None) -> Walk:
-    return walk(name, config, model, lambda n, _: ANSWER if n == place else NXDOMAIN)
+def _played(name: str, config: ResolverConfig, model: ResolverModel, owner: str | None) -> Walk:
+    return walk(name, config, model, lambda n, _: ANSWER if n == owner else NXDOMAIN)
 
 
-def _cost(name: str, config: ResolverConfig, model: ResolverModel, place: str) -> Cost:
-    done = _played(name, config, model, place)
+def _cost(name: str, config: ResolverConfig, model: ResolverModel, owner: str) -> Cost:
+    done = _played(name, config, model, owner)
     found = done.answered_by is not None
     return Cost(
-        config.ndots_in_force, place, done.queries, done.wasted if found else done.queries, found
+        config.ndots_in_force, owner, done.queries, done.wasted if found else done.queries, found
     )
 
 
@@ -152,13 +151,13 @@ def _walk_lines(e: Expansion) -> list[str]:
 
 
 def _cost_lines(e: Expansion) -> list[str]:
-    """Return a table: a row for each ndots, a column for each place where the name may exist."""
-    places = list(dict.fromkeys(c.found for c in e.costs))
+    """Return a table: a row for each ndots, a column for each name under which it may exist."""
+    owners = list(dict.fromkeys(c.found for c in e.costs))
     cells = {(c.ndots, c.found): c for c in e.costs}
-    heads = ["as is", *(f"suffix {n}" for n in range(1, len(places)))]
+    heads = ["as is", *(f"suffix {n}" for n in range(1, len(owners)))]
     most = (_WIDTH - 24) // 10
-    shown = places if len(places) <= most else [*places[: most - 1], places[-1]]
-    lines = ["  ndots" + "".join(f"{heads[places.index(p)]:>10}" for p in shown)]
+    shown = owners if len(owners) <= most else [*owners[: most - 1], owners[-1]]
+    lines = ["  ndots" + "".join(f"{heads[owners.index(p)]:>10}" for p in shown)]
     for ndots in sorted({c.ndots for c in e.costs}):
         row = [cells[ndots, p] for p in shown]
         text = "".join(f"{c.queries if c.resolves else 'fails':>10}" for c in row)
@@ -168,13 +167,13 @@ def _cost_lines(e: Expansion) -> list[str]:
 
 def _model_lines(e: Expansion) -> list[str]:
     """Return the resolvers' orders, those that walk alike on one line."""
-    places = {e.name: "as is"} | {f"{e.name}.{s}": f"suffix {n}" for n, s in enumerate(e.search, 1)}
+    owners = {e.name: "as is"} | {f"{e.name}.{s}": f"suffix {n}" for n, s in enumerate(e.search, 1)}
     alike: dict[tuple[str, ...], list[str]] = {}
     for m in e.models:
         alike.setdefault(m.candidates, []).append(m.resolver)
     lines = []
     for names, models in alike.items():
-        order = ", ".join(places.get(n, n) for n in names) or "nothing is sent"
+        order = ", ".join(owners.get(n, n) for n in names) or "nothing is sent"
         lines += textwrap.wrap(
             f"{', '.join(models)}: {order}",
             _WIDTH - 2,
@@ -203,6 +202,3 @@ def render_expansion(e: Expansion) -> str:
 def expansion_json(e: Expansion) -> str:
     """Return the walk as JSON text."""
     return json.dumps(asdict(e), indent=2) + "\n"
-
-
-__all__ = ["KUBERNETES_SEARCH", "MAX_NDOTS", "expand", "expansion_json", "render_expansion"]

@@ -62,7 +62,27 @@ def config_map_json(corefile: str) -> str:
     return json.dumps({"kind": "ConfigMap", "data": {"Corefile": corefile}})
 
 
-@pytest.mark.parametrize("form", [str, block_yaml, quoted_yaml, config_map_json])
+def listed_yaml(corefile: str) -> str:
+    """As kubectl prints several ConfigMaps, the cluster's not the first."""
+    entry = "".join(f"  {line}\n" for line in block_yaml(corefile).splitlines())
+    other = "- data:\n    ca.crt: x\n  kind: ConfigMap\n"
+    return f"apiVersion: v1\nkind: List\nitems:\n{other}-{entry[1:]}"
+
+
+def single_quoted_yaml(corefile: str) -> str:
+    lines = corefile.replace("'", "''").replace("\n", "\n\n    ")
+    return f"data:\n  Corefile: '{lines}'\n"
+
+
+def helm_template(corefile: str) -> str:
+    """No YAML until it is rendered; the Corefile stands in it as it is."""
+    return "metadata:\n  name: {{ .Values.name }}\n" + block_yaml(corefile)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [str, block_yaml, quoted_yaml, single_quoted_yaml, listed_yaml, helm_template, config_map_json],
+)
 def test_a_corefile_says_how_the_cluster_answers(form: object, tmp_path: Path) -> None:
     assert callable(form)
     path = build.save(tmp_path, form(COREFILE).encode(), "Corefile")
@@ -101,7 +121,20 @@ def test_the_cluster_domain_and_the_facts_are_in_the_result(tmp_path: Path) -> N
     assert "cluster" not in {n.kind for n in analysis.name_rows}
 
 
-@pytest.mark.parametrize("text", ["", "kind: ConfigMap\n", ".:53 {\nforward . 192.0.2.1\n}\n", "{"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "kind: ConfigMap\n",
+        ".:53 {\nforward . 192.0.2.1\n}\n",
+        "{",
+        "[" * 100_000,
+        "data: 1\n",
+        "items: [1, {data: {Corefile: [1]}}]\n",
+        "a: !!python/object/apply:os.abort []\n",
+        "2024-99-99\n",
+    ],
+)
 def test_what_is_no_clusters_corefile_is_refused(text: str, tmp_path: Path) -> None:
     path = build.save(tmp_path, text.encode(), "Corefile")
     with pytest.raises(PcapkitError, match="no 'kubernetes' plugin"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pcapkit.model.settings import Change, Setting
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 
@@ -98,7 +99,9 @@ def test_a_prediction_is_what_really_happened() -> None:
     """The same lookups were run under ndots 5 and ndots 2."""
     before, after = of("whatif_w1_glibc_ndots5.pcap"), of("whatif_w1_glibc_ndots2.pcap")
     predicted = next(
-        w for w in before.what_if_rows if w.client_addr is None and w.setting == "ndots:2"
+        w
+        for w in before.what_if_rows
+        if w.client_addr is None and w.setting == Setting(Change.NDOTS, 2)
     )
     assert predicted.queries == after.waste.queries
     same = next(w for w in after.what_if_rows if w.client_addr is None and w.observed)
@@ -107,7 +110,9 @@ def test_a_prediction_is_what_really_happened() -> None:
 
 def test_musl_names_that_would_break_are_called_unsafe() -> None:
     rows = {
-        w.setting: w for w in of("whatif_w1_musl_ndots5.pcap").what_if_rows if w.client_addr is None
+        str(w.setting): w
+        for w in of("whatif_w1_musl_ndots5.pcap").what_if_rows
+        if w.client_addr is None
     }
     assert rows["ndots:2"].broken_lookups == 4
     assert rows["ndots:2"].safety == "unsafe"

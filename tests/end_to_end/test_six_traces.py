@@ -83,7 +83,7 @@ def test_all_six_together(suffix: str) -> None:
 
 def test_what_the_settings_would_send_for_an_external_name() -> None:
     analysis = analyze(path_of(1, ".pcap"))
-    sent = {w.setting: w.queries for w in analysis.what_if_rows if w.client_addr is None}
+    sent = {str(w.setting): w.queries for w in analysis.what_if_rows if w.client_addr is None}
     reverse = 1  # the PTR query is the same under every setting
     assert sent["ndots:5"] == 8 + reverse
     assert sent["ndots:2"] == sent["ndots:1"] == sent["fqdn"] == 2 + reverse

@@ -11,9 +11,16 @@ import pandas as pd
 import pytest
 
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.report.analysis_json import analysis_json, dump_json
+from pcapkit.report.analysis_json import dump_json
 from pcapkit.report.table_files import write_table
-from pcapkit.report.text.formatting import iso_time, percent, printable, seconds, shorten
+from pcapkit.report.text.formatting import (
+    iso_time,
+    nanoseconds,
+    percent,
+    printable,
+    seconds,
+    shorten,
+)
 from pcapkit.report.writer import report_folder, stem_of
 
 LAB = Path(__file__).resolve().parents[2] / "captures" / "lab"
@@ -23,6 +30,8 @@ def test_times_keep_their_nanoseconds() -> None:
     assert iso_time(1_614_556_800_123_456_789) == "2021-03-01T00:00:00.123456789Z"
     assert iso_time(-1) == "1969-12-31T23:59:59.999999999Z"
     assert iso_time(None) is None
+    for time in (1_614_556_800_123_456_789, -1, None):
+        assert nanoseconds(iso_time(time)) == time
 
 
 @pytest.mark.parametrize(
@@ -84,10 +93,37 @@ def test_json_text_holds_what_the_values_say() -> None:
         what_if_rows=tuple(replace(row, reasons=r) for r in ((), (odd,), ("", odd))),
     )
     text = dump_json(analysis)
-    assert json.loads(text) == json.loads(json.dumps(analysis_json(analysis)))
+    read = json.loads(text)
+    assert [n["base_name"] for n in read["names"]] == [f"{odd}{n}" for n in range(9999)]
+    assert [n["queries"] for n in read["names"]] == list(range(9999))
+    assert [c["search"] for c in read["clients"]] == [[], [odd, ""]]
+    assert [w["reasons"] for w in read["what_if"]] == [[], [odd], ["", odd]]
+    assert [w["lookups_s"] for w in read["what_if"]] == [1e-9] * 3
+    assert [w["p50_s"] for w in read["what_if"]] == [None] * 3
+    assert (read["what_if"][0]["setting"], read["what_if"][0]["ndots"]) == ("ndots:0", 0)
+    assert read["captures"][0]["first_time"] == iso_time(analysis.captures[0].first_time)
     rows = [line for line in text.splitlines() if line.startswith("    {")]
     assert len(rows) == 1 + 9999 + 2 + 3 + len(analysis.recommendations)
     assert len([json.loads(line.rstrip(",")) for line in rows]) == len(rows)
+
+
+@pytest.mark.parametrize("text", ["half \udc80 a character", "\u202egnp.\x9b2J", "größer"])
+def test_json_is_of_characters_that_no_terminal_obeys(text: str) -> None:
+    """A path may hold bytes that are no character, and a pod's name what turns the line around."""
+    analysis = analyze(LAB / "multi6_any_sll2.pcap")
+    capture, client = analysis.captures[0], analysis.client_rows[0]
+    analysis = replace(
+        analysis,
+        captures=(replace(capture, path=text),),
+        client_rows=(replace(client, pod=text, search=(text,)),),
+        warnings=(text,),
+    )
+    written = dump_json(analysis)
+    assert written.isascii() and "\x9b" not in written
+    read = json.loads(written)
+    assert read["captures"][0]["path"] == read["clients"][0]["pod"] == text
+    assert read["clients"][0]["search"] == read["warnings"] == [text]
+    assert read["clients"][0]["ndots"]["value"] == client.ndots.value
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx"])

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pcapkit.analysis.whatif.settings import IN_FORCE, Setting
+from pcapkit.analysis.whatif.affected_names import Matrix
+from pcapkit.analysis.whatif.settings import IN_FORCE, Replayed
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.model.clients import Client
@@ -40,7 +39,7 @@ class Counted:
         action: str,
         row: WhatIf,
         *,
-        members: npt.NDArray[Any],
+        members: Matrix,
         reasons: Sequence[str] = (),
         ndots: int | None = None,
         texts: Mapping[str, str],
@@ -80,7 +79,7 @@ class _Group:
     target: str
     owner: str  # the namespace, or workload
     namespace: str | None
-    members: npt.NDArray[Any]
+    members: Matrix
     alone: bool  # the target is the address of its one client
     ndots: int | None  # in force, where it tells the group from others of its namespace
 
@@ -94,11 +93,11 @@ class _Group:
         return who if self.ndots is None else f"{who} whose ndots is {self.ndots}"
 
 
-def _groups(counted: Counted, choice: Mapping[int, Setting]) -> list[tuple[Setting, _Group]]:
+def _groups(counted: Counted, choice: Mapping[int, Replayed]) -> list[tuple[Replayed, _Group]]:
     """Group clients of one workload or namespace whose settings, and best choice, are the same."""
     result = counted.result
     workloads = {c.client_addr: c for c in counted.clients}
-    together: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    together: dict[tuple[str | None, str | None, int, int, Replayed], list[int]] = defaultdict(list)
     for i, best in choice.items():
         reading, client = result.clients[i], workloads.get(result.addresses[i])
         space = client.namespace if client else None
@@ -106,7 +105,7 @@ def _groups(counted: Counted, choice: Mapping[int, Setting]) -> list[tuple[Setti
         workload = client.workload if client else None
         own = i if space is None else -1
         together[space, workload, own, reading.ndots.value, best].append(i)
-    several: dict[tuple[Any, Any], int] = defaultdict(int)
+    several: dict[tuple[str | None, str | None], int] = defaultdict(int)
     for space, workload, *_ in together:
         several[space, workload] += 1
     out = []
@@ -131,8 +130,8 @@ def _groups(counted: Counted, choice: Mapping[int, Setting]) -> list[tuple[Setti
 
 
 def judge_groups(
-    counted: Counted, choice: Mapping[int, Setting]
-) -> Iterator[tuple[Setting, _Group, WhatIf]]:
+    counted: Counted, choice: Mapping[int, Replayed]
+) -> Iterator[tuple[Replayed, _Group, WhatIf]]:
     """Yield groups of clients, what was chosen for each, and what comes of it."""
     groups = _groups(counted, choice)
     rows: dict[int, WhatIf] = {}

@@ -3,64 +3,110 @@
 Shapes: a strategic-merge patch of a workload (Kubernetes API, ``PodSpec.dnsConfig``), Kustomize
 (``patches`` with a target), Helm values, a Kyverno policy (``mutate.patchStrategicMerge``), the
 Corefile (plugins cache, autopath, template), the kubelet's configuration. Option values are
-strings. Names come from the wire: whatever is not plain is written as a JSON string, which YAML
-reads alike.
+strings.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from io import StringIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
 
 #: (option of resolv.conf(5), its value or None)
 DnsOption = tuple[str, str | None]
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+#: What stands for the names of a policy and of its namespace until both are known.
+_POLICY, _NAMESPACE = "POLICY", "NAMESPACE"
 
 
-def _options(options: Sequence[DnsOption], indent: int) -> str:
-    pad = " " * indent
-    lines = []
-    for name, value in options:
-        lines.append(f"{pad}- name: {name}")
-        if value is not None:
-            lines.append(f"{pad}  value: {json.dumps(value)}")
-    return "\n".join(lines) + "\n"
+@cache
+def _printer() -> YAML:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 1 << 12
+    return yaml
+
+
+def _yaml(document: Mapping[str, object]) -> str:
+    out = StringIO()
+    _printer().dump(document, out)
+    return out.getvalue()
+
+
+def _commented(document: Mapping[str, object], key: str, comment: str) -> CommentedMap:
+    """Return a document with a comment above one of its keys."""
+    from ruamel.yaml.comments import CommentedMap
+
+    out = CommentedMap(document)
+    out.yaml_set_comment_before_after_key(key, before=comment)
+    return out
+
+
+def _quoted(text: str) -> object:
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    return DoubleQuotedScalarString(text)
+
+
+def _dns_config(options: Sequence[DnsOption]) -> dict[str, object]:
+    """Return the field ``dnsConfig`` of a pod's spec."""
+    return {
+        "options": [
+            {"name": name} if value is None else {"name": name, "value": _quoted(value)}
+            for name, value in options
+        ]
+    }
+
+
+def _pod_template(options: Sequence[DnsOption]) -> dict[str, object]:
+    return {"template": {"spec": {"dnsConfig": _dns_config(options)}}}
 
 
 def workload_patch(options: Sequence[DnsOption]) -> str:
     """Return the strategic-merge patch of a Deployment, StatefulSet or DaemonSet."""
-    return "spec:\n  template:\n    spec:\n      dnsConfig:\n        options:\n" + _options(
-        options, 10
-    )
+    return _yaml({"spec": _pod_template(options)})
 
 
 def cronjob_patch(options: Sequence[DnsOption]) -> str:
     """Return the same for a CronJob, whose pod template stands deeper."""
-    return (
-        "spec:\n  jobTemplate:\n    spec:\n      template:\n        spec:\n          dnsConfig:\n"
-        "            options:\n" + _options(options, 14)
-    )
+    return _yaml({"spec": {"jobTemplate": {"spec": _pod_template(options)}}})
 
 
 def kustomize_patch(options: Sequence[DnsOption]) -> str:
     """Return the entries of a kustomization.yaml, one a kind of workload."""
-    out = "patches:\n"
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    patches = []
     for kind in WORKLOADS:
-        body = f"apiVersion: apps/v1\nkind: {kind}\nmetadata:\n  name: any\n" + workload_patch(
-            options
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": kind,
+            "metadata": {"name": "any"},
+            "spec": _pod_template(options),
+        }
+        patches.append(
+            {"target": {"kind": kind}, "patch": LiteralScalarString(_yaml(body).rstrip("\n"))}
         )
-        out += f"  - target:\n      kind: {kind}\n    patch: |-\n"
-        out += "".join(f"      {line}\n" for line in body.splitlines())
-    return out
+    return _yaml({"patches": patches})
 
 
 def helm_values(options: Sequence[DnsOption]) -> str:
     """Return the values that charts commonly take for the pod's dnsConfig."""
-    return "# where the chart has a dnsConfig value (see its values.yaml)\n" + (
-        "dnsConfig:\n  options:\n" + _options(options, 4)
+    return _yaml(
+        _commented(
+            {"dnsConfig": _dns_config(options)},
+            "dnsConfig",
+            "where the chart has a dnsConfig value (see its values.yaml)",
+        )
     )
 
 
@@ -69,15 +115,24 @@ def kyverno_policy(namespace: str, options: Sequence[DnsOption]) -> str | None:
     if not _LABEL.fullmatch(namespace):
         return None
     name = "-".join(["dns", *(f"{o}{v or ''}" for o, v in options), namespace])[:63].rstrip("-")
-    return (
-        "apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata:\n"
-        f"  name: {name}\n"
-        "spec:\n  rules:\n    - name: dns-options\n      match:\n        any:\n"
-        "          - resources:\n              kinds:\n                - Pod\n"
-        f"              namespaces:\n                - {json.dumps(namespace)}\n"
-        "              operations:\n                - CREATE\n"
-        "      mutate:\n        patchStrategicMerge:\n          spec:\n            dnsConfig:\n"
-        "              options:\n" + _options(options, 16)
+    return _policy(tuple(options)).replace(_POLICY, name).replace(_NAMESPACE, namespace)
+
+
+@lru_cache(maxsize=64)
+def _policy(options: tuple[DnsOption, ...]) -> str:
+    selected = {"kinds": ["Pod"], "namespaces": [_quoted(_NAMESPACE)], "operations": ["CREATE"]}
+    rule = {
+        "name": "dns-options",
+        "match": {"any": [{"resources": selected}]},
+        "mutate": {"patchStrategicMerge": {"spec": {"dnsConfig": _dns_config(options)}}},
+    }
+    return _yaml(
+        {
+            "apiVersion": "kyverno.io/v1",
+            "kind": "ClusterPolicy",
+            "metadata": {"name": _POLICY},
+            "spec": {"rules": [rule]},
+        }
     )
 
 
@@ -131,8 +186,14 @@ def coredns_cache() -> str:
 
 def kubelet_resolv_conf() -> str:
     """Return the kubelet setting that names another resolv.conf than the node's."""
-    return (
-        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
-        "# a copy of the node's file without the suffix; pods take their list from it\n"
-        'resolvConf: "/etc/kubernetes/resolv.conf"\n'
+    return _yaml(
+        _commented(
+            {
+                "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                "kind": "KubeletConfiguration",
+                "resolvConf": _quoted("/etc/kubernetes/resolv.conf"),
+            },
+            "resolvConf",
+            "a copy of the node's file without the suffix; pods take their list from it",
+        )
     )

@@ -11,7 +11,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pcapkit.analysis.advice import patches
 from pcapkit.analysis.advice.groups import Counted, judge_groups
-from pcapkit.analysis.whatif.settings import CACHE, IN_FORCE, MOST_NDOTS, TLS, Setting, setting
+from pcapkit.analysis.whatif.settings import (
+    AUTOPATH,
+    CACHE,
+    FQDN_NDOTS,
+    IN_FORCE,
+    MOST_NDOTS,
+    NDOTS,
+    NO_AAAA,
+    TLS,
+    Replayed,
+)
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.model.clients import Client
 from pcapkit.model.results import Name, Recommendation, WasteCounts
@@ -29,14 +39,11 @@ _SAVES_ENOUGH = 0.5  # of what a setting to be reviewed saves, for a safe one to
 def _set_ndots(counted: Counted) -> list[Recommendation]:
     """Advise the ndots that saves most and harms no name; else one with some names in full."""
     result = counted.result
-    best: dict[int, Setting] = {}
+    best: dict[int, Replayed] = {}
     sent = result.queries(IN_FORCE)
-    plain = [setting(f"ndots:{n}") for n in range(MOST_NDOTS + 1)]
-    mixed = [(n, setting(f"fqdn+ndots:{n}")) for n in (2, 1)]
-    sent = result.queries(IN_FORCE)
-    sent_plain = [result.queries(s) for s in plain]
-    sent_mixed = [result.queries(s) for _, s in mixed]
-    harmless, quiet = result.harmless().tolist(), result.quiet().tolist()
+    sent_by_ndots = [result.queries(s) for s in NDOTS]
+    in_part = [(s, result.queries(s)) for s in reversed(FQDN_NDOTS)]
+    safe, unmarked = result.safe_ndots().tolist(), result.unmarked_ndots().tolist()
     for i in result.members.tolist():
         reading = result.clients[i]
         model = resolver_model(reading.resolver.model)
@@ -46,24 +53,24 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
             continue  # one resolver's rules say nothing of what the others would send
         ndots = reading.ndots.value
         saves = {
-            n: sent[i] - sent_plain[n][i]
+            n: sent[i] - sent_by_ndots[n][i]
             for n in range(1, min(ndots, MOST_NDOTS + 1))
-            if harmless[i][n]
+            if safe[i][n]
         }
-        chosen = _choose(saves, {n for n in saves if quiet[i][n]})
+        chosen = _choose(saves, {n for n in saves if unmarked[i][n]})
         if chosen is not None:
-            best[i] = plain[chosen]
+            best[i] = NDOTS[chosen]
             continue
         fewest = sent[i]
-        for (n, choice), queries in zip(mixed, sent_mixed, strict=True):
-            if n < ndots and queries[i] < fewest:
+        for choice, queries in in_part:
+            if (choice.ndots or 0) < ndots and queries[i] < fewest:
                 fewest, best[i] = queries[i], choice
     out = []
     for choice, group, row in judge_groups(counted, best):
         assert choice.ndots is not None
         action = f"Set ndots to {choice.ndots} for {group.who}."
-        if choice.name.startswith("fqdn+"):
-            names = result.harmed_by(group.members, choice)
+        if choice in FQDN_NDOTS:
+            names = result.affected_by(group.members, choice)
             action = (
                 f"Set ndots to {choice.ndots} for {group.who}, and write {len(names)} of its names "
                 "in full."
@@ -148,7 +155,7 @@ def _drop_suffix(counted: Counted) -> list[Recommendation]:
     out = []
     members = counted.result.members
     for row in counted.result.dropped:
-        suffix = row.setting.removeprefix("drop:")
+        suffix = row.setting.suffix or ""
         inside = any(suffix == join(z) or suffix.endswith("." + join(z)) for z in counted.zones)
         if row.safety is Safety.UNSAFE or inside:
             continue
@@ -170,9 +177,8 @@ def _no_aaaa(counted: Counted) -> list[Recommendation]:
     result = counted.result
     if result.ipv6_answers:
         return []
-    without = setting("no-aaaa")
     able = {
-        i: without
+        i: NO_AAAA
         for i in result.members.tolist()
         if "no-aaaa" in resolver_model(result.clients[i].resolver.model).options
     }
@@ -216,7 +222,7 @@ def _autopath(counted: Counted) -> list[Recommendation]:
         return []
     members = counted.result.members
     zone = join(counted.zones[0])
-    row = counted.result.row(members, setting("autopath"))
+    row = counted.result.row(members, AUTOPATH)
     return [
         counted.advice(
             "enable_autopath",

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from pcapkit.analysis.whatif.replay import BROKEN, DOUBTFUL, ELSEWHERE, LEAKED
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
+from pcapkit.words import SHOWN, some
 
 Matrix = npt.NDArray[np.int64]
 #: Asked upstream first under a real top-level domain: another mark of names that are LEAKED.
 _COLLIDING = LEAKED << 3
-_HARD = BROKEN | ELSEWHERE | _COLLIDING
+_UNSAFE = BROKEN | ELSEWHERE | _COLLIDING
 #: (mark, what is said of the names that have it), in this order.
 _SAID: tuple[tuple[int, str], ...] = (
     (BROKEN, "would no longer resolve"),
@@ -24,14 +25,13 @@ _SAID: tuple[tuple[int, str], ...] = (
     (LEAKED, "cluster names asked upstream first"),
     (DOUBTFUL, "at risk if they are written without their suffix"),
 )
-_SHOWN = 5
 
 
-class Told(NamedTuple):
-    """What marked names make of a setting: reasons why it is unsafe, and to review it."""
+class NameReasons(NamedTuple):
+    """Reasons that marked names give: why a setting is unsafe, and why to review it."""
 
-    hard: list[str]
-    soft: list[str]
+    unsafe: list[str]
+    review: list[str]
 
 
 class MarkedNames:
@@ -44,11 +44,11 @@ class MarkedNames:
         self, bounds: Matrix, bases: Matrix, marks: npt.NDArray[np.uint8], names: Folded
     ) -> None:
         self._bounds = bounds
-        distinct, place = np.unique(bases, return_inverse=True)
-        texts = names.texts(distinct)
+        once, number = np.unique(bases, return_inverse=True)
+        texts = names.texts(once)
         self._texts = sorted(set(texts))
         ranks = {text: n for n, text in enumerate(self._texts)}
-        self._rank = np.array([ranks[t] for t in texts], np.int64)[place]
+        self._rank = np.array([ranks[t] for t in texts], np.int64)[number]
         domains = {text.rpartition(".")[2] for text in self._texts if "." in text}
         real = {d for d in domains if is_top_level_domain(d)}
         collide = ["." in text and text.rpartition(".")[2] in real for text in self._texts]
@@ -56,7 +56,7 @@ class MarkedNames:
         self._marks = marks | leaked * (_COLLIDING // LEAKED)
         self._marked = self._any(marks)
 
-    def _any(self, marks: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def _any(self, marks: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
         """Return which clients have a row that is not 0, column by column."""
         out = np.zeros((self._bounds.size - 1, marks.shape[1]), np.bool_)
         clients = np.flatnonzero(np.diff(self._bounds))
@@ -76,12 +76,12 @@ class MarkedNames:
         at = np.flatnonzero(marks)
         return whose[at], self._rank[rows[at]], marks[at]
 
-    def told(self, groups: Matrix, clients: Matrix, columns: Matrix) -> dict[int, Told]:
-        """Return what is said of groups of clients, by group; of some groups it may be nothing.
+    def reasons(self, groups: Matrix, clients: Matrix, columns: Matrix) -> dict[int, NameReasons]:
+        """Return the reasons that names give, by group of clients; a group may have none.
 
         Client ``clients[i]`` belongs to ``groups[i]`` and is judged under column ``columns[i]``.
         """
-        out: dict[int, Told] = {}
+        out: dict[int, NameReasons] = {}
         marked = np.flatnonzero(self._marked[clients, columns])
         if not marked.size:
             return out
@@ -92,9 +92,10 @@ class MarkedNames:
             group, names = np.divmod(distinct(found[marks & mark != 0], size), texts)
             each = np.unique(group, return_index=True, return_counts=True)
             for g, first, count in zip(*(a.tolist() for a in each), strict=True):
-                shown = [self._texts[r] for r in names[first : first + count][:_SHOWN].tolist()]
-                told = out.setdefault(g, Told([], []))
-                (told.hard if mark & _HARD else told.soft).append(f"{said}: {some(shown, count)}")
+                shown = [self._texts[r] for r in names[first : first + count][:SHOWN].tolist()]
+                found_of = out.setdefault(g, NameReasons([], []))
+                reasons = found_of.unsafe if mark & _UNSAFE else found_of.review
+                reasons.append(f"{said}: {some(shown, count)}")
         return out
 
     def names(self, clients: Matrix, columns: Matrix) -> list[str]:
@@ -102,9 +103,9 @@ class MarkedNames:
         ranks = distinct(self._found(clients, columns)[1], len(self._texts))
         return [self._texts[r] for r in ranks.tolist()]
 
-    def harmless(self, columns: Sequence[int]) -> npt.NDArray[np.bool_]:
+    def safe(self, columns: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Return where no name makes a setting unsafe: (clients, columns)."""
-        return ~self._any(self._marks[:, columns] & _HARD)
+        return ~self._any(self._marks[:, columns] & _UNSAFE)
 
     def unmarked(self, columns: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Return where no name is marked: (clients, columns)."""
@@ -118,10 +119,3 @@ def distinct(values: Matrix, size: int) -> Matrix:
     there = np.zeros(size, np.bool_)  # which is much faster where they are dense
     there[values] = True
     return np.flatnonzero(there)
-
-
-def some(names: Sequence[str], count: int) -> str:
-    """Return the first of ``count`` names in words."""
-    shown = names[:_SHOWN]
-    more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return ", ".join(shown) + more

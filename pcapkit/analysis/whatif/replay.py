@@ -27,7 +27,7 @@ from pcapkit.analysis.whatif.candidates import (
     what_follows,
 )
 from pcapkit.analysis.whatif.rules import Walker
-from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL, HARMED_IN_FULL
+from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
 from pcapkit.codes import TYPE_AAAA
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
@@ -416,7 +416,7 @@ def replay_settings(
                 _walk_variant(replay, variant, traits, scratch, used)
                 used += 1
             row = known["row"]
-            if settings[s]["in_full"] != HARMED_IN_FULL or scratch.rows[row]["flags"] == 0:
+            if settings[s]["in_full"] != AFFECTED_IN_FULL or scratch.rows[row]["flags"] == 0:
                 break
             # once more, as the name would be written in full
             variant = Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))

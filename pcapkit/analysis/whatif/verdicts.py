@@ -19,25 +19,29 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import ClientReading
-from pcapkit.analysis.whatif.affected_names import MarkedNames, Matrix, distinct, some
+from pcapkit.analysis.whatif.affected_names import MarkedNames, Matrix, distinct
 from pcapkit.analysis.whatif.settings import (
+    AFFECTED_IN_FULL,
+    DROPPED,
     FQDN,
     FQDN_TOP,
-    HARMED_IN_FULL,
     IN_FORCE,
     MOST_DROPPED,
     MOST_NDOTS,
+    NDOTS,
     SETTINGS,
     TIMED,
     TOP_NAMES,
-    Setting,
+    Replayed,
 )
 from pcapkit.analysis.whatif.sums import SUM, Times
 from pcapkit.model.results import Coverage, WhatIf
+from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import join
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import resolver_model
+from pcapkit.words import some
 
 #: A capture with less than this proves nothing.
 THIN_LOOKUPS, THIN_NAMES, THIN_S = 20, 5, 1.0
@@ -56,8 +60,8 @@ _COUNTS = [
         "time_ns",
     )
 ]
-_COLUMN = {s.name: n for n, s in enumerate(SETTINGS)}
-_NDOTS = [_COLUMN[f"ndots:{n}"] for n in range(MOST_NDOTS + 1)]
+_COLUMN = {s: n for n, s in enumerate(SETTINGS)}
+_NDOTS = [_COLUMN[s] for s in NDOTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +69,17 @@ class Part:
     """The sums of some clients."""
 
     clients: tuple[ClientReading, ...]
-    sums: npt.NDArray[Any]  # SUM (clients, settings)
-    names: npt.NDArray[Any]  # SUM (bases, 2): as they are, and in full
+    sums: npt.NDArray[np.void]  # SUM (clients, settings)
+    names: npt.NDArray[np.void]  # SUM (bases, 2): as they are, and in full
     bases: Matrix
-    covered: npt.NDArray[Any]  # COVERED, by client
+    covered: npt.NDArray[np.void]  # COVERED, by client
     pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
-    marked: npt.NDArray[Any]  # MARKED
+    marked: npt.NDArray[np.void]  # MARKED
     marks: npt.NDArray[np.uint8]  # (marked, settings)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _Basis:
     """What every verdict over some clients rests on, whatever the setting."""
 
     coverage: Coverage
@@ -121,8 +125,8 @@ class WhatIfResult:
         self.mixtures = frozenset(mixtures)
         every = [c for p in parts for c in p.clients]
         order = np.argsort([c.client for c in every], kind="stable").astype(np.int64)
-        place = np.empty_like(order)
-        place[order] = np.arange(order.size)
+        position = np.empty_like(order)
+        position[order] = np.arange(order.size)
         self.clients = [every[i] for i in order.tolist()]
         self.addresses = [address(c.client) for c in self.clients]
         self.members = np.zeros(0, np.int64)
@@ -131,17 +135,17 @@ class WhatIfResult:
         self._sums = np.concatenate([_matrix(p.sums) for p in parts])[order]
         self._covered = np.concatenate([p.covered for p in parts])[order]
         first = np.cumsum([0, *(len(p.clients) for p in parts)])
-        owner = [place[f + p.marked["client"]] for f, p in zip(first, parts, strict=False)]
+        owner = [position[f + p.marked["client"]] for f, p in zip(first, parts, strict=False)]
         bounds, (bases, marks) = _by_client(
             owner, len(every), [p.marked["base"] for p in parts], [p.marks for p in parts]
         )
         self._marked = MarkedNames(bounds, bases, marks, names)
-        pairs = [place[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
+        pairs = [position[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
         self._pair_bounds, (self._pair_base,) = _by_client(
             pairs, len(every), [p.pairs[:, 1] for p in parts]
         )
         self.members = np.flatnonzero(self._covered["lookups"])
-        self._grounds: dict[bytes, _Ground] = {}
+        self._basis_of: dict[bytes, _Basis] = {}
         lists = [c.search.suffixes for c in self.clients]
         numbers = {known: n for n, known in enumerate(dict.fromkeys(lists))}
         self._list_of = np.array([numbers[known] for known in lists], np.int64)
@@ -149,7 +153,7 @@ class WhatIfResult:
         self._without: dict[str, dict[int, int]] = defaultdict(dict)
         for known, n in numbers.items():
             for p, suffix in enumerate(map(join, known[:MOST_DROPPED])):
-                self._without[suffix].setdefault(n, _COLUMN[f"drop:{p}"])
+                self._without[suffix].setdefault(n, _COLUMN[DROPPED[p]])
 
     @cached_property
     def overall(self) -> tuple[WhatIf, ...]:
@@ -175,16 +179,16 @@ class WhatIfResult:
                         each[i].append(row)
         return (*self.overall, *chain.from_iterable(each.values()))
 
-    def _shown(self, readings: Sequence[ClientReading], *, everyone: bool) -> list[Setting]:
+    def _shown(self, readings: Sequence[ClientReading], *, everyone: bool) -> list[Replayed]:
         """Return the settings that say something of these clients."""
         in_force = {r.ndots.value for r in readings}
         out = []
         for s in SETTINGS:
             if s is FQDN and len(in_force) == 1 and (now := min(in_force)) > MOST_NDOTS:
-                out.append(replace(IN_FORCE, name=f"ndots:{now}", ndots=now, each=True))
+                out.append(Replayed(Setting(Change.NDOTS, now), each=True))
             if s is IN_FORCE or s.drop >= 0:
                 continue
-            if s.name == "ndots:0" and not everyone and 0 not in in_force:
+            if s is NDOTS[0] and not everyone and 0 not in in_force:
                 continue
             if s.no_aaaa and not any(
                 "no-aaaa" in resolver_model(r.resolver.model).options for r in readings
@@ -195,14 +199,14 @@ class WhatIfResult:
                 out.append(FQDN_TOP)
         return out
 
-    def row(self, members: Matrix, setting: Setting, *, suffix: str | None = None) -> WhatIf:
+    def row(self, members: Matrix, setting: Replayed, *, suffix: str | None = None) -> WhatIf:
         """Judge one setting over some clients; ``suffix`` is the one that ``drop`` leaves out."""
         return self.judged([members], setting, suffix=suffix)[0]
 
     def judged(
         self,
         groups: Sequence[Matrix],
-        setting: Setting,
+        setting: Replayed,
         *,
         suffix: str | None = None,
         by_address: bool = False,
@@ -216,30 +220,30 @@ class WhatIfResult:
         sums = np.add.reduceat(self._sums[clients, columns], np.cumsum([0, *sizes[:-1]]))
         if setting is FQDN_TOP:
             sums = sums - self._saved_by_top()
-        told = self._marked.told(np.repeat(np.arange(len(groups)), sizes), clients, columns)
-        ndots = setting.ndots if setting.name == f"ndots:{setting.ndots}" else None
-        name = setting.name if suffix is None else f"drop:{suffix}"
+        marked = self._marked.reasons(np.repeat(np.arange(len(groups)), sizes), clients, columns)
+        shown = setting.setting
+        if suffix is not None:
+            shown = replace(shown, suffix=suffix)
         out = []
         for n, (members, counts) in enumerate(zip(groups, sums[:, _COUNTS].tolist(), strict=True)):
             queries, wasted, leaked, broken, assumed, upstream, reordered, time_ns = counts
-            ground = self._ground(members)
-            reasons = self._reasons(members, setting, ground, assumed)
-            if said := told.get(n):
-                reasons = [*said.hard, *said.soft, *reasons]
+            basis = self._basis(members)
+            reasons = self._reasons(members, setting, basis, assumed)
+            if of_names := marked.get(n):
+                reasons = [*of_names.unsafe, *of_names.review, *reasons]
             p50, p95, p99, peak = self._timed(members, setting, columns)
             out.append(
                 WhatIf(
-                    client_addr=ground.address if by_address else None,
-                    setting=name,
-                    ndots=ndots,
+                    client_addr=basis.address if by_address else None,
+                    setting=shown,
                     queries=queries,
                     wasted_queries=wasted,
                     leaked_first=leaked,
                     broken_lookups=broken,
                     assumed_queries=assumed,
-                    observed=ndots is not None and ground.ndots == ndots,
+                    observed=shown.is_ndots and basis.ndots == shown.ndots,
                     safety=Safety.UNSAFE
-                    if said and said.hard
+                    if of_names and of_names.unsafe
                     else Safety.REVIEW
                     if reasons
                     else Safety.SAFE,
@@ -256,7 +260,7 @@ class WhatIfResult:
         return out
 
     def _timed(
-        self, members: Matrix, setting: Setting, columns: Matrix
+        self, members: Matrix, setting: Replayed, columns: Matrix
     ) -> tuple[float | None, float | None, float | None, int | None]:
         """Return percentiles and the peak, which are known of all clients under one setting."""
         if members.size < self.members.size or setting is FQDN_TOP:
@@ -269,10 +273,10 @@ class WhatIfResult:
         )
         return p50, p95, p99, self._times.peak(column)
 
-    def _columns(self, members: Matrix, setting: Setting, suffix: str | None) -> Matrix:
-        now = _COLUMN[IN_FORCE.name]
+    def _columns(self, members: Matrix, setting: Replayed, suffix: str | None) -> Matrix:
+        now = _COLUMN[IN_FORCE]
         if suffix is None:
-            return np.full(members.size, _COLUMN.get(setting.name, now))
+            return np.full(members.size, _COLUMN.get(setting, now))
         without = self._without[suffix]
         of_list = np.full(int(self._list_of.max()) + 1, now)
         of_list[list(without)] = list(without.values())
@@ -282,7 +286,7 @@ class WhatIfResult:
     @cached_property
     def dropped(self) -> list[WhatIf]:
         """A row for each of the suffixes without which most queries would be saved."""
-        dropping = next(s for s in SETTINGS if s.drop == 0)
+        dropping = DROPPED[0]
         sent: list[tuple[int, str]] = []
         for suffix in sorted(self._without):
             columns = self._columns(self.members, dropping, suffix)
@@ -292,46 +296,46 @@ class WhatIfResult:
         best = [s for queries, s in sorted(sent) if queries < now][:_MOST_SUFFIXES]
         return [self.row(self.members, dropping, suffix=s) for s in best]
 
-    def total(self, members: Matrix, setting: Setting) -> dict[str, int]:
+    def total(self, members: Matrix, setting: Replayed) -> dict[str, int]:
         """Return the sums of one setting over some clients."""
-        total = self._sums[members, _COLUMN[setting.name]].sum(axis=0)
+        total = self._sums[members, _COLUMN[setting]].sum(axis=0)
         return dict(zip(_FIELDS, total.tolist(), strict=True))
 
-    def queries(self, setting: Setting) -> list[int]:
+    def queries(self, setting: Replayed) -> list[int]:
         """Return what each client would have sent under a setting."""
-        out: list[int] = self._sums[:, _COLUMN[setting.name], _FIELDS["queries"]].tolist()
+        out: list[int] = self._sums[:, _COLUMN[setting], _FIELDS["queries"]].tolist()
         return out
 
-    def harmless(self) -> npt.NDArray[np.bool_]:
-        """Return for every client and ndots whether no name is harmed: (clients, 0 to 5)."""
-        return self._marked.harmless(_NDOTS)
+    def safe_ndots(self) -> npt.NDArray[np.bool_]:
+        """Return for every client and ndots whether no name makes it unsafe: (clients, 0 to 5)."""
+        return self._marked.safe(_NDOTS)
 
-    def quiet(self) -> npt.NDArray[np.bool_]:
+    def unmarked_ndots(self) -> npt.NDArray[np.bool_]:
         """Return the same of names that are not even leaked, and of answers that were seen."""
         seen: npt.NDArray[np.bool_] = self._sums[:, _NDOTS, _FIELDS["assumed"]] == 0
         return seen & self._marked.unmarked(_NDOTS)
 
     def coverage(self, members: Matrix) -> Coverage:
         """Return what a verdict over some clients rests on."""
-        return self._ground(members).coverage
+        return self._basis(members).coverage
 
     def thin(self, members: Matrix) -> str | None:
         """Say how thin the capture is for some clients; None where it is not."""
-        return self._ground(members).thin
+        return self._basis(members).thin
 
-    def _ground(self, members: Matrix) -> _Ground:
-        if (known := self._grounds.get(key := members.tobytes())) is not None:
+    def _basis(self, members: Matrix) -> _Basis:
+        if (known := self._basis_of.get(key := members.tobytes())) is not None:
             return known
         clients = members.tolist()
         coverage = self._coverage(members)
         doubts = [thin] if (thin := _thin(coverage)) else []
         if mixed := sorted(self.mixtures.intersection(self.addresses[i] for i in clients)):
-            which = some(mixed, len(mixed))
+            which = some(mixed)
             doubts.append(f"several resolvers behind one address, judged as one: {which}")
         unknown = sum(self.clients[i].resolver.model == "unknown" for i in clients)
         which = "the resolver is" if len(clients) == 1 else f"{unknown} resolvers are"
         in_force = {self.clients[i].ndots.value for i in clients}
-        out = self._grounds[key] = _Ground(
+        out = self._basis_of[key] = _Basis(
             coverage,
             thin,
             self.addresses[clients[0]],
@@ -357,24 +361,25 @@ class WhatIfResult:
         return Coverage(lookups, names, (last - first) / 1e9 if self._has_clock else None)
 
     def _reasons(
-        self, members: Matrix, setting: Setting, ground: _Ground, assumed: int
+        self, members: Matrix, setting: Replayed, basis: _Basis, assumed: int
     ) -> list[str]:
         """Return what asks for a review of a setting, beside the names that it marks."""
         reasons = []
-        if setting.in_full == HARMED_IN_FULL and (names := self.harmed_by(members, setting)):
-            reasons.append(f"to be written in full: {some(names, len(names))}")
+        if setting.in_full == AFFECTED_IN_FULL and (names := self.affected_by(members, setting)):
+            reasons.append(f"to be written in full: {some(names)}")
         if assumed:
             reasons.append(f"{assumed} queries rest on answers that the capture does not show")
-        reasons += ground.doubts
+        reasons += basis.doubts
         if setting.ndots is not None:
-            reasons += ground.unknown
+            reasons += basis.unknown
         if setting.caveat is not None and setting.best is not Safety.SAFE:
             reasons.append(setting.caveat)
         return reasons
 
-    def harmed_by(self, members: Matrix, setting: Setting) -> list[str]:
-        """Return the names that the same ndots harms where nothing is written in full."""
-        return self._marked.names(members, np.full(members.size, _COLUMN[f"ndots:{setting.ndots}"]))
+    def affected_by(self, members: Matrix, setting: Replayed) -> list[str]:
+        """Return the names that the same ndots marks where nothing is written in full."""
+        alone = NDOTS[setting.setting.ndots or 0]
+        return self._marked.names(members, np.full(members.size, _COLUMN[alone]))
 
     @cached_property
     def _top(self) -> tuple[Matrix, Matrix]:
@@ -415,7 +420,7 @@ class WhatIfResult:
         return out
 
 
-def _matrix(sums: Any) -> Matrix:
+def _matrix(sums: npt.NDArray[np.void]) -> Matrix:
     """View SUM rows as integers, the fields in the last dimension."""
     out: Matrix = sums.view(np.int64).reshape(*sums.shape, len(_FIELDS))
     return out

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ from pcapkit.report.html.drawing import Drawn
 from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
 from pcapkit.report.text.wording import FEWEST, evidence, judged_queries, overall
 
-INK = "#3b3b3c"  #: text and lines; the page puts its own colour in its place
+INK = "#3b3b3c"  #: text and lines; which the page replaces with its own colour
 _GREY = "#8a8a8a"
 #: One meaning, one colour (Okabe and Ito, https://jfly.uni-koeln.de/color/).
 COLOURS: dict[str, str] = {
@@ -75,7 +76,7 @@ class Picture:
     alt: str
 
 
-def _new(height: float, title: str, subtitle: str) -> tuple[Figure, Any]:
+def _new(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
     """Return a figure and its axes, below a title (the message) and a subtitle (the evidence)."""
     figure = Figure(figsize=(_WIDTH, height))
     lines = _wrap(title, 54)
@@ -99,8 +100,9 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width) or [""]
 
 
-def _place(axes: Any, left: float, bottom: float, height: float) -> None:
+def _set_position(axes: Axes, left: float, bottom: float, height: float) -> None:
     """Move the axes: inches from the figure's edges, ``height`` of it left below the titles."""
+    assert isinstance(axes.figure, Figure)
     size = axes.figure.get_size_inches()[1]
     axes.set_position((left / _WIDTH, bottom / size, 1 - (left + 0.12) / _WIDTH, height / size))
 
@@ -116,7 +118,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
     if analysis.waste.wasted_queries:
         title = f"{percent(analysis.waste.share)} of the queries were search-path waste"
     figure, axes = _new(1.1 + 0.2 * len(shown), title, evidence(analysis))
-    _place(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
+    _set_position(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
     left = 0.0
     for name in shown:
         axes.barh(
@@ -154,12 +156,12 @@ def waste_by_class(analysis: Results) -> Picture | None:
 
 def ndots_settings(analysis: Results) -> Picture | None:
     """What the same lookups would send under each setting."""
-    rows = [r for r in overall(analysis) if r.setting == "fqdn" or _is_plain(r)]
+    rows = [r for r in overall(analysis) if r.setting.is_fqdn_of_all or _is_plain(r)]
     if not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
     figure, axes = _new(2.9, _settings_title(rows, now), evidence(analysis))
-    _place(axes, 0.5, 0.62, 1.55)
+    _set_position(axes, 0.5, 0.62, 1.55)
     highest = max(r.queries for r in rows)
     for x, row in enumerate(rows):
         rest = row.queries - row.wasted_queries
@@ -206,7 +208,7 @@ def ndots_settings(analysis: Results) -> Picture | None:
 
 def _is_plain(row: WhatIf) -> bool:
     """Is it an ndots that somebody would set, or the one in force? The table has the others."""
-    return row.setting.startswith("ndots:") and (bool(row.ndots) or row.observed)
+    return row.setting.is_ndots and (bool(row.ndots) or row.observed)
 
 
 def _settings_title(rows: Sequence[WhatIf], now: WhatIf | None) -> str:
@@ -241,7 +243,7 @@ def worst_names(analysis: Results) -> Picture | None:
     figure, axes = _new(
         0.62 + 0.36 * len(names), title, "beside each bar: wasted queries of all for the name"
     )
-    _place(axes, 0.12, 0.04, 0.36 * len(names))
+    _set_position(axes, 0.12, 0.04, 0.36 * len(names))
     widest = max(n.queries for n in names)
     longest = max(len(_shares(n)) for n in names)
     for k, name in enumerate(names):
@@ -257,7 +259,7 @@ def worst_names(analysis: Results) -> Picture | None:
     return Picture(figure, f"Worst names: {alt}.")
 
 
-def _name_bar(axes: Any, y: float, name: Name, widest: int) -> None:
+def _name_bar(axes: Axes, y: float, name: Name, widest: int) -> None:
     axes.text(
         0, y + 0.42, shorten(name.base_name, 52), family="monospace", fontsize=7.5, va="center"
     )
@@ -299,7 +301,7 @@ def draw_chain(chain: Chain) -> Picture:
         else ", no times in the capture"
     )
     figure, axes = _new(1.0 + 0.55 * len(candidates), title, subtitle)
-    _place(axes, 0.12, 0.36, 0.55 * len(candidates))
+    _set_position(axes, 0.12, 0.36, 0.55 * len(candidates))
     span = max((s.start_s + (s.rtt_s or 0) for s in chain.steps), default=0) or 1.0
     for step_number, step in enumerate(chain.steps):
         row = candidates.index(step.candidate)
@@ -361,7 +363,7 @@ def timeline(analysis: Results) -> Picture | None:
     peak = max(total)
     title = f"At most {number(peak)} queries in {seconds(line.bin_s)}"
     figure, axes = _new(2.3, title, evidence(analysis))
-    _place(axes, 0.5, 0.4, 1.25)
+    _set_position(axes, 0.5, 0.4, 1.25)
     edges = [i * line.bin_s for i in range(bins + 1)]
     axes.stairs(total, edges, fill=True, color=COLOURS["answer"], linewidth=0)
     axes.stairs(waste, edges, fill=True, color=COLOURS["search_miss"], linewidth=0)
@@ -374,8 +376,8 @@ def timeline(analysis: Results) -> Picture | None:
     labels = axes.set_xticklabels(
         [start.strftime("%Y-%m-%d %H:%M:%S UTC"), f"+{seconds(edges[-1])}"], fontsize=7.5
     )
-    labels[0].set_ha("left")
-    labels[1].set_ha("right")
+    labels[0].set_horizontalalignment("left")
+    labels[1].set_horizontalalignment("right")
     figure.text(
         0.985, 0.985, "front: wasted · behind: all", fontsize=7.5, alpha=0.8, ha="right", va="top"
     ) if len(title) < 36 else None
@@ -396,7 +398,7 @@ def latency(analysis: Results) -> Picture | None:
     if lean < now * 0.95:
         title = f"Without the waste a typical lookup takes {seconds(lean)}, not {seconds(now)}"
     figure, axes = _new(2.5, title, f"{number(curve.lookups)} resolved lookups, cumulative")
-    _place(axes, 0.5, 0.42, 1.35)
+    _set_position(axes, 0.5, 0.42, 1.35)
     for values, name, style in (
         (curve.without_waste_s, "answer", "--"),
         (curve.duration_s, "search_miss", "-"),
@@ -438,7 +440,7 @@ def clients(analysis: Results) -> Picture | None:
     figure, axes = _new(
         2.7, title, f"{number(judged_queries(analysis))} queries, each client a point"
     )
-    _place(axes, 0.5, 0.5, 1.45)
+    _set_position(axes, 0.5, 0.5, 1.45)
     axes.scatter(
         [c.queries for c in rows],
         [100 * c.wasted_queries / c.queries for c in rows],

@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from dataclasses import fields
 from types import TracebackType
-from typing import Any, cast
+from typing import cast
 
 from pcapkit.concurrency import python_command
 from pcapkit.model.results import Results
@@ -55,10 +55,15 @@ class Painter:
         self._handing.start()
 
     def _hand_over(self, work: bytes) -> None:
-        """Write to the process, which takes no more than a pipe holds before it is ready."""
-        assert self._process.stdin is not None
-        with suppress(OSError), self._process.stdin as pipe:  # it may have gone; result() says so
+        """Write to the process, which takes no more than a pipe holds before it is ready.
+
+        The pipe stays open: as long as it is, the process knows that this one lives.
+        """
+        pipe = self._process.stdin
+        assert pipe is not None
+        with suppress(OSError):  # it may have gone; result() says so
             pipe.write(work)
+            pipe.flush()
 
     def result(self) -> tuple[Drawn, ...] | None:
         """Wait for the charts; None where the process failed."""
@@ -82,8 +87,20 @@ class Painter:
             self._handing.join()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # what was never read
+                    pipe.close()
         self._process.wait()
+
+
+def _leave_with_parent() -> None:
+    """End this process as soon as nobody holds the other end of its standard input."""
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def serve() -> None:
@@ -91,7 +108,7 @@ def serve() -> None:
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
     from pcapkit.report.html.charts import CHARTS, draw
 
-    analysis, png = cast(Any, pickle.load(sys.stdin.buffer))
+    analysis, png = cast(tuple[Results, bool], pickle.load(sys.stdin.buffer))
     names = [name for name, _ in CHARTS]
     waiting, queue = os.pipe()  # a byte for each chart: whoever is free takes the next
     os.write(queue, bytes(sorted(range(len(names)), key=lambda n: names[n] in _QUICK)))
@@ -105,10 +122,12 @@ def serve() -> None:
 
     ours, theirs = os.pipe()
     if hasattr(os, "fork") and os.fork() == 0:
+        _leave_with_parent()
         with os.fdopen(theirs, "wb") as out:
             pickle.dump(drawn(), out)
         os._exit(0)
     os.close(theirs)
+    _leave_with_parent()
     every = drawn()
     with os.fdopen(ours, "rb") as rest:
         every += pickle.load(rest) if hasattr(os, "fork") else ()

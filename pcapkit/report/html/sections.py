@@ -286,7 +286,7 @@ def how_long(analysis: Results) -> Context | None:
 _SHOWN_APART = ("names", "examples", "display_filter")
 
 
-def _plain(key: str, value: Any) -> str:
+def _plain(key: str, value: object) -> str:
     """Return one value of a finding's evidence as a reader wants to see it."""
     if isinstance(value, float):
         return seconds(value) if key.endswith("_s") else f"{value:,.3f}"
@@ -313,7 +313,7 @@ def _facts(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield _what(key), _plain(key, part)
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(v, dict) and "subject" in v for v in value)
 
 
@@ -425,7 +425,7 @@ def unseen(analysis: Results) -> Context | None:
     }
 
 
-def _given(value: Any) -> str:
+def _given(value: object) -> str:
     """Return the value of an option as a reader wants to see it."""
     if isinstance(value, dict):
         return ", ".join(f"{k.replace('_', ' ')} {_given(v)}" for k, v in value.items())

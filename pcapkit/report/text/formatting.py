@@ -54,3 +54,12 @@ def iso_time(nanoseconds: int | None) -> str | None:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
     return f"{moment.isoformat()}.{rest:09d}Z"
+
+
+def nanoseconds(text: str | None) -> int | None:
+    """Return what ``iso_time`` wrote as nanoseconds since 1970; raises ValueError."""
+    if text is None:
+        return None
+    moment, _, rest = text.removesuffix("Z").partition(".")
+    since = datetime.fromisoformat(moment) - datetime(1970, 1, 1)
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + int(rest.ljust(9, "0"))

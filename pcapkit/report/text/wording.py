@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pcapkit.model.results import Recommendation, Results, WhatIf
+from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Severity
 from pcapkit.report.text.formatting import number, percent, printable, seconds
 
@@ -32,8 +33,8 @@ def client_texts(analysis: Results) -> dict[str, str]:
     out = {}
     for row in analysis.client_rows:
         name = row.workload or row.pod
-        place = f"{row.namespace}/{name}" if name and row.namespace else name
-        out[row.client_addr] = row.client_addr + (f" ({printable(place)})" if place else "")
+        title = f"{row.namespace}/{name}" if name and row.namespace else name
+        out[row.client_addr] = row.client_addr + (f" ({printable(title)})" if title else "")
     return out
 
 
@@ -128,25 +129,21 @@ def overall(analysis: Results) -> list[WhatIf]:
     return [row for row in analysis.what_if_rows if row.client_addr is None]
 
 
-#: Settings that are not what they are called.
-_SETTINGS = {
-    "fqdn": "every name in full",
-    "cluster-names-in-full": "cluster names in full",
-    "no-aaaa": "no AAAA",
-    "cache": "cache on the node",
-}
-
-
-def setting_text(setting: str) -> str:
+def setting_text(setting: Setting) -> str:
     """Return a setting as a reader would say it."""
-    kind, _, value = setting.partition(":")
-    if kind == "fqdn" and value:
-        return f"costliest {value} in full"
-    if kind == "fqdn+ndots":
-        return f"ndots {value}, harmed in full"
-    if kind == "drop":
-        return f"without {value}"
-    return _SETTINGS.get(setting) or setting.replace(":", " ")
+    if setting.change is Change.FQDN and setting.names is not None:
+        return f"costliest {setting.names} in full"
+    return {
+        Change.NOTHING: "in force",
+        Change.NDOTS: f"ndots {setting.ndots}",
+        Change.FQDN: "every name in full",
+        Change.FQDN_NDOTS: f"ndots {setting.ndots}, harmed in full",
+        Change.CLUSTER_FQDN: "cluster names in full",
+        Change.NO_AAAA: "no AAAA",
+        Change.AUTOPATH: "autopath",
+        Change.CACHE: "cache on the node",
+        Change.DROP: f"without {setting.suffix}",
+    }[setting.change]
 
 
 def evidence(analysis: Results) -> str:

@@ -12,6 +12,7 @@ from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.model.results import WhatIf
+from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import split
 from pcapkit.names.table import Folded
@@ -28,7 +29,7 @@ def read(work: Workload, folder: Path) -> Analysis:
 
 def row(analysis: Analysis, setting: str, client: str | None = None) -> WhatIf:
     return next(
-        w for w in analysis.what_if_rows if w.client_addr == client and w.setting == setting
+        w for w in analysis.what_if_rows if w.client_addr == client and str(w.setting) == setting
     )
 
 
@@ -97,7 +98,7 @@ def test_without_aaaa(tmp_path: Path) -> None:
     only_v6 = SHOP.under(zone={**SHOP.zone, "api.example.com": (NODATA, ANSWER)})
     assert row(read(only_v6, tmp_path), "no-aaaa").safety is Safety.UNSAFE
     musl = read(SHOP.under(model="musl"), tmp_path)
-    assert not [w for w in musl.what_if_rows if w.setting == "no-aaaa"]
+    assert not [w for w in musl.what_if_rows if w.setting.change is Change.NO_AAAA]
 
 
 def test_without_a_suffix_that_answers_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,3 +55,38 @@ def test_a_painter_that_has_gone_is_no_harm() -> None:
             painter._process.wait()
             painter.begin(handed, png=True)
             assert painter.result() is None
+
+
+_KILLED = """
+import sys, time
+from dataclasses import replace
+from pcapkit.pipeline.analyze import analyze
+from pcapkit.report.html.painter import Painter
+analysis = analyze(sys.argv[1])
+chain = analysis.chains[0]
+slow = replace(analysis, chains=(replace(chain, steps=chain.steps * 1000),))
+with Painter() as painter:
+    painter.begin(slow, png=True)
+    time.sleep(1.0)
+    print(painter._process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_nobody_draws_for_a_process_that_was_killed() -> None:
+    """Neither the painter stays, nor the process that it forked; both are of one session."""
+    capture = str(CAPTURES / "lab" / "whatif_w1_go_ndots5.pcap")
+    with subprocess.Popen(
+        [sys.executable, "-c", _KILLED, capture], stdout=subprocess.PIPE, text=True
+    ) as caller:
+        assert caller.stdout is not None
+        painter = int(caller.stdout.readline())
+        os.killpg(painter, 0)
+        caller.kill()
+    until = time.monotonic() + 3
+    with suppress(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(painter, 0)
+            time.sleep(0.05)
+        os.killpg(painter, signal.SIGKILL)
+        raise AssertionError("something still draws")

@@ -1,0 +1,82 @@
+"""One side of a comparison: the typed rows of an analysis, or of its saved JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pcapkit.errors import InputError
+from pcapkit.model.captures import CaptureInfo
+from pcapkit.model.clients import Client
+from pcapkit.model.comparison import is_saved
+from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf
+from pcapkit.model.settings import Setting
+from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.hooks import Hooks
+from pcapkit.pipeline.options import Options
+from pcapkit.report.analysis_json import SCHEMA
+from pcapkit.report.text.formatting import nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a comparison takes of one analysis; ``complete`` is its complete lookups."""
+
+    captures: tuple[CaptureInfo, ...]
+    complete: int
+    waste: WasteCounts
+    clients: tuple[Client, ...]
+    names: tuple[Name, ...]
+    what_if: tuple[WhatIf, ...]
+    recommendations: tuple[Recommendation, ...]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, analysis: Results) -> Side:
+        """Return what a comparison takes of an analysis."""
+        return cls(
+            analysis.captures,
+            analysis.lookup_counts.complete,
+            analysis.waste,
+            analysis.client_rows,
+            analysis.name_rows,
+            analysis.what_if_rows,
+            analysis.recommendations,
+            analysis.warnings,
+        )
+
+    @classmethod
+    def saved(cls, values: Mapping[str, Any]) -> Side:
+        """Return the same of an analysis' JSON.
+
+        Raises KeyError, TypeError or ValueError where it is of another schema.
+        """
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"the schema is not {SCHEMA}")
+        for row in (*values["captures"], *values["clients"]):
+            row |= {key: nanoseconds(row[key]) for key in ("first_time", "last_time")}
+        for row in values["what_if"]:
+            row["setting"] = asdict(Setting.parse(row["setting"]))
+        try:
+            return msgspec.convert({**values, "complete": values["lookups"]["complete"]}, cls)
+        except msgspec.ValidationError as problem:
+            raise ValueError(str(problem)) from None
+
+
+def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Side:
+    """Return a saved analysis, or that of a capture; raises InputError."""
+    if not is_saved(path):
+        return Side.of(analyze(path, options=options, hooks=hooks))
+    try:
+        return Side.saved(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(
+            path,
+            f"line 1: no JSON of the schema {SCHEMA}",
+            hint="give a capture, or the analysis.json of one",
+        ) from None
