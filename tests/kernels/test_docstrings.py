@@ -11,6 +11,9 @@ import pcapkit
 PACKAGE = Path(pcapkit.__file__).parent
 #: Folders whose kernels are held to it; below ``ingest`` all but the readers of text and logs.
 FOLDERS = (
+    "analysis/exchanges",
+    "analysis/lookups",
+    "analysis/search_lists",
     "ingest",
     "ingest/capture",
     "ingest/inputs",

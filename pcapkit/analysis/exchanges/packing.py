@@ -54,6 +54,14 @@ class Stretches(NamedTuple):
     ends: Integers  # stretch ``i`` ends at ``ends[i + 1]``, after a 0
 
 
+class Ordered(NamedTuple):
+    """Exchanges of a ring in the order of their clients."""
+
+    ring: Hashes  # as words, (a power of two, words of one)
+    first: Int  # number of the exchange from which ``order`` counts
+    order: Ids
+
+
 class PackScratch(NamedTuple):
     """Memory that :func:`pack` works in."""
 
@@ -254,9 +262,7 @@ def _unpack_one(packed: Bytes, at: Int, before: Row, e: Row) -> Int:
 
 @kernel
 def pack(
-    ring: Hashes,
-    first: Int,
-    order: Ids,
+    ordered: Ordered,
     done: Int,
     scratch: PackScratch,
     out: Bytes,
@@ -266,13 +272,13 @@ def pack(
 ) -> tuple[Int, Int, Int]:
     """Pack exchanges, ordered by client, until ``out`` is full.
 
-    Goes in: ``ring`` is exchanges as words, (a power of two, words of one); exchange ``k`` stands
-    at ``first + order[k]``, ``order`` int32, and those before ``done`` are packed already, to
-    ``written`` bytes and ``used`` stretches. Comes out: ``out`` (uint8, BATCH * PACKED_MOST or
-    more) from its beginning, and ``stretches``, with their ends counted from the first byte of all.
-    ``scratch`` needs no content. Returns how many exchanges are packed now, the bytes in ``out``,
-    and the new ``used``.
+    Goes in: exchanges as ``ordered`` says, of which those before number ``done`` are packed
+    already, to ``written`` bytes and ``used`` stretches. Comes out: ``out`` (uint8,
+    BATCH * PACKED_MOST or more) from its beginning, and ``stretches``, with their ends counted from
+    the first byte of all. ``scratch`` needs no content. Returns how many exchanges are packed now,
+    the bytes in ``out``, and the new ``used``.
     """
+    ring, first, order = ordered.ring, ordered.first, ordered.order
     clients, ends = stretches.clients, stretches.ends
     rows, words = scratch.rows, scratch.words
     mask = np.int64(ring.shape[0] - 1)

@@ -11,6 +11,7 @@ from pcapkit.analysis.exchanges.packing import (
     PACKED_MOST,
     Filling,
     Found,
+    Ordered,
     PackScratch,
     Stretches,
     find_stretches,
@@ -87,6 +88,7 @@ class Run:
 
     def __init__(self, ring: Exchanges, first: int, size: int) -> None:
         self.sizes, order = _ordered(ring, first, size)
+        ordered = Ordered(row_words(ring), first, order)
         clients = int(np.count_nonzero(self.sizes))
         self._stretches = Stretches(np.empty(clients, np.int32), np.zeros(clients + 1, np.int64))
         self._spill: Spill | None = None
@@ -99,9 +101,7 @@ class Run:
         written: Int = 0
         while done < size:
             out = np.empty(_BUFFER, np.uint8)
-            done, got, used = pack(
-                row_words(ring), first, order, done, scratch, out, written, self._stretches, used
-            )
+            done, got, used = pack(ordered, done, scratch, out, written, self._stretches, used)
             packed.append(out[:got])
             written += got
         self._fresh = packed

@@ -28,7 +28,7 @@ from pcapkit.concurrency import in_order
 from pcapkit.schema import ABSENT, EXCHANGE, Exchanges, Ids, Integers, Messages
 from pcapkit.spool import Spill, cut_short
 
-#: Exchanges that there is room for in memory.
+#: Exchanges that are kept in memory as they are, at most.
 IN_MEMORY = 2 * REMEMBERED
 #: Exchanges that are read at once, unless a single client has more.
 PART = 1 << 17
@@ -67,7 +67,7 @@ class Store:
             np.array([True, times.max, times.min], np.int64),
         )
         self._base = 0  # number of the first exchange that is in no run, and none is made of
-        self._held = 0  # of the first whose place in the rings is taken
+        self._held = 0  # of the first that still stands in the rings
         self._runs: list[Run] = []
         self._spill: Spill | None = None
         self._packing: Future[Run] | None = None  # the exchanges before ``_base``

@@ -77,8 +77,9 @@ def _bound(
     Goes in: the walks ``w`` of ``rows`` (EXCHANGE), and ``labels`` (int32), how many each local
     name has. Comes out: the bounds in ``clients`` (CLIENT); ``as_is`` (int32, one a walk) gets the
     local names that each asked as is, with an answer, and never under the list first: those of
-    client ``i`` end at ``ends[i + 1]`` (int64). Scratch: ``notes`` (int32), by local name the last
-    client that searched it first, or that is known to have asked it as is; zeros at first.
+    client ``i`` end at entry ``i + 1`` of ``ends`` (int64). Scratch: ``notes`` (int32), by local
+    name the last client that searched it first, or that is known to have asked it as is; zeros at
+    first.
     """
     used = np.int64(0)
     for i in range(clients.shape[0]):

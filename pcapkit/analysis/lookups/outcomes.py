@@ -417,10 +417,11 @@ def _mark_absolute(out: Described, first: Int, labels: Ids, low: Int, searcher: 
 
 @kernel
 def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
-    """Describe the walks of every client (CLIENT rows), one client after the other.
+    """Describe the walks of every client, one client after the other.
 
-    Clients without lookups get no ``index``. Returns whether the lookups of each client are in the
-    order of their first queries.
+    Goes in: what is ``grouped``, of ``clients`` (CLIENT). Comes out: the rows of ``out``, and each
+    client's ``index``; those without lookups get none. Returns whether the lookups of each client
+    are in the order of their first queries.
     """
     lists = grouped.lists
     in_order = True

@@ -6,9 +6,10 @@ Times are ``datetime64[ns, UTC]``, NaT without a clock; durations float seconds;
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pcapkit.analysis.summary.name_kinds import kinds_of
@@ -27,33 +28,38 @@ from pcapkit.schema import (
     RD,
     TC,
     TCP,
+    Array,
+    Integers,
+    Messages,
 )
 
 Address = Callable[[int], str]
+Cell = TypeVar("Cell")
+Flags = npt.NDArray[np.bool_]
 
 
-def _times(values: Any, *, has_clock: bool) -> Any:
+def _times(values: Integers, *, has_clock: bool) -> pd.Series[pd.Timestamp]:
     if not has_clock:
         return pd.to_datetime(pd.Series([None] * len(values), dtype="object"), utc=True)
     return pd.to_datetime(pd.Series(np.asarray(values, np.int64)), unit="ns", utc=True)
 
 
-def _each(values: Any, function: Callable[[int], Any]) -> list[Any]:
+def _each(values: Array, function: Callable[[int], Cell]) -> list[Cell]:
     """Map integers, calling the function once for each distinct one."""
     known = {v: function(v) for v in np.unique(values).tolist()}
     return [known[v] for v in values.tolist()]
 
 
-def _null(values: Sequence[Any], present: Any) -> list[Any]:
+def _null(values: Sequence[Cell], present: Flags) -> list[Cell | None]:
     return [v if p else None for v, p in zip(values, present.tolist(), strict=True)]
 
 
-def _optional(values: Any, present: Any) -> Any:
+def _optional(values: Array, present: Flags) -> pd.arrays.IntegerArray:
     """Return integers that are null where they are not present."""
     return pd.arrays.IntegerArray(np.asarray(values, np.int64), ~np.asarray(present, np.bool_))
 
 
-def _seconds(values: Any, *, has_clock: bool) -> Any:
+def _seconds(values: Integers, *, has_clock: bool) -> Array | list[None]:
     return values / 1e9 if has_clock else [None] * len(values)
 
 
@@ -165,7 +171,7 @@ def transactions_table(
 
 
 def messages_table(
-    parts: Sequence[tuple[int, Any, Any]],
+    parts: Sequence[tuple[int, Messages, Integers]],
     path_of: Sequence[str],
     address: Address,
     name: Callable[[int], str],

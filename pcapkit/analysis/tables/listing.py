@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import ClientReading, Readings
 from pcapkit.names.table import Folded
-from pcapkit.schema import take_rows
+from pcapkit.schema import Ids, Integers, Lookups, Rows, take_rows
 from pcapkit.spool import Runs, Spool
 
 #: Rows of a table that are made at once.
@@ -79,15 +77,15 @@ _MEMBER = np.dtype([("name", np.int32), ("qtype", np.int32)])
 class Listed:
     """Rows of a table: lookups, or transactions; ``first_id`` is the id of the first one.
 
-    Of lookups, ``members`` are the name and type of every transaction, and a row's ``first`` its
-    place among them. Ids of other lookups are those of the whole table.
+    Of lookups, ``members`` are the name and type of every transaction, and a row's ``first`` is
+    the number of its first one among them. Ids of other lookups are those of the whole table.
     """
 
-    rows: npt.NDArray[Any]
-    members: npt.NDArray[Any]
+    rows: Rows
+    members: Rows
     clients: tuple[ClientReading, ...]
     names: Folded
-    labels: npt.NDArray[np.int32]
+    labels: Ids
     has_clock: bool
     first_id: int
 
@@ -105,38 +103,36 @@ class Listing:
 
     def add(self, part: Readings) -> None:
         """Take the next part."""
-        run, look = len(self._begins) - 1, part.lookups
-        address = np.array([c.client for c in part.clients], np.int32)[look["client"]]
-        order = np.lexsort((address, look["start"]))
-        keys = np.zeros(look.size, _KEY)
-        keys["time"], keys["tie"] = look["start"][order], address[order]
+        run, lookups = len(self._begins) - 1, part.lookups
+        address = np.array([c.client for c in part.clients], np.int32)[lookups["client"]]
+        order = np.lexsort((address, lookups["start"]))
+        keys = np.zeros(lookups.size, _KEY)
+        keys["time"], keys["tie"] = lookups["start"][order], address[order]
         keys["run"], keys["number"] = run, order
         if self._lists_lookups:
-            self._runs.add(self._lookup_rows(part, take_rows(look, order), keys))
+            self._runs.add(self._lookup_rows(part, take_rows(lookups, order), keys))
         else:
             self._runs.add(self._transaction_rows(part, run))
         self._keys.add(keys)
-        self._begins.append(self._begins[-1] + look.size)
+        self._begins.append(self._begins[-1] + lookups.size)
         self._clients += part.clients
 
-    def _lookup_rows(
-        self, part: Readings, look: npt.NDArray[Any], keys: npt.NDArray[Any]
-    ) -> npt.NDArray[Any]:
-        first = part.rows[look["exchange"]]
-        rows = _shared(look, np.zeros(look.size, _LOOKUP))
+    def _lookup_rows(self, part: Readings, lookups: Lookups, keys: Rows) -> Rows:
+        first = part.rows[lookups["exchange"]]
+        rows = _shared(lookups, np.zeros(lookups.size, _LOOKUP))
         for field, _ in _KEY:
             rows[field] = keys[field]
         rows["client"] += len(self._clients)
         rows["capture"], rows["packet"] = first["capture"], first["query_packet"]
         # Transactions stand behind one another within a lookup, but lookups were put in order.
-        counts = look["queries"].astype(np.int64)
+        counts = lookups["queries"].astype(np.int64)
         ends = np.cumsum(counts)
-        at = np.arange(counts.sum()) + np.repeat(look["first"] - ends + counts, counts)
+        at = np.arange(counts.sum()) + np.repeat(lookups["first"] - ends + counts, counts)
         rows["first"] = self._members.size + ends - counts
         self._members.add(_shared(part.transactions[at], np.zeros(at.size, _MEMBER)))
         return rows
 
-    def _transaction_rows(self, part: Readings, run: int) -> npt.NDArray[Any]:
+    def _transaction_rows(self, part: Readings, run: int) -> Rows:
         t = part.transactions
         t = t[np.lexsort((t["first"], t["time"]))]
         query, done = part.rows[t["first"]], t["response"] >= 0
@@ -171,9 +167,7 @@ class Listing:
             nothing = np.zeros(0, _LOOKUP if self._lists_lookups else _TRANSACTION)
             yield self._listed(nothing, begins[:0], ids, 0)
 
-    def _listed(
-        self, rows: npt.NDArray[Any], begins: npt.NDArray[Any], ids: npt.NDArray[Any], at: int
-    ) -> Listed:
+    def _listed(self, rows: Rows, begins: Integers, ids: Ids, at: int) -> Listed:
         members = np.zeros(0, _MEMBER)
         if self._lists_lookups:
             again = rows["walk_of"] >= 0
@@ -191,7 +185,7 @@ class Listing:
             at,
         )
 
-    def _members_of(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _members_of(self, rows: Rows) -> Rows:
         """Read the transactions of some lookups, and let the rows point to them."""
         out = [np.zeros(0, _MEMBER)]
         at = 0
@@ -205,14 +199,14 @@ class Listing:
         return np.concatenate(out)
 
 
-def _shared(source: npt.NDArray[Any], into: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _shared(source: Rows, into: Rows) -> Rows:
     """Copy the fields that both dtypes have."""
     for field in set(source.dtype.names or ()) & set(into.dtype.names or ()):
         into[field] = source[field]
     return into
 
 
-def _repeated(rows: npt.NDArray[Any], names: npt.NDArray[Any]) -> list[bool]:
+def _repeated(rows: Rows, names: Ids) -> list[bool]:
     """Mark questions asked again by a client while the last answer's TTL still ran."""
     fresh_until: dict[tuple[int, int, int], int] = {}
     out = []

@@ -10,6 +10,7 @@ from pcapkit.analysis.exchanges.packing import (
     PACKED_MOST,
     Filling,
     Found,
+    Ordered,
     PackScratch,
     Stretches,
     find_stretches,
@@ -49,10 +50,9 @@ def packed(rows: np.ndarray, order: np.ndarray, first: int, size: int) -> tuple[
     out, done, used, whole = np.zeros(size, np.uint8), 0, 0, b""
     batch = np.ones(BATCH + 1, EXCHANGE)
     scratch = PackScratch(batch, words(batch))
+    ordered = Ordered(words(rows), first, order)
     while done < order.size:
-        done, got, used = pack(
-            words(rows), first, order, done, scratch, out, len(whole), stretches, used
-        )
+        done, got, used = pack(ordered, done, scratch, out, len(whole), stretches, used)
         assert got <= size
         whole += out[:got].tobytes()
     return Stretches(stretches.clients[:used], stretches.ends[: used + 1]), whole

@@ -42,12 +42,12 @@ def test_spilling_changes_nothing(in_memory: int, monkeypatch: pytest.MonkeyPatc
     spilled, kept = Store(in_memory=in_memory, remembered=64), Store(remembered=64)
     collected = [collect(MANY, store=store) for store in (spilled, kept)]
     assert len(files) == 1 and files[0].size > 10 * spilled.count
-    told = [Reading(each, Options()).analysis() for each in collected]
-    assert told[0].to_json() == told[1].to_json()
-    assert told[0].chains == told[1].chains
-    assert told[0].timeline == told[1].timeline
-    assert told[0].lookups.equals(told[1].lookups)
-    assert told[0].transactions.equals(told[1].transactions)
+    found = [Reading(each, Options()).analysis() for each in collected]
+    assert found[0].to_json() == found[1].to_json()
+    assert found[0].chains == found[1].chains
+    assert found[0].timeline == found[1].timeline
+    assert found[0].lookups.equals(found[1].lookups)
+    assert found[0].transactions.equals(found[1].transactions)
 
 
 @pytest.mark.parametrize(("part", "readers"), [(20, 1), (20, 3), (300, 2)])
@@ -92,7 +92,7 @@ def test_any_part_of_the_clients_reads_the_same() -> None:
 
 
 def test_a_snapshot_stands_still() -> None:
-    """What is looked at while a capture comes in is not changed by what comes later."""
+    """What is read while a capture comes in is not changed by what comes later."""
     seen = []
 
     def watch(collected, reading):
