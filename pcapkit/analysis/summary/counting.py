@@ -226,8 +226,10 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
             if t["suffix"] >= 0:
                 under = out.suffixes[given.suffix_begins[lookup["client"]] + t["suffix"]]
                 under[_QUERIES] += 1
-                under[_WASTED] += given.is_wasted[waste_class]
-                under[_ANSWERS] += waste_class == HIT
+                if given.is_wasted[waste_class]:
+                    under[_WASTED] += 1
+                if waste_class == HIT:
+                    under[_ANSWERS] += 1
             if given.bin_ns > 0:
                 if not bin_first <= t["time"] <= bin_last:
                     time_bin = max(np.int64(0), (t["time"] - given.start) // given.bin_ns)

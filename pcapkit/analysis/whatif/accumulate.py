@@ -96,7 +96,8 @@ def _time(row: Row, spans: Integers) -> Int:
     left = np.uint64(row["visited"])
     at = 0
     while left != 0:
-        took += spans[at] * np.int64(left & np.uint64(1))
+        if left & np.uint64(1):
+            took += spans[at]
         left >>= np.uint64(1)
         at += 1
     return took

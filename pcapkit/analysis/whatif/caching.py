@@ -88,7 +88,8 @@ def _is_sent(cache: _Cache, t: Row, client: Int, total: Row) -> bool:
     if kept["client"] == client + 1 and t["time"] < kept["until"]:
         return False
     total["queries"] += 1
-    total["wasted"] += cache.is_wasted[t["waste_class"]]
+    if cache.is_wasted[t["waste_class"]]:
+        total["wasted"] += 1
     if t["response"] < 0:
         total["upstream"] += 1
         return True
