@@ -30,7 +30,7 @@ from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
 
 _PROBE = WASTE_CLASSES.index("service_probe")
-_AAAA = QTYPE_NUMBERS["AAAA"]
+_A, _AAAA = QTYPE_NUMBERS["A"], QTYPE_NUMBERS["AAAA"]
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
 _UNSEEN = -2  # no candidate answered
 #: Marks of a replayed lookup. DOUBTFUL: harmed if the application wrote the short form of a name
@@ -65,7 +65,7 @@ def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
     """Return what decides how a lookup is walked under a setting."""
     rules = walker.rules
     ndots = rules["ndots"] if setting["ndots"] < 0 else np.int64(setting["ndots"])
-    code = _AS_IS_FIRST if dots >= ndots else _LISTED
+    code = _AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else _LISTED
     if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and inside):
         code = _IN_FULL
     if setting["no_aaaa"] and rules["honours_no_aaaa"]:
@@ -78,25 +78,36 @@ def _code(setting: Any, walker: Any, dots: Any, inside: Any) -> Any:
 
 
 @helper_kernel
-def _order(walker: Any, size: Any, never_listed: Any, code: Any, answered: Any, order: Any) -> Any:
+def _order(
+    walker: Any,
+    size: Any,
+    never_listed: Any,
+    never_as_is: Any,
+    whole_list: Any,
+    code: Any,
+    answered: Any,
+    order: Any,
+) -> Any:
     """Write the positions in the order of the walk, -1 for the name as is; return how many.
 
-    ``size`` are the bytes of the base name without its root.
+    ``size`` are the bytes of the base name without its root. ``whole_list``: suffixes that the
+    resolver leaves out were asked all the same.
     """
     rules, way = walker.rules, code % WAYS
     order[0] = -1
+    as_is = 0 if never_as_is else 1
     if way == _IN_FULL:
         order[0] = answered if answered != _UNSEEN else -1
-        return 1
+        return 1 if order[0] >= 0 else as_is
     if never_listed:
-        return 1
+        return as_is
     at = 0
     if way == _AS_IS_FIRST:
-        at = 1
+        at = as_is
         if not rules["searches_after_as_is"]:
             return at
     for p in range(walker.tails.shape[0]):
-        if p == code // _DROP - 1:
+        if p == code // _DROP - 1 or (walker.tails[p]["left_out"] and not whole_list):
             continue
         if size + walker.tails[p]["size"] > LONGEST:
             if rules["abandons_too_long"]:
@@ -104,10 +115,23 @@ def _order(walker: Any, size: Any, never_listed: Any, code: Any, answered: Any, 
             continue
         order[at] = p
         at += 1
-    if way == _LISTED and rules["tries_as_is"]:
+    if way == _LISTED and rules["tries_as_is"] and as_is:
         order[at] = -1
         at += 1
     return at
+
+
+@helper_kernel
+def _is_never_asked(facts: Any, walker: Any, base: Any) -> Any:
+    """Does a name end in the domain that the resolver sends no name of?"""
+    first, size = walker.rules["never_asked"], walker.rules["never_asked_size"]
+    arena, end = facts.names[0], facts.names[1][base]
+    if first < 0 or end - name_start(facts.names[1], base) <= size:
+        return False
+    for k in range(size):
+        if arena[end - size + k] != walker.wire[first + k]:
+            return False
+    return True
 
 
 @inline_kernel
@@ -189,7 +213,10 @@ def _is_final(walker: Any, look: Any, mine: Any, events: Any) -> Any:
 
 @helper_kernel
 def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) -> Any:
-    """Write the types asked of every candidate; return how many, and how many more of the hit."""
+    """Write the types asked of every candidate; return how many, and how many more of the hit.
+
+    ``first_only``: the others follow once there is a hit; AAAA does after A, though none was seen.
+    """
     kinds, distinct = 0, 0
     for k in range(look["queries"]):
         qtype = mine[k]["qtype"]
@@ -206,6 +233,8 @@ def _types(look: Any, mine: Any, first_only: bool, no_aaaa: bool, types: Any) ->
             kinds += 1
     if first_only:
         kinds = min(kinds, 1)
+        if look["answered_by"] < 0 and distinct == 1 and types[0] == _A:
+            distinct = 2
     return kinds, max(0, distinct - kinds)
 
 
@@ -294,8 +323,14 @@ def replay_settings(
     """
     rules = walker.rules
     answered, probe = np.int64(_UNSEEN), False
+    never_as_is = _is_never_asked(facts, walker, look["base"])
+    whole_list = False
     for k in range(look["queries"]):
         t = mine[k]
+        if t["suffix"] >= 0:
+            whole_list = whole_list or walker.tails[t["suffix"]]["left_out"] != 0
+        else:
+            never_as_is = False  # what was seen beats what the rules say
         if look["answered_by"] >= 0 and t["name"] == look["answered_by"]:
             answered = np.int64(t["suffix"])
         probe = probe or t["waste_class"] == _PROBE
@@ -304,10 +339,11 @@ def replay_settings(
     ends = facts.names[1]
     size = ends[look["base"]] - name_start(ends, look["base"]) - 1
     dots = np.int64(facts.labels[look["base"]]) - 1
+    way = _AS_IS_FIRST if rules["tries_as_is"] and dots >= rules["ndots"] else _LISTED
     alone = look["mode"] == AS_IS and look["candidates"] == 1
     fixed = alone and (
         look["absolute"] == 1
-        or dots < rules["ndots"]
+        or way == _LISTED
         or facts.reverse[look["base"]] != 0
         or _is_final(walker, look, mine, work.events)
     )
@@ -316,7 +352,6 @@ def replay_settings(
     kinds_a, extra_a = kinds, extra
     if rules["honours_no_aaaa"]:
         kinds_a, extra_a = _types(look, mine, one, True, work.types[1])
-    way = _LISTED if dots < rules["ndots"] else _AS_IS_FIRST
     never_listed = fixed or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])
     plain, plain_hit, plain_first = work.in_force[0], np.int64(_UNSEEN), np.int64(-1)
     plain_steps, ordered = np.int64(-1), np.uint64(0)
@@ -341,7 +376,16 @@ def replay_settings(
                 else:
                     _clear(row)
                     row["reordered"] = 0 if fixed or code % WAYS in (way, _IN_FULL) else 1
-                    steps = _order(walker, size, never_listed, code, answered, work.order)
+                    steps = _order(
+                        walker,
+                        size,
+                        never_listed,
+                        never_as_is,
+                        whole_list,
+                        code,
+                        answered,
+                        work.order,
+                    )
                     first = work.order[0]
                     short = 1 if code & _NO_AAAA else 0
                     n, more = kinds, extra

@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.text import wire_from_text
-from pcapkit.resolver.models import ABANDON, gives_up_s, resolver_model
+from pcapkit.resolver.models import (
+    ABANDON,
+    RESOLVERS,
+    ResolverModel,
+    gives_up_s,
+    resolver_model,
+)
 from pcapkit.resolver.resolv_conf import ResolverConfig
 
 #: The rules of a resolver, under one ndots, with one search list.
@@ -21,6 +27,8 @@ RULES = np.dtype(
         ("first", np.int64),  # its search list among all ``tails``
         ("last", np.int64),
         ("ndots", np.int64),
+        ("never_asked", np.int64),  # where in ``wire`` the domain is that it sends no name of, -1
+        ("never_asked_size", np.int64),
         ("silence_ns", np.int64),  # until a silent candidate is given up
         ("error_ns", np.int64),  # the same of SERVFAIL and REFUSED
         ("on_nodata", np.int32),
@@ -52,6 +60,7 @@ TAIL = np.dtype(
         ("size", np.int32),
         ("shared", np.int32),  # its number among suffixes that several lists have, -1
         ("in_zone", np.uint8),  # is a name under it inside the cluster domain?
+        ("left_out", np.uint8),  # the resolver takes the list without it
     ],
     align=True,
 )
@@ -80,27 +89,46 @@ def walkers_of(
 ) -> Walkers:
     """Return how clients with these search lists, resolver models and ndots walk."""
     alike = list(alike)
+    wire = bytearray()
+    domains = {m.never_asked: 0 for m in RESOLVERS if m.never_asked}
+    for domain in domains:
+        domains[domain] = len(wire)
+        wire += wire_from_text(domain)
     lists = Counter(suffix for suffixes, _, _ in alike for suffix in suffixes)
     shared = {s: n for n, (s, lists) in enumerate(lists.most_common(MOST_SHARED)) if lists > 1}
-    wire, known = bytearray(), dict[Labels, tuple[int, int, int, bool]]()
-    tails: list[tuple[int, int, int, bool]] = []
+    known = dict[Labels, tuple[int, int, int, bool]]()
+    tails: list[tuple[int, int, int, bool, bool]] = []
     rules = []
-    for suffixes, model, ndots in alike:
+    for suffixes, name, ndots in alike:
+        model = resolver_model(name)
         for suffix in suffixes:
             if suffix not in known:
-                name = _wire(suffix)
+                text = _wire(suffix)
                 inside = any(suffix[-len(z) :] == z for z in zones)
-                known[suffix] = len(wire), len(name), shared.get(suffix, -1), inside
-                wire += name
+                known[suffix] = len(wire), len(text), shared.get(suffix, -1), inside
+                wire += text
         first = len(tails)
-        tails += [known[suffix] for suffix in suffixes]
-        rules.append((first, len(tails), ndots, *_rules(model)))
+        left_out = _left_out(suffixes, model)
+        tails += [(*known[s], left) for s, left in zip(suffixes, left_out, strict=True)]
+        never = domains.get(model.never_asked, -1), len(model.never_asked) + 2
+        rules.append((first, len(tails), ndots, *never, *_rules(name)))
     return Walkers(np.array(rules, RULES), np.array(tails, TAIL), np.frombuffer(wire, np.uint8))
 
 
 @lru_cache(maxsize=1 << 10)
 def _wire(suffix: Labels) -> bytes:
     return wire_from_text(join(suffix))
+
+
+def _left_out(suffixes: Sequence[Labels], model: ResolverModel) -> list[bool]:
+    """Say of each suffix whether the resolver's caps keep it out of the list that it takes."""
+    texts = [join(suffix) for suffix in suffixes]
+    taken = list(model.effective_search(texts))
+    out = []
+    for text in texts:
+        out.append(taken[:1] != [text])
+        taken = taken[0 if out[-1] else 1 :]
+    return out
 
 
 @lru_cache
