@@ -12,13 +12,7 @@ import numpy.typing as npt
 
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.text import wire_from_text
-from pcapkit.resolver.models import (
-    ABANDON,
-    RESOLVERS,
-    ResolverModel,
-    gives_up_s,
-    resolver_model,
-)
+from pcapkit.resolver.models import ABANDON, RESOLVERS, ResolverModel, gives_up_s, resolver_model
 from pcapkit.resolver.resolv_conf import ResolverConfig
 
 #: The rules of a resolver, under one ndots, with one search list.
