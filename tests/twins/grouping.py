@@ -2,7 +2,8 @@
 
 Its exchanges are read in time order. Each is, in this order: the question of a walk's current
 candidate asked again; that candidate asked for another type; the next candidate of a walk whose
-current one has failed; or the first of a walk of its own. Walks are looked at from the newest.
+current one has failed; or the first of a walk of its own. Candidates and walks are looked at from
+the newest.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Candidate:
     position: int
     questions: dict[int, list[Exchange]] = field(default_factory=dict)
     left: bool = False  # the walk went on
+
+    @property
+    def first(self) -> Exchange:
+        return next(iter(self.questions.values()))[0]
 
     @property
     def ports(self) -> set[int]:
@@ -167,19 +172,19 @@ def group(
 
 def _at_same_name(walks: list[Walk], e: Exchange) -> bool:
     other = None
-    for w in reversed(walks):
-        for c in w.candidates:
-            if c.name != e.name or c.left or e.time > max(w.start + WALK, c.latest + TIMEOUT):
-                continue
-            same_port = e.port in c.ports
-            long_ago = c.settled() and e.time - c.latest > JOIN_AT_PORT
-            if not same_port and (other or long_ago):
-                continue
-            if _repeats(c, e) if e.qtype in c.questions else _joins(w, c, e):
-                if same_port:
-                    c.questions.setdefault(e.qtype, []).append(e)
-                    return True
-                other = c
+    here = [(w, c) for w in walks for c in w.candidates if c.name == e.name and not c.left]
+    for w, c in sorted(here, key=lambda one: -one[1].first.packet):
+        same_port = e.port in c.ports
+        long_ago = c.settled() and e.time - c.latest > JOIN_AT_PORT
+        if not same_port and (other or long_ago):
+            continue
+        if e.time > max(w.start + WALK, c.latest + TIMEOUT):
+            continue
+        if _repeats(c, e) if e.qtype in c.questions else _joins(w, c, e):
+            if same_port:
+                c.questions.setdefault(e.qtype, []).append(e)
+                return True
+            other = c
     if other:
         other.questions.setdefault(e.qtype, []).append(e)
     return other is not None

@@ -22,7 +22,7 @@ from tests.twins.replaying import predict
 from tests.twins.traffic import Traffic, traffic
 
 SETTINGS = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     database=None,
