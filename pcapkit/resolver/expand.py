@@ -121,10 +121,17 @@ def _by(model: ResolverModel, name: str, config: ResolverConfig) -> ModelWalk:
     return ModelWalk(model.name, names, done.queries, gives_up_s(model, config))
 
 
+def _only_searched(e: Expansion) -> bool:
+    domain = resolver_model(e.resolver.partition("@")[0]).never_asked
+    return bool(domain) and e.name.endswith(f".{domain}")
+
+
 def _why(e: Expansion) -> str:
     kind = e.resolver.partition("@")[0]
     if not e.candidates:
         return f"{kind} never sends such names."
+    if _only_searched(e):
+        return f"{kind} sends no such name as it is: it asks the search list alone."
     if e.absolute:
         return "The name ends in a dot: it is asked as is, and nothing else."
     if kind == "busybox":
@@ -191,7 +198,7 @@ def render_expansion(e: Expansion) -> str:
     if e.candidates:
         lines += ["", "Queries where the name exists only ...", ""]
         lines += _cost_lines(e)
-    if not e.absolute and e.candidates:
+    if not e.absolute and e.candidates and not _only_searched(e):
         lines += ["", f"With a final dot ({e.name}.) it is asked as is alone, at any ndots."]
         lines += ["", "The same list and ndots by each resolver:", *_model_lines(e)]
     if e.lost_s:

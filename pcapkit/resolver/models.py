@@ -35,7 +35,6 @@ class ResolverModel:
     name: str
     searches: bool = True  #: uses the search list at all
     searches_after_as_is: bool = True  #: dots >= ndots and the name as is failed: the list follows
-    ndots_zero_searches: bool = True
     searches_dotted: bool = True  #: names with a dot are searched
     tries_as_is: bool = True  #: a searched name is asked as is, too
     asks_all: bool = False  #: all candidates, whatever the first is answered
@@ -70,7 +69,8 @@ class ResolverModel:
     root_suffix_fails: bool = False  #: ``search .`` makes every lookup fail
     walks_again_when_large: bool = False  #: an answer that outgrows its buffer starts it anew
     is_known: bool = True  #: False: the rules are a guess
-    never_asked: tuple[str, ...] = ()  #: top-level domains that it does not send
+    never_asked: str = ""  #: a top-level domain: it sends no name that ends in it
+    searches_never_asked: bool = False  #: it sends them under the search list, though
     evidence: str = ""
 
     def after(self, outcomes: Sequence[int]) -> int:
@@ -130,7 +130,6 @@ RESOLVERS: tuple[ResolverModel, ...] = (
     ResolverModel(
         "musl",
         searches_after_as_is=False,
-        ndots_zero_searches=False,
         on_nodata=AFTER_STOP,
         nxdomain_of_one_is_absence=True,
         failure_of_one_is_failure=True,
@@ -146,7 +145,8 @@ RESOLVERS: tuple[ResolverModel, ...] = (
     ResolverModel(
         "go",
         edns_bytes=1232,
-        never_asked=("onion",),
+        never_asked="onion",
+        searches_never_asked=True,
         options=_BASIC
         | {"rotate", "single-request", "single-request-reopen", "use-vc", "trust-ad"},
         evidence="measured with 1.19; dnsclient_unix.go goLookupIPCNAMEOrder",
@@ -154,7 +154,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
     ResolverModel(
         "c-ares",
         edns_bytes=1232,
-        never_asked=("onion",),
+        never_asked="onion",
         timeout=2.0,
         attempts=3,
         gives_up_s=11.6,
@@ -212,6 +212,7 @@ OLDER: tuple[tuple[str, tuple[int, ...], Mapping[str, Any], str], ...] = (
     ("glibc", (2, 26), {"most_suffixes": 6, "longest_list": 256}, "NEWS 2.26: MAXDNSRCH"),
     ("musl", (1, 2, 4), {"tcp": False}, "WHATSNEW 1.2.4: TCP fallback"),
     ("musl", (1, 1, 13), {"searches": False}, "WHATSNEW 1.1.13: search domains"),
+    ("go", (1, 22), {"searches_never_asked": False}, "golang/go#60678: avoidDNS per candidate"),
     ("c-ares", (1, 22), {"edns_bytes": 0}, "RELEASE-NOTES 1.22: EDNS by default"),
 )
 

@@ -22,25 +22,25 @@ def candidates(
     except ValueError as problem:
         raise UsageError(str(problem)) from None
     base = fold(name)
-    if base.rpartition(".")[2] in model.never_asked:
+    never = bool(model.never_asked) and base.endswith(f".{model.never_asked}")
+    if never and not model.searches_never_asked:
         return ()
+    as_is = () if never else (base,)
     if name.endswith(".") or not model.searches:
-        return (base,)
+        return as_is
     listed: list[str] = []
     for suffix in model.effective_search(search):
         if _fits(f"{base}.{suffix}" if suffix != "." else base):
             listed.append(f"{base}.{suffix}" if suffix != "." else ".")
         elif model.on_too_long == ABANDON:
             break
-    if (ndots == 0 and not model.ndots_zero_searches) or (
-        dots(base) > 0 and not model.searches_dotted
-    ):
-        return (base,)
+    if dots(base) > 0 and not model.searches_dotted:
+        return as_is
     if not model.tries_as_is:
         return tuple(listed)
     if dots(base) >= min(ndots, MAX_NDOTS):
-        return (base, *listed) if model.searches_after_as_is else (base,)
-    return (*listed, base)
+        return (*as_is, *listed) if model.searches_after_as_is else as_is
+    return (*listed, *as_is)
 
 
 def _fits(name: str) -> bool:

@@ -33,11 +33,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One lookup; ``answered_by`` is None where the application gets no address."""
+    """One lookup; ``answered_by`` is None where the application gets no address.
+
+    ``wasted`` counts the questions that only the search list is the reason of, in vain.
+    """
 
     steps: tuple[Step, ...]
     answered_by: str | None
     waited_s: float
+    wasted: int
 
     @property
     def queries(self) -> int:
@@ -48,12 +52,6 @@ class Walk:
     def packets(self) -> int:
         """Query packets, resends and copies to further nameservers among them."""
         return sum(s.sent for s in self.steps)
-
-    @property
-    def wasted(self) -> int:
-        """Questions before the candidate that answered; all but the last candidate's if none."""
-        last = self.answered_by or (self.steps[-1].candidate if self.steps else "")
-        return sum(s.candidate != last for s in self.steps)
 
 
 def walk(
@@ -90,7 +88,22 @@ def walk(
             at = max(at + 1, len(names) - 1)
         else:
             at += 1
-    return Walk(tuple(steps), hit, waited)
+    return Walk(tuple(steps), hit, waited, _wasted(steps, base, hit) if len(names) > 1 else 0)
+
+
+def _wasted(steps: Sequence[Step], base: str, hit: str | None) -> int:
+    """Count the misses that are waste, by the classes of ``analysis/lookups/waste.py``.
+
+    All but those of the candidate that answered. Where none did, a miss of the name as is says that
+    it does not exist, and NODATA of the first candidate that exists that it has no such type.
+    """
+    misses = [s for s in steps if s.outcome in (NODATA, NXDOMAIN)]
+    if hit is not None:
+        return sum(s.candidate != hit for s in misses)
+    exists = next((s.candidate for s in misses if s.outcome == NODATA), None)
+    return sum(
+        s.candidate != base and not (s.outcome == NODATA and s.candidate == exists) for s in misses
+    )
 
 
 def _ask(

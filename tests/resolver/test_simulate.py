@@ -215,8 +215,15 @@ def test_the_root_in_the_list() -> None:
     assert look("musl", {".": REFUSED, "name.ext": ANSWER}, search=(".",)).answered_by is None
 
 
-def test_go_never_sends_onion_names() -> None:
-    assert look("go", {}, name="hidden.onion").steps == ()
+def test_onion_names_are_never_sent() -> None:
+    """Go asks them under the search list since 1.22 (golang/go#60678), c-ares not at all."""
+    for ndots in (1, 5):
+        asked = [s.candidate for s in look("go", {}, name="hidden.onion", ndots=ndots).steps]
+        assert asked == [f"hidden.onion.{s}" for s in LIST for _ in "46"]
+    assert look("go", {}, name="hidden.onion.").steps == ()
+    assert look("go", {}, name="hidden.onion", version="1.21").steps == ()
+    assert look("c-ares", {}, name="hidden.onion").steps == ()
+    assert look("go", {}, name="onion").queries == look("c-ares", {}, name="onion").queries == 8
     assert look("glibc", {}, name="hidden.onion").queries == 8
 
 

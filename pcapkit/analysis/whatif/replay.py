@@ -28,7 +28,7 @@ from pcapkit.analysis.whatif.candidates import (
 )
 from pcapkit.analysis.whatif.rules import Walker
 from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
-from pcapkit.codes import TYPE_AAAA
+from pcapkit.codes import TYPE_A, TYPE_AAAA
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
@@ -98,6 +98,8 @@ class _Traits(NamedTuple):
     in_zone: bool  # is the name that answered inside the cluster domain?
     is_final: bool  # no setting makes it walk the list: it is taken for a full name
     is_never_listed: bool
+    is_never_as_is: bool  # the resolver sends no such name as it is
+    takes_whole_list: bool  # suffixes that the resolver's caps leave out were asked all the same
     is_probe: bool
     questions: Questions
     without_aaaa: Questions
@@ -148,7 +150,7 @@ def _variant(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
     """
     rules = walker.rules
     ndots = rules["ndots"] if setting["ndots"] < 0 else np.int64(setting["ndots"])
-    order = np.int64(_AS_IS_FIRST if dots >= ndots else _LISTED)
+    order = np.int64(_AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else _LISTED)
     if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
         order = np.int64(_IN_FULL)
     dropped = np.int64(ABSENT)
@@ -181,19 +183,22 @@ def _write_order(
     """
     rules = walker.rules
     order[0] = NAME_AS_IS
+    as_is = 0 if traits.is_never_as_is else 1
     if variant.order == _IN_FULL:
         if answered != NOT_ANSWERED:
             order[0] = answered
-        return 1
+        return 1 if order[0] != NAME_AS_IS else as_is
     if traits.is_never_listed:
-        return 1
+        return as_is
     at = 0
     if variant.order == _AS_IS_FIRST:
-        at = 1
+        at = as_is
         if not rules["searches_after_as_is"]:
             return at
     for p in range(walker.suffixes.shape[0]):
         if p == variant.dropped:
+            continue
+        if walker.suffixes[p]["left_out"] and not traits.takes_whole_list:
             continue
         if traits.base_bytes + walker.suffixes[p]["size"] > LONGEST:
             if rules["abandons_too_long"]:
@@ -201,10 +206,23 @@ def _write_order(
             continue
         order[at] = p
         at += 1
-    if variant.order == _LISTED and rules["tries_as_is"]:
+    if variant.order == _LISTED and rules["tries_as_is"] and as_is:
         order[at] = NAME_AS_IS
         at += 1
     return at
+
+
+@helper_kernel
+def _is_never_asked(replay: LookupReplay) -> bool:
+    """Does the base name of ``replay`` end in the domain that its resolver sends no name of?"""
+    rules, names, base = replay.walker.rules, replay.observed.names, replay.lookup["base"]
+    size, end = rules["never_asked_size"], names.ends[base]
+    if rules["never_asked"] < 0 or end - name_start(names.ends, base) <= size:
+        return False
+    for k in range(size):
+        if names.arena[end - size + k] != replay.walker.wire[rules["never_asked"] + k]:
+            return False
+    return True
 
 
 @inline_kernel
@@ -294,7 +312,8 @@ def _write_types(
     """Write the types asked of every candidate; return how many, and how many more of the hit.
 
     They are those of ``lookup`` (LOOKUP), from its ``transactions`` (TRANSACTION): the first alone
-    with ``first_only``, and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
+    with ``first_only``, where the others follow once there is a hit (AAAA does after A, though none
+    was seen), and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
     """
     count, distinct = 0, 0
     for k in range(lookup["queries"]):
@@ -313,6 +332,8 @@ def _write_types(
             count += 1
     if first_only:
         count = min(count, 1)
+        if lookup["answered_by"] < 0 and distinct == 1 and types[0] == TYPE_A:
+            distinct = 2
     return count, max(0, distinct - count)
 
 
@@ -357,14 +378,23 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
     """Return what holds for the lookup of ``replay``; ``types`` of ``scratch`` get what it asks."""
     observed, walker, lookup = replay.observed, replay.walker, replay.lookup
     transactions, rules, base = replay.transactions, walker.rules, lookup["base"]
-    is_probe = False
+    is_probe, takes_whole_list = False, False
+    is_never_as_is = _is_never_asked(replay)
     for k in range(lookup["queries"]):
         is_probe = is_probe or transactions[k]["waste_class"] == SERVICE_PROBE
+        position = np.int64(transactions[k]["suffix"])
+        if position == NAME_AS_IS:
+            is_never_as_is = False  # what was seen beats what the rules say
+        elif walker.suffixes[position]["left_out"]:
+            takes_whole_list = True
     ends = observed.names.ends
     dots = np.int64(observed.labels[base]) - 1
+    order = np.int64(_LISTED)
+    if rules["tries_as_is"] and dots >= rules["ndots"]:
+        order = np.int64(_AS_IS_FIRST)
     is_final = (lookup["mode"] == AS_IS and lookup["candidates"] == 1) and (
         lookup["absolute"] == 1
-        or dots < rules["ndots"]
+        or order == _LISTED
         or observed.is_reverse[base] != 0
         or _has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
     )
@@ -377,12 +407,14 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
             lookup, transactions, first_only, True, short_types
         )
     return _Traits(
-        np.int64(_LISTED if dots < rules["ndots"] else _AS_IS_FIRST),
+        order,
         ends[base] - name_start(ends, base) - 1,
         dots,
         lookup["answered_by"] >= 0 and observed.in_zone[lookup["answered_by"]] != 0,
         bool(is_final),
         bool(is_final or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])),
+        is_never_as_is,
+        takes_whole_list,
         is_probe,
         Questions(all_types, count, further),
         Questions(short_types, short_count, short_further),

@@ -11,7 +11,7 @@ import numpy as np
 
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.text import wire_from_text
-from pcapkit.resolver.models import ABANDON, gives_up_s, resolver_model
+from pcapkit.resolver.models import ABANDON, RESOLVERS, ResolverModel, gives_up_s, resolver_model
 from pcapkit.resolver.resolv_conf import ResolverConfig
 from pcapkit.schema import ABSENT, Bytes, Row, Rows
 
@@ -21,6 +21,8 @@ RULES = np.dtype(
         ("first", np.int64),  # its search list among all ``suffixes``
         ("last", np.int64),
         ("ndots", np.int64),
+        ("never_asked", np.int64),  # begin in ``wire`` of the domain it never sends, ABSENT
+        ("never_asked_size", np.int64),
         ("silence_ns", np.int64),  # until a silent candidate is given up
         ("error_ns", np.int64),  # the same of SERVFAIL and REFUSED
         ("on_nodata", np.int32),
@@ -52,6 +54,7 @@ SUFFIX = np.dtype(
         ("size", np.int32),
         ("shared", np.int32),  # its number among suffixes that several lists have, ABSENT
         ("in_zone", np.uint8),  # is a name under it inside the cluster domain?
+        ("left_out", np.uint8),  # the resolver takes the list without it
     ],
     align=True,
 )
@@ -89,9 +92,14 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
     lists = Counter(suffix for settings in alike for suffix in settings.suffixes)
     shared = {s: n for n, (s, lists) in enumerate(lists.most_common(MOST_SHARED)) if lists > 1}
     wire, known = bytearray(), dict[Labels, tuple[int, int, int, bool]]()
-    rows: list[tuple[int, int, int, bool]] = []
+    domains = {model.never_asked: 0 for model in RESOLVERS if model.never_asked}
+    for domain in domains:
+        domains[domain] = len(wire)
+        wire += wire_from_text(domain)
+    rows: list[tuple[int, int, int, bool, bool]] = []
     rules = []
-    for suffixes, model, ndots in alike:
+    for suffixes, model_name, ndots in alike:
+        model = resolver_model(model_name)
         for suffix in suffixes:
             if suffix not in known:
                 name = _wire(suffix)
@@ -99,14 +107,27 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
                 known[suffix] = len(wire), len(name), shared.get(suffix, ABSENT), inside
                 wire += name
         first = len(rows)
-        rows += [known[suffix] for suffix in suffixes]
-        rules.append((first, len(rows), ndots, *_rules(model)))
+        left_out = _left_out(suffixes, model)
+        rows += [(*known[s], left) for s, left in zip(suffixes, left_out, strict=True)]
+        never_asked = domains.get(model.never_asked, ABSENT), len(model.never_asked) + 2
+        rules.append((first, len(rows), ndots, *never_asked, *_rules(model_name)))
     return Walkers(np.array(rules, RULES), np.array(rows, SUFFIX), np.frombuffer(wire, np.uint8))
 
 
 @lru_cache(maxsize=1 << 10)
 def _wire(suffix: Labels) -> bytes:
     return wire_from_text(join(suffix))
+
+
+def _left_out(suffixes: Sequence[Labels], model: ResolverModel) -> list[bool]:
+    """Say of each suffix whether the resolver's caps keep it out of the list that it takes."""
+    texts = [join(suffix) for suffix in suffixes]
+    taken = list(model.effective_search(texts))
+    out = []
+    for text in texts:
+        out.append(taken[:1] != [text])
+        taken = taken[0 if out[-1] else 1 :]
+    return out
 
 
 @lru_cache
