@@ -361,6 +361,8 @@ def replay_settings(
         if not settings[s]["walked"]:
             continue
         code = np.int64(_code(settings[s], walker, dots, inside))
+        if fixed and code % WAYS != _IN_FULL:
+            code += way - code % WAYS  # asked as is whatever the ndots: what was seen counts
         at = np.int64(0)
         for _ in range(2):  # once more in full where the first way would do harm
             if work.codes[code] >> _ROW_BITS == turn:
