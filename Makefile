@@ -20,7 +20,8 @@ test: .venv/made  ## all tests
 	$(BIN)/pytest
 
 fuzz: .venv/made  ## more damaged and random input than the tests try; EXAMPLES=20000 for longer
-	PCAPKIT_FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/pytest -q tests/fuzz tests/twins
+	PCAPKIT_FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/pytest -q tests/fuzz
+	$(BIN)/python -m tests.twins.fuzz $(or $(EXAMPLES),5000)
 
 bench: .venv/made  ## time pcapkit beside its peers on small captures; benchmarks/README.md has the rest
 	$(BIN)/python benchmarks/run.py --sizes 0.1

@@ -13,6 +13,8 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import Options
 from pcapkit.resolver.models import RESOLVERS
 from pcapkit.resolver.simulate import Walk
+from tests import build
+from tests.analysis.talk import Talk
 from tests.twins.engines import SUFFIXES, Work, works, write
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -90,6 +92,16 @@ SETTLED = {
 @pytest.mark.parametrize("about", SETTLED)
 def test_what_once_differed(about: str) -> None:
     assert differences(SETTLED[about]) == []
+
+
+def test_a_final_dot_makes_every_ndots_the_same(tmp_path: Path) -> None:
+    """What was seen counts, though the types came in an order in which nslookup asks none."""
+    talk = Talk()
+    talk.exchange(0, "a.b.z", build.AAAA, answers=[], port=4000)
+    talk.exchange(1, "a.b.z", build.A, port=4000)
+    analysis = talk.analyze(tmp_path, search=["z1"], ndots=3, resolver="bind-nslookup")
+    rows = [w for w in analysis.what_if_rows if w.setting.startswith("ndots:")]
+    assert {(w.queries, w.broken_lookups) for w in rows} == {(2, 0)}
 
 
 def test_what_never_is_sent() -> None:

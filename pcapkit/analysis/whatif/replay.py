@@ -439,6 +439,11 @@ def replay_settings(
         if not settings[s]["walked"]:
             continue
         variant = _variant(settings[s], replay.walker, traits.dots, traits.in_zone)
+        if traits.is_final and variant.order != _IN_FULL:
+            # asked as is whatever the ndots: what was seen counts
+            variant = Variant(
+                traits.order, variant.without_aaaa, variant.by_server, variant.dropped
+            )
         row = np.int64(0)
         for _ in range(2):
             known = scratch.variant_rows[_variant_number(variant)]
