@@ -11,6 +11,7 @@ from pcapkit.analysis.faults.settings import lint
 from pcapkit.model.results import Finding
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.options import Options
 from pcapkit.resolver.resolv_conf import parse_resolv_conf
 from tests import build
 from tests.analysis.talk import FORMERR, LIST, NAMESPACE, NXDOMAIN, SERVICES, ZONE, Talk
@@ -18,6 +19,7 @@ from tests.build import AAAA, A
 
 ONE, TWO = "10.244.1.1", "10.244.1.2"
 CORP = "corp.example"
+LAB = Path(__file__).resolve().parents[3] / "captures" / "lab"
 
 
 def where(finding: Finding) -> list[Any]:
@@ -195,6 +197,15 @@ def test_a_given_list_that_the_traffic_does_not_walk(tmp_path: Path) -> None:
         "given": f"search web.{SERVICES} {SERVICES} {ZONE}",
         "seen": f"search {' '.join(LIST)}",
     }
+
+
+def test_a_given_list_that_the_second_address_of_a_client_does_not_walk() -> None:
+    """All that a client walks counts: this one asks over IPv4 what it does not over IPv6."""
+    options = Options(search=(f"other.{SERVICES}", SERVICES, ZONE))
+    analysis = analyze(LAB / "dual_stack_v4_and_v6_servers.pcap", options=options)
+    (finding,) = (f for f in analysis.findings if f.code == "given_contradicted")
+    (row,) = contradictions(finding)
+    assert row["seen"] == f"search {' '.join(LIST)}"
 
 
 def test_a_given_ndots_that_the_traffic_contradicts(tmp_path: Path) -> None:
