@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from pcapkit.analysis.search_lists.infer import Seen
+from pcapkit.analysis.search_lists.infer import Inference, NameSequence, SearchList, SuffixSequence
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from tests.twins.grouping import Exchange
 
@@ -101,7 +101,7 @@ def _extend(s: Sequence, new: Name) -> bool:
     return True
 
 
-def sequences(exchanges: Iterable[Exchange]) -> list[Seen]:
+def sequences(exchanges: Iterable[Exchange]) -> list[NameSequence]:
     """Return the distinct sequences of one client."""
     found: list[Sequence] = []
     for v in _visits(exchanges):
@@ -112,7 +112,7 @@ def sequences(exchanges: Iterable[Exchange]) -> list[Seen]:
         else:
             found.append(Sequence([v.name], v))
     proven = {n[s.base :] for s in found if s.base for n in s.names if len(n) > s.base}
-    out: dict[tuple[Name, ...], Seen] = {}
+    out: dict[tuple[Name, ...], NameSequence] = {}
     for s in found:
         if len(s.names) < 2:
             continue
@@ -124,6 +124,17 @@ def sequences(exchanges: Iterable[Exchange]) -> list[Seen]:
                 continue
         key = tuple(n[s.base :] for n in s.names if not s.base or len(n) > s.base)
         old = out.get(key)
-        seen = old or Seen(tuple(s.names), s.base, 0)
+        seen = old or NameSequence(tuple(s.names), s.base, 0)
         out[key] = replace(seen, count=seen.count + 1)
     return list(out.values())
+
+
+def search_list(shown: list[NameSequence]) -> SearchList:
+    """Return the search list of one client that shows these sequences."""
+    proven = [_suffixes(s, s.base) for s in shown if s.base]
+    others = [_suffixes(s, min(_shared(s.names[0], name) for name in s.names)) for s in shown]
+    return Inference().infer(proven, others)
+
+
+def _suffixes(shown: NameSequence, base: int) -> SuffixSequence:
+    return tuple(name[base:] for name in shown.names if len(name) > base), shown.count

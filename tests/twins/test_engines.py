@@ -30,7 +30,7 @@ def differences(work: Work) -> list[object]:
     rows = {
         w.ndots: w
         for w in analysis.what_if_rows
-        if w.client_addr is None and w.ndots is not None and w.setting == f"ndots:{w.ndots}"
+        if w.client_addr is None and w.ndots is not None and w.setting.is_ndots
     }
     out: list[object] = []
     sent = {n: work.walks(n) for n in range(7)}
@@ -100,7 +100,7 @@ def test_a_final_dot_makes_every_ndots_the_same(tmp_path: Path) -> None:
     talk.exchange(0, "a.b.z", build.AAAA, answers=[], port=4000)
     talk.exchange(1, "a.b.z", build.A, port=4000)
     analysis = talk.analyze(tmp_path, search=["z1"], ndots=3, resolver="bind-nslookup")
-    rows = [w for w in analysis.what_if_rows if w.setting.startswith("ndots:")]
+    rows = [w for w in analysis.what_if_rows if w.setting.is_ndots]
     assert {(w.queries, w.broken_lookups) for w in rows} == {(2, 0)}
 
 

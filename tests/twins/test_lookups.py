@@ -6,7 +6,6 @@ import tempfile
 
 from hypothesis import HealthCheck, given, settings
 
-from pcapkit.analysis.search_lists.infer import infer
 from pcapkit.analysis.search_lists.survey import survey
 from pcapkit.codes import qtype_text
 from pcapkit.names.labels import join, split
@@ -15,7 +14,7 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.collect import collect
 from pcapkit.resolver.models import resolver_model
 from tests.twins.describing import OUTCOMES, Lookup, absolute, describe
-from tests.twins.evidence import sequences
+from tests.twins.evidence import search_list, sequences
 from tests.twins.grouping import Walk, group
 from tests.twins.reading import Read, exchanges_of, read
 from tests.twins.replaying import predict
@@ -119,7 +118,7 @@ def test_replaying(traffic: Traffic) -> None:
     with tempfile.TemporaryDirectory() as folder:
         analysis = analyze(traffic.write(folder), options=traffic.options)
     for row in analysis.what_if_rows:
-        if row.client_addr is None and row.setting == f"ndots:{row.ndots}":
+        if row.client_addr is None and row.setting.is_ndots:
             told = [
                 predict(x, final, ends, model, traffic.search, traffic.ndots, row.ndots)
                 for x, final in whole
@@ -136,10 +135,10 @@ def test_evidence(traffic: Traffic) -> None:
     with tempfile.TemporaryDirectory() as folder:
         collected = collect([traffic.write(folder)])
     clients = exchanges_of(collected)
-    surveyed = survey(
-        collected.store, Folded(collected.interners.names), {}, has_clock=collected.has_clock
-    )
+    names = Folded(collected.interners.names)
+    parts = survey(collected.store, names, {}, has_clock=collected.has_clock)
+    surveyed = [client for part in parts for client in part.clients]
     for address, exchanges in clients.items():
         found = [c for c in surveyed if collected.address(c.piece.client) == address]
         if len(found) == 1:  # its settings did not change
-            assert found[0].search == infer(sequences(exchanges))
+            assert found[0].search == search_list(sequences(exchanges))
