@@ -322,11 +322,11 @@ ENTRIES: tuple[Entry, ...] = (
         "In a Corefile: dnstap <endpoint> full.",
     ),
     Entry(
-        "host_name_not_address",
+        "own_probe",
         "skip reason",
-        "A printed line with host names for addresses.",
-        "tcpdump was run without -n.",
-        "Run tcpdump with -n, or save with -w.",
+        "The question that CoreDNS asks itself: HINFO of two random numbers.",
+        "Its plugin loop looks for a circle of servers at start; no application asked.",
+        _NOTHING,
     ),
     Entry(
         "outside_time_range", "skip reason", "Outside --from and --to.", "You asked so.", _NOTHING

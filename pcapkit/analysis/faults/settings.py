@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from pcapkit.addresses import ip_or_none
 from pcapkit.analysis.faults.notes import Note, Notes, note_lookups, note_transactions, show_walks
 from pcapkit.analysis.lookups.reading import ClientReading
 from pcapkit.analysis.search_lists.evidence import evidence_of
@@ -126,7 +126,8 @@ def search_lists(part: Part) -> Notes:
         problems = list(lint(config))
         for client in r.clients:
             address = part.facts.address(client.client)
-            if problems and (network is None or ip_address(address) in network):
+            ip = ip_or_none(address)
+            if problems and (network is None or (ip is not None and ip in network)):
                 note.clients[address] += 1
         for problem in problems:
             note.facts["resolv.conf", config.path, problem] = 1

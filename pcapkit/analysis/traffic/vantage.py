@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
-from pcapkit.addresses import packed
+from pcapkit.addresses import ip_or_none, packed
 from pcapkit.analysis.traffic.asked import Asked
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.cluster.pods import Cluster
@@ -65,7 +65,8 @@ def servers(scene: Scene) -> tuple[Server, ...]:
         role = "other"
         if at in scene.cluster.dns or any(n.cluster for n in parts):
             role = "cluster_dns"
-        if ip_address(address) in _LINK_LOCAL and address not in _OF_THE_CLOUD:
+        ip = ip_or_none(address)
+        if ip is not None and ip in _LINK_LOCAL and address not in _OF_THE_CLOUD:
             role = "node_cache"
         out.append(
             Server(
