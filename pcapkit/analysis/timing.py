@@ -24,6 +24,9 @@ NEXT_WITHOUT_CLOCK_NS = 20_000
 #: A resolver asks the next candidate at once: within this time of the last answer.
 NEAR_NS = 5_000_000
 
+#: ... in a server's log, a way through the network later: within this time of it.
+NEAR_IN_LOG_NS = 50_000_000
+
 #: Without a clock a packet counts as 1,000 ns: this is "within a few packets".
 NEAR_WITHOUT_CLOCK_NS = 4_000
 

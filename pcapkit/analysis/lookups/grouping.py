@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import rules_of
+from pcapkit.analysis.lookups.base_names import Rules, rules_of
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -39,6 +39,8 @@ from pcapkit.analysis.timing import (
     JOIN_AT_PORT_NS,
     LONGEST_TIMEOUT_NS,
     LONGEST_WALK_NS,
+    NEAR_IN_LOG_NS,
+    NEAR_NS,
     SHORTEST_TIMER_NS,
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
@@ -344,4 +346,14 @@ def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> N
             for number in range(client["first_walk"], client["last_walk"]):
                 w.walks[number]["seen"] = 0
         rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        if client["logged"] and rules.near == NEAR_NS:
+            rules = Rules(
+                rules.bases,
+                rules.by_size,
+                rules.starts,
+                rules.join,
+                NEAR_IN_LOG_NS,
+                rules.next,
+                rules.searches_after_as_is,
+            )
         _group(rows, lists.asked, rules, w, client)

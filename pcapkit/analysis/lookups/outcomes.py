@@ -167,6 +167,51 @@ def _is_cut(
 
 
 @helper_kernel
+def _has_holes(w: Any, rules: Any, walk: Any, look: Any, transactions: Any, client: Any) -> Any:
+    """Does a log lack a candidate of this walk, or one family that its neighbours have?
+
+    One replica of several logs only some of a walk's queries, and a log may begin within a walk.
+    """
+    if not client["logged"] or walk["parallel"] or walk["candidates"] < 2:
+        return False
+    if walk["mode"] == LIST:
+        if client["headless"]:
+            return True
+        position = np.int64(-1)
+        at = np.int64(walk["first"])
+        while at >= 0:
+            here = _suffix_of(rules, np.int64(w.candidates[at]["name"]), np.int64(walk["base"]))
+            if here < 0:
+                here = np.int64(rules.starts.shape[0])
+            if here != position + 1:
+                return True
+            position = here
+            at = np.int64(w.candidates[at]["after"])
+    both = False
+    for k in range(look["queries"]):
+        both = both or _families(transactions, look["queries"], transactions[k]["name"]) == 3
+    for k in range(look["queries"]):
+        t = transactions[k]
+        asked = _families(transactions, look["queries"], t["name"])
+        if both and asked in (1, 2) and t["name"] != look["answered_by"]:
+            return True
+    return False
+
+
+@helper_kernel
+def _families(transactions: Any, count: Any, name: Any) -> Any:
+    """Say of which families a candidate was asked: 1 for IPv4, 2 for IPv6, 3 for both."""
+    asked = 0
+    for k in range(count):
+        if transactions[k]["name"] == name:
+            if transactions[k]["qtype"] == 1:
+                asked |= 1
+            elif transactions[k]["qtype"] == 28:
+                asked |= 2
+    return asked
+
+
+@helper_kernel
 def _lookup_outcome(transactions: Any, count: Any) -> Any:
     """The first of LOOKUP_OUTCOMES, ``resolved`` left out, that any transaction has."""
     for code, outcome in (
@@ -289,7 +334,9 @@ def _describe_walk(
         out.capture_end,
         out.has_clock,
     )
-    look["complete"] = 0 if walk["cut_start"] or cut else 1
+    holes = _has_holes(w, rules, walk, look, transactions, client)
+    look["holes"] = 1 if holes else 0
+    look["complete"] = 0 if walk["cut_start"] or cut or holes else 1
     look["mode"] = walk["mode"]
     if walk["candidates"] == 1:
         look["mode"] = OPEN if look["ambiguous"] else AS_IS

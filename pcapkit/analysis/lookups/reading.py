@@ -22,7 +22,7 @@ from pcapkit.analysis.lookups.outcomes import Described, describe_clients
 from pcapkit.analysis.lookups.state import CLIENT, room_for
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
-from pcapkit.analysis.search_lists.survey import Client
+from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import timing
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source
@@ -98,6 +98,8 @@ class _Reader:
         self._clients["walks"] = [bool(c.search.suffixes) for c in surveyed]
         self._clients["end"] = np.cumsum([c.piece.size for c in surveyed])
         self._clients["begin"][1:] = self._clients["end"][:-1]
+        self._clients["logged"] = [c.logged for c in surveyed]
+        self._clients["headless"] = [c.logged and is_headless(c.search) for c in surveyed]
         self._lists = place_names(
             rows, self._clients, list(numbers), names, timing(has_clock=has_clock)
         )

@@ -19,7 +19,7 @@ from pcapkit.analysis.search_lists.sequences import (
     find_sequences,
     find_visits,
 )
-from pcapkit.analysis.timing import NEAR_NS, NEAR_WITHOUT_CLOCK_NS
+from pcapkit.analysis.timing import NEAR_IN_LOG_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS
 from pcapkit.kernels.interning import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.names.labels import common_labels, labels_end
@@ -213,9 +213,12 @@ def gather_evidence(
     mask = np.uint64(slots.shape[0] - 1)
     for c in range(bounds.shape[0] - 1):
         mine = rows[bounds[c] : bounds[c + 1]]
-        count = find_visits(mine, near, latest, visits, types, dones)
+        here = near
+        if near == NEAR_NS and mine.shape[0] > 0 and mine[0]["server"] < 0:
+            here = NEAR_IN_LOG_NS  # a server's log, which does not name its server
+        count = find_visits(mine, here, latest, visits, types, dones)
         heads[:] = -1
-        found = find_sequences(names, labels, near, visits, count, heads, sequences, members)
+        found = find_sequences(names, labels, here, visits, count, heads, sequences, members)
         for k in range(mine.shape[0]):
             if mine[k]["folded"] >= 0:
                 latest[mine[k]["folded"]] = -1

@@ -122,7 +122,7 @@ def test_the_pod_is_the_client_of_events_without_addresses(tmp_path: Path) -> No
     assert collected.skipped == {"no_client_address": 1}
     assert any("newer gadget" in w for w in collected.warnings)
     (row,) = rows(write(tmp_path, {**old, "pktType": "OUTGOING"}))
-    assert row["client_addr"] == f"{old['namespace']}/{old['pod']}"
+    assert row["client_addr"] == "default/api-7c5ddbdf54-q2x8v"
 
 
 def test_multicast_dns_is_left_out(tmp_path: Path) -> None:
