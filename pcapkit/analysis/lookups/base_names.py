@@ -51,6 +51,7 @@ class Rules(NamedTuple):
     near: int
     next: int
     searches_after_as_is: bool
+    logged: bool  # seen in a server's own log, which may lack queries
 
 
 @helper_kernel
@@ -66,6 +67,7 @@ def rules_of(lists: Any, number: Any, walks: Any, searches_after_as_is: Any) -> 
         lists.near,
         lists.next,
         searches_after_as_is != 0,
+        False,
     )
 
 

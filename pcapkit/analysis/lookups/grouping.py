@@ -152,7 +152,9 @@ def _due(
     x = w.walks[walk]
     current = np.int64(x["last"])
     c = w.candidates[current]
-    if x["closed"] or c["name"] == name or question_of(w, current, e["qtype"]) < 0:
+    if x["closed"] or c["name"] == name:
+        return np.int64(-1)
+    if not rules.logged and question_of(w, current, e["qtype"]) < 0:
         return np.int64(-1)
     first_name = w.candidates[x["first"]]["name"]
     if position < 0:
@@ -346,14 +348,15 @@ def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> N
             for number in range(client["first_walk"], client["last_walk"]):
                 w.walks[number]["seen"] = 0
         rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
-        if client["logged"] and rules.near == NEAR_NS:
+        if client["logged"]:
             rules = Rules(
                 rules.bases,
                 rules.by_size,
                 rules.starts,
                 rules.join,
-                NEAR_IN_LOG_NS,
+                NEAR_IN_LOG_NS if rules.near == NEAR_NS else rules.near,
                 rules.next,
                 rules.searches_after_as_is,
+                True,
             )
         _group(rows, lists.asked, rules, w, client)

@@ -97,6 +97,8 @@ _TOKENS = (
     b"query[",
     b"dnsmasq",
     b"IP ",
+    b"IP\xa0",
+    b"IP\xc2\xa0",
     b"IP6 ",
     b"ethertype IPv",
     b"dns-re",

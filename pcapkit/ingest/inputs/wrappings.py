@@ -137,6 +137,8 @@ def lines_of(raw: bytes) -> list[Line]:
         if rest.startswith("{"):
             text = rest
     start = text.find("{") if "{" in text and "}" in text else -1
+    if start > 0 and text[:start].strip() == "[":
+        start = 0
     if start >= 0 and (start == 0 or _before_json(text[:start])):
         found = list(_in_record(text[start:], _DEPTH))
         if found:

@@ -110,12 +110,10 @@ class CoreDnsReader(PlainReader):
         elif COREDNS_CUSTOM.match(text):
             query, response, before = _custom(text)
         else:
-            like = _LIKE_QUERY.search(text) or (
-                line.record is not None or text.startswith("{") and " IN " in text
-            )
-            if like and line.record is None:
-                return "text_not_understood"
-            return "other_event" if line.record is not None else None
+            if line.record is not None:
+                return "other_event"
+            broken = text.startswith("{") or _LIKE_QUERY.search(text)
+            return "text_not_understood" if broken else None
         self._time(query, response, before, line)
         if not line.stream and match is not None:
             line.stream = _stream_before(before)

@@ -357,11 +357,10 @@ class _Gatherer:
             self._add(line)
             if self._is_full():
                 yield self._window()
-        self._pass_over()
-        self._capture.bytes_read = self._source.stored_bytes_read
-        self._close(self._done + self._gathered.lines)
-        if self._gathered.lines:
-            yield self._window()
+        last = self._window()
+        self._close(self._done)
+        if last.packets:
+            yield last
 
     def _is_full(self) -> bool:
         messages = self._gathered.messages
