@@ -23,7 +23,7 @@ from pcapkit.model.vocabulary import Source
 _LINK_LOCAL = ip_network("169.254.0.0/16")
 _OF_THE_CLOUD = ("169.254.169.253", "169.254.169.254")  # resolvers of AWS and Google Cloud
 #: Formats of sources that a DNS server writes of itself.
-FROM_SERVERS = ("CoreDNS log", "dnstap")
+FROM_SERVERS = ("CoreDNS log", "dnsmasq log", "dnstap")
 _SHOWN = 5
 
 

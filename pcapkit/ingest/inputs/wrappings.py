@@ -141,6 +141,8 @@ def lines_of(raw: bytes) -> list[Line]:
         start = 0
     if start >= 0 and (start == 0 or _before_json(text[:start])):
         found = list(_in_record(text[start:], _DEPTH))
+        if start and not any(line.text or _is_flow(line.record or {}) for line in found):
+            found = []  # what a program printed is JSON in part
         if found:
             prefix = text[:start].strip()
             for line in found:

@@ -41,6 +41,7 @@ class HubbleReader(PlainReader):
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports = ports
         self._pods = pods
+        self._nodes: dict[object, int] = {}
         self.lost = 0
 
     def read(self, line: Line) -> Sequence[LineMessage] | str | None:
@@ -90,7 +91,9 @@ class HubbleReader(PlainReader):
         if kind == "RESPONSE":
             _add_response(message, dns)
         if ports[client]:  # a flow that another node saw too
-            message.place = flow.get("node_name") if isinstance(flow.get("node_name"), str) else ""
+            node = flow.get("node_name")
+            message.place = node if isinstance(node, str) else ""
+            message.interface = self._nodes.setdefault(message.place, len(self._nodes))
             message.content = repr((kind, message.qname, message.qtype, sorted(dns))).encode()
         if pod is not None:
             self._pods.setdefault(message.client, pod)

@@ -41,7 +41,7 @@ class FlowReader(PlainReader):
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports, self._pods = ports, pods
         self._types: dict[tuple[bytes, int, bytes], dict[int, int]] = {}
-        self._seen: dict[tuple[bytes, int, int, bytes], int] = {}
+        self._agents: dict[object, int] = {}
         self._nameless = self._flows = 0
 
     def read(self, line: Line) -> Sequence[LineMessage] | str | None:
@@ -107,7 +107,9 @@ class FlowReader(PlainReader):
             time=None if end is None else max(0, end[0] - max(0, round(latency * 1_000_000))),
         )
         query.content = repr((number, wire, 0)).encode()
-        query.place = flow.get("AgentIP") if isinstance(flow.get("AgentIP"), str) else ""
+        agent = flow.get("AgentIP")
+        query.place = agent if isinstance(agent, str) else ""
+        query.interface = self._agents.setdefault(query.place, len(self._agents))
         self._flows += 1
         if not flags & QR and flow.get("DnsErrno"):
             return (query,)
@@ -132,7 +134,7 @@ class FlowReader(PlainReader):
             time=None if end is None else end[0],
         )
         response.content = repr((number, wire, rcode)).encode()
-        response.place = query.place
+        response.place, response.interface = query.place, query.interface
         return query, response
 
     def _type(self, client: bytes, port: int, name: bytes, number: int) -> int:
