@@ -73,6 +73,8 @@ class LineReader(Protocol):
 
     #: Of the line that was read last, where it is no message but counts for the capture's span.
     time: int | None
+    #: What is said where the lines show no times.
+    clockless: str
 
     def units(self, lines: Iterator[Line]) -> Iterator[Line]:
         """Yield lines, those that continue another one joined to it."""
@@ -101,6 +103,7 @@ class PlainReader:
     """What most readers do: each line by itself, its time as it is."""
 
     time: int | None = None
+    clockless = "the lines show no times"
 
     def units(self, lines: Iterator[Line]) -> Iterator[Line]:
         """Yield the lines."""

@@ -424,7 +424,7 @@ class _Gatherer:
         """Say what the messages rest on and what the end of the stream looked like."""
         path, warnings = self._source.path, self._capture.warnings
         if self._timed is False:
-            warnings.append(f"{path}: the lines show no times: nothing is said about durations")
+            warnings.append(f"{path}: {self._reader.clockless}: nothing is said about durations")
         warnings += [f"{path}: {text}" for text in self._reader.warnings()]
         if n := self._not_understood:
             what = "1 line is" if n == 1 else f"{n} lines are"

@@ -175,6 +175,8 @@ def _nanoseconds(text: str) -> int:
 class TcpdumpReader(PlainReader):
     """Parses printed packets."""
 
+    clockless = "no times are printed (tcpdump -t)"
+
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports, self._pods = ports, pods
         self._clock = _Clock()
