@@ -8,13 +8,15 @@ is opened, and not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from pcapkit.errors import NotACapture
 from pcapkit.ingest.inputs.recognise import (
+    COREDNS_TOKENS,
+    TCPDUMP_TOKENS,
     UNREAD,
     looks_like_coredns,
     looks_like_dnsmasq,
@@ -77,16 +79,34 @@ FORMATS: tuple[Format, ...] = (
     Format("Hubble flows", None, "logs.hubble", "HubbleReader", looks_like_hubble, (b"{",)),
     Format("Inspektor Gadget", None, "logs.inspektor_gadget", "GadgetReader", looks_like_trace_dns),
     Format("NetObserv flows", None, "logs.netobserv", "FlowReader", looks_like_netobserv, (b"{",)),
-    Format("Hubble text", None, "logs.hubble_text", "HubbleTextReader", looks_like_hubble_text),
+    Format(
+        "Hubble text",
+        None,
+        "logs.hubble_text",
+        "HubbleTextReader",
+        looks_like_hubble_text,
+        (b"dns-re", b"FORWARDED", b"DROPPED", b"ERROR", b"AUDIT", b"REDIRECTED", b"TRA"),
+    ),
     Format("tshark text", None, "logs.tshark_text", "TsharkReader", looks_like_tshark),
-    Format("dnsmasq log", None, "logs.dnsmasq", "DnsmasqReader", looks_like_dnsmasq),
-    Format("CoreDNS log", None, "logs.coredns", "CoreDnsReader", looks_like_coredns),
-    Format("tcpdump text", None, "logs.tcpdump", "TcpdumpReader", looks_like_tcpdump),
+    Format(
+        "dnsmasq log",
+        None,
+        "logs.dnsmasq",
+        "DnsmasqReader",
+        looks_like_dnsmasq,
+        (b"dnsmasq", b"query[", b"reply", b"cached", b"forwarded", b"config"),
+    ),
+    Format(
+        "CoreDNS log", None, "logs.coredns", "CoreDnsReader", looks_like_coredns, COREDNS_TOKENS
+    ),
+    Format(
+        "tcpdump text", None, "logs.tcpdump", "TcpdumpReader", looks_like_tcpdump, TCPDUMP_TOKENS
+    ),
 )
 _OF_BYTES = tuple(f for f in FORMATS if f.recognises is not None)
 _OF_LINES = tuple(f for f in FORMATS if f.sign is not None)
 #: One of these is in every line by which a form of printed lines is known.
-_TOKENS = (
+LINE_TOKENS = (
     b" IN ",
     b"NOERROR",
     b"NXDOMAIN",
@@ -96,7 +116,8 @@ _TOKENS = (
     b"CoreDNS-",
     b"query[",
     b"dnsmasq",
-    b"IP ",
+    b" IP ",
+    b">IP ",
     b"IP\xa0",
     b"IP\xc2\xa0",
     b"IP6 ",
@@ -115,14 +136,17 @@ _TOKENS = (
 )
 
 
+def holds(text: bytes, tokens: Sequence[bytes]) -> bool:
+    """Does a line, or do several, hold one of these?"""
+    for token in tokens:
+        if token in text:
+            return True
+    return text.startswith(b"IP ") or b"\nIP " in text
+
+
 def form_of(raw: bytes) -> Format | None:
     """Return the form of printed lines that a line is of, None where it is of none."""
-    for token in _TOKENS:
-        if token in raw:
-            break
-    else:
-        return None
-    if b"\0" in raw:
+    if not holds(raw, LINE_TOKENS) or b"\0" in raw:
         return None
     for line in lines_of(raw):
         if len(line.text) > LINE_CHARACTERS:

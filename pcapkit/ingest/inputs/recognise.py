@@ -50,6 +50,35 @@ TCPDUMP_CHATTER = re.compile(
     r"|verbose output|Got \d|\[\||#|data link type|Unable to use a TTY|If you don't see a command"
     r"|Defaulted container|Defaulting debug container|Targeting container|command terminated)"
 )
+#: One of these is in every line that tcpdump prints, what it says of itself included.
+TCPDUMP_TOKENS = (
+    b" IP ",
+    b"IP6",
+    b">IP ",
+    b"IP\xa0",
+    b"IP\xc2\xa0",
+    b" > ",
+    b"&gt;",
+    b"\\u003e",
+    b"ARP",
+    b"ethertype",
+    b"0x0",
+    b"STP",
+    b"LLDP",
+    b"LLC",
+    b"802.",
+    b"ICMP",
+    b"nknown",
+    b"Loopback",
+    b"listening on",
+    b"reading from",
+    b"tcpdump",
+    b" packet",
+    b"^C",
+    b"Defaulted",
+    b"Warning",
+    b"data link",
+)
 #: A packet somewhere in a line, behind what a tool wrote before it.
 TCPDUMP_WITHIN = re.compile(
     r"(?:(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{6}(?:\d{3})? |\b\d{9,12}\.\d{6}(?:\d{3})? )"
@@ -82,6 +111,25 @@ COREDNS_CUSTOM = re.compile(
     r"(?=.*(?<![A-Za-z])(?:NOERROR|NXDOMAIN|SERVFAIL|REFUSED|FORMERR|NOTIMP)(?![A-Za-z]))"
     r"(?=.*(?:\budp\b|\btcp\b|\b\d+(?:\.\d+)?(?:[nm\u00b5]?s)\b|\bqr,|\bIN\b))"
     r"(?!.*(?:;;|status: |\*\* |dnsmasq))"
+)
+#: One of these is in every line of CoreDNS.
+COREDNS_TOKENS = (
+    b" IN ",
+    b"NOERROR",
+    b"NXDOMAIN",
+    b"SERVFAIL",
+    b"REFUSED",
+    b"FORMERR",
+    b"NOTIMP",
+    b"plugin/",
+    b"CoreDNS",
+    b"[INFO]",
+    b"[ERROR]",
+    b"[WARNING]",
+    b"[FATAL]",
+    b":53",
+    b", go1",
+    b' - "',
 )
 DNSMASQ = re.compile(
     r"(?:dnsmasq(?:\[\d+\])?: |^|\s)(?:(?P<serial>\d+) (?P<from>\S{1,260}?)/(?P<port>\d+) )?"

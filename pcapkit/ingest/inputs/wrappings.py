@@ -168,7 +168,7 @@ def heading_of(raw: bytes) -> str | None:
 def is_decoration(text: str) -> bool:
     """Is this a prompt, a heading, a rule: nothing that a program printed as its result?"""
     return bool(
-        not text.strip()
+        not text.strip(" \t{}[],")
         or _FENCE.fullmatch(text)
         or _RULE.fullmatch(text)
         or (_PROMPTED.match(text) or text[:1].isalpha() or text[:1].isspace())

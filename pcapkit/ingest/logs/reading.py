@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,14 @@ from importlib import import_module
 from itertools import chain
 from typing import cast
 
-from pcapkit.ingest.inputs.formats import LINE_CHARACTERS, Format, form_of, not_a_capture
+from pcapkit.ingest.inputs.formats import (
+    LINE_CHARACTERS,
+    LINE_TOKENS,
+    Format,
+    form_of,
+    holds,
+    not_a_capture,
+)
 from pcapkit.ingest.inputs.source import Source
 from pcapkit.ingest.inputs.wrappings import (
     Line,
@@ -45,16 +53,19 @@ from pcapkit.schema import (
 
 WINDOW_LINES = 1 << 15
 _JOINED_LINES = 1 << 17  # of several logs behind one another, that are put in order together
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16
 _LINE_BYTES = 1 << 20
 _HINFO = 13
 _EXCHANGES = 1 << 16  # whose direction is remembered
 _HEAD_BYTES = 1 << 16
-_MARKS = b'`~-=#$>|+*[]{}"\xe2\x1b'  # what decoration may begin with
+_MARKS = b"`~-=#$>|+*\xe2\x1b"  # what decoration may begin with
 
 
-def byte_lines(source: Source) -> Iterator[bytes]:
-    """Yield lines without their ends, as UTF-8 or as they are; one that is endless is cut."""
+def byte_lines(source: Source) -> Iterator[list[bytes]]:
+    """Yield lines without their ends, many at a time, as UTF-8 or as they are.
+
+    One that is endless is cut.
+    """
     encoding = utf16_of(source.peek(512))
     decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
     buffer = bytearray(_BLOCK_BYTES)
@@ -67,24 +78,42 @@ def byte_lines(source: Source) -> Iterator[bytes]:
         if first:
             block = block.removeprefix(codecs.BOM_UTF8)
             first = False
+        if b"\n" not in block:
+            left = (left + block)[:_LINE_BYTES]
+            continue
         *whole, left = (left + block).split(b"\n")
-        for line in whole:
-            yield line[:_LINE_BYTES].removesuffix(b"\r")
-        left = left[:_LINE_BYTES]
+        yield whole
     if left:
-        yield left.removesuffix(b"\r")
+        yield [left]
 
 
 class _Lines:
     """The lines of one source with what is around them taken off, and what was passed over."""
 
     def __init__(self, source: Source) -> None:
-        self._raw = json_documents(byte_lines(source))
+        self._tokens: Sequence[bytes] = LINE_TOKENS
+        self._raw = json_documents(self._sifted(source))
         self._stream = ""
         self._waiting = 0
         self.number = 0
         self.foreign = 0
         self.first_foreign = 0
+
+    def _sifted(self, source: Source) -> Iterator[bytes]:
+        """Yield lines; many that hold nothing of a form are passed over together."""
+        for lines in byte_lines(source):
+            if self._tokens:
+                block = b"\n".join(lines)
+                if not holds(block, self._tokens) and not _has_more(block):
+                    full = sum(1 for line in lines if line and not line.isspace())
+                    if full:
+                        self.first_foreign = self.first_foreign or self.number + 1
+                    self.foreign += full
+                    self._waiting += full
+                    self.number += len(lines)
+                    continue
+            for line in lines:
+                yield line[:_LINE_BYTES].removesuffix(b"\r")
 
     def pass_over(self) -> None:
         """Count the line that was read last as another program's."""
@@ -101,6 +130,7 @@ class _Lines:
                     continue
                 form = found
             self._raw = chain([raw], self._raw)
+            self._tokens = form.tokens
             self.number -= 1
             return form
         return None
@@ -111,7 +141,7 @@ class _Lines:
         return waiting
 
     def _count(self, raw: bytes) -> None:
-        if raw[:1] in _MARKS or b"$ " in raw[:80] or b"# " in raw[:80]:
+        if raw[:1] in _MARKS or len(raw) < 4 or b"$ " in raw[:80] or b"# " in raw[:80]:
             if raw and self._is_decoration(raw):
                 return
         if raw.strip():
@@ -129,13 +159,9 @@ class _Lines:
         """Yield the lines that hold one of ``tokens``; without any, all. Others are counted."""
         for raw in self._raw:
             self.number += 1
-            for token in tokens:
-                if token in raw:
-                    break
-            else:
-                if tokens:
-                    self._count(raw)
-                    continue
+            if tokens and not holds(raw, tokens) and not _goes_on(raw):
+                self._count(raw)
+                continue
             if raw[:1] in _MARKS and (not raw or self._is_decoration(raw)):
                 continue
             for line in lines_of(raw):
@@ -143,6 +169,20 @@ class _Lines:
                     line.stream = self._stream
                 if line.record is not None or line.text.strip():
                     yield line
+
+
+def _goes_on(raw: bytes) -> bool:
+    """Does a line continue another one, or is it a record that is cut?"""
+    return raw[:1] in (b" ", b"\t") or (raw[:1] == b"{" and raw[-1:] != b"}")
+
+
+_DOCUMENT = re.compile(rb"[{\[]\r?(?:\n|$)|\n[ \t]|^[ \t]|==> ")
+
+
+def _has_more(block: bytes) -> bool:
+    """May lines without a token matter: a JSON document, a cut record, a continuation?"""
+    ends = block.count(b"}\n") + block.count(b"}\r\n")
+    return block.count(b"\n{") != ends or _DOCUMENT.search(block) is not None
 
 
 @dataclass(slots=True)
