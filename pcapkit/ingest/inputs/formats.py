@@ -215,12 +215,12 @@ def not_a_capture(path: str, head: bytes) -> NotACapture:
         if sign.search(text):
             return NotACapture(
                 path,
-                f"no DNS message in it that can be read: this is {what}; {instead}",
+                f"not a capture: this is {what}, and no message in it can be read: {instead}",
                 hint=_HINT,
             )
     return NotACapture(
         path,
-        "no line of a known form in this text",
+        "not a capture: no line of a known form in this text",
         hint=f"print with 'tcpdump -n -tttt port 53', or save with -w; {_HINT}",
     )
 
