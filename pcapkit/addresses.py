@@ -1,4 +1,9 @@
-"""IP addresses and networks, as text and as bytes."""
+"""IP addresses and networks, as text and as bytes, and the names that stand for addresses.
+
+Lines that tcpdump prints without ``-n``, and flows that name pods, show a host's name where its
+address would be. Such a name is an identity like an address is: its bytes are those of its text
+between marks that no text and no address has.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,10 @@ from ipaddress import ip_address
 from pcapkit.errors import UsageError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_MARK = b"\xff"  # in no UTF-8 text
+_SIZES = (4, 16)
 
 
 def parse_network(text: str, *, option: str) -> Network:
@@ -23,5 +32,29 @@ def parse_network(text: str, *, option: str) -> Network:
 
 @lru_cache(maxsize=1 << 14)  # of each client it is asked again and again
 def packed(address: str) -> bytes:
-    """Return an address as bytes."""
-    return ip_address(address).packed
+    """Return an address, or a name that stands for one, as bytes."""
+    found = ip_or_none(address)
+    return packed_name(address) if found is None else found.packed
+
+
+def packed_name(name: str) -> bytes:
+    """Return the bytes of a name that stands for an address; no address has them."""
+    out = _MARK + name.encode("utf-8", "replace")
+    return out + _MARK if len(out) in _SIZES else out
+
+
+def address_text(packed: bytes) -> str:
+    """Return the text of an address, or of the name that stands for one."""
+    if len(packed) in _SIZES:
+        return str(ip_address(packed))
+    return packed.strip(_MARK).decode("utf-8", "replace")
+
+
+def ip_or_none(address: str | bytes) -> Address | None:
+    """Return an address given as text or bytes; None for a name that stands for one."""
+    if isinstance(address, bytes) and len(address) not in _SIZES:
+        return None
+    try:
+        return ip_address(address)
+    except ValueError:
+        return None

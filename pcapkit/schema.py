@@ -36,6 +36,7 @@ LOOKUP = np.dtype(
         ("complete", np.uint8),
         ("large", np.uint8),  # some response had TC, or more than 512 bytes
         ("parallel", np.uint8),
+        ("holes", np.uint8),  # a log lacks queries that it must have sent
     ],
     align=True,
 )

@@ -13,6 +13,9 @@ from typing import NamedTuple
 #: ``name_from_dns_search``, Go ``goLookupIPCNAMEOrder``): what lies between is the way to the
 #: capture point and the scheduler, far below 5 ms where no process waits.
 NEAR_NS = 5_000_000
+#: ... in a server's log, a way through the network later: within this time of it. The server logs
+#: the response as it leaves; it has to reach the client, and the next query the server.
+NEAR_IN_LOG_NS = 50_000_000
 #: ... without a clock: within four packets, both families with their responses.
 NEAR_WITHOUT_CLOCK_NS = 4_000
 
@@ -65,11 +68,13 @@ class Gaps(NamedTuple):
 
     join: int  # the other family of a candidate
     near: int  # what is the same walk only where it follows at once
+    near_in_log: int  # ... in a server's own log
     next: int  # the next candidate
 
 
 def gaps_of(*, has_clock: bool) -> Gaps:
     """Return how soon queries follow in captures with times, or without."""
     if has_clock:
-        return Gaps(JOIN_NS, NEAR_NS, NEXT_NS)
-    return Gaps(NEAR_WITHOUT_CLOCK_NS, NEAR_WITHOUT_CLOCK_NS, NEXT_WITHOUT_CLOCK_NS)
+        return Gaps(JOIN_NS, NEAR_NS, NEAR_IN_LOG_NS, NEXT_NS)
+    near = NEAR_WITHOUT_CLOCK_NS
+    return Gaps(near, near, near, NEXT_WITHOUT_CLOCK_NS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from pcapkit.addresses import ip_or_none
 from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.search_lists.survey import Given
 from pcapkit.model.vocabulary import Source
@@ -20,8 +20,8 @@ def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
     out: dict[int, Given] = {}
     named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
     for number, packed in enumerate(collected.interners.addresses):
-        address = ipaddress.ip_address(packed)
-        files = [c for n, c in options.resolv_confs if n is not None and address in n]
+        address = ip_or_none(packed)
+        files = [c for n, c in options.resolv_confs if n is not None and address and address in n]
         files += [c for n, c in options.resolv_confs if n is None]
         search, ndots, source = named, options.ndots, Source.OPTION
         if files:

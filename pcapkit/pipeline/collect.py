@@ -6,7 +6,6 @@ only: exchanges (in ``exchanges/store.py``), counts, and, where asked for, the m
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit import codes
+from pcapkit.addresses import address_text
 from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.cluster.pods import Pod
@@ -73,8 +73,8 @@ class Collected:
         return text_from_wire(self.interners.names[number])
 
     def address(self, number: int) -> str:
-        """Return an address as text."""
-        return str(ipaddress.ip_address(self.interners.addresses[number]))
+        """Return an address, or the name that stands for one, as text."""
+        return address_text(self.interners.addresses[number])
 
     def snapshot(self, reading: CaptureInfo) -> Collected:
         """Return a copy that can be read while collecting goes on; ``reading`` counts as done."""

@@ -53,6 +53,7 @@ class _Tallies(NamedTuple):
     replays: WhatIfTally
     faults: FaultTally
     vantage: VantageTally
+    holes: list[int]  # lookups of which a log lacks queries, by part
 
 
 class Reading:
@@ -94,6 +95,7 @@ class Reading:
             WhatIfTally(self._answers, self._zones),
             FaultTally(),
             VantageTally(),
+            [],
         )
 
     def _counted(self) -> _Tallies:
@@ -109,6 +111,7 @@ class Reading:
             part = PartTraffic(readings, context, flags.known())
             tallies.faults.add(part)
             tallies.vantage.add(part)
+            tallies.holes.append(int(readings.lookups["holes"].sum()))
             return tallies
 
         whole = self._tallies()
@@ -117,6 +120,7 @@ class Reading:
             whole.replays.merge(counted.replays)
             whole.faults.merge(counted.faults)
             whole.vantage.merge(counted.vantage)
+            whole.holes.extend(counted.holes)
         return whole
 
     def analysis(self, charted: Callable[[Results], None] | None = None) -> Analysis:
@@ -125,7 +129,7 @@ class Reading:
         ``charted`` is called on the way, see ``Hooks``.
         """
         collected = self._collected
-        tally, replays, faults, vantage_tally = self._counted()
+        tally, replays, faults, vantage_tally, holes = self._counted()
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)
@@ -151,6 +155,7 @@ class Reading:
                 *warnings_of(collected),
                 *pod_warnings(clients, self._options.pods),
                 *mixture_warnings(scene),
+                *_hole_warnings(sum(holes)),
             ),
             wasted_names=sum(n.wasted_queries > 0 for n in names),
             timeline=tally.timeline,
@@ -205,6 +210,17 @@ class Reading:
                 yield lookups_table(piece, self._paths, self._address, self._zones)
             else:
                 yield transactions_table(piece, self._paths, self._address, c.name)
+
+
+def _hole_warnings(lookups: int) -> Iterator[str]:
+    """Say that a log lacks queries of walks: then no share of waste is the whole one's."""
+    if lookups:
+        what = "1 lookup" if lookups == 1 else f"{lookups} lookups"
+        yield (
+            f"queries of {what} are missing, as in the log of one replica of several, or in one "
+            "that begins late: they count as incomplete; log all replicas with "
+            "'kubectl logs -l k8s-app=kube-dns --timestamps --prefix'"
+        )
 
 
 def messages_parts(collected: Collected, size: int | None) -> Iterator[pd.DataFrame]:

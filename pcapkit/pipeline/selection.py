@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.addresses import ip_or_none
 from pcapkit.ingest.window import Interners
 from pcapkit.pipeline.options import Options
 from pcapkit.schema import Messages
@@ -32,8 +32,9 @@ class Wanted:
         """Return the rows that are wanted."""
         if self._clients and rows.size:
             for number in range(self._known.size, int(rows["client"].max()) + 1):
-                address = ipaddress.ip_address(self._addresses[number])
-                self._known = np.append(self._known, any(address in n for n in self._clients))
+                address = ip_or_none(self._addresses[number])
+                wanted = address is not None and any(address in n for n in self._clients)
+                self._known = np.append(self._known, wanted)
             rows = self._drop(rows, self._known[rows["client"]], "other_client")
         if self._from is not None:
             rows = self._drop(rows, rows["time"] >= self._from, "outside_time_range")

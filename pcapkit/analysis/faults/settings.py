@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from itertools import combinations
 
+from pcapkit.addresses import ip_or_none
 from pcapkit.analysis.faults.notes import (
     ClientSettings,
     Contradiction,
@@ -125,7 +125,8 @@ def search_lists(part: PartTraffic) -> Notes:
         problems = list(lint(config))
         for client in r.clients:
             address = part.context.address(client.client)
-            if problems and (network is None or ip_address(address) in network):
+            ip = ip_or_none(address)
+            if problems and (network is None or (ip is not None and ip in network)):
                 note.clients[address] += 1
         for problem in problems:
             note.problems.add(ListProblem(config.path, problem))

@@ -22,7 +22,7 @@ from pcapkit.kernels.words import u64_little
 from pcapkit.names.labels import join, name_start
 from pcapkit.names.table import Folded
 from pcapkit.names.text import wire_from_text
-from pcapkit.schema import ABSENT, Bytes, Exchanges, Ids, Int, Integers, Rows
+from pcapkit.schema import ABSENT, Bytes, Exchanges, Ids, Int, Integers, Row, Rows
 
 _LONGEST_NAME = 256  # bytes; a name has 255 at most (RFC 1035 section 3.1)
 
@@ -53,25 +53,27 @@ class Rules(NamedTuple):
     near: int
     next: int
     searches_after_as_is: bool
+    logged: bool  # seen in a server's own log, which may lack queries
 
 
 @helper_kernel
-def rules_of(lists: Lists, number: Int, walks: Int, searches_after_as_is: Int) -> Rules:
-    """Return the rules of list ``number`` of ``lists``.
+def rules_of(lists: Lists, client: Row) -> Rules:
+    """Return the rules of a ``client`` (CLIENT), whose list is one of ``lists``.
 
-    Where no walk of it was seen (``walks`` is 0), none is followed. ``searches_after_as_is`` is
-    not 0 for a resolver that goes on with the list after the name as is.
+    Where no walk of the list was seen, none is followed.
     """
+    number = np.int64(client["list"])
     first, last = lists.firsts[number], lists.firsts[number + 1]
-    sizes = lists.by_size[first:last] if walks else lists.by_size[first:first]
+    logged = client["logged"] != 0
     return Rules(
         lists.bases,
-        sizes,
+        lists.by_size[first:last] if client["walks"] else lists.by_size[first:first],
         lists.starts[first:last],
         lists.gaps.join,
-        lists.gaps.near,
+        lists.gaps.near_in_log if logged else lists.gaps.near,
         lists.gaps.next,
-        searches_after_as_is != 0,
+        client["searches_after_as_is"] != 0,
+        logged,
     )
 
 

@@ -191,7 +191,9 @@ def _due(
     x = w.walks[walk]
     current = np.int64(x["last"])
     c = w.candidates[current]
-    if x["closed"] or c["name"] == name or question_of(w, current, e["qtype"]) < 0:
+    if x["closed"] or c["name"] == name:
+        return np.int64(_NOT_DUE)
+    if not rules.logged and question_of(w, current, e["qtype"]) < 0:
         return np.int64(_NOT_DUE)
     if not _fits_list(w, rules, walk, position, base):
         return np.int64(_NOT_DUE)
@@ -404,5 +406,5 @@ def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again:
                 continue
             for number in range(client["first_walk"], client["last_walk"]):
                 w.walks[number]["captured"] = 0
-        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        rules = rules_of(lists, client)
         _group(rows, lists.local_names, rules, w, client)

@@ -15,7 +15,17 @@ from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST, NO_ROW, NO_SUFFIX, OPEN, Walks
 from pcapkit.analysis.lookups.waste import ABSOLUTE_MISS, SEARCH_MISS, waste_class
 from pcapkit.analysis.timing import AGAIN_NS, GOES_ON_NS, WAITS_NS, WAITS_WITHOUT_CLOCK_NS
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL, UNANSWERED
+from pcapkit.codes import (
+    ANSWER,
+    NODATA,
+    NXDOMAIN,
+    OTHER_RCODE,
+    REFUSED,
+    SERVFAIL,
+    TYPE_A,
+    TYPE_AAAA,
+    UNANSWERED,
+)
 from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.schema import (
@@ -237,6 +247,74 @@ def _suffix_of(rules: Rules, name: Int, base: Int) -> Int:
 
 
 @helper_kernel
+def _may_have_holes(walk: Row, client: Row) -> bool:
+    """Is this a walk of several candidates, in turn, in a log, which may lack some of its queries?
+
+    One replica of several logs only some of a walk's queries, and a log may begin within a walk.
+    """
+    return bool(client["logged"] and not walk["parallel"] and walk["candidates"] > 1)
+
+
+@helper_kernel
+def _lacks_candidate(w: Walks, rules: Rules, walk: Row, client: Row) -> bool:
+    """Does a log lack a candidate of a walk through the list?
+
+    ``walk`` (WALK) is one of ``w``, of a ``client`` (CLIENT) with ``rules``.
+    """
+    if walk["mode"] != LIST or not _may_have_holes(walk, client):
+        return False
+    if client["headless"]:
+        return True
+    position = np.int64(-1)
+    at = np.int64(walk["first"])
+    while at >= 0:
+        name = np.int64(w.candidates[at]["name"])
+        here = np.int64(_suffix_of(rules, name, np.int64(walk["base"])))
+        if here < 0:
+            here = np.int64(rules.starts.shape[0])
+        if here != position + 1:
+            return True
+        position = here
+        at = np.int64(w.candidates[at]["after"])
+    return False
+
+
+@helper_kernel
+def _families(transactions: Transactions, names: Ids, count: Int, name: Int) -> Int:
+    """Say of which families a candidate was asked: 1 for IPv4, 2 for IPv6, 3 for both.
+
+    ``name`` is one of the local ``names`` (int32) of ``count`` ``transactions`` (TRANSACTION).
+    """
+    asked = 0
+    for k in range(count):
+        if names[k] == name:
+            if transactions[k]["qtype"] == TYPE_A:
+                asked |= 1
+            elif transactions[k]["qtype"] == TYPE_AAAA:
+                asked |= 2
+    return asked
+
+
+@helper_kernel
+def _lacks_family(
+    walk: Row, client: Row, transactions: Transactions, names: Ids, count: Int, answered: Int
+) -> bool:
+    """Does a log lack one family of a candidate that others of the walk were asked for?
+
+    Goes in: ``walk`` (WALK) of a ``client`` (CLIENT); the local ``names`` (int32) of its ``count``
+    ``transactions`` (TRANSACTION), and the one that was ``answered``, or ABSENT.
+    """
+    if not _may_have_holes(walk, client):
+        return False
+    both, one = False, False
+    for k in range(count):
+        asked = _families(transactions, names, count, np.int64(names[k]))
+        both = both or asked == 3
+        one = one or (asked in (1, 2) and names[k] != answered)
+    return both and one
+
+
+@helper_kernel
 def _first_existing(transactions: Transactions, names: Ids, count: Int) -> Int:
     """Return the first of the local ``names`` of ``count`` ``transactions`` that has NODATA."""
     for k in range(count):
@@ -366,13 +444,17 @@ def _describe_walk(
     lookup["answered_by"] = lists.name_ids[answered] if answered >= 0 else ABSENT
     suffixes = rules.starts.shape[0]
     cut = _is_cut(grouped, walk, lookup, transactions, names, client, suffixes, out)
-    lookup["complete"] = 0 if walk["cut_start"] or cut else 1
+    count = np.int64(lookup["queries"])
+    holes = _lacks_candidate(grouped.walks, rules, walk, client)
+    holes = holes or _lacks_family(walk, client, transactions, names, count, answered)
+    lookup["holes"] = holes
+    lookup["complete"] = 0 if walk["cut_start"] or cut or holes else 1
     lookup["mode"] = walk["mode"]
     if walk["candidates"] == 1:
         lookup["mode"] = OPEN if ambiguous else AS_IS
     caches = client["caches"] != 0
     _classify(rules, out, lookup, transactions, names, base, answered, caches)
-    for k in range(lookup["queries"]):
+    for k in range(count):
         transactions[k]["name"] = lists.name_ids[names[k]]
         transactions[k]["lookup"] = at
 
@@ -429,7 +511,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
     for c in range(clients.shape[0]):
         client = clients[c]
         client["index"] = ABSENT
-        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        rules = rules_of(lists, client)
         oldest = out.used[LOOKUPS]
         for number in range(client["first_walk"], client["last_walk"]):
             walk = grouped.walks.walks[number]

@@ -20,7 +20,7 @@ from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clien
 from pcapkit.analysis.lookups.state import CLIENT, NO_ROW, WALKS, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
-from pcapkit.analysis.search_lists.survey import Client
+from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source
@@ -108,6 +108,8 @@ class _Reader:
         self._clients["walks"] = [bool(c.search.suffixes) for c in surveyed]
         self._clients["end"] = np.cumsum([c.piece.size for c in surveyed])
         self._clients["begin"][1:] = self._clients["end"][:-1]
+        self._clients["logged"] = [c.logged for c in surveyed]
+        self._clients["headless"] = [c.logged and is_headless(c.search) for c in surveyed]
         self._lists = number_names(
             rows, self._clients, list(numbers), names, gaps_of(has_clock=has_clock)
         )

@@ -113,6 +113,8 @@ CLIENT = np.dtype(
         ("stops_on_nodata", np.uint8),
         ("caches", np.uint8),
         ("known", np.uint8),  # its resolver is known
+        ("logged", np.uint8),  # seen in a server's own log
+        ("headless", np.uint8),  # its list lacks the suffix that Kubernetes writes first
     ],
     align=True,
 )

@@ -20,7 +20,7 @@ from pcapkit.analysis.search_lists.sequences import (
     find_asked_names,
     find_sequences,
 )
-from pcapkit.analysis.timing import NEAR_NS, NEAR_WITHOUT_CLOCK_NS
+from pcapkit.analysis.timing import Gaps, gaps_of
 from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, find_slot, hash_bytes, slot_count
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
@@ -315,7 +315,7 @@ def gather_evidence(
     bounds: Integers,
     names: InternerArrays,
     labels: Ids,
-    near: Int,
+    gaps: Gaps,
     work: Gathering,
     table: SequenceTable,
     out: Evidence,
@@ -326,14 +326,17 @@ def gather_evidence(
     Returns the number of sequences, at most as many as fit, and that of changes.
 
     Goes in: ``rows`` (EXCHANGE), ordered by client and time; ``bounds`` (int64), where each client
-    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; ``near``,
-    how soon one asked name follows another, in ns. Scratch: ``work``, and ``table``, empty, for as
+    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; ``gaps``,
+    how soon one asked name follows another. Scratch: ``work``, and ``table``, empty, for as
     many sequences as ``out``.
     """
     kept: Int = 0
     changed: Int = 0
     for c in range(bounds.shape[0] - 1):
         mine = rows[bounds[c] : bounds[c + 1]]
+        near = gaps.near
+        if mine.shape[0] > 0 and mine[0]["server"] < 0:  # a log does not name its own server
+            near = gaps.near_in_log
         count = find_asked_names(mine, near, work.latest, work.asked)
         work.sequences.newest[:] = ABSENT
         found = find_sequences(names, labels, near, work.asked, count, work.sequences)
@@ -399,7 +402,7 @@ def evidence_of(
         bounds,
         names,
         labels,
-        NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
+        gaps_of(has_clock=has_clock),
         scratch.sized(int(np.diff(bounds).max(initial=1))),
         SequenceTable(np.empty(most, np.uint64), np.zeros(slot_count(most), np.int32)),
         out,

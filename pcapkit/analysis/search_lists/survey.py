@@ -50,6 +50,7 @@ class Client:
     given: Given
     assumed: SearchList
     proven: SearchList
+    logged: bool  # seen in a server's own log
 
 
 class SurveyedPart(NamedTuple):
@@ -105,11 +106,37 @@ def _client(
     proven: SearchList,
     names: Folded,
 ) -> Client:
+    logged = bool(mine.size and mine["server"][0] < 0)
+    if logged:
+        search = _without_hole(search)
     source = Source.OBSERVED if search.suffixes else Source.ASSUMED
     if fact.search is not None:
         search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
     assumed = search if search.suffixes else _assume_list(mine["folded"], names)
-    return Client(piece, search, source, fact, assumed, proven)
+    return Client(piece, search, source, fact, assumed, proven, logged)
+
+
+def is_headless(search: SearchList) -> bool:
+    """Does a list begin with ``svc.<zone>``, as none does that Kubernetes writes?"""
+    return bool(search.suffixes) and search.suffixes[0][:1] == ("svc",)
+
+
+def _without_hole(search: SearchList) -> SearchList:
+    """Return a list with ``svc.<zone>`` in it where one replica's log lacks it.
+
+    Kubernetes writes ``<namespace>.svc.<zone>``, ``svc.<zone>`` and ``<zone>``, all three.
+    """
+    suffixes = search.suffixes
+    for at, first in enumerate(suffixes):
+        if len(first) > 2 and first[1] == "svc":
+            middle, zone = first[1:], first[2:]
+            rest = suffixes[at + 1 :]
+            if middle not in suffixes and zone in rest:
+                return SearchList((*suffixes[: at + 1], middle, *rest), search.starts)
+            if middle in rest and zone not in suffixes:
+                after = suffixes.index(middle) + 1
+                return SearchList((*suffixes[:after], zone, *suffixes[after:]), search.starts)
+    return search
 
 
 class _Gathered(NamedTuple):

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
-from pcapkit.addresses import packed
+from pcapkit.addresses import ip_or_none, packed
 from pcapkit.analysis.traffic.vantage_tally import QueryCounts
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.cluster.pods import Cluster
@@ -23,7 +23,7 @@ from pcapkit.model.vocabulary import Source
 _LINK_LOCAL = ip_network("169.254.0.0/16")
 _OF_THE_CLOUD = ("169.254.169.253", "169.254.169.254")  # resolvers of AWS and Google Cloud
 #: Formats of sources that a DNS server writes of itself.
-FROM_SERVERS = ("CoreDNS log", "dnstap")
+FROM_SERVERS = ("CoreDNS log", "dnsmasq log", "dnstap")
 _SHOWN = 5
 
 
@@ -65,7 +65,8 @@ def servers(scene: Scene) -> tuple[Server, ...]:
         role = "other"
         if at in scene.cluster.dns or any(n.cluster for n in parts):
             role = "cluster_dns"
-        if ip_address(address) in _LINK_LOCAL and address not in _OF_THE_CLOUD:
+        ip = ip_or_none(address)
+        if ip is not None and ip in _LINK_LOCAL and address not in _OF_THE_CLOUD:
             role = "node_cache"
         out.append(
             Server(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO, cast
 
 from pcapkit.concurrency import close
-from pcapkit.errors import EmptyInput
+from pcapkit.errors import EmptyInput, NotACapture
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import all_empty, distinct, expand_patterns, warn_of_files
 from pcapkit.ingest.inputs.source import PEEK_BYTES, Source, open_source
@@ -79,6 +79,9 @@ def _first_time(source: Source, interners: Interners, ports: frozenset[int]) -> 
 
 def _time_of(source: Source, interners: Interners, ports: frozenset[int]) -> int | None:
     capture = open_capture(source, interners, ports=ports)
-    first = next(capture.windows, None)
+    try:
+        first = next(capture.windows, None)
+    except NotACapture:  # a text in whose beginning no line of a known form stands
+        first = None
     close(capture.windows)
     return first.first_time if first is not None and capture.has_clock else None

@@ -13,51 +13,50 @@ from collections.abc import Sequence
 from typing import Any
 
 from pcapkit.cluster.pods import Pod
-from pcapkit.ingest.inputs.source import Source
+from pcapkit.ingest.inputs.recognise import HUBBLE_EVENTS
+from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.ingest.logs.lines import (
+    FAMILY,
     LineMessage,
     NotUnderstood,
-    json_object,
+    PlainReader,
+    family_answers,
     nanoseconds,
     packed_address,
     part,
     pod_of,
-    read_lines,
     texts,
     type_of,
     whole_number,
     wire_name,
 )
-from pcapkit.ingest.window import Capture, Interners
 from pcapkit.schema import ABSENT, QR, TCP, UDP
 
-_FAMILY = {1: ".", 28: ":"}  # what tells an address of the asked family
 _ALIASES = ("CNAME", "DNAME", "RRSIG")
 
 
-def read_hubble(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
-    """Return the capture behind Hubble's flows."""
-    capture = Capture(source.path, "Hubble flows", source.compression, iter(()))
-    capture.windows = read_lines(source, interners, capture, _Reader(ports, capture.pods))
-    return capture
-
-
-class _Reader:
+class HubbleReader(PlainReader):
     """Turns flows into messages."""
 
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports = ports
         self._pods = pods
+        self._nodes: dict[object, int] = {}
         self.lost = 0
 
-    def read(self, line: bytes) -> Sequence[LineMessage] | str:
+    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
         """Return a flow's message."""
-        event = json_object(line)
+        event = line.record
+        if event is None:
+            return "text_not_understood" if "{" in line.text else None
         if "lost_events" in event:
             self.lost += whole_number(part(event, "lost_events").get("num_events_lost", 0), 1 << 62)
         flow = part(event, "flow") or event
         dns = part(flow, "l7", "dns")
-        return (self._message(flow, dns),) if dns else "other_event"
+        if not dns:
+            known = any(k in event for k in HUBBLE_EVENTS) or "verdict" in event
+            return "other_event" if known or not event else None
+        return (self._message(flow, dns),)
 
     def warnings(self) -> list[str]:
         """Say what Hubble itself has lost."""
@@ -91,6 +90,11 @@ class _Reader:
         )
         if kind == "RESPONSE":
             _add_response(message, dns)
+        if ports[client]:  # a flow that another node saw too
+            node = flow.get("node_name")
+            message.place = node if isinstance(node, str) else ""
+            message.interface = self._nodes.setdefault(message.place, len(self._nodes))
+            message.content = repr((kind, message.qname, message.qtype, sorted(dns))).encode()
         if pod is not None:
             self._pods.setdefault(message.client, pod)
         return message
@@ -107,8 +111,8 @@ def _add_response(message: LineMessage, dns: dict[str, Any]) -> None:
     message.rcode = whole_number(dns.get("rcode", 0), 0xFFF)
     message.flags = QR | (message.rcode & 15)
     addresses, types = texts(dns.get("ips")), texts(dns.get("rrtypes"))
-    if message.qtype in _FAMILY:
-        message.typed_answers = sum(_FAMILY[message.qtype] in a for a in addresses)
+    if message.qtype in FAMILY:
+        message.typed_answers = family_answers(message.qtype, addresses)
     else:
         message.typed_answers = sum(t not in _ALIASES for t in types)
     message.answers = len(types) or len(addresses) + len(texts(dns.get("cnames")))

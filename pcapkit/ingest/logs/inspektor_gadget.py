@@ -6,6 +6,9 @@ Two forms are read: that of the built-in gadget (``kubectl gadget trace dns -o j
 network namespace: a packet is seen again in the server's, which the duplicate filter knows by its
 bytes elsewhere, and here by what both events show. Neither form shows AA.
 
+Tables are read by the columns that their heading names. Where an event shows no addresses, the pod
+that it names is the client.
+
 Addresses are the A and AAAA records of an answer. Where the built-in gadget lists none, the number
 of answers is all there is.
 """
@@ -15,27 +18,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
 from pcapkit.codes import RCODE_NUMBERS
-from pcapkit.ingest.inputs.source import Source
+from pcapkit.ingest.inputs.recognise import gadget_columns
+from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.ingest.logs.lines import (
+    FAMILY,
     LineMessage,
     NotUnderstood,
-    json_object,
+    PlainReader,
+    family_answers,
     nanoseconds,
     packed_address,
     part,
     pod_of,
-    read_lines,
     texts,
     type_of,
     whole_number,
     wire_name,
 )
-from pcapkit.ingest.window import Capture, Interners
 from pcapkit.schema import QR, RA, RD, TC, TCP, UDP
 
-_FAMILY = {1: ".", 28: ":"}
 _RCODES = {
     "SUCCESS": 0,
     "FORMATERROR": 1,
@@ -48,33 +52,30 @@ _OTHER_PORTS = {5353: "multicast_dns", 5355: "llmnr"}
 _BOOT = 365 * 86_400 * 1_000_000_000  # a time below this counts from the start of the machine
 
 
-def read_trace_dns(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
-    """Return the capture behind the gadget's events."""
-    capture = Capture(source.path, "Inspektor Gadget", source.compression, iter(()))
-    capture.windows = read_lines(source, interners, capture, _Reader(ports, capture.pods))
-    return capture
-
-
-class _Reader:
+class GadgetReader(PlainReader):
     """Turns events into messages."""
 
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports = ports
         self._pods = pods
         self._namespaces: dict[object, int] = {}
-        self.without_address = 0
+        self._columns: dict[str, int] = {}
+        self.without_address = self.by_pod = 0
         self.since_boot = False
 
-    def read(self, line: bytes) -> Sequence[LineMessage] | str:
+    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
         """Return an event's message."""
-        event = json_object(line)
+        event = line.record
+        if event is None:
+            event = self._of_columns(line.text)
+            if event is None:
+                return "text_not_understood" if line.text.lstrip()[:1] == "{" else None
         if "qr" not in event and "qr_raw" not in event:
-            return "other_event"
+            return "other_event" if line.record is not None else None
         ends = [_end(event, "src"), _end(event, "dst")]
-        if not all(address for address, _ in ends):
-            self.without_address += 1
-            return "no_client_address"
         is_response = _is_response(event)
+        if not all(address for address, _ in ends):
+            return self._of_pod(event, is_response=is_response)
         ports = [port for _, port in ends]
         if not self._ports.intersection(ports):
             for port in ports:
@@ -90,9 +91,63 @@ class _Reader:
             found.append(
                 f"{self.without_address} events have no addresses: trace with a newer gadget"
             )
+        if self.by_pod:
+            found.append(
+                f"{self.by_pod} events have no addresses: the pod that they name is the client"
+            )
         if self.since_boot:
             found.append("times count from the start of the machine: they start at 1970-01-01")
         return found
+
+    def _of_columns(self, text: str) -> dict[str, Any] | None:
+        """Return the event in a line of a table, None for another line; its heading says how."""
+        if (columns := gadget_columns(text)) is not None:
+            self._columns = columns
+            return {}
+        if not self._columns or not text.strip():
+            return None
+        found = _cells(text, self._columns)
+        if found.get("QR") not in ("Q", "R"):
+            return None
+        event: dict[str, Any] = {"qr": found["QR"]}
+        for key, columns_of in _OF_COLUMNS.items():
+            for column in columns_of:
+                if found.get(column):
+                    event.setdefault(key, found[column])
+        if (kind := found.get("PKT_TYPE", found.get("TYPE"))) in ("HOST", "OUTGOING"):
+            event["pkt_type"] = kind
+        for side in ("src", "dst"):
+            if end := found.get(side.upper()):
+                address, port = _split_end(end)
+                event[side] = {"addr": address, "port": port, "proto": "UDP"}
+        return event
+
+    def _of_pod(self, event: dict[str, Any], *, is_response: bool) -> tuple[LineMessage] | str:
+        """Return the message of an event without addresses: the pod it names is the client.
+
+        In the server's pod, where a query comes in and a response goes out, it says nothing.
+        """
+        kind = event.get("pktType", event.get("pkt_type"))
+        pod = _pod(event, is_response=is_response) if kind is not None else _pod_of(event)
+        if pod is None:
+            self.without_address += 1
+            return "no_client_address"
+        self.by_pod += 1
+        client = packed_name(f"{pod.namespace}/{pod.name}" if pod.namespace else pod.name)
+        self._pods.setdefault(client, pod)
+        message = LineMessage(
+            client=client,
+            client_port=0,
+            qname=wire_name(event.get("name")),
+            qtype=type_of(event.get("qtype_raw", event.get("qtype"))),
+            flags=0,
+            flags_shown=False,
+            message_id=_message_id(event.get("id")),
+            time=self._time(event),
+        )
+        if is_response:
+            _add_response(message, event)
+        return (message,)
 
     def _message(
         self,
@@ -119,6 +174,7 @@ class _Reader:
         )
         if is_response:
             _add_response(message, event)
+        message.place = message.interface
         message.content = repr(
             (message.message_id, message.flags, message.qname, message.qtype, message.answers)
         ).encode()
@@ -158,6 +214,10 @@ def _pod(event: dict[str, Any], *, is_response: bool) -> Pod | None:
     kind = event.get("pktType", event.get("pkt_type"))
     if kind != ("HOST" if is_response else "OUTGOING"):
         return None
+    return _pod_of(event)
+
+
+def _pod_of(event: dict[str, Any]) -> Pod | None:
     of = part(event, "k8s")
     name = of.get("podName", of.get("pod", event.get("pod")))
     namespace = of.get("namespace", event.get("namespace"))
@@ -197,8 +257,58 @@ def _add_response(message: LineMessage, event: dict[str, Any]) -> None:
     message.flags |= QR | (message.rcode & 15)
     message.answers = whole_number(event.get("num_answers", event.get("numAnswers", 0)), 0xFFFF)
     listed = event.get("addresses")
-    if message.qtype in _FAMILY and listed is not None:
+    if message.qtype in FAMILY and listed is not None:
         addresses = listed.split(",") if isinstance(listed, str) else texts(listed)
-        message.typed_answers = sum(_FAMILY[message.qtype] in a for a in addresses)
+        message.typed_answers = family_answers(message.qtype, addresses)
     else:
         message.typed_answers = message.answers
+
+
+#: Fields of an event by the columns of a table that hold them.
+_OF_COLUMNS = {
+    "pod": ("PODNAME", "POD"),
+    "namespace": ("NAMESPACE",),
+    "name": ("NAME",),
+    "qtype": ("QTYPE",),
+    "rcode": ("RCODE",),
+    "id": ("ID",),
+    "num_answers": ("NUM_ANSWERS", "NUMANSWERS"),
+    "addresses": ("ADDRESSES",),
+    "timestamp": ("TIMESTAMP",),
+    "netns_id": ("NETNS_ID", "NETNS"),
+}
+
+
+def _cells(text: str, columns: dict[str, int]) -> dict[str, str]:
+    """Return the values of a table's line by its columns.
+
+    A value begins under its column's name; one that is too long pushes those behind it, and then
+    the words are counted where there are as many as columns.
+    """
+    words = text.split()
+    if len(words) == len(columns):
+        return dict(zip(columns, words, strict=True))
+    names = list(columns)
+    out: dict[str, str] = {}
+    starts = list(columns.values())
+    at = 0
+    for word in words:
+        at = text.index(word, at)
+        column = max((k for k, start in enumerate(starts) if start <= at), default=0)
+        name = names[column]
+        if name in out:  # pushed out of its column by the one before it
+            free = next((n for n in names[column + 1 :] if n not in out), None)
+            if free is None:
+                continue
+            name = free
+        out[name] = word
+        at += len(word)
+    return out
+
+
+def _split_end(text: str) -> tuple[str, int]:
+    """Return address and port of an end such as ``p/default/web:4041`` or ``10.0.0.1:53``."""
+    address, _, port = text.rpartition(":")
+    if not port.isdigit() or not address:
+        return text, 0
+    return address.strip("[]"), min(int(port[:6]), 0xFFFF)

@@ -1,50 +1,32 @@
-"""Sources that are lines of text: their lines, and the messages in them gathered into windows.
+"""What the readers of printed lines share: the messages that they give, and values in text.
 
-A line is the packet of such a source: each one that is not blank is counted, and carries messages
-or is skipped for a named reason. What a line does not show stays absent.
-
-Where lines show no time, the messages of each client are counted instead, 1,000 ns apart: other
-clients' lines between them do not tear its walks apart.
+What a line does not show stays absent. A number that fits nowhere makes its line one that is not
+understood, or is absent where the line says enough without it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from calendar import timegm
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Protocol
 
+from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
 from pcapkit.codes import qtype_number
-from pcapkit.ingest.inputs.source import Source
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
-from pcapkit.kernels.interning import Interner
+from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.names.text import wire_from_text
-from pcapkit.schema import (
-    ABSENT,
-    EDNS_HIDDEN,
-    MARK_FLAGS_HIDDEN,
-    MARK_ID_HIDDEN,
-    MARK_QUESTION_SHOWN,
-    UDP,
-    Messages,
-    new_messages,
-)
+from pcapkit.schema import ABSENT, EDNS_HIDDEN, UDP
 
-WINDOW_LINES = 1 << 15
-_BLOCK_BYTES = 1 << 20
-_LINE_BYTES = 1 << 20
 _TIME = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d)"
-    r":(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))? ?(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)",
+    r":(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9})\d*)? ?(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)",
     re.ASCII,
 )
+_MOST_NS = 1 << 62  # a time or duration beyond this fits nowhere
 
 
 class NotUnderstood(ValueError):
@@ -57,7 +39,7 @@ class LineMessage:
 
     client: bytes
     client_port: int
-    qname: bytes
+    qname: bytes | None  # None: not shown
     qtype: int
     flags: int  # the header's second 16 bits, as far as they are shown
     time: int | None = None  # ns since 1970 UTC
@@ -74,17 +56,41 @@ class LineMessage:
     message_bytes: int = 0
     interface: int = 0
     flags_shown: bool = True
+    ip_id: int = ABSENT
+    hop_limit: int = 0
+    link: int = 0
     #: What sightings of one packet have in common. None: the source shows each message once.
     content: bytes | None = None
+    #: Where it was seen: what passed between a packet and its copy is looked for there.
+    place: object = None
+    #: Which of several logs the line is from, and how far its time may be off; see ``order.py``.
+    stream: str = ""
+    resolution: int = 0
 
 
 class LineReader(Protocol):
     """Reads the lines of one format."""
 
-    def read(self, line: bytes) -> Sequence[LineMessage] | str:
-        """Return the messages of a line, or the reason why there are none.
+    #: Of the line that was read last, where it is no message but counts for the capture's span.
+    time: int | None
+    #: What is said where the lines show no times.
+    clockless: str
+
+    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """Yield lines, those that continue another one joined to it."""
+        ...
+
+    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
+        """Return the messages of a line, or the reason why there are none, None: not its program's.
 
         Raises NotUnderstood (or another ValueError) where the line does not fit the format.
+        """
+        ...
+
+    def settle(self, messages: Sequence[LineMessage], *, timed: bool) -> Sequence[int] | None:
+        """Correct the times of a window's messages by what they say together.
+
+        Without a clock, return the order in which they came (indexes of all), None for as it is.
         """
         ...
 
@@ -93,28 +99,28 @@ class LineReader(Protocol):
         ...
 
 
-def byte_lines(source: Source) -> Iterator[bytes]:
-    """Yield lines without their ends; one that is endless is cut."""
-    buffer = bytearray(_BLOCK_BYTES)
-    left = b""
-    while got := source.readinto(memoryview(buffer)):
-        *whole, left = (left + bytes(buffer[:got])).split(b"\n")
-        for line in whole:
-            yield line[:_LINE_BYTES].removesuffix(b"\r")
-        left = left[:_LINE_BYTES]
-    if left:
-        yield left.removesuffix(b"\r")
+class PlainReader:
+    """What most readers do: each line by itself, its time as it is."""
 
+    time: int | None = None
+    clockless = "the lines show no times"
 
-def json_object(line: bytes) -> dict[str, Any]:
-    """Return the JSON object in a line. Raises ValueError where there is none."""
-    try:
-        found = json.loads(line)
-    except RecursionError:
-        raise NotUnderstood("nested too deeply") from None
-    if not isinstance(found, dict):
-        raise NotUnderstood("no object")
-    return found
+    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """Yield the lines."""
+        return lines
+
+    def settle(
+        self,
+        messages: Sequence[LineMessage],  # noqa: ARG002
+        *,
+        timed: bool,  # noqa: ARG002
+    ) -> Sequence[int] | None:
+        """Leave times and order as they are."""
+        return None
+
+    def warnings(self) -> list[str]:
+        """Say nothing."""
+        return []
 
 
 def part(record: dict[str, Any], *keys: str) -> dict[str, Any]:
@@ -136,8 +142,8 @@ def whole_number(value: object, most: int) -> int:
     """Return a number of 0 to ``most``, given as a number or as digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    if not isinstance(value, int) or not 0 <= value <= most:
-        raise NotUnderstood(f"not a number up to {most}: {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise NotUnderstood(f"not a number up to {most}: {str(value)[:40]!r}")
     return int(value)
 
 
@@ -146,6 +152,14 @@ def packed_address(text: object) -> bytes:
     if not isinstance(text, str):
         raise NotUnderstood("no address")
     return _packed(text)
+
+
+def packed_end(text: str) -> bytes:
+    """Return an address, or the bytes of the name that stands for one."""
+    try:
+        return _packed(text)
+    except ValueError:
+        return packed_name(text)
 
 
 def pod_of(name: object, namespace: object, workload: object) -> Pod | None:
@@ -180,159 +194,83 @@ def type_of(value: object) -> int:
 
 def nanoseconds(text: str) -> tuple[int, bool] | None:
     """Return the last time in ``text`` (RFC 3339, ns since 1970) and whether it has a zone."""
-    match = None
-    for match in _TIME.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    if match is None:
-        return None
+    match = _last_time(text)
+    return None if match is None else _of_match(match)
+
+
+def _of_match(match: re.Match[str]) -> tuple[int, bool] | None:
     numbers = [int(match[k]) for k in ("year", "month", "day", "hour", "minute", "second")]
-    if not (1 <= numbers[1] <= 12 and 1 <= numbers[2] <= 31 and 1970 <= numbers[0] < 2262):
+    year, month, day, hour, minute, second = numbers
+    if not (1970 <= year < 2262 and 1 <= month <= 12 and 1 <= day <= 31):
         return None
-    seconds = timegm((*numbers,))
+    if hour > 23 or minute > 59 or second > 60:
+        return None
+    seconds = timegm((year, month, day, hour, minute, second))
     if (zone := match["zone"]) and zone != "Z":
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
         seconds -= minutes * 60 * (1 if zone[0] == "+" else -1)
     fraction = int((match["fraction"] or "").ljust(9, "0"))
-    return seconds * 1_000_000_000 + fraction, zone is not None
+    return max(seconds, 0) * 1_000_000_000 + fraction, zone is not None
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """The messages of one window."""
+def time_of(value: object) -> tuple[int, bool, int] | None:
+    """Return a time (ns since 1970), whether it has a zone, and the digits of its second.
 
-    messages: list[LineMessage] = field(default_factory=list)
-    numbers: list[tuple[int, int]] = field(default_factory=list)  # of the line, and within it
-    times: list[int] = field(default_factory=list)
-    lines: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-
-    def window(self, interners: Interners, *, has_clock: bool) -> Window:
-        rows = _rows(self.messages, interners)
-        rows["time"] = self.times
-        rows["packet_no"] = [line for line, _ in self.numbers]
-        rows["message_no"] = [number for _, number in self.numbers]
-        rows["content"] = [
-            _content(message, *numbers)
-            for message, numbers in zip(self.messages, self.numbers, strict=True)
-        ]
-        shown = has_clock and rows.size > 0
-        return Window(
-            rows,
-            self.lines,
-            self.skipped,
-            int(rows["time"].min()) if shown else None,
-            int(rows["time"].max()) if shown else None,
-        )
-
-
-_PLAIN = (
-    "client_port",
-    "server_port",
-    "flags",
-    "rcode",
-    "qtype",
-    "qclass",
-    "answers",
-    "typed_answers",
-    "min_ttl",
-    "edns_bytes",
-    "message_bytes",
-    "interface",
-    "transport",
-)
-
-
-def _rows(messages: Sequence[LineMessage], interners: Interners) -> Messages:
-    rows = new_messages(len(messages))
-    for column in _PLAIN:
-        rows[column] = [getattr(m, column) for m in messages]
-    rows["marks"] = [
-        MARK_QUESTION_SHOWN
-        | (MARK_ID_HIDDEN if m.message_id is None else 0)
-        | (0 if m.flags_shown else MARK_FLAGS_HIDDEN)
-        for m in messages
-    ]
-    rows["message_id"] = [m.client_port if m.message_id is None else m.message_id for m in messages]
-    rows["qname"] = _ids((m.qname for m in messages), interners.names)
-    rows["client"] = _ids((m.client for m in messages), interners.addresses)
-    rows["server"] = _ids((m.server for m in messages), interners.addresses)
-    return rows
-
-
-def _ids(values: Iterable[bytes | None], interner: Interner) -> list[int]:
-    """Return the ids of values, ABSENT for None."""
-    known: dict[bytes | None, int] = {None: ABSENT}
-    out = []
-    for value in values:
-        if value is not None and value not in known:
-            known[value] = interner.add(value)
-        out.append(known[value])
-    return out
-
-
-def _content(message: LineMessage, line: int, number: int) -> int:
-    """Return what tells copies of a packet: equal for two sightings, else like no other's."""
-    if message.content is None:
-        return line << 8 | number
-    digest = hashlib.blake2b(message.content, digest_size=8).digest()
-    return int.from_bytes(digest, "little")
-
-
-def read_lines(
-    source: Source, interners: Interners, capture: Capture, reader: LineReader
-) -> Iterator[Window]:
-    """Yield windows of the messages in a source's lines, and set ``capture`` accordingly.
-
-    The first message decides whether there is a clock: later lines without a time are then skipped.
+    It is RFC 3339 text, the seconds, milliseconds, microseconds or nanoseconds since 1970 as their
+    size says, or an object of seconds and nanoseconds. None where it is none of these.
     """
-    gathered = _Gathered()
-    done = 0
-    counted: defaultdict[bytes, int] = defaultdict(int)
-    timed: bool | None = None
-    for line in byte_lines(source):
-        if not line.strip():
-            continue
-        gathered.lines += 1
-        try:
-            found = reader.read(line)
-        except ValueError:
-            found = "text_not_understood"
-        if not isinstance(found, str):
-            if timed is None:
-                timed = capture.has_clock = found[0].time is not None
-            if timed and any(m.time is None for m in found):
-                found = "text_not_understood"
-        if isinstance(found, str):
-            gathered.skipped[found] += 1
-        else:
-            for number, message in enumerate(found, 1):
-                counted[message.client] += CLOCKLESS_STEP_NS
-                time = message.time if timed else None
-                gathered.times.append(counted[message.client] if time is None else time)
-                gathered.numbers.append((done + gathered.lines, number))
-            gathered.messages += found
-        if gathered.lines == WINDOW_LINES:
-            capture.bytes_read = source.stored_bytes_read
-            yield gathered.window(interners, has_clock=bool(timed))
-            done += gathered.lines
-            gathered = _Gathered()
-    capture.bytes_read = source.stored_bytes_read
-    _close(source, capture, reader, done + gathered.lines, timed)
-    if gathered.lines:
-        yield gathered.window(interners, has_clock=bool(timed))
+    if isinstance(value, str):
+        if (match := _last_time(value)) is not None:
+            found = _of_match(match)
+            return None if found is None else (*found, len(match["fraction"] or ""))
+        if not _NUMBER.fullmatch(value.strip()):
+            return None
+        whole, _, part = value.strip().partition(".")
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    elif isinstance(value, int):
+        whole, part = str(value) if abs(value) < 1 << 64 else "", ""
+    else:
+        whole, _, part = f"{value:.9f}".rstrip("0").partition(".")
+    if not whole.isdigit() or not 9 <= len(whole) <= 19:
+        return None
+    exponent = max(0, (len(whole) - 10 + 2) // 3 * 3)  # of the unit: seconds have 9 or 10 digits
+    nanoseconds = int(whole) * 10 ** (9 - exponent) if exponent <= 9 else -1
+    if part and exponent <= 9:
+        nanoseconds += int(part.ljust(9, "0")[: 9 - exponent] or "0")
+    if not 0 < nanoseconds < _MOST_NS:
+        return None
+    return nanoseconds, True, exponent + (len(part) if exponent < 9 else 0)
 
 
-def _close(
-    source: Source, capture: Capture, reader: LineReader, lines: int, timed: bool | None
-) -> None:
-    """Say what the messages rest on and what the end of the stream looked like."""
-    if timed is False:
-        capture.warnings.append(
-            f"{source.path}: the lines show no times: nothing is said about durations"
-        )
-    capture.warnings += [f"{source.path}: {text}" for text in reader.warnings()]
-    if source.damage:
-        capture.truncated_tail = True
-        capture.warnings.append(
-            f"{source.path}: {source.damage}; analysed up to there ({lines} lines)"
-        )
+_NUMBER = re.compile(r"\d{9,19}(?:\.\d+)?", re.ASCII)
+
+
+def _last_time(text: str) -> re.Match[str] | None:
+    match = None
+    for match in _TIME.finditer(text):  # noqa: B007 - the last one is wanted
+        pass
+    return match
+
+
+def family_answers(qtype: int, addresses: Sequence[str]) -> int:
+    """Count the addresses of the family that a query of type A or AAAA asks for."""
+    sign = FAMILY.get(qtype)
+    return sum(sign in a for a in addresses) if sign else 0
+
+
+#: What tells an address of the asked family, by query type.
+FAMILY = {1: ".", 28: ":"}
+MONTHS = {m: k for k, m in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+
+
+def moment(year: int, month: int, day: int, clock: str) -> int:
+    """Return a date and a time of day (``10:00:00.210731``) as ns since 1970 UTC."""
+    whole, _, part = clock.replace(",", ".").partition(".")
+    hour, minute, second = (int(v) for v in whole.split(":"))
+    if not (1 <= month <= 12 and 1 <= day <= 31 and 1970 <= year < 2262):
+        raise NotUnderstood("no date")
+    if hour > 23 or minute > 59 or second > 60:
+        raise NotUnderstood("no time of day")
+    seconds = timegm((year, month, day, hour, minute, second))
+    return seconds * 1_000_000_000 + int(part.ljust(9, "0")[:9] or "0")

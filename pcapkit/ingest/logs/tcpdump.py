@@ -5,46 +5,50 @@ Read are the forms of ``-n``, ``-t`` to ``-ttttt``, ``-v`` to ``-vvv``, ``-e``, 
 question nor, below ``-v``, the owner of its records: the type of an answer is then taken to be the
 asked one unless it is a CNAME, DNAME or RRSIG.
 
+Without ``-n`` tcpdump prints names for addresses and for ports; a name then stands for its host.
 Printed times carry no zone and are taken as UTC; a time of day without a date is dated 1970-01-01;
-``-t`` prints none, and each packet then counts as 1,000 ns, which keeps their order.
+``-t`` prints none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from calendar import timegm
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from pcapkit.addresses import packed_name
+from pcapkit.cluster.pods import Pod
 from pcapkit.codes import QCLASSES, qtype_number
-from pcapkit.ingest.inputs.recognise import TCPDUMP_CHATTER, TCPDUMP_HEAD, TCPDUMP_IP
-from pcapkit.ingest.inputs.source import Source
-from pcapkit.ingest.logs.lines import byte_lines
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
-from pcapkit.names.text import wire_from_text
-from pcapkit.schema import (
-    AA,
-    ABSENT,
-    AD,
-    MARK_QUESTION_SHOWN,
-    QR,
-    RA,
-    RD,
-    TC,
-    TCP,
-    UDP,
-    Messages,
-    new_messages,
+from pcapkit.ingest.inputs.recognise import (
+    SHIPPED,
+    TCPDUMP_CHATTER,
+    TCPDUMP_HEAD,
+    TCPDUMP_IP,
+    TCPDUMP_OTHER,
+    TCPDUMP_WITHIN,
 )
+from pcapkit.ingest.inputs.wrappings import Line
+from pcapkit.ingest.logs.lines import (
+    LineMessage,
+    NotUnderstood,
+    PlainReader,
+    packed_address,
+    time_of,
+    wire_name,
+)
+from pcapkit.schema import AA, ABSENT, AD, QR, RA, RD, TC, TCP, UDP
 
-_PACKETS = 1 << 15
 _DAY_NS = 86_400_000_000_000
+_LAST_S = (1 << 62) // 1_000_000_000
+#: A packet has no more than this of its own: further continuation lines are left out.
+_UNIT_CHARACTERS = 1 << 16
+_END = r"(?:[^\s<>]|<[^\s<>]+>)+?"
 _ENDS = re.compile(
-    r"(?:^|\s)(?P<source>[^\s>]+?)\.(?P<source_port>\w[\w-]*) > "
-    r"(?P<target>[^\s>]+?)\.(?P<target_port>\w[\w-]*): (?P<rest>.*)",
+    rf"(?:^|\s)(?P<source>{_END})\.(?P<source_port>\w[\w-]*) > "
+    rf"(?P<target>{_END})\.(?P<target_port>\w[\w-]*): (?P<rest>.*)",
     re.S,
 )
 _INTERFACE = re.compile(r"(\S+)\s+(In|Out|B|M|P)\s")
@@ -98,30 +102,6 @@ _ALIASES = frozenset({"CNAME", "DNAME", "RRSIG"})
 _HEX_BYTE = re.compile(r"\\0x([0-9a-fA-F]{2})")
 
 
-def _packets(source: Source) -> Iterator[re.Match[str]]:
-    """Yield one match a packet, its continuation lines joined to it."""
-    text = ""
-    for raw in byte_lines(source):
-        line = raw.decode("latin-1")
-        if not line.strip():
-            continue
-        numbered = re.match(r"\s*\d+ {2}\S", line) is not None
-        if line[0] in " \t" and not numbered and text and not _starts_with_clock(line):
-            if not re.match(r"\s+0x[0-9a-f]+:", line):  # -x and -X print the bytes as well
-                text += " " + line.strip()
-            continue
-        if text and (match := TCPDUMP_HEAD.fullmatch(text)):
-            yield match
-        text = "" if TCPDUMP_CHATTER.match(line) else line
-    if text and (match := TCPDUMP_HEAD.fullmatch(text)):
-        yield match
-
-
-def _starts_with_clock(line: str) -> bool:
-    """-ttt and -ttttt print their differences behind a space."""
-    return re.match(r" \d\d:\d\d:\d\d\.\d{6}", line) is not None
-
-
 @dataclass(slots=True)
 class _Clock:
     """Turns printed times into nanoseconds; what it could not know becomes a warning."""
@@ -135,23 +115,32 @@ class _Clock:
     _last: int = 0
     _seen: int = 0
 
-    def time(self, match: re.Match[str], packet_no: int) -> int:
-        """Return the packet's time; without a clock, its number times CLOCKLESS_STEP_NS."""
-        self._seen += 1
+    def time(self, match: re.Match[str]) -> int | None:
+        """Return the packet's time, None where it shows none.
+
+        Raises NotUnderstood where what it shows fits nowhere.
+        """
         if match["epoch"]:
+            if int(match["epoch"].partition(".")[0]) > _LAST_S:
+                raise NotUnderstood("beyond all times")
+            self._seen += 1
             return _nanoseconds(match["epoch"])
         if match["clock"] is None:
+            self._seen += 1
             self.has_clock = False
-            return packet_no * CLOCKLESS_STEP_NS
+            return None
         hours, minutes, rest = match["clock"].split(":")
+        if int(hours) > 23 or int(minutes) > 59 or int(rest[:2]) > 60:
+            raise NotUnderstood("no time of day")
         now = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000_000 + _nanoseconds(rest)
         if match["date"]:
-            self.zone_unknown = True
             year, month, day = map(int, match["date"].split("-"))
-            try:
-                return timegm((year, month, day, 0, 0, 0)) * 1_000_000_000 + now
-            except (ValueError, OverflowError):
-                return now
+            if not (1970 <= year < 2116 and 1 <= month <= 12 and 1 <= day <= 31):
+                raise NotUnderstood("no date")
+            self._seen += 1
+            self.zone_unknown = True
+            return timegm((year, month, day, 0, 0, 0)) * 1_000_000_000 + now
+        self._seen += 1
         if self._seen == 1 and now == 0:
             self.relative = True
         if self.relative:
@@ -167,16 +156,14 @@ class _Clock:
         self._last = now
         return now
 
-    def warnings(self, path: str) -> list[str]:
+    def warnings(self) -> list[str]:
         """Say what the times rest on."""
-        if not self.has_clock:
-            return [f"{path}: no times are printed (tcpdump -t): nothing is said about durations"]
         if self.relative:
-            return [f"{path}: times are differences (tcpdump -ttt): they start at 1970-01-01"]
+            return ["times are differences (tcpdump -ttt): they start at 1970-01-01"]
         if self.undated:
-            return [f"{path}: times have no date: dated 1970-01-01, and taken as UTC"]
+            return ["times have no date: dated 1970-01-01, and taken as UTC"]
         if self.zone_unknown:
-            return [f"{path}: times have no zone: taken as UTC"]
+            return ["times have no zone: taken as UTC"]
         return []
 
 
@@ -185,127 +172,164 @@ def _nanoseconds(text: str) -> int:
     return int(whole) * 1_000_000_000 + int(part.ljust(9, "0")[:9])
 
 
-@dataclass(slots=True)
-class _Batch:
-    """Messages as they are gathered for one window."""
+class TcpdumpReader(PlainReader):
+    """Parses printed packets."""
 
-    rows: Messages = field(default_factory=lambda: new_messages(_PACKETS))
-    count: int = 0
-    packets: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    first: int | None = None
-    last: int | None = None
+    clockless = "no times are printed (tcpdump -t)"
 
-    def window(self, *, has_clock: bool) -> Window:
-        return Window(
-            self.rows[: self.count],
-            self.packets,
-            self.skipped,
-            self.first if has_clock else None,
-            self.last if has_clock else None,
-        )
+    def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
+        self._ports, self._pods = ports, pods
+        self._clock = _Clock()
+        self._clocked: bool | None = None
+        self._interfaces: dict[str, int] = {}
+        self._host_names = 0
+        self._endless = False
 
+    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """Yield one line a packet, its continuation lines joined to it."""
+        held: Line | None = None
+        for line in lines:
+            text = line.text
+            if held is not None and text[0] in " \t" and not _starts_packet(text):
+                if _HEX_LINE.match(text):  # -x and -X print the bytes as well
+                    continue
+                if len(held.text) + len(text) <= _UNIT_CHARACTERS:
+                    held.text += " " + text.strip()
+                    continue
+            if held is not None:
+                yield held
+            held = None if TCPDUMP_CHATTER.match(text) else line
+        if held is not None:
+            yield held
 
-@dataclass(slots=True)
-class _Reader:
-    """Parses packets of one text into rows."""
+    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
+        """Return a packet's message."""
+        self.time = None
+        text, shipped = line.text, None
+        match = TCPDUMP_HEAD.fullmatch(text)
+        if match is None or not _is_packet(match):
+            if found := SHIPPED.match(text):
+                text, shipped = text[found.end() :], found["time"]
+            elif found := TCPDUMP_WITHIN.search(text):
+                text = text[found.start() :]
+            elif (at := text.find("IP ")) > 0 and not text[at - 1].isalnum() and "]" in text[:at]:
+                text = text[at:]
+            match = TCPDUMP_HEAD.fullmatch(text)
+        if match is None or not _is_packet(match):
+            return None
+        clocked = bool(match["clock"] or match["epoch"])
+        if self._clocked is None:
+            self._clocked = clocked
+        if clocked or not self._clocked:
+            time = self._clock.time(match)
+            if time is None and (told := time_of(shipped) or time_of(line.time)):
+                time = told[0]
+        elif TCPDUMP_IP.search(match["rest"]):
+            raise NotUnderstood("no time where others have one")
+        else:
+            return None
+        self.time = time
+        found_message = self._parse(match["rest"])
+        if isinstance(found_message, str):
+            return found_message
+        found_message.time = time
+        return (found_message,)
 
-    interners: Interners
-    ports: frozenset[int]
-    interfaces: dict[str, int] = field(default_factory=dict)
-    host_names: int = 0
+    def warnings(self) -> list[str]:
+        """Say what the times rest on, and which names stand for addresses."""
+        found = self._clock.warnings() if self._clocked is not None else []
+        if self._host_names:
+            found.append(
+                f"{self._host_names} packets show host names instead of addresses: each name is "
+                "taken for one host; print again with tcpdump -n to see addresses"
+            )
+        return found
 
-    def parse(self, match: re.Match[str], packet_no: int, time: int, row: Messages) -> str:
-        """Fill ``row``; return "" or the reason why there is no message."""
-        text = match["rest"]
+    def _parse(self, text: str) -> LineMessage | str:
+        """Return a packet's message, or the reason why there is none."""
         if not TCPDUMP_IP.search(text):
             return "not_ip"
         ends = _ENDS.search(text)
         if ends is None:
             return "icmp" if re.search(r": ICMP6?[ ,]", text) else "not_dns"
-        reason, client_first = self._ends(ends, row)
-        if reason:
-            return reason
+        ports = [_port(ends["source_port"]), _port(ends["target_port"])]
+        if ports[0] not in self._ports and ports[1] not in self._ports:
+            for number, reason in _OTHER_PORTS:
+                if number in ports:
+                    return reason
+            return "icmp" if ends["rest"].startswith("ICMP") else "not_dns"
+        if max(ports) > 0xFFFF:
+            return "text_not_understood"
         payload = _CHECKSUM.sub("", ends["rest"])
-        row["transport"] = UDP
+        transport = UDP
         if payload.startswith("Flags ["):
             segment = _TCP.match(payload)
             payload = segment["dns"] if segment else ""
             if not payload:
                 return "tcp_without_message"
-            row["transport"] = TCP
-        reason = self._message(payload, row)
-        if reason:
+            transport = TCP
+        packed = [self._end(ends["source"]), self._end(ends["target"])]
+        if min(ports) < 0 or not all(len(p) in (4, 16) for p in packed):
+            self._host_names += 1
+            ports = [
+                _port_of_service(ends[k]) if p < 0 else p
+                for p, k in zip(ports, ("source_port", "target_port"), strict=True)
+            ]
+        client = 0 if ports[1] in self._ports else 1
+        message = LineMessage(
+            client=packed[client],
+            server=packed[1 - client],
+            client_port=ports[client],
+            server_port=ports[1 - client],
+            qname=None,
+            qtype=0,
+            qclass=0,
+            flags=0,
+            transport=transport,
+            edns_bytes=ABSENT,
+            message_id=0,
+        )
+        if reason := self._message(payload, message):
             return reason
-        if client_first != (int(row["flags"]) & QR == 0):
-            if not self._both_dns(ends):
+        if (client == 0) != (message.flags & QR == 0):
+            if not set(ports) <= self._ports:
                 return "text_not_understood"
-            self._swap(row)
-        row["time"] = time
-        row["packet_no"] = packet_no
-        row["message_no"] = 1
-        digest = hashlib.blake2b(payload.encode("latin-1"), digest_size=8).digest()
-        row["content"] = int.from_bytes(digest, "little")
-        self._link(text[: ends.start("source")], packet_no, row)
-        return ""
+            message.client, message.server = packed[1 - client], packed[client]
+            message.client_port, message.server_port = message.server_port, message.client_port
+        message.content = payload.encode("utf-8", "surrogateescape")
+        self._link(text[: ends.start("source")], message)
+        return message
 
-    def _ends(self, ends: re.Match[str], row: Messages) -> tuple[str, bool]:
-        ports = [_port(ends["source_port"]), _port(ends["target_port"])]
-        if ports[0] not in self.ports and ports[1] not in self.ports:
-            for number, reason in (
-                (5353, "multicast_dns"),
-                (5355, "llmnr"),
-                (853, "encrypted_dns"),
-            ):
-                if number in ports:
-                    return reason, True
-            return "not_dns", True
-        if max(ports) > 0xFFFF:
-            return "text_not_understood", True
-        if min(ports) < 0:  # the name of a service, as of a host
-            self.host_names += 1
-            return "host_name_not_address", True
+    def _end(self, text: str) -> bytes:
+        """Return an address, or the bytes of the name that stands for one."""
         try:
-            packed = [ip_address(_unzoned(ends[k])).packed for k in ("source", "target")]
+            return packed_address(_unzoned(text))
         except ValueError:
-            self.host_names += 1
-            return "host_name_not_address", True
-        source, target = (self.interners.addresses.add(p) for p in packed)
-        client_first = ports[1] in self.ports
-        if not client_first:
-            source, target = target, source
-            ports.reverse()
-        row["client"], row["server"] = source, target
-        row["client_port"], row["server_port"] = ports
-        return "", client_first
+            if not text.strip("0123456789."):
+                raise NotUnderstood("no address") from None
+        packed = packed_name(text)
+        if "." not in text and "-" in text:  # a pod's own name, as its hosts file has it
+            self._pods.setdefault(packed, Pod(text, None, None))
+        return packed
 
-    def _both_dns(self, ends: re.Match[str]) -> bool:
-        return {_port(ends["source_port"]), _port(ends["target_port"])} <= self.ports
-
-    def _swap(self, row: Messages) -> None:
-        for a, b in (("client", "server"), ("client_port", "server_port")):
-            row[a], row[b] = int(row[b]), int(row[a])
-
-    def _link(self, prefix: str, packet_no: int, row: Messages) -> None:
+    def _link(self, prefix: str, message: LineMessage) -> None:
         """Note what tells a copy of a packet from a resend: hop, link addresses, identification."""
         if seen := _INTERFACE.match(prefix):
-            row["interface"] = self.interfaces.setdefault(seen[0], len(self.interfaces) + 1)
+            message.interface = self._interfaces.setdefault(seen[0], len(self._interfaces) + 1)
+            message.place = seen[1]
         hop = re.search(r"\b(?:ttl|hlim) (\d{1,3})\b", prefix)
-        row["hop_limit"] = min(int(hop[1]), 255) if hop else 0
+        message.hop_limit = min(int(hop[1]), 255) if hop else 0
         number = re.search(r"\bid (\d{1,5}),", prefix)
-        row["ip_id"] = int(number[1]) & 0xFFFF if number else ABSENT
+        message.ip_id = int(number[1]) & 0xFFFF if number else ABSENT
         if link := _LINK_ADDRESSES.search(prefix):
             key = hashlib.blake2b(link[0].encode(), digest_size=8).digest()
-            row["link"] = int.from_bytes(key, "little")
-        elif not seen and not number:
-            # One interface and no identification: a line that comes again is a resend.
-            row["ip_id"] = packet_no % 0xFFFF + 1
+            message.link = int.from_bytes(key, "little")
 
-    def _message(self, text: str, row: Messages) -> str:
+    def _message(self, text: str, message: LineMessage) -> str:
         match = _MESSAGE.match(text)
         if match is None or int(match["id"]) > 0xFFFF:
             return "text_not_understood"
-        row["message_id"] = int(match["id"])
+        message.message_id = int(match["id"])
         opcode = match["opcode"] or ""
         number = _OPCODES.get(opcode.rstrip("ADM"), 0) if opcode else 0
         if opcode.startswith("op"):
@@ -314,71 +338,107 @@ class _Reader:
         if "[|domain]" in rest:
             return "truncated_by_snaplen"
         if (response := _RESPONSE.match(rest)) is not None:
-            return self._response(match, response, number, row)
+            return self._response(match, response, number, message)
         query = _QUERY.match(rest)
         if query is None:
             return "text_not_understood"
-        row["flags"] = (number << 11) | (RD if "+" in match["flags"] else 0)
-        row["message_bytes"] = int(query["bytes"] or 0)
-        size = re.search(r"\bOPT UDPsize=(\d+)", query["additional"] or "")
-        row["edns_bytes"] = min(int(size[1]), 0xFFFF) if size else ABSENT
-        return self._question(query, query["name"], row)
+        message.flags = (number << 11) | (RD if "+" in match["flags"] else 0)
+        message.message_bytes = _size(query["bytes"])
+        size = re.search(r"\bOPT UDPsize=(\d{1,9})", query["additional"] or "")
+        message.edns_bytes = min(int(size[1]), 0xFFFF) if size else ABSENT
+        return self._question(query, query["name"], message)
 
-    def _question(self, match: re.Match[str], name: str, row: Messages) -> str:
+    def _question(self, match: re.Match[str], name: str, message: LineMessage) -> str:
         qtype = qtype_number(match["type"])
         try:
-            wire = wire_from_text(_presentation(name))
+            wire = wire_name(_presentation(name))
         except ValueError:
             return "malformed"
         if qtype is None:
             return "text_not_understood"
-        row["qname"] = self.interners.names.add(wire)
-        row["qtype"] = qtype
-        row["qclass"] = _CLASSES.get(match["class"] or "IN", 1)
-        row["marks"] = MARK_QUESTION_SHOWN
+        message.qname = wire
+        message.qtype = qtype
+        message.qclass = _CLASSES.get(match["class"] or "IN", 1)
         return ""
 
     def _response(
-        self, head: re.Match[str], match: re.Match[str], opcode: int, row: Messages
+        self, head: re.Match[str], match: re.Match[str], opcode: int, message: LineMessage
     ) -> str:
         flags = head["flags"]
         rcode = head["rcode"] or ""
-        row["rcode"] = _RCODES.get(rcode, 0)
+        message.rcode = _RCODES.get(rcode, 0)
         if rcode.startswith("Resp"):
-            row["rcode"] = int(rcode[4:]) & 15
-        row["flags"] = (
+            message.rcode = int(rcode[4:8]) & 15
+        message.flags = (
             QR
             | (opcode << 11)
             | (AA if "*" in flags else 0)
             | (0 if "-" in flags else RA)
             | (TC if "|" in flags else 0)
             | (AD if "$" in flags else 0)
-            | (int(row["rcode"]) & 15)
+            | (message.rcode & 15)
         )
-        row["message_bytes"] = int(match["bytes"] or 0)
-        row["answers"] = min(int(match["answers"]), 0xFFFF)
+        message.message_bytes = _size(match["bytes"])
+        if any(len(match[k]) > 5 for k in ("answers", "authority", "more")):
+            return "text_not_understood"
+        message.answers = min(int(match["answers"]), 0xFFFF)
         records = re.sub(r'"(?:[^"\\]|\\.)*"', '""', match["records"])
         answers = re.split(r" (?:ns|ar): ", records)[0]
         asked = None
         if match["question"] and (shown := _QUESTION.match(match["question"])):
-            if reason := self._question(shown, match["question"][shown.end() :], row):
+            if reason := self._question(shown, match["question"][shown.end() :], message):
                 return reason
-            asked = int(row["qtype"])
-        found = list(_RECORD.finditer(answers))[: int(match["answers"])]
-        row["typed_answers"] = sum(
+            asked = message.qtype
+        found = list(_RECORD.finditer(answers))[: message.answers]
+        message.typed_answers = sum(
             (qtype_number(r["type"]) == asked or asked == 255)
             if asked is not None
             else r["type"] not in _ALIASES
             for r in found
         )
-        if "[|" in answers or (not found and row["answers"]):
-            row["typed_answers"] = row["answers"]  # cut off: as the header counts them
-        row["min_ttl"] = min((_ttl(r["ttl"]) for r in found if r["ttl"]), default=ABSENT)
+        if "[|" in answers or (not found and message.answers):
+            message.typed_answers = message.answers  # cut off: as the header counts them
+        message.min_ttl = min((_ttl(r["ttl"]) for r in found if r["ttl"]), default=ABSENT)
         if not found and (negative := _NEGATIVE.search(records)):
-            row["min_ttl"] = min(_ttl(negative["ttl"]), int(negative[2]), 0x7FFFFFFF)
-        size = re.search(r"\bOPT UDPsize=(\d+)", records)
-        row["edns_bytes"] = min(int(size[1]), 0xFFFF) if size else ABSENT
+            message.min_ttl = min(_ttl(negative["ttl"]), int(negative[2][:18]), 0x7FFFFFFF)
+        size = re.search(r"\bOPT UDPsize=(\d{1,9})", records)
+        message.edns_bytes = min(int(size[1]), 0xFFFF) if size else ABSENT
         return ""
+
+
+_OTHER_PORTS = ((5353, "multicast_dns"), (5355, "llmnr"), (853, "encrypted_dns"))
+_HEX_LINE = re.compile(r"\s+0x[0-9a-f]+:")
+_NUMBERED = re.compile(r"\s*\d+ {2}\S")
+
+
+def _starts_packet(text: str) -> bool:
+    """Does a line that begins with a blank begin a packet? With -#, -ttt and -ttttt it may."""
+    return bool(_NUMBERED.match(text) or re.match(r" \d\d:\d\d:\d\d\.\d{6}", text))
+
+
+def _is_packet(match: re.Match[str]) -> bool:
+    """Is a line a packet, not another program's line?"""
+    rest = match["rest"]
+    if match["clock"] or match["epoch"]:
+        return bool(TCPDUMP_IP.search(rest) or TCPDUMP_OTHER.match(rest))
+    return bool(_AT_START.match(rest) or TCPDUMP_OTHER.match(rest))
+
+
+_AT_START = re.compile(
+    r"(?:\S+ +(?:In|Out|B|M|P) +(?:ifindex \d+ \S+ )?)?"
+    r"(?:IP6? |\S{17} .*ethertype IPv[46] |ethertype IPv)"
+)
+_SIZE_DIGITS = 6
+
+
+def _size(text: str | None) -> int:
+    """Return a printed size, 0 where there is none or where it fits nowhere."""
+    return int(text) if text and len(text) <= _SIZE_DIGITS else 0
+
+
+def _port_of_service(text: str) -> int:
+    """Return a number for a port that is printed as its service's name, the same each time."""
+    return 0xC000 | (zlib.crc32(text.encode("utf-8", "replace")) & 0x3FFF)
 
 
 _CLASSES = {text: number for number, text in QCLASSES.items()} | {"CHAOS": 3, "Any": 255}
@@ -406,50 +466,3 @@ def _ttl(text: str) -> int:
 def _presentation(name: str) -> str:
     r"""Return a printed name with its escapes as RFC 1035 writes them: ``\0x0a`` is ``\010``."""
     return _HEX_BYTE.sub(lambda m: f"\\{int(m[1], 16):03d}", name)
-
-
-def read_tcpdump_text(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
-    """Return the capture behind lines that tcpdump printed."""
-    capture = Capture(source.path, "tcpdump text", source.compression, iter(()))
-    capture.windows = _windows(source, interners, capture, ports)
-    return capture
-
-
-def _windows(
-    source: Source, interners: Interners, capture: Capture, ports: frozenset[int]
-) -> Iterator[Window]:
-    clock, reader, batch = _Clock(), _Reader(interners, ports), _Batch()
-    done = 0
-    for match in _packets(source):
-        packet_no = done + batch.packets + 1
-        time = clock.time(match, packet_no)
-        capture.has_clock = clock.has_clock
-        row = batch.rows[batch.count]
-        reason = reader.parse(match, packet_no, time, row)
-        batch.packets += 1
-        batch.first = time if batch.first is None else min(batch.first, time)
-        batch.last = time if batch.last is None else max(batch.last, time)
-        if reason:
-            batch.rows[batch.count] = new_messages(1)[0]
-            batch.skipped[reason] += 1
-        else:
-            batch.count += 1
-        if batch.packets == _PACKETS:
-            capture.bytes_read = source.stored_bytes_read
-            yield batch.window(has_clock=clock.has_clock)
-            done += batch.packets
-            batch = _Batch()
-    capture.bytes_read = source.stored_bytes_read
-    capture.warnings += clock.warnings(source.path) if done + batch.packets else []
-    if source.damage:
-        capture.truncated_tail = True
-        capture.warnings.append(
-            f"{source.path}: {source.damage}; analysed up to there ({done + batch.packets} packets)"
-        )
-    if reader.host_names:
-        capture.warnings.append(
-            f"{source.path}: {reader.host_names} packets show host names instead of addresses: "
-            "print again with tcpdump -n"
-        )
-    if batch.packets:
-        yield batch.window(has_clock=clock.has_clock)

@@ -187,10 +187,7 @@ def test_no_permission(tmp_path):
     assert path in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"hello, world\n", bytes(200), b"PK\x03\x04" + bytes(60), b'{"a": 1}', b"\0", b"\xff" * 9],
-)
+@pytest.mark.parametrize("content", [bytes(200), b"PK\x03\x04" + bytes(60), b"\0", b"\xff" * 9])
 def test_no_capture(tmp_path, content):
     """Other files are refused by name, with the bytes they begin with."""
     path = save(tmp_path, content, "other")
@@ -203,7 +200,7 @@ def test_no_capture(tmp_path, content):
 def test_compressed_file_that_is_no_capture(tmp_path):
     """What is inside counts."""
     path = save(tmp_path, gzip.compress(b"hello, world\n"), "other.gz")
-    with pytest.raises(NotACapture, match="68 65 6c 6c 6f"):
+    with pytest.raises(NotACapture, match="no line of a known form"):
         open_only(path)
 
 

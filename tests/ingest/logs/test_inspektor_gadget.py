@@ -113,13 +113,16 @@ def test_the_outcome_is_that_of_the_asked_type(
     assert list(found["outcome"]) == [outcome]
 
 
-def test_events_without_addresses_are_counted(tmp_path: Path) -> None:
-    """The first built-in gadgets printed no client address."""
-    old = {k: v for k, v in OLD[0].items() if k not in ("srcIP", "dstIP", "srcPort", "dstPort")}
-    collected = load(write(tmp_path, old, OLD[0]))
+def test_the_pod_is_the_client_of_events_without_addresses(tmp_path: Path) -> None:
+    """The first built-in gadgets printed no client address; the server's own view says nothing."""
+    ends = ("srcIP", "dstIP", "srcPort", "dstPort")
+    old = {k: v for k, v in OLD[0].items() if k not in ends}
+    collected = load(write(tmp_path, {**old, "pktType": "HOST"}, {**old, "pktType": "OUTGOING"}))
     assert_ledger(collected)
     assert collected.skipped == {"no_client_address": 1}
     assert any("newer gadget" in w for w in collected.warnings)
+    (row,) = rows(write(tmp_path, {**old, "pktType": "OUTGOING"}))
+    assert row["client_addr"] == "default/api-7c5ddbdf54-q2x8v"
 
 
 def test_multicast_dns_is_left_out(tmp_path: Path) -> None:

@@ -1,0 +1,330 @@
+r"""What stands around a printed line: shippers' JSON, prefixes, frames, fences, quotes, escapes.
+
+A line that a program printed reaches a report through a log shipper, a terminal, a mail or a
+Markdown page, and each adds something of its own. All of it is taken off here, once, so that the
+readers see what the program printed:
+
+- JSON records with the line in one of TEXT_KEYS and, perhaps, a time in one of TIME_KEYS (Docker,
+  Fluent Bit, Vector, Loki, Cloud Logging, CloudWatch, Elasticsearch), also nested, also in arrays;
+- colours of terminals, the frames of k9s and of tables, Markdown's fences, quotes and escapes, the
+  quotes of mail, HTML's entities, headings and prompts between several dumps;
+- encodings: UTF-16 (PowerShell's ``>``), a byte-order mark, Latin-1.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+#: Where shippers put the line, and where they put its time; the first that is there counts.
+TEXT_KEYS = (
+    "log",
+    "message",
+    "msg",
+    "line",
+    "textPayload",
+    "body",
+    "@message",
+    "MESSAGE",
+    "event",
+    "text",
+    "content",
+    "stringValue",
+)
+TIME_KEYS = (
+    "time",
+    "timestamp",
+    "@timestamp",
+    "ts",
+    "timeUnixNano",
+    "__REALTIME_TIMESTAMP",
+    "receiveTimestamp",
+    "ingestionTime",
+    "date",
+)
+_POD_KEYS = ("pod_name", "podName", "pod", "POD_NAME", "k8s_pod_name", "container_name")
+_DEPTH = 6
+_RECORDS = 1 << 16  # lines within one JSON document
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_QUOTE = re.compile(r"(?:\s{0,3}>)+ ?")
+_FRAME = re.compile(r"\s*[|\u2502\u2503\u2551] ?(.*?)(?:\s*[|\u2502\u2503\u2551])?\s*", re.S)
+_RULE = re.compile(r"\s*[-=+_*\u2500-\u257f~\u2026. ]{3,}\s*")
+_FENCE = re.compile(r"\s*(?:```|~~~)[\w+-]*\s*")
+_ESCAPE = re.compile(r"\\([*_\[\]<>#`~|+\-!{}])")
+_PROMPT = re.compile(
+    r"\s*(?:[\w.@:~/\-\[\]() ]{0,60}[$#%\u276f>] ?|(?:C|PS [A-Z]):\\\S*> ?)?"
+    r"(?:sudo |time |watch )*(?:kubectl|k9s|k|tcpdump|tshark|hubble|ig|dig|nslookup|host|ping|curl"
+    r"|docker|crictl|nerdctl|oc|stern|cat|tail|head|grep|journalctl|logcli|aws|gcloud|exit|wget)"
+    r"(?: [^>]*)?"
+)
+_PROMPTED = re.compile(r"\s*\S{0,60}[$#\u276f] ?\S|\s*PS [A-Z]:\\")
+#: ``tail`` of several files, ``kubectl logs`` in loops, and headings that people write.
+_HEADING = re.compile(r"\s*(?:==> (?P<name>\S+) <==|#{1,6} .*|-{3,} ?[^-].*?-{0,}|={3,} ?[^=].*)")
+_STREAM = re.compile(r"\[(pod/\S+|[a-z0-9][\w.-]*(?:/[\w.-]+)*)\] ")
+_FIELD = re.compile(r'\s*"(?P<key>[^"]{1,40})"\s*:\s*(?P<value>"(?:[^"\\]|\\.)*"|[\d.]+)\s*,?\s*')
+
+
+@dataclass(slots=True)
+class Line:
+    """One printed line, what was around it taken off.
+
+    ``time`` is that of the shipper, None where it told none; ``stream`` says which of several
+    sources printed it, "" where nothing does; ``record`` is the JSON object that a line is.
+    """
+
+    text: str
+    time: object = None
+    stream: str = ""
+    record: dict[str, Any] | None = None
+
+
+def decoded(raw: bytes) -> str:
+    """Return a line's text: UTF-8, else Latin-1, whose every byte is a character."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def utf16_of(head: bytes) -> str | None:
+    """Return the name of the 16-bit encoding of a text that begins so, None where it has none."""
+    if head.startswith(codecs.BOM_UTF16_LE) and not head.startswith(codecs.BOM_UTF32_LE):
+        return "utf-16-le"
+    if head.startswith(codecs.BOM_UTF16_BE):
+        return "utf-16-be"
+    sample = head[:512]
+    if len(sample) >= 16:
+        even, odd = sample[0::2], sample[1::2]
+        if odd.count(0) > 0.9 * len(odd) and even.count(0) == 0:
+            return "utf-16-le"
+        if even.count(0) > 0.9 * len(even) and odd.count(0) == 0:
+            return "utf-16-be"
+    return None
+
+
+def without_mark(head: bytes) -> bytes:
+    """Return the first bytes of a text without a byte-order mark, as UTF-8."""
+    if head.startswith(codecs.BOM_UTF8):
+        return head[len(codecs.BOM_UTF8) :]
+    if (encoding := utf16_of(head)) is not None:
+        return head.decode(encoding, "replace").lstrip("\ufeff").encode("utf-8", "replace")
+    return head
+
+
+def lines_of(raw: bytes) -> list[Line]:
+    """Return the printed lines within a line of text; none where it is all decoration."""
+    text = decoded(raw).rstrip("\r\n")
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if "\xa0" in text:
+        text = text.replace("\xa0", " ")
+    if "&gt;" in text or "&quot;" in text or "&#" in text:
+        text = html.unescape(text)
+    if text and text[0] in "> \t|\u2502\u2503\u2551`~-=+#*[":
+        stripped = _unframed(text)
+        if stripped is None:
+            return []
+        text = stripped
+    stream = ""
+    if text.startswith("[") and (match := _STREAM.match(text)):
+        stream = match[1]
+        rest = text[match.end() :]
+        if rest.startswith("{"):
+            text = rest
+    start = text.find("{") if "{" in text and "}" in text else -1
+    if start > 0 and text[:start].strip() == "[":
+        start = 0
+    if start >= 0 and (start == 0 or _before_json(text[:start])):
+        found = list(_in_record(text[start:], _DEPTH))
+        if start and not any(line.text or _is_flow(line.record or {}) for line in found):
+            found = []  # what a program printed is JSON in part
+        if found:
+            prefix = text[:start].strip()
+            for line in found:
+                line.stream = line.stream or stream
+                if line.time is None and prefix:
+                    line.time = prefix
+            return found
+    if text.startswith('"') and (field := _FIELD.fullmatch(text)):
+        return _of_field(field)
+    if "\\" in text and _ESCAPE.search(text):
+        text = _ESCAPE.sub(r"\1", text)
+    if text.startswith("`") and text.endswith("`"):
+        text = text.strip("`")
+    return [Line(text, stream=stream)]
+
+
+def heading_of(raw: bytes) -> str | None:
+    """Return the source that ``tail`` of several files names in this line; None: no heading."""
+    match = _HEADING.fullmatch(decoded(raw))
+    return match["name"] if match and match["name"] else None
+
+
+def is_decoration(text: str) -> bool:
+    """Is this a prompt, a heading, a rule: nothing that a program printed as its result?"""
+    return bool(
+        not text.strip(" \t{}[],")
+        or _FENCE.fullmatch(text)
+        or _RULE.fullmatch(text)
+        or (_PROMPTED.match(text) or text[:1].isalpha() or text[:1].isspace())
+        and _PROMPT.fullmatch(text)
+        or _HEADING.fullmatch(text)
+    )
+
+
+def _unframed(text: str) -> str | None:
+    """Take frames and quotes off; None where nothing is left."""
+    if _FENCE.fullmatch(text) or _RULE.fullmatch(text):
+        return None
+    if text.lstrip()[:1] == ">":
+        text = _QUOTE.sub("", text, count=1)
+        if not text or _FENCE.fullmatch(text):
+            return None
+    if text.lstrip()[:1] in ("|", "\u2502", "\u2503", "\u2551") and (m := _FRAME.fullmatch(text)):
+        text = m[1]
+        if not text or _RULE.fullmatch(text):
+            return None
+    return text
+
+
+def _before_json(prefix: str) -> bool:
+    """May a JSON record begin behind this, as behind a time, a stream and a container's name?"""
+    return len(prefix) < 200 and prefix[-1].isspace() and '"' not in prefix
+
+
+def _in_record(text: str, depth: int) -> Iterator[Line]:
+    """Yield the lines within a text that is JSON."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    yield from _in_value(record, depth)
+
+
+def _in_value(value: object, depth: int) -> Iterator[Line]:
+    if depth == 0:
+        return
+    if isinstance(value, list):
+        for item in value[:_RECORDS]:
+            if (
+                isinstance(item, list)
+                and len(item) == 2
+                and all(isinstance(part, str) for part in item)
+            ):  # Loki's [time, line]
+                yield Line(item[1], item[0])
+            else:
+                yield from _in_value(item, depth - 1)
+    elif isinstance(value, dict):
+        yield from _in_object(value, depth)
+
+
+def _in_object(record: dict[str, Any], depth: int) -> Iterator[Line]:
+    text = next((record[k] for k in TEXT_KEYS if isinstance(record.get(k), (str, dict))), None)
+    time = next(
+        (record[k] for k in TIME_KEYS if isinstance(record.get(k), (str, int, float))), None
+    )
+    if isinstance(text, str) and not _is_flow(record):
+        stream = _stream_of(record)
+        for line in text.splitlines() or [""]:
+            if line.startswith("{"):
+                inner = list(_in_record(line, depth - 1))
+                for deep in inner:
+                    deep.time = time if deep.time is None else deep.time
+                    deep.stream = deep.stream or stream
+                if inner:
+                    yield from inner
+                    continue
+            yield Line(_ANSI.sub("", line), time, stream)
+        return
+    if _is_flow(record):
+        yield Line("", time, _stream_of(record), record)
+        return
+    several = [v for v in record.values() if isinstance(v, (dict, list)) and v]
+    within = [found for v in several for found in _in_value(v, depth - 1)]
+    if any(found.text or _is_flow(found.record or {}) for found in within):
+        for found in within:
+            found.time = time if found.time is None else found.time
+            found.stream = found.stream or _stream_of(record)
+        yield from within
+    else:
+        yield Line("", time, "", record)
+
+
+def _is_flow(record: dict[str, Any]) -> bool:
+    """Is this an event of a program whose readers take JSON, not a shipper's record?"""
+    return (
+        "qr" in record
+        or "qr_raw" in record
+        or "DnsId" in record
+        or "DnsFlags" in record
+        or "DnsName" in record
+        or any(
+            isinstance(record.get(k), dict)
+            for k in ("flow", "l7", "node_status", "lost_events", "agent_event", "debug_event")
+        )
+    )
+
+
+def _stream_of(record: dict[str, Any]) -> str:
+    for place in (record, record.get("kubernetes"), record.get("labels"), record.get("stream")):
+        if isinstance(place, dict):
+            for key in _POD_KEYS:
+                if isinstance(value := place.get(key), str):
+                    return value
+                if isinstance(value, dict) and isinstance(value.get("name"), str):
+                    return str(value["name"])
+    resource = record.get("resource")
+    return _stream_of(resource) if isinstance(resource, dict) else ""
+
+
+def _of_field(match: re.Match[str]) -> list[Line]:
+    """Return the line in one field of a JSON record that is spread over lines."""
+    if match["key"] not in TEXT_KEYS or not match["value"].startswith('"'):
+        return []
+    try:
+        return [Line(json.loads(match["value"]).rstrip("\n"))]
+    except ValueError:
+        return []
+
+
+def json_documents(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield lines, each JSON object that is spread over several joined to one.
+
+    ``gcloud logging read --format json``, ``aws logs filter-log-events`` and ``jq`` print so. The
+    brackets of the list around the objects are left out.
+    """
+    held: list[bytes] = []
+    end: tuple[bytes, ...] = ()
+    for raw in lines:
+        if held:
+            held.append(raw)
+            if raw.startswith(end):
+                yield b" ".join(part.strip() for part in held).removesuffix(b",")
+                held = []
+            elif _LISTS.fullmatch(raw):
+                held = []  # the objects of this list are the records
+            elif raw.lstrip()[:1] not in _IN_JSON or len(held) > _DOCUMENT_LINES:
+                yield from held
+                held = []
+        elif raw[-1:] in b"{[" and raw.strip() in (b"{", b"["):
+            if raw.strip() == b"{":
+                held = [raw]
+                indent = raw[: len(raw) - len(raw.lstrip())]
+                end = (indent + b"}",)
+        elif raw[-1:] == b"[" and _LISTS.fullmatch(raw):
+            continue
+        else:
+            yield raw
+    yield from held
+
+
+_DOCUMENT_LINES = 4096
+_IN_JSON = b'"{}[]'
+_LISTS = re.compile(
+    rb'\s*"(?:events|hits|entries|items|logEvents|results?|data|records|streams|values)"\s*:\s*\[\s*'
+)
