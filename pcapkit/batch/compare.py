@@ -24,6 +24,7 @@ from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.report.analysis_json import SCHEMA as ANALYSIS_SCHEMA
 from pcapkit.report.analysis_json import analysis_json
+from pcapkit.text import encodable
 
 FEWEST_LOOKUPS = 20
 _Z = 1.96  # 95 %
@@ -278,6 +279,7 @@ def compare(before: Saved, after: Saved, *, names: tuple[str, str]) -> Compariso
     if not matched:
         promises.append(_ndots_promise(before, whole, (before["clients"], after["clients"])))
     promises += _name_promises(before, after)
+    names = encodable(names[0]), encodable(names[1])
     warnings = [
         f"{name}: {w}"
         for name, of in zip(names, (before, after), strict=True)

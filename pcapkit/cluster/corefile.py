@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
 from pcapkit.names.text import fold
+from pcapkit.text import encodable
 
 #: A Corefile that the YAML printer wrote in double quotes, as it does where a line ends in blanks.
 _QUOTED = re.compile(r'^\s*Corefile:\s*"(?P<text>(?:[^"\\]|\\.)*)"', re.MULTILINE | re.DOTALL)
@@ -135,4 +136,4 @@ def _seconds(words: Words, default: int | None) -> int | None:
 
 def read_corefile(path: str) -> Corefile:
     """Read a file that holds a Corefile; raises InputError or UsageError."""
-    return parse_corefile(read_text(path), path=path)
+    return parse_corefile(read_text(path), path=encodable(path))

@@ -15,6 +15,7 @@ from pcapkit.files import read_text
 from pcapkit.names.text import fold, wire_from_text
 from pcapkit.resolver.models import resolver_model
 from pcapkit.resolver.resolv_conf import ResolverConfig, parse_resolv_conf
+from pcapkit.text import encodable
 
 
 def parse_time(text: str, *, option: str) -> int:
@@ -35,11 +36,11 @@ def parse_time(text: str, *, option: str) -> int:
 
 def read_resolv_conf(path: str) -> ResolverConfig:
     """Parse a resolv.conf file; raises InputError or, naming the line, UsageError."""
-    return parse_resolv_conf(read_text(path), path=path)
+    return parse_resolv_conf(read_text(path), path=encodable(path))
 
 
 def _shown(path: str) -> str:
-    return "stdin" if path == "-" else path
+    return "stdin" if path == "-" else encodable(path)
 
 
 def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:

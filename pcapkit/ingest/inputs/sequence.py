@@ -45,7 +45,7 @@ def open_in_order(
             empty.append(path)
             continue
         try:
-            time = _first_time(source, interners, ports)
+            time = _first_time(source, path, interners, ports)
         finally:
             if source.reopens:
                 source.close()
@@ -63,7 +63,9 @@ def open_in_order(
                 waiting.close()
 
 
-def _first_time(source: Source, interners: Interners, ports: frozenset[int]) -> int | None:
+def _first_time(
+    source: Source, path: str, interners: Interners, ports: frozenset[int]
+) -> int | None:
     """Return the earliest time among the first packets; None where nothing shows one.
 
     The beginning of the stream is looked at and stays to be read.
@@ -72,7 +74,7 @@ def _first_time(source: Source, interners: Interners, ports: frozenset[int]) -> 
     beginning = Source(source.path, cast(BinaryIO, io.BytesIO(head)), len(head))
     time = _time_of(beginning, interners, ports)
     if time is None and len(head) == PEEK_BYTES and source.reopens:
-        with open_source(source.path) as whole:  # blocks without packets fill the beginning
+        with open_source(path) as whole:  # blocks without packets fill the beginning
             time = _time_of(whole, interners, ports)
     return time
 
