@@ -47,6 +47,9 @@ from pcapkit.schema import NO_TIME, TCP
 
 #: Walks at one name, and at one base, that are looked through, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
+#: Types that a name may be asked for in one walk: all that are registered, and some. Who asks for
+#: more is no resolver, and each of them is looked at with every further one.
+_MOST_TYPES = 256
 
 
 @helper_kernel
@@ -54,6 +57,8 @@ def _joins(rows: Any, w: Any, walk: Any, candidate: Any, e: Any, join: Any) -> A
     """Is this the same candidate asked for another type?"""
     time = e["query_time"]
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
+        return False
+    if w.candidates[candidate]["types"] >= _MOST_TYPES:
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])

@@ -30,6 +30,9 @@ LIST, AS_IS, OPEN = range(3)
 #: No time yet; every other time is earlier.
 NEVER = np.iinfo(np.int64).max
 PENDING = NO_TIME + 1
+#: Exchanges of one question that are looked through: who repeats one more often is no resolver, and
+#: each of them would be looked at with every further one.
+_MOST_REPEATED = 1024
 WALK = np.dtype(
     [
         ("start", np.int64),  # time of the first exchange
@@ -53,6 +56,7 @@ CANDIDATE = np.dtype(
         ("question", np.int32),
         ("after", np.int32),
         ("node", np.int32),  # its entry in the list of walks at its name
+        ("types", np.int32),  # how many questions it has
     ],
     align=True,
 )
@@ -164,7 +168,9 @@ def has_port(rows: Any, w: Any, candidate: Any, port: Any) -> Any:
             return True
         if q["several_ports"]:
             x = np.int64(q["first"])
-            while x >= 0:
+            for _ in range(_MOST_REPEATED):
+                if x < 0:
+                    break
                 if rows[x]["client_port"] == port:
                     return True
                 x = np.int64(w.next_exchange[x])
@@ -216,8 +222,14 @@ def is_silent(w: Any, candidate: Any) -> Any:
 def newest_by(rows: Any, w: Any, question: Any, time: Any) -> Any:
     """Return the exchange of a question whose response is the newest by ``time``, or -1."""
     newest = np.int64(-1)
+    last = np.int64(w.questions[question]["last"])
+    done = rows[last]["response_time"]
+    if done != NO_TIME and done <= time:
+        newest = last
     x = np.int64(w.questions[question]["first"])
-    while x >= 0:
+    looked = 0
+    while x >= 0 and (newest < 0 or looked < _MOST_REPEATED):
+        looked += 1
         done = rows[x]["response_time"]
         if done != NO_TIME and done <= time:
             if newest < 0 or done > rows[newest]["response_time"]:
@@ -234,7 +246,9 @@ def was_truncated(rows: Any, w: Any, candidate: Any, time: Any) -> Any:
         q = w.questions[at]
         if q["truncated"]:
             x = np.int64(q["first"])
-            while x >= 0:
+            for _ in range(_MOST_REPEATED):
+                if x < 0:
+                    break
                 if rows[x]["tc"] and rows[x]["response_time"] <= time:
                     return True
                 x = np.int64(w.next_exchange[x])
@@ -274,6 +288,7 @@ def ask(rows: Any, w: Any, candidate: Any, question: Any, number: Any) -> None:
     else:
         new = w.used[QUESTIONS]
         w.used[QUESTIONS] = new + 1
+        c["types"] += 1
         q = w.questions[new]
         q["qtype"] = e["qtype"]
         q["first"] = number
@@ -342,6 +357,7 @@ def add_candidate(rows: Any, w: Any, walk: Any, number: Any, name: Any, position
     c["walk"] = walk
     c["position"] = position
     c["question"] = -1
+    c["types"] = 0
     c["after"] = -1
     c["node"] = node
     n = w.name_nodes[node]
