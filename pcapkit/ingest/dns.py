@@ -263,6 +263,19 @@ def _records(
     return complete
 
 
+@helper_kernel
+def looks_like_message(buffer: Any, at: Any, end: Any) -> Any:
+    """Do these bytes, at a port of no DNS, begin as a plain query or its response does?"""
+    if end - at < HEADER_BYTES + 5 or u16(buffer, at + 4) != 1 or u16(buffer, at + 2) & 0x7840:
+        return False
+    if u16(buffer, at + 2) & QR == 0 and (
+        u16(buffer, at + 6) or u16(buffer, at + 8) or u16(buffer, at + 2) & 15
+    ):
+        return False
+    stop = plain_name_end(buffer, at + HEADER_BYTES, end)
+    return stop >= 0 and end - stop >= 4 and u16(buffer, stop) > 0 and u16(buffer, stop + 2) == 1
+
+
 @inline_kernel
 def decode_message(
     buffer: Any, start: Any, end: Any, wire_end: Any, names: Any, scratch: Any, row: Any

@@ -45,9 +45,10 @@ _SEEN = np.dtype(
 
 @inline_kernel
 def _copy_key(row: Any) -> Any:
-    """Client address and port and the DNS bytes, as one number."""
+    """Client address and port, the DNS bytes and the place in the packet, as one number."""
     key = row["content"] ^ (np.uint64(row["client"]) * np.uint64(0x9E3779B97F4A7C15))
     key ^= np.uint64(row["client_port"]) * np.uint64(0xC2B2AE3D27D4EB4F)
+    key ^= np.uint64(row["message_no"]) * np.uint64(0x165667B19E3779F9)
     key ^= key >> np.uint64(31)
     return key | np.uint64(1)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 # What a packet turned out to be. FOUND_* go on; the others are the ledger's reasons.
 FOUND_UDP, FOUND_TCP = 0, 1
 
+#: Reasons of packets of which nothing is known but that they are there.
+NOT_READ = frozenset({"not_ip", "unknown_link_type", "truncated_by_snaplen", "malformed"})
 #: Names of the reasons in the packet ledger, by their number.
 SKIP_REASONS: tuple[str, ...] = (
     "",

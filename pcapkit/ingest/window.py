@@ -19,20 +19,16 @@ CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 class Interners:
     """The shared numbering of names and addresses within one analysis.
 
-    Names are uncompressed wire form, case as seen; addresses 4 or 16 network-order bytes. ``root``
-    is the id of the root name; ``folded[i]`` that of name ``i`` in lower case, for the names known
-    when :meth:`fold` was last called.
+    Names are uncompressed wire form, case as seen; addresses 4 or 16 network-order bytes.
+    ``folded[i]`` is the id of name ``i`` in lower case, for the names known when :meth:`fold` was
+    last called.
     """
 
     names: Interner = field(default_factory=Interner)
     addresses: Interner = field(default_factory=Interner)
     folded: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    root: int = field(init=False)
     #: ``folded`` and room behind it, so that many windows with new names copy it seldom
     _room: npt.NDArray[np.int32] = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
-
-    def __post_init__(self) -> None:
-        self.root = self.names.add(b"\0")
 
     def copy(self) -> Interners:
         """Return what is known now, to be added to while a reader goes on adding to this."""
@@ -99,5 +95,7 @@ class Capture:
     snaplen: int | None = None
     bytes_read: int = 0
     truncated_tail: bool = False
+    damage: str | None = None  # what ended reading too early, in a packet capture
+    left_out: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by other ports
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address; the first name holds

@@ -21,7 +21,7 @@ from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.cluster.pods import Pod
 from pcapkit.concurrency import ahead, close
-from pcapkit.errors import UsageError
+from pcapkit.errors import DamagedCapture, UsageError
 from pcapkit.ingest.duplicates import (
     COUNTS,
     MESSAGES,
@@ -63,6 +63,8 @@ class Collected:
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address
     has_clock: bool = True
+    #: packets that look like DNS messages, by ports that are not read
+    left_out: Counter[int] = field(default_factory=Counter)
     #: packets seen again with another server address, by the ids of both
     translations: Counter[tuple[int, int]] = field(default_factory=Counter)
     #: message rows by capture with what they repeat, where they were asked for
@@ -148,6 +150,8 @@ def collect(
         if stop is not None and stop.is_set():
             out.warnings.append(f"{source.path}: interrupted; analysed up to there")
             break
+    if collector.unreadable and len(collector.unreadable) == len(out.captures):
+        raise collector.unreadable[0]
     if len(out.captures) > 1:
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
@@ -174,6 +178,8 @@ class _Collector:
         self._duplicates = DuplicateFilter()
         out.counts = self._duplicates.counts
         self._clockless_ns = 0
+        #: captures so damaged that nothing of them could be read
+        self.unreadable: list[DamagedCapture] = []
 
     def read(self, capture: Capture, index: int) -> None:
         """Read one capture to its end."""
@@ -196,9 +202,14 @@ class _Collector:
             raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
         if not capture.has_clock:
             self._clockless_ns += packets * CLOCKLESS_STEP_NS + LONGEST_TIMEOUT_NS
+        if capture.damage and not packets:
+            self.unreadable.append(
+                DamagedCapture(capture.path, f"{capture.damage}; no packet could be read")
+            )
         out.has_clock &= capture.has_clock
         out.warnings += capture.warnings
         out.pods = capture.pods | out.pods
+        out.left_out.update(capture.left_out)
         out.captures.append(_info(capture, packets, times))
 
     def _add(self, window: Window, folded: npt.NDArray[np.int32], index: int) -> None:
@@ -207,7 +218,7 @@ class _Collector:
         out.skipped.update(window.skipped)
         original = self._duplicates.mark(rows)
         out.translations.update(count_translations(rows, original))
-        out.store.add(rows, original, folded, root=out.interners.root, capture=index)
+        out.store.add(rows, original, folded, capture=index)
         if self._keep:
             out.kept.add(index, rows, original)
 

@@ -18,7 +18,6 @@ from pcapkit.schema import (
     AA,
     AA_HIDDEN,
     MARK_FLAGS_HIDDEN,
-    MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
     NO_TIME,
@@ -130,7 +129,6 @@ def pair_window(
     rows: Any,
     original: Any,
     folded_of: Any,
-    root: Any,
     capture: Any,
     slots: Any,
     exchanges: Any,
@@ -146,9 +144,8 @@ def pair_window(
     ``exchanges`` is a ring, a power of two long, in which number ``n`` stands at ``n`` modulo its
     length; the last ``remembered`` ones must be in it: a response is looked for there.
 
-    Duplicates, and messages that are no standard query (opcode 0), are left out. A query whose
-    question does not decode is kept under the name ``root`` and type 0. ``slots`` is the pairing
-    table, carried from window to window: the newest exchange by hash, chained by ``previous``, a
+    Duplicates, messages that are no standard query (opcode 0), and queries whose question does not
+    decode are left out. ``slots`` is the pairing table, carried from window to window: the newest exchange by hash, chained by ``previous``, a
     ring as ``exchanges`` is. ``links`` is a set of [link addresses, client + 1] rows of queries, a
     power of two many; a client of 0 is free. ``state`` is [are all pairs in ``links``, the earliest
     time of an exchange, the latest of a message in a window that has one], and is kept up.
@@ -177,9 +174,7 @@ def pair_window(
             if known != -1:
                 continue
         elif folded < 0:
-            if row["marks"] & MARK_MALFORMED == 0:
-                continue
-            folded = np.int64(root)
+            continue
         new = exchanges[count & mask]
         new["query_time"] = row["time"]
         new["query_packet"] = -1 if is_response else row["packet_no"]
@@ -187,7 +182,7 @@ def pair_window(
         new["response_packet"] = -1
         new["client"] = row["client"]
         new["server"] = row["server"]
-        new["qname"] = row["qname"] if row["qname"] >= 0 else folded
+        new["qname"] = row["qname"]
         new["folded"] = folded
         new["min_ttl"] = -1
         new["edns_bytes"] = row["edns_bytes"]

@@ -70,13 +70,9 @@ class Store:
         original: npt.NDArray[np.int64],
         folded_of: npt.NDArray[np.int32],
         *,
-        root: int,
         capture: int,
     ) -> None:
-        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
-
-        ``root`` is the id of the root name.
-        """
+        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate."""
         used = self.count - self._base
         if used > self._remembered and used + rows.size > self._in_memory - self._in_memory // 4:
             self._pack_beside(min(_RUN, used - self._remembered))
@@ -89,7 +85,6 @@ class Store:
                 rows,
                 original,
                 folded_of,
-                root,
                 capture,
                 self._slots,
                 self._rows,

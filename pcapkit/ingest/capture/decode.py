@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ingest.dns import decode_message
+from pcapkit.ingest.dns import decode_message, looks_like_message
 from pcapkit.ingest.packet.fields import (
     ADDRESS_BYTES,
     CAPTURED_END,
@@ -39,7 +39,7 @@ from pcapkit.ingest.reassembly.tcp_segments import LONGEST_SEGMENT, close_pass, 
 from pcapkit.ingest.skip_reasons import FOUND_TCP, FOUND_UDP, SKIP_REASONS
 from pcapkit.kernels.interning import has_room, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.kernels.words import prefetch, u16
+from pcapkit.kernels.words import prefetch, u8, u16
 from pcapkit.schema import MARK_CUT, QR, TCP, UDP
 
 #: How many packets ahead memory is fetched: what they need lies beyond the near caches.
@@ -75,20 +75,36 @@ def _set_ends(source: Any, destination: Any, facts: Any, ports: Any, row: Any) -
 
 
 @helper_kernel
-def _why_skipped(found: Any, facts: Any, record: Any) -> Any:
-    """Name the ledger's reason for a packet without a DNS port."""
+def _why_skipped(buffer: Any, found: Any, facts: Any, record: Any, elsewhere: Any) -> Any:
+    """Name the ledger's reason for a packet without a DNS port.
+
+    One that looks like a message all the same is counted in ``elsewhere`` at its server's port.
+    """
     if found == CUT_SHORT and record["captured"] >= record["original"]:
         return np.int64(MALFORMED)
     if found != FOUND_UDP and found != FOUND_TCP:
         return np.int64(found)
     for port in (facts[SOURCE_PORT], facts[DESTINATION_PORT]):
-        if port == 5353:
+        if port == 5353 and (
+            _is_multicast(buffer, facts, SOURCE) or _is_multicast(buffer, facts, DESTINATION)
+        ):
             return np.int64(MULTICAST_DNS)
         if port == 5355:
             return np.int64(LLMNR)
         if port == 853:
             return np.int64(ENCRYPTED_DNS)
+    if found == FOUND_UDP:
+        at, end = facts[PAYLOAD], facts[CAPTURED_END]
+        if looks_like_message(buffer, at, end):
+            is_response = u16(buffer, at + 2) & QR
+            elsewhere[facts[SOURCE_PORT if is_response else DESTINATION_PORT]] += 1
     return np.int64(NOT_DNS)
+
+
+@inline_kernel
+def _is_multicast(buffer: Any, facts: Any, side: Any) -> Any:
+    first = u8(buffer, facts[side])
+    return first == 0xFF if facts[ADDRESS_BYTES] == 16 else first >> 4 == 14
 
 
 @helper_kernel
@@ -120,6 +136,7 @@ def decode_window(
     facts: Any,
     scratch: Any,
     joined: Any,
+    elsewhere: Any,
 ) -> Any:
     """Decode ``records`` into ``rows``; note in ``fates`` why a packet carries no message, or 0.
 
@@ -127,7 +144,8 @@ def decode_window(
     ``rare``, its index and its facts, for reassembly; its fate is what it is if nothing comes of
     it, 0 where the messages that it completes are in ``rows`` already. Without ``streams``, TCP
     segments are taken as whole messages, as reassembly makes them. ``facts`` (FACTS), ``scratch``
-    (256 bytes) and ``joined`` (JOINED_BYTES) are room to work in.
+    (256 bytes) and ``joined`` (JOINED_BYTES) are room to work in. ``elsewhere`` (65,536 integers)
+    counts what looks like a message at each other port.
     Returns (rows filled, records done, rare packets): fewer done than given where ``rows`` or
     an interner is full.
     """
@@ -150,7 +168,7 @@ def decode_window(
         found = peel(buffer, start, end, linktype, ports, facts)
         marks = ports[facts[SOURCE_PORT]] | ports[facts[DESTINATION_PORT]]
         if found > FOUND_TCP or not marks & DNS_PORT:
-            fates[i] = _why_skipped(found, facts, record)
+            fates[i] = _why_skipped(buffer, found, facts, record, elsewhere)
             if found == FRAGMENT:
                 facts[LINK] = np.int64(link_identity(buffer, start, end, linktype, seed))
                 aside = _set_aside(facts, rare, aside, i)

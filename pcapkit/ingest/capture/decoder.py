@@ -69,6 +69,8 @@ _NEVER = 1 << 62
 _MOST_IN_ONE = LONGEST_SEGMENT // 14 + 2
 _NEW_ADDRESSES = 8192  # that one pass has room for
 _MAX_QUEUED = 1 << 16  # packets
+#: Fewer packets that look like DNS messages at a port may be anything.
+_SOME = 2
 #: Enough packets on the slow path to be felt.
 _FELT = 20_000
 
@@ -88,6 +90,7 @@ class Decoder:
         self._dissected: Counter[int] = Counter()
         self._queued: list[Window] = []
         self._slow = self._packets = self._messages = self._cut = 0
+        self._elsewhere = np.zeros(1 << 16, np.int64)
 
     def windows(
         self, buffer: npt.NDArray[np.uint8], records: npt.NDArray[np.void]
@@ -182,6 +185,7 @@ class Decoder:
             np.zeros(FACTS, np.int64),
             np.zeros(256, np.uint8),
             self._joined,
+            self._elsewhere,
         )
         return records[:used], rows[:filled], fates[:used], self._rare[:aside]
 
@@ -350,6 +354,16 @@ class Decoder:
                 f"{path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
                 f"{packets} packets skipped"
             )
+        for port in np.flatnonzero(self._elsewhere).tolist():
+            self._capture.left_out[port] = int(self._elsewhere[port])
+        if left_out := sorted(self._capture.left_out.items(), key=lambda of: (-of[1], of[0])):
+            port, messages = left_out[0]
+            others = f" (and {len(left_out) - 1} other ports)" if len(left_out) > 1 else ""
+            if messages >= _SOME:
+                warnings.append(
+                    f"{path}: {messages} packets at port {port}{others} look like DNS messages and "
+                    f"were left out for their port: --port {port} reads them"
+                )
         if self._cut:
             warnings.append(
                 f"{path}: {self._cut} of {self._messages} messages were captured in part: their "

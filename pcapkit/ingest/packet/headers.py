@@ -47,6 +47,7 @@ from pcapkit.ingest.packet.link import (
     LINK_NULL,
     LINK_SLL,
     LINK_SLL2,
+    NETLINK_NETFILTER,
 )
 from pcapkit.ingest.packet.tunnels import PROTOCOLS
 from pcapkit.ingest.skip_reasons import FOUND_TCP, FOUND_UDP
@@ -176,6 +177,8 @@ def transport(buffer: Any, protocol: Any, at: Any, end: Any, wire_end: Any, fact
 @helper_kernel
 def _other_type(buffer: Any, at: Any, end: Any, kind: Any) -> Any:
     """Say whether behind an EtherType other than IP there may be IP: ENCAPSULATED or NOT_IP."""
+    if kind == NETLINK_NETFILTER:
+        return np.int64(ENCAPSULATED)
     if kind < 0x600:  # 802.3: a length; LLC follows
         if end - at >= 3 and u16(buffer, at) != 0xAAAA and u16(buffer, at) != 0x0606:
             return np.int64(NOT_IP)

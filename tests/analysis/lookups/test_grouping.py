@@ -1,4 +1,4 @@
-"""What is asked together is one lookup, and what nobody's resolver asks costs no more than it is."""
+"""What is asked together is one lookup; what nobody's resolver asks costs no more than it is."""
 
 from __future__ import annotations
 
