@@ -14,9 +14,12 @@ import numpy as np
 from pcapkit.kernels.interning import hash_bytes, intern, look_up
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
+from pcapkit.names.text import CUT_LABEL
 from pcapkit.schema import MARK_CUT, MARK_MALFORMED, MARK_QUESTION_SHOWN, MARK_SHORTER_ALIAS, QR
 
 HEADER_BYTES = 12
+#: What is kept of a name that the capture cut leaves room for CUT_LABEL in its 255 bytes.
+_MOST_OF_CUT = 240
 _MAX_POINTERS = 127
 
 
@@ -116,6 +119,48 @@ def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> A
             size += 1 + length
             at += 1 + length
     return -1, -1
+
+
+@helper_kernel
+def _cut_name(buffer: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
+    """Return the id of what is there of a question's name that the capture cut, -1 for nothing.
+
+    A name that is whole, its type being cut, is that name. The last label of any other ends with
+    CUT_LABEL, so that nothing takes it for a name.
+    """
+    size = 0
+    while at < end and size <= _MOST_OF_CUT:
+        length = u8(buffer, at)
+        if length == 0:
+            scratch[size] = 0
+            return intern(names, scratch, np.int64(0), size + 1)
+        if length > 63:
+            return np.int64(-1)
+        there = min(length, end - at - 1)
+        cut = there < length
+        if cut:
+            there = min(there, 63 - len(CUT_LABEL))
+        if size + 1 + there > _MOST_OF_CUT:
+            return np.int64(-1)
+        scratch[size] = there
+        for k in range(1, there + 1):
+            scratch[size + k] = u8(buffer, at + k)
+        if cut:
+            scratch[size] = there + len(CUT_LABEL)
+            size += 1 + there
+            break
+        size += 1 + there
+        at += 1 + length
+        if at >= end:
+            scratch[size] = len(CUT_LABEL)
+            size += 1
+    if size == 0:
+        return np.int64(-1)
+    for k in range(len(CUT_LABEL)):
+        scratch[size + k] = CUT_LABEL[k]
+    size += len(CUT_LABEL)
+    scratch[size] = 0
+    return intern(names, scratch, np.int64(0), size + 1)
 
 
 @inline_kernel
@@ -309,6 +354,8 @@ def decode_message(
         name, stop = _name_asked(buffer, start, at, end, names, scratch)
         if stop < 0:
             row["marks"] = row["marks"] | damage
+            if wire_end > end:
+                row["qname"] = _cut_name(buffer, at, end, names, scratch)
             return True
         row["qname"] = name
         row["qtype"] = u16(buffer, stop)

@@ -18,6 +18,7 @@ from pcapkit.schema import (
     AA,
     AA_HIDDEN,
     MARK_FLAGS_HIDDEN,
+    MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
     NO_TIME,
@@ -81,7 +82,11 @@ def _find_query(row: Any, folded: Any, at: Any, exchanges: Any, previous: Any, o
             and query["transport"] == row["transport"]
         ):
             shown = row["marks"] & MARK_QUESTION_SHOWN
-            if not shown or (query["folded"] == folded and query["qtype"] == row["qtype"]):
+            if (
+                not shown
+                or query["qtype"] == 0  # its question was cut
+                or (query["folded"] == folded and query["qtype"] == row["qtype"])
+            ):
                 if query["response_packet"] >= 0:
                     answered = True
                 elif query["server"] == row["server"]:
@@ -144,11 +149,12 @@ def pair_window(
     ``exchanges`` is a ring, a power of two long, in which number ``n`` stands at ``n`` modulo its
     length; the last ``remembered`` ones must be in it: a response is looked for there.
 
-    Duplicates, messages that are no standard query (opcode 0), and queries whose question does not
-    decode are left out. ``slots`` is the pairing table, carried from window to window: the newest exchange by hash, chained by ``previous``, a
-    ring as ``exchanges`` is. ``links`` is a set of [link addresses, client + 1] rows of queries, a
-    power of two many; a client of 0 is free. ``state`` is [are all pairs in ``links``, the earliest
-    time of an exchange, the latest of a message in a window that has one], and is kept up.
+    Duplicates, messages that are no standard query (opcode 0), and queries that have no question
+    are left out; one whose question does not decode shows no name. ``slots`` is the pairing table,
+    carried from window to window: the newest exchange by hash, chained by ``previous``, a ring as
+    ``exchanges`` is. ``links`` is a set of [link addresses, client + 1] rows of queries, a power of
+    two many; a client of 0 is free. ``state`` is [are all pairs in ``links``, the earliest time of
+    an exchange, the latest of a message in a window that has one], and is kept up.
     """
     mask = np.int64(exchanges.shape[0] - 1)
     before, latest = count, state[2]
@@ -173,7 +179,7 @@ def pair_window(
                 _answer(row, exchanges[known & mask])
             if known != -1:
                 continue
-        elif folded < 0:
+        elif folded < 0 and row["marks"] & MARK_MALFORMED == 0:
             continue
         new = exchanges[count & mask]
         new["query_time"] = row["time"]

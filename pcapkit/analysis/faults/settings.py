@@ -13,14 +13,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from pcapkit.analysis.faults.notes import Note, Notes, note_lookups, note_transactions, show_walks
+from pcapkit.analysis.faults.notes import Note, Notes, note_lookups, show_walks
 from pcapkit.analysis.lookups.reading import ClientReading
 from pcapkit.analysis.search_lists.evidence import evidence_of
 from pcapkit.analysis.search_lists.infer import SearchList, Seen, infer, suffix_texts
-from pcapkit.analysis.traffic import marks as signs
 from pcapkit.analysis.traffic.part import Part
 from pcapkit.cluster.conventions import namespace_of
+from pcapkit.codes import OTHER_RCODE
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels, join
 from pcapkit.resolver.resolv_conf import ResolverConfig
@@ -136,11 +137,24 @@ def search_lists(part: Part) -> Notes:
                 note.facts["traffic", "", problem] = 1
                 note.clients[part.facts.address(client.client)] += 1
                 show_walks(part, [(note, [index])])
-    empty = part.having(signs.QUESTIONLESS)
-    if empty.size:
-        note.add(note_transactions(part, empty, unit="empty_questions"))
+    for asking, count in _empty_questions(r.rows):
+        note.counts["empty_questions"] += count
+        note.clients[part.facts.address(asking)] += count
         note.facts["traffic", "", "empty questions: '.' in the search list of a musl client"] = 1
     return {"": note} if note.facts else {}
+
+
+def _empty_questions(rows: npt.NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Yield who asks without a question, again though the server said FORMERR, and how often."""
+    empty = np.flatnonzero(rows["folded"] < 0)
+    empty = empty[rows["query_packet"][empty] >= 0]
+    empty = empty[rows["outcome"][empty] == OTHER_RCODE]
+    asked = Counter(rows[["client", "client_port", "message_id"]][empty].tolist())
+    counts: Counter[int] = Counter()
+    for (client, _, _), times in asked.items():
+        if times > 1:
+            counts[client] += times
+    yield from sorted(counts.items())
 
 
 def problems_seen(note: Note) -> dict[str, object]:

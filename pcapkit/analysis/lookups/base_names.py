@@ -34,6 +34,8 @@ class Lists(NamedTuple):
     labels: npt.NDArray[np.int32]  # by place
     bases: npt.NDArray[np.int32]  # (places asked, most suffixes): places, -1 for none
     firsts: npt.NDArray[np.int64]
+    tails: npt.NDArray[np.uint8]  # the suffixes in wire form, one behind the other
+    tail_ends: npt.NDArray[np.int64]
     by_size: npt.NDArray[np.int64]  # positions in the list, longest suffix first
     starts: npt.NDArray[np.uint8]  # may a walk begin with this suffix?
     join: int
@@ -215,6 +217,7 @@ def place_names(
     """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each."""
     suffixes = [s for search in lists for s in search.suffixes]
     tails = [wire_from_text(join(s)) for s in suffixes]
+    wires = np.frombuffer(b"".join(tails), np.uint8)
     tail_ends = np.cumsum([len(t) for t in tails], dtype=np.int64)
     firsts = np.cumsum([0, *(len(search.suffixes) for search in lists)], dtype=np.int64)
     widest = int(np.diff(firsts).max(initial=0))
@@ -226,7 +229,7 @@ def place_names(
         clients,
         np.argsort(clients["list"], kind="stable"),
         names.names.arrays,
-        np.frombuffer(b"".join(tails), np.uint8),
+        wires,
         tail_ends,
         firsts,
         np.zeros(len(names.names), np.int32),
@@ -256,6 +259,8 @@ def place_names(
         names.label_counts()[name_of],
         bases,
         firsts,
+        wires,
+        tail_ends,
         np.array([p for search in lists for p in _by_size(search)], np.int64),
         np.array([s in x.starts for x in lists for s in x.suffixes], np.uint8),
         *timing,

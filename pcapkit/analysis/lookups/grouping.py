@@ -17,6 +17,7 @@ from pcapkit.analysis.lookups.base_names import rules_of
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
+    CUT_QUESTION,
     LIST,
     NAME_NODES,
     NEVER,
@@ -33,6 +34,7 @@ from pcapkit.analysis.lookups.state import (
     newest_by,
     question_of,
     unlink,
+    was_asked,
     was_truncated,
 )
 from pcapkit.analysis.timing import (
@@ -43,6 +45,8 @@ from pcapkit.analysis.timing import (
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.names.labels import name_start
+from pcapkit.names.text import CUT_LABEL
 from pcapkit.schema import NO_TIME, TCP
 
 #: Walks at one name, and at one base, that are looked through, the newest first.
@@ -95,8 +99,6 @@ def _repeats(rows: Any, w: Any, candidate: Any, question: Any, e: Any, rules: An
         if q["done"] == NO_TIME or same_port or (other_server and waited <= rules.join):
             return True
         same = same_port or other_server
-    if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
-        return True  # a question that does not decode hides its type: these are two families
     if q["earliest"] == NO_TIME or q["earliest"] > time:
         return same or waited >= SHORTEST_TIMER_NS
     if not q["good"] or q["newest"] > time:
@@ -155,7 +157,7 @@ def _due(
     x = w.walks[walk]
     current = np.int64(x["last"])
     c = w.candidates[current]
-    if x["closed"] or c["name"] == name or question_of(w, current, e["qtype"]) < 0:
+    if x["closed"] or c["name"] == name or not was_asked(w, current, e["qtype"]):
         return np.int64(-1)
     first_name = w.candidates[x["first"]]["name"]
     if position < 0:
@@ -230,6 +232,90 @@ def _continue(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: Any
 
 
 @helper_kernel
+def _is_begun(arena: Any, at: Any, end: Any, tail: Any) -> Any:
+    """Does a suffix begin as the rest of a name that was cut, ``arena[at:end]``, does?"""
+    j = np.int64(0)
+    while at < end and arena[at] != 0:
+        size = np.int64(arena[at])
+        shown = size
+        if at + size + 2 == end and size >= len(CUT_LABEL):
+            is_cut = True
+            for k in range(len(CUT_LABEL)):
+                is_cut = is_cut and arena[at + 1 + size - len(CUT_LABEL) + k] == CUT_LABEL[k]
+            if is_cut:
+                shown = size - len(CUT_LABEL)
+        if tail[j] == 0 or tail[j] < shown or (shown == size and tail[j] != size):
+            return False
+        for k in range(1, shown + 1):
+            if arena[at + k] != tail[j + k]:
+                return False
+        if shown < size:
+            return True
+        at += size + 1
+        j += size + 1
+    return bool(tail[j] == 0)
+
+
+@helper_kernel
+def _goes_on(names: Any, lists: Any, number: Any, cut: Any, base: Any, position: Any) -> Any:
+    """Is a name that was cut a base name under a suffix before ``position``? Both are places."""
+    arena, ends = names[0], names[1]
+    cut, base = np.int64(lists.name_of[cut]), np.int64(lists.name_of[base])
+    at, begin = name_start(ends, cut), name_start(ends, base)
+    size = ends[base] - begin - 1  # without the root
+    if size <= 0 or ends[cut] - at <= size:
+        return False
+    for k in range(size):
+        if arena[at + k] != arena[begin + k]:
+            return False
+    first, last = lists.firsts[number], lists.firsts[number + 1]
+    for q in range(first, last if position < 0 else first + position):
+        tail = lists.tails[lists.tail_ends[q - 1] if q > 0 else 0 : lists.tail_ends[q]]
+        if _is_begun(arena, at + size, ends[cut], tail):
+            return True
+    return False
+
+
+@helper_kernel
+def _follow_cut(
+    rows: Any,
+    w: Any,
+    rules: Any,
+    names: Any,
+    lists: Any,
+    which: Any,
+    walk: Any,
+    number: Any,
+    name: Any,
+) -> Any:
+    """Add the exchange to ``walk``, of which a name was cut, if it is the next candidate there."""
+    x, e = w.walks[walk], rows[number]
+    c = w.candidates[x["last"]]
+    if x["candidates"] != 1 or question_of(w, np.int64(x["last"]), CUT_QUESTION) < 0:
+        return False
+    end = finished(w, np.int64(x["last"]), e["query_time"])
+    if end == PENDING:
+        return False
+    limit = LONGEST_TIMEOUT_NS if is_silent(w, np.int64(x["last"])) else rules.near
+    if e["query_time"] - end > limit:
+        return False
+    for k in range(rules.by_size.shape[0] + 1):
+        position, base = np.int64(-1), name
+        if k < rules.by_size.shape[0]:
+            position = np.int64(rules.by_size[k])
+            base = np.int64(rules.bases[name, position])
+        if base >= 0 and _goes_on(names, lists, which, np.int64(c["name"]), base, position):
+            x["base"] = base
+            x["mode"] = LIST
+            x["closed"] = 1 if position < 0 else 0
+            keep_at_base(w, base, walk)
+            w.name_nodes[c["node"]]["alive"] = 0
+            add_candidate(rows, w, walk, number, name, position)
+            return True
+    return False
+
+
+@helper_kernel
 def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any, name: Any) -> None:
     x = w.walks[walk]
     e = rows[number]
@@ -244,6 +330,26 @@ def _step(rows: Any, w: Any, rules: Any, walk: Any, position: Any, number: Any, 
     add_candidate(rows, w, walk, number, name, position)
     if position < 0:
         x["closed"] = 1
+
+
+@helper_kernel
+def _cut_question(w: Any, candidate: Any, e: Any, rules: Any) -> Any:
+    """Return the question that this one, of which the type is cut, asks again; -1: none yet.
+
+    Two with different IDs, one soon after the other, are both families.
+    """
+    first = question_of(w, candidate, CUT_QUESTION)
+    count, at = 0, first
+    while at >= 0:
+        q = w.questions[at]
+        if q["qtype"] == CUT_QUESTION:
+            count += 1
+            if q["message_id"] == e["message_id"]:
+                return at
+        at = np.int64(q["after"])
+    if count == 1 and e["query_time"] - w.questions[first]["asked"] <= rules.near:
+        return np.int64(-1)
+    return first
 
 
 @helper_kernel
@@ -271,7 +377,10 @@ def _at_same_name(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest:
             long_ago = n["settled"] != NEVER and time - n["settled"] > JOIN_AT_PORT_NS
             if other >= 0 or long_ago:
                 continue
-        question = question_of(w, candidate, e["qtype"])
+        if e["qtype"] == CUT_QUESTION:
+            question = _cut_question(w, candidate, e, rules)
+        else:
+            question = question_of(w, candidate, e["qtype"])
         if question >= 0:
             fits = _repeats(rows, w, candidate, question, e, rules)
         else:
@@ -308,20 +417,28 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: A
 
 
 @helper_kernel
-def _group(rows: Any, asked: Any, rules: Any, w: Any, client: Any) -> None:
+def _group(rows: Any, names: Any, lists: Any, rules: Any, w: Any, client: Any) -> None:
     """Read one client's exchanges into walks, appended to ``w``."""
     client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
+    cut = np.int64(-1)  # the latest walk that began with a name that is cut
     for number in range(client["begin"], client["end"]):
-        name = np.int64(asked[number])
+        name = np.int64(lists.asked[number])
         if name < 0:
             continue  # a response that shows no name, to a query that was not captured
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, name, oldest_name)
         elif not _at_same_name(rows, w, rules, number, name, oldest_name):
-            if not _continue(rows, w, rules, number, name, oldest_base):
-                _open(rows, w, rules, number, name)
+            if _continue(rows, w, rules, number, name, oldest_base):
+                continue
+            is_cut = rows[number]["qtype"] == CUT_QUESTION
+            if cut >= 0 and not is_cut:
+                if _follow_cut(rows, w, rules, names, lists, client["list"], cut, number, name):
+                    continue
+            walk = _open(rows, w, rules, number, name)
+            if is_cut:
+                cut = walk
     client["last_walk"] = w.used[WALKS]
 
 
@@ -335,8 +452,8 @@ def _searches_after_as_is(w: Any, client: Any) -> Any:
 
 
 @kernel
-def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> None:
-    """Read the exchanges of every client (CLIENT rows) into walks.
+def group_clients(rows: Any, clients: Any, names: Any, lists: Any, w: Any, again: bool) -> None:
+    """Read the exchanges of every client (CLIENT rows) into walks; ``names`` is the interner's.
 
     ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
     like such a walk is two lookups.
@@ -349,4 +466,4 @@ def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> N
             for number in range(client["first_walk"], client["last_walk"]):
                 w.walks[number]["seen"] = 0
         rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
-        _group(rows, lists.asked, rules, w, client)
+        _group(rows, names, lists, rules, w, client)

@@ -108,7 +108,7 @@ class _Reader:
         rows, clients, lists = self._rows, self._clients, self._lists
         walks = room_for(rows.size, lists.name_of.size)
         clients["searches_after_as_is"] = 1
-        group_clients(rows, clients, lists, walks, False)
+        group_clients(rows, clients, self._arrays, lists, walks, False)
         signs = np.zeros((clients.size, SIGNS), np.int64)
         count_signs(rows, clients, walks, signs)
         guesses = [
@@ -122,7 +122,7 @@ class _Reader:
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
         clients["caches"] = [m.name == "c-ares" for m in models]
         clients["known"] = [m.name != "unknown" for m in models]
-        group_clients(rows, clients, lists, walks, True)
+        group_clients(rows, clients, self._arrays, lists, walks, True)
         ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
         size, places = int(walks.used[0]), lists.name_of.size
         out = Described(

@@ -30,6 +30,8 @@ LIST, AS_IS, OPEN = range(3)
 #: No time yet; every other time is earlier.
 NEVER = np.iinfo(np.int64).max
 PENDING = NO_TIME + 1
+#: The type of a question that the capture cut.
+CUT_QUESTION = 0
 #: Exchanges of one question that are looked through: who repeats one more often is no resolver, and
 #: each of them would be looked at with every further one.
 _MOST_REPEATED = 1024
@@ -41,7 +43,7 @@ WALK = np.dtype(
         ("last", np.int32),
         ("candidates", np.int32),
         ("mode", np.uint8),
-        ("cut_start", np.uint8),  # responses without queries show that it began earlier
+        ("cut_start", np.uint8),  # it began earlier, or what it asks is not all to be seen
         ("closed", np.uint8),  # the name as is has been asked after the list
         ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
         ("seen", np.uint8),  # some query of it was captured
@@ -159,6 +161,12 @@ def question_of(w: Any, candidate: Any, qtype: Any) -> Any:
 
 
 @helper_kernel
+def was_asked(w: Any, candidate: Any, qtype: Any) -> Any:
+    """Was a candidate asked for a type, or for one that the capture cut?"""
+    return question_of(w, candidate, qtype) >= 0 or question_of(w, candidate, CUT_QUESTION) >= 0
+
+
+@helper_kernel
 def has_port(rows: Any, w: Any, candidate: Any, port: Any) -> Any:
     """Was the candidate asked from this port?"""
     at = np.int64(w.candidates[candidate]["question"])
@@ -273,6 +281,8 @@ def ask(rows: Any, w: Any, candidate: Any, question: Any, number: Any) -> None:
     c = w.candidates[candidate]
     if e["query_packet"] >= 0:
         w.walks[c["walk"]]["seen"] = 1
+    if e["qtype"] == CUT_QUESTION:
+        w.walks[c["walk"]]["cut_start"] = 1
     w.next_exchange[number] = -1
     done = e["response_time"]
     outcome = e["outcome"]

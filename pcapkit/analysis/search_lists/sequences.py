@@ -57,7 +57,7 @@ def find_visits(rows: Any, near: Any, latest: Any, visits: Any, types: Any, done
     count = 0
     for k in range(rows.shape[0]):
         e = rows[k]
-        if e["qtype"] == PTR or e["folded"] < 0:
+        if e["qtype"] == PTR or e["folded"] < 0 or e["qtype"] == 0:  # 0: the question was cut
             continue
         name = e["folded"]
         time, done = e["query_time"], e["response_time"]

@@ -150,7 +150,7 @@ def transactions_table(
             "client_port": t["client_port"],
             "server_addr": _each(t["server"], lambda n: address(n) if n >= 0 else None),
             "qname": _each(t["qname"], name),
-            "qtype": _each(t["qtype"], qtype_text),
+            "qtype": _null(_each(t["qtype"], qtype_text), t["qtype"] > 0),
             "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
             "rcode": _null(_each(t["rcode"], rcode_text), done),
             "aa": _null([a > 0 for a in t["aa"].tolist()], done & flags_shown),

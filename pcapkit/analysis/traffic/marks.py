@@ -15,7 +15,7 @@ from pcapkit.analysis.lookups.state import AS_IS, LIST
 from pcapkit.analysis.lookups.waste import EMPTY_FAMILY, SERVICE_PROBE
 from pcapkit.analysis.traffic.name_flags import EXPANDED, IN_ZONE, PRIVATE
 from pcapkit.analysis.traffic.nameservers import count_asked, count_exchange
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL
 from pcapkit.kernels.hashing import hash_ids
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.schema import NO_TIME, UDP
@@ -32,7 +32,6 @@ PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
 EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name as is
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
-QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
 _PLAIN_BYTES = 512  # RFC 1035 section 4.2.1
 _A, _PTR, _AAAA = 1, 12, 28
 _SECOND_NS = 1_000_000_000
@@ -102,8 +101,6 @@ def _response_signs(t: Any, r: Any, flag: Any) -> Any:
         signs |= FAMILY_DENIED
     if t["qtype"] == _PTR and flag & PRIVATE and outcome != ANSWER and not r["aa"]:
         signs |= PRIVATE_REVERSE
-    if t["qtype"] == 0 and outcome == OTHER_RCODE and t["retries"] > 0:
-        signs |= QUESTIONLESS
     return signs
 
 

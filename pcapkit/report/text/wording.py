@@ -67,6 +67,8 @@ def headline(analysis: Results) -> str:
     if waste.queries == 0:
         if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
             return "Nothing to judge: no DNS message could be read; the warnings say why."
+        if analysis.messages.queries:
+            return "Nothing to judge: no query in this capture has a question that can be read."
         return (
             "Nothing to judge: no DNS query in this capture. Capture with the filter 'port 53', in "
             "the pod or on its node."
