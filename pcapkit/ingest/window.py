@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,14 @@ class Window:
     last_time: int | None
 
 
+class Unfinished(NamedTuple):
+    """What a packet capture leaves to the one that goes on where it ends, of so many packets."""
+
+    streams: Any
+    fragments: Any
+    packets: int
+
+
 @dataclass(slots=True)
 class Capture:
     """One open capture: what is known of it, and its windows, to be read once.
@@ -95,6 +104,11 @@ class Capture:
     snaplen: int | None = None
     bytes_read: int = 0
     truncated_tail: bool = False
+    of_packets: bool = False  # a packet capture, whose connections and datagrams may go on
+    followed_at: int | None = None  # when the packet capture that is read next begins
+    unfinished: Unfinished | None = (
+        None  # what the one before left to this one, then what this one leaves
+    )
     damage: str | None = None  # what ended reading too early, in a packet capture
     left_out: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by other ports
     warnings: list[str] = field(default_factory=list)

@@ -37,13 +37,14 @@ from pcapkit.ingest.duplicates import (
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import warn_of_files
 from pcapkit.ingest.inputs.sequence import open_in_order
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Unfinished, Window
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names.text import text_from_wire
 from pcapkit.pipeline.hooks import Progress
 from pcapkit.pipeline.kept import KeptMessages
 from pcapkit.pipeline.options import Options
 from pcapkit.pipeline.selection import Wanted
+from pcapkit.schema import Messages
 
 #: Called after every window with what is collected so far, and what is known of the capture that
 #: is being read; see :meth:`Collected.snapshot`.
@@ -178,6 +179,8 @@ class _Collector:
         self._duplicates = DuplicateFilter()
         out.counts = self._duplicates.counts
         self._clockless_ns = 0
+        #: what the capture before the one that is read left to it
+        self._unfinished: Unfinished | None = None
         #: captures so damaged that nothing of them could be read
         self.unreadable: list[DamagedCapture] = []
 
@@ -185,6 +188,7 @@ class _Collector:
         """Read one capture to its end."""
         out, before = self._out, self._out.packets
         times: list[int] = []
+        capture.unfinished = self._unfinished
         with ahead(_folded(capture, out.interners), stop=self._stop) as windows:
             for window, folded in windows:
                 out.packets += window.packets
@@ -198,6 +202,7 @@ class _Collector:
                 if self._watch is not None:
                     self._watch(out, _info(capture, out.packets - before, times))
         packets = out.packets - before
+        self._unfinished = capture.unfinished
         if not capture.has_clock and self.wanted.timed:
             raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
         if not capture.has_clock:
@@ -216,6 +221,17 @@ class _Collector:
         out = self._out
         rows = self.wanted.keep(window.messages)
         out.skipped.update(window.skipped)
+        if self._unfinished is not None:
+            # Packets of the capture before that waited for this one have numbers below 1.
+            early = int(np.searchsorted(rows["packet_no"], 1))
+            rows["packet_no"][:early] += self._unfinished.packets
+            if early:
+                self._add_rows(rows[:early], folded, index - 1)
+                rows = rows[early:]
+        self._add_rows(rows, folded, index)
+
+    def _add_rows(self, rows: Messages, folded: npt.NDArray[np.int32], index: int) -> None:
+        out = self._out
         original = self._duplicates.mark(rows)
         out.translations.update(count_translations(rows, original))
         out.store.add(rows, original, folded, capture=index)

@@ -154,10 +154,10 @@ def pair_window(
     carried from window to window: the newest exchange by hash, chained by ``previous``, a ring as
     ``exchanges`` is. ``links`` is a set of [link addresses, client + 1] rows of queries, a power of
     two many; a client of 0 is free. ``state`` is [are all pairs in ``links``, the earliest time of
-    an exchange, the latest of a message in a window that has one], and is kept up.
+    an exchange, the latest of a message], and is kept up.
     """
     mask = np.int64(exchanges.shape[0] - 1)
-    before, latest = count, state[2]
+    latest = state[2]
     for i in range(rows.shape[0]):
         row = rows[i]
         latest = max(latest, np.int64(row["time"]))
@@ -213,6 +213,5 @@ def pair_window(
         previous[count & mask] = slots[slot]
         slots[slot] = count
         count += 1
-    if count > before:
-        state[2] = latest
+    state[2] = latest
     return count

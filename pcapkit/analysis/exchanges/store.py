@@ -103,7 +103,7 @@ class Store:
 
     @property
     def last_time(self) -> int | None:
-        """The time of the last message in a window that began an exchange."""
+        """The time of the last message."""
         return int(self._pairing[2]) if self.count else None
 
     def _grow(self, size: int) -> None:

@@ -53,7 +53,7 @@ from pcapkit.ingest.reassembly.ip_fragments import WAIT_NS, Fragments, Made, See
 from pcapkit.ingest.reassembly.tcp_segments import JOINED_BYTES, LONGEST_SEGMENT, STREAM
 from pcapkit.ingest.reassembly.tcp_streams import Streams
 from pcapkit.ingest.skip_reasons import SKIP_REASONS
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.window import Capture, Interners, Unfinished, Window
 from pcapkit.schema import MESSAGE, Messages
 
 #: A fate beside 0 (a message) and the ledger's reasons: the packet is accounted for later.
@@ -82,8 +82,10 @@ class Decoder:
         self._interners = interners
         self._capture = capture
         self._ports = port_table(ports)
-        self._streams = Streams()
-        self._fragments = Fragments()
+        before, capture.unfinished = capture.unfinished, None
+        self._streams: Streams = before.streams if before else Streams()
+        self._fragments: Fragments = before.fragments if before else Fragments()
+        self._last_time, self._last_number = -_NEVER, 0
         self._rare = np.zeros((0, FACTS + 1), np.int64)
         self._joined = np.zeros(JOINED_BYTES, np.uint8)
         self._unknown: Counter[int] = Counter()
@@ -110,7 +112,14 @@ class Decoder:
             yield from self._queue(self._window(part, rows, fates, late), part)
 
     def finish(self) -> Iterator[Window]:
-        """Give what was still waiting, and say in the capture's warnings what is to be known."""
+        """Give what was still waiting, and say in the capture's warnings what is to be known.
+
+        Where another capture goes on from here, what waits for its packets is left to it.
+        """
+        following = self._capture.followed_at
+        if following is not None and 0 <= following - self._last_time <= WAIT_NS:
+            held = self._fragments.leave(self._last_number)
+            self._capture.unfinished = Unfinished(self._streams, held, self._last_number)
         self._queued.append(self._settled(_NEVER))
         window = join_rows(self._queued)
         if window.packets:
@@ -342,6 +351,9 @@ class Decoder:
         skipped = Counter(dict(zip(SKIP_REASONS, sums[FATES:], strict=True))) + earlier
         del skipped[""]
         self._packets += packets
+        if records.size:
+            self._last_time = max(self._last_time, sums[LATEST])
+            self._last_number = int(records["number"][-1])
         self._messages += rows.size
         self._cut += sums[CUT_MESSAGES]
         times = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)

@@ -51,6 +51,7 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
     linktype = network & 0xFFFF  # the upper bits hold the frame check sequence's length
     capture = Capture(source.path, "pcap", source.compression, iter(()), snaplen=snaplen)
     capture.link_types = (linktype,)
+    capture.of_packets, capture.followed_at = True, source.followed_at
 
     def walk(blocks: Blocks, records: npt.NDArray[np.void]) -> tuple[int, int, int]:
         if blocks.base == 0 and blocks.start == 0 and blocks.end == 0:
@@ -75,6 +76,7 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
 def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind a pcapng file."""
     capture = Capture(source.path, "pcapng", source.compression, iter(()))
+    capture.of_packets, capture.followed_at = True, source.followed_at
     state = np.zeros(8, np.int64)
     interfaces = np.zeros(16, pcap.INTERFACE)
 

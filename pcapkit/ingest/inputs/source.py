@@ -75,6 +75,8 @@ class Source:
         self.stored_size = stored_size
         self.compression: str | None = None
         self.damage: str | None = None
+        #: When the packet capture that is read next begins, where several are read as one.
+        self.followed_at: int | None = None
         self._file = raw
         self._counted = _Counted(raw)
         head = self._read(self._counted, 8)
