@@ -125,17 +125,17 @@ def unpack_name(buffer: Any, message: Any, at: Any, end: Any, scratch: Any) -> A
 def _cut_name(buffer: Any, at: Any, end: Any, names: Any, scratch: Any) -> Any:
     """Return the id of what is there of a question's name that the capture cut, -1 for nothing.
 
-    A name that is whole, its type being cut, is that name. The last label of any other ends with
-    CUT_LABEL, so that nothing takes it for a name.
+    Its last label ends with CUT_LABEL, or is that, so that nothing takes it for a name.
     """
     size = 0
     while at < end and size <= _MOST_OF_CUT:
         length = u8(buffer, at)
-        if length == 0:
-            scratch[size] = 0
-            return intern(names, scratch, np.int64(0), size + 1)
         if length > 63:
             return np.int64(-1)
+        if length == 0:  # the name is whole, and its type is cut
+            scratch[size] = len(CUT_LABEL)
+            size += 1
+            break
         there = min(length, end - at - 1)
         cut = there < length
         if cut:

@@ -244,6 +244,8 @@ def _is_begun(arena: Any, at: Any, end: Any, tail: Any) -> Any:
                 is_cut = is_cut and arena[at + 1 + size - len(CUT_LABEL) + k] == CUT_LABEL[k]
             if is_cut:
                 shown = size - len(CUT_LABEL)
+        if shown == 0:
+            return True
         if tail[j] == 0 or tail[j] < shown or (shown == size and tail[j] != size):
             return False
         for k in range(1, shown + 1):
