@@ -88,8 +88,8 @@ def parse_pods(text: str, *, path: str) -> Cluster:
         raise InputError(path, f"{where}: no JSON ({problem.msg})", hint=_HINT) from None
     except RecursionError:
         raise InputError(path, "line 1: nested too deeply", hint=_HINT) from None
-    except ValueError as problem:  # a number of more digits than Python takes
-        raise InputError(path, f"no JSON that can be read: {problem}", hint=_HINT) from None
+    except ValueError:
+        raise InputError(path, "a number in it has thousands of digits", hint=_HINT) from None
     reader = _Reader(path)
     for place, item in reader.items(top):
         reader.add(place, item)

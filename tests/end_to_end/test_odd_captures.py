@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +284,36 @@ def test_the_others_are_read_beside_one_that_is_damaged(tmp_path: Path) -> None:
     bad = save(tmp_path, whole[:24] + b"\xff" * 16 + whole[40:], "bad.pcap")
     found = analyze(good, bad)
     assert found.messages.total and any("bad.pcap: damaged at byte 24" in w for w in found.warnings)
+
+
+# ---- clocks -------------------------------------------------------------------------------------
+
+
+def test_nothing_takes_less_than_no_time(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(6):
+        talk.pair(100 * number, f"n{number}.example.com")
+    back = [
+        replace(p, time=p.time - (0 if n % 3 else 40 * 365 * 86_400 * build.SECOND))
+        for n, p in enumerate(talk.packets)
+    ]
+    path = save(tmp_path, build.pcap(back))
+    found = analyze(path)
+    (warning,) = (w for w in found.warnings if "stamped" in w)
+    assert warning.startswith(f"{path}: 7 of 24 packets")
+
+    def smallest(value: Any) -> float:
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            return min(map(smallest, value), default=0)
+        return value if isinstance(value, (int, float)) else 0
+
+    assert smallest(json.loads(found.to_json())) >= 0
+    for table, columns in {
+        "lookups": ["duration_s", "wasted_s"],
+        "transactions": ["rtt_s"],
+    }.items():
+        for column in columns:
+            values = build.table_of([path], table)[column].dropna()
+            assert (values >= 0).all() and (values < 60).all()

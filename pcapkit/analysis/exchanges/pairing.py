@@ -73,10 +73,12 @@ def _find_query(row: Any, folded: Any, at: Any, exchanges: Any, previous: Any, o
         if at < oldest:
             break
         query = exchanges[at & mask]
-        if row["time"] - query["query_time"] > LONGEST_WAIT_NS:
+        waited = row["time"] - query["query_time"]
+        if waited > LONGEST_WAIT_NS:
             break
         if (
-            query["client"] == row["client"]
+            waited >= -LONGEST_WAIT_NS  # or the clock was set meanwhile, and nothing is known
+            and query["client"] == row["client"]
             and query["client_port"] == row["client_port"]
             and query["message_id"] == row["message_id"]
             and query["transport"] == row["transport"]

@@ -71,7 +71,7 @@ def _fill_transaction(rows: Any, w: Any, question: Any, t: Any, x_look: Any) -> 
             sent += 1
             ended = e["query_time"]
             if e["response_time"] != NO_TIME:
-                ended = e["response_time"]
+                ended = max(ended, e["response_time"])  # clocks may go back
                 best = np.int64(t["response"])
                 better = True
                 if best >= 0:

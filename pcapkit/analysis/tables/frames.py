@@ -143,7 +143,7 @@ def transactions_table(
             "response_time": _times(np.where(done, t["response_time"], 0), has_clock=clock).where(
                 pd.Series(done)
             ),
-            "rtt_s": _null(rtt.tolist(), done & clock),
+            "rtt_s": _null(rtt.tolist(), done & clock & (rtt >= 0)),
             "retries": t["retries"],
             "transport": ["tcp" if v == TCP else "udp" for v in t["transport"].tolist()],
             "client_addr": _each(t["client"], lambda i: address(r.clients[i].client)),

@@ -123,7 +123,7 @@ def _count_server(e: Any, in_zone: bool, s: Any) -> None:
     if e["response_packet"] < 0:
         return
     s["answered"] += 1
-    took = e["response_time"] - e["query_time"]
+    took = max(np.int64(0), e["response_time"] - e["query_time"])
     s["waited_ns"] += took
     s["slow"] += took > SLOW_NS
     s["zone_answered"] += in_zone

@@ -70,7 +70,7 @@ def _note(rows: Any, begin: Any, known: Any, used: Any, totals: Any) -> Any:
         elif e["outcome"] == x["outcome"] and (x["aa"] == AA_HIDDEN or authoritative):
             x["aa"] = e["aa"]
         if e["query_packet"] >= 0 and e["response_time"] != NO_TIME:
-            took = e["response_time"] - e["query_time"]
+            took = max(np.int64(0), e["response_time"] - e["query_time"])
             x["time_ns"] += took
             x["responses"] += 1
             totals[authoritative, 0] += took

@@ -240,14 +240,19 @@ def decode_window(
 
 
 #: What :func:`sum_up` counts, in the order of its array; packets by fate follow.
-EARLIEST, LATEST, CUT_MESSAGES = range(3)
-FATES = 3
+EARLIEST, LATEST, CUT_MESSAGES, GONE_BACK = range(4)
+FATES = 4
+#: A packet this much earlier than one before it was stamped by another clock.
+_OTHER_CLOCK_NS = 60_000_000_000
 SUMS = FATES + len(SKIP_REASONS)
 
 
 @kernel
-def sum_up(records: Any, fates: Any, rows: Any, sums: Any) -> None:
-    """Set ``sums`` (SUMS long, zeros) to the times of records, and what became of them."""
+def sum_up(records: Any, fates: Any, rows: Any, latest: Any, sums: Any) -> None:
+    """Set ``sums`` (SUMS long, zeros) to the times of records, and what became of them.
+
+    ``latest`` is the latest time of the packets before.
+    """
     for i in range(records.shape[0]):
         time = records[i]["time"]
         if i == 0:
@@ -255,6 +260,8 @@ def sum_up(records: Any, fates: Any, rows: Any, sums: Any) -> None:
             sums[LATEST] = time
         sums[EARLIEST] = min(sums[EARLIEST], time)
         sums[LATEST] = max(sums[LATEST], time)
+        latest = max(latest, time)
+        sums[GONE_BACK] += latest - time > _OTHER_CLOCK_NS
         sums[FATES + min(np.int64(fates[i]), np.int64(SUMS - FATES - 1))] += 1
     for i in range(rows.shape[0]):
         sums[CUT_MESSAGES] += rows[i]["marks"] & MARK_CUT

@@ -19,6 +19,7 @@ from pcapkit.ingest.capture.decode import (
     CUT_MESSAGES,
     EARLIEST,
     FATES,
+    GONE_BACK,
     LATEST,
     SUMS,
     decode_window,
@@ -85,13 +86,13 @@ class Decoder:
         before, capture.unfinished = capture.unfinished, None
         self._streams: Streams = before.streams if before else Streams()
         self._fragments: Fragments = before.fragments if before else Fragments()
-        self._last_time, self._last_number = -_NEVER, 0
+        self._last_time, self._last_number = -_NEVER, 0  # of the packets so far
         self._rare = np.zeros((0, FACTS + 1), np.int64)
         self._joined = np.zeros(JOINED_BYTES, np.uint8)
         self._unknown: Counter[int] = Counter()
         self._dissected: Counter[int] = Counter()
         self._queued: list[Window] = []
-        self._slow = self._packets = self._messages = self._cut = 0
+        self._slow = self._packets = self._messages = self._cut = self._gone_back = 0
         self._elsewhere = np.zeros(1 << 16, np.int64)
 
     def windows(
@@ -345,7 +346,7 @@ class Decoder:
         earlier[SKIP_REASONS[FRAGMENT]] += released
         rows = late.merge(rows)
         counted = np.zeros(SUMS, np.int64)
-        sum_up(records, fates, rows, counted)
+        sum_up(records, fates, rows, self._last_time, counted)
         sums = counted.tolist()
         packets += released - sums[FATES + _HELD]
         skipped = Counter(dict(zip(SKIP_REASONS, sums[FATES:], strict=True))) + earlier
@@ -356,6 +357,7 @@ class Decoder:
             self._last_number = int(records["number"][-1])
         self._messages += rows.size
         self._cut += sums[CUT_MESSAGES]
+        self._gone_back += sums[GONE_BACK]
         times = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)
         return Window(rows, packets, dict(skipped), *times)
 
@@ -365,6 +367,12 @@ class Decoder:
             warnings.append(
                 f"{path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
                 f"{packets} packets skipped"
+            )
+        if self._gone_back:
+            warnings.append(
+                f"{path}: {self._gone_back} of {self._packets} packets are stamped more than a "
+                "minute before packets that stand before them: the clock was set, or files were "
+                "put together; durations across that are not known"
             )
         for port in np.flatnonzero(self._elsewhere).tolist():
             self._capture.left_out[port] = int(self._elsewhere[port])
