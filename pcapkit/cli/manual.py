@@ -246,7 +246,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "multicast_dns",
         "skip reason",
-        "mDNS (port 5353, RFC 6762).",
+        "mDNS (port 5353 to or from a multicast address, RFC 6762).",
         "It is not sent to a DNS server.",
         _NOTHING,
     ),
