@@ -20,9 +20,9 @@ CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 class Interners:
     """The shared numbering of names and addresses within one analysis.
 
-    Names are uncompressed wire form, case as seen; addresses 4 or 16 network-order bytes.
-    ``folded[i]`` is the id of name ``i`` in lower case, for the names known when :meth:`fold` was
-    last called.
+    Names are uncompressed wire form, case as seen, the root being 0; addresses 4 or 16
+    network-order bytes. ``folded[i]`` is the id of name ``i`` in lower case, for the names known
+    when :meth:`fold` was last called.
     """
 
     names: Interner = field(default_factory=Interner)
@@ -30,6 +30,9 @@ class Interners:
     folded: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     #: ``folded`` and room behind it, so that many windows with new names copy it seldom
     _room: npt.NDArray[np.int32] = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
+
+    def __post_init__(self) -> None:
+        self.names.add(b"\0")
 
     def copy(self) -> Interners:
         """Return what is known now, to be added to while a reader goes on adding to this."""

@@ -419,8 +419,26 @@ def _add_orphan(rows: Any, w: Any, rules: Any, number: Any, name: Any, oldest: A
 
 
 @helper_kernel
-def _group(rows: Any, names: Any, lists: Any, rules: Any, w: Any, client: Any) -> None:
+def _group(rows: Any, asked: Any, rules: Any, w: Any, client: Any) -> None:
     """Read one client's exchanges into walks, appended to ``w``."""
+    client["first_walk"] = w.used[WALKS]
+    oldest_name = w.used[NAME_NODES]
+    oldest_base = w.used[BASE_NODES]
+    for number in range(client["begin"], client["end"]):
+        name = np.int64(asked[number])
+        if name < 0:
+            continue  # a response that shows no name, to a query that was not captured
+        if rows[number]["query_packet"] < 0:
+            _add_orphan(rows, w, rules, number, name, oldest_name)
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+            if not _continue(rows, w, rules, number, name, oldest_base):
+                _open(rows, w, rules, number, name)
+    client["last_walk"] = w.used[WALKS]
+
+
+@helper_kernel
+def _group_cut(rows: Any, names: Any, lists: Any, rules: Any, w: Any, client: Any) -> None:
+    """Do as :func:`_group` does, where names may be cut: a walk may begin with one."""
     client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
@@ -428,7 +446,7 @@ def _group(rows: Any, names: Any, lists: Any, rules: Any, w: Any, client: Any) -
     for number in range(client["begin"], client["end"]):
         name = np.int64(lists.asked[number])
         if name < 0:
-            continue  # a response that shows no name, to a query that was not captured
+            continue
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, name, oldest_name)
         elif not _at_same_name(rows, w, rules, number, name, oldest_name):
@@ -453,19 +471,40 @@ def _searches_after_as_is(w: Any, client: Any) -> Any:
     return False
 
 
+@helper_kernel
+def _is_to_be_read(w: Any, client: Any, again: bool) -> Any:
+    """Is a client read now? ``again``: only where its walks were read as none of it can be."""
+    if not again:
+        return True
+    if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
+        return False
+    for number in range(client["first_walk"], client["last_walk"]):
+        w.walks[number]["seen"] = 0
+    return True
+
+
 @kernel
-def group_clients(rows: Any, clients: Any, names: Any, lists: Any, w: Any, again: bool) -> None:
-    """Read the exchanges of every client (CLIENT rows) into walks; ``names`` is the interner's.
+def group_clients(rows: Any, clients: Any, lists: Any, w: Any, again: bool) -> None:
+    """Read the exchanges of every client (CLIENT rows) into walks.
 
     ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
     like such a walk is two lookups.
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if again:
-            if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
-                continue
-            for number in range(client["first_walk"], client["last_walk"]):
-                w.walks[number]["seen"] = 0
-        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
-        _group(rows, names, lists, rules, w, client)
+        if _is_to_be_read(w, client, again):
+            rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+            _group(rows, lists.asked, rules, w, client)
+
+
+@kernel
+def group_cut_clients(rows: Any, clients: Any, names: Any, lists: Any, w: Any, again: bool) -> None:
+    """Do as :func:`group_clients` does, where questions were cut; ``names`` is the interner's.
+
+    Apart from it, since this rare work in the midst of it would make it take three times as long.
+    """
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        if _is_to_be_read(w, client, again):
+            rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+            _group_cut(rows, names, lists, rules, w, client)
