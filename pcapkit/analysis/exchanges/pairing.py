@@ -61,8 +61,7 @@ class Pairing(NamedTuple):
     links: Hashes
     """A set of [link addresses, client + 1] of queries, (a power of two, 2); 0, 0 is free"""
     state: Integers
-    """[are all pairs in ``links``, the earliest time of an exchange,
-    the latest time of a message]"""
+    """[are all pairs in ``links``, the earliest time of an exchange, the latest of a message]"""
 
 
 @inline_kernel

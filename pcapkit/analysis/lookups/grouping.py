@@ -330,15 +330,15 @@ def _follow_cut(
     which: Int,
     walk: Int,
     number: Int,
-    name: Int,
 ) -> bool:
     """Add exchange ``number`` of ``rows`` to a walk of which the first name was cut, if it follows.
 
-    It asks ``name``; ``walk`` is the walk's number in ``w``. ``rules`` are those of the client, of
-    which the list is number ``which`` of ``lists``; ``names`` are those of the interner.
+    ``walk`` is the walk's number in ``w``. ``rules`` are those of the client, whose list is number
+    ``which`` of ``lists``; ``names`` are those of the interner.
     """
     x, e = w.walks[walk], rows[number]
     c = w.candidates[x["last"]]
+    name = np.int64(lists.local_names[number])
     if x["candidates"] != 1 or question_of(w, np.int64(x["last"]), CUT_QUESTION) < 0:
         return False
     end = finished(w, np.int64(x["last"]), e["query_time"])
@@ -519,7 +519,7 @@ def _group_cut(
     client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
-    cut = np.int64(NO_ROW)  # the latest walk that began with a name that is cut
+    cut: Int = np.int64(NO_ROW)  # the latest walk that began with a name that is cut
     for number in range(client["begin"], client["end"]):
         name = np.int64(lists.local_names[number])
         if name < 0:
@@ -531,7 +531,7 @@ def _group_cut(
                 continue
             is_cut = rows[number]["qtype"] == CUT_QUESTION
             if cut >= 0 and not is_cut:
-                if _follow_cut(rows, w, rules, names, lists, client["list"], cut, number, name):
+                if _follow_cut(rows, w, rules, names, lists, client["list"], cut, number):
                     continue
             walk = _open(rows, w, rules, number, name)
             if is_cut:

@@ -169,7 +169,9 @@ def question_of(w: Walks, candidate: Int, qtype: Int) -> Int:
 @helper_kernel
 def was_asked(w: Walks, candidate: Int, qtype: Int) -> bool:
     """Was the ``candidate`` of ``w`` asked for ``qtype``, or for one that the capture cut?"""
-    return question_of(w, candidate, qtype) >= 0 or question_of(w, candidate, CUT_QUESTION) >= 0
+    if question_of(w, candidate, qtype) >= 0:
+        return True
+    return bool(question_of(w, candidate, CUT_QUESTION) >= 0)
 
 
 @helper_kernel
