@@ -12,6 +12,8 @@ Damage that leaves something readable is not an error: it is a warning and a mar
 
 from __future__ import annotations
 
+from pcapkit.text import encodable
+
 
 class PcapkitError(Exception):
     """Base of every error this package raises. The text is one sentence for the user."""
@@ -22,13 +24,16 @@ class UsageError(PcapkitError):
 
 
 class InputError(PcapkitError):
-    """A file or stream cannot be used; ``path`` names it, ``hint`` says what to do next."""
+    """A file or stream cannot be used; ``path`` names it, ``hint`` says what to do next.
+
+    All of them are text that can be written, whatever the file is called.
+    """
 
     def __init__(self, path: str, problem: str, *, hint: str | None = None) -> None:
-        self.path = path
+        self.path = encodable(path)
         self.problem = problem
         self.hint = hint
-        super().__init__(f"{path}: {problem}" + (f" ({hint})" if hint else ""))
+        super().__init__(f"{self.path}: {problem}" + (f" ({hint})" if hint else ""))
 
 
 class NotACapture(InputError):

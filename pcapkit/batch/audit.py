@@ -20,6 +20,7 @@ from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.report.html.index import render_index
 from pcapkit.report.writer import report_folder, write_report
+from pcapkit.text import encodable
 from pcapkit.version import __version__
 
 SCHEMA = "pcapkit.audit/1"
@@ -69,9 +70,10 @@ def run_audit(
         if each is not None:
             each(number, len(found))
         if item.error is not None:
-            rows.append(failed_row(item.path, item.error))
+            rows.append(failed_row(encodable(item.path), item.error))
             say(item.error)
             continue
+        path = encodable(item.path)
         try:
             analysis = analyze(item.path, options=options, hooks=hooks)
             folder = report_folder(output, [item.path], folders)
@@ -80,12 +82,12 @@ def run_audit(
         except Exception as problem:  # not even a fault of ours may stop the other captures
             text = str(problem)
             if not isinstance(problem, PcapkitError):
-                text = f"{item.path}: {type(problem).__name__}: {text} (a fault of pcapkit)"
-            rows.append(failed_row(item.path, text))
+                text = f"{path}: {type(problem).__name__}: {text} (a fault of pcapkit)"
+            rows.append(failed_row(path, text))
             say(text)
             continue
         page = next((p for p in written if p.name == "report.html"), written[0])
-        rows.append(row_of(item.path, analysis, page.relative_to(output).as_posix()))
+        rows.append(row_of(path, analysis, page.relative_to(output).as_posix()))
     if each is not None:
         each(len(found), len(found))
     ranked = tuple(sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path)))

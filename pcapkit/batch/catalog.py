@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pcapkit.errors import PcapkitError, UsageError
 from pcapkit.ingest.inputs.formats import HEAD_BYTES, recognise
 from pcapkit.ingest.inputs.source import open_source
+from pcapkit.text import encodable
 
 #: Files that call themselves captures are listed even where their content says otherwise.
 _CALLED_CAPTURES = (".pcap", ".pcapng", ".cap", ".dmp")
@@ -72,4 +73,4 @@ def _found_at(path: str, *, named: bool) -> Found | None:
         return Found(path, str(problem)) if called else None
     if known:
         return Found(path, None)
-    return Found(path, f"{path}: not a capture in any known format") if called else None
+    return Found(path, f"{encodable(path)}: not a capture in any known format") if called else None

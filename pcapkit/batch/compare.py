@@ -20,6 +20,7 @@ from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject
 from pcapkit.model.results import Name
 from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Source
+from pcapkit.text import encodable
 
 FEWEST_LOOKUPS = 20
 _Z = 1.96  # 95 %
@@ -263,6 +264,7 @@ def compare(before: Side, after: Side, *, names: tuple[str, str]) -> Comparison:
     if not matched:
         promises.append(_ndots_promise(before, whole, (before.clients, after.clients)))
     promises += _name_promises(before, after)
+    names = encodable(names[0]), encodable(names[1])
     warnings = [
         f"{name}: {w}" for name, of in zip(names, (before, after), strict=True) for w in of.warnings
     ]

@@ -13,6 +13,7 @@ from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
 from pcapkit.names.text import fold
+from pcapkit.text import encodable
 
 #: Seconds for which the plugins let answers live where the Corefile says nothing.
 _KUBERNETES_TTL_S, _CACHE_S, _CACHE_DENIAL_S = 5, 3600, 1800
@@ -137,4 +138,4 @@ def _seconds(words: Words, default: int | None) -> int | None:
 
 def read_corefile(path: str) -> Corefile:
     """Read a file that holds a Corefile; raises InputError or UsageError."""
-    return parse_corefile(read_text(path), path=path)
+    return parse_corefile(read_text(path), path=encodable(path))

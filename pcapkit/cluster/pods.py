@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from pcapkit.errors import InputError
+from pcapkit.text import encodable
 
 _HINT = "give what 'kubectl get pods,services -A -o json' prints"
 _DNS_APPS = ("kube-dns", "coredns")  # values of the label k8s-app
@@ -39,6 +40,11 @@ class Pod:
     started: int | None = None
     ended: bool = False
     dns_policy: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("name", "namespace", "workload", "kind", "dns_policy"):
+            if (text := getattr(self, key)) is not None:  # JSON can name what is no character
+                object.__setattr__(self, key, encodable(text))
 
     @property
     def title(self) -> str:
@@ -82,6 +88,8 @@ def parse_pods(text: str, *, path: str) -> Cluster:
         raise InputError(path, f"{where}: no JSON ({problem.msg})", hint=_HINT) from None
     except RecursionError:
         raise InputError(path, "line 1: nested too deeply", hint=_HINT) from None
+    except ValueError:
+        raise InputError(path, "a number in it has thousands of digits", hint=_HINT) from None
     reader = _Reader(path)
     for location, item in reader.items(top):
         reader.add(location, item)
@@ -116,48 +124,53 @@ class _Reader:
             yield f"items[{number}]", item
 
     def add(self, location: str, item: dict[str, Any]) -> None:
-        if item.get("kind") == "Pod":
+        kind = self._text(location, item, "kind")
+        if kind == "Pod":
             self._add_pod(location, item)
-        elif item.get("kind") == "Service":
+        elif kind == "Service":
             self._add_service(location, item)
 
     def _add_pod(self, location: str, item: dict[str, Any]) -> None:
-        meta, spec, status = (self._part(location, item, k) for k in ("metadata", "spec", "status"))
-        labels = meta.get("labels") or {}
-        kind, workload = _workload(meta, labels)
-        on_node = spec.get("hostNetwork") is True
-        policy = spec.get("dnsPolicy")
+        meta, spec, status = (
+            self._object(location, item, k) for k in ("metadata", "spec", "status")
+        )
+        labels = self._get(f"{location}.metadata", meta, "labels", dict, "is") or {}
+        on_node = self._get(
+            f"{location}.spec", spec, "hostNetwork", bool, "neither true nor false but"
+        )
+        policy = self._text(f"{location}.spec", spec, "dnsPolicy")
         if on_node and policy == "ClusterFirst":
             policy = "Default"  # what the kubelet makes of it
+        kind, workload = self._workload(f"{location}.metadata", meta, labels)
         pod = Pod(
             self._name(location, meta),
-            meta.get("namespace"),
+            self._text(f"{location}.metadata", meta, "namespace"),
             workload,
             kind,
-            self._time(location, status.get("startTime")),
-            status.get("phase") in ("Succeeded", "Failed"),
+            self._time(f"{location}.status", status, "startTime"),
+            self._text(f"{location}.status", status, "phase") in ("Succeeded", "Failed"),
             policy,
         )
         self._nodes.update(self._addresses(f"{location}.status", status, "hostIP", "hostIPs"))
         mine = self._addresses(f"{location}.status", status, "podIP", "podIPs")
         for address in mine:
             (self._on_nodes if on_node else self._pods)[address].append(pod)
-            if labels.get("k8s-app") in _DNS_APPS and not on_node:
+            if self._app(location, labels) in _DNS_APPS and not on_node:
                 self._dns.add(address)
         if len(mine) == 2 and not on_node and len(mine[0]) != len(mine[1]):
             v4, v6 = sorted(mine, key=len)
             self._families[v6] = v4
 
     def _add_service(self, location: str, item: dict[str, Any]) -> None:
-        meta, spec = (self._part(location, item, k) for k in ("metadata", "spec"))
+        meta, spec = (self._object(location, item, k) for k in ("metadata", "spec"))
+        labels = self._get(f"{location}.metadata", meta, "labels", dict, "is") or {}
         name = self._name(location, meta)
-        listed = {**spec, "clusterIPs": [{"ip": t} for t in spec.get("clusterIPs") or ()]}
+        namespace = self._text(f"{location}.metadata", meta, "namespace") or "default"
         if spec.get("clusterIP") in ("None", ""):
             return
-        for address in self._addresses(f"{location}.spec", listed, "clusterIP", "clusterIPs"):
-            self._services[address] = f"{meta.get('namespace', 'default')}/{name}"
-            app = (meta.get("labels") or {}).get("k8s-app")
-            if app in _DNS_APPS or name in _DNS_SERVICES:
+        for address in self._addresses(f"{location}.spec", spec, "clusterIP", "clusterIPs"):
+            self._services[address] = f"{namespace}/{name}"
+            if self._app(location, labels) in _DNS_APPS or name in _DNS_SERVICES:
                 self._dns.add(address)
 
     def cluster(self) -> Cluster:
@@ -184,35 +197,73 @@ class _Reader:
     def _wrong(self, location: str, problem: str) -> InputError:
         return InputError(self._path, f"{location}: {problem}", hint=_HINT)
 
-    def _part(self, location: str, item: dict[str, Any], key: str) -> dict[str, Any]:
-        value = item.get(key, {})
-        if not isinstance(value, dict):
-            raise self._wrong(f"{location}.{key}", f"no object but {_short(value)}")
+    def _get(self, location: str, of: dict[str, Any], key: str, kind: type, problem: str) -> Any:
+        """Return a field of the type ``kind``; None where it is absent or null."""
+        value = of.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise self._wrong(f"{location}.{key}", f"{problem} {_short(value)}")
         return value
 
+    def _object(self, location: str, of: dict[str, Any], key: str) -> dict[str, Any]:
+        return self._get(location, of, key, dict, "no object but") or {}
+
+    def _list(self, location: str, of: dict[str, Any], key: str) -> list[Any]:
+        return self._get(location, of, key, list, "no list but") or []
+
+    def _text(self, location: str, of: dict[str, Any], key: str) -> str | None:
+        text: str | None = self._get(location, of, key, str, "no text but")
+        return None if text is None else encodable(text)
+
     def _name(self, location: str, meta: dict[str, Any]) -> str:
-        name = meta.get("name")
-        if not isinstance(name, str) or not name:
-            raise self._wrong(f"{location}.metadata.name", f"no name but {_short(name)}")
-        if not isinstance(meta.get("namespace", ""), str):
-            raise self._wrong(f"{location}.metadata.namespace", "no name")
-        for key in ("labels", "ownerReferences"):
-            if not isinstance(meta.get(key) or {}, dict if key == "labels" else (list, dict)):
-                raise self._wrong(f"{location}.metadata.{key}", f"is {_short(meta[key])}")
-        return name
+        if name := self._text(f"{location}.metadata", meta, "name"):
+            return name
+        raise self._wrong(f"{location}.metadata.name", f"no name but {_short(meta.get('name'))}")
+
+    def _app(self, location: str, labels: dict[str, Any]) -> str | None:
+        return self._text(f"{location}.metadata.labels", labels, "k8s-app")
+
+    def _workload(
+        self, location: str, meta: dict[str, Any], labels: dict[str, Any]
+    ) -> tuple[str | None, str | None]:
+        """Return kind and name of what runs a pod, resolved as far as names tell."""
+        template = self._text(f"{location}.labels", labels, "pod-template-hash")
+        found: list[tuple[bool, str | None, str | None]] = []
+        for number, owner in enumerate(self._list(location, meta, "ownerReferences")):
+            at = f"{location}.ownerReferences[{number}]"
+            if not isinstance(owner, dict):
+                raise self._wrong(at, f"no object but {_short(owner)}")
+            rules = self._get(at, owner, "controller", bool, "neither true nor false but")
+            texts = self._text(at, owner, "kind"), self._text(at, owner, "name")
+            found.append((not rules, *texts))
+        if not found:
+            return None, None
+        _, kind, name = min(found, key=lambda owner: owner[0])
+        if kind is None or name is None:
+            return None, None
+        if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
+            return "Deployment", name.removesuffix(f"-{template}")
+        if kind == "Job" and (match := _OF_CRON_JOB.fullmatch(name)):
+            return "CronJob", match["name"]
+        return kind, name
 
     def _addresses(self, location: str, of: dict[str, Any], one: str, many: str) -> list[bytes]:
         """Return the distinct addresses that a field and its list hold, in the list's order."""
-        listed = of.get(many) or []
-        if not isinstance(listed, list):
-            raise self._wrong(f"{location}.{many}", f"no list but {_short(listed)}")
-        texts = [entry.get("ip") if isinstance(entry, dict) else entry for entry in listed]
-        try:
-            return list(dict.fromkeys(ip_address(t).packed for t in (*texts, of.get(one)) if t))
-        except ValueError as problem:
-            raise self._wrong(f"{location}.{one}", str(problem)) from None
+        found: dict[bytes, None] = {}
+        listed = [(f"{many}[{n}]", v) for n, v in enumerate(self._list(location, of, many))]
+        for where, entry in (*listed, (one, of.get(one))):
+            text = entry.get("ip") if isinstance(entry, dict) and where != one else entry
+            if text is None or text == "":
+                continue
+            if not isinstance(text, str):
+                raise self._wrong(f"{location}.{where}", f"no address but {_short(text)}")
+            try:
+                found[ip_address(text).packed] = None
+            except ValueError as problem:
+                raise self._wrong(f"{location}.{where}", str(problem)) from None
+        return list(found)
 
-    def _time(self, location: str, text: object) -> int | None:
+    def _time(self, location: str, of: dict[str, Any], key: str) -> int | None:
+        text = self._text(location, of, key)
         if text is None:
             return None
         try:
@@ -221,27 +272,10 @@ class _Reader:
             moment = datetime.fromisoformat(text)
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             return int(moment.timestamp()) * 1_000_000_000
-        except (TypeError, ValueError):
-            raise self._wrong(f"{location}.status.startTime", f"no time: {_short(text)}") from None
+        except ValueError:
+            raise self._wrong(f"{location}.{key}", f"no time: {_short(text)}") from None
 
 
 def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _workload(meta: dict[str, Any], labels: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return kind and name of what runs a pod, resolved as far as names tell."""
-    owners = [o for o in meta.get("ownerReferences") or () if isinstance(o, dict)]
-    owners.sort(key=lambda o: o.get("controller") is not True)
-    if not owners:
-        return None, None
-    kind, name = owners[0].get("kind"), owners[0].get("name")
-    if not isinstance(kind, str) or not isinstance(name, str):
-        return None, None
-    template = labels.get("pod-template-hash")
-    if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
-        return "Deployment", name.removesuffix(f"-{template}")
-    if kind == "Job" and (match := _OF_CRON_JOB.fullmatch(name)):
-        return "CronJob", match["name"]
-    return kind, name

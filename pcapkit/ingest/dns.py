@@ -14,7 +14,7 @@ from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, intern, look_up
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
-from pcapkit.names.text import MAX_NAME_BYTES
+from pcapkit.names.text import CUT_LABEL, MAX_NAME_BYTES
 from pcapkit.schema import (
     ABSENT,
     MARK_CUT,
@@ -28,11 +28,14 @@ from pcapkit.schema import (
 )
 
 HEADER_BYTES = 12
+#: What is kept of a name that the capture cut leaves room for CUT_LABEL in its 255 bytes.
+_MOST_OF_CUT = 240
 _MAX_POINTERS = 127
 #: Instead of an offset, a size or an id: no whole name is here.
 NO_NAME = -1
 _LONGEST_LABEL, _POINTER = 63, 192  # what a length byte says, or begins (RFC 1035 section 4.1.4)
 _OPCODE, _UPDATE = 0x7800, 0x2800  # in the header's flags
+_OPCODE_OR_Z, _RCODE = 0x7840, 15  # there, too
 _EDNS_RCODE_SHIFT = 24  # in the TTL of an OPT record (RFC 6891 section 6.1.3)
 _RECORD_HEADER = 10  # bytes behind a record's name: type, class, TTL, length
 
@@ -139,6 +142,49 @@ def unpack_name(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes) 
             size += 1 + length
             at += 1 + length
     return NO_NAME, NO_NAME
+
+
+@helper_kernel
+def _cut_name(buffer: Bytes, at: Int, end: Int, names: InternerArrays, scratch: Bytes) -> Int:
+    """Return the id of what is there of a question's name that the capture cut, or NO_NAME.
+
+    It begins in ``buffer[at:end]``. Its last label ends with CUT_LABEL, or is that, so that nothing
+    takes it for a name. ``names`` gets it; ``scratch`` (uint8) holds 256 bytes.
+    """
+    size = 0
+    while at < end and size <= _MOST_OF_CUT:
+        length = u8(buffer, at)
+        if length > _LONGEST_LABEL:
+            return np.int64(NO_NAME)
+        if length == 0:  # the name is whole, and its type is cut
+            scratch[size] = len(CUT_LABEL)
+            size += 1
+            break
+        there = min(length, end - at - 1)
+        cut = there < length
+        if cut:
+            there = min(there, _LONGEST_LABEL - len(CUT_LABEL))
+        if size + 1 + there > _MOST_OF_CUT:
+            return np.int64(NO_NAME)
+        scratch[size] = there
+        for k in range(1, there + 1):
+            scratch[size + k] = u8(buffer, at + k)
+        if cut:
+            scratch[size] = there + len(CUT_LABEL)
+            size += 1 + there
+            break
+        size += 1 + there
+        at += 1 + length
+        if at >= end:
+            scratch[size] = len(CUT_LABEL)
+            size += 1
+    if size == 0:
+        return np.int64(NO_NAME)
+    for k in range(len(CUT_LABEL)):
+        scratch[size + k] = CUT_LABEL[k]
+    size += len(CUT_LABEL)
+    scratch[size] = 0
+    return intern(names, scratch, np.int64(0), size + 1)
 
 
 @inline_kernel
@@ -297,6 +343,22 @@ def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row
     return complete
 
 
+@helper_kernel
+def looks_like_message(buffer: Bytes, at: Int, end: Int) -> bool:
+    """Does ``buffer[at:end]``, at a port of no DNS, begin as a plain query or its response does?"""
+    if end - at < HEADER_BYTES + 5 or u16(buffer, at + 4) != 1:
+        return False
+    flags = u16(buffer, at + 2)
+    if flags & _OPCODE_OR_Z:
+        return False
+    if flags & QR == 0 and (u16(buffer, at + 6) or u16(buffer, at + 8) or flags & _RCODE):
+        return False
+    stop = plain_name_end(buffer, at + HEADER_BYTES, end)
+    if stop == NO_NAME or end - stop < 4:
+        return False
+    return bool(u16(buffer, stop) > 0 and u16(buffer, stop + 2) == 1)
+
+
 @inline_kernel
 def decode_message(
     buffer: Bytes,
@@ -337,6 +399,8 @@ def decode_message(
         name, stop = _name_asked(buffer, start, at, end, names, scratch)
         if stop == NO_NAME:
             row["marks"] = row["marks"] | damage
+            if wire_end > end:
+                row["qname"] = _cut_name(buffer, at, end, names, scratch)
             return True
         row["qname"] = name
         row["qtype"] = u16(buffer, stop)

@@ -29,6 +29,7 @@ CLOSE_COPY_NS = 5_000_000
 (PACKETS_WITH_MESSAGES, PACKETS_NOT_REPEATED, MESSAGES, RESPONSES, OVER_TCP, TRUNCATED) = range(6)
 RCODES = 6
 COUNTS = RCODES + (1 << 12)
+_THIRD_FACTOR = np.uint64(0x165667B19E3779F9)
 #: What a message was like that was seen, beside its key and time.
 _SEEN = np.dtype(
     [
@@ -55,9 +56,10 @@ class Seen(NamedTuple):
 
 @inline_kernel
 def _copy_key(row: Row) -> np.uint64:
-    """Return client address and port and the DNS bytes of ``row`` as one number, never 0."""
+    """Return client, DNS bytes and place in the packet of ``row`` as one number, never 0."""
     key = row["content"] ^ (np.uint64(row["client"]) * GOLDEN_RATIO)
     key ^= np.uint64(row["client_port"]) * SECOND_FACTOR
+    key ^= np.uint64(row["message_no"]) * _THIRD_FACTOR
     key ^= key >> np.uint64(31)
     return np.uint64(key | np.uint64(1))
 

@@ -28,6 +28,8 @@ NO_REASON = 0
 #: Instead of a reason: the packet is accounted for later.
 HELD = 1
 
+#: Reasons of packets of which nothing is known but that they are there.
+NOT_READ = frozenset({"not_ip", "unknown_link_type", "truncated_by_snaplen", "malformed"})
 #: Names of the reasons in the packet ledger, by their number.
 SKIP_REASONS: tuple[str, ...] = (
     "",
@@ -103,7 +105,7 @@ SKIP_MANUAL: tuple[Entry, ...] = (
     Entry(
         "multicast_dns",
         "skip reason",
-        "mDNS (port 5353, RFC 6762).",
+        "mDNS (port 5353 to or from a multicast address, RFC 6762).",
         "It is not sent to a DNS server.",
         NOTHING_TO_DO,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,20 +19,19 @@ CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 class Interners:
     """The shared numbering of names and addresses within one analysis.
 
-    Names are uncompressed wire form, case as seen; addresses 4 or 16 network-order bytes. ``root``
-    is the id of the root name; ``folded[i]`` that of name ``i`` in lower case, for the names known
+    Names are uncompressed wire form, case as seen, the root being 0; addresses 4 or 16
+    network-order bytes. ``folded[i]`` is the id of name ``i`` in lower case, for the names known
     when :meth:`fold` was last called.
     """
 
     names: Interner = field(default_factory=Interner)
     addresses: Interner = field(default_factory=Interner)
     folded: Ids = field(default_factory=lambda: np.zeros(0, np.int32))
-    root: int = field(init=False)
     #: ``folded`` and space behind it, so that many windows with new names copy it seldom
     _folded_space: Ids = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self) -> None:
-        self.root = self.names.add(b"\0")
+        self.names.add(b"\0")
 
     def copy(self) -> Interners:
         """Return what is known now, to be added to while a reader goes on adding to this."""
@@ -82,6 +82,14 @@ class Window:
     last_time: int | None
 
 
+class Unfinished(NamedTuple):
+    """What a packet capture leaves to the one that goes on where it ends, of so many packets."""
+
+    streams: Any
+    fragments: Any
+    packets: int
+
+
 @dataclass(slots=True)
 class Capture:
     """One open capture: what is known of it, and its windows, to be read once.
@@ -98,5 +106,12 @@ class Capture:
     snaplen: int | None = None
     bytes_read: int = 0
     truncated_tail: bool = False
+    of_packets: bool = False  # a packet capture, whose connections and datagrams may go on
+    followed_at: int | None = None  # when the packet capture that is read next begins
+    unfinished: Unfinished | None = (
+        None  # what the one before left to this one, then what this one leaves
+    )
+    damage: str | None = None  # what ended reading too early, in a packet capture
+    left_out: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by other ports
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address; the first name holds

@@ -8,6 +8,9 @@ package, compiles anew, and never reads what does not fit.
 The folder is beside the package; where that is read-only, in the user's cache folder; where that is
 too (a container without a home), in a temporary one that lasts as long as the process and those
 that it starts. ``NUMBA_CACHE_DIR`` beats all of them.
+
+What is kept is unpickled, which runs what it says. So it is only read from folders that nobody can
+write who could not change the package as well, or this user's files: any other is passed over.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -26,20 +31,29 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 #: Where definitions begin, and no imports come any more (ruff's E402 sees to that).
 _FIRST_BLOCK = re.compile(r"\n\n\n(?=@|def |class )")
 _VARIABLE = "NUMBA_CACHE_DIR"
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: The folder that goes with the process which made it.
 _temporary: dict[int, str] = {}
+_making = threading.Lock()
 
 
 def folder_for(module: str) -> str:
     """Return the folder for what a module of the package compiles, made where it is new."""
     content = "".join(f"{name} {_digest(name)}\n" for name in sorted(_closure(module)))
-    folder = _base() / f"{module}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        for older in folder.parent.glob(f"{module}-*"):
-            if older != folder:  # which another first run may be filling already
+    leaf = f"{module}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    for place in _places():
+        new = not os.path.lexists(place / leaf)
+        # Numba makes folders in it by the umask, which may let others write them: none gets so far.
+        if _is_safe(place / leaf, mode=0o700):
+            break
+    else:
+        place, new = _temporary_place(), False
+        (place / leaf).mkdir(parents=True, exist_ok=True)
+    if new:
+        for older in place.glob(f"{module}-*"):
+            if older.name != leaf:  # which another first run may be filling already
                 shutil.rmtree(older, ignore_errors=True)
-    return str(folder)
+    return str(place / leaf)
 
 
 @atexit.register
@@ -50,25 +64,82 @@ def remove_temporary() -> None:
 
 
 @cache
-def _base() -> Path:
-    """Return the first folder that can be written."""
+def _places() -> tuple[Path, ...]:
+    """Return the folders that can be written, and by nobody who must not, the best one first."""
     named = os.environ.get(_VARIABLE)
-    installed = hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:8]
-    candidates = [Path(named) / installed] if named else [_PACKAGE / "__pycache__" / "kernels"]
+    installed = _installed()
+    places = [Path(named) / installed] if named else [_PACKAGE / "__pycache__" / "kernels"]
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(home):  # a user without an entry in /etc/passwd has none
-        candidates.append(Path(home) / "pcapkit" / installed)
-    for candidate in candidates:
+        places.append(Path(home) / "pcapkit" / installed)
+    return tuple(place for place in places if _is_safe_place(place))
+
+
+def _installed() -> str:
+    """Return a name for this installation of the package, among others of the same user."""
+    return hashlib.sha256(str(_PACKAGE).encode()).hexdigest()[:8]
+
+
+def _is_safe_place(place: Path) -> bool:
+    """Is this folder, in one that is ours as well, safe, and the way there? Both may be new."""
+    around = place.parent
+    if _PACKAGE not in place.parents:
         try:
-            candidate.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=candidate).close()
+            around.parent.mkdir(parents=True, exist_ok=True)
+            way = Path(os.path.realpath(around.parent))
+            if not all(_keeps_its_entries(folder) for folder in (way, *way.parents)):
+                return False
         except OSError:
-            continue
-        return candidate
-    folder = tempfile.mkdtemp(prefix="pcapkit-kernels-")
-    os.environ[_VARIABLE] = folder  # for the processes that this one starts
-    _temporary[os.getpid()] = folder
-    return Path(folder) / installed
+            return False
+    if not _is_safe(around) or not _is_safe(place):
+        return False
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError:
+        return False
+    return True
+
+
+def _is_safe(folder: Path, *, mode: int = 0o755) -> bool:
+    """Can this folder, made where it is new, be written by us and by nobody who must not?
+
+    A symbolic link is none. Whoever may write the package's own folder may write in it, too.
+    """
+    try:
+        try:
+            folder.mkdir(mode)
+        except FileExistsError:
+            pass
+        status, owners, others = folder.lstat(), {os.geteuid()}, 0
+        if _PACKAGE in folder.parents:
+            package = _PACKAGE.stat()
+            owners |= {0, package.st_uid}
+            others = package.st_mode & _BY_OTHERS
+            if package.st_gid != status.st_gid:
+                others &= ~stat.S_IWGRP
+    except OSError:
+        return False
+    safe = stat.S_ISDIR(status.st_mode) and status.st_uid in owners
+    return (
+        safe and not status.st_mode & _BY_OTHERS & ~others and os.access(folder, os.W_OK | os.X_OK)
+    )
+
+
+def _keeps_its_entries(folder: Path) -> bool:
+    """Can nobody but this user and root put another folder in the place of one in this?"""
+    status = folder.stat()
+    closed = not status.st_mode & _BY_OTHERS or status.st_mode & stat.S_ISVTX
+    return bool(closed) and status.st_uid in (0, os.geteuid())
+
+
+def _temporary_place() -> Path:
+    """Return a folder that goes with this process, or with the one that this is a copy of."""
+    with _making:
+        if not _temporary:
+            folder = tempfile.mkdtemp(prefix="pcapkit-kernels-")
+            os.environ[_VARIABLE] = folder  # for the processes that this one starts
+            _temporary[os.getpid()] = folder
+        return Path(*_temporary.values()) / _installed()
 
 
 @cache

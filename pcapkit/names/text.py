@@ -12,6 +12,8 @@ import re
 
 MAX_NAME_BYTES = 255  #: RFC 1035 section 2.3.4, with length bytes and the root's
 MAX_LABEL_BYTES = 63
+#: With this ends the last label of what is there of a name that a capture cut: an ellipsis, UTF-8.
+CUT_LABEL = b"\xe2\x80\xa6"
 #: Bytes of a label that are shown as they are.
 PLAIN = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/*+:=@!#$%&'<>?[]^`{|}~,"
@@ -24,7 +26,8 @@ _TEXT = [chr(b) if b in PLAIN else _ESCAPED.get(b, f"\\{b:03d}") for b in range(
 def text_from_wire(wire: bytes) -> str:
     """Return the presentation form of an uncompressed wire name.
 
-    A name that ends before its root byte is shown as far as it goes.
+    A name that ends before its root byte is shown as far as it goes, one that a capture cut with an
+    ellipsis at its end.
     """
     labels = []
     at = 0
@@ -32,7 +35,9 @@ def text_from_wire(wire: bytes) -> str:
         length = wire[at]
         label = wire[at + 1 : at + 1 + length]
         if _UNUSUAL.search(label):
-            labels.append("".join([_TEXT[b] for b in label]))
+            cut = label.endswith(CUT_LABEL) and wire[at + 1 + length :] == b"\0"
+            shown = label.removesuffix(CUT_LABEL) if cut else label
+            labels.append("".join([_TEXT[b] for b in shown]) + ("\u2026" if cut else ""))
         else:
             labels.append(label.decode("ascii"))
         at += 1 + length

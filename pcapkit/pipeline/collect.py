@@ -21,7 +21,7 @@ from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.cluster.pods import Pod
 from pcapkit.concurrency import ahead, close
-from pcapkit.errors import UsageError
+from pcapkit.errors import DamagedCapture, UsageError
 from pcapkit.ingest.duplicates import (
     COUNTS,
     MESSAGES,
@@ -37,13 +37,14 @@ from pcapkit.ingest.duplicates import (
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import warn_of_files
 from pcapkit.ingest.inputs.sequence import open_in_order
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Unfinished, Window
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names.text import text_from_wire
 from pcapkit.pipeline.hooks import Progress
 from pcapkit.pipeline.kept import KeptMessages
 from pcapkit.pipeline.options import Options
 from pcapkit.pipeline.selection import Wanted
+from pcapkit.schema import Messages
 
 #: Called after every window with what is collected so far, and what is known of the capture that
 #: is being read; see :meth:`Collected.snapshot`.
@@ -63,6 +64,8 @@ class Collected:
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address
     has_clock: bool = True
+    #: packets that look like DNS messages, by ports that are not read
+    left_out: Counter[int] = field(default_factory=Counter)
     #: packets seen again with another server address, by the ids of both
     translations: Counter[tuple[int, int]] = field(default_factory=Counter)
     #: message rows by capture with what they repeat, where they were asked for
@@ -148,6 +151,8 @@ def collect(
         if stop is not None and stop.is_set():
             out.warnings.append(f"{source.path}: interrupted; analysed up to there")
             break
+    if collector.unreadable and len(collector.unreadable) == len(out.captures):
+        raise collector.unreadable[0]
     if len(out.captures) > 1:
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
@@ -174,11 +179,16 @@ class _Collector:
         self._duplicates = DuplicateFilter()
         out.counts = self._duplicates.counts
         self._clockless_ns = 0
+        #: what the capture before the one that is read left to it
+        self._unfinished: Unfinished | None = None
+        #: captures so damaged that nothing of them could be read
+        self.unreadable: list[DamagedCapture] = []
 
     def read(self, capture: Capture, index: int) -> None:
         """Read one capture to its end."""
         out, before = self._out, self._out.packets
         times: list[int] = []
+        capture.unfinished = self._unfinished
         with ahead(_folded(capture, out.interners), stop=self._stop) as windows:
             for window, folded in windows:
                 out.packets += window.packets
@@ -192,22 +202,39 @@ class _Collector:
                 if self._watch is not None:
                     self._watch(out, _info(capture, out.packets - before, times))
         packets = out.packets - before
+        self._unfinished = capture.unfinished
         if not capture.has_clock and self.wanted.timed:
             raise UsageError(f"{capture.path}: has no times: --from and --to say nothing about it")
         if not capture.has_clock:
             self._clockless_ns += packets * CLOCKLESS_STEP_NS + LONGEST_TIMEOUT_NS
+        if capture.damage and not packets:
+            self.unreadable.append(
+                DamagedCapture(capture.path, f"{capture.damage}; no packet could be read")
+            )
         out.has_clock &= capture.has_clock
         out.warnings += capture.warnings
         out.pods = capture.pods | out.pods
+        out.left_out.update(capture.left_out)
         out.captures.append(_info(capture, packets, times))
 
     def _add(self, window: Window, folded: npt.NDArray[np.int32], index: int) -> None:
         out = self._out
         rows = self.wanted.keep(window.messages)
         out.skipped.update(window.skipped)
+        if self._unfinished is not None:
+            # Packets of the capture before that waited for this one have numbers below 1.
+            early = int(np.searchsorted(rows["packet_no"], 1))
+            rows["packet_no"][:early] += self._unfinished.packets
+            if early:
+                self._add_rows(rows[:early], folded, index - 1)
+                rows = rows[early:]
+        self._add_rows(rows, folded, index)
+
+    def _add_rows(self, rows: Messages, folded: npt.NDArray[np.int32], index: int) -> None:
+        out = self._out
         original = self._duplicates.mark(rows)
         out.translations.update(count_translations(rows, original))
-        out.store.add(rows, original, folded, root=out.interners.root, capture=index)
+        out.store.add(rows, original, folded, capture=index)
         if self._keep:
             out.kept.add(index, rows, original)
 

@@ -75,7 +75,7 @@ def warm_reading() -> None:
     rows["client"] = rows["server"] = address
     rows["time"], rows["packet_no"] = np.arange(4) * 1000, np.arange(4) + 1
     rows["qtype"], rows["marks"] = 1, MARK_QUESTION_SHOWN
-    store.add(rows, np.zeros(4, np.int64), interners.fold(), root=interners.root, capture=0)
+    store.add(rows, np.zeros(4, np.int64), interners.fold(), capture=0)
     store.seal()
     names = Folded(interners.names)
     (surveyed,) = survey(store, names, {}, has_clock=True)

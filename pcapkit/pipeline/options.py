@@ -18,6 +18,7 @@ from pcapkit.files import read_text
 from pcapkit.names.text import fold, wire_from_text
 from pcapkit.resolver.models import resolver_model
 from pcapkit.resolver.resolv_conf import MAX_NDOTS, ResolverConfig, parse_resolv_conf
+from pcapkit.text import encodable
 
 
 def parse_time(text: str, *, option: str) -> int:
@@ -38,7 +39,7 @@ def parse_time(text: str, *, option: str) -> int:
 
 def read_resolv_conf(path: str) -> ResolverConfig:
     """Parse a resolv.conf file; raises InputError or, naming the line, UsageError."""
-    return parse_resolv_conf(read_text(path), path=path)
+    return parse_resolv_conf(read_text(path), path=encodable(path))
 
 
 def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:
@@ -93,7 +94,7 @@ def _resolv_confs(texts: Sequence[str]) -> tuple[BoundFile, ...]:
 
 
 def _pods(path: str) -> Cluster:
-    return parse_pods(read_text(path), path="stdin" if path == "-" else path)
+    return parse_pods(read_text(path), path="stdin" if path == "-" else encodable(path))
 
 
 def _clients(texts: Sequence[str]) -> tuple[Network, ...]:

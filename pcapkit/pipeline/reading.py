@@ -28,6 +28,7 @@ from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.cluster.clients import name_pods, pod_families, pod_warnings
 from pcapkit.concurrency import in_order
 from pcapkit.errors import UsageError
+from pcapkit.ingest.skip_reasons import NOT_READ
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
@@ -238,8 +239,15 @@ def warnings_of(collected: Collected) -> list[str]:
     """Return what collecting warns of."""
     warnings = list(collected.warnings)
     if collected.message_counts.total == 0:
-        warnings.append(
-            f"{', '.join(c.path for c in collected.captures)}: no DNS message in it: capture with "
-            "the filter 'port 53', in the pod or on its node"
-        )
+        paths = ", ".join(c.path for c in collected.captures)
+        if any(c.truncated_tail for c in collected.captures):
+            why = "in what could be read of it"
+        elif collected.packets and set(collected.skipped) <= NOT_READ:
+            kinds = sorted({kind for c in collected.captures for kind in c.link_types})
+            why = f"in it, and no packet that can be read as IP (link type {', '.join(kinds)})"
+        elif collected.left_out:
+            why = "in it at the ports that are read"
+        else:
+            why = "in it: capture with the filter 'port 53', in the pod or on its node"
+        warnings.append(f"{paths}: no DNS message {why}")
     return warnings

@@ -14,6 +14,7 @@ from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import REPORT_TABLES, SUMMARY_TABLES
 from pcapkit.report.analysis_json import dump_json
 from pcapkit.report.table_files import small_table, write_table
+from pcapkit.text import encodable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ def report_folder(output: Path, captures: Sequence[str], taken: Sequence[Path] =
 
 
 def _identity(captures: Sequence[str]) -> list[str]:
-    return [c if c == "stdin" else os.path.abspath(c) for c in captures]
+    return [c if c == "stdin" else encodable(os.path.abspath(c)) for c in captures]
 
 
 def _captures_in(folder: Path) -> list[str] | None:
@@ -81,7 +82,7 @@ def _captures_in(folder: Path) -> list[str] | None:
         if (key := _CAPTURES.search(text)) is None:
             return []
         parts, _ = json.JSONDecoder().raw_decode(text, key.end())
-        return [p["path"] if p["path"] == "stdin" else os.path.abspath(p["path"]) for p in parts]
+        return _identity([p["path"] for p in parts])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):

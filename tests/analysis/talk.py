@@ -6,6 +6,7 @@ Times are milliseconds from the beginning; what a test says of a conversation is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,19 @@ class Talk:
             at += 1
         self.pair(at, base, **how)
 
+    def snap(self, size: int) -> None:
+        """Keep what ``tcpdump -s SIZE`` captures of each packet so far."""
+        cut = (replace(p, data=p.data[:size], original=p.wire_length) for p in self._packets)
+        self._packets = list(cut)
+
+    @property
+    def packets(self) -> list[build.Packet]:
+        """The packets so far, in the order of time."""
+        return sorted(self._packets, key=lambda p: p.time)
+
     def capture(self) -> bytes:
         """Return the capture file."""
-        return build.pcap(sorted(self._packets, key=lambda p: p.time))
+        return build.pcap(self.packets)
 
     def analyze(self, folder: Path, name: str = "talk.pcap", **options: Any) -> Analysis:
         """Write the capture and analyse it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pcapkit.errors import PcapkitError
+from pcapkit.cluster.pods import parse_pods
+from pcapkit.errors import InputError, PcapkitError
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import make_options
@@ -18,6 +21,7 @@ from tests.analysis.talk import Talk
 from tests.cli.test_cli import GLIBC, LAB, analysed, run
 
 PODS = str(Path(__file__).resolve().parents[1] / "data" / "kubernetes" / "pods-services.json")
+ALL_FORMATS = ("--format", "html,json,csv,parquet,md")
 SIX_PODS = str(LAB / "multi6_any_sll2.pcap")
 
 
@@ -181,3 +185,74 @@ def test_reports_name_the_workload(tmp_path: Path) -> None:
     page = (folder / "report.html").read_text()
     assert "172.41.10.200 (&lt;b&gt;shop&lt;/b&gt;/nginx)" in page and "<b>shop" not in page
     assert "/nginx" in next(folder.glob("*.md")).read_text()
+
+
+WRONG: list[Any] = [
+    5,
+    -1,
+    True,
+    1e400,
+    "x",
+    "",
+    None,
+    [],
+    {},
+    [5],
+    [{"ip": 5}],
+    {"ip": []},
+    "\ud800",
+]
+
+
+def _places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in inside:
+        yield (*way, key)
+        if isinstance(part, (dict, list)):
+            yield from _places(part, (*way, key))
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_whatever_stands_in_a_field_the_message_says_where(wrong: Any) -> None:
+    text = Path(PODS).read_text()
+    refused = 0
+    for way in _places(json.loads(text)):
+        listed = json.loads(text)
+        place = listed
+        for key in way[:-1]:
+            place = place[key]
+        place[way[-1]] = wrong
+        try:
+            cluster = parse_pods(json.dumps(listed), path="pods.json")
+        except InputError as problem:
+            refused += 1
+            item, _, field = str(problem).removeprefix("pods.json: ").partition(": ")
+            named = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in way)
+            assert item == "line 1" or named.startswith(f".{item}") or item.startswith(named[1:])
+            assert field
+        else:
+            pods = [pod for found in cluster.pods.values() for pod in found]
+            json.dumps([asdict(pod) for pod in pods], ensure_ascii=False).encode()
+            json.dumps(list(cluster.services.values()), ensure_ascii=False).encode()
+    assert refused or wrong is None
+
+
+def test_a_number_of_ten_thousand_digits_is_no_traceback(tmp_path: Path) -> None:
+    path = build.save(tmp_path, b"9" * 10_000, "pods.json")
+    done = run("analyze", SIX_PODS, "--pods", path, "-o", str(tmp_path / "out"))
+    assert done.returncode == 2 and done.stderr.decode().startswith(f"error: {path}: ")
+
+
+def test_a_name_that_is_no_text_is_escaped_everywhere(tmp_path: Path) -> None:
+    listed = json.loads(Path(PODS).read_text())
+    listed["items"][0]["metadata"]["name"] = "\ud800x"
+    listed["items"][0]["metadata"]["namespace"] = "\udc80y"
+    path = build.save(tmp_path, json.dumps(listed).encode(), "pods.json")
+    done = run("analyze", SIX_PODS, "--pods", path, "-o", str(tmp_path / "out"), *ALL_FORMATS)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "out").iterdir()
+    saved = json.loads((folder / "analysis.json").read_text())
+    assert "\\ud800x" in [c["pod"] for c in saved["clients"]]
+    assert "\\x80y" in [c["namespace"] for c in saved["clients"]]
+    assert "\\ud800x" in (folder / "clients.csv").read_text()
+    assert (folder / "report.html").read_text()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,86 @@ def test_nothing_is_left_where_nothing_may_be_kept(package: Path, tmp_path: Path
 def test_a_named_folder_beats_all_others(package: Path, tmp_path: Path) -> None:
     folder, _ = folder_and_hits(run(ADD, package, NUMBA_CACHE_DIR=str(tmp_path / "named")))
     assert folder.is_relative_to(tmp_path / "named")
+
+
+def _other_user(folder: Path) -> None:
+    os.chown(folder, 65534, -1)
+
+
+def _any_user(folder: Path) -> None:
+    folder.chmod(0o777)
+
+
+def _group(folder: Path) -> None:
+    folder.chmod(0o775)
+
+
+def _link(folder: Path) -> None:
+    apart = folder.with_name(f"{folder.name}-apart")
+    folder.rename(apart)
+    folder.symlink_to(apart)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+SPOILED = [pytest.param(_other_user, marks=needs_root), _any_user, _group, _link]
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
+@pytest.mark.parametrize("level", range(3))
+def test_nothing_is_read_from_where_somebody_else_may_write(
+    package: Path, tmp_path: Path, spoil: Callable[[Path], None], level: int
+) -> None:
+    named = tmp_path / "named"
+    own = {"NUMBA_CACHE_DIR": str(named), "HOME": str(tmp_path / "home")}
+    before = Path(run(WHERE, package, **own))
+    assert before.parents[1] == named
+    spoil([named, before.parent, before][level])
+    assert Path(run(WHERE, package, **own)).is_relative_to(tmp_path / "home")
+    assert before.exists()  # nor is anything removed there
+
+
+@pytest.mark.parametrize("spoil", SPOILED[:-1])
+def test_nothing_is_read_from_where_somebody_else_may_put_another_folder(
+    package: Path, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    around = tmp_path / "around"
+    own = {"NUMBA_CACHE_DIR": str(around / "named"), "HOME": str(around / "home")}
+    own["TMPDIR"] = str(tmp_path)
+    before = Path(run(WHERE, package, **own))
+    assert before.is_relative_to(around)
+    spoil(around)
+    after = Path(run(WHERE, package, **own))
+    assert after.parents[2] == tmp_path and not after.exists()  # it went with its process
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
+@pytest.mark.parametrize("level", range(3))
+def test_the_package_is_no_better_a_place_than_its_own_folder(
+    package: Path, tmp_path: Path, spoil: Callable[[Path], None], level: int
+) -> None:
+    own = {"HOME": str(tmp_path / "home")}
+    before = Path(run(WHERE, package, **own))
+    assert before.is_relative_to(package)
+    spoil([before, before.parent, before.parent.parent][level])
+    assert Path(run(WHERE, package, **own)).is_relative_to(tmp_path / "home")
+
+
+def test_who_may_change_the_package_may_write_what_is_compiled_of_it(package: Path) -> None:
+    package.chmod(0o775)  # as with a umask of 002
+    before = Path(run(WHERE, package))
+    for folder in (before.parent, before.parent.parent):
+        folder.chmod(0o775)
+    assert Path(run(WHERE, package)) == before
+
+
+def test_what_is_compiled_is_not_left_for_others_to_change(package: Path, tmp_path: Path) -> None:
+    own = {"NUMBA_CACHE_DIR": str(tmp_path / "named")}
+    folder, _ = folder_and_hits(run(f"import os; os.umask(0); {ADD}", package, **own))
+    way = [folder, *folder.parents]
+    way = way[: way.index(tmp_path)]
+    assert any(not step.stat().st_mode & 0o011 for step in way)  # nobody else comes that far
+    assert not any(step.stat().st_mode & 0o022 for step in way[1:])
+    assert folder_and_hits(run(ADD, package, **own)) == (folder, 1)
 
 
 def test_two_first_runs_at_once_do_not_hinder_each_other(package: Path) -> None:

@@ -1,9 +1,10 @@
 """Which messages repeat a packet, by the rules alone: no tables, no hashes, nothing forgotten.
 
-A copy has the same client address and port and the same DNS bytes as a message of the last second.
-Where either shows an IPv4 identification, it is the same packet if both show the same one. Where
-neither does, it must be within 5 ms, and either another hop shows it (hop limit, link addresses or
-interface differ), or it went to the same server and, if it is a query, had no answer yet.
+A copy has the same client address and port, the same DNS bytes and the same place among the
+messages of its packet as a message of the last second. Where either shows an IPv4 identification,
+it is the same packet if both show the same one. Where neither does, it must be within 5 ms, and
+either another hop shows it (hop limit, link addresses or interface differ), or it went to the same
+server and, if it is a query, had no answer yet.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def repeats(messages: Iterable[Any]) -> list[int]:
     answers: dict[tuple[int, ...], int] = {}  # the time of the newest answer
     out = []
     for m in messages:
-        key = int(m["client"]), int(m["client_port"]), int(m["content"])
+        key = tuple(int(m[k]) for k in ("client", "client_port", "content", "message_no"))
         question = int(m["client"]), int(m["client_port"]), int(m["message_id"])
         response = bool(m["flags"] & QR)
         first = firsts.get(key)

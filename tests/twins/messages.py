@@ -39,6 +39,7 @@ def messages(draw: st.DrawFn) -> Messages:
         row["content"] = hash(tuple(facts)) & 0xFFFF_FFFF_FFFF
         row["time"], row["transport"] = draw(st.sampled_from(GAPS)), draw(_RARELY)
         row["server"], row["link"], row["hop_limit"] = 8 + draw(_RARELY), draw(_RARELY), draw(_HOPS)
+        row["message_no"] = draw(_RARELY)
         row["ip_id"] = draw(st.sampled_from([ABSENT, 0, 0, 7, 8]))
     rows["time"] = np.cumsum(rows["time"])
     return rows

@@ -1,7 +1,7 @@
 """Which response belongs to which query, by the rules alone.
 
 A response belongs to the newest query of the last minute that has none yet, of the same client,
-port, transport, message ID and, where it shows one, question; one to the same server comes first.
+port, transport, message ID and, where both show one, question; one to the same server comes first.
 Where all such queries are answered it is one answer too many, and where there are none it is kept
 without a query. Duplicates, and messages that are no standard query, take no part.
 """
@@ -20,7 +20,7 @@ OPCODE = 0x7800
 def belongs(response: Any, query: Any) -> bool:
     """May a response be to this query?"""
     keys = ["client", "client_port", "transport", "message_id"]
-    if response["marks"] & MARK_QUESTION_SHOWN:
+    if response["marks"] & MARK_QUESTION_SHOWN and query["qtype"]:  # 0: it does not decode
         keys += ["qname", "qtype"]
     early = response["time"] - query["time"] <= MINUTE
     return bool(early and all(response[key] == query[key] for key in keys))

@@ -13,7 +13,6 @@ from tests.twins.messages import NAMES, messages
 from tests.twins.pairing import pair
 
 SETTINGS = settings(max_examples=400, deadline=None, derandomize=True, database=None)
-ROOT = NAMES
 
 
 @SETTINGS
@@ -31,7 +30,7 @@ def test_duplicates(rows: Messages) -> None:
 def test_pairs(rows: Messages) -> None:
     copies = np.array(repeats(rows), np.int64)
     store = Store()
-    store.add(rows, copies, np.arange(NAMES + 1, dtype=np.int32), root=ROOT, capture=0)
+    store.add(rows, copies, np.arange(NAMES, dtype=np.int32), capture=0)
     store.seal()
     found = store.read(store.clients())[["query_packet", "response_packet"]].tolist()
     assert len(found) == len(set(found))

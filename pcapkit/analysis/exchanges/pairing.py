@@ -61,8 +61,7 @@ class Pairing(NamedTuple):
     links: Hashes
     """A set of [link addresses, client + 1] of queries, (a power of two, 2); 0, 0 is free"""
     state: Integers
-    """[are all pairs in ``links``, the earliest time of an exchange, the latest time of a message
-    in a window that begins one]"""
+    """[are all pairs in ``links``, the earliest time of an exchange, the latest of a message]"""
 
 
 @inline_kernel
@@ -113,16 +112,22 @@ def _find_query(row: Row, folded: Int, newest: Int, pairing: Pairing, oldest: In
         if at < oldest:
             break
         query = exchanges[at & mask]
-        if row["time"] - query["query_time"] > LONGEST_WAIT_NS:
+        waited = row["time"] - query["query_time"]
+        if waited > LONGEST_WAIT_NS:
             break
         if (
-            query["client"] == row["client"]
+            waited >= -LONGEST_WAIT_NS  # or the clock was set meanwhile, and nothing is known
+            and query["client"] == row["client"]
             and query["client_port"] == row["client_port"]
             and query["message_id"] == row["message_id"]
             and query["transport"] == row["transport"]
         ):
             shown = row["marks"] & MARK_QUESTION_SHOWN
-            if not shown or (query["folded"] == folded and query["qtype"] == row["qtype"]):
+            if (
+                not shown
+                or query["qtype"] == 0  # its question was cut
+                or (query["folded"] == folded and query["qtype"] == row["qtype"])
+            ):
                 if query["response_packet"] >= 0:
                     answered = True
                 elif query["server"] == row["server"]:
@@ -162,7 +167,7 @@ def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
     exchange["response_packet"] = ABSENT
     exchange["client"] = row["client"]
     exchange["server"] = row["server"]
-    exchange["qname"] = row["qname"] if row["qname"] >= 0 else folded
+    exchange["qname"] = row["qname"]
     exchange["folded"] = folded
     exchange["min_ttl"] = ABSENT
     exchange["edns_bytes"] = row["edns_bytes"]
@@ -204,7 +209,6 @@ def pair_window(
     rows: Messages,
     original: Integers,
     folded_of: Ids,
-    root: Int,
     capture: Int,
     pairing: Pairing,
     count: Int,
@@ -216,8 +220,8 @@ def pair_window(
     ``remembered`` ones must be in the ring of ``pairing``: a response is looked for there. It has
     space for one more a message.
 
-    Duplicates, and messages that are no standard query, are left out. A query whose question does
-    not decode is kept under the name ``root`` and type 0.
+    Duplicates, messages that are no standard query, and queries that have no question are left out;
+    one whose question does not decode shows no name.
 
     ``rows`` are the messages (MESSAGE); ``original`` (int64, as many) is not 0 where one is a
     duplicate. ``folded_of`` (int32) is the id in lower case of every name by its id; ``capture`` is
@@ -225,7 +229,7 @@ def pair_window(
     """
     exchanges, state = pairing.exchanges, pairing.state
     mask = np.int64(exchanges.shape[0] - 1)
-    before, latest = count, state[LATEST]
+    latest = state[LATEST]
     for i in range(rows.shape[0]):
         row = rows[i]
         latest = max(latest, np.int64(row["time"]))
@@ -242,10 +246,8 @@ def pair_window(
                 _add_response(row, exchanges[known & mask])
             if known != _NO_QUERY:
                 continue
-        elif folded < 0:
-            if row["marks"] & MARK_MALFORMED == 0:
-                continue
-            folded = np.int64(root)
+        elif folded < 0 and row["marks"] & MARK_MALFORMED == 0:
+            continue
         _begin_exchange(row, folded, capture, exchanges[count & mask])
         if not is_response and state[LINKS_WHOLE] and row["link"] != 0:
             state[LINKS_WHOLE] = _note_link(row["link"], np.int64(row["client"]), pairing.links)
@@ -253,6 +255,5 @@ def pair_window(
         pairing.previous[count & mask] = newest
         pairing.slots[slot] = count
         count += 1
-    if count > before:
-        state[LATEST] = latest
+    state[LATEST] = latest
     return count

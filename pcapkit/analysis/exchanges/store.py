@@ -75,13 +75,8 @@ class Store:
         self._sizes = np.zeros(0, np.int64)  # by client, once all is packed
         self.count = 0
 
-    def add(
-        self, rows: Messages, original: Integers, folded_of: Ids, *, root: int, capture: int
-    ) -> None:
-        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate.
-
-        ``root`` is the id of the root name.
-        """
+    def add(self, rows: Messages, original: Integers, folded_of: Ids, *, capture: int) -> None:
+        """Pair one window's messages; ``original`` is non-zero where a row is a duplicate."""
         used = self.count - self._base
         if used > self._remembered and used + rows.size > self._in_memory - self._in_memory // 4:
             self._pack_beside(min(_RUN, used - self._remembered))
@@ -91,14 +86,7 @@ class Store:
             self._grow(used)  # a window of text may be of any length
         self.count = int(
             pair_window(
-                rows,
-                original,
-                folded_of,
-                root,
-                capture,
-                self._pairing,
-                self.count,
-                self._remembered,
+                rows, original, folded_of, capture, self._pairing, self.count, self._remembered
             )
         )
 
@@ -113,7 +101,7 @@ class Store:
 
     @property
     def last_time(self) -> int | None:
-        """The time of the last message in a window that began an exchange."""
+        """The time of the last message."""
         return int(self._pairing.state[LATEST]) if self.count else None
 
     def _grow(self, size: int) -> None:

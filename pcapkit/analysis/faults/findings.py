@@ -22,7 +22,7 @@ class FaultTally:
 
     def add(self, part: PartTraffic) -> None:
         """Note what some clients' readings show."""
-        if not part.readings.clients:
+        if not part.readings.rows.size:
             return
         for note in dict.fromkeys(f.note for f in FAULTS):
             add_notes(self._noted.setdefault(note, {}), note(part))

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from pcapkit.addresses import ip_or_none
 from pcapkit.analysis.faults.notes import (
     ClientSettings,
@@ -18,16 +20,16 @@ from pcapkit.analysis.faults.notes import (
     Note,
     Notes,
     note_lookups,
-    note_transactions,
     show_walks,
 )
 from pcapkit.analysis.search_lists.infer import suffix_texts
-from pcapkit.analysis.traffic import signs
 from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.cluster.conventions import namespace_of
+from pcapkit.codes import OTHER_RCODE
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import join
 from pcapkit.resolver.resolv_conf import ResolverConfig
+from pcapkit.schema import Exchanges
 
 _MUSL_LINE_BYTES = 255
 _OLD_SUFFIXES, _NEW_SUFFIXES = 6, 32
@@ -136,12 +138,25 @@ def search_lists(part: PartTraffic) -> Notes:
                 note.problems.add(ListProblem("", problem))
                 note.clients[part.context.address(client.client)] += 1
                 show_walks(part, [(note, [index])])
-    empty = part.having(signs.QUESTIONLESS)
-    if empty.size:
-        note.add(note_transactions(part, empty, unit="empty_questions"))
+    for asking, count in _empty_questions(r.rows):
+        note.counts["empty_questions"] += count
+        note.clients[part.context.address(asking)] += count
         problem = "empty questions: '.' in the search list of a musl client"
         note.problems.add(ListProblem("", problem))
     return {"": note} if note.problems else {}
+
+
+def _empty_questions(rows: Exchanges) -> Iterator[tuple[int, int]]:
+    """Yield who asks without a question, again though the server said FORMERR, and how often."""
+    empty = np.flatnonzero(rows["folded"] < 0)
+    empty = empty[rows["query_packet"][empty] >= 0]
+    empty = empty[rows["outcome"][empty] == OTHER_RCODE]
+    asked = Counter(rows[["client", "client_port", "message_id"]][empty].tolist())
+    counts: Counter[int] = Counter()
+    for (client, _, _), times in asked.items():
+        if times > 1:
+            counts[client] += times
+    yield from sorted(counts.items())
 
 
 def problems_seen(note: Note) -> dict[str, object]:

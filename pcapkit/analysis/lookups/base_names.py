@@ -38,6 +38,8 @@ class Lists(NamedTuple):
     labels: Ids  # by local name: how many it has
     bases: Ids  # (local names that are asked, most suffixes): local names, NO_BASE for none
     firsts: Integers
+    wire: Bytes  # the suffixes in wire form, one behind the other
+    ends: Integers  # of each in ``wire``
     by_size: Integers  # positions in the list, longest suffix first
     starts: Bytes  # may a walk begin with this suffix?
     gaps: Gaps
@@ -264,6 +266,8 @@ def number_names(
         names.label_counts()[name_ids],
         numbering.bases,
         suffixes.firsts,
+        suffixes.wire,
+        suffixes.ends,
         np.array([p for search in lists for p in _by_size(search)], np.int64),
         np.array([s in x.starts for x in lists for s in x.suffixes], np.uint8),
         gaps,

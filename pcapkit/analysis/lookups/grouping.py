@@ -15,6 +15,7 @@ from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
+    CUT_QUESTION,
     LIST,
     NAME_NODES,
     NEVER,
@@ -35,6 +36,7 @@ from pcapkit.analysis.lookups.state import (
     newest_by,
     question_of,
     unlink,
+    was_asked,
     was_truncated,
 )
 from pcapkit.analysis.timing import (
@@ -44,13 +46,19 @@ from pcapkit.analysis.timing import (
     SHORTEST_TIMER_NS,
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
+from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.schema import NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
+from pcapkit.names.labels import name_start
+from pcapkit.names.text import CUT_LABEL
+from pcapkit.schema import NO_TIME, TCP, Bytes, Exchanges, Ids, Int, Row, Rows
 
 #: Walks at one name, and at one base, that are compared, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
 #: An exchange is not the next candidate of a walk.
 _NOT_DUE = -1
+#: Types that a name may be asked for in one walk: all that are registered, and some. Who asks for
+#: more is no resolver, and each of them is looked at with every further one.
+_MOST_TYPES = 256
 
 
 @helper_kernel
@@ -62,6 +70,8 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, join: I
     """
     time = e["query_time"]
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
+        return False
+    if w.candidates[candidate]["types"] >= _MOST_TYPES:
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
@@ -104,8 +114,6 @@ def _repeats(
         if q["done"] == NO_TIME or same_port or (other_server and waited <= rules.join):
             return True
         same = same_port or other_server
-    if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
-        return True  # a question that does not decode hides its type: these are two families
     if q["earliest"] == NO_TIME or q["earliest"] > time:
         return bool(same or waited >= SHORTEST_TIMER_NS)
     if not q["good"] or q["newest"] > time:
@@ -193,7 +201,7 @@ def _due(
     c = w.candidates[current]
     if x["closed"] or c["name"] == name:
         return np.int64(_NOT_DUE)
-    if not rules.logged and question_of(w, current, e["qtype"]) < 0:
+    if not rules.logged and not was_asked(w, current, e["qtype"]):
         return np.int64(_NOT_DUE)
     if not _fits_list(w, rules, walk, position, base):
         return np.int64(_NOT_DUE)
@@ -262,6 +270,102 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
 
 
 @helper_kernel
+def _is_begun(arena: Bytes, at: Int, end: Int, suffix: Bytes) -> bool:
+    """Does a ``suffix`` begin as the rest of a name that was cut, ``arena[at:end]``, does?"""
+    j = np.int64(0)
+    while at < end and arena[at] != 0:
+        size = np.int64(arena[at])
+        shown = size
+        if at + size + 2 == end and size >= len(CUT_LABEL):
+            is_cut = True
+            for k in range(len(CUT_LABEL)):
+                is_cut = is_cut and arena[at + 1 + size - len(CUT_LABEL) + k] == CUT_LABEL[k]
+            if is_cut:
+                shown = size - len(CUT_LABEL)
+        if shown == 0:
+            return True
+        if suffix[j] == 0 or suffix[j] < shown or (shown == size and suffix[j] != size):
+            return False
+        for k in range(1, shown + 1):
+            if arena[at + k] != suffix[j + k]:
+                return False
+        if shown < size:
+            return True
+        at += size + 1
+        j += size + 1
+    return bool(suffix[j] == 0)
+
+
+@helper_kernel
+def _goes_on(
+    names: InternerArrays, lists: Lists, number: Int, cut: Int, base: Int, position: Int
+) -> bool:
+    """Is a name that was cut a base name under a suffix before ``position``?
+
+    ``cut`` and ``base`` are local names of ``lists``, ids of ``names`` stand behind them;
+    ``number`` is that of the client's list. Before NO_SUFFIX, all of them are.
+    """
+    arena, ends = names.arena, names.ends
+    cut_id, base_id = np.int64(lists.name_ids[cut]), np.int64(lists.name_ids[base])
+    at, begin = name_start(ends, cut_id), name_start(ends, base_id)
+    size = ends[base_id] - begin - 1  # without the root
+    if size <= 0 or ends[cut_id] - at <= size:
+        return False
+    for k in range(size):
+        if arena[at + k] != arena[begin + k]:
+            return False
+    first, last = lists.firsts[number], lists.firsts[number + 1]
+    for q in range(first, last if position < 0 else first + position):
+        suffix = lists.wire[lists.ends[q - 1] if q > 0 else 0 : lists.ends[q]]
+        if _is_begun(arena, at + size, ends[cut_id], suffix):
+            return True
+    return False
+
+
+@helper_kernel
+def _follow_cut(
+    rows: Exchanges,
+    w: Walks,
+    rules: Rules,
+    names: InternerArrays,
+    lists: Lists,
+    which: Int,
+    walk: Int,
+    number: Int,
+) -> bool:
+    """Add exchange ``number`` of ``rows`` to a walk of which the first name was cut, if it follows.
+
+    ``walk`` is the walk's number in ``w``. ``rules`` are those of the client, whose list is number
+    ``which`` of ``lists``; ``names`` are those of the interner.
+    """
+    x, e = w.walks[walk], rows[number]
+    c = w.candidates[x["last"]]
+    name = np.int64(lists.local_names[number])
+    if x["candidates"] != 1 or question_of(w, np.int64(x["last"]), CUT_QUESTION) < 0:
+        return False
+    end = finished(w, np.int64(x["last"]), e["query_time"])
+    if end == PENDING:
+        return False
+    limit = LONGEST_TIMEOUT_NS if is_silent(w, np.int64(x["last"])) else rules.near
+    if e["query_time"] - end > limit:
+        return False
+    for k in range(rules.by_size.shape[0] + 1):
+        position, base = np.int64(NO_SUFFIX), name
+        if k < rules.by_size.shape[0]:
+            position = np.int64(rules.by_size[k])
+            base = np.int64(rules.bases[name, position])
+        if base >= 0 and _goes_on(names, lists, which, np.int64(c["name"]), base, position):
+            x["base"] = base
+            x["mode"] = LIST
+            x["closed"] = 1 if position < 0 else 0
+            keep_at_base(w, base, walk)
+            w.name_nodes[c["node"]]["alive"] = 0
+            add_candidate(rows, w, walk, number, name, position)
+            return True
+    return False
+
+
+@helper_kernel
 def _step(
     rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, number: Int, name: Int
 ) -> None:
@@ -283,6 +387,27 @@ def _step(
     add_candidate(rows, w, walk, number, name, position)
     if position < 0:
         x["closed"] = 1
+
+
+@helper_kernel
+def _cut_question(w: Walks, candidate: Int, e: Row, rules: Rules) -> Int:
+    """Return the question that this one, of which the type is cut, asks again; NO_ROW: none yet.
+
+    Two with different IDs, one soon after the other, are both families. ``e`` (EXCHANGE) asks the
+    name of ``candidate`` in ``w``; ``rules`` are those of the client.
+    """
+    first = question_of(w, candidate, CUT_QUESTION)
+    count, at = 0, first
+    while at >= 0:
+        q = w.questions[at]
+        if q["qtype"] == CUT_QUESTION:
+            count += 1
+            if q["message_id"] == e["message_id"]:
+                return at
+        at = np.int64(q["after"])
+    if count == 1 and e["query_time"] - w.questions[first]["asked"] <= rules.near:
+        return np.int64(NO_ROW)
+    return first
 
 
 @helper_kernel
@@ -317,7 +442,10 @@ def _at_same_name(
             long_ago = n["settled"] != NEVER and time - n["settled"] > JOIN_AT_PORT_NS
             if other >= 0 or long_ago:
                 continue
-        question = question_of(w, candidate, e["qtype"])
+        if e["qtype"] == CUT_QUESTION:
+            question = _cut_question(w, candidate, e, rules)
+        else:
+            question = question_of(w, candidate, e["qtype"])
         if question >= 0:
             fits = _repeats(rows, w, candidate, question, e, rules)
         else:
@@ -382,12 +510,56 @@ def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> 
 
 
 @helper_kernel
+def _group_cut(
+    rows: Exchanges, names: InternerArrays, lists: Lists, rules: Rules, w: Walks, client: Row
+) -> None:
+    """Do as :func:`_group` does, where names may be cut: a walk may begin with one.
+
+    Goes in: ``rows`` (EXCHANGE); ``names`` of the interner; ``lists``, which know the local names;
+    the ``rules`` of the ``client`` (CLIENT). Comes out: ``w``.
+    """
+    client["first_walk"] = w.used[WALKS]
+    oldest_name = w.used[NAME_NODES]
+    oldest_base = w.used[BASE_NODES]
+    cut: Int = np.int64(NO_ROW)  # the latest walk that began with a name that is cut
+    for number in range(client["begin"], client["end"]):
+        name = np.int64(lists.local_names[number])
+        if name < 0:
+            continue
+        if rows[number]["query_packet"] < 0:
+            _add_orphan(rows, w, rules, number, name, oldest_name)
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+            if _continue(rows, w, rules, number, name, oldest_base):
+                continue
+            is_cut = rows[number]["qtype"] == CUT_QUESTION
+            if cut >= 0 and not is_cut:
+                if _follow_cut(rows, w, rules, names, lists, client["list"], cut, number):
+                    continue
+            walk = _open(rows, w, rules, number, name)
+            if is_cut:
+                cut = walk
+    client["last_walk"] = w.used[WALKS]
+
+
+@helper_kernel
 def _searches_after_as_is(w: Walks, client: Row) -> bool:
     """Does some walk go on with the list after the name as is?"""
     for number in range(client["first_walk"], client["last_walk"]):
         if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
             return True
     return False
+
+
+@helper_kernel
+def _is_to_be_read(w: Walks, client: Row, again: bool) -> bool:
+    """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be."""
+    if not again:
+        return True
+    if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
+        return False
+    for number in range(client["first_walk"], client["last_walk"]):
+        w.walks[number]["captured"] = 0
+    return True
 
 
 @kernel
@@ -401,10 +573,22 @@ def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again:
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if again:
-            if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
-                continue
-            for number in range(client["first_walk"], client["last_walk"]):
-                w.walks[number]["captured"] = 0
-        rules = rules_of(lists, client)
-        _group(rows, lists.local_names, rules, w, client)
+        if _is_to_be_read(w, client, again):
+            rules = rules_of(lists, client)
+            _group(rows, lists.local_names, rules, w, client)
+
+
+@kernel
+def group_cut_clients(
+    rows: Exchanges, clients: Rows, names: InternerArrays, lists: Lists, w: Walks, again: bool
+) -> None:
+    """Do as :func:`group_clients` does, where questions were cut; ``names`` is the interner's.
+
+    Apart from it, since this rare work in the midst of it would make it take three times as long.
+    ``rows`` (EXCHANGE), ``clients`` (CLIENT), ``lists``, ``w`` and ``again`` are as there.
+    """
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        if _is_to_be_read(w, client, again):
+            rules = rules_of(lists, client)
+            _group_cut(rows, names, lists, rules, w, client)

@@ -119,7 +119,7 @@ def _fill_transaction(rows: Exchanges, w: Walks, question: Int, t: Row, lookup: 
             sent += 1
             ended = e["query_time"]
             if e["response_time"] != NO_TIME:
-                ended = e["response_time"]
+                ended = max(ended, e["response_time"])  # clocks may go back
                 known = np.int64(t["response"])
                 if known < 0 or _counts_more(e, rows[known]):
                     t["response"] = x

@@ -14,10 +14,10 @@ import numpy as np
 from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
 from pcapkit.analysis.lookups.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
-from pcapkit.analysis.lookups.grouping import group_clients
+from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
 from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clients
-from pcapkit.analysis.lookups.state import CLIENT, NO_ROW, WALKS, new_walks
+from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, Walks, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
@@ -120,7 +120,7 @@ class _Reader:
         rows, clients, lists = self._rows, self._clients, self._lists
         walks = new_walks(rows.size, lists.name_ids.size)
         clients["searches_after_as_is"] = 1
-        group_clients(rows, clients, lists, walks, False)
+        self._group(walks, again=False)
         signs = np.zeros((clients.size, SIGNS), np.int64)
         count_signs(rows, clients, walks, signs)
         guesses = [
@@ -134,7 +134,7 @@ class _Reader:
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
         clients["caches"] = [m.name == "c-ares" for m in models]
         clients["known"] = [m.name != "unknown" for m in models]
-        group_clients(rows, clients, lists, walks, True)
+        self._group(walks, again=True)
         ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
         size, local_names = int(walks.used[WALKS]), lists.name_ids.size
         out = Described(
@@ -170,6 +170,13 @@ class _Reader:
         return Readings(
             described, lookups, transactions, rows, self._names, self._labels, self._has_clock
         )
+
+    def _group(self, walks: Walks, *, again: bool) -> None:
+        rows, clients, lists = self._rows, self._clients, self._lists
+        if (rows["qtype"] == CUT_QUESTION).any():
+            group_cut_clients(rows, clients, self._arrays, lists, walks, again)
+        else:
+            group_clients(rows, clients, lists, walks, again)
 
     def _probes(self) -> Bytes:
         """Mark the local names that client libraries ask SRV and TXT of by themselves."""

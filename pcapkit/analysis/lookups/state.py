@@ -36,6 +36,11 @@ NO_BASE = -1
 NEVER = np.iinfo(np.int64).max
 #: A response is awaited: see :func:`finished`.
 PENDING = NO_TIME + 1
+#: The type of a question that the capture cut.
+CUT_QUESTION = 0
+#: Exchanges of one question that are looked through: who repeats one more often is no resolver, and
+#: each of them would be looked at with every further one.
+_MOST_REPEATED = 1024
 WALK = np.dtype(
     [
         ("start", np.int64),  # time of the first exchange
@@ -44,7 +49,7 @@ WALK = np.dtype(
         ("last", np.int32),
         ("candidates", np.int32),
         ("mode", np.uint8),
-        ("cut_start", np.uint8),  # responses without queries show that it began earlier
+        ("cut_start", np.uint8),  # it began earlier, or what it asks is not all to be seen
         ("closed", np.uint8),  # the name as is has been asked after the list
         ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
         ("captured", np.uint8),  # some query of it was
@@ -59,6 +64,7 @@ CANDIDATE = np.dtype(
         ("question", np.int32),
         ("after", np.int32),
         ("node", np.int32),  # its entry in the list of walks at its name
+        ("types", np.int32),  # how many questions it has
     ],
     align=True,
 )
@@ -163,6 +169,14 @@ def question_of(w: Walks, candidate: Int, qtype: Int) -> Int:
 
 
 @helper_kernel
+def was_asked(w: Walks, candidate: Int, qtype: Int) -> bool:
+    """Was the ``candidate`` of ``w`` asked for ``qtype``, or for one that the capture cut?"""
+    if question_of(w, candidate, qtype) >= 0:
+        return True
+    return bool(question_of(w, candidate, CUT_QUESTION) >= 0)
+
+
+@helper_kernel
 def has_port(rows: Exchanges, w: Walks, candidate: Int, port: Int) -> bool:
     """Was the ``candidate`` of ``w`` asked from ``port``, by its exchanges in ``rows``?"""
     at = np.int64(w.candidates[candidate]["question"])
@@ -172,7 +186,9 @@ def has_port(rows: Exchanges, w: Walks, candidate: Int, port: Int) -> bool:
             return True
         if q["several_ports"]:
             x = np.int64(q["first"])
-            while x >= 0:
+            for _ in range(_MOST_REPEATED):
+                if x < 0:
+                    break
                 if rows[x]["client_port"] == port:
                     return True
                 x = np.int64(w.next_exchange[x])
@@ -227,8 +243,14 @@ def newest_by(rows: Exchanges, w: Walks, question: Int, time: Int) -> Int:
     Those after ``time`` do not count; NO_ROW where there is none.
     """
     newest = np.int64(NO_ROW)
+    last = np.int64(w.questions[question]["last"])
+    done = rows[last]["response_time"]
+    if done != NO_TIME and done <= time:
+        newest = last
     x = np.int64(w.questions[question]["first"])
-    while x >= 0:
+    looked = 0
+    while x >= 0 and (newest < 0 or looked < _MOST_REPEATED):
+        looked += 1
         done = rows[x]["response_time"]
         if done != NO_TIME and done <= time:
             if newest < 0 or done > rows[newest]["response_time"]:
@@ -248,7 +270,9 @@ def was_truncated(rows: Exchanges, w: Walks, candidate: Int, time: Int) -> bool:
         q = w.questions[at]
         if q["truncated"]:
             x = np.int64(q["first"])
-            while x >= 0:
+            for _ in range(_MOST_REPEATED):
+                if x < 0:
+                    break
                 if rows[x]["tc"] and rows[x]["response_time"] <= time:
                     return True
                 x = np.int64(w.next_exchange[x])
@@ -276,6 +300,8 @@ def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -
     c = w.candidates[candidate]
     if e["query_packet"] >= 0:
         w.walks[c["walk"]]["captured"] = 1
+    if e["qtype"] == CUT_QUESTION:
+        w.walks[c["walk"]]["cut_start"] = 1
     w.next_exchange[number] = NO_ROW
     if question >= 0:
         q = w.questions[question]
@@ -299,6 +325,7 @@ def _new_question(w: Walks, c: Row, number: Int, e: Row) -> Row:
     """
     new = w.used[QUESTIONS]
     w.used[QUESTIONS] = new + 1
+    c["types"] += 1
     q: Row = w.questions[new]
     q["qtype"] = e["qtype"]
     q["first"] = number
@@ -376,6 +403,7 @@ def add_candidate(
     c["walk"] = walk
     c["position"] = position
     c["question"] = NO_ROW
+    c["types"] = 0
     c["after"] = NO_ROW
     c["node"] = node
     n = w.name_nodes[node]

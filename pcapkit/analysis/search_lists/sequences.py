@@ -137,7 +137,7 @@ def find_asked_names(rows: Exchanges, near: Int, latest: Ids, asked: AskedNames)
     count = 0
     for k in range(rows.shape[0]):
         e = rows[k]
-        if e["qtype"] == PTR or e["folded"] < 0:
+        if e["qtype"] == PTR or e["folded"] < 0 or e["qtype"] == 0:  # 0: the question was cut
             continue
         time = e["query_time"]
         at = np.int64(latest[e["folded"]])

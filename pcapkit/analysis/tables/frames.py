@@ -149,14 +149,14 @@ def transactions_table(
             "response_time": _times(np.where(done, t["response_time"], 0), has_clock=clock).where(
                 pd.Series(done)
             ),
-            "rtt_s": _null(rtt.tolist(), done & clock),
+            "rtt_s": _null(rtt.tolist(), done & clock & (rtt >= 0)),
             "retries": t["retries"],
             "transport": ["tcp" if v == TCP else "udp" for v in t["transport"].tolist()],
             "client_addr": _each(t["client"], lambda i: address(r.clients[i].client)),
             "client_port": t["client_port"],
             "server_addr": _each(t["server"], lambda n: address(n) if n >= 0 else None),
             "qname": _each(t["qname"], name),
-            "qtype": _each(t["qtype"], qtype_text),
+            "qtype": _null(_each(t["qtype"], qtype_text), t["qtype"] > 0),
             "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
             "rcode": _null(_each(t["rcode"], rcode_text), done),
             "aa": _null([a > 0 for a in t["aa"].tolist()], done & flags_shown),

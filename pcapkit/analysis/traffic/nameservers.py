@@ -158,7 +158,7 @@ def _count_server(exchange: Row, in_zone: bool, server: Row) -> None:
     if exchange["response_packet"] < 0:
         return
     server["answered"] += 1
-    took = exchange["response_time"] - exchange["query_time"]
+    took = max(np.int64(0), exchange["response_time"] - exchange["query_time"])
     server["waited_ns"] += took
     if took > SLOW_NS:
         server["slow"] += 1

@@ -15,17 +15,7 @@ from pcapkit.analysis.lookups.state import AS_IS, LIST
 from pcapkit.analysis.lookups.waste import EMPTY_FAMILY, SERVICE_PROBE
 from pcapkit.analysis.traffic.name_flags import EXPANDED, IN_ZONE, PRIVATE
 from pcapkit.analysis.traffic.nameservers import Servers, count_exchange, count_transaction
-from pcapkit.codes import (
-    ANSWER,
-    NODATA,
-    NXDOMAIN,
-    OTHER_RCODE,
-    REFUSED,
-    SERVFAIL,
-    TYPE_A,
-    TYPE_AAAA,
-    TYPE_PTR,
-)
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, TYPE_A, TYPE_AAAA, TYPE_PTR
 from pcapkit.kernels.hashing import find_slot, hash_ids
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.schema import ABSENT, NO_TIME, UDP, Bytes, Ids, Int, Integers, Row, Rows
@@ -42,7 +32,6 @@ PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
 EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name as is
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
-QUESTIONLESS = 2048  #: an empty question, asked again although the server said FORMERR
 _PLAIN_BYTES = 512  # RFC 1035 section 4.2.1
 _SECOND_NS = 1_000_000_000
 #: From this repetition on, the client keeps no answers.
@@ -136,8 +125,6 @@ def _response_signs(t: Row, response: Row, name_flag: Int) -> Int:
     if t["qtype"] == TYPE_PTR and name_flag & PRIVATE:
         if outcome != ANSWER and not response["aa"]:
             signs |= PRIVATE_REVERSE
-    if t["qtype"] == 0 and outcome == OTHER_RCODE and t["retries"] > 0:
-        signs |= QUESTIONLESS
     return signs
 
 

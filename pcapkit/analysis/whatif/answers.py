@@ -86,7 +86,7 @@ def _note(
         ):
             question["aa"] = exchange["aa"]
         if exchange["query_packet"] >= 0 and exchange["response_time"] != NO_TIME:
-            took = exchange["response_time"] - exchange["query_time"]
+            took = max(np.int64(0), exchange["response_time"] - exchange["query_time"])
             question["time_ns"] += took
             question["responses"] += 1
             totals[source, _TIME_NS] += took

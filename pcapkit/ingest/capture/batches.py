@@ -123,4 +123,5 @@ def read_batches(source: Source, blocks: Blocks, capture: Capture, scan: Scan) -
 
 def _stop_early(capture: Capture, packets: int, problem: str) -> None:
     capture.truncated_tail = True
+    capture.damage = problem
     capture.warnings.append(f"{capture.path}: {problem}; analysed up to there ({packets} packets)")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ingest.dns import decode_message
+from pcapkit.ingest.dns import decode_message, looks_like_message
 from pcapkit.ingest.packet.fields import (
     ADDRESS_BYTES,
     CAPTURED_END,
@@ -51,7 +51,7 @@ from pcapkit.ingest.skip_reasons import (
 )
 from pcapkit.kernels.interning import InternerArrays, has_space, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.kernels.words import prefetch, u16
+from pcapkit.kernels.words import prefetch, u8, u16
 from pcapkit.names.text import MAX_NAME_BYTES
 from pcapkit.schema import MARK_CUT, QR, TCP, UDP, Bytes, Int, Integers, Messages, Row, Rows
 
@@ -86,6 +86,7 @@ class Decoded(NamedTuple):
     rows: Messages
     reasons: Bytes  # one a record: why it carries no message, or NO_REASON
     deferred: Integers  # (records or more, DEFERRED_COLUMNS)
+    elsewhere: Integers  # 65,536: what looks like a message, by each other port
 
 
 class Scratch(NamedTuple):
@@ -131,23 +132,40 @@ def _set_client_and_server(
 
 
 @helper_kernel
-def _why_skipped(found: Int, facts: Integers, record: Row) -> Int:
-    """Name the ledger's reason for the packet of ``record``, which has no DNS port.
+def _why_skipped(
+    buffer: Bytes, found: Int, facts: Integers, record: Row, elsewhere: Integers
+) -> Int:
+    """Name the ledger's reason for the packet of ``record`` in ``buffer``, which has no DNS port.
 
-    ``found`` is what :func:`read_headers` said, with ``facts``.
+    ``found`` is what :func:`read_headers` said, with ``facts``. What looks like a message all the
+    same is counted in ``elsewhere`` (int64, 65,536) at its server's port.
     """
     if found == CUT_SHORT and record["captured"] >= record["original"]:
         return np.int64(MALFORMED)
     if found != FOUND_UDP and found != FOUND_TCP:
         return np.int64(found)
     for port in (facts[SOURCE_PORT], facts[DESTINATION_PORT]):
-        if port == _MULTICAST_DNS_PORT:
+        if port == _MULTICAST_DNS_PORT and (
+            _is_multicast(buffer, facts, SOURCE) or _is_multicast(buffer, facts, DESTINATION)
+        ):
             return np.int64(MULTICAST_DNS)
         if port == _LLMNR_PORT:
             return np.int64(LLMNR)
         if port == _TLS_PORT:
             return np.int64(ENCRYPTED_DNS)
+    if found == FOUND_UDP:
+        at, end = facts[PAYLOAD], facts[CAPTURED_END]
+        if looks_like_message(buffer, at, end):
+            is_response = u16(buffer, at + 2) & QR
+            elsewhere[facts[SOURCE_PORT if is_response else DESTINATION_PORT]] += 1
     return np.int64(NOT_DNS)
+
+
+@inline_kernel
+def _is_multicast(buffer: Bytes, facts: Integers, side: int) -> bool:
+    """Is the address in ``buffer`` at the fact ``side``, SOURCE or DESTINATION, of a group?"""
+    first = u8(buffer, facts[side])
+    return bool(first == 0xFF if facts[ADDRESS_BYTES] == 16 else first >> 4 == 14)
 
 
 @helper_kernel
@@ -282,7 +300,7 @@ def decode_window(
         found = read_headers(buffer, start, end, record["linktype"], tables.ports, facts)
         marks = tables.ports[facts[SOURCE_PORT]] | tables.ports[facts[DESTINATION_PORT]]
         if found > FOUND_TCP or not marks & DNS_PORT:
-            out.reasons[i] = _why_skipped(found, facts, record)
+            out.reasons[i] = _why_skipped(buffer, found, facts, record, out.elsewhere)
             if found == FRAGMENT:
                 deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
             continue
@@ -324,16 +342,19 @@ def decode_window(
 
 
 #: What :func:`sum_up` counts, in the order of its array; packets by reason follow.
-EARLIEST, LATEST, CUT_MESSAGES = range(3)
-BY_REASON = 3
+EARLIEST, LATEST, CUT_MESSAGES, GONE_BACK = range(4)
+BY_REASON = 4
+#: A packet this much earlier than one before it was stamped by another clock.
+_OTHER_CLOCK_NS = 60_000_000_000
 SUMS = BY_REASON + len(SKIP_REASONS)
 
 
 @kernel
-def sum_up(records: Rows, reasons: Bytes, rows: Messages, sums: Integers) -> None:
+def sum_up(records: Rows, reasons: Bytes, rows: Messages, latest: Int, sums: Integers) -> None:
     """Set ``sums`` (int64, SUMS long, zeros) to what a window holds.
 
-    Goes in: ``records`` (RECORD); ``reasons`` (uint8), one a record; ``rows`` (MESSAGE).
+    Goes in: ``records`` (RECORD); ``reasons`` (uint8), one a record; ``rows`` (MESSAGE); ``latest``
+    is the latest time of the packets before.
     """
     for i in range(records.shape[0]):
         time = records[i]["time"]
@@ -342,6 +363,9 @@ def sum_up(records: Rows, reasons: Bytes, rows: Messages, sums: Integers) -> Non
             sums[LATEST] = time
         sums[EARLIEST] = min(sums[EARLIEST], time)
         sums[LATEST] = max(sums[LATEST], time)
+        latest = max(latest, time)
+        if latest - time > _OTHER_CLOCK_NS:
+            sums[GONE_BACK] += 1
         sums[BY_REASON + min(np.int64(reasons[i]), np.int64(SUMS - BY_REASON - 1))] += 1
     for i in range(rows.shape[0]):
         sums[CUT_MESSAGES] += rows[i]["marks"] & MARK_CUT

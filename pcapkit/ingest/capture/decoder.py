@@ -18,6 +18,7 @@ from pcapkit.ingest.capture.decode import (
     BY_REASON,
     CUT_MESSAGES,
     EARLIEST,
+    GONE_BACK,
     LATEST,
     SUMS,
     Decoded,
@@ -68,7 +69,7 @@ from pcapkit.ingest.skip_reasons import (
     TCP_RETRANSMISSION,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.ingest.window import Capture, Interners, Window
+from pcapkit.ingest.window import Capture, Interners, Unfinished, Window
 from pcapkit.schema import MESSAGE, Bytes, Integers, Messages, Rows
 
 _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
@@ -81,6 +82,8 @@ _NEVER = 1 << 62
 _MOST_IN_ONE = LONGEST_SEGMENT // SHORTEST_FRAMED + 2
 _NEW_ADDRESSES = 8192  # that one pass has space for
 _MAX_QUEUED = 1 << 16  # packets
+#: Fewer packets that look like DNS messages at a port may be anything.
+_SOME = 2
 #: Enough packets on the slow path to be felt.
 _FELT = 20_000
 
@@ -92,14 +95,17 @@ class Decoder:
         self._interners = interners
         self._capture = capture
         self._ports = port_table(ports)
-        self._streams = Streams()
-        self._fragments = Fragments()
+        before, capture.unfinished = capture.unfinished, None
+        self._streams: Streams = before.streams if before else Streams()
+        self._fragments: Fragments = before.fragments if before else Fragments()
+        self._last_time, self._last_number = -_NEVER, 0  # of the packets so far
         self._deferred = np.zeros((0, DEFERRED_COLUMNS), np.int64)
         self._joined = np.zeros(JOINED_BYTES, np.uint8)
         self._unknown: Counter[int] = Counter()
         self._dissected: Counter[int] = Counter()
         self._queued: list[Window] = []
-        self._slow = self._packets = self._messages = self._cut = 0
+        self._slow = self._packets = self._messages = self._cut = self._gone_back = 0
+        self._elsewhere = np.zeros(1 << 16, np.int64)
 
     def windows(self, buffer: Bytes, records: Rows) -> Iterator[Window]:
         """Decode records, in more than one window where messages outnumber packets."""
@@ -117,7 +123,14 @@ class Decoder:
             yield from self._queue(self._window(part, rows, reasons, late), part)
 
     def finish(self) -> Iterator[Window]:
-        """Give what was still waiting, and say in the capture's warnings what is to be known."""
+        """Give what was still waiting, and say in the capture's warnings what is to be known.
+
+        Where another capture goes on from here, what waits for its packets is left to it.
+        """
+        following = self._capture.followed_at
+        if following is not None and 0 <= following - self._last_time <= WAIT_NS:
+            held = self._fragments.leave(self._last_number)
+            self._capture.unfinished = Unfinished(self._streams, held, self._last_number)
         self._queued.append(self._settled(_NEVER))
         window = join_rows(self._queued)
         if window.packets:
@@ -183,7 +196,7 @@ class Decoder:
             buffer,
             records,
             Tables(self._ports, streams, names.arrays, addresses.arrays),
-            Decoded(rows, reasons, self._deferred),
+            Decoded(rows, reasons, self._deferred, self._elsewhere),
             Scratch(np.zeros(FACTS, np.int64), np.zeros(256, np.uint8), self._joined),
         )
         return records[:used], rows[:filled], reasons[:used], self._deferred[:deferred]
@@ -320,14 +333,18 @@ class Decoder:
         earlier[SKIP_REASONS[FRAGMENT]] += released
         rows = late.merge(rows)
         counted = np.zeros(SUMS, np.int64)
-        sum_up(records, reasons, rows, counted)
+        sum_up(records, reasons, rows, self._last_time, counted)
         sums = counted.tolist()
         packets += released - sums[BY_REASON + HELD]
         skipped = Counter(dict(zip(SKIP_REASONS, sums[BY_REASON:], strict=True))) + earlier
         del skipped[""]
         self._packets += packets
+        if records.size:
+            self._last_time = max(self._last_time, sums[LATEST])
+            self._last_number = int(records["number"][-1])
         self._messages += rows.size
         self._cut += sums[CUT_MESSAGES]
+        self._gone_back += sums[GONE_BACK]
         times = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)
         return Window(rows, packets, dict(skipped), *times)
 
@@ -338,6 +355,22 @@ class Decoder:
                 f"{path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
                 f"{packets} packets skipped"
             )
+        if self._gone_back:
+            warnings.append(
+                f"{path}: {self._gone_back} of {self._packets} packets are stamped more than a "
+                "minute before packets that stand before them: the clock was set, or files were "
+                "put together; durations across that are not known"
+            )
+        for port in np.flatnonzero(self._elsewhere).tolist():
+            self._capture.left_out[port] = int(self._elsewhere[port])
+        if left_out := sorted(self._capture.left_out.items(), key=lambda of: (-of[1], of[0])):
+            port, messages = left_out[0]
+            others = f" (and {len(left_out) - 1} other ports)" if len(left_out) > 1 else ""
+            if messages >= _SOME:
+                warnings.append(
+                    f"{path}: {messages} packets at port {port}{others} look like DNS messages and "
+                    f"were left out for their port: --port {port} reads them"
+                )
         if self._cut:
             warnings.append(
                 f"{path}: {self._cut} of {self._messages} messages were captured in part: their "

@@ -51,6 +51,7 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
     linktype = network & 0xFFFF  # the upper bits hold the frame check sequence's length
     capture = Capture(source.path, "pcap", source.compression, iter(()), snaplen=snaplen)
     capture.link_types = (linktype,)
+    capture.of_packets, capture.followed_at = True, source.followed_at
     header = pcap.PcapHeader(big, header_bytes, 1 if nano else 1000, linktype)
 
     def scan(blocks: Blocks, records: Rows) -> tuple[int, int, int]:
@@ -69,6 +70,7 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
 def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind a pcapng file."""
     capture = Capture(source.path, "pcapng", source.compression, iter(()))
+    capture.of_packets, capture.followed_at = True, source.followed_at
     state = np.zeros(pcap.STATE, np.int64)
     interfaces = np.zeros(16, pcap.INTERFACE)
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pcapkit.errors import EmptyInput, InputError
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import open_source
+from pcapkit.text import encodable
 
 _SHOWN = 3
 
@@ -77,7 +78,7 @@ def warn_of_files(paths: Sequence[str], what: str, warnings: list[str]) -> None:
     """Add one warning about any number of files, the first few of them named."""
     if paths:
         more = f" and {len(paths) - _SHOWN} more files" if len(paths) > _SHOWN else ""
-        warnings.append(f"{', '.join(paths[:_SHOWN])}{more}: {what}")
+        warnings.append(f"{encodable(', '.join(paths[:_SHOWN]))}{more}: {what}")
 
 
 def _by_number(path: str) -> list[tuple[int, str]]:

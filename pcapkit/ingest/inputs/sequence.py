@@ -36,7 +36,7 @@ def open_in_order(
         yield open_source(inputs[0])
         return
     interners = Interners()
-    members: list[tuple[int, str, Source | None]] = []
+    members: list[tuple[int, str, Source | None, int | None]] = []
     empty: list[str] = []
     for path in inputs:
         try:
@@ -45,43 +45,53 @@ def open_in_order(
             empty.append(path)
             continue
         try:
-            time = _first_time(source, interners, ports)
+            time, of_packets = _first_time(source, path, interners, ports)
         finally:
             if source.reopens:
                 source.close()
-        members.append((time or 0, path, None if source.reopens else source))
+        begins = time if of_packets else None
+        members.append((time or 0, path, None if source.reopens else source, begins))
     if not members:
         raise all_empty(empty)
     warn_of_files(empty, "empty, left out", warnings)
     members.sort(key=lambda member: member[0])
     try:
-        for _, path, waiting in members:
-            yield waiting or open_source(path)
+        for number, (_, path, waiting, _) in enumerate(members):
+            source = waiting or open_source(path)
+            if number + 1 < len(members):
+                source.followed_at = members[number + 1][3]
+            yield source
     finally:  # a pipe that waits for its turn
-        for _, _, waiting in members:
+        for _, _, waiting, _ in members:
             if waiting:
                 waiting.close()
 
 
-def _first_time(source: Source, interners: Interners, ports: frozenset[int]) -> int | None:
-    """Return the earliest time among the first packets; None where nothing shows one.
+def _first_time(
+    source: Source, path: str, interners: Interners, ports: frozenset[int]
+) -> tuple[int | None, bool]:
+    """Return the earliest time among the first packets, and if they are those of a packet capture.
 
-    The beginning of the stream is looked at and stays to be read.
+    The time is None where nothing shows one. The beginning of the stream is looked at and stays to
+    be read.
     """
     head = source.peek(PEEK_BYTES)
     beginning = Source(source.path, cast(BinaryIO, io.BytesIO(head)), len(head))
-    time = _time_of(beginning, interners, ports)
+    time, of_packets = _time_of(beginning, interners, ports)
     if time is None and len(head) == PEEK_BYTES and source.reopens:
-        with open_source(source.path) as whole:  # blocks without packets fill the beginning
-            time = _time_of(whole, interners, ports)
-    return time
+        with open_source(path) as whole:  # blocks without packets fill the beginning
+            time, of_packets = _time_of(whole, interners, ports)
+    return time, of_packets
 
 
-def _time_of(source: Source, interners: Interners, ports: frozenset[int]) -> int | None:
+def _time_of(
+    source: Source, interners: Interners, ports: frozenset[int]
+) -> tuple[int | None, bool]:
     capture = open_capture(source, interners, ports=ports)
     try:
         first = next(capture.windows, None)
     except NotACapture:  # a text in whose beginning no line of a known form stands
         first = None
     close(capture.windows)
-    return first.first_time if first is not None and capture.has_clock else None
+    time = first.first_time if first is not None and capture.has_clock else None
+    return time, capture.of_packets

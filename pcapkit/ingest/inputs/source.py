@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from pcapkit.errors import DamagedCapture, EmptyInput, InputError
 from pcapkit.ingest.inputs.compression import COMPRESSIONS
+from pcapkit.text import encodable
 
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16
@@ -67,13 +68,15 @@ class _Prefixed(io.RawIOBase):
 
 
 class Source:
-    """One open input; see :func:`open_source`."""
+    """One open input; see :func:`open_source`. Its ``path`` is text to be shown."""
 
     def __init__(self, path: str, raw: BinaryIO, stored_size: int | None) -> None:
-        self.path = path
+        self.path = encodable(path)
         self.stored_size = stored_size
         self.compression: str | None = None
         self.damage: str | None = None
+        #: When the packet capture that is read next begins, where several are read as one.
+        self.followed_at: int | None = None
         self._file = raw
         self._counted = _Counted(raw)
         head = self._read(self._counted, 8)

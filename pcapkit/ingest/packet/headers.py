@@ -50,6 +50,7 @@ from pcapkit.ingest.packet.link import (
     LINK_RAW,
     LINK_SLL,
     LINK_SLL2,
+    NETLINK_NETFILTER,
 )
 from pcapkit.ingest.packet.tunnels import PROTOCOLS
 from pcapkit.ingest.skip_reasons import (
@@ -228,6 +229,8 @@ def transport(
 @helper_kernel
 def _other_type(buffer: Bytes, at: Int, end: Int, kind: Int) -> Int:
     """May IP lie in ``buffer[at:end]``, behind EtherType ``kind``? ENCAPSULATED, or NOT_IP."""
+    if kind == NETLINK_NETFILTER:
+        return np.int64(ENCAPSULATED)
     if kind < 0x600:  # 802.3: a length; LLC follows
         if end - at >= 3 and u16(buffer, at) != 0xAAAA and u16(buffer, at) != 0x0606:
             return np.int64(NOT_IP)

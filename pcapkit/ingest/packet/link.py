@@ -48,6 +48,9 @@ ETHERTYPES = (
     0x8926,
     0x8909,
 )
+_ARPHRD_NETLINK = 824
+#: What cooked captures of netlink have for an EtherType: the family of the kernel's packet log.
+NETLINK_NETFILTER = 12
 LINK_RAW = (12, 14, 101)  #: as the platforms number it
 LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_SLL, LINK_SLL2 = 0, 1, 108, 113, 276
 
@@ -110,9 +113,13 @@ def link_layer(buffer: Bytes, at: Int, end: Int, linktype: Int) -> Layer:
     elif linktype == LINK_SLL:
         need, layer, skip = 16, TYPED, 16
         kind = u16(buffer, at + 14) if left >= 16 else 0
+        if left >= 16 and u16(buffer, at + 2) == _ARPHRD_NETLINK:
+            layer = UNKNOWN_LINK_TYPE  # the header is that of NETLINK, see scapy_layers.py
     elif linktype == LINK_SLL2:
         need, layer, skip = 20, TYPED, 20
         kind = u16(buffer, at) if left >= 20 else 0
+        if left >= 20 and u16(buffer, at + 8) == _ARPHRD_NETLINK:
+            layer = UNKNOWN_LINK_TYPE
     if layer == UNKNOWN_LINK_TYPE:
         return layer, at, kind
     if left < need or left < skip:

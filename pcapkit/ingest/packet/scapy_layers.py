@@ -25,15 +25,24 @@ _SCAPY: tuple[tuple[int, str, str, tuple[str, ...]], ...] = (
     (230, "scapy.layers.dot15d4", "Dot15d4", ("scapy.layers.sixlowpan",)),
     (274, "scapy.layers.l2", "MPacketPreamble", ()),
 )
-_NETLINK_HEADER, _NFNETLINK = 16, 12
+_NETLINK_HEADER = 16
+_NFNETLINK = b"\0\x0c"
 _MAX_PACKETS = 256  # within one netlink message
 
 
 def _netlink(data: bytes) -> Iterator[bytes]:
-    """Yield the packets that NFLOG sent in one netlink message (link type 253), in its order."""
-    if len(data) < 16 or data[14:16] != struct.pack(">H", _NFNETLINK):
-        return
-    at = 16
+    """Yield the packets that NFLOG sent in netlink messages, in their order.
+
+    Link type 253 has the header of a cooked capture, of either version where that is its link type.
+    """
+    return _messages(data, 16) if data[14:16] == _NFNETLINK else iter(())
+
+
+def _netlink_cooked_2(data: bytes) -> Iterator[bytes]:
+    return _messages(data, 20) if data[:2] == _NFNETLINK else iter(())
+
+
+def _messages(data: bytes, at: int) -> Iterator[bytes]:
     for _ in range(_MAX_PACKETS):
         if len(data) - at < _NETLINK_HEADER + 4:
             return
@@ -58,7 +67,12 @@ def _attributes(data: bytes, order: str) -> Iterator[bytes]:
         at += (size + 3) & ~3
 
 
-_OWN: dict[int, Callable[[bytes], Iterator[bytes]]] = {253: _netlink}
+#: 113 and 276 come here where they say that they hold netlink.
+_OWN: dict[int, Callable[[bytes], Iterator[bytes]]] = {
+    253: _netlink,
+    113: _netlink,
+    276: _netlink_cooked_2,
+}
 KNOWN_LINK_TYPES = frozenset({row[0] for row in _SCAPY} | set(_OWN))
 
 

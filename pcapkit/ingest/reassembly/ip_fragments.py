@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pcapkit.ingest.packet.fields import (
     FRAGMENT_ID,
@@ -196,6 +196,20 @@ class Fragments:
                 self._close(key)
         made, self._given_up = self._given_up, []
         return made
+
+    def leave(self, packets: int) -> Fragments:
+        """Take out what is incomplete, for the capture that goes on behind ``packets`` packets.
+
+        There, the packets of this one have numbers below 1.
+        """
+        left = Fragments()
+        left._open, self._open = self._open, left._open
+        left._held, self._held = self._held, 0
+        for datagram in left._open.values():
+            for name in ("first", "last"):
+                if (seen := getattr(datagram, name)) is not None:
+                    setattr(datagram, name, replace(seen, number=seen.number - packets))
+        return left
 
     @property
     def waiting(self) -> bool:

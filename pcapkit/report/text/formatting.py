@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from pcapkit.text import encodable
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Replace control and direction-changing characters, which terminals and pages obey."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Replace control and direction-changing characters, which terminals and pages obey.
+
+    What is no character is escaped.
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", encodable(text))
 
 
 def number(value: int) -> str:

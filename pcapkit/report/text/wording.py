@@ -54,6 +54,8 @@ def queries_text(count: int) -> str:
     return f"{number(count)} quer{'y' if count == 1 else 'ies'}"
 
 
+#: What a warning advises where the capture has other packets only.
+_FILTER = "the filter 'port 53'"
 #: From this share on, waste is the news, with advice or without.
 _MUCH = 0.05
 
@@ -64,6 +66,10 @@ def headline(analysis: Results) -> str:
     if analysis.packets.total == 0:
         return "Nothing to judge: the capture holds no packets."
     if waste.queries == 0:
+        if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
+            return "Nothing to judge: no DNS message could be read; the warnings say why."
+        if analysis.messages.queries:
+            return "Nothing to judge: no query in this capture has a question that can be read."
         return (
             "Nothing to judge: no DNS query in this capture. Capture with the filter 'port 53', in "
             "the pod or on its node."
