@@ -135,7 +135,9 @@ class Source:
             size = min(len(buffer), len(self._peeked))
             buffer[:size] = self._peeked[:size]
             self._peeked = self._peeked[size:]
-            return size
+            if size == len(buffer) or self._pauses():
+                return size
+            return size + self._fill(buffer[size:])
         return self._fill(buffer)
 
     def _fill(self, buffer: memoryview) -> int:

@@ -334,3 +334,11 @@ def test_what_a_compressed_pipe_brought_is_there_while_it_pauses(tmp_path):
     os.write(keep, packer.flush())  # lets the read end that was left behind
     os.close(keep)
     assert out == LONG[:200_000]
+
+
+def test_what_was_peeked_does_not_cut_what_is_read(tmp_path):
+    """Windows end where the stream does, not where recognising a format stopped looking."""
+    with open_source(save(tmp_path, LONG)) as source:
+        assert source.peek(4096) == LONG[:4096]
+        buffer = bytearray(len(LONG))
+        assert source.readinto(memoryview(buffer)) == len(LONG) and bytes(buffer) == LONG
