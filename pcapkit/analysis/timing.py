@@ -42,6 +42,9 @@ LONGEST_TIMEOUT_NS = 40_000_000_000
 #: No resolver's retry timer is shorter: c-ares adapts its own down to 250 ms
 #: (``ares_metrics.c``); glibc, musl and Go count from whole seconds (resolv.conf(5) ``timeout``).
 SHORTEST_TIMER_NS = 200_000_000
+#: ... and where a candidate was asked longer ago, its next query may wait for such a timer: a
+#: second, a little less for clocks.
+WHOLE_TIMER_NS = 950_000_000
 #: A walk that began longer ago is at its end, whatever it waits for: two candidates in it that
 #: waited for every timeout.
 LONGEST_WALK_NS = 2 * LONGEST_TIMEOUT_NS

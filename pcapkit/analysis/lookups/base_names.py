@@ -22,7 +22,7 @@ from pcapkit.kernels.words import u64_little
 from pcapkit.names.labels import join, name_start
 from pcapkit.names.table import Folded
 from pcapkit.names.text import wire_from_text
-from pcapkit.schema import ABSENT, Bytes, Exchanges, Ids, Int, Integers, Rows
+from pcapkit.schema import ABSENT, Bytes, Exchanges, Ids, Int, Integers, Row, Rows
 
 _LONGEST_NAME = 256  # bytes; a name has 255 at most (RFC 1035 section 3.1)
 
@@ -41,6 +41,7 @@ class Lists(NamedTuple):
     by_size: Integers  # positions in the list, longest suffix first
     starts: Bytes  # may a walk begin with this suffix?
     gaps: Gaps
+    begin: int  # of the capture, in ns
 
 
 class Rules(NamedTuple):
@@ -52,16 +53,20 @@ class Rules(NamedTuple):
     join: int
     near: int
     next: int
+    begin: int  # of the capture, in ns
+    labels: Ids  # by local name: how many it has
     searches_after_as_is: bool
+    asks_both: bool  # A and AAAA of most names
+    searched_dots: int  # of names that were searched first, at most; ABSENT where that is open
 
 
 @helper_kernel
-def rules_of(lists: Lists, number: Int, walks: Int, searches_after_as_is: Int) -> Rules:
-    """Return the rules of list ``number`` of ``lists``.
+def rules_of(lists: Lists, client: Row) -> Rules:
+    """Return the rules of the list of a ``client`` (CLIENT) among ``lists``.
 
-    Where no walk of it was seen (``walks`` is 0), none is followed. ``searches_after_as_is`` is
-    not 0 for a resolver that goes on with the list after the name as is.
+    Where no walk of it was seen, none is followed.
     """
+    number, walks = client["list"], client["walks"]
     first, last = lists.firsts[number], lists.firsts[number + 1]
     sizes = lists.by_size[first:last] if walks else lists.by_size[first:first]
     return Rules(
@@ -71,7 +76,11 @@ def rules_of(lists: Lists, number: Int, walks: Int, searches_after_as_is: Int) -
         lists.gaps.join,
         lists.gaps.near,
         lists.gaps.next,
-        searches_after_as_is != 0,
+        lists.begin,
+        lists.labels,
+        client["searches_after_as_is"] != 0,
+        client["asks_both"] != 0,
+        np.int64(client["searched_dots"]),
     )
 
 
@@ -225,9 +234,17 @@ def _number_bases(
 
 
 def number_names(
-    rows: Exchanges, clients: Rows, lists: Sequence[SearchList], names: Folded, gaps: Gaps
+    rows: Exchanges,
+    clients: Rows,
+    lists: Sequence[SearchList],
+    names: Folded,
+    gaps: Gaps,
+    begin: int,
 ) -> Lists:
-    """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each."""
+    """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each.
+
+    ``begin`` is when the capture begins, in ns.
+    """
     wires = [wire_from_text(join(s)) for search in lists for s in search.suffixes]
     suffixes = _Suffixes(
         np.frombuffer(b"".join(wires), np.uint8),
@@ -265,6 +282,7 @@ def number_names(
         np.array([p for search in lists for p in _by_size(search)], np.int64),
         np.array([s in x.starts for x in lists for s in x.suffixes], np.uint8),
         gaps,
+        begin,
     )
 
 

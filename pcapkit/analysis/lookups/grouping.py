@@ -29,6 +29,8 @@ from pcapkit.analysis.lookups.state import (
     ask,
     finished,
     has_port,
+    is_absent,
+    is_answered,
     is_over,
     is_silent,
     keep_at_base,
@@ -41,26 +43,36 @@ from pcapkit.analysis.timing import (
     JOIN_AT_PORT_NS,
     LONGEST_TIMEOUT_NS,
     LONGEST_WALK_NS,
+    NEAR_NS,
     SHORTEST_TIMER_NS,
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.schema import NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
+from pcapkit.schema import ABSENT, NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
 
 #: Walks at one name, and at one base, that are compared, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
+#: Ranks of walks that a query may continue: more than the places of a list.
+_OTHER_PORT, _HALF = 1 << 10, 1 << 11
+_A, _MX, _AAAA = 1, 15, 28
+#: A client asks both families where this share of its A queries stand beside one for AAAA.
+_BOTH_SHARE = 4
 #: An exchange is not the next candidate of a walk.
 _NOT_DUE = -1
 
 
 @helper_kernel
-def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, join: Int) -> bool:
+def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: Rules) -> bool:
     """Is this the same candidate asked for another type?
 
-    ``e`` (one of ``rows``) asks the name of ``candidate`` in ``walk`` of ``w``; ``join`` is how
-    soon the other family follows, in ns.
+    ``e`` (one of ``rows``) asks the name of ``candidate`` in ``walk`` of ``w``; ``rules`` are those
+    of the client. Where it asks both families of most names, or a mail exchanger beside them
+    (host), a pause may lie between them.
     """
     time = e["query_time"]
+    join = rules.join
+    if e["qtype"] == _MX or (rules.asks_both and (e["qtype"] == _A or e["qtype"] == _AAAA)):
+        join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
     latest = NO_TIME
@@ -101,9 +113,12 @@ def _repeats(
     if e["message_id"] == q["message_id"]:
         same_port = last["client_port"] == e["client_port"]
         other_server = e["server"] != last["server"]
-        if q["done"] == NO_TIME or same_port or (other_server and waited <= rules.join):
+        node = w.name_nodes[w.candidates[candidate]["node"]]
+        if node["settled"] != NEVER and time - node["settled"] > rules.near:
+            return False  # HAProxy asks on under one ID after all was answered
+        if q["done"] == NO_TIME or same_port or not other_server or waited <= rules.join:
             return True
-        same = same_port or other_server
+        same = other_server
     if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
         return True  # a question that does not decode hides its type: these are two families
     if q["earliest"] == NO_TIME or q["earliest"] > time:
@@ -131,10 +146,11 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     """
     e = rows[number]
     orphan = e["query_packet"] < 0
+    early = e["query_time"] - rules.begin <= rules.near  # its walk may have begun before
     start = np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
+        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p] or early):
             start = p
             break
     walk = w.used[WALKS]
@@ -154,7 +170,8 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
         x["base"] = base
         x["mode"] = OPEN
         keep_at_base(w, base, walk)
-    add_candidate(rows, w, walk, number, name, start if orphan else np.int64(NO_SUFFIX))
+    before = orphan or (start >= 0 and not rules.starts[start])
+    add_candidate(rows, w, walk, number, name, start if before else np.int64(NO_SUFFIX))
     keep_at_base(w, name, walk)
     return np.int64(walk)
 
@@ -180,6 +197,31 @@ def _fits_list(w: Walks, rules: Rules, walk: Int, position: Int, base: Int) -> b
 
 
 @helper_kernel
+def _in_batch(rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, e: Row) -> bool:
+    """Is this the next suffix of a walk whose candidates are asked whatever the answers (busybox)?
+
+    ``e`` (one of ``rows``) asks it, the suffix at ``position``, for the ``walk`` of ``w``; the
+    client has ``rules``. All come from one port, without EDNS.
+    """
+    x = w.walks[walk]
+    c = w.candidates[x["last"]]
+    if e["edns_bytes"] >= 0 or e["transport"] == TCP or x["mode"] == AS_IS or x["base"] < 0:
+        return False
+    if position - max(np.int64(c["position"]), np.int64(0)) != 1:
+        return False
+    if e["query_time"] - w.name_nodes[c["node"]]["latest"] > rules.near:
+        return False
+    return has_port(rows, w, np.int64(x["last"]), e["client_port"])
+
+
+@helper_kernel
+def _is_half(w: Walks, rules: Rules, candidate: Int) -> bool:
+    """Was a candidate of ``w`` asked for one type only, by a client that asks both families?"""
+    question = np.int64(w.candidates[candidate]["question"])
+    return rules.asks_both and w.questions[question]["after"] < 0
+
+
+@helper_kernel
 def _due(
     rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, name: Int, base: Int, e: Row
 ) -> Int:
@@ -195,19 +237,18 @@ def _due(
         return np.int64(_NOT_DUE)
     if not _fits_list(w, rules, walk, position, base):
         return np.int64(_NOT_DUE)
-    first_name = w.candidates[x["first"]]["name"]
     time = e["query_time"]
     end = finished(w, current, time)
-    if end == PENDING:
-        together = time - x["start"] <= rules.join and position > 0
-        if together and has_port(rows, w, current, e["client_port"]):
-            return np.int64(0)
-        return np.int64(_NOT_DUE)
-    if is_silent(w, current):
+    if end == PENDING or (is_answered(w, current, time) and not is_absent(w, current, time)):
+        return np.int64(0 if _in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
+    as_is_first = w.candidates[x["first"]]["name"] == base
+    if as_is_first and rules.labels[base] <= rules.searched_dots:
+        limit = NEAR_NS  # names with as many dots are searched first
+    elif is_silent(w, current, time):
         limit = LONGEST_TIMEOUT_NS
     elif position > c["position"] + 1 and c["position"] >= 0:
         limit = rules.near  # a suffix is passed over: only what follows at once is the same walk
-    elif position > 0 and first_name == base:
+    elif as_is_first or is_answered(w, current, time):
         limit = rules.near
     else:
         limit = rules.next
@@ -225,7 +266,7 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
     e = rows[number]
     suffixes = rules.by_size.shape[0]
     best_walk, best_position = np.int64(NO_ROW), np.int64(NO_SUFFIX)
-    best_step = np.int64(0)
+    best_rank = np.int64(0)
     best_gap: Int = np.int64(0)
     for k in range(suffixes + 1):
         position = np.int64(NO_SUFFIX)
@@ -240,7 +281,7 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
             if node < oldest:
                 break
             walk, older = np.int64(w.base_nodes[node]["walk"]), w.base_nodes[node]["older"]
-            if is_over(w, walk, e["query_time"]):  # it leaves the list
+            if is_over(w, walk, e["query_time"], rules.near):  # it leaves the list
                 unlink(w.at_base, w.base_nodes, base, newer, older)
                 node = np.int64(older)
                 continue
@@ -248,11 +289,16 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
             gap = _due(rows, w, rules, walk, position, name, base, e)
             if gap < 0:
                 continue
-            step = np.int64(suffixes)
+            last = np.int64(w.walks[walk]["last"])
+            rank = np.int64(suffixes)
             if position >= 0:
-                step = position - w.candidates[w.walks[walk]["last"]]["position"]
-            if best_walk < 0 or step < best_step or (step == best_step and gap <= best_gap):
-                best_walk, best_position, best_step, best_gap = walk, position, step, gap
+                rank = position - w.candidates[last]["position"]
+            if not has_port(rows, w, last, e["client_port"]):
+                rank += _OTHER_PORT
+            if _is_half(w, rules, last):
+                rank += _HALF
+            if best_walk < 0 or rank < best_rank or (rank == best_rank and gap <= best_gap):
+                best_walk, best_position, best_rank, best_gap = walk, position, rank, gap
     if best_walk < 0:
         return False
     _step(rows, w, rules, best_walk, best_position, number, name)
@@ -274,8 +320,12 @@ def _step(
         listed = position < 0 or rules.bases[name, position] == x["base"]
         x["mode"] = LIST if listed else AS_IS
     current = np.int64(x["last"])
-    if finished(w, current, e["query_time"]) == PENDING:
-        x["parallel"] = 1  # its earlier candidates may be asked for more types
+    if x["candidates"] == 1 and x["mode"] == LIST and w.candidates[current]["position"] >= 0:
+        x["cut_start"] = 1  # its first suffixes were asked before the capture
+    time = e["query_time"]
+    if _in_batch(rows, w, rules, walk, position, e):  # earlier ones may be asked for more types
+        if finished(w, current, time) == PENDING or is_answered(w, current, time):
+            x["parallel"] = 1
     else:
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
     add_candidate(rows, w, walk, number, name, position)
@@ -319,10 +369,12 @@ def _at_same_name(
         if question >= 0:
             fits = _repeats(rows, w, candidate, question, e, rules)
         else:
-            fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules.join)
+            fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules)
         if not fits:
             continue
         if same_port:
+            if question < 0 and w.walks[n["walk"]]["last"] != candidate:
+                w.walks[n["walk"]]["parallel"] = 1
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question
@@ -380,6 +432,50 @@ def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> 
 
 
 @helper_kernel
+def _asks_both(rows: Exchanges, names: Ids, near: Int, client: Row) -> bool:
+    """Does a ``client`` (CLIENT) ask A and AAAA of names together?
+
+    ``names`` (int32) are the local names of ``rows``; they follow within ``near`` ns.
+    """
+    queries, pairs = np.int64(0), np.int64(0)
+    for number in range(client["begin"], client["end"] - 1):
+        qtype, other = rows[number]["qtype"], rows[number + 1]["qtype"]
+        if qtype == _A:
+            queries += 1
+        elif qtype != _AAAA:
+            continue
+        if qtype + other == _A + _AAAA and names[number] == names[number + 1]:
+            if rows[number + 1]["query_time"] - rows[number]["query_time"] <= near:
+                pairs += 1
+    return bool(pairs * _BOTH_SHARE >= queries and pairs > 0)
+
+
+@helper_kernel
+def _searched_dots(w: Walks, labels: Ids, client: Row) -> Int:
+    """Return the dots of names that a client searched first, at most, or ABSENT.
+
+    ``labels`` (int32) is how many labels each local name has; its walks are in ``w``.
+    """
+    most = np.int64(ABSENT)
+    for number in range(client["first_walk"], client["last_walk"]):
+        walk = w.walks[number]
+        if walk["captured"] and walk["mode"] == LIST and walk["closed"]:
+            most = max(most, np.int64(labels[walk["base"]]) - 1)
+    return most
+
+
+@helper_kernel
+def _contradicts(w: Walks, labels: Ids, client: Row) -> bool:
+    """Was a name asked as is, and then searched, with no more dots than one searched first?"""
+    for number in range(client["first_walk"], client["last_walk"]):
+        walk = w.walks[number]
+        if walk["mode"] == AS_IS and walk["candidates"] > 1:
+            if labels[w.candidates[walk["first"]]["name"]] - 1 <= client["searched_dots"]:
+                return True
+    return False
+
+
+@helper_kernel
 def _searches_after_as_is(w: Walks, client: Row) -> bool:
     """Does some walk go on with the list after the name as is?"""
     for number in range(client["first_walk"], client["last_walk"]):
@@ -394,15 +490,21 @@ def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again:
 
     Goes in: ``rows`` (EXCHANGE), client by client and each in the order of time; their names, and
     the search lists, in ``lists``. Comes out: ``w``, and the walks of each of ``clients`` (CLIENT).
-    ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
-    like such a walk is two lookups.
+    ``again``: only where the resolver is known to ask nothing after the name as is, or names with
+    as many dots are searched first, and what looks like such a walk is two lookups.
     """
     for c in range(clients.shape[0]):
         client = clients[c]
         if again:
-            if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
+            client["searched_dots"] = _searched_dots(w, lists.labels, client)
+            wrong = not client["searches_after_as_is"] and _searches_after_as_is(w, client)
+            if not wrong and not _contradicts(w, lists.labels, client):
                 continue
             for number in range(client["first_walk"], client["last_walk"]):
                 w.walks[number]["captured"] = 0
-        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        else:
+            client["searched_dots"] = ABSENT
+            near = lists.gaps.near
+            client["asks_both"] = _asks_both(rows, lists.local_names, near, client)
+        rules = rules_of(lists, client)
         _group(rows, lists.local_names, rules, w, client)

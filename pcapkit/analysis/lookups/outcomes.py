@@ -429,7 +429,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
     for c in range(clients.shape[0]):
         client = clients[c]
         client["index"] = ABSENT
-        rules = rules_of(lists, client["list"], client["walks"], client["searches_after_as_is"])
+        rules = rules_of(lists, client)
         oldest = out.used[LOOKUPS]
         for number in range(client["first_walk"], client["last_walk"]):
             walk = grouped.walks.walks[number]
