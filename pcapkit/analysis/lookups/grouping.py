@@ -126,7 +126,7 @@ def _repeats(
     if not q["good"] or q["newest"] > time:
         got = rows[newest_by(rows, w, question, time)]
         if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
-            at_once = time - got["response_time"] <= rules.join
+            at_once = time - got["response_time"] <= rules.join and not got["tc"]
             return bool(at_once or last["client_port"] == e["client_port"])
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:  # glibc asks both families again where one was lost
@@ -290,9 +290,7 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
             if gap < 0:
                 continue
             last = np.int64(w.walks[walk]["last"])
-            rank = np.int64(suffixes)
-            if position >= 0:
-                rank = position - w.candidates[last]["position"]
+            rank = (position if position >= 0 else suffixes) - w.candidates[last]["position"]
             if not has_port(rows, w, last, e["client_port"]):
                 rank += _OTHER_PORT
             if _is_half(w, rules, last):
@@ -335,12 +333,12 @@ def _step(
 
 @helper_kernel
 def _at_same_name(
-    rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int
+    rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int, oldest_base: Int
 ) -> bool:
     """Add exchange ``number`` of ``rows`` to a walk that is at its ``name``, if there is one.
 
     Those of the same port come first. The nodes of the client at names in ``w`` are those from
-    ``oldest`` on; ``rules`` are those of the client.
+    ``oldest`` on, those at bases from ``oldest_base`` on; ``rules`` are those of the client.
     """
     e = rows[number]
     time, port = e["query_time"], e["client_port"]
@@ -378,9 +376,13 @@ def _at_same_name(
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question
-    if other >= 0:
-        ask(rows, w, other, other_question, number)
-    return bool(other >= 0)
+    if other < 0:
+        return False
+    if other_question >= 0 and w.questions[other_question]["message_id"] != e["message_id"]:
+        if _continue(rows, w, rules, number, name, oldest_base):
+            return True  # which explains it better than a question asked anew
+    ask(rows, w, other, other_question, number)
+    return True
 
 
 @helper_kernel
@@ -425,7 +427,7 @@ def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> 
             continue  # a response that shows no name, to a query that was not captured
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, name, oldest_name)
-        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name, oldest_base):
             if not _continue(rows, w, rules, number, name, oldest_base):
                 _open(rows, w, rules, number, name)
     client["last_walk"] = w.used[WALKS]

@@ -57,7 +57,8 @@ def without_chance(sequences: list[SuffixSequence], at_once: list[int]) -> list[
     """Leave out suffixes that followed, and were followed, only after pauses, as others by chance.
 
     ``at_once`` has a bit for each suffix of a sequence that stood next to another name at once.
-    Where no suffix did, one of more than one label is believed; and any that is often seen.
+    Where no suffix did, those are believed of which one is the end of one before it, as those of
+    Kubernetes are; and any that is often seen.
     """
     proven: set[Labels] = set()
     seen: Counter[Labels] = Counter()
@@ -65,7 +66,13 @@ def without_chance(sequences: list[SuffixSequence], at_once: list[int]) -> list[
         proven.update(s for j, s in enumerate(suffixes) if mask >> j & 1)
         for suffix in suffixes:
             seen[suffix] += count
-    kept = proven or {s for s in seen if len(s) > 1}
+    kept = proven or {
+        s
+        for suffixes, _ in sequences
+        for a, b in combinations(suffixes, 2)
+        if len(a) > len(b) > 1 and a[-len(b) :] == b
+        for s in (a, b)
+    }
     kept |= {s for s, count in seen.items() if count >= _OFTEN}
     return [(tuple(s for s in suffixes if s in kept), count) for suffixes, count in sequences]
 
