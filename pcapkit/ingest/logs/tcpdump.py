@@ -143,7 +143,8 @@ class _Clock:
         if match["clock"] is None:
             self.has_clock = False
             return packet_no * CLOCKLESS_STEP_NS
-        hours, minutes, rest = match["clock"].split(":")
+        back = match["clock"].startswith("-")  # -ttt: before the packet that is printed before
+        hours, minutes, rest = match["clock"].removeprefix("-").split(":")
         now = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000_000 + _nanoseconds(rest)
         if match["date"]:
             self.zone_unknown = True
@@ -155,10 +156,10 @@ class _Clock:
         if self._seen == 1 and now == 0:
             self.relative = True
         if self.relative:
-            if now < self._last and not self.summed:
+            if (back or now < self._last) and not self.summed:
                 self.summed = True
             if self.summed:
-                now += self._last
+                now = self._last + (-now if back else now)
         else:
             self.undated = True
             if now + self._days * _DAY_NS < self._last - _DAY_NS // 2:
