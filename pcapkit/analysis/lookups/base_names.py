@@ -80,7 +80,7 @@ def rules_of(lists: Lists, client: Row) -> Rules:
         lists.labels,
         client["searches_after_as_is"] != 0,
         client["asks_both"] != 0,
-        np.int64(client["searched_dots"]),
+        client["searched_dots"],
     )
 
 

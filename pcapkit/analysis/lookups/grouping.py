@@ -128,6 +128,8 @@ def _repeats(
         if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
             at_once = time - got["response_time"] <= rules.join and not got["tc"]
             return bool(at_once or last["client_port"] == e["client_port"])
+    if last["client_port"] != e["client_port"]:
+        return False
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:  # glibc asks both families again where one was lost
         other = w.questions[at]

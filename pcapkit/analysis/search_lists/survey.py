@@ -195,7 +195,10 @@ class _Shown:
     def _pauses(self) -> npt.NDArray[np.bool_]:
         """Did a suffix of each sequence follow, and was followed, after pauses only?"""
         sizes = np.array([len(s) for s, _ in self._suffixes], np.int64)
-        return self._evidence.sequences["at_once"] != (np.int64(1) << sizes) - 1
+        pauses: npt.NDArray[np.bool_] = (
+            self._evidence.sequences["at_once"] != (np.int64(1) << sizes) - 1
+        )
+        return pauses
 
     @cached_property
     def _by_base(self) -> list[bool]:
