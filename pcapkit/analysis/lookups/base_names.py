@@ -57,6 +57,7 @@ class Rules(NamedTuple):
     labels: Ids  # by local name: how many it has
     searches_after_as_is: bool
     asks_both: bool  # A and AAAA of most names
+    keeps_port: bool  # from name to name, mostly
     searched_dots: int  # of names that were searched first, at most; ABSENT where that is open
 
 
@@ -80,6 +81,7 @@ def rules_of(lists: Lists, client: Row) -> Rules:
         lists.labels,
         client["searches_after_as_is"] != 0,
         client["asks_both"] != 0,
+        client["keeps_port"] != 0,
         client["searched_dots"],
     )
 

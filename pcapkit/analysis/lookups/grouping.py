@@ -114,10 +114,15 @@ def _repeats(
         same_port = last["client_port"] == e["client_port"]
         other_server = e["server"] != last["server"]
         node = w.name_nodes[w.candidates[candidate]["node"]]
-        if node["settled"] != NEVER and time - node["settled"] > rules.near:
+        if rules.keeps_port and time - rules.near > node["settled"]:
             return False  # HAProxy asks on under one ID after all was answered
-        if q["done"] == NO_TIME or same_port or not other_server or waited <= rules.join:
+        if q["done"] == NO_TIME or q["done"] > time or same_port:
             return True
+        if other_server and waited <= rules.join:
+            return True
+        unsettled = node["several_ports"] or node["settled"] > time
+        if not other_server and unsettled and last["transport"] != TCP:
+            return True  # glibc, which sends on from new ports after a timeout
         same = other_server
     if e["qtype"] == 0 and waited <= rules.near and last["client_port"] == e["client_port"]:
         return True  # a question that does not decode hides its type: these are two families
@@ -436,22 +441,24 @@ def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> 
 
 
 @helper_kernel
-def _asks_both(rows: Exchanges, names: Ids, near: Int, client: Row) -> bool:
-    """Does a ``client`` (CLIENT) ask A and AAAA of names together?
+def _note_habits(rows: Exchanges, names: Ids, near: Int, client: Row) -> None:
+    """Note whether a ``client`` (CLIENT) asks A and AAAA together, and keeps its port.
 
-    ``names`` (int32) are the local names of ``rows``; they follow within ``near`` ns.
+    ``names`` (int32) are the local names of ``rows``; both families follow within ``near`` ns.
     """
     queries, pairs = np.int64(0), np.int64(0)
+    others, kept = np.int64(0), np.int64(0)
     for number in range(client["begin"], client["end"] - 1):
-        qtype, other = rows[number]["qtype"], rows[number + 1]["qtype"]
-        if qtype == _A:
-            queries += 1
-        elif qtype != _AAAA:
-            continue
-        if qtype + other == _A + _AAAA and names[number] == names[number + 1]:
-            if rows[number + 1]["query_time"] - rows[number]["query_time"] <= near:
+        e, after = rows[number], rows[number + 1]
+        queries += e["qtype"] == _A
+        if names[number] != names[number + 1]:
+            others += 1
+            kept += e["client_port"] == after["client_port"]
+        elif e["qtype"] + after["qtype"] == _A + _AAAA:
+            if after["query_time"] - e["query_time"] <= near:
                 pairs += 1
-    return bool(pairs * _BOTH_SHARE >= queries and pairs > 0)
+    client["asks_both"] = pairs > 0 and pairs * _BOTH_SHARE >= queries
+    client["keeps_port"] = kept * 2 > others
 
 
 @helper_kernel
@@ -509,6 +516,6 @@ def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again:
         else:
             client["searched_dots"] = ABSENT
             near = lists.gaps.near
-            client["asks_both"] = _asks_both(rows, lists.local_names, near, client)
+            _note_habits(rows, lists.local_names, near, client)
         rules = rules_of(lists, client)
         _group(rows, lists.local_names, rules, w, client)

@@ -121,6 +121,7 @@ CLIENT = np.dtype(
         ("caches", np.uint8),
         ("known", np.uint8),  # its resolver is known
         ("asks_both", np.uint8),  # A and AAAA of most names
+        ("keeps_port", np.uint8),  # from name to name, mostly
         ("searched_dots", np.int32),  # of names that were searched first, at most; ABSENT: none
     ],
     align=True,
