@@ -61,6 +61,19 @@ class Rules(NamedTuple):
     searched_dots: int  # of names that were searched first, at most; ABSENT where that is open
 
 
+class Reading(NamedTuple):
+    """What a walk's names are under one client's list."""
+
+    bases: Ids
+    starts: Bytes
+
+
+@helper_kernel
+def reading_of(lists: Lists, number: Int) -> Reading:
+    """Return the names of list ``number`` of ``lists``."""
+    return Reading(lists.bases, lists.starts[lists.firsts[number] : lists.firsts[number + 1]])
+
+
 @helper_kernel
 def rules_of(lists: Lists, client: Row) -> Rules:
     """Return the rules of the list of a ``client`` (CLIENT) among ``lists``.

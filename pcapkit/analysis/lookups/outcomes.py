@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
+from pcapkit.analysis.lookups.base_names import Lists, Reading, reading_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST, NO_ROW, NO_SUFFIX, OPEN, Walks
 from pcapkit.analysis.lookups.waste import ABSOLUTE_MISS, SEARCH_MISS, waste_class
 from pcapkit.analysis.timing import AGAIN_NS, GOES_ON_NS, WAITS_NS, WAITS_WITHOUT_CLOCK_NS
@@ -126,11 +126,14 @@ def _fill_transaction(rows: Exchanges, w: Walks, question: Int, t: Row, lookup: 
 
 
 @helper_kernel
-def _choose_base(w: Walks, rules: Rules, labels: Ids, walk: Row, client: Row) -> tuple[Int, bool]:
+def _choose_base(
+    w: Walks, reading: Reading, labels: Ids, walk: Row, client: Row
+) -> tuple[Int, bool]:
     """Return the base of a walk, and whether it is ambiguous.
 
     A first candidate that ended the walk can be read several ways. ``walk`` (WALK) is one of ``w``,
-    of a ``client`` (CLIENT) with ``rules``; ``labels`` (int32) is how many each local name has.
+    of a ``client`` (CLIENT), with the ``reading`` of its list; ``labels`` (int32) is how many each
+    local name has.
     """
     name = np.int64(w.candidates[walk["first"]]["name"])
     if walk["mode"] == LIST and walk["base"] >= 0:
@@ -139,9 +142,9 @@ def _choose_base(w: Walks, rules: Rules, labels: Ids, walk: Row, client: Row) ->
         return name, False
     chosen, ambiguous = name, False
     most = max(np.int64(client["low"]), np.int64(client["value"]))
-    for p in range(rules.starts.shape[0]):
-        base = np.int64(rules.bases[name, p])
-        if not rules.starts[p] or base < 0 or not 0 < labels[base] <= most:
+    for p in range(reading.starts.shape[0]):
+        base = np.int64(reading.bases[name, p])
+        if not reading.starts[p] or base < 0 or not 0 < labels[base] <= most:
             continue
         if not ambiguous or labels[base] < labels[chosen]:
             chosen, ambiguous = base, True
@@ -229,9 +232,9 @@ def _is_cut(
 
 
 @helper_kernel
-def _suffix_of(rules: Rules, name: Int, base: Int) -> Int:
-    for p in range(rules.starts.shape[0]):
-        if rules.bases[name, p] == base:
+def _suffix_of(reading: Reading, name: Int, base: Int) -> Int:
+    for p in range(reading.starts.shape[0]):
+        if reading.bases[name, p] == base:
             return np.int64(p)
     return np.int64(NO_SUFFIX)
 
@@ -247,7 +250,7 @@ def _first_existing(transactions: Transactions, names: Ids, count: Int) -> Int:
 
 @helper_kernel
 def _classify(
-    rules: Rules,
+    reading: Reading,
     out: Described,
     lookup: Row,
     transactions: Transactions,
@@ -258,7 +261,7 @@ def _classify(
 ) -> None:
     """Give every transaction of a lookup its class, and count what follows from it.
 
-    Goes in: ``rules`` of the client, and whether its resolver ``caches``; the local ``names``
+    Goes in: the ``reading`` of the list, and whether its resolver ``caches``; the local ``names``
     (int32) of the ``transactions`` (TRANSACTION), that of the ``base``, and the one that was
     ``answered``, or ABSENT; ``out`` knows probes. Comes out: ``lookup`` (LOOKUP) and transactions.
     """
@@ -271,7 +274,7 @@ def _classify(
     shape = np.uint64(lookup["complete"]) + GOLDEN_RATIO
     for k in range(count):
         t = transactions[k]
-        t["suffix"] = _suffix_of(rules, np.int64(names[k]), base)
+        t["suffix"] = _suffix_of(reading, np.int64(names[k]), base)
         is_base = bool(names[k] == base or (lookup["mode"] == OPEN and not cached))
         t["waste_class"] = waste_class(
             lookup["complete"] != 0,
@@ -344,16 +347,17 @@ def _set_outcome(lookup: Row, transactions: Transactions, names: Ids) -> Int:
 
 @helper_kernel
 def _describe_walk(
-    grouped: Grouped, rules: Rules, walk: Row, client: Row, at: Int, first: Int, out: Described
+    grouped: Grouped, reading: Reading, walk: Row, client: Row, at: Int, first: Int, out: Described
 ) -> None:
     """Fill lookup ``at`` of ``out`` and its transactions, which begin at ``first``.
 
-    ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT) with ``rules``.
+    ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT), with the ``reading`` of its
+    list.
     """
     lists = grouped.lists
     lookup = out.lookups[at]
     transactions, names = out.transactions[first:], out.name_of[first:]
-    base, ambiguous = _choose_base(grouped.walks, rules, lists.labels, walk, client)
+    base, ambiguous = _choose_base(grouped.walks, reading, lists.labels, walk, client)
     out.base_of[at] = base
     lookup["base"] = lists.name_ids[base]
     lookup["ambiguous"] = ambiguous
@@ -364,14 +368,14 @@ def _describe_walk(
     _fill_transactions(grouped, walk, lookup, transactions, names)
     answered = _set_outcome(lookup, transactions, names)
     lookup["answered_by"] = lists.name_ids[answered] if answered >= 0 else ABSENT
-    suffixes = rules.starts.shape[0]
+    suffixes = reading.starts.shape[0]
     cut = _is_cut(grouped, walk, lookup, transactions, names, client, suffixes, out)
     lookup["complete"] = 0 if walk["cut_start"] or cut else 1
     lookup["mode"] = walk["mode"]
     if walk["candidates"] == 1:
         lookup["mode"] = OPEN if ambiguous else AS_IS
     caches = client["caches"] != 0
-    _classify(rules, out, lookup, transactions, names, base, answered, caches)
+    _classify(reading, out, lookup, transactions, names, base, answered, caches)
     for k in range(lookup["queries"]):
         transactions[k]["name"] = lists.name_ids[names[k]]
         transactions[k]["lookup"] = at
@@ -429,7 +433,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
     for c in range(clients.shape[0]):
         client = clients[c]
         client["index"] = ABSENT
-        rules = rules_of(lists, client)
+        reading = reading_of(lists, client["list"])
         oldest = out.used[LOOKUPS]
         for number in range(client["first_walk"], client["last_walk"]):
             walk = grouped.walks.walks[number]
@@ -439,7 +443,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
             lookup = out.lookups[at]
             lookup["client"] = described
             lookup["first"] = first
-            _describe_walk(grouped, rules, walk, client, at, first, out)
+            _describe_walk(grouped, reading, walk, client, at, first, out)
             base = np.int64(out.base_of[at])
             if lookup["mode"] == LIST and lookup["candidates"] > 1:
                 out.searched[base] = c + 1
