@@ -16,6 +16,7 @@ from pcapkit.analysis.search_lists.sequences import (
     SEQUENCE,
     TYPES,
     AskedNames,
+    Follows,
     Sequences,
     find_asked_names,
     find_sequences,
@@ -350,8 +351,7 @@ def gather_evidence(
     bounds: Integers,
     names: InternerArrays,
     labels: Ids,
-    near: Int,
-    paused: Int,
+    follows: Follows,
     work: Gathering,
     table: SequenceTable,
     out: Evidence,
@@ -362,8 +362,8 @@ def gather_evidence(
     Returns the number of sequences, at most as many as fit, and of lookups in two ways.
 
     Goes in: ``rows`` (EXCHANGE), ordered by client and time; ``bounds`` (int64), where each client
-    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; how
-    soon one asked name follows another, at once (``near``) or after a pause (``paused``), in ns.
+    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; in
+    ``follows``, how soon one asked name follows another.
     Scratch: ``work``, and ``table``, empty, for as
     many sequences as ``out``.
     """
@@ -371,9 +371,11 @@ def gather_evidence(
     changed: Int = 0
     for c in range(bounds.shape[0] - 1):
         mine = rows[bounds[c] : bounds[c + 1]]
-        count = find_asked_names(mine, paused, work.latest, work.asked)
+        count = find_asked_names(mine, follows.paused, work.latest, work.asked)
         work.sequences.newest[:] = ABSENT
-        found = find_sequences(names, labels, near, paused, work.asked, count, work.sequences)
+        found = find_sequences(
+            names, labels, follows.near, follows.paused, work.asked, count, work.sequences
+        )
         for k in range(mine.shape[0]):
             if mine[k]["folded"] >= 0:
                 work.latest[mine[k]["folded"]] = ABSENT
@@ -436,8 +438,9 @@ def evidence_of(
         bounds,
         names,
         labels,
-        NEAR_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
-        PAUSED_NS if has_clock else NEAR_WITHOUT_CLOCK_NS,
+        Follows(NEAR_NS, PAUSED_NS)
+        if has_clock
+        else Follows(NEAR_WITHOUT_CLOCK_NS, NEAR_WITHOUT_CLOCK_NS),
         scratch.sized(int(np.diff(bounds).max(initial=1))),
         SequenceTable(np.empty(most, np.uint64), np.zeros(slot_count(most), np.int32)),
         out,

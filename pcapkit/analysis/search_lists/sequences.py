@@ -58,6 +58,13 @@ SEQUENCE = np.dtype(
 )
 
 
+class Follows(NamedTuple):
+    """How soon one asked name follows another, in ns."""
+
+    near: int  # at once
+    paused: int  # after a pause
+
+
 class AskedNames(NamedTuple):
     """The asked names of one client, in the order of their first queries."""
 
