@@ -12,6 +12,13 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
+from pcapkit.analysis.lookups.cut_names import cut_question, goes_on
+from pcapkit.analysis.lookups.habits import (
+    contradicts,
+    note_habits,
+    searched_dots,
+    searches_after_as_is,
+)
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -51,17 +58,13 @@ from pcapkit.analysis.timing import (
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.names.labels import name_start
-from pcapkit.names.text import CUT_LABEL
-from pcapkit.schema import ABSENT, NO_TIME, TCP, Bytes, Exchanges, Ids, Int, Row, Rows
+from pcapkit.schema import ABSENT, NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
 
 #: Walks at one name, and at one base, that are compared, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
 #: Ranks of walks that a query may continue: more than the places of a list.
 _OTHER_PORT, _HALF = 1 << 10, 1 << 11
 _A, _MX, _AAAA = 1, 15, 28
-#: A client asks both families where this share of its A queries stand beside one for AAAA.
-_BOTH_SHARE = 4
 #: An exchange is not the next candidate of a walk.
 _NOT_DUE = -1
 #: Types that a name may be asked for in one walk: all that are registered, and some. Who asks for
@@ -321,59 +324,6 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
 
 
 @helper_kernel
-def _is_begun(arena: Bytes, at: Int, end: Int, suffix: Bytes) -> bool:
-    """Does a ``suffix`` begin as the rest of a name that was cut, ``arena[at:end]``, does?"""
-    j = np.int64(0)
-    while at < end and arena[at] != 0:
-        size = np.int64(arena[at])
-        shown = size
-        if at + size + 2 == end and size >= len(CUT_LABEL):
-            is_cut = True
-            for k in range(len(CUT_LABEL)):
-                is_cut = is_cut and arena[at + 1 + size - len(CUT_LABEL) + k] == CUT_LABEL[k]
-            if is_cut:
-                shown = size - len(CUT_LABEL)
-        if shown == 0:
-            return True
-        if suffix[j] == 0 or suffix[j] < shown or (shown == size and suffix[j] != size):
-            return False
-        for k in range(1, shown + 1):
-            if arena[at + k] != suffix[j + k]:
-                return False
-        if shown < size:
-            return True
-        at += size + 1
-        j += size + 1
-    return bool(suffix[j] == 0)
-
-
-@helper_kernel
-def _goes_on(
-    names: InternerArrays, lists: Lists, number: Int, cut: Int, base: Int, position: Int
-) -> bool:
-    """Is a name that was cut a base name under a suffix before ``position``?
-
-    ``cut`` and ``base`` are local names of ``lists``, ids of ``names`` stand behind them;
-    ``number`` is that of the client's list. Before NO_SUFFIX, all of them are.
-    """
-    arena, ends = names.arena, names.ends
-    cut_id, base_id = np.int64(lists.name_ids[cut]), np.int64(lists.name_ids[base])
-    at, begin = name_start(ends, cut_id), name_start(ends, base_id)
-    size = ends[base_id] - begin - 1  # without the root
-    if size <= 0 or ends[cut_id] - at <= size:
-        return False
-    for k in range(size):
-        if arena[at + k] != arena[begin + k]:
-            return False
-    first, last = lists.firsts[number], lists.firsts[number + 1]
-    for q in range(first, last if position < 0 else first + position):
-        suffix = lists.wire[lists.ends[q - 1] if q > 0 else 0 : lists.ends[q]]
-        if _is_begun(arena, at + size, ends[cut_id], suffix):
-            return True
-    return False
-
-
-@helper_kernel
 def _follow_cut(
     rows: Exchanges,
     w: Walks,
@@ -405,7 +355,7 @@ def _follow_cut(
         if k < rules.by_size.shape[0]:
             position = np.int64(rules.by_size[k])
             base = np.int64(rules.bases[name, position])
-        if base >= 0 and _goes_on(names, lists, which, np.int64(c["name"]), base, position):
+        if base >= 0 and goes_on(names, lists, which, np.int64(c["name"]), base, position):
             x["base"] = base
             x["mode"] = LIST
             x["closed"] = 1 if position < 0 else 0
@@ -445,27 +395,6 @@ def _step(
 
 
 @helper_kernel
-def _cut_question(w: Walks, candidate: Int, e: Row, rules: Rules) -> Int:
-    """Return the question that this one, of which the type is cut, asks again; NO_ROW: none yet.
-
-    Two with different IDs, one soon after the other, are both families. ``e`` (EXCHANGE) asks the
-    name of ``candidate`` in ``w``; ``rules`` are those of the client.
-    """
-    first = question_of(w, candidate, CUT_QUESTION)
-    count, at = 0, first
-    while at >= 0:
-        q = w.questions[at]
-        if q["qtype"] == CUT_QUESTION:
-            count += 1
-            if q["message_id"] == e["message_id"]:
-                return at
-        at = np.int64(q["after"])
-    if count == 1 and e["query_time"] - w.questions[first]["asked"] <= rules.near:
-        return np.int64(NO_ROW)
-    return first
-
-
-@helper_kernel
 def _at_same_name(
     rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int, oldest_base: Int
 ) -> bool:
@@ -498,7 +427,7 @@ def _at_same_name(
             if other >= 0 or long_ago:
                 continue
         if e["qtype"] == CUT_QUESTION:
-            question = _cut_question(w, candidate, e, rules)
+            question = cut_question(w, candidate, e, rules)
         else:
             question = question_of(w, candidate, e["qtype"])
         if question >= 0:
@@ -603,61 +532,6 @@ def _group_cut(
 
 
 @helper_kernel
-def _note_habits(rows: Exchanges, names: Ids, near: Int, client: Row) -> None:
-    """Note whether a ``client`` (CLIENT) asks A and AAAA together, and keeps its port.
-
-    ``names`` (int32) are the local names of ``rows``; both families follow within ``near`` ns.
-    """
-    queries, pairs = np.int64(0), np.int64(0)
-    others, kept = np.int64(0), np.int64(0)
-    for number in range(client["begin"], client["end"] - 1):
-        e, after = rows[number], rows[number + 1]
-        queries += e["qtype"] == _A
-        if names[number] != names[number + 1]:
-            others += 1
-            kept += e["client_port"] == after["client_port"]
-        elif e["qtype"] + after["qtype"] == _A + _AAAA:
-            if after["query_time"] - e["query_time"] <= near:
-                pairs += 1
-    client["asks_both"] = pairs > 0 and pairs * _BOTH_SHARE >= queries
-    client["keeps_port"] = kept * 2 > others
-
-
-@helper_kernel
-def _searched_dots(w: Walks, labels: Ids, client: Row) -> Int:
-    """Return the dots of names that a client searched first, at most, or ABSENT.
-
-    ``labels`` (int32) is how many labels each local name has; its walks are in ``w``.
-    """
-    most = np.int64(ABSENT)
-    for number in range(client["first_walk"], client["last_walk"]):
-        walk = w.walks[number]
-        if walk["captured"] and walk["mode"] == LIST and walk["closed"]:
-            most = max(most, np.int64(labels[walk["base"]]) - 1)
-    return most
-
-
-@helper_kernel
-def _contradicts(w: Walks, labels: Ids, client: Row) -> bool:
-    """Was a name asked as is, and then searched, with no more dots than one searched first?"""
-    for number in range(client["first_walk"], client["last_walk"]):
-        walk = w.walks[number]
-        if walk["mode"] == AS_IS and walk["candidates"] > 1:
-            if labels[w.candidates[walk["first"]]["name"]] - 1 <= client["searched_dots"]:
-                return True
-    return False
-
-
-@helper_kernel
-def _searches_after_as_is(w: Walks, client: Row) -> bool:
-    """Does some walk go on with the list after the name as is?"""
-    for number in range(client["first_walk"], client["last_walk"]):
-        if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
-            return True
-    return False
-
-
-@helper_kernel
 def _is_to_be_read(rows: Exchanges, lists: Lists, w: Walks, client: Row, again: bool) -> bool:
     """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be.
 
@@ -666,11 +540,11 @@ def _is_to_be_read(rows: Exchanges, lists: Lists, w: Walks, client: Row, again: 
     """
     if not again:
         client["searched_dots"] = ABSENT
-        _note_habits(rows, lists.local_names, np.int64(lists.gaps.near), client)
+        note_habits(rows, lists.local_names, np.int64(lists.gaps.near), client)
         return True
-    client["searched_dots"] = _searched_dots(w, lists.labels, client)
-    wrong = not client["searches_after_as_is"] and _searches_after_as_is(w, client)
-    if not wrong and not _contradicts(w, lists.labels, client):
+    client["searched_dots"] = searched_dots(w, lists.labels, client)
+    wrong = not client["searches_after_as_is"] and searches_after_as_is(w, client)
+    if not wrong and not contradicts(w, lists.labels, client):
         return False
     for number in range(client["first_walk"], client["last_walk"]):
         w.walks[number]["captured"] = 0
