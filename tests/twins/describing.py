@@ -66,8 +66,10 @@ def describe(
     base, ambiguous = w.first, False
     if len(w.candidates) > 1 and w.mode == "list" and w.base:
         base = w.base
-    elif len(w.candidates) == 1 and w.base and len(w.base) <= ndots:
-        base, ambiguous = w.base, True
+    elif len(w.candidates) == 1 and w.first[-len(search[0]) :] == search[0]:
+        under = w.first[: -len(search[0])]
+        if w.mode == "open" and 0 < len(under) <= ndots:
+            base, ambiguous = under, True
     questions = tuple(
         Question(c.name, qtype, tuple(sent))
         for c in w.candidates
@@ -76,7 +78,8 @@ def describe(
     hits = [q for q in questions if q.outcome == ANSWER]
     hit = min(hits, key=lambda q: q.sent[0].time).name if hits else None
     outcome = next(o for o in OUTCOMES if any(q.outcome == o for q in questions))
-    complete = hit is not None or not _is_cut(w, questions, len(search), ambiguous, model, end)
+    cut = hit is None and _is_cut(w, questions, len(search), ambiguous, model, end)
+    complete = not w.cut and not cut
     mode = w.mode if len(w.candidates) > 1 else "open" if ambiguous else "as is"
     exists = next((q.name for q in questions if q.outcome == NODATA), None)
     as_is = mode == "open" and not (model.name == "c-ares" and outcome == NXDOMAIN)
@@ -105,7 +108,8 @@ def _class(
     if hit is None and q.outcome == NODATA and q.name == exists:
         return "no_such_type"
     if is_base:
-        return "nonexistent" if hit is None else "absolute_miss"
+        missing = "no_such_type" if q.outcome == NODATA else "nonexistent"
+        return missing if hit is None else "absolute_miss"
     return "search_miss"
 
 
@@ -119,7 +123,7 @@ def _is_cut(
 ) -> bool:
     """Does the capture end while another query of the walk was due?"""
     last: Candidate = w.candidates[-1]
-    if any(not c.left for c in w.candidates[:-1]):
+    if w.parallel:
         return False  # all at once
     mine = [q for q in questions if q.name == last.name]
     waiting = any(q.outcome == UNANSWERED for q in mine)

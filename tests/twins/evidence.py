@@ -11,11 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from pcapkit.analysis.search_lists.infer import Inference, NameSequence, SearchList, SuffixSequence
+from pcapkit.analysis.search_lists.infer import (
+    Inference,
+    NameSequence,
+    SearchList,
+    SuffixSequence,
+    without_chance,
+)
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from tests.twins.grouping import Exchange
 
-NEAR, TIMEOUT = 5_000_000, 40_000_000_000
+NEAR, PAUSED, TIMER, TIMEOUT = 5_000_000, 150_000_000, 200_000_000, 40_000_000_000
 Name = tuple[str, ...]
 
 
@@ -26,6 +32,7 @@ class Visit:
     name: Name
     start: int
     port: int
+    asked: int = 0
     done: int = 0
     answered: bool = False
     ends: dict[int, int | None] = field(default_factory=dict)
@@ -39,12 +46,14 @@ class Visit:
         """Can nothing follow at ``time``?"""
         if time < self.done:
             return False
-        return self.answered or time - self.done > (TIMEOUT if self.silent else NEAR)
+        return self.answered or time - self.done > (TIMEOUT if self.silent else PAUSED)
 
     def leads_to(self, other: Visit) -> bool:
         """Was the other one asked because this one failed, or together with it?"""
         if other.start < self.done:
-            return other.port == self.port and other.start - self.start <= NEAR
+            if other.start - self.asked >= TIMER:
+                return True
+            return other.port == self.port and other.start - self.start <= PAUSED
         return not self.is_over(other.start)
 
 
@@ -54,6 +63,7 @@ class Sequence:
     last: Visit
     base: int = 0  # labels of the base name, 0 until it was asked as is
     closed: bool = False
+    at_once: list[bool] = field(default_factory=lambda: [False])
 
 
 def _shared(a: Name, b: Name) -> int:
@@ -68,9 +78,12 @@ def _visits(exchanges: Iterable[Exchange]) -> list[Visit]:
     for e in exchanges:
         v = newest.get(e.name)
         again = v and e.qtype in v.well and v.done < e.time and not v.silent
-        if v is None or again or not (e.time <= v.done + NEAR or v.silent):
+        if v is None or again or not (e.time <= v.done + PAUSED or v.silent):
             v = newest[e.name] = Visit(e.name, e.time, e.port)
             out.append(v)
+        if (v.ends.get(e.qtype) or 0) > e.time and v.port != e.port:
+            v.ends[e.qtype] = None  # it meets a closed socket
+        v.asked, v.port = e.time, e.port
         ends = [t for t in (v.ends.get(e.qtype), e.done) if t is not None]
         v.ends[e.qtype] = min(ends, default=None)
         if e.outcome in (ANSWER, NODATA, NXDOMAIN):
@@ -101,18 +114,22 @@ def _extend(s: Sequence, new: Name) -> bool:
     return True
 
 
-def sequences(exchanges: Iterable[Exchange]) -> list[NameSequence]:
-    """Return the distinct sequences of one client."""
+def sequences(exchanges: Iterable[Exchange]) -> list[tuple[NameSequence, int]]:
+    """Return the distinct sequences of one client, with bits for suffixes asked at once."""
     found: list[Sequence] = []
     for v in _visits(exchanges):
         for s in reversed(found):
             if not s.closed and s.last.leads_to(v) and _extend(s, v.name):
+                if s.last.silent or v.start - s.last.done <= NEAR:
+                    s.at_once[-1:] = [True, True]
+                else:
+                    s.at_once.append(False)
                 s.last = v
                 break
         else:
             found.append(Sequence([v.name], v))
     proven = {n[s.base :] for s in found if s.base for n in s.names if len(n) > s.base}
-    out: dict[tuple[Name, ...], NameSequence] = {}
+    out: dict[tuple[Name, ...], tuple[NameSequence, int]] = {}
     for s in found:
         if len(s.names) < 2:
             continue
@@ -123,18 +140,20 @@ def sequences(exchanges: Iterable[Exchange]) -> list[NameSequence]:
             if not s.base:
                 continue
         key = tuple(n[s.base :] for n in s.names if not s.base or len(n) > s.base)
-        old = out.get(key)
-        seen = old or NameSequence(tuple(s.names), s.base, 0)
-        out[key] = replace(seen, count=seen.count + 1)
+        seen, mask = out.get(key, (NameSequence(tuple(s.names), s.base, 0), 0))
+        shown = [b for n, b in zip(s.names, s.at_once, strict=True) if len(n) != s.base]
+        mask |= sum(b << bit for bit, b in enumerate(shown))
+        out[key] = replace(seen, count=seen.count + 1), mask
     return list(out.values())
 
 
-def search_list(shown: list[NameSequence]) -> SearchList:
+def search_list(shown: list[tuple[NameSequence, int]]) -> SearchList:
     """Return the search list of one client that shows these sequences."""
-    proven = [_suffixes(s, s.base) for s in shown if s.base]
-    others = [_suffixes(s, min(_shared(s.names[0], name) for name in s.names)) for s in shown]
-    return Inference().infer(proven, others)
+    suffixes = without_chance([_suffixes(s) for s, _ in shown], [mask for _, mask in shown])
+    proven = [mine for mine, (s, _) in zip(suffixes, shown, strict=True) if s.base]
+    return Inference().infer(proven, suffixes)
 
 
-def _suffixes(shown: NameSequence, base: int) -> SuffixSequence:
-    return tuple(name[base:] for name in shown.names if len(name) > base), shown.count
+def _suffixes(shown: NameSequence) -> SuffixSequence:
+    size = shown.base or min(_shared(shown.names[0], name) for name in shown.names)
+    return tuple(name[size:] for name in shown.names if len(name) > size), shown.count

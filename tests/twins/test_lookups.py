@@ -31,15 +31,12 @@ SETTINGS = settings(
 
 def walks_of(traffic: Traffic, done: Read) -> list[list[Walk]]:
     """Group the exchanges of each client by the twin."""
-    search, out = [split(s) for s in traffic.search], []
-    model = resolver_model(traffic.model)
-    for exchanges in done.clients.values():
-        walks = group(exchanges, search, after_as_is=True)
-        if not model.searches_after_as_is:
-            if any(w.mode == "as is" and len(w.candidates) > 1 for w in walks):
-                walks = group(exchanges, search, after_as_is=False)
-        out.append(walks)
-    return out
+    search = [split(s) for s in traffic.search]
+    after = resolver_model(traffic.model).searches_after_as_is
+    return [
+        group(mine, search, begin=traffic.begin, after_as_is=after)
+        for mine in done.clients.values()
+    ]
 
 
 def lookups_of(traffic: Traffic, done: Read) -> list[list[Lookup]]:

@@ -35,7 +35,8 @@ class Traffic:
     search: tuple[str, ...]
     ndots: int
     content: bytes
-    end: int  # the time of the last packet
+    begin: int  # the time of the first packet
+    end: int  # ... of the last
 
     def write(self, folder: str) -> str:
         """Write the capture and return its path."""
@@ -69,8 +70,8 @@ def traffic(draw: st.DrawFn, models: Sequence[str] = tuple(m.name for m in RESOL
         )
         _play(draw, talk, done.steps, model, client, at)
         at += draw(st.sampled_from(GAPS_MS))
-    end = max(packet.time for packet in talk._packets)
-    return Traffic(model, search, ndots, talk.capture(), end)
+    times = [packet.time for packet in talk._packets]
+    return Traffic(model, search, ndots, talk.capture(), min(times), max(times))
 
 
 def _play(

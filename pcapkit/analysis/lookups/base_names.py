@@ -43,6 +43,7 @@ class Lists(NamedTuple):
     by_size: Integers  # positions in the list, longest suffix first
     starts: Bytes  # may a walk begin with this suffix?
     gaps: Gaps
+    begin: int  # of the capture, in ns
 
 
 class Rules(NamedTuple):
@@ -54,8 +55,26 @@ class Rules(NamedTuple):
     join: int
     near: int
     next: int
+    begin: int  # of the capture, in ns
+    labels: Ids  # by local name: how many it has
     searches_after_as_is: bool
     logged: bool  # seen in a server's own log, which may lack queries
+    asks_both: bool  # A and AAAA of most names
+    keeps_port: bool  # from name to name, mostly
+    searched_dots: int  # of names that were searched first, at most; ABSENT where that is open
+
+
+class Reading(NamedTuple):
+    """What a walk's names are under one client's list."""
+
+    bases: Ids
+    starts: Bytes
+
+
+@helper_kernel
+def reading_of(lists: Lists, number: Int) -> Reading:
+    """Return the names of list ``number`` of ``lists``."""
+    return Reading(lists.bases, lists.starts[lists.firsts[number] : lists.firsts[number + 1]])
 
 
 @helper_kernel
@@ -66,16 +85,20 @@ def rules_of(lists: Lists, client: Row) -> Rules:
     """
     number = np.int64(client["list"])
     first, last = lists.firsts[number], lists.firsts[number + 1]
-    logged = client["logged"] != 0
     return Rules(
         lists.bases,
         lists.by_size[first:last] if client["walks"] else lists.by_size[first:first],
         lists.starts[first:last],
         lists.gaps.join,
-        lists.gaps.near_in_log if logged else lists.gaps.near,
+        lists.gaps.near,
         lists.gaps.next,
+        lists.begin,
+        lists.labels,
         client["searches_after_as_is"] != 0,
-        logged,
+        client["logged"] != 0,
+        client["asks_both"] != 0,
+        client["keeps_port"] != 0,
+        client["searched_dots"],
     )
 
 
@@ -229,9 +252,17 @@ def _number_bases(
 
 
 def number_names(
-    rows: Exchanges, clients: Rows, lists: Sequence[SearchList], names: Folded, gaps: Gaps
+    rows: Exchanges,
+    clients: Rows,
+    lists: Sequence[SearchList],
+    names: Folded,
+    gaps: Gaps,
+    begin: int,
 ) -> Lists:
-    """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each."""
+    """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each.
+
+    ``begin`` is when the capture begins, in ns.
+    """
     wires = [wire_from_text(join(s)) for search in lists for s in search.suffixes]
     suffixes = _Suffixes(
         np.frombuffer(b"".join(wires), np.uint8),
@@ -271,6 +302,7 @@ def number_names(
         np.array([p for search in lists for p in _by_size(search)], np.int64),
         np.array([s in x.starts for x in lists for s in x.suffixes], np.uint8),
         gaps,
+        begin,
     )
 
 

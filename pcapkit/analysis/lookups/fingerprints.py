@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.state import NO_ROW, Walks
+from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
+from pcapkit.codes import NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
-from pcapkit.schema import EDNS_HIDDEN, NO_TIME, Exchanges, Int, Integers, Row, Rows
+from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_TIME, TCP, Exchanges, Int, Integers, Row, Rows
 
 _A, _AAAA, _MX = 1, 28, 15
 _EDNS_OF_GO_AND_CARES = 1232
 _CLOSE_IDS = 1500
+#: Gaps between the IDs of a pair of musl's run to this, measured in pods at their CPU limit.
+_NEAR_IDS = 4096
 _OWN_PAIRS = 5
+_OWN_STEPS = 3  # of a walk, that chance does not explain
 (
     PARALLEL,  # suffixes asked at once, without EDNS
     EDNS_ONE_PORT,
@@ -31,16 +35,25 @@ _OWN_PAIRS = 5
     EDNS_SINGLE,
     HOST,  # MX beside A
     COOKIE,
+    NEAR_IDS,  # close for musl at its CPU limit, far for chance
+    PORT_KEPT,  # the next candidate from the same port, without EDNS
+    NODATA_ENDS,  # a walk of the list ends at a suffix that has no address
+    NODATA_GOES_ON,
+    BOTH_OF_ABSENT,  # A and AAAA, from two ports, of a name that does not exist
     EDNS_UNKNOWN,  # the source hides what tells those apart that ask both families at once
-) = range(13)
-SIGNS = 13
+) = range(18)
+SIGNS = 18
 
 
 @helper_kernel
 def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
+    """Return the sign that a pair of queries shows, the first with this EDNS size."""
     one_port = a["client_port"] == aaaa["client_port"]
     if edns == _EDNS_OF_GO_AND_CARES:
         return EDNS_ONE_PORT if one_port else EDNS_TWO_PORTS
+    gap = (np.int64(aaaa["message_id"]) - np.int64(a["message_id"])) & 0xFFFF
+    if one_port and edns != EDNS_HIDDEN and 0 < gap <= _CLOSE_IDS:
+        return CLOSE_IDS  # in turn, too: a server beside it may answer before both are sent
     in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
     if edns == EDNS_HIDDEN and not in_turn:
         return EDNS_UNKNOWN
@@ -48,8 +61,9 @@ def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
         return TWO_PORTS_IN_TURN if in_turn else TWO_PORTS
     if in_turn:
         return ONE_PORT_IN_TURN
-    gap = (np.int64(aaaa["message_id"]) - np.int64(a["message_id"])) & 0xFFFF
-    return CLOSE_IDS if 0 < gap <= _CLOSE_IDS else ONE_PORT
+    if 0 < gap <= _CLOSE_IDS:
+        return CLOSE_IDS
+    return NEAR_IDS if 0 < gap <= _NEAR_IDS else ONE_PORT
 
 
 @kernel
@@ -94,13 +108,41 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                     aaaa = x if q["qtype"] == _AAAA else aaaa
                 mx = mx or q["qtype"] == _MX
                 at = np.int64(q["after"])
+            _count_steps(rows, w, walk, candidate, signs)
             if a >= 0 and aaaa >= 0:
+                two_ports = rows[a]["client_port"] != rows[aaaa]["client_port"]
+                if two_ports and rows[a]["outcome"] == NXDOMAIN and rows[a]["edns_bytes"] < 0:
+                    signs[BOTH_OF_ABSENT] += 1
                 signs[_pair_sign(rows[a], rows[aaaa], rows[some]["edns_bytes"])] += 1
             elif some >= 0 and some == a and walk["candidates"] > 1:
                 signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
             if mx and a >= 0:
                 signs[HOST] += 1
             candidate = np.int64(w.candidates[candidate]["after"])
+
+
+@helper_kernel
+def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: Integers) -> None:
+    """Count what a candidate shows by what follows it.
+
+    It is one of ``walk`` (WALK) in ``w``; ``rows`` are the exchanges, ``signs`` (int64) those of
+    the client.
+    """
+    c = w.candidates[candidate]
+    question = np.int64(c["question"])
+    first = rows[w.questions[question]["first"]]
+    if c["after"] >= 0 and not walk["parallel"] and first["edns_bytes"] == ABSENT:
+        if first["transport"] != TCP:
+            following = w.questions[w.candidates[c["after"]]["question"]]
+            signs[PORT_KEPT] += following["port"] == first["client_port"]
+    if walk["mode"] == AS_IS or walk["base"] < 0 or c["name"] == walk["base"]:
+        return
+    at = question
+    while at >= 0:
+        if rows[w.questions[at]["last"]]["outcome"] != NODATA:
+            return
+        at = np.int64(w.questions[at]["after"])
+    signs[NODATA_GOES_ON if c["after"] >= 0 else NODATA_ENDS] += 1
 
 
 def models_at_once(signs: Integers) -> tuple[str, ...]:
@@ -122,14 +164,18 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
 def guess_resolver(signs: Integers) -> ResolverGuess:
     """Weigh the signs of one client; ``unknown`` rather than a guess."""
     n = [int(v) for v in signs]
-    pairs = n[CLOSE_IDS] + n[ONE_PORT]
+    pairs = n[CLOSE_IDS] + n[NEAR_IDS] + n[ONE_PORT]
     if n[PARALLEL]:
         return ResolverGuess("busybox", 0.8, ("every suffix asked at once on one port",))
     if n[COOKIE] or n[EDNS_ONE_PORT] > n[EDNS_TWO_PORTS]:
         return ResolverGuess("c-ares", 0.8, ("EDNS 1232, one port for both families",))
     if n[EDNS_TWO_PORTS]:
         return ResolverGuess("go", 0.9, ("EDNS 1232, a port of its own for every query",))
-    if pairs >= 2 and n[CLOSE_IDS] > 0.7 * pairs:
+    if n[PORT_KEPT] >= _OWN_STEPS and 4 * n[PORT_KEPT] >= pairs:
+        return ResolverGuess("c-ares", 0.6, ("one port for all of a walk, no EDNS",))
+    if pairs >= 2 and n[NODATA_ENDS] >= _OWN_STEPS and not n[NODATA_GOES_ON]:
+        return ResolverGuess("musl", 0.8, ("walks end at a suffix that has no address",))
+    if pairs >= 2 and n[CLOSE_IDS] > 0.7 * pairs and n[NODATA_GOES_ON] <= n[NODATA_ENDS]:
         return ResolverGuess("musl", 0.9, ("A and AAAA on one port with IDs close together",))
     if pairs >= 2:
         return ResolverGuess("glibc", 0.9, ("A and AAAA on one port with unrelated IDs, no EDNS",))
@@ -137,6 +183,6 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("glibc", 0.6, ("A, answer, AAAA on one port (single-request)",))
     if n[HOST]:
         return ResolverGuess("bind-host", 0.7, ("A, AAAA and MX for one name",))
-    if n[TWO_PORTS_IN_TURN] and n[SINGLE] and not pairs:
+    if n[TWO_PORTS_IN_TURN] and n[SINGLE] and not pairs and not n[BOTH_OF_ABSENT]:
         return ResolverGuess("bind-nslookup", 0.7, ("A until a name answers, then its AAAA",))
     return ResolverGuess("unknown", 0.0, ())

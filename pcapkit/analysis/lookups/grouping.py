@@ -12,6 +12,13 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
+from pcapkit.analysis.lookups.cut_names import cut_question, goes_on
+from pcapkit.analysis.lookups.habits import (
+    contradicts,
+    note_habits,
+    searched_dots,
+    searches_after_as_is,
+)
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -30,6 +37,8 @@ from pcapkit.analysis.lookups.state import (
     ask,
     finished,
     has_port,
+    is_absent,
+    is_answered,
     is_over,
     is_silent,
     keep_at_base,
@@ -43,17 +52,19 @@ from pcapkit.analysis.timing import (
     JOIN_AT_PORT_NS,
     LONGEST_TIMEOUT_NS,
     LONGEST_WALK_NS,
+    NEAR_NS,
     SHORTEST_TIMER_NS,
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.names.labels import name_start
-from pcapkit.names.text import CUT_LABEL
-from pcapkit.schema import NO_TIME, TCP, Bytes, Exchanges, Ids, Int, Row, Rows
+from pcapkit.schema import ABSENT, NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
 
 #: Walks at one name, and at one base, that are compared, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
+#: Ranks of walks that a query may continue: more than the places of a list.
+_OTHER_PORT, _HALF = 1 << 10, 1 << 11
+_A, _MX, _AAAA = 1, 15, 28
 #: An exchange is not the next candidate of a walk.
 _NOT_DUE = -1
 #: Types that a name may be asked for in one walk: all that are registered, and some. Who asks for
@@ -62,13 +73,17 @@ _MOST_TYPES = 256
 
 
 @helper_kernel
-def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, join: Int) -> bool:
+def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: Rules) -> bool:
     """Is this the same candidate asked for another type?
 
-    ``e`` (one of ``rows``) asks the name of ``candidate`` in ``walk`` of ``w``; ``join`` is how
-    soon the other family follows, in ns.
+    ``e`` (one of ``rows``) asks the name of ``candidate`` in ``walk`` of ``w``; ``rules`` are those
+    of the client. Where it asks both families of most names, or a mail exchanger beside them
+    (host), a pause may lie between them.
     """
     time = e["query_time"]
+    join = rules.join
+    if e["qtype"] == _MX or (rules.asks_both and (e["qtype"] == _A or e["qtype"] == _AAAA)):
+        join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
     if w.candidates[candidate]["types"] >= _MOST_TYPES:
@@ -111,16 +126,26 @@ def _repeats(
     if e["message_id"] == q["message_id"]:
         same_port = last["client_port"] == e["client_port"]
         other_server = e["server"] != last["server"]
-        if q["done"] == NO_TIME or same_port or (other_server and waited <= rules.join):
+        node = w.name_nodes[w.candidates[candidate]["node"]]
+        if rules.keeps_port and time - rules.near > node["settled"]:
+            return False  # HAProxy asks on under one ID after all was answered
+        if q["done"] == NO_TIME or q["done"] > time or same_port:
             return True
-        same = same_port or other_server
+        if other_server and waited <= rules.join:
+            return True
+        unsettled = node["several_ports"] or node["settled"] > time
+        if not other_server and unsettled and last["transport"] != TCP:
+            return True  # glibc, which sends on from new ports after a timeout
+        same = other_server
     if q["earliest"] == NO_TIME or q["earliest"] > time:
         return bool(same or waited >= SHORTEST_TIMER_NS)
     if not q["good"] or q["newest"] > time:
         got = rows[newest_by(rows, w, question, time)]
         if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
-            at_once = time - got["response_time"] <= rules.join
+            at_once = time - got["response_time"] <= rules.join and not got["tc"]
             return bool(at_once or last["client_port"] == e["client_port"])
+    if last["client_port"] != e["client_port"]:
+        return False
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:  # glibc asks both families again where one was lost
         other = w.questions[at]
@@ -139,10 +164,11 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     """
     e = rows[number]
     orphan = e["query_packet"] < 0
+    early = e["query_time"] - rules.begin <= rules.near  # its walk may have begun before
     start = np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p]):
+        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p] or early):
             start = p
             break
     walk = w.used[WALKS]
@@ -162,7 +188,8 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
         x["base"] = base
         x["mode"] = OPEN
         keep_at_base(w, base, walk)
-    add_candidate(rows, w, walk, number, name, start if orphan else np.int64(NO_SUFFIX))
+    before = orphan or (start >= 0 and not rules.starts[start])
+    add_candidate(rows, w, walk, number, name, start if before else np.int64(NO_SUFFIX))
     keep_at_base(w, name, walk)
     return np.int64(walk)
 
@@ -188,6 +215,31 @@ def _fits_list(w: Walks, rules: Rules, walk: Int, position: Int, base: Int) -> b
 
 
 @helper_kernel
+def _in_batch(rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, e: Row) -> bool:
+    """Is this the next suffix of a walk whose candidates are asked whatever the answers (busybox)?
+
+    ``e`` (one of ``rows``) asks it, the suffix at ``position``, for the ``walk`` of ``w``; the
+    client has ``rules``. All come from one port, without EDNS.
+    """
+    x = w.walks[walk]
+    c = w.candidates[x["last"]]
+    if e["edns_bytes"] >= 0 or e["transport"] == TCP or x["mode"] == AS_IS or x["base"] < 0:
+        return False
+    if position - max(np.int64(c["position"]), np.int64(0)) != 1:
+        return False
+    if e["query_time"] - w.name_nodes[c["node"]]["latest"] > rules.near:
+        return False
+    return has_port(rows, w, np.int64(x["last"]), e["client_port"])
+
+
+@helper_kernel
+def _is_half(w: Walks, rules: Rules, candidate: Int) -> bool:
+    """Was a candidate of ``w`` asked for one type only, by a client that asks both families?"""
+    question = np.int64(w.candidates[candidate]["question"])
+    return rules.asks_both and w.questions[question]["after"] < 0
+
+
+@helper_kernel
 def _due(
     rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, name: Int, base: Int, e: Row
 ) -> Int:
@@ -205,19 +257,18 @@ def _due(
         return np.int64(_NOT_DUE)
     if not _fits_list(w, rules, walk, position, base):
         return np.int64(_NOT_DUE)
-    first_name = w.candidates[x["first"]]["name"]
     time = e["query_time"]
     end = finished(w, current, time)
-    if end == PENDING:
-        together = time - x["start"] <= rules.join and position > 0
-        if together and has_port(rows, w, current, e["client_port"]):
-            return np.int64(0)
-        return np.int64(_NOT_DUE)
-    if is_silent(w, current):
+    if end == PENDING or (is_answered(w, current, time) and not is_absent(w, current, time)):
+        return np.int64(0 if _in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
+    as_is_first = w.candidates[x["first"]]["name"] == base
+    if as_is_first and rules.labels[base] <= rules.searched_dots:
+        limit = NEAR_NS  # names with as many dots are searched first
+    elif is_silent(w, current, time):
         limit = LONGEST_TIMEOUT_NS
     elif position > c["position"] + 1 and c["position"] >= 0:
         limit = rules.near  # a suffix is passed over: only what follows at once is the same walk
-    elif position > 0 and first_name == base:
+    elif as_is_first or is_answered(w, current, time):
         limit = rules.near
     else:
         limit = rules.next
@@ -235,7 +286,7 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
     e = rows[number]
     suffixes = rules.by_size.shape[0]
     best_walk, best_position = np.int64(NO_ROW), np.int64(NO_SUFFIX)
-    best_step = np.int64(0)
+    best_rank = np.int64(0)
     best_gap: Int = np.int64(0)
     for k in range(suffixes + 1):
         position = np.int64(NO_SUFFIX)
@@ -250,7 +301,7 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
             if node < oldest:
                 break
             walk, older = np.int64(w.base_nodes[node]["walk"]), w.base_nodes[node]["older"]
-            if is_over(w, walk, e["query_time"]):  # it leaves the list
+            if is_over(w, walk, e["query_time"], rules.near):  # it leaves the list
                 unlink(w.at_base, w.base_nodes, base, newer, older)
                 node = np.int64(older)
                 continue
@@ -258,68 +309,18 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
             gap = _due(rows, w, rules, walk, position, name, base, e)
             if gap < 0:
                 continue
-            step = np.int64(suffixes)
-            if position >= 0:
-                step = position - w.candidates[w.walks[walk]["last"]]["position"]
-            if best_walk < 0 or step < best_step or (step == best_step and gap <= best_gap):
-                best_walk, best_position, best_step, best_gap = walk, position, step, gap
+            last = np.int64(w.walks[walk]["last"])
+            rank = (position if position >= 0 else suffixes) - w.candidates[last]["position"]
+            if not has_port(rows, w, last, e["client_port"]):
+                rank += _OTHER_PORT
+            if _is_half(w, rules, last):
+                rank += _HALF
+            if best_walk < 0 or rank < best_rank or (rank == best_rank and gap <= best_gap):
+                best_walk, best_position, best_rank, best_gap = walk, position, rank, gap
     if best_walk < 0:
         return False
     _step(rows, w, rules, best_walk, best_position, number, name)
     return True
-
-
-@helper_kernel
-def _is_begun(arena: Bytes, at: Int, end: Int, suffix: Bytes) -> bool:
-    """Does a ``suffix`` begin as the rest of a name that was cut, ``arena[at:end]``, does?"""
-    j = np.int64(0)
-    while at < end and arena[at] != 0:
-        size = np.int64(arena[at])
-        shown = size
-        if at + size + 2 == end and size >= len(CUT_LABEL):
-            is_cut = True
-            for k in range(len(CUT_LABEL)):
-                is_cut = is_cut and arena[at + 1 + size - len(CUT_LABEL) + k] == CUT_LABEL[k]
-            if is_cut:
-                shown = size - len(CUT_LABEL)
-        if shown == 0:
-            return True
-        if suffix[j] == 0 or suffix[j] < shown or (shown == size and suffix[j] != size):
-            return False
-        for k in range(1, shown + 1):
-            if arena[at + k] != suffix[j + k]:
-                return False
-        if shown < size:
-            return True
-        at += size + 1
-        j += size + 1
-    return bool(suffix[j] == 0)
-
-
-@helper_kernel
-def _goes_on(
-    names: InternerArrays, lists: Lists, number: Int, cut: Int, base: Int, position: Int
-) -> bool:
-    """Is a name that was cut a base name under a suffix before ``position``?
-
-    ``cut`` and ``base`` are local names of ``lists``, ids of ``names`` stand behind them;
-    ``number`` is that of the client's list. Before NO_SUFFIX, all of them are.
-    """
-    arena, ends = names.arena, names.ends
-    cut_id, base_id = np.int64(lists.name_ids[cut]), np.int64(lists.name_ids[base])
-    at, begin = name_start(ends, cut_id), name_start(ends, base_id)
-    size = ends[base_id] - begin - 1  # without the root
-    if size <= 0 or ends[cut_id] - at <= size:
-        return False
-    for k in range(size):
-        if arena[at + k] != arena[begin + k]:
-            return False
-    first, last = lists.firsts[number], lists.firsts[number + 1]
-    for q in range(first, last if position < 0 else first + position):
-        suffix = lists.wire[lists.ends[q - 1] if q > 0 else 0 : lists.ends[q]]
-        if _is_begun(arena, at + size, ends[cut_id], suffix):
-            return True
-    return False
 
 
 @helper_kernel
@@ -346,7 +347,7 @@ def _follow_cut(
     end = finished(w, np.int64(x["last"]), e["query_time"])
     if end == PENDING:
         return False
-    limit = LONGEST_TIMEOUT_NS if is_silent(w, np.int64(x["last"])) else rules.near
+    limit = LONGEST_TIMEOUT_NS if is_silent(w, np.int64(x["last"]), e["query_time"]) else rules.near
     if e["query_time"] - end > limit:
         return False
     for k in range(rules.by_size.shape[0] + 1):
@@ -354,7 +355,7 @@ def _follow_cut(
         if k < rules.by_size.shape[0]:
             position = np.int64(rules.by_size[k])
             base = np.int64(rules.bases[name, position])
-        if base >= 0 and _goes_on(names, lists, which, np.int64(c["name"]), base, position):
+        if base >= 0 and goes_on(names, lists, which, np.int64(c["name"]), base, position):
             x["base"] = base
             x["mode"] = LIST
             x["closed"] = 1 if position < 0 else 0
@@ -380,8 +381,12 @@ def _step(
         listed = position < 0 or rules.bases[name, position] == x["base"]
         x["mode"] = LIST if listed else AS_IS
     current = np.int64(x["last"])
-    if finished(w, current, e["query_time"]) == PENDING:
-        x["parallel"] = 1  # its earlier candidates may be asked for more types
+    if x["candidates"] == 1 and x["mode"] == LIST and w.candidates[current]["position"] >= 0:
+        x["cut_start"] = 1  # its first suffixes were asked before the capture
+    time = e["query_time"]
+    if _in_batch(rows, w, rules, walk, position, e):  # earlier ones may be asked for more types
+        if finished(w, current, time) == PENDING or is_answered(w, current, time):
+            x["parallel"] = 1
     else:
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
     add_candidate(rows, w, walk, number, name, position)
@@ -390,34 +395,13 @@ def _step(
 
 
 @helper_kernel
-def _cut_question(w: Walks, candidate: Int, e: Row, rules: Rules) -> Int:
-    """Return the question that this one, of which the type is cut, asks again; NO_ROW: none yet.
-
-    Two with different IDs, one soon after the other, are both families. ``e`` (EXCHANGE) asks the
-    name of ``candidate`` in ``w``; ``rules`` are those of the client.
-    """
-    first = question_of(w, candidate, CUT_QUESTION)
-    count, at = 0, first
-    while at >= 0:
-        q = w.questions[at]
-        if q["qtype"] == CUT_QUESTION:
-            count += 1
-            if q["message_id"] == e["message_id"]:
-                return at
-        at = np.int64(q["after"])
-    if count == 1 and e["query_time"] - w.questions[first]["asked"] <= rules.near:
-        return np.int64(NO_ROW)
-    return first
-
-
-@helper_kernel
 def _at_same_name(
-    rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int
+    rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int, oldest_base: Int
 ) -> bool:
     """Add exchange ``number`` of ``rows`` to a walk that is at its ``name``, if there is one.
 
     Those of the same port come first. The nodes of the client at names in ``w`` are those from
-    ``oldest`` on; ``rules`` are those of the client.
+    ``oldest`` on, those at bases from ``oldest_base`` on; ``rules`` are those of the client.
     """
     e = rows[number]
     time, port = e["query_time"], e["client_port"]
@@ -443,22 +427,28 @@ def _at_same_name(
             if other >= 0 or long_ago:
                 continue
         if e["qtype"] == CUT_QUESTION:
-            question = _cut_question(w, candidate, e, rules)
+            question = cut_question(w, candidate, e, rules)
         else:
             question = question_of(w, candidate, e["qtype"])
         if question >= 0:
             fits = _repeats(rows, w, candidate, question, e, rules)
         else:
-            fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules.join)
+            fits = _joins(rows, w, np.int64(n["walk"]), candidate, e, rules)
         if not fits:
             continue
         if same_port:
+            if question < 0 and w.walks[n["walk"]]["last"] != candidate:
+                w.walks[n["walk"]]["parallel"] = 1
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question
-    if other >= 0:
-        ask(rows, w, other, other_question, number)
-    return bool(other >= 0)
+    if other < 0:
+        return False
+    if other_question >= 0 and w.questions[other_question]["message_id"] != e["message_id"]:
+        if _continue(rows, w, rules, number, name, oldest_base):
+            return True  # which explains it better than a question asked anew
+    ask(rows, w, other, other_question, number)
+    return True
 
 
 @helper_kernel
@@ -503,7 +493,7 @@ def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> 
             continue  # a response that shows no name, to a query that was not captured
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, name, oldest_name)
-        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name, oldest_base):
             if not _continue(rows, w, rules, number, name, oldest_base):
                 _open(rows, w, rules, number, name)
     client["last_walk"] = w.used[WALKS]
@@ -528,7 +518,7 @@ def _group_cut(
             continue
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, name, oldest_name)
-        elif not _at_same_name(rows, w, rules, number, name, oldest_name):
+        elif not _at_same_name(rows, w, rules, number, name, oldest_name, oldest_base):
             if _continue(rows, w, rules, number, name, oldest_base):
                 continue
             is_cut = rows[number]["qtype"] == CUT_QUESTION
@@ -542,20 +532,19 @@ def _group_cut(
 
 
 @helper_kernel
-def _searches_after_as_is(w: Walks, client: Row) -> bool:
-    """Does some walk go on with the list after the name as is?"""
-    for number in range(client["first_walk"], client["last_walk"]):
-        if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
-            return True
-    return False
+def _is_to_be_read(rows: Exchanges, lists: Lists, w: Walks, client: Row, again: bool) -> bool:
+    """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be.
 
-
-@helper_kernel
-def _is_to_be_read(w: Walks, client: Row, again: bool) -> bool:
-    """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be."""
+    Its exchanges are among ``rows``, its names and list in ``lists``; what it is seen to do, of
+    which its rules are, is noted.
+    """
     if not again:
+        client["searched_dots"] = ABSENT
+        note_habits(rows, lists.local_names, np.int64(lists.gaps.near), client)
         return True
-    if client["searches_after_as_is"] or not _searches_after_as_is(w, client):
+    client["searched_dots"] = searched_dots(w, lists.labels, client)
+    wrong = not client["searches_after_as_is"] and searches_after_as_is(w, client)
+    if not wrong and not contradicts(w, lists.labels, client):
         return False
     for number in range(client["first_walk"], client["last_walk"]):
         w.walks[number]["captured"] = 0
@@ -568,12 +557,12 @@ def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again:
 
     Goes in: ``rows`` (EXCHANGE), client by client and each in the order of time; their names, and
     the search lists, in ``lists``. Comes out: ``w``, and the walks of each of ``clients`` (CLIENT).
-    ``again``: only where the resolver is known to ask nothing after the name as is, and what looks
-    like such a walk is two lookups.
+    ``again``: only where the resolver is known to ask nothing after the name as is, or names with
+    as many dots are searched first, and what looks like such a walk is two lookups.
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if _is_to_be_read(w, client, again):
+        if _is_to_be_read(rows, lists, w, client, again):
             rules = rules_of(lists, client)
             _group(rows, lists.local_names, rules, w, client)
 
@@ -589,6 +578,6 @@ def group_cut_clients(
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if _is_to_be_read(w, client, again):
+        if _is_to_be_read(rows, lists, w, client, again):
             rules = rules_of(lists, client)
             _group_cut(rows, names, lists, rules, w, client)

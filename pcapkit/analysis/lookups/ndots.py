@@ -46,7 +46,7 @@ def bound_ndots(
         source = Source.OBSERVED if low == high else Source.ASSUMED
         if client.given.ndots is not None:
             value, source = client.given.ndots, client.given.source
-        elif ends[i + 1] - ends[i] > 1:
+        elif ends[i + 1] - ends[i] > 1 and not _is_wildcard(client):
             alone = as_is[ends[i] : ends[i + 1]]
             few = alone[(lists.labels[alone] > 1) & (lists.labels[alone] - 1 < value)]
             if weak := _outside(lists.name_ids[few].tolist(), client, names):
@@ -54,6 +54,11 @@ def bound_ndots(
         out.append(Ndots(low, high, value, source))
     clients["value"] = [n.value for n in out]
     return out
+
+
+def _is_wildcard(client: Client) -> bool:
+    """Is the list assumed because every name has an answer under it?"""
+    return not client.search.suffixes and len(client.assumed.suffixes) == 1
 
 
 def _outside(few: Sequence[int], client: Client, names: Folded) -> list[int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
+from pcapkit.analysis.lookups.base_names import Lists, Reading, reading_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST, NO_ROW, NO_SUFFIX, OPEN, Walks
 from pcapkit.analysis.lookups.waste import ABSOLUTE_MISS, SEARCH_MISS, waste_class
 from pcapkit.analysis.timing import AGAIN_NS, GOES_ON_NS, WAITS_NS, WAITS_WITHOUT_CLOCK_NS
@@ -136,11 +136,14 @@ def _fill_transaction(rows: Exchanges, w: Walks, question: Int, t: Row, lookup: 
 
 
 @helper_kernel
-def _choose_base(w: Walks, rules: Rules, labels: Ids, walk: Row, client: Row) -> tuple[Int, bool]:
+def _choose_base(
+    w: Walks, reading: Reading, labels: Ids, walk: Row, client: Row
+) -> tuple[Int, bool]:
     """Return the base of a walk, and whether it is ambiguous.
 
     A first candidate that ended the walk can be read several ways. ``walk`` (WALK) is one of ``w``,
-    of a ``client`` (CLIENT) with ``rules``; ``labels`` (int32) is how many each local name has.
+    of a ``client`` (CLIENT), with the ``reading`` of its list; ``labels`` (int32) is how many each
+    local name has.
     """
     name = np.int64(w.candidates[walk["first"]]["name"])
     if walk["mode"] == LIST and walk["base"] >= 0:
@@ -149,9 +152,9 @@ def _choose_base(w: Walks, rules: Rules, labels: Ids, walk: Row, client: Row) ->
         return name, False
     chosen, ambiguous = name, False
     most = max(np.int64(client["low"]), np.int64(client["value"]))
-    for p in range(rules.starts.shape[0]):
-        base = np.int64(rules.bases[name, p])
-        if not rules.starts[p] or base < 0 or not 0 < labels[base] <= most:
+    for p in range(reading.starts.shape[0]):
+        base = np.int64(reading.bases[name, p])
+        if not reading.starts[p] or base < 0 or not 0 < labels[base] <= most:
             continue
         if not ambiguous or labels[base] < labels[chosen]:
             chosen, ambiguous = base, True
@@ -239,9 +242,9 @@ def _is_cut(
 
 
 @helper_kernel
-def _suffix_of(rules: Rules, name: Int, base: Int) -> Int:
-    for p in range(rules.starts.shape[0]):
-        if rules.bases[name, p] == base:
+def _suffix_of(reading: Reading, name: Int, base: Int) -> Int:
+    for p in range(reading.starts.shape[0]):
+        if reading.bases[name, p] == base:
             return np.int64(p)
     return np.int64(NO_SUFFIX)
 
@@ -256,10 +259,11 @@ def _may_have_holes(walk: Row, client: Row) -> bool:
 
 
 @helper_kernel
-def _lacks_candidate(w: Walks, rules: Rules, walk: Row, client: Row) -> bool:
+def _lacks_candidate(w: Walks, reading: Reading, walk: Row, client: Row) -> bool:
     """Does a log lack a candidate of a walk through the list?
 
-    ``walk`` (WALK) is one of ``w``, of a ``client`` (CLIENT) with ``rules``.
+    ``walk`` (WALK) is one of ``w``, of a ``client`` (CLIENT), with the ``reading`` of its
+    list.
     """
     if walk["mode"] != LIST or not _may_have_holes(walk, client):
         return False
@@ -269,9 +273,9 @@ def _lacks_candidate(w: Walks, rules: Rules, walk: Row, client: Row) -> bool:
     at = np.int64(walk["first"])
     while at >= 0:
         name = np.int64(w.candidates[at]["name"])
-        here = np.int64(_suffix_of(rules, name, np.int64(walk["base"])))
+        here = np.int64(_suffix_of(reading, name, np.int64(walk["base"])))
         if here < 0:
-            here = np.int64(rules.starts.shape[0])
+            here = np.int64(reading.starts.shape[0])
         if here != position + 1:
             return True
         position = here
@@ -325,7 +329,7 @@ def _first_existing(transactions: Transactions, names: Ids, count: Int) -> Int:
 
 @helper_kernel
 def _classify(
-    rules: Rules,
+    reading: Reading,
     out: Described,
     lookup: Row,
     transactions: Transactions,
@@ -336,7 +340,7 @@ def _classify(
 ) -> None:
     """Give every transaction of a lookup its class, and count what follows from it.
 
-    Goes in: ``rules`` of the client, and whether its resolver ``caches``; the local ``names``
+    Goes in: the ``reading`` of the list, and whether its resolver ``caches``; the local ``names``
     (int32) of the ``transactions`` (TRANSACTION), that of the ``base``, and the one that was
     ``answered``, or ABSENT; ``out`` knows probes. Comes out: ``lookup`` (LOOKUP) and transactions.
     """
@@ -349,7 +353,7 @@ def _classify(
     shape = np.uint64(lookup["complete"]) + GOLDEN_RATIO
     for k in range(count):
         t = transactions[k]
-        t["suffix"] = _suffix_of(rules, np.int64(names[k]), base)
+        t["suffix"] = _suffix_of(reading, np.int64(names[k]), base)
         is_base = bool(names[k] == base or (lookup["mode"] == OPEN and not cached))
         t["waste_class"] = waste_class(
             lookup["complete"] != 0,
@@ -422,16 +426,17 @@ def _set_outcome(lookup: Row, transactions: Transactions, names: Ids) -> Int:
 
 @helper_kernel
 def _describe_walk(
-    grouped: Grouped, rules: Rules, walk: Row, client: Row, at: Int, first: Int, out: Described
+    grouped: Grouped, reading: Reading, walk: Row, client: Row, at: Int, first: Int, out: Described
 ) -> None:
     """Fill lookup ``at`` of ``out`` and its transactions, which begin at ``first``.
 
-    ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT) with ``rules``.
+    ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT), with the ``reading`` of its
+    list.
     """
     lists = grouped.lists
     lookup = out.lookups[at]
     transactions, names = out.transactions[first:], out.name_of[first:]
-    base, ambiguous = _choose_base(grouped.walks, rules, lists.labels, walk, client)
+    base, ambiguous = _choose_base(grouped.walks, reading, lists.labels, walk, client)
     out.base_of[at] = base
     lookup["base"] = lists.name_ids[base]
     lookup["ambiguous"] = ambiguous
@@ -442,10 +447,10 @@ def _describe_walk(
     _fill_transactions(grouped, walk, lookup, transactions, names)
     answered = _set_outcome(lookup, transactions, names)
     lookup["answered_by"] = lists.name_ids[answered] if answered >= 0 else ABSENT
-    suffixes = rules.starts.shape[0]
+    suffixes = reading.starts.shape[0]
     cut = _is_cut(grouped, walk, lookup, transactions, names, client, suffixes, out)
     count = np.int64(lookup["queries"])
-    holes = _lacks_candidate(grouped.walks, rules, walk, client)
+    holes = _lacks_candidate(grouped.walks, reading, walk, client)
     holes = holes or _lacks_family(walk, client, transactions, names, count, answered)
     lookup["holes"] = holes
     lookup["complete"] = 0 if walk["cut_start"] or cut or holes else 1
@@ -453,7 +458,7 @@ def _describe_walk(
     if walk["candidates"] == 1:
         lookup["mode"] = OPEN if ambiguous else AS_IS
     caches = client["caches"] != 0
-    _classify(rules, out, lookup, transactions, names, base, answered, caches)
+    _classify(reading, out, lookup, transactions, names, base, answered, caches)
     for k in range(count):
         transactions[k]["name"] = lists.name_ids[names[k]]
         transactions[k]["lookup"] = at
@@ -511,7 +516,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
     for c in range(clients.shape[0]):
         client = clients[c]
         client["index"] = ABSENT
-        rules = rules_of(lists, client)
+        reading = reading_of(lists, client["list"])
         oldest = out.used[LOOKUPS]
         for number in range(client["first_walk"], client["last_walk"]):
             walk = grouped.walks.walks[number]
@@ -521,7 +526,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
             lookup = out.lookups[at]
             lookup["client"] = described
             lookup["first"] = first
-            _describe_walk(grouped, rules, walk, client, at, first, out)
+            _describe_walk(grouped, reading, walk, client, at, first, out)
             base = np.int64(out.base_of[at])
             if lookup["mode"] == LIST and lookup["candidates"] > 1:
                 out.searched[base] = c + 1

@@ -84,9 +84,8 @@ def read_parts(
     known = {c.piece: c for c in clients}
     for part in parts(c.piece for c in clients):
         rows = store.read(part)
-        yield _Reader(
-            rows, names, [known[piece] for piece in part], store.last_time or 0, has_clock
-        ).read
+        span = store.first_time or 0, store.last_time or 0
+        yield _Reader(rows, names, [known[piece] for piece in part], span, has_clock).read
 
 
 class _Reader:
@@ -97,11 +96,11 @@ class _Reader:
         rows: Exchanges,
         names: Folded,
         surveyed: Sequence[Client],
-        capture_end: int,
+        span: tuple[int, int],
         has_clock: bool,
     ) -> None:
         self._rows, self._names, self._surveyed = rows, names, surveyed
-        self._capture_end, self._has_clock = capture_end, has_clock
+        self._span, self._has_clock = span, has_clock
         numbers: dict[SearchList, int] = {}
         self._clients = np.zeros(len(surveyed), CLIENT)
         self._clients["list"] = [numbers.setdefault(c.assumed, len(numbers)) for c in surveyed]
@@ -111,7 +110,7 @@ class _Reader:
         self._clients["logged"] = [c.logged for c in surveyed]
         self._clients["headless"] = [c.logged and is_headless(c.search) for c in surveyed]
         self._lists = number_names(
-            rows, self._clients, list(numbers), names, gaps_of(has_clock=has_clock)
+            rows, self._clients, list(numbers), names, gaps_of(has_clock=has_clock), span[0]
         )
         self._arrays, self._labels = names.names.arrays, names.label_counts()
 
@@ -146,7 +145,7 @@ class _Reader:
             np.empty(rows.size, np.int32),
             np.full(local_names, NO_ROW, np.int32),
             np.zeros(local_names, np.int32),
-            self._capture_end,
+            self._span[1],
             self._has_clock,
         )
         in_order = describe_clients(Grouped(rows, walks, lists), clients, out)
@@ -161,7 +160,7 @@ class _Reader:
                 c.source,
                 ndots[i],
                 guesses[i],
-                models_at_once(signs[i]),
+                models_at_once(signs[i]) if c.given.resolver is None else (),
                 c.proven,
             )
             for i, c in enumerate(self._surveyed)

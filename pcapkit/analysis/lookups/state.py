@@ -18,7 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS, LONGEST_WALK_NS, SHORTEST_TIMER_NS
+from pcapkit.analysis.timing import (
+    LONGEST_TIMEOUT_NS,
+    LONGEST_WALK_NS,
+    SHORTEST_TIMER_NS,
+    WHOLE_TIMER_NS,
+)
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.schema import NO_TIME, Exchanges, Ids, Int, Integers, Row, Rows
@@ -85,11 +90,13 @@ QUESTION = np.dtype(
         ("several_ports", np.uint8),
         ("good", np.uint8),  # no response was truncated, or an error of the server's
         ("truncated", np.uint8),
+        ("absent", np.uint8),  # some response is NXDOMAIN
     ],
     align=True,
 )
 NAME_NODE = np.dtype(
     [
+        ("latest", np.int64),  # last query or response
         ("settled", np.int64),  # when all was asked and well answered; NEVER where not
         ("until", np.int64),  # nothing can be added later
         ("walk", np.int32),
@@ -121,6 +128,9 @@ CLIENT = np.dtype(
         ("known", np.uint8),  # its resolver is known
         ("logged", np.uint8),  # seen in a server's own log
         ("headless", np.uint8),  # its list lacks the suffix that Kubernetes writes first
+        ("asks_both", np.uint8),  # A and AAAA of most names
+        ("keeps_port", np.uint8),  # from name to name, mostly
+        ("searched_dots", np.int32),  # of names that were searched first, at most; ABSENT: none
     ],
     align=True,
 )
@@ -209,30 +219,50 @@ def is_answered(w: Walks, candidate: Int, time: Int) -> bool:
 
 
 @helper_kernel
-def finished(w: Walks, candidate: Int, time: Int) -> Int:
-    """Return when its last answer came, or its last timer began; PENDING while one is awaited."""
-    latest = NO_TIME
+def is_absent(w: Walks, candidate: Int, time: Int) -> bool:
+    """Is the candidate said not to exist, for some type, by ``time``?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
         q = w.questions[at]
+        if q["absent"] and q["earliest"] <= time:
+            return True
+        at = np.int64(q["after"])
+    return False
+
+
+@helper_kernel
+def finished(w: Walks, candidate: Int, time: Int) -> Int:
+    """Return when its last answer came, or its last timer began; PENDING while one is awaited.
+
+    A timer of whole seconds may have begun with another question of the candidate.
+    """
+    latest = NO_TIME
+    pending = False
+    began = time
+    at = np.int64(w.candidates[candidate]["question"])
+    while at >= 0:
+        q = w.questions[at]
+        began = min(began, q["asked"])
         if q["earliest"] != NO_TIME and q["earliest"] <= time:
             latest = max(latest, q["earliest"])
-        elif time - q["asked"] >= SHORTEST_TIMER_NS:
-            latest = max(latest, q["asked"])
         else:
-            return np.int64(PENDING)
+            latest = max(latest, q["asked"])
+            pending = pending or time - q["asked"] < SHORTEST_TIMER_NS
         at = np.int64(q["after"])
+    if pending and time - began < WHOLE_TIMER_NS:
+        return np.int64(PENDING)
     return np.int64(latest)
 
 
 @helper_kernel
-def is_silent(w: Walks, candidate: Int) -> bool:
-    """Did any question of it get no response at all?"""
+def is_silent(w: Walks, candidate: Int, time: Int) -> bool:
+    """Was the last query of any question of it without response by ``time``?"""
     at = np.int64(w.candidates[candidate]["question"])
     while at >= 0:
-        if w.questions[at]["earliest"] == NO_TIME:
+        q = w.questions[at]
+        if q["done"] == NO_TIME or q["done"] > time:
             return True
-        at = np.int64(w.questions[at]["after"])
+        at = np.int64(q["after"])
     return False
 
 
@@ -281,13 +311,24 @@ def was_truncated(rows: Exchanges, w: Walks, candidate: Int, time: Int) -> bool:
 
 
 @helper_kernel
-def is_over(w: Walks, walk: Int, time: Int) -> bool:
-    """Can no further candidate follow, whatever comes after ``time``?"""
+def is_over(w: Walks, walk: Int, time: Int, paused: Int) -> bool:
+    """Can no further candidate follow, whatever comes after ``time``?
+
+    What is answered may still be one of a batch (busybox), until ``paused`` ns after the last one;
+    or absent for another type, which makes musl go on.
+    """
     x = w.walks[walk]
     if x["closed"]:
         return True
-    node = w.name_nodes[w.candidates[x["last"]]["node"]]
-    return bool(time > node["until"]) or is_answered(w, np.int64(x["last"]), time)
+    last = np.int64(x["last"])
+    node = w.name_nodes[w.candidates[last]["node"]]
+    if time > node["until"]:
+        return True
+    return bool(
+        time > node["latest"] + paused
+        and is_answered(w, last, time)
+        and not is_absent(w, last, time)
+    )
 
 
 @helper_kernel
@@ -308,6 +349,9 @@ def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -
         w.next_exchange[q["last"]] = number
         if q["port"] != e["client_port"]:
             q["several_ports"] = 1
+        if q["earliest"] > e["query_time"] and rows[q["last"]]["client_port"] != e["client_port"]:
+            q["earliest"] = NO_TIME  # it will meet a closed socket
+            q["answer"] = NO_TIME
     else:
         q = _new_question(w, c, number, e)
     q["last"] = number
@@ -337,6 +381,7 @@ def _new_question(w: Walks, c: Row, number: Int, e: Row) -> Row:
     q["several_ports"] = 0
     q["good"] = 1
     q["truncated"] = 0
+    q["absent"] = 0
     at = np.int64(c["question"])
     if at < 0:
         c["question"] = new
@@ -363,6 +408,8 @@ def _note_response(q: Row, e: Row) -> None:
         q["good"] = 0
     if e["tc"]:
         q["truncated"] = 1
+    if outcome == NXDOMAIN:
+        q["absent"] = 1
 
 
 @helper_kernel
@@ -381,6 +428,7 @@ def _sum_up(w: Walks, c: Row) -> None:
         if q["several_ports"] or q["port"] != node["port"]:
             node["several_ports"] = 1
         at = np.int64(q["after"])
+    node["latest"] = latest
     node["settled"] = latest if settled else NEVER
     start = w.walks[c["walk"]]["start"]
     node["until"] = max(start + LONGEST_WALK_NS, latest + LONGEST_TIMEOUT_NS)

@@ -67,8 +67,10 @@ def waste_class(
         return EMPTY_FAMILY
     if is_first_existing and outcome == NODATA:
         return NO_SUCH_TYPE
+    if is_base and resolved:
+        return ABSOLUTE_MISS
     if is_base:
-        return ABSOLUTE_MISS if resolved else NONEXISTENT
+        return NO_SUCH_TYPE if outcome == NODATA else NONEXISTENT
     return SEARCH_MISS
 
 

@@ -16,25 +16,29 @@ from pcapkit.analysis.search_lists.sequences import (
     SEQUENCE,
     TYPES,
     AskedNames,
+    Follows,
     Sequences,
     find_asked_names,
     find_sequences,
 )
-from pcapkit.analysis.timing import Gaps, gaps_of
+from pcapkit.analysis.timing import NEAR_IN_LOG_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_NS, PAUSED_NS
 from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, find_slot, hash_bytes, slot_count
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.names.labels import common_labels, labels_end
-from pcapkit.schema import ABSENT, NO_TIME, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import ABSENT, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row, Rows
 
 #: Distinct sequences that are kept; a capture with more has shown its search lists long before.
 LIMIT = 1 << 18
-_CHANGES = 1 << 14  # names that are kept of those that were asked in two ways
+_FOLLOWS = Follows(NEAR_NS, NEAR_IN_LOG_NS, PAUSED_NS)
+_FOLLOWS_WITHOUT_CLOCK = Follows(*[NEAR_WITHOUT_CLOCK_NS] * 3)
+_TWO_WAYS = 1 << 14  # lookups that are kept of names that were asked in two ways
 _FIRST_LABELS = 1 << 12  # slots of the sequences that may go on
 _TAILS = 64  # different suffixes of one client that are told apart
 _MOST_LABELS = 255  # more than any name has (RFC 1035 section 3.1: 255 bytes)
 #: One distinct sequence of one client; ``first`` and ``last`` are the times of its beginnings, and
-#: ``shared`` is how many labels all its names share from theirs.
+#: ``shared`` is how many labels all its names share from theirs. ``at_once`` has a bit for each
+#: name but the base as is: it was asked at once after or before another, not only after a pause.
 EVIDENCE = np.dtype(
     [
         ("first", np.int64),
@@ -44,20 +48,21 @@ EVIDENCE = np.dtype(
         ("shared", np.int32),
         ("size", np.int32),
         ("count", np.int32),
+        ("at_once", np.uint32),
     ],
     align=True,
 )
-#: A name that one client both searched first and asked as is first, and when it did so.
-CHANGE = np.dtype(
-    [
-        ("client", np.int32),
-        ("name", np.int32),
-        ("searched_first", np.int64),
-        ("searched_last", np.int64),  # NO_TIME: never
-        ("as_is_first", np.int64),
-        ("as_is_last", np.int64),
-    ],
+#: One lookup of a name that its client both searched first and asked as is first.
+TWO_WAYS = np.dtype(
+    [("time", np.int64), ("client", np.int32), ("name", np.int32), ("searched", np.uint8)],
     align=True,
+)
+#: A name that one client searched before it asked it as is.
+MARK = np.dtype(
+    [
+        ("types", np.uint8),  # that it asked of it as is, at most
+        ("as_is", np.uint8),  # it was asked as is first, too
+    ]
 )
 
 
@@ -67,7 +72,7 @@ class Gathering(NamedTuple):
     latest: Ids  # by name: ABSENT, and so again when gathering is done
     asked: AskedNames  # as long as the longest client has exchanges
     sequences: Sequences  # as many
-    marks: Rows  # CHANGE, as many
+    marks: Rows  # MARK, as many
     proven: Hashes  # of suffixes
 
 
@@ -83,7 +88,7 @@ class Evidence(NamedTuple):
 
     sequences: Rows  # EVIDENCE, client by client
     members: Ids  # (sequences, NAMES): the ids of the names of each
-    changes: Rows  # CHANGE, client by client
+    two_ways: Rows  # TWO_WAYS, client by client, in order of time
 
 
 @helper_kernel
@@ -171,70 +176,99 @@ def _read_by_tails(names: InternerArrays, s: Row, members: Ids, proven: Hashes, 
 
 
 @helper_kernel
-def _mark_searched(client: Int, labels: Ids, found: Int, work: Gathering) -> Int:
+def _is_searched(labels: Ids, s: Row, members: Ids) -> bool:
+    """Does a sequence end with its base name as is, after the list?"""
+    return bool(s["base"] > 0 and s["closed"] and labels[members[0]] != s["base"])
+
+
+@helper_kernel
+def _mark_searched(labels: Ids, found: Int, work: Gathering) -> Int:
     """Mark the names that a client searched before it asked them as is; return how many.
 
-    The first ``found`` sequences of ``work`` are those of ``client``; ``labels`` (int32) is how
-    many labels each name has. In ``work``, ``marks`` gets the names, and ``latest`` their marks.
+    The first ``found`` sequences of ``work`` are those of the client; ``labels`` (int32) is how
+    many labels each name has. In ``work``, ``latest`` gets the marks of names.
     """
     sequences, asked = work.sequences, work.asked.rows
     marked = 0
     for i in range(found):
         s = sequences.rows[i]
-        if s["base"] == 0 or not s["closed"] or labels[sequences.members[i, 0]] == s["base"]:
+        if not _is_searched(labels, s, sequences.members[i]):
             continue
         name = np.int64(sequences.members[i, s["size"] - 1])
-        time = asked[s["first"]]["start"]
         if work.latest[name] < 0:
             work.latest[name] = marked
-            mark = work.marks[marked]
-            mark["client"] = client
-            mark["name"] = name
-            mark["searched_first"] = mark["searched_last"] = time
-            mark["as_is_last"] = NO_TIME
+            work.marks[marked]["types"] = 0
+            work.marks[marked]["as_is"] = 0
             marked += 1
         mark = work.marks[work.latest[name]]
-        mark["searched_first"] = min(mark["searched_first"], time)
-        mark["searched_last"] = max(mark["searched_last"], time)
+        mark["types"] = max(mark["types"], asked[s["last"]]["types"])
     return marked
 
 
 @helper_kernel
-def _find_changes(
-    client: Int, labels: Ids, found: Int, work: Gathering, changes: Rows, used: Int
+def _is_as_is(labels: Ids, s: Row, name: Int, first: Row, mark: Row) -> bool:
+    """Does a sequence that begins with ``name`` show that it was asked as is first?
+
+    One that asks fewer types than the name has otherwise may be the rest of a walk, whose other
+    questions the client's cache answered.
+    """
+    alone = s["size"] == 1 and first["answered"] and first["types"] >= mark["types"]
+    return bool(alone or s["base"] == labels[name])
+
+
+@helper_kernel
+def _find_two_ways(
+    client: Int, labels: Ids, found: Int, work: Gathering, out: Rows, used: Int
 ) -> Int:
-    """Append the names of one client that were searched first, and asked as is first.
+    """Append the lookups of names that one client both searched first and asked as is first.
 
     Goes in: the first ``found`` sequences of ``work`` are those of ``client``; ``labels`` (int32)
-    is how many labels each name has. Comes out: ``changes`` (CHANGE), ``used`` of them until now;
-    the new number is returned.
+    is how many labels each name has. Comes out: ``out`` (TWO_WAYS), ``used`` of them until now; the
+    new number is returned.
     """
-    if _mark_searched(client, labels, found, work) == 0:
+    if _mark_searched(labels, found, work) == 0:
         return used
     sequences, asked = work.sequences, work.asked.rows
     for i in range(found):
         s = sequences.rows[i]
-        first_name = sequences.members[i, 0]
-        if work.latest[first_name] < 0:
-            continue
-        first = asked[s["first"]]
-        mark = work.marks[work.latest[first_name]]
-        alone = s["size"] == 1 and first["answered"]
-        if alone or s["base"] == labels[first_name]:
-            if mark["as_is_last"] == NO_TIME or first["start"] < mark["as_is_first"]:
-                mark["as_is_first"] = first["start"]
-            mark["as_is_last"] = max(mark["as_is_last"], first["start"])
+        name = np.int64(sequences.members[i, 0])
+        if work.latest[name] >= 0:
+            mark = work.marks[work.latest[name]]
+            if _is_as_is(labels, s, name, asked[s["first"]], mark):
+                mark["as_is"] = 1
     for i in range(found):
         s = sequences.rows[i]
-        name = np.int64(sequences.members[i, s["size"] - 1])
-        if s["base"] == 0 or work.latest[name] < 0:
+        searched = _is_searched(labels, s, sequences.members[i])
+        name = np.int64(sequences.members[i, s["size"] - 1 if searched else 0])
+        if work.latest[name] < 0 or used >= out.shape[0]:
             continue
-        mark = work.marks[work.latest[name]]
-        if mark["as_is_last"] != NO_TIME and used < changes.shape[0]:
-            changes[used] = mark
+        mark, first = work.marks[work.latest[name]], asked[s["first"]]
+        if mark["as_is"] and (searched or _is_as_is(labels, s, name, first, mark)):
+            row = out[used]
+            row["time"] = first["start"]
+            row["client"] = client
+            row["name"] = name
+            row["searched"] = searched
             used += 1
-        work.latest[name] = ABSENT
+    for i in range(found):
+        work.latest[sequences.members[i, sequences.rows[i]["size"] - 1]] = ABSENT
     return used
+
+
+@helper_kernel
+def _suffixes_at_once(labels: Ids, s: Row, members: Ids) -> np.uint32:
+    """Return which suffixes of a sequence were asked at once: a bit each, the base left out.
+
+    ``s`` (SEQUENCE) has its ``members`` (int32); ``labels`` (int32) is how many labels each name
+    has.
+    """
+    out, bit = np.uint32(0), np.uint32(0)
+    for j in range(s["size"]):
+        if s["base"] > 0 and labels[members[j]] == s["base"]:
+            continue
+        out |= ((s["at_once"] >> np.uint32(j)) & np.uint32(1)) << bit
+        bit += np.uint32(1)
+    return out
 
 
 @inline_kernel
@@ -257,6 +291,7 @@ def _note_sequence(
     row["shared"] = _shared_labels(names.arena, names.ends, s, members)
     row["size"] = s["size"]
     row["count"] = 1
+    row["at_once"] = 0
     row["first"] = start
     row["last"] = start
 
@@ -306,6 +341,9 @@ def _note_sequences(
                 out.members[kept, j] = members[i, j]
             kept += 1
             slots[slot] = kept
+        if slots[slot] > 0:
+            row = out.sequences[slots[slot] - 1]
+            row["at_once"] |= _suffixes_at_once(labels, s, members[i])
     return kept
 
 
@@ -315,7 +353,7 @@ def gather_evidence(
     bounds: Integers,
     names: InternerArrays,
     labels: Ids,
-    gaps: Gaps,
+    follows: Follows,
     work: Gathering,
     table: SequenceTable,
     out: Evidence,
@@ -323,27 +361,29 @@ def gather_evidence(
     """Fill ``out`` with the distinct sequences of every client, and the names it asked two ways.
 
     Where walks that asked the name as is prove suffixes, the others are read by them, or left out.
-    Returns the number of sequences, at most as many as fit, and that of changes.
+    Returns the number of sequences, at most as many as fit, and of lookups in two ways.
 
     Goes in: ``rows`` (EXCHANGE), ordered by client and time; ``bounds`` (int64), where each client
-    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; ``gaps``,
-    how soon one asked name follows another. Scratch: ``work``, and ``table``, empty, for as
-    many sequences as ``out``.
+    begins, and the end; all ``names`` with their ``labels`` (int32), how many each has; in
+    ``follows``, how soon one asked name follows another. Scratch: ``work``, and ``table``, empty,
+    for as many sequences as ``out``.
     """
     kept: Int = 0
     changed: Int = 0
     for c in range(bounds.shape[0] - 1):
         mine = rows[bounds[c] : bounds[c + 1]]
-        near = gaps.near
+        near = follows.near
         if mine.shape[0] > 0 and mine[0]["server"] < 0:  # a log does not name its own server
-            near = gaps.near_in_log
-        count = find_asked_names(mine, near, work.latest, work.asked)
+            near = follows.near_in_log
+        count = find_asked_names(mine, follows.paused, work.latest, work.asked)
         work.sequences.newest[:] = ABSENT
-        found = find_sequences(names, labels, near, work.asked, count, work.sequences)
+        found = find_sequences(
+            names, labels, near, follows.paused, work.asked, count, work.sequences
+        )
         for k in range(mine.shape[0]):
             if mine[k]["folded"] >= 0:
                 work.latest[mine[k]["folded"]] = ABSENT
-        changed = _find_changes(c, labels, found, work, out.changes, changed)
+        changed = _find_two_ways(c, labels, found, work, out.two_ways, changed)
         kept = _note_sequences(names, labels, c, found, work, out, table, kept)
     return kept, changed
 
@@ -372,7 +412,7 @@ class Scratch:
                     np.empty((exchanges, NAMES), np.int32),
                     np.empty(_FIRST_LABELS, np.int32),
                 ),
-                np.empty(exchanges, CHANGE),
+                np.empty(exchanges, MARK),
                 np.empty(_TAILS, np.uint64),
             )
         return self._work
@@ -387,7 +427,7 @@ def evidence_of(
     has_clock: bool,
     scratch: Scratch,
 ) -> Evidence:
-    """Return the distinct sequences, and the changes, of clients that begin at ``bounds``.
+    """Return what the clients show that begin at ``bounds``: sequences, names asked in two ways.
 
     ``bounds`` end with the end of ``rows``, which are in time order within a client.
     """
@@ -395,16 +435,16 @@ def evidence_of(
     out = Evidence(
         np.zeros(most, EVIDENCE),
         np.zeros((most, NAMES), np.int32),
-        np.zeros(min(_CHANGES, rows.size // 4 + 1), CHANGE),
+        np.zeros(min(_TWO_WAYS, rows.size), TWO_WAYS),
     )
     kept, changed = gather_evidence(
         rows,
         bounds,
         names,
         labels,
-        gaps_of(has_clock=has_clock),
+        _FOLLOWS if has_clock else _FOLLOWS_WITHOUT_CLOCK,
         scratch.sized(int(np.diff(bounds).max(initial=1))),
         SequenceTable(np.empty(most, np.uint64), np.zeros(slot_count(most), np.int32)),
         out,
     )
-    return Evidence(out.sequences[:kept], out.members[:kept], out.changes[:changed])
+    return Evidence(out.sequences[:kept], out.members[:kept], out.two_ways[:changed])

@@ -49,6 +49,32 @@ def suffix_texts(suffixes: tuple[Labels, ...]) -> tuple[str, ...]:
 SuffixSequence = tuple[tuple[Labels, ...], int]
 #: A suffix is there by chance if this many walks for each of its own show one that comes later.
 _RARE = 100
+#: Sequences that chance does not repeat.
+_OFTEN = 3
+
+
+def without_chance(sequences: list[SuffixSequence], at_once: list[int]) -> list[SuffixSequence]:
+    """Leave out suffixes that followed, and were followed, only after pauses, as others by chance.
+
+    ``at_once`` has a bit for each suffix of a sequence that stood next to another name at once.
+    Where no suffix did, those are believed of which one is the end of one before it, as those of
+    Kubernetes are; and any that is often seen.
+    """
+    proven: set[Labels] = set()
+    seen: Counter[Labels] = Counter()
+    for (suffixes, count), mask in zip(sequences, at_once, strict=True):
+        proven.update(s for j, s in enumerate(suffixes) if mask >> j & 1)
+        for suffix in suffixes:
+            seen[suffix] += count
+    kept = proven or {
+        s
+        for suffixes, _ in sequences
+        for a, b in combinations(suffixes, 2)
+        if len(a) > len(b) > 1 and a[-len(b) :] == b
+        for s in (a, b)
+    }
+    kept |= {s for s, count in seen.items() if count >= _OFTEN}
+    return [(tuple(s for s in suffixes if s in kept), count) for suffixes, count in sequences]
 
 
 class Inference:

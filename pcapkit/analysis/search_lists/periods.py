@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
 from pcapkit.analysis.search_lists.infer import NameSequence
 from pcapkit.names.labels import Labels
@@ -16,14 +17,17 @@ from pcapkit.names.labels import Labels
 #: More changes than this at one address are a mixture, not periods.
 _MOST = 4
 _FEWEST_NAMES = 2
+#: Lookups before and after a change that only one name shows.
+_OFTEN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """When one name was searched first, and when it was asked as is first (first time, last)."""
+class TwoWays:
+    """One lookup of a name that was both searched first and asked as is first."""
 
-    searched: tuple[int, int]
-    as_is: tuple[int, int]
+    time: int
+    name: int
+    searched: bool
 
 
 def changes_of_list(
@@ -50,17 +54,31 @@ def changes_of_list(
     return [(earlier[1], later[2], later[0]) for earlier, later in pairs]
 
 
-def change_of_ndots(changes: Sequence[Change]) -> int | None:
-    """Return the time at which names stopped, or started, being searched; None where none did.
+def changes_of_ndots(lookups: Sequence[TwoWays]) -> list[int]:
+    """Return the times at which names stopped, or started, being searched; none for mixtures.
 
-    ``changes`` holds every name that was asked in both ways.
+    ``lookups`` are those of every name that was asked in both ways, in order of time. Both sides of
+    a change show the same names: two at least, or one again and again.
     """
-    if len(changes) < _FEWEST_NAMES:
-        return None
-    stopped = all(c.searched[1] < c.as_is[0] for c in changes)
-    started = all(c.as_is[1] < c.searched[0] for c in changes)
-    if not stopped and not started:
-        return None
-    before = max(c.searched[1] if stopped else c.as_is[1] for c in changes)
-    after = min(c.as_is[0] if stopped else c.searched[0] for c in changes)
-    return after if before < after else None
+    runs = [list(run) for _, run in groupby(lookups, key=lambda x: x.searched)]
+    runs = _without_strays(runs)
+    if len(runs) - 1 > _MOST:
+        return []
+    for earlier, later in pairwise(runs):
+        both = {x.name for x in earlier} & {x.name for x in later}
+        often = min(len(earlier), len(later)) >= _OFTEN
+        if len(both) < _FEWEST_NAMES and not (both and often):
+            return []
+    return [later[0].time for later in runs[1:]]
+
+
+def _without_strays(runs: list[list[TwoWays]]) -> list[list[TwoWays]]:
+    """Leave out single lookups between others of the other way: a name with its final dot."""
+    kept: list[list[TwoWays]] = []
+    for k, run in enumerate(runs):
+        stray = len(run) == 1 and 0 < k < len(runs) - 1
+        if kept and kept[-1][0].searched == run[0].searched:
+            kept[-1] += run
+        elif not stray:
+            kept.append(list(run))
+    return kept

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
+from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS, SHORTEST_TIMER_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.hashing import hash_bytes, home_slot
 from pcapkit.kernels.interning import InternerArrays
@@ -33,6 +33,7 @@ _NONE = -1  # no sequence, asked name or type
 ASKED_NAME = np.dtype(
     [
         ("start", np.int64),
+        ("asked", np.int64),  # its last query
         ("done", np.int64),  # when the last of its questions ended, as far as they have
         ("name", np.int32),
         ("port", np.uint16),
@@ -50,10 +51,19 @@ SEQUENCE = np.dtype(
         ("last", np.int32),  # its last asked name
         ("base", np.int32),  # labels of the base name once it was asked as is, else 0
         ("size", np.int32),
+        ("at_once", np.uint32),  # bits: names that were asked at once after or before another
         ("closed", np.uint8),
     ],
     align=True,
 )
+
+
+class Follows(NamedTuple):
+    """How soon one asked name follows another, in ns."""
+
+    near: int  # at once
+    near_in_log: int  # ... in a server's own log
+    paused: int  # after a pause
 
 
 class AskedNames(NamedTuple):
@@ -98,10 +108,15 @@ def _begin_name(asked: AskedNames, at: Int, e: Row) -> None:
 def _add_to_name(asked: AskedNames, at: Int, slot: Int, e: Row) -> None:
     """Add the exchange ``e`` to entry ``at`` of ``asked``: its type stands at ``slot``, or _NONE.
 
-    Types beyond TYPES share the last slot.
+    Types beyond TYPES share the last slot. A response that comes when the question has been sent
+    again from another port meets a closed socket.
     """
     row = asked.rows[at]
     done = e["response_time"]
+    row["asked"] = e["query_time"]
+    if slot >= 0 and asked.done[at, slot] > e["query_time"] and row["port"] != e["client_port"]:
+        asked.done[at, slot] = NO_TIME
+    row["port"] = e["client_port"]
     if slot < 0:
         slot = min(np.int64(row["types"]), np.int64(TYPES - 1))
         if row["types"] < TYPES:
@@ -167,6 +182,8 @@ def find_asked_names(rows: Exchanges, near: Int, latest: Ids, asked: AskedNames)
 def _follows(last: Row, item: Row, near: Int) -> bool:
     """Was ``item`` asked because ``last`` failed, or together with it, as busybox asks?"""
     if item["start"] < last["done"]:
+        if item["start"] - last["asked"] >= SHORTEST_TIMER_NS:  # which ended without a response
+            return True
         return bool(item["port"] == last["port"] and item["start"] - last["start"] <= near)
     return not _is_over(last, item, near)
 
@@ -228,6 +245,7 @@ def find_sequences(
     names: InternerArrays,
     labels: Ids,
     near: Int,
+    paused: Int,
     asked: AskedNames,
     count: Int,
     sequences: Sequences,
@@ -235,8 +253,9 @@ def find_sequences(
     """Order the asked names of one client into sequences; return how many.
 
     Goes in: the first ``count`` of ``asked``; all ``names`` with their ``labels``, how many each
-    has (int32); ``near``, how soon one follows another, in ns. Comes out: ``sequences``, as many as
-    asked names at most; its ``newest`` is _NONE for all at first.
+    has (int32); how soon one follows another, at once (``near``) or after a pause (``paused``), in
+    ns. Comes out: ``sequences``, as many as asked names at most; its ``newest`` is _NONE for all at
+    first.
     """
     rows, newest = sequences.rows, sequences.newest
     found = 0
@@ -251,7 +270,7 @@ def find_sequences(
         compared = 0
         while at >= 0 and compared < _OPEN:
             s = rows[at]
-            if s["closed"] or _is_over(asked.rows[s["last"]], item, near):  # it leaves the list
+            if s["closed"] or _is_over(asked.rows[s["last"]], item, paused):  # it leaves the list
                 if newer < 0:
                     newest[slot] = s["older"]
                 else:
@@ -259,9 +278,12 @@ def find_sequences(
                 at = np.int64(s["older"])
                 continue
             compared += 1
-            if _follows(asked.rows[s["last"]], item, near) and _extend(
+            last = asked.rows[s["last"]]
+            if _follows(last, item, paused) and _extend(
                 names.arena, names.ends, labels, s, sequences.members[at], name
             ):
+                if last["silent"] or item["start"] - last["done"] <= near:
+                    s["at_once"] |= np.uint32(3) << np.uint32(s["size"] - 2)
                 s["last"] = i
                 joined = True
                 break
@@ -273,6 +295,7 @@ def find_sequences(
             s["last"] = i
             s["base"] = 0
             s["size"] = 1
+            s["at_once"] = 0
             s["closed"] = 0
             sequences.members[found, 0] = name
             newest[slot] = found

@@ -7,23 +7,35 @@ proves explains the first minute too.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import compress, pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.exchanges.store import Piece, Store, parts
 from pcapkit.analysis.search_lists.evidence import Evidence, Scratch, evidence_of
-from pcapkit.analysis.search_lists.infer import Inference, NameSequence, SearchList, SuffixSequence
-from pcapkit.analysis.search_lists.periods import Change, change_of_ndots, changes_of_list
+from pcapkit.analysis.search_lists.infer import (
+    Inference,
+    NameSequence,
+    SearchList,
+    SuffixSequence,
+    without_chance,
+)
+from pcapkit.analysis.search_lists.periods import TwoWays, changes_of_list, changes_of_ndots
+from pcapkit.codes import ANSWER
 from pcapkit.concurrency import in_order
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
-from pcapkit.schema import Exchanges, Ids, Integers
+from pcapkit.names.top_level import is_top_level_domain
+from pcapkit.schema import Exchanges, Integers
+
+#: Names of the world under one suffix that show it to be one.
+_WORLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +124,7 @@ def _client(
     source = Source.OBSERVED if search.suffixes else Source.ASSUMED
     if fact.search is not None:
         search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
-    assumed = search if search.suffixes else _assume_list(mine["folded"], names)
+    assumed = search if search.suffixes else _assume_list(mine, names)
     return Client(piece, search, source, fact, assumed, proven, logged)
 
 
@@ -178,25 +190,42 @@ class _Shown:
         #: the sequences of client i are those from bounds[i] to bounds[i + 1]
         numbers = np.arange(clients + 1)
         self._bounds = np.searchsorted(evidence.sequences["client"], numbers).tolist()
-        self._changes: dict[int, list[Change]] = {}
-        for client, _, *times in evidence.changes.tolist():
-            change = Change((times[0], times[1]), (times[2], times[3]))
-            self._changes.setdefault(client, []).append(change)
+        self._two_ways: dict[int, list[TwoWays]] = {}
+        for time, client, name, searched in evidence.two_ways.tolist():
+            lookup = TwoWays(time, name, bool(searched))
+            self._two_ways.setdefault(client, []).append(lookup)
 
     def infer(self, inference: Inference) -> list[SearchList]:
         """Return the search list of each client."""
-        suffixes, by_base = self._suffixes, self._by_base
-        return [
-            inference.infer(
-                list(compress(suffixes[begin:end], by_base[begin:end])), suffixes[begin:end]
-            )
-            for begin, end in pairwise(self._bounds)
-        ]
+        by_base = self._by_base
+        out = []
+        for i, (begin, end) in enumerate(pairwise(self._bounds)):
+            suffixes = self._suffixes_of(i)
+            out.append(inference.infer(list(compress(suffixes, by_base[begin:end])), suffixes))
+        return out
 
     def proven(self, client: int, inference: Inference) -> SearchList:
         """Return the search list of one client that sequences with a known base show."""
         mine = slice(*self._bounds[client : client + 2])
-        return inference.infer(list(compress(self._suffixes[mine], self._by_base[mine])), [])
+        return inference.infer(list(compress(self._suffixes_of(client), self._by_base[mine])), [])
+
+    def _suffixes_of(self, client: int) -> list[SuffixSequence]:
+        """Return the suffixes that each sequence of a client shows, chance left out."""
+        begin, end = self._bounds[client : client + 2]
+        mine = self._suffixes[begin:end]
+        if not self._pauses[begin:end].any():
+            return mine
+        masks = self._evidence.sequences["at_once"][begin:end].tolist()
+        return without_chance(mine, masks)
+
+    @cached_property
+    def _pauses(self) -> npt.NDArray[np.bool_]:
+        """Did a suffix of each sequence follow, and was followed, after pauses only?"""
+        sizes = np.array([len(s) for s, _ in self._suffixes], np.int64)
+        pauses: npt.NDArray[np.bool_] = (
+            self._evidence.sequences["at_once"] != (np.int64(1) << sizes) - 1
+        )
+        return pauses
 
     @cached_property
     def _by_base(self) -> list[bool]:
@@ -236,9 +265,9 @@ class _Shown:
             for row, members in zip(rows, self._evidence.members[begin:end].tolist(), strict=True)
         ]
 
-    def changes(self, client: int) -> list[Change]:
-        """Return the names that a client asked in two ways."""
-        return self._changes.get(client, [])
+    def two_ways(self, client: int) -> list[TwoWays]:
+        """Return the lookups of names that a client asked in two ways."""
+        return self._two_ways.get(client, [])
 
 
 def _changes(
@@ -256,8 +285,7 @@ def _changes(
                     break
             times.append(first)
     if not times and fact.ndots is None:
-        moment = change_of_ndots(shown.changes(client))
-        times += [] if moment is None else [moment]
+        times = changes_of_ndots(shown.two_ways(client))
     return times
 
 
@@ -271,17 +299,40 @@ def _periods(piece: Piece, mine: Exchanges, times: list[int]) -> list[Piece]:
     ]
 
 
-def _assume_list(mine: Ids, names: Folded) -> SearchList:
-    """Assume a Kubernetes list where no walk shows one and all cluster names are of one space.
+def _assume_list(mine: Exchanges, names: Folded) -> SearchList:
+    """Assume a list where no walk shows one.
 
-    Names such as ``web.default.svc.cluster.local`` that answer at once are what short names look
-    like under the first suffix.
+    A Kubernetes list where all cluster names are of one space: names such as
+    ``web.default.svc.cluster.local`` that answer at once are what short names look like under the
+    first suffix. Else one suffix under which every name of the world has an answer.
     """
-    asked = np.unique(mine[mine >= 0])
+    asked = np.unique(mine["folded"][mine["folded"] >= 0])
     labels = names.label_counts()[asked]
     asked, labels = asked[labels >= 5], labels[labels >= 5]
     spaces = {end for end in names.labels_behind(asked, labels - 4) if end[1] == "svc"}
     if len(spaces) != 1:
-        return SearchList()
+        answered = (mine["outcome"] == ANSWER) & (mine["folded"] >= 0)
+        return _wildcard({names.labels(n) for n in np.unique(mine["folded"][answered]).tolist()})
     space = spaces.pop()
     return SearchList((space, space[1:], space[2:]), frozenset((space,)))
+
+
+def _wildcard(answered: Iterable[Labels]) -> SearchList:
+    """Return the suffix under which names of several top-level domains were answered, if any is.
+
+    ``api.example.com.wild.example.org`` is nobody's name: it is a name of the world under a suffix.
+    """
+    bases: dict[Labels, set[Labels]] = {}
+    for name in answered:
+        for size in range(2, len(name) - 1):
+            if is_top_level_domain(name[size - 1]):
+                bases.setdefault(name[size:], set()).add(name[:size])
+    shown = [(len(b), s) for s, b in bases.items() if len(b) >= _WORLD and len(_ends(b)) > 1]
+    if not shown:
+        return SearchList()
+    _, suffix = max(shown, key=lambda x: (x[0], len(x[1]), x[1]))
+    return SearchList((suffix,), frozenset((suffix,)))
+
+
+def _ends(names: Iterable[Labels]) -> set[str]:
+    return {name[-1] for name in names}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pcapkit.analysis.lookups.outcomes import EMPTY, MISSING
+from pcapkit.analysis.lookups.outcomes import MISSING
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.schema import Array, Ids
@@ -23,7 +23,7 @@ def kinds_of(
         names.inside([("arpa",)])[base] != 0,
         (answered_by >= 0) & (names.inside(zones)[np.maximum(answered_by, 0)] != 0),
         answered_by >= 0,
-        np.isin(outcome, (MISSING, EMPTY)),
+        outcome == MISSING,
         names.label_counts()[base] == 1,
     )
     return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]

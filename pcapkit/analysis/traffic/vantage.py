@@ -14,7 +14,7 @@ from ipaddress import ip_network
 
 from pcapkit.addresses import ip_or_none, packed
 from pcapkit.analysis.traffic.vantage_tally import QueryCounts
-from pcapkit.cluster.conventions import namespace_of
+from pcapkit.cluster.conventions import CLUSTER_DOMAIN, SERVICES, namespace_of
 from pcapkit.cluster.pods import Cluster
 from pcapkit.model.captures import MessageCounts
 from pcapkit.model.clients import Client, DnsPolicy, Server, Translation, Vantage
@@ -203,8 +203,8 @@ def _policy(
         if on_node:
             return DnsPolicy("ClusterFirstWithHostNet", (first, "a node's address", *answering))
         return DnsPolicy("ClusterFirst", (first, *answering))
-    if any("svc" in suffix.split(".")[:2] for suffix in row.search):
-        return DnsPolicy(None, ())  # a list of the cluster, but not one that a policy writes
+    if any(s == CLUSTER_DOMAIN or SERVICES in s.split(".")[:2] for s in row.search):
+        return DnsPolicy(None, ())  # of the cluster, cut by the capture or not a policy's own
     outside = f"no suffix of the cluster in the list: {_some(row.search)}"
     if of_cluster:
         return DnsPolicy("None", (outside, *answering))

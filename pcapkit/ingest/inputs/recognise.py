@@ -34,7 +34,7 @@ SHIPPED = re.compile(
 TCPDUMP_HEAD = re.compile(
     r"(?:\s*(?P<number>\d+) {2})?"
     r"(?:(?P<date>\d{4}-\d\d-\d\d) )?"
-    r"(?:\s?(?P<clock>\d\d:\d\d:\d\d\.\d{6}(?:\d{3})?) |(?P<epoch>\d{1,12}\.\d{6}(?:\d{3})?) )?"
+    r"(?:\s?(?P<clock>-?\d\d:\d\d:\d\d\.\d{6}(?:\d{3})?) |(?P<epoch>\d{1,12}\.\d{6}(?:\d{3})?) )?"
     r"(?P<rest>\S.*)",
     re.S,
 )

@@ -129,8 +129,9 @@ class _Clock:
             self._seen += 1
             self.has_clock = False
             return None
-        hours, minutes, rest = match["clock"].split(":")
-        if int(hours) > 23 or int(minutes) > 59 or int(rest[:2]) > 60:
+        back = match["clock"].startswith("-")  # -ttt: before the packet that is printed before
+        hours, minutes, rest = match["clock"].removeprefix("-").split(":")
+        if int(hours) > 23 or int(minutes) > 59 or int(rest[:2]) > 60 or (back and self.undated):
             raise NotUnderstood("no time of day")
         now = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000_000 + _nanoseconds(rest)
         if match["date"]:
@@ -144,10 +145,10 @@ class _Clock:
         if self._seen == 1 and now == 0:
             self.relative = True
         if self.relative:
-            if now < self._last and not self.summed:
+            if (back or now < self._last) and not self.summed:
                 self.summed = True
             if self.summed:
-                now += self._last
+                now = self._last + (-now if back else now)
         else:
             self.undated = True
             if now + self._days * _DAY_NS < self._last - _DAY_NS // 2:

@@ -178,6 +178,14 @@ def test_differences_to_the_line_before(tmp_path):
     assert since == [0, 5000, 5020, 5030]
 
 
+def test_differences_backwards(tmp_path):
+    """``-ttt`` prints a packet that was captured before the one above it with a minus."""
+    gaps = [" 00:00:00.000000", " 00:00:05.000000", "-00:00:01.000000", " 00:00:00.500000"]
+    found = rows(text(tmp_path, *(f"{gap} {ASK}" for gap in gaps)))
+    since = sorted((r["time"] - found[0]["time"]).value // MS for r in found)
+    assert since == [0, 4000, 4500, 5000]
+
+
 @pytest.mark.parametrize(
     ("stamp", "said"),
     [

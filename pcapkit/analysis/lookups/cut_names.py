@@ -1,0 +1,87 @@
+"""Names and questions that the capture cut: what may stand behind what is there of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pcapkit.analysis.lookups.base_names import Lists, Rules
+from pcapkit.analysis.lookups.state import CUT_QUESTION, NO_ROW, Walks, question_of
+from pcapkit.kernels.interning import InternerArrays
+from pcapkit.kernels.jit import helper_kernel
+from pcapkit.names.labels import name_start
+from pcapkit.names.text import CUT_LABEL
+from pcapkit.schema import Bytes, Int, Row
+
+
+@helper_kernel
+def _is_begun(arena: Bytes, at: Int, end: Int, suffix: Bytes) -> bool:
+    """Does a ``suffix`` begin as the rest of a name that was cut, ``arena[at:end]``, does?"""
+    j = np.int64(0)
+    while at < end and arena[at] != 0:
+        size = np.int64(arena[at])
+        shown = size
+        if at + size + 2 == end and size >= len(CUT_LABEL):
+            is_cut = True
+            for k in range(len(CUT_LABEL)):
+                is_cut = is_cut and arena[at + 1 + size - len(CUT_LABEL) + k] == CUT_LABEL[k]
+            if is_cut:
+                shown = size - len(CUT_LABEL)
+        if shown == 0:
+            return True
+        if suffix[j] == 0 or suffix[j] < shown or (shown == size and suffix[j] != size):
+            return False
+        for k in range(1, shown + 1):
+            if arena[at + k] != suffix[j + k]:
+                return False
+        if shown < size:
+            return True
+        at += size + 1
+        j += size + 1
+    return bool(suffix[j] == 0)
+
+
+@helper_kernel
+def goes_on(
+    names: InternerArrays, lists: Lists, number: Int, cut: Int, base: Int, position: Int
+) -> bool:
+    """Is a name that was cut a base name under a suffix before ``position``?
+
+    ``cut`` and ``base`` are local names of ``lists``, ids of ``names`` stand behind them;
+    ``number`` is that of the client's list. Before NO_SUFFIX, all of them are.
+    """
+    arena, ends = names.arena, names.ends
+    cut_id, base_id = np.int64(lists.name_ids[cut]), np.int64(lists.name_ids[base])
+    at, begin = name_start(ends, cut_id), name_start(ends, base_id)
+    size = ends[base_id] - begin - 1  # without the root
+    if size <= 0 or ends[cut_id] - at <= size:
+        return False
+    for k in range(size):
+        if arena[at + k] != arena[begin + k]:
+            return False
+    first, last = lists.firsts[number], lists.firsts[number + 1]
+    for q in range(first, last if position < 0 else first + position):
+        suffix = lists.wire[lists.ends[q - 1] if q > 0 else 0 : lists.ends[q]]
+        if _is_begun(arena, at + size, ends[cut_id], suffix):
+            return True
+    return False
+
+
+@helper_kernel
+def cut_question(w: Walks, candidate: Int, e: Row, rules: Rules) -> Int:
+    """Return the question that this one, of which the type is cut, asks again; NO_ROW: none yet.
+
+    Two with different IDs, one soon after the other, are both families. ``e`` (EXCHANGE) asks the
+    name of ``candidate`` in ``w``; ``rules`` are those of the client.
+    """
+    first = question_of(w, candidate, CUT_QUESTION)
+    count, at = 0, first
+    while at >= 0:
+        q = w.questions[at]
+        if q["qtype"] == CUT_QUESTION:
+            count += 1
+            if q["message_id"] == e["message_id"]:
+                return at
+        at = np.int64(q["after"])
+    if count == 1 and e["query_time"] - w.questions[first]["asked"] <= rules.near:
+        return np.int64(NO_ROW)
+    return first
