@@ -64,7 +64,7 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.report.html.painter import Painter
 analysis = analyze(sys.argv[1])
 chain = analysis.chains[0]
-slow = replace(analysis, chains=(replace(chain, steps=chain.steps * 1000),))
+slow = replace(analysis, chains=(replace(chain, steps=chain.steps * 20000),))
 with Painter() as painter:
     painter.begin(slow, png=True)
     time.sleep(1.0)
@@ -83,7 +83,7 @@ def test_nobody_draws_for_a_process_that_was_killed() -> None:
         painter = int(caller.stdout.readline())
         os.killpg(painter, 0)
         caller.kill()
-    until = time.monotonic() + 3
+    until = time.monotonic() + 30
     with suppress(ProcessLookupError):
         while time.monotonic() < until:
             os.killpg(painter, 0)
