@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.model.clients import Client, Vantage
+from pcapkit.model.plans import Coverage, Plan
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.settings import Setting
 from pcapkit.model.vocabulary import Safety, Severity
@@ -127,15 +128,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """What a verdict rests on."""
-
-    lookups: int
-    names: int
-    duration_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Recommendation:
     """One thing to change, ranked by the queries it saves.
 
@@ -197,6 +189,7 @@ class Results:
     what_if_rows: tuple[WhatIf, ...]
     findings: tuple[Finding, ...]
     recommendations: tuple[Recommendation, ...]
+    plans: tuple[Plan, ...]
     warnings: tuple[str, ...]
     # what charts need, prepared while reading
     wasted_names: int  # names with wasted queries; they are the first of ``name_rows``

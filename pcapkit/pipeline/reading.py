@@ -152,6 +152,7 @@ class Reading:
             what_if_rows=judged.overall,
             findings=findings,
             recommendations=(),
+            plans=(),
             warnings=(
                 *warnings_of(collected),
                 *pod_warnings(clients, self._options.pods),

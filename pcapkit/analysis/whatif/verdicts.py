@@ -35,7 +35,8 @@ from pcapkit.analysis.whatif.settings import (
     Replayed,
 )
 from pcapkit.analysis.whatif.sums import SUM, Times
-from pcapkit.model.results import Coverage, WhatIf
+from pcapkit.model.plans import Coverage
+from pcapkit.model.results import WhatIf
 from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import join
