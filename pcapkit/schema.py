@@ -82,6 +82,7 @@ EXCHANGE = np.dtype(
         ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
         ("alias", np.uint8),  # MARK_SHORTER_ALIAS of the response
+        ("soa", np.uint8),  # whose SOA a response without an answer shows: see NO_SOA
     ],
     align=True,
 )
@@ -98,6 +99,9 @@ EDNS_HIDDEN = -2
 QR, AA, TC, RD, RA, AD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020
 #: ``transport`` values.
 UDP, TCP = 0, 1
+#: ``soa`` where no SOA record shows, where it is no zone of the asked name, and the most that is
+#: told apart; else 1 + the labels of its zone, which are the last ones of the asked name.
+NO_SOA, OTHER_SOA, MOST_SOA = 0, 63, 62
 #: Bits of ``marks``.
 MARK_CUT = 1  #: the message is longer than what was captured of it
 MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hides a response's)
@@ -133,6 +137,7 @@ MESSAGE = np.dtype(
         ("transport", np.uint8),
         ("hop_limit", np.uint8),  # IPv4 TTL or IPv6 hop limit; 0 where not shown
         ("marks", np.uint8),
+        ("soa", np.uint8),  # of a response's authority section: see NO_SOA
     ],
     align=True,
 )

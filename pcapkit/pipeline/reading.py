@@ -131,6 +131,8 @@ class Reading:
         """
         collected = self._collected
         tally, replays, faults, vantage_tally, holes = self._counted()
+        faults.note_packets(collected.ledger.skipped)
+        faults.leave_out_forwarders(vantage_tally.forwarders())
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)

@@ -63,11 +63,13 @@ class Talk:
         tcp: bool = False,
         ttl: int = 30,
         minimum: int = 5,
+        zone: str | None = None,
+        soa: bool = True,
     ) -> None:
         """One query and, unless ``took`` is None, its response.
 
         Without ``answers``, NOERROR has one record of the asked type; negative responses have an
-        SOA record.
+        SOA record, of ``zone`` or of the asked name itself.
         """
         client, server = client or self.client, server or self.server
         self._serial += 1
@@ -80,7 +82,8 @@ class Talk:
         if took is None:
             return
         records = [self._record(qtype, ttl)] if answers is None and rcode == NOERROR else answers
-        authority = [] if records else [build.soa_record(minimum=minimum)]
+        owner = build.ASKED if zone is None else build.wire(zone)
+        authority = [build.soa_record(minimum=minimum, owner=owner)] if soa and not records else []
         reply = build.response(
             name,
             qtype,
@@ -131,6 +134,12 @@ class Talk:
             self.pair(at, name, rcode=NXDOMAIN, **how)
             at += 1
         self.pair(at, base, **how)
+
+    def unreachable(self, at: float, quoted: bytes, ends: tuple[str, str]) -> None:
+        """An ICMP message that says that a port is closed, and quotes the packet to it."""
+        packet = build.ipv4(b"\x03\x03" + bytes(6) + quoted, *ends, protocol=1)
+        time = build.START_NS + int(at * MS)
+        self._packets.append(build.Packet(build.ethernet(packet), time))
 
     def snap(self, size: int) -> None:
         """Keep what ``tcpdump -s SIZE`` captures of each packet so far."""

@@ -14,7 +14,7 @@ from pcapkit.errors import InputError
 from pcapkit.ingest.packet.link import NETLINK_NETFILTER
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.report.text.wording import headline
+from pcapkit.report.text.verdict import headline
 from tests import build
 from tests.analysis.talk import FORMERR, LIST, Talk
 from tests.build import (

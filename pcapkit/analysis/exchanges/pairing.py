@@ -24,6 +24,7 @@ from pcapkit.schema import (
     MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
+    NO_SOA,
     NO_TIME,
     QR,
     TC,
@@ -152,6 +153,7 @@ def _add_response(row: Row, exchange: Row) -> None:
     exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
     exchange["alias"] = 1 if row["marks"] & MARK_SHORTER_ALIAS else 0
+    exchange["soa"] = row["soa"]
 
 
 @inline_kernel
@@ -184,6 +186,7 @@ def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
     exchange["aa"] = 0
     exchange["tc"] = 0
     exchange["alias"] = 0
+    exchange["soa"] = NO_SOA
     if is_response:
         _add_response(row, exchange)
 

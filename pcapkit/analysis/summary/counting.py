@@ -64,7 +64,7 @@ class Counts(NamedTuple):
     suffixes: Integers  # (suffixes of all lists, 3)
     timeline: Integers  # (classes, BINS)
     outcomes: Integers  # of transactions
-    lookup_outcomes: Integers
+    lookup_outcomes: Integers  # (2, outcomes): of lookups that are incomplete, and complete
     classes: Integers
     durations: Integers
     resolved: Integers  # (2, lookups)
@@ -209,7 +209,7 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
         client["queries"] += lookup["queries"]
         client["wasted"] += lookup["wasted"]
         client["last"] = max(client["last"], lookup["end"])
-        out.lookup_outcomes[lookup["outcome"]] += 1
+        out.lookup_outcomes[1 if lookup["complete"] else 0, lookup["outcome"]] += 1
         group = out.groups[_group_number(lookup, given, out)]
         _count_in_group(lookup, given.addresses[lookup["client"]], group)
         if lookup["wasted"] > 0:
@@ -264,7 +264,7 @@ def count_part(
         np.zeros((suffixes, 3), np.int64),
         np.zeros((CLASSES, BINS), np.int64),
         np.zeros(len(TRANSACTION_OUTCOMES), np.int64),
-        np.zeros(len(LOOKUP_OUTCOMES), np.int64),
+        np.zeros((2, len(LOOKUP_OUTCOMES)), np.int64),
         np.zeros(CLASSES, np.int64),
         np.empty(size, np.int64),
         np.empty((2, size), np.int64),

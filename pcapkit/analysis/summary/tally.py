@@ -50,7 +50,7 @@ class Tally:
             self._bin_ns = max(1, -(-(span[1] - span[0] + 1) // BINS))
         self._timeline = np.zeros((CLASSES, BINS), np.int64)
         self._transaction_outcomes = np.zeros(len(TRANSACTION_OUTCOMES), np.int64)
-        self._lookup_outcomes = np.zeros(len(LOOKUP_OUTCOMES), np.int64)
+        self._lookup_outcomes = np.zeros((2, len(LOOKUP_OUTCOMES)), np.int64)
         self._classes = np.zeros(CLASSES, np.int64)
         self._retries = self._complete = self._lost_ns = 0
         none = np.zeros(0, np.int64)
@@ -164,7 +164,8 @@ class Tally:
         return LookupCounts(
             int(self._lookup_outcomes.sum()),
             self._complete,
-            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.tolist(), strict=True)),
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.sum(axis=0).tolist(), strict=True)),
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes[1].tolist(), strict=True)),
             *quantiles,
         )
 
