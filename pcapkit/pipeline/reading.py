@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pcapkit.analysis.advice.plan.make import make_plans
 from pcapkit.analysis.advice.recommend import recommend
 from pcapkit.analysis.faults.findings import FaultTally
 from pcapkit.analysis.lookups.reading import Readings, read_parts
@@ -172,7 +173,10 @@ class Reading:
         advice = recommend(
             judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
         )
-        results = replace(results, what_if_rows=judged.rows(), recommendations=advice)
+        plans = make_plans(
+            judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
+        )
+        results = replace(results, what_if_rows=judged.rows(), recommendations=advice, plans=plans)
         return Analysis.of(results, self)
 
     def _scene(self, tally: VantageTally) -> Scene:
