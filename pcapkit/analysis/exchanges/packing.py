@@ -83,6 +83,7 @@ class Filling(NamedTuple):
 
     begins: Integers
     nexts: Integers  # moved on
+    clients: Ids  # whom they are of, whatever the address
     late: Bytes  # 1: they are not in the order of time
 
 
@@ -334,7 +335,7 @@ def unpack(
                 return False
             e = rows[to]
             at = _unpack_one(packed, at, before, e)
-            e["client"] = found.addresses[j]
+            e["client"] = filling.clients[owner]
             if to > first and e["query_time"] < rows[to - 1]["query_time"]:
                 filling.late[owner] = 1
             before = e
