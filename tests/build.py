@@ -452,6 +452,16 @@ def pcapng(content: Iterable[Packet], *, big: bool = False, linktype: int = ETHE
     return b"".join(blocks + [ng_packet(p, big=big) for p in content])
 
 
+def ng_blocks(content: bytes) -> list[bytes]:
+    """Return the blocks of a little-endian pcapng file."""
+    out, at = [], 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<I", content, at + 4)
+        out.append(content[at : at + length])
+        at += length
+    return out
+
+
 # ---- reading back -------------------------------------------------------------------------------
 
 
