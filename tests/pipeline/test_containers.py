@@ -295,16 +295,17 @@ def test_a_container_that_was_started_again_is_the_same(tmp_path: Path) -> None:
     again = GLIBC.under(start_ns=GLIBC.packets()[-1].time + build.SECOND)
     first, second = (named(*ptcpdump("app", pod="web-1", ident=i * 64)) for i in "ab")
     (row,) = analyze(write(tmp_path, (GLIBC, first), (again, second))).client_rows
-    assert row.container == "app" and row.lookups == 2 * alone(tmp_path, GLIBC).lookups
+    (same,) = analyze(write(tmp_path, (GLIBC, unnamed), (again, unnamed))).client_rows
+    assert row.container == "app" and judged(row) == judged(same)
 
 
 def test_both_addresses_of_a_dual_stack_pod_have_its_containers(tmp_path: Path) -> None:
-    assert build.CLIENT6
+    """Every other socket asks the nameserver's IPv6 address."""
     lines = []
     for workload, app in ((GLIBC, APP), (MUSL, SIDECAR)):
-        for n, packet in enumerate(workload.packets()):
+        for packet in workload.packets():
             response = is_response(packet)
-            if n % 4 < 2:
+            if max(struct.unpack_from(">HH", packet.data, 34)) % 2:
                 ends = (build.SERVER6, build.CLIENT6)
                 ends = ends if response else ends[::-1]
                 inner = build.ipv6(packet.data[34:], *ends)
@@ -407,7 +408,12 @@ def test_hostile_names_are_escaped_at_every_exit(tmp_path: Path, name: str) -> N
     (folder,) = (tmp_path / "out").iterdir()
     page = (folder / "report.html").read_text()
     assert "<script>alert" not in page.replace("<script>alert(1)</script>\n", "")
-    for text in (page, done.stdout, done.stderr, (folder / "analysis.json").read_text()):
+    for text in (
+        page,
+        done.stdout.decode(),
+        done.stderr.decode(),
+        (folder / "analysis.json").read_text(),
+    ):
         assert "\x1b" not in text and "\u202e" not in text
     for table in folder.glob("*.csv"):
         cells = [c for line in table.read_text().splitlines() for c in line.split(",")]

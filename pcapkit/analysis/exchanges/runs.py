@@ -159,13 +159,10 @@ def spilled(ring: Exchanges, first: int, size: int, spill: Spill) -> Run:
 class Families:
     """Clients that are read at once: their addresses, and where each has its exchanges.
 
-    A client may have several addresses, as a pod of a dual-stack cluster has, or be one of several
-    containers at an address.
+    A client may have several addresses, as a pod of a dual-stack cluster has.
     """
 
-    def __init__(
-        self, clients: Sequence[int], families: Sequence[tuple[int, ...]], sizes: Integers
-    ) -> None:
+    def __init__(self, families: Sequence[tuple[int, ...]], sizes: Integers) -> None:
         addresses = np.array([a for members in families for a in members], np.int32)
         counts = np.array([len(members) for members in families], np.int64)
         owners = np.repeat(np.arange(counts.size, dtype=np.int32), counts)
@@ -176,6 +173,5 @@ class Families:
         self.filling = Filling(
             self.bounds[:-1],
             self.bounds[:-1].copy(),
-            np.array(clients, np.int32),
             (counts > 1).astype(np.uint8),  # those of several addresses come address by address
         )

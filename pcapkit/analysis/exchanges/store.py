@@ -247,7 +247,7 @@ class Store:
 
     def _of_clients(self, clients: Sequence[int]) -> tuple[Exchanges, Integers]:
         """Return all exchanges of some clients, and where those of each begin."""
-        families = Families(clients, [self._joined.get(c, (c,)) for c in clients], self._sizes)
+        families = Families([self._joined.get(c, (c,)) for c in clients], self._sizes)
         rows = np.empty(int(families.bounds[-1]), EXCHANGE)
         for run in self._runs:
             run.unpack(families, rows)
@@ -255,6 +255,9 @@ class Store:
             raise cut_short()
         for i in np.flatnonzero(families.filling.late).tolist():
             put_in_time_order(rows[families.bounds[i] : families.bounds[i + 1]])
+        for i, client in enumerate(clients):
+            if client in self._joined:
+                rows["client"][families.bounds[i] : families.bounds[i + 1]] = client
         return rows, families.bounds
 
 
