@@ -85,13 +85,10 @@ EXCHANGE = np.dtype(
         ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
         ("alias", np.uint8),  # MARK_SHORTER_ALIAS of the response
-        ("owned", np.uint8),  # while it is paired: NOT_OWNED, or how its container is known
     ],
     align=True,
 )
 
-#: ``owned``: no comment names the client's container; one does; one does from the client's side.
-NOT_OWNED, OWNED, OWNED_SURELY = 0, 1, 2
 #: ``aa`` of a response whose header flags the source does not show.
 AA_HIDDEN = 2
 #: No clock: the time of a packet from a source that printed none.

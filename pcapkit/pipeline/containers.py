@@ -42,6 +42,8 @@ class Containers:
     #: by what a client is called: its address, and its container
     named: dict[str, tuple[str, str]] = field(default_factory=dict)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by the same, packed
+    #: by the same, of containers that share an address: the pod, or the address of one unknown
+    pod_of: dict[str, str] = field(default_factory=dict)
 
     def told(self, rows: Sequence[Row]) -> tuple[Row, ...]:
         """Return rows of clients with their plain addresses and their containers."""
@@ -94,8 +96,11 @@ def find_containers(
                 out.at[client], out.texts[client] = address, called
             out.joined.update(dict.fromkeys(group, client))
             out.named[called] = text, label
-            if (pod := _pod([owners[n] for n in group], pods)) is not None:
+            pod = _pod([owners[n] for n in group], pods)
+            if pod is not None:
                 out.pods[packed(called)] = pod
+            if not alone:
+                out.pod_of[called] = text if pod is None else pod.title
         if not groups and (pod := _pod(list(owners.values()), pods)) is not None:
             out.pods[packed(text)] = pod
     return out

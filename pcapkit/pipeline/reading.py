@@ -176,7 +176,13 @@ class Reading:
         if charted is not None:
             charted(results)
         advice = recommend(
-            judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
+            judged,
+            clients,
+            names,
+            tally.waste,
+            self._zones,
+            faults.wildcard_suffixes(),
+            self._containers.pod_of,
         )
         results = replace(results, what_if_rows=told(judged.rows()), recommendations=advice)
         return Analysis.of(results, self)

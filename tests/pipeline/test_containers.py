@@ -23,6 +23,8 @@ from tests.cli.test_cli import run
 GLIBC = play.SHOP
 #: The same names, asked by musl from other ports at the same address, at about the same time.
 MUSL = play.SHOP.under(model="musl", first_port=40000, start_ns=build.START_NS + 50 * MS)
+#: The end of a query for an IPv4 address.
+A_QUESTION = struct.pack(">HH", build.A, 1)
 #: What stands behind a packet, and whether that is a response: options of its block.
 Behind = Callable[[Packet, bool], bytes]
 
@@ -146,6 +148,17 @@ def test_a_few_gaps_are_of_the_only_container(tmp_path: Path) -> None:
     assert judged(rows[CLIENT, "app"]) == judged(alone(tmp_path, GLIBC))
 
 
+def test_comments_on_some_packets_of_a_socket_are_enough(tmp_path: Path) -> None:
+    """What leaves a socket beside a query with a comment is of the same process."""
+
+    def of_a(comments: Behind) -> Behind:
+        return lambda packet, r: comments(packet, r) if packet.data.endswith(A_QUESTION) else b""
+
+    rows = clients(analyze(write(tmp_path, (GLIBC, of_a(APP)), (MUSL, of_a(SIDECAR)))))
+    assert set(rows) == {(CLIENT, "app"), (CLIENT, "sidecar")}
+    assert judged(rows[CLIENT, "app"]) == judged(alone(tmp_path, GLIBC))
+
+
 def test_one_container_at_an_address_is_called_by_its_address(tmp_path: Path) -> None:
     found = analyze(write(tmp_path, (GLIBC, APP)))
     (row,) = found.client_rows
@@ -181,6 +194,20 @@ def test_the_page_calls_both_by_address_and_container(tmp_path: Path) -> None:
     analyze(write(tmp_path, (GLIBC, APP), (MUSL, SIDECAR))).to_html(page)
     for name in ("app", "sidecar"):
         assert f"{CLIENT} ({name}) (shop/web-1)" in page.read_text()
+
+
+def test_containers_of_one_pod_are_advised_one_ndots(tmp_path: Path) -> None:
+    """A pod has one dnsConfig: what is advised for it is safe for both."""
+    names = {"api.example.com": play.ONLY_A, "a.b.c.d.example.com": play.ONLY_A}
+    app = GLIBC.under(names=[*names] * 12, zone=names, rounds=2)
+    sidecar = MUSL.under(names=["ledger.finance.svc", "auth.login"] * 12)
+    found = analyze(write(tmp_path, (app, APP), (sidecar, SIDECAR)))
+    advised = [a for a in found.recommendations if a.code == "set_ndots"]
+    assert len(advised) == 1 and len(advised[0].clients) == 2
+    one, two = (named(*ptcpdump(c, pod=c)) for c in ("app", "sidecar"))
+    found = analyze(write(tmp_path, (app, one), (sidecar, two)))
+    advised = [a for a in found.recommendations if a.code == "set_ndots"]
+    assert len({a.ndots for a in advised}) == 2
 
 
 @pytest.mark.parametrize("readers", [1, 3])

@@ -14,7 +14,7 @@ import numpy as np
 
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.kernels.words import put_u64_little, u64_little
-from pcapkit.schema import ABSENT, NOT_OWNED, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row
+from pcapkit.schema import ABSENT, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row
 
 #: Bytes that must be free behind where an exchange is packed, or is read from.
 PACKED_MOST = 104
@@ -335,7 +335,6 @@ def unpack(
             e = rows[to]
             at = _unpack_one(packed, at, before, e)
             e["client"] = found.addresses[j]
-            e["owned"] = NOT_OWNED
             if to > first and e["query_time"] < rows[to - 1]["query_time"]:
                 filling.late[owner] = 1
             before = e

@@ -26,9 +26,6 @@ from pcapkit.schema import (
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
     NO_TIME,
-    NOT_OWNED,
-    OWNED,
-    OWNED_SURELY,
     QR,
     TC,
     Exchanges,
@@ -62,7 +59,9 @@ class Pairing(NamedTuple):
     """EXCHANGE, a ring, a power of two long: exchange ``n`` stands at ``n`` modulo its length"""
     previous: Ids  # a ring alike: the exchange before each in its slot
     slots: Ids  # a power of two many: the newest exchange by hash, ABSENT where there is none
-    owners: Ids  # a ring alike: the container of each exchange that is ``owned``
+    owners: Ids
+    """A ring alike, once one is known: the container of each exchange, its lowest bit whether that
+    is sure; ABSENT where there is none"""
     links: Hashes
     """A set of [link addresses, client + 1] of queries, (a power of two, 2); 0, 0 is free"""
     state: Integers
@@ -166,12 +165,14 @@ def _add_owner(row: Row, number: Int, pairing: Pairing) -> None:
 
     What was said first holds, but what is said on the client's side beats the server's.
     """
-    at = number & np.int64(pairing.exchanges.shape[0] - 1)
-    owned = OWNED_SURELY if row["marks"] & MARK_OWNER_SURE else OWNED
-    if owned > pairing.exchanges[at]["owned"]:
-        pairing.exchanges[at]["owned"] = owned
-        pairing.owners[at] = row["owner"]
-        pairing.state[WITH_OWNERS] = 1
+    owners, state = pairing.owners, pairing.state
+    if not state[WITH_OWNERS]:
+        owners[:] = ABSENT
+        state[WITH_OWNERS] = 1
+    at = number & np.int64(owners.shape[0] - 1)
+    is_sure = row["marks"] & MARK_OWNER_SURE != 0
+    if owners[at] == ABSENT or (is_sure and not owners[at] & 1):
+        owners[at] = row["owner"] << 1 | is_sure
 
 
 @helper_kernel
@@ -217,7 +218,6 @@ def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
     exchange["response_time"] = NO_TIME
     exchange["response_packet"] = ABSENT
     exchange["client"] = row["client"]
-    exchange["owned"] = NOT_OWNED
     exchange["server"] = row["server"]
     exchange["qname"] = row["qname"]
     exchange["folded"] = folded
@@ -305,6 +305,8 @@ def pair_window(
         elif folded < 0 and row["marks"] & MARK_MALFORMED == 0:
             continue
         _begin_exchange(row, folded, capture, exchanges[count & mask])
+        if state[WITH_OWNERS]:
+            pairing.owners[count & mask] = ABSENT
         if row["owner"] >= 0:
             _add_owner(row, count, pairing)
         if not is_response and state[LINKS_WHOLE] and row["link"] != 0:

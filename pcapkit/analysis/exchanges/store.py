@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pcapkit.analysis.exchanges.owners import with_owners
 from pcapkit.analysis.exchanges.pairing import (
     EARLIEST,
     LATEST,
@@ -26,16 +27,7 @@ from pcapkit.analysis.exchanges.pairing import (
 )
 from pcapkit.analysis.exchanges.runs import Families, Run, put_in_time_order, row_words, spilled
 from pcapkit.concurrency import in_order
-from pcapkit.schema import (
-    ABSENT,
-    EXCHANGE,
-    NOT_OWNED,
-    Exchanges,
-    Ids,
-    Integers,
-    Messages,
-    take_rows,
-)
+from pcapkit.schema import ABSENT, EXCHANGE, Exchanges, Ids, Integers, Messages
 from pcapkit.spool import Spill, cut_short
 
 #: Exchanges that are kept in memory as they are, at most.
@@ -145,15 +137,10 @@ class Store:
 
         That is the ring itself where none is named. Pairing goes on in it by address.
         """
-        pairing, ring = self._pairing, self._ring
+        pairing = self._pairing
         if not pairing.state[WITH_OWNERS]:
-            return ring, first
-        numbers = np.arange(first, first + size) & (ring.size - 1)
-        out = np.empty(1 << (size - 1).bit_length(), EXCHANGE)
-        out[:size] = take_rows(ring, numbers)
-        owned = np.flatnonzero(out["owned"][:size] != NOT_OWNED)
-        out["client"][owned] = pairing.owners[numbers[owned]]
-        return out, 0
+            return self._ring, first
+        return with_owners(self._ring, pairing.owners, first, size), 0
 
     def _run(self, first: int, size: int) -> Run:
         ring, at = self._owned(first, size)
