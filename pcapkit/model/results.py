@@ -105,6 +105,7 @@ class WhatIf:
     p95_s: float | None
     p99_s: float | None
     peak_queries_per_s: int | None
+    container: str | None = None  #: of the client, as in its own row
 
     @property
     def ndots(self) -> int | None:
