@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pcapkit.batch.sides import Side, load_saved
+from pcapkit.cluster.clients import name_pods
 from pcapkit.errors import UsageError
 from pcapkit.model.clients import Client
 from pcapkit.model.comparison import is_saved
@@ -40,7 +41,8 @@ def load_planned(paths: Sequence[str], *, options: Options, hooks: Hooks | None 
         raise UsageError(f"{saved[0]} is a saved analysis: give it alone, or captures")
     if saved:
         side = load_saved(saved[0])
-        return Planned(side.plans, side.clients, _asked_in_plans(side), side.warnings)
+        clients = name_pods(side.clients, options.pods, {})
+        return Planned(side.plans, clients, _asked_in_plans(side), side.warnings)
     analysis = analyze(*paths, options=options, hooks=hooks)
     asked: dict[str, set[str]] = defaultdict(set)
     if analysis.plans:

@@ -15,11 +15,12 @@ from pcapkit.manifests.dns_config import Change, ndots_of, options_of, set_ndots
 from pcapkit.manifests.documents import Document, Edit, Unreadable, applied, read_documents
 from pcapkit.manifests.kustomize import Deployed, patch_entry, patch_text
 from pcapkit.manifests.matching import ChartUse, Matcher, Target, Use
-from pcapkit.manifests.names import Found, Text, find_names, texts_of_values, writable
+from pcapkit.manifests.names import Found, Text, find_names, texts_of_values
 from pcapkit.manifests.tree import SourceFile, Tree
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Place, Plan, Step
 from pcapkit.model.vocabulary import Safety
+from pcapkit.names.text import is_host_name
 from pcapkit.words import some
 
 #: Codes of steps that write a name in full.
@@ -39,7 +40,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Fix:
-    """A plan (None: there is none) with the places of its steps, the files that change, and notes."""
+    """A plan with the places of its steps (None: there is none), the files that change, notes."""
 
     plan: Plan | None
     changes: tuple[FileChange, ...]
@@ -149,7 +150,7 @@ def _why_not(step: Step, include_review: bool) -> str:
         texts = [step.name, step.fqdn]
     else:
         return "it is no edit of a workload's manifest"
-    if not all(writable(text) for text in texts):
+    if not all(is_host_name(text) for text in texts):
         return "it has a name that is no host name, and nothing is written for it"
     if step.safety is Safety.REVIEW and not include_review:
         return f"it is review; {OPTION} takes it"

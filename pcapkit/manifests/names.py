@@ -20,8 +20,6 @@ from pcapkit.manifests.tree import SourceFile
 
 #: Keys that end so hold the name of a host.
 HOST_KEYS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ENDPOINT")
-#: What a name may consist of to be written into anybody's files.
-HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.(?!-)[A-Za-z0-9_-]{1,63})*\.?")
 #: What kubectl keeps of an earlier state is no setting.
 _NOT_SETTINGS = ("kubectl.kubernetes.io/last-applied-configuration",)
 _TOKEN = re.compile(r"[A-Za-z0-9_](?:[\w.-]*\w)?", re.ASCII)
@@ -57,11 +55,6 @@ class Found:
     def key(self) -> tuple[str, int]:
         """What tells places apart."""
         return self.text.file.path, self.start
-
-
-def writable(name: str) -> bool:
-    """Can this name be written into a file without changing anything else there?"""
-    return len(name) <= 254 and HOST_NAME.fullmatch(name) is not None
 
 
 def texts_of_workload(workload: Object) -> Iterator[Text]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from pcapkit.errors import InputError
 from pcapkit.manifests.documents import Document, Unreadable, read_documents
+from pcapkit.words import some
 
 SUFFIXES = (".yaml", ".yml", ".json")
 #: A larger file is no manifest that somebody wrote.
@@ -69,6 +70,8 @@ def read_tree(folder: Path) -> Tree:
             break
         if (file := _read(path, relative, notes)) is not None:
             files[relative] = file
+    if templates := [f.path for f in files.values() if f.template]:
+        notes.append(f"templates ({{{{ }}}}), which are no YAML and left alone: {some(templates)}")
     if not files:
         raise InputError(
             str(folder),

@@ -92,7 +92,7 @@ CASES: dict[str, Case] = {
         ),
         (
             "web.yaml:14:22: redis in env ROLE is not changed (the key does not say",
-            "web.yaml:20:39: db.prod in env DB_URL is not changed (inside other text)",
+            "web.yaml:20:38: db.prod in env DB_URL is not changed (inside other text)",
             "web.yaml:22:22: redis in env CACHE is not changed (inside other text)",
         ),
     ),
@@ -128,12 +128,15 @@ CASES: dict[str, Case] = {
             "web.yaml": deployment("      &pod\n" + _CONTAINERS)
             + "---\n"
             + deployment(
-                "      dnsConfig: &dns\n        options: []\n" + _CONTAINERS + "x: *dns\n", name="api"
+                "      dnsConfig: &dns\n        options: []\n" + _CONTAINERS + "x: *dns\n",
+                name="api",
             )
             + "---\n"
             + deployment(
-                "      containers:\n        - env:\n            - {name: A_HOST, value: &db db.prod}\n"
-                "            - {name: B_HOST, value: *db}\n            - {name: C, value: db.prod}\n",
+                "      containers:\n        - env:\n"
+                "            - {name: A_HOST, value: &db db.prod}\n"
+                "            - {name: B_HOST, value: *db}\n"
+                "            - {name: C, value: db.prod}\n",
                 name="job",
             )
         },
@@ -142,7 +145,7 @@ CASES: dict[str, Case] = {
             in_full("db.prod", "db.prod.svc.cluster.local.", "shop/job"),
         ),
         (
-            "shop/api: web.yaml: line 23: dnsConfig is shared by an anchor; ndots 2 is to be set",
+            "shop/api: web.yaml: line 22: dnsConfig is shared by an anchor; ndots 2 is to be set",
             "db.prod in env A_HOST is not changed (an anchor shares this value)",
         ),
     ),
@@ -171,7 +174,7 @@ CASES: dict[str, Case] = {
             )
         },
         (in_full("api.github.com", "api.github.com."),),
-        ("web.yaml:12:45: api.github.com in env API_HOST is not changed (inside other text)",),
+        ("web.yaml:12:47: api.github.com in env API_HOST is not changed (inside other text)",),
     ),
     "a_secret": Case(
         {
@@ -239,7 +242,8 @@ CASES: dict[str, Case] = {
             "job.yaml": "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: web\n"
             "  namespace: shop\nspec:\n    schedule: '0 * * * *'\n    jobTemplate:\n        spec:\n"
             "            template:\n                spec:\n                    containers:\n"
-            "                        - name: app\n                          command: [run, db.prod]\n"
+            "                        - name: app\n"
+            "                          command: [run, db.prod]\n"
         },
         (set_ndots(2), in_full("db.prod", "db.prod.svc.cluster.local.")),
         clients=(client(kind="CronJob"),),
@@ -253,7 +257,10 @@ CASES: dict[str, Case] = {
         },
         (set_ndots(2, WEB, "shop/one"),),
         ("shop/one: a Pod that exists keeps its pods' settings",),
-        clients=(client(kind="StatefulSet"), client(workload="one", kind="Pod", address="10.0.0.2")),
+        clients=(
+            client(kind="StatefulSet"),
+            client(workload="one", kind="Pod", address="10.0.0.2"),
+        ),
     ),
     "quoted_keys": Case(
         {
@@ -296,7 +303,8 @@ CASES: dict[str, Case] = {
             )
             + "---\n"
             + deployment(
-                '      dnsConfig: {options: [{name: ndots, value: "2"}]}\n' + _CONTAINERS, name="api"
+                '      dnsConfig: {options: [{name: ndots, value: "2"}]}\n' + _CONTAINERS,
+                name="api",
             )
         },
         (set_ndots(2, WEB, "shop/api"),),
@@ -381,8 +389,8 @@ CASES: dict[str, Case] = {
         },
         (set_ndots(2, "shop"),),
         (
-            "10.0.0.1 (namespace shop) is guessed to be Deployment web (web.yaml:1), which has 2 of "
-            "the names that it asked for",
+            "10.0.0.1 (namespace shop) is guessed to be Deployment web (web.yaml:1), which has 2 "
+            "of the names that it asked for",
             "10.0.0.2 (namespace shop): not found: no workload of this namespace names any of the "
             "1 names",
         ),
@@ -410,15 +418,19 @@ CASES: dict[str, Case] = {
         {
             "web.yaml": deployment(),
             "broken.yaml": "a: b\n c: d\n",
-            "template.yaml": "kind: {{ .Values.kind }}\n",
+            "template.yaml": "{{- if .Values.on }}\nkind: Pod\n{{- end }}\n",
             "twice.yaml": "a: 1\nb:\n  c: 1\n  c: 2\n",
         },
-        says=("broken.yaml: line 2: no YAML", "twice.yaml: line 3: the key 'c' is there twice"),
+        says=(
+            "broken.yaml: line 2: no YAML",
+            "twice.yaml: line 3: the key 'c' is there twice",
+            "templates ({{ }}), which are no YAML and left alone: template.yaml",
+        ),
     ),
     "review": Case(
         {"web.yaml": deployment()},
         (set_ndots(2, safety=Safety.REVIEW, reasons=("the capture is thin",)),),
-        ("every step of this plan is review (the capture is thin): nothing is changed; --include-",),
+        ("every step of this plan is review (the capture is thin): nothing is changed; --inc",),
     ),
     "review_included": Case(
         {"web.yaml": deployment(ENV)},
