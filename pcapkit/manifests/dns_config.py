@@ -225,7 +225,7 @@ class _Editor:
         text = newline.join(lines)
         if at == len(document.text) and not document.text.endswith(("\n", "\r")):
             return self._change(Edit(at, at, newline + text), at, "")
-        start = at + len(lines[0]) - len(lines[0].lstrip())
+        start = min(at, len(document.text) - 1)
         return self._change(Edit(at, at, text + newline), start, "")
 
     def _block(self, name: str, indent: int, step: int, near: Node) -> list[str]:

@@ -212,7 +212,7 @@ class _Fixer:
 
     def settle(self) -> None:
         """Take of each manifest what all who deploy it want; hold back what would harm names."""
-        for use in self._matcher.uses():
+        for use in self._matcher.uses:
             target = self._matcher.workload(use).target
             if target is not None:
                 site = self._site(target)
@@ -410,9 +410,9 @@ class _Fixer:
             target, [*kept, ("ndots", str(ndots))], overlay.document.newline
         )
         self._add_edit(overlay.file, file_edit)
-        line = self._new[name].count("\n") - 1
+        line, column = overlay.document.place(min(file_edit.start, len(overlay.document.text) - 1))
         self.places[site.wish.ndots_step].append(
-            Place(name, line, 1, "dnsConfig", "", f"ndots: {ndots}")
+            Place(overlay.file.path, line, column, "dnsConfig", "", f"ndots: {ndots} ({name})")
         )
 
     def _free(self, stem: str) -> str:

@@ -7,6 +7,7 @@ asked for: the one workload of its namespace that names most of them. That is a 
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -72,8 +73,19 @@ class Matcher:
     def __init__(
         self, tree: Tree, clients: Sequence[Client], asked: Mapping[str, frozenset[str]]
     ) -> None:
-        self._clients = clients
         self._asked = asked
+        self.uses = sorted(
+            {
+                Use(c.namespace, c.workload, c.workload_kind)
+                for c in clients
+                if c.namespace and c.workload
+            }
+        )
+        self._by_name = {str(use): use for use in self.uses}
+        self._clients: dict[str, list[Client]] = defaultdict(list)  # by address and namespace
+        for one in clients:
+            for key in {one.client_addr, _namespace(one)} - {None}:
+                self._clients[str(key)].append(one)
         self.kustomizations = Kustomizations(tree)
         deployed = list(self.kustomizations.deployed())
         self.workloads = [d for d in deployed if d.source.kind in POD_TEMPLATE]
@@ -83,26 +95,17 @@ class Matcher:
         self._wanted = {name: name for name in names}
         self._mentions: dict[int, frozenset[str]] = {}
         self._maps: dict[int, list[Deployed]] = {}
+        self._readers: dict[int, list[Deployed]] | None = None
+        self._times = Counter(id(d.source.node) for d in (*self.workloads, *self.config_maps))
 
     # ---- subjects -------------------------------------------------------------------------------
 
-    def uses(self) -> list[Use]:
-        """Return the workloads of the capture that are known by name."""
-        found = {
-            Use(c.namespace, c.workload, c.workload_kind)
-            for c in self._clients
-            if c.namespace and c.workload
-        }
-        return sorted(found)
-
     def subject(self, subject: str) -> Iterator[Match]:
         """Yield what a subject of a step is: a workload, or all clients of a namespace."""
-        for use in self.uses():
-            if str(use) == subject:
-                yield self.workload(use)
-                return
-        by_address = [c for c in self._clients if c.client_addr == subject]
-        mine = by_address or [c for c in self._clients if _namespace(c) == subject]
+        if (known := self._by_name.get(subject)) is not None:
+            yield self.workload(known)
+            return
+        mine = self._clients.get(subject, [])
         if mine:
             seen: set[Use] = set()
             for client in mine:
@@ -273,13 +276,16 @@ class Matcher:
 
     def readers(self, config_map: Deployed) -> list[Deployed]:
         """Return the workloads that read a ConfigMap."""
-        node = config_map.source.node
-        return [w for w in self.workloads if any(m.source.node is node for m in self._maps_of(w))]
+        if self._readers is None:
+            self._readers = defaultdict(list)
+            for workload in self.workloads:
+                for one in self._maps_of(workload):
+                    self._readers[id(one.source.node)].append(workload)
+        return self._readers.get(id(config_map.source.node), [])
 
     def times_deployed(self, one: Deployed) -> int:
         """Return how often the manifest of a workload or ConfigMap is deployed."""
-        everything = (*self.workloads, *self.config_maps)
-        return sum(d.source.node is one.source.node for d in everything)
+        return self._times[id(one.source.node)]
 
 
 def _mentioned(text: Text, names: Mapping[str, str]) -> Iterator[str]:

@@ -22,6 +22,10 @@ from pcapkit.manifests.tree import SourceFile
 HOST_KEYS = ("HOST", "HOSTNAME", "SERVER", "ADDR", "ENDPOINT")
 #: What kubectl keeps of an earlier state is no setting.
 _NOT_SETTINGS = ("kubectl.kubernetes.io/last-applied-configuration",)
+#: Annotations whose names are published in the DNS.
+_PUBLISHED = ("external-dns.",)
+#: Values of charts below such keys are secret, or names that the chart itself is known by.
+_NOT_ASKED = ("secret", "ingress", "tls", "certificate")
 _TOKEN = re.compile(r"[A-Za-z0-9_](?:[\w.-]*\w)?", re.ASCII)
 _ESCAPE = re.compile(r"\\.")
 #: YAML 1.1 takes such text for a number where it stands without quotes.
@@ -51,11 +55,6 @@ class Found:
     edit: Edit | None
     why: str = ""
 
-    @property
-    def key(self) -> tuple[str, int]:
-        """What tells places apart."""
-        return self.text.file.path, self.start
-
 
 def texts_of_workload(workload: Object) -> Iterator[Text]:
     """Yield the values of a workload in which names of hosts may stand."""
@@ -81,7 +80,7 @@ def texts_of_config_map(config_map: Object) -> Iterator[Text]:
 
 
 def texts_of_values(file: SourceFile) -> Iterator[Text]:
-    """Yield the values of a chart's file of values, what is secret left out."""
+    """Yield the values of a chart's file of values, but for ``_NOT_ASKED``."""
     for document in file.documents:
         waiting: list[tuple[str, Node]] = [("", document.root)]
         while waiting:
@@ -92,7 +91,8 @@ def texts_of_values(file: SourceFile) -> Iterator[Text]:
                 waiting += [
                     (str(k.value), v)
                     for k, v in node.value
-                    if isinstance(k, ScalarNode) and "secret" not in str(k.value).lower()
+                    if isinstance(k, ScalarNode)
+                    and not any(part in str(k.value).lower() for part in _NOT_ASKED)
                 ]
             elif isinstance(node, SequenceNode):
                 waiting += [(above, item) for item in node.value]
@@ -125,10 +125,13 @@ def find_names(text: Text, names: Mapping[str, str]) -> Iterator[Found]:
             why = "the key does not say that this is a host"
         elif node.style in ("|", ">"):
             why = "a block of text"
+        elif text.kind == "annotation" and text.key.startswith(_PUBLISHED):
+            why = "a name that is published, not asked for"
         after = names[folded]
         edit = None if why else Edit(start, start + len(raw), _written(raw, after))
         if edit is None or edit.text != raw:
-            yield Found(text, start, folded, value, after, edit, why)
+            quoted = node.style in ("'", '"')
+            yield Found(text, start + quoted, folded, value, after, edit, why)
         return
     searched = _ESCAPE.sub("  ", raw) if node.style == '"' else raw
     for token in _TOKEN.finditer(searched):

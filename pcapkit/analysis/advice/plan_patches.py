@@ -148,7 +148,7 @@ def _named(groups: Sequence[_Group]) -> Iterator[tuple[_Group, str]]:
 def _ndots(ndots: int) -> dict[str, object]:
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    return {"name": "ndots", "value": DoubleQuotedScalarString(ndots)}
+    return {"name": "ndots", "value": DoubleQuotedScalarString(str(ndots))}
 
 
 def _below(path: Sequence[str], value: object) -> dict[str, object]:
