@@ -21,6 +21,7 @@ PLAIN = frozenset(
 _UNUSUAL = re.compile(b"[^" + re.escape(bytes(sorted(PLAIN))) + b"]")
 _ESCAPED = {byte: f"\\{chr(byte)}" for byte in b'."();\\'}
 _TEXT = [chr(b) if b in PLAIN else _ESCAPED.get(b, f"\\{b:03d}") for b in range(256)]
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 def text_from_wire(wire: bytes) -> str:
@@ -88,6 +89,14 @@ def fold(name: str) -> str:
 
 
 _FOLD = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def is_host_name(name: str) -> bool:
+    """Is this the name of a host and no more: labels of letters, digits, ``-`` and ``_``?
+
+    Only such a name may go into anybody's files: a name in a capture can hold any byte.
+    """
+    return len(name) <= 254 and _HOST_NAME.fullmatch(name) is not None
 
 
 def dots(name: str) -> int:
