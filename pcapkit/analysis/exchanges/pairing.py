@@ -20,12 +20,15 @@ from pcapkit.schema import (
     AA,
     AA_HIDDEN,
     ABSENT,
+    EXCHANGE_ALIAS,
+    EXCHANGE_ITERATIVE,
     MARK_FLAGS_HIDDEN,
     MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
     NO_TIME,
     QR,
+    RD,
     TC,
     Exchanges,
     Hashes,
@@ -151,7 +154,8 @@ def _add_response(row: Row, exchange: Row) -> None:
     exchange["outcome"] = _outcome(row)
     exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
-    exchange["alias"] = 1 if row["marks"] & MARK_SHORTER_ALIAS else 0
+    if row["marks"] & MARK_SHORTER_ALIAS:
+        exchange["marks"] |= EXCHANGE_ALIAS
 
 
 @inline_kernel
@@ -183,9 +187,11 @@ def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
     exchange["outcome"] = UNANSWERED
     exchange["aa"] = 0
     exchange["tc"] = 0
-    exchange["alias"] = 0
+    exchange["marks"] = 0
     if is_response:
         _add_response(row, exchange)
+    elif row["flags"] & RD == 0 and row["marks"] & (MARK_FLAGS_HIDDEN | MARK_MALFORMED) == 0:
+        exchange["marks"] = EXCHANGE_ITERATIVE
 
 
 @inline_kernel
