@@ -37,6 +37,7 @@ LOOKUP = np.dtype(
         ("large", np.uint8),  # some response had TC, or more than 512 bytes
         ("parallel", np.uint8),
         ("holes", np.uint8),  # a log lacks queries that it must have sent
+        ("denied", np.uint8),  # the name as is does not exist: it was asked, and got NXDOMAIN
     ],
     align=True,
 )
@@ -84,12 +85,14 @@ EXCHANGE = np.dtype(
         ("outcome", np.uint8),
         ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
-        ("alias", np.uint8),  # MARK_SHORTER_ALIAS of the response
+        ("marks", np.uint8),  # bits: EXCHANGE_ALIAS, EXCHANGE_ITERATIVE
         ("soa", np.uint8),  # whose SOA a response without an answer shows: see NO_SOA
     ],
     align=True,
 )
 
+#: ``marks`` of an exchange: its response has MARK_SHORTER_ALIAS; its query asks for no recursion.
+EXCHANGE_ALIAS, EXCHANGE_ITERATIVE = 1, 2
 #: ``aa`` of a response whose header flags the source does not show.
 AA_HIDDEN = 2
 #: No clock: the time of a packet from a source that printed none.

@@ -101,10 +101,11 @@ def query(
     qtype: int = A,
     *,
     ident: int = 4660,
+    flags: int = 0x0100,
     additional: Sequence[bytes] = (),
 ) -> bytes:
-    """Return a query with RD set."""
-    return message(ident, 0x0100, [question(name, qtype)], additional=additional)
+    """Return a query, with RD set where ``flags`` do not say otherwise."""
+    return message(ident, flags, [question(name, qtype)], additional=additional)
 
 
 def response(

@@ -210,6 +210,7 @@ class Reading:
             tally.several_pods,
             tally.forwarders(),
             translated,
+            c.moved,
             self._options.pods,
             from_server,
             c.message_counts,

@@ -20,7 +20,7 @@ from tests.build import AAAA, MS, A
 NAMESPACE, SERVICES, ZONE = "default.svc.cluster.local", "svc.cluster.local", "cluster.local"
 LIST = (NAMESPACE, SERVICES, ZONE)
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, REFUSED = 0, 1, 2, 3, 5
-AUTHORITY, TRUNCATED = 0x0400, 0x0200
+AUTHORITY, TRUNCATED, RECURSION = 0x0400, 0x0200, 0x0100
 
 
 def cname(owner: str, target: str) -> bytes:
@@ -65,6 +65,7 @@ class Talk:
         minimum: int = 5,
         zone: str | None = None,
         soa: bool = True,
+        recursive: bool = True,
     ) -> None:
         """One query and, unless ``took`` is None, its response.
 
@@ -77,7 +78,9 @@ class Talk:
         port = port or 30000 + number
         ident = number * 7919 % 65536 if ident is None else ident  # far apart: glibc, not musl
         extra = [build.opt_record()] if edns else []
-        asked = build.query(name, qtype, ident=ident, additional=extra)
+        asked = build.query(
+            name, qtype, ident=ident, flags=RECURSION if recursive else 0, additional=extra
+        )
         self._send(at, asked, (client, server), (port, 53), tcp)
         if took is None:
             return

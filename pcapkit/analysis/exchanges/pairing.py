@@ -20,6 +20,8 @@ from pcapkit.schema import (
     AA,
     AA_HIDDEN,
     ABSENT,
+    EXCHANGE_ALIAS,
+    EXCHANGE_ITERATIVE,
     MARK_FLAGS_HIDDEN,
     MARK_MALFORMED,
     MARK_OWNER_SURE,
@@ -28,6 +30,7 @@ from pcapkit.schema import (
     NO_SOA,
     NO_TIME,
     QR,
+    RD,
     TC,
     Exchanges,
     Hashes,
@@ -157,7 +160,8 @@ def _add_response(row: Row, exchange: Row) -> None:
     exchange["outcome"] = _outcome(row)
     exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
-    exchange["alias"] = 1 if row["marks"] & MARK_SHORTER_ALIAS else 0
+    if row["marks"] & MARK_SHORTER_ALIAS:
+        exchange["marks"] |= EXCHANGE_ALIAS
     exchange["soa"] = row["soa"]
 
 
@@ -237,10 +241,12 @@ def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
     exchange["outcome"] = UNANSWERED
     exchange["aa"] = 0
     exchange["tc"] = 0
-    exchange["alias"] = 0
+    exchange["marks"] = 0
     exchange["soa"] = NO_SOA
     if is_response:
         _add_response(row, exchange)
+    elif row["flags"] & RD == 0 and row["marks"] & (MARK_FLAGS_HIDDEN | MARK_MALFORMED) == 0:
+        exchange["marks"] = EXCHANGE_ITERATIVE
 
 
 @inline_kernel

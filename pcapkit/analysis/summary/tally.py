@@ -196,7 +196,7 @@ class Tally:
             order = np.lexsort((rows["address"], rows["first"], group))
             first = np.flatnonzero(np.append(True, np.diff(group[order])))
             merged = rows[order[first]]
-            for field in ("lookups", "lost_ns", "clients", "classes"):
+            for field in ("lookups", "lost_ns", "clients", "denied", "classes"):
                 merged[field] = np.add.reduceat(rows[field][order], first)
             self._groups = [merged]
         return self._groups[0] if self._groups else np.zeros(0, GROUP)
@@ -213,7 +213,7 @@ class Tally:
         keys = list(zip((-wasted).tolist(), (-queries).tolist(), bases, full, strict=True))
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
         del keys
-        kinds = kinds_of(self._names, base, hit, groups["outcome"], zones)
+        kinds = kinds_of(self._names, base, hit, groups["outcome"], groups["denied"], zones)
         dots = np.maximum(self._names.label_counts()[base] - 1, 0)
         lost_s = groups["lost_ns"] / 1e9 * self._has_clock
         classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES

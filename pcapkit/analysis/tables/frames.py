@@ -97,7 +97,9 @@ def lookups_table(
             "base_name": [name(b) for b in base],
             "absolute": _null([a > 0 for a in x["absolute"].tolist()], x["absolute"] >= 0),
             "ambiguous": x["ambiguous"] != 0,
-            "kind": kinds_of(r.names, x["base"], x["answered_by"], x["outcome"], zones),
+            "kind": kinds_of(
+                r.names, x["base"], x["answered_by"], x["outcome"], x["denied"], zones
+            ),
             "qtypes": types,
             "first_packet_no": x["packet"],
             "start_time": _times(x["time"], has_clock=clock),

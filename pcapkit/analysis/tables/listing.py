@@ -39,6 +39,7 @@ _LOOKUP = np.dtype(
         ("ambiguous", np.uint8),
         ("absolute", np.int8),
         ("complete", np.uint8),
+        ("denied", np.uint8),
     ],
     align=True,
 )
