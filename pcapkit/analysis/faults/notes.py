@@ -239,6 +239,8 @@ def fill(
     r = part.readings
     for i in np.flatnonzero(by_client).tolist():
         note.clients[part.context.address(r.clients[i].client)] += int(by_client[i])
+    known = names != r.names.unknown
+    names, by_name = names[known], by_name[known]
     order = np.argsort(-by_name, kind="stable")[:NAMES]
     most = zip(names[order].tolist(), by_name[order].tolist(), strict=True)
     note.names = Counter({join(r.names.labels(name)): n for name, n in most})

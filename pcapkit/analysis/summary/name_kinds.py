@@ -19,6 +19,7 @@ def kinds_of(
     names: Folded, base: Ids, answered_by: Ids, outcome: Array, zones: Sequence[Labels]
 ) -> list[str]:
     """Say what sort of name each of some lookups asked for."""
+    is_known = base != names.unknown
     holds = (
         names.inside([("arpa",)])[base] != 0,
         (answered_by >= 0) & (names.inside(zones)[np.maximum(answered_by, 0)] != 0),
@@ -26,4 +27,5 @@ def kinds_of(
         outcome == MISSING,
         names.label_counts()[base] == 1,
     )
-    return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]
+    kinds = np.select([is_known & h for h in holds], range(len(holds)), len(holds))
+    return [_KINDS[k] for k in kinds.tolist()]

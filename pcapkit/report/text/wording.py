@@ -65,7 +65,7 @@ def headline(analysis: Results) -> str:
     waste = analysis.waste
     if analysis.packets.total == 0:
         return "Nothing to judge: the capture holds no packets."
-    if waste.queries == 0:
+    if not analysis.name_rows:
         if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
             return "Nothing to judge: no DNS message could be read; the warnings say why."
         if analysis.messages.queries:
