@@ -66,6 +66,20 @@ def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
     return ONE_PORT_IN_TURN if in_turn else ONE_PORT
 
 
+@helper_kernel
+def _is_unread_pair(rows: Exchanges, w: Walks, first: Int) -> bool:
+    """Are these two questions that nobody can read, with close IDs, both asked again under them?
+
+    ``first`` is the first of the exchanges in ``rows``; ``w`` says which follow. All have one port.
+    """
+    second = np.int64(w.next_exchange[first])
+    third = np.int64(w.next_exchange[second]) if second >= 0 else np.int64(NO_ROW)
+    if third < 0 or rows[third]["message_id"] != rows[first]["message_id"]:
+        return False
+    gap = np.int64(rows[second]["message_id"]) - np.int64(rows[first]["message_id"])
+    return bool(0 < gap & 0xFFFF <= _CLOSE_IDS)
+
+
 @kernel
 def count_signs(rows: Exchanges, clients: Rows, w: Walks, signs: Integers) -> None:
     """Count the signs of every client.
@@ -120,6 +134,8 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                 signs[CLOSE_GOES_ON] += sign == CLOSE_IDS and step == NODATA_GOES_ON
             elif some >= 0 and some == a and walk["candidates"] > 1:
                 signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
+            elif some >= 0 and rows[some]["qname"] < 0:
+                signs[CLOSE_IDS] += _is_unread_pair(rows, w, some)
             if mx and a >= 0:
                 signs[HOST] += 1
             candidate = np.int64(w.candidates[candidate]["after"])

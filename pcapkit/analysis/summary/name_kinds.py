@@ -28,6 +28,7 @@ def kinds_of(
     ``denied`` is not 0 where some query was told that the name as is does not exist: what was asked
     under suffixes only may exist.
     """
+    is_known = base != names.unknown
     holds = (
         names.inside([("arpa",)])[base] != 0,
         (answered_by >= 0) & (names.inside(zones)[np.maximum(answered_by, 0)] != 0),
@@ -35,4 +36,5 @@ def kinds_of(
         (outcome == MISSING) & (denied > 0),
         names.label_counts()[base] == 1,
     )
-    return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]
+    kinds = np.select([is_known & h for h in holds], range(len(holds)), len(holds))
+    return [_KINDS[k] for k in kinds.tolist()]

@@ -202,8 +202,12 @@ class Tally:
         return self._groups[0] if self._groups else np.zeros(0, GROUP)
 
     def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
-        """One row per (base name, name that answered), most wasted queries first."""
+        """One row per (base name, name that answered), most wasted queries first.
+
+        Lookups of which nobody can read the name have none.
+        """
         groups = self._merged_groups()
+        groups = groups[groups["base"] != self._names.unknown]
         base, hit = groups["base"], groups["answered_by"]
         queries = groups["classes"].sum(axis=1)
         wasted = groups["classes"][:, WASTED].sum(axis=1)

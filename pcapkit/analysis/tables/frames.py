@@ -95,8 +95,11 @@ def lookups_table(
             "lookup_id": np.arange(r.first_id, r.first_id + x.size),
             "client_addr": clients,
             "base_name": [name(b) for b in base],
-            "absolute": _null([a > 0 for a in x["absolute"].tolist()], x["absolute"] >= 0),
-            "ambiguous": x["ambiguous"] != 0,
+            "absolute": _null(
+                [a > 0 for a in x["absolute"].tolist()],
+                (x["absolute"] >= 0) & (x["base"] != r.names.unknown),
+            ),
+            "ambiguous": (x["ambiguous"] != 0) | (x["base"] == r.names.unknown),
             "kind": kinds_of(
                 r.names, x["base"], x["answered_by"], x["outcome"], x["denied"], zones
             ),
@@ -126,11 +129,11 @@ def _members(r: Listed, name: Callable[[int], str]) -> tuple[list[list[str]], li
     candidates: list[list[str]] = []
     types: list[list[str]] = []
     names = r.members["name"].tolist()
-    kinds = _each(r.members["qtype"], qtype_text)
+    kinds = _null(_each(r.members["qtype"], qtype_text), r.members["qtype"] > 0)
     firsts, counts = r.rows["first"].tolist(), r.rows["queries"].tolist()
     for at, count in zip(firsts, counts, strict=True):
         candidates.append([name(n) for n in dict.fromkeys(names[at : at + count])])
-        types.append(sorted(set(kinds[at : at + count])))
+        types.append(sorted({k for k in kinds[at : at + count] if k is not None}))
     return candidates, types
 
 
@@ -167,7 +170,9 @@ def transactions_table(
             "client_addr": clients,
             "client_port": t["client_port"],
             "server_addr": _each(t["server"], lambda n: address(n) if n >= 0 else None),
-            "qname": _each(t["qname"], name),
+            "qname": _null(
+                _each(t["qname"], lambda n: name(n) if n >= 0 else None), t["qname"] >= 0
+            ),
             "qtype": _null(_each(t["qtype"], qtype_text), t["qtype"] > 0),
             "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
             "rcode": _null(_each(t["rcode"], rcode_text), done),
