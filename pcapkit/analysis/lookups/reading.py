@@ -131,8 +131,8 @@ class _Reader:
         models = [resolver_model(guess.model) for guess in guesses]
         clients["searches_after_as_is"] = [m.searches_after_as_is for m in models]
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
-        clients["caches"] = [m.name == "c-ares" for m in models]
-        clients["known"] = [m.name != "unknown" for m in models]
+        clients["caches"] = [m.keeps_answers for m in models]
+        clients["known"] = [m.is_known for m in models]
         self._group(walks, again=True)
         ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
         size, local_names = int(walks.used[WALKS]), lists.name_ids.size

@@ -149,7 +149,9 @@ def _variant(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
     ``in_zone``: is the name that answered inside the cluster domain?
     """
     rules = walker.rules
-    ndots = rules["ndots"] if setting["ndots"] < 0 else np.int64(setting["ndots"])
+    ndots = rules["ndots"]
+    if setting["ndots"] >= 0:
+        ndots = max(np.int64(setting["ndots"]), rules["least_ndots"])
     order = np.int64(_AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else _LISTED)
     if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
         order = np.int64(_IN_FULL)
@@ -206,7 +208,8 @@ def _write_order(
             continue
         order[at] = p
         at += 1
-    if variant.order == _LISTED and rules["tries_as_is"] and as_is:
+    follows = rules["as_is_after_list"] or at == 0
+    if variant.order == _LISTED and rules["tries_as_is"] and follows and as_is:
         order[at] = NAME_AS_IS
         at += 1
     return at
@@ -264,13 +267,13 @@ def _walk(
                 row["wasted"] = missed_suffixes + missed_as_is
             if not asks_all:
                 return hit
-        elif position != NAME_AS_IS and steps > 1:
+        elif position != NAME_AS_IS:
             missed_suffixes += end["missed"]
         elif steps > 1:
             missed_as_is += end["missed"]
         if end["empty"] > 0 and not exists:
             exists = True  # the first name that is there: it has no such type
-            empty = end["empty"] if position != NAME_AS_IS and steps > 1 else 0
+            empty = end["empty"] if position != NAME_AS_IS else 0
         if after == AFTER_STOP:
             break
         if after == AFTER_AS_IS and position != NAME_AS_IS:

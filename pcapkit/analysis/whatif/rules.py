@@ -21,6 +21,7 @@ RULES = np.dtype(
         ("first", np.int64),  # its search list among all ``suffixes``
         ("last", np.int64),
         ("ndots", np.int64),
+        ("least_ndots", np.int64),  # a lower one counts as this
         ("never_asked", np.int64),  # begin in ``wire`` of the domain it never sends, ABSENT
         ("never_asked_size", np.int64),
         ("silence_ns", np.int64),  # until a silent candidate is given up
@@ -36,6 +37,7 @@ RULES = np.dtype(
                 "searches_after_as_is",
                 "searches_dotted",
                 "tries_as_is",
+                "as_is_after_list",
                 "asks_all",
                 "further_types_of_hit_only",
                 "abandons_too_long",
@@ -110,7 +112,8 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
         left_out = _left_out(suffixes, model)
         rows += [(*known[s], left) for s, left in zip(suffixes, left_out, strict=True)]
         never_asked = domains.get(model.never_asked, ABSENT), len(model.never_asked) + 2
-        rules.append((first, len(rows), ndots, *never_asked, *_rules(model_name)))
+        used = model.effective_ndots(ndots), model.least_ndots
+        rules.append((first, len(rows), *used, *never_asked, *_rules(model_name)))
     return Walkers(np.array(rules, RULES), np.array(rows, SUFFIX), np.frombuffer(wire, np.uint8))
 
 
@@ -146,6 +149,7 @@ def _rules(name: str) -> tuple[int, ...]:
         model.searches_after_as_is,
         model.searches_dotted,
         model.tries_as_is,
+        model.as_is_after_list,
         model.asks_all,
         model.further_types_of_hit_only,
         model.on_too_long == ABANDON,
