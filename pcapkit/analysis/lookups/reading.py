@@ -13,7 +13,13 @@ import numpy as np
 
 from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
-from pcapkit.analysis.lookups.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
+from pcapkit.analysis.lookups.fingerprints import (
+    SIGNS,
+    count_signs,
+    guess_resolver,
+    models_at_once,
+    stops_on_nodata,
+)
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
 from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clients
@@ -54,6 +60,8 @@ class ClientReading:
     models: tuple[str, ...] = ()  #: those whose signs are all there; several: a mixture
     #: where a search list was given, the one that walks prove all the same
     proven: SearchList = SearchList()
+    #: an unknown resolver whose walks all end at a suffix that has no such type, if any reach one
+    stops_on_nodata: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,7 @@ class _Reader:
                 guesses[i],
                 models_at_once(signs[i]) if c.given.resolver is None else (),
                 c.proven,
+                not models[i].is_known and c.given.resolver is None and stops_on_nodata(signs[i]),
             )
             for i, c in enumerate(self._surveyed)
             if clients["index"][i] >= 0
