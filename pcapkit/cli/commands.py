@@ -357,7 +357,7 @@ def fix(
     default="glibc",
     show_default=True,
     metavar="MODEL",
-    help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...; a release as glibc@2.25.",
+    help="glibc, musl, go, c-ares, hickory, dnsjava, grpc, jndi ...; a release as glibc@2.25.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def expand(
