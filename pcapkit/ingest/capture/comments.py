@@ -40,6 +40,11 @@ _KEYS = {
 }
 
 
+#: Labels of a pod's sandbox, by containerd's CRI plugin and by Docker's shim. Where ptcpdump knows
+#: only the network of a process, it names a container there, be it this one.
+_SANDBOX = (b'"io.cri-containerd.kind":"sandbox"', b'"io.kubernetes.docker.type":"podsandbox"')
+
+
 class Named(NamedTuple):
     """What the comments of one packet name; None where they do not."""
 
@@ -65,6 +70,14 @@ def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
             return
         yield code, data[at : at + length]
         at += (length + 3) & ~3
+
+
+def _is_sandbox(comment: bytes) -> bool:
+    """Is it of the container that only holds a pod's network, and runs no program of its own?"""
+    return any(
+        line.startswith(b"ContainerLabels:") and any(label in line for label in _SANDBOX)
+        for line in comment.split(b"\n")
+    )
 
 
 def _values(comment: bytes) -> Iterator[tuple[str, str]]:
@@ -95,7 +108,8 @@ def read_options(data: bytes, big: bool) -> Named:
     comments: list[bytes] = []
     for code, value in _options(data, ">" if big else "<"):
         if code == COMMENT:
-            comments.append(value)
+            if not _is_sandbox(value):
+                comments.append(value)
         elif code == _FLAGS and len(value) >= 4:
             (flags,) = struct.unpack_from(">I" if big else "<I", value)
             direction = flags & 3
