@@ -114,10 +114,8 @@ def _of_servers(interners: Interners) -> Set[int]:
     units: dict[object, list[int]] = defaultdict(list)
     for number, owner in interners.owners.items():
         address = interners.addresses[owner.client]
-        key: object = owner.container_id
-        if key is None and owner.pod is not None:
-            key = owner.namespace, owner.pod, owner.container
-        if key is not None and not ip_address(address).is_loopback:
+        key = owner.namespace, owner.pod, owner.container, owner.container_id
+        if (owner.pod or owner.container_id) and not ip_address(address).is_loopback:
             units[key, len(address)].append(number)
     out: set[int] = set()
     for numbers in units.values():
