@@ -204,7 +204,8 @@ def _own_outcome(
     outcome is _NOT_SEEN where there is none; ``is_authoritative`` is returned where AA is hidden.
     The third is how long (ns) the response is kept.
     """
-    outcome, kept = np.int64(_NOT_SEEN), np.int64(0)
+    outcome = np.int64(_NOT_SEEN)
+    kept: Int = np.int64(0)
     last = of_position["last"] if of_position["replay"] == replay.number else np.int64(0)
     for j in range(of_position["first"], last):
         t = replay.transactions[j]
@@ -249,13 +250,12 @@ def find_name(replay: LookupReplay, position: Int, name: Bytes) -> Int:
 
     ``replay`` is of its lookup; ``name`` (256) is scratch.
     """
-    found = np.int64(replay.lookup["base"])
-    if position != NAME_AS_IS:
-        found = _candidate_id(replay, position, name)
-        if found == NOT_FOUND:
-            return -(np.int64(replay.lookup["base"]) * (replay.walker.suffixes.shape[0] + 1)) - (
-                position + 2
-            )
+    base = np.int64(replay.lookup["base"])
+    if position == NAME_AS_IS:
+        return base
+    found: Int = _candidate_id(replay, position, name)
+    if found == NOT_FOUND:
+        found = -base * np.int64(replay.walker.suffixes.shape[0] + 1) - np.int64(position) - 2
     return found
 
 

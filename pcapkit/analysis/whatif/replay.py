@@ -344,7 +344,7 @@ def _ask_unkept(
         if end["kept_ns"][k] > 0:
             _keep(kept, name, what, client, start + end["kept_ns"][k])
     row["queries"] += sent
-    return missed, empty, sent > 0
+    return missed, empty, bool(sent > 0)
 
 
 @helper_kernel
