@@ -62,12 +62,12 @@ class Talk:
         edns: bool = False,
         tcp: bool = False,
         ttl: int = 30,
-        minimum: int = 5,
+        minimum: int | None = 5,
     ) -> None:
         """One query and, unless ``took`` is None, its response.
 
         Without ``answers``, NOERROR has one record of the asked type; negative responses have an
-        SOA record.
+        SOA record, unless ``minimum`` is None.
         """
         client, server = client or self.client, server or self.server
         self._serial += 1
@@ -80,7 +80,9 @@ class Talk:
         if took is None:
             return
         records = [self._record(qtype, ttl)] if answers is None and rcode == NOERROR else answers
-        authority = [] if records else [build.soa_record(minimum=minimum)]
+        authority = []
+        if not records and minimum is not None:
+            authority.append(build.soa_record(minimum=minimum))
         reply = build.response(
             name,
             qtype,

@@ -218,6 +218,22 @@ def test_polls_slower_than_the_ttl_or_few(tmp_path: Path, ttl: int, polls: int) 
     assert "repeated_lookups" not in talk.findings(tmp_path)
 
 
+@pytest.mark.parametrize(("minimum", "repeats"), [(30, 8), (None, 4)])
+def test_what_may_not_be_kept_is_not_repeated(
+    tmp_path: Path, minimum: int | None, repeats: int
+) -> None:
+    """NODATA without an SOA record has no negative TTL (RFC 2308 section 5), aliases or not."""
+    alias = [cname(f"web.{NAMESPACE}", "lb.example.com")]
+    talk = Talk()
+    for number in range(5):
+        talk.exchange(number * 2000, f"web.{NAMESPACE}", A, ttl=30)
+        if minimum is None:
+            talk.exchange(number * 2000 + 1, f"web.{NAMESPACE}", AAAA, answers=alias)
+        else:
+            talk.exchange(number * 2000 + 1, f"web.{NAMESPACE}", AAAA, answers=[], minimum=minimum)
+    assert talk.findings(tmp_path)["repeated_lookups"].evidence["repeated_queries"] == repeats
+
+
 def test_two_clients_do_not_repeat_one_another(tmp_path: Path) -> None:
     talk = Talk()
     for number in range(6):
