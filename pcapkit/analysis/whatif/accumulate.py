@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.whatif.candidates import NAME_AS_IS, LookupReplay, Observations
+from pcapkit.analysis.whatif.caching import asks_nothing_again
+from pcapkit.analysis.whatif.candidates import (
+    NAME_AS_IS,
+    LookupReplay,
+    Observations,
+    answered_position,
+)
 from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.replay import (
     BROKEN,
@@ -15,8 +21,6 @@ from pcapkit.analysis.whatif.replay import (
     NOT_WALKED,
     ROWS_A_SETTING,
     ReplayScratch,
-    answered_position,
-    asks_nothing_again,
     replay_settings,
 )
 from pcapkit.analysis.whatif.rules import Walker, Walkers
