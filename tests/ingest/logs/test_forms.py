@@ -297,35 +297,36 @@ def test_errors_of_coredns_are_summed_by_upstream(tmp_path: Path) -> None:
 # ---- gadgets and flows --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("head", ["short", "long"])
+#: Prefixes of column names, how the pod's and the direction's are called, and where columns stand.
+COLUMNS = {
+    "short": ("", "POD", "TYPE", "NUMANSWERS", 0),
+    "long": ("K8S.", "K8S.PODNAME", "PKT_TYPE", "NUM_ANSWERS", 0),
+    "long type": ("K8S.", "K8S.PODNAME", "TYPE", "NUM_ANSWERS", 0),
+    "short and indented": ("", "POD", "TYPE", "NUMANSWERS", 2),
+    "wide": ("", "POD", "TYPE", "NUMANSWERS", 9),
+    "long and wide": ("K8S.", "K8S.PODNAME", "PKT_TYPE", "NUM_ANSWERS", 7),
+    "no count": ("", "POD", "TYPE", "LATENCY", 0),
+    "mixed": ("K8S.", "POD", "PKT_TYPE", "NUM_ANSWERS", 1),
+}
+
+
+@pytest.mark.parametrize("head", COLUMNS)
 def test_columns_of_inspektor_gadget(head: str, tmp_path: Path) -> None:
     """Without addresses the pod is the client; what the server's pod shows says nothing."""
+    prefix, pod_column, kind_column, count_column, wider = COLUMNS[head]
     columns = [
-        "NODE",
-        "NAMESPACE",
-        "POD",
+        f"{prefix}NODE",
+        f"{prefix}NAMESPACE",
+        pod_column,
         "PID",
         "QR",
-        "TYPE",
+        kind_column,
         "QTYPE",
         "NAME",
         "RCODE",
-        "NUMANSWERS",
+        count_column,
     ]
-    if head == "long":
-        columns = [
-            "K8S.NODE",
-            "K8S.NAMESPACE",
-            "K8S.PODNAME",
-            "PID",
-            "QR",
-            "PKT_TYPE",
-            "QTYPE",
-            "NAME",
-            "RCODE",
-            "NUM_ANSWERS",
-        ]
-    widths = [12, 16, 16, 8, 8, 12, 8, 60, 14, 12]
+    widths = [w + wider for w in (12, 16, 16, 8, 8, 12, 8, 60, 14, 12)]
     lines = ["".join(c.ljust(w) for c, w in zip(columns, widths, strict=True))]
     for _, q, back in events(walk("api.acme.test", LIST)):
         for pod in ("till-0", "coredns-1"):

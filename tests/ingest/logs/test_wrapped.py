@@ -473,6 +473,9 @@ def test_what_is_asked_of_hinfo_otherwise_is_a_query(name: str, tmp_path: Path) 
         ("<redacted>", "<dns>"),
         ("x.x.x.x", "y.y.y.y"),
         ("pod_1", "10.96.0.10"),
+        ("10-9-0-18.shop.pod.cluster.local", "kube-dns.kube-system"),
+        ("fe80--1.lan", "_gateway"),
+        ("WEB-7", "DNS-A.corp.example"),
         ("caf\xe9-1", "10.96.0.10"),
     ],
 )
