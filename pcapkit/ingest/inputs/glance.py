@@ -40,14 +40,11 @@ _BESIDE = (
     b"listening on",
     b"reading from",
     b"tcpdump",
-    b" captured",
-    b" by filter",
-    b" by kernel",
-    b" by interface",
     b"^C",
     b"Defaulted",
     b"data link",
 )
+_OF_PACKETS = (b" captured", b" by filter", b" by kernel", b" by interface")
 _BEGINS_CHATTER = re.compile(rb"[\W_]{0,12}(?:\d+ packets? |packet |Warning: )")
 _ARROWS = (b" > ", b"&gt;", b"\\u003e")
 _RCODES = (b"NOERROR", b"NXDOMAIN", b"SERVFAIL", b"REFUSED", b"FORMERR", b"NOTIMP")
@@ -100,11 +97,16 @@ def begins_packet(raw: bytes) -> bool:
 
 def is_of_tcpdump(raw: bytes) -> bool:
     """May a line be of tcpdump: a packet, the rest of one, or what it says of itself?"""
-    if begins_packet(raw) or _BEFORE_OTHER.search(raw) is not None:
+    if b"IP" in raw:
+        if begins_packet(raw):
+            return True
+    elif _BEFORE_OTHER.search(raw) is not None or is_disguised(raw):
         return True
     if raw[:1] in (b" ", b"\t") and holds(raw, _ARROWS):
         return True
-    return holds(raw, _BESIDE) or _BEGINS_CHATTER.match(raw) is not None or is_disguised(raw)
+    if b" packet" in raw and holds(raw, _OF_PACKETS):
+        return True
+    return _BEGINS_CHATTER.match(raw) is not None or holds(raw, _BESIDE)
 
 
 def _begins_ip(raw: bytes) -> bool:
