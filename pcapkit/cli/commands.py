@@ -301,7 +301,8 @@ def fix(
     from pcapkit.model.comparison import is_saved
 
     tree = read_tree(Path(manifests))
-    _check_inputs([path for path in captures if not is_saved(path)])
+    if raw := [path for path in captures if not is_saved(path)]:
+        _check_inputs(raw)
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.planned import load_planned
