@@ -38,14 +38,6 @@ class Change:
     after: str
 
 
-def ndots_of(pod_spec: Node | None) -> str | None:
-    """Return the ndots that a pod's spec sets itself."""
-    for option in items(get(pod_spec, _CONFIG, _OPTIONS)):
-        if text_of(get(option, "name")) == _NDOTS:
-            return text_of(get(option, "value"))
-    return None
-
-
 def options_of(pod_spec: Node | None) -> list[tuple[str, str | None]]:
     """Return all options of a pod's ``dnsConfig``."""
     found = []

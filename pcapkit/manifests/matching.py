@@ -16,7 +16,7 @@ from pcapkit.cluster.conventions import namespace_of
 from pcapkit.manifests.helm import Chart, charts
 from pcapkit.manifests.kustomize import Deployed, Kustomizations
 from pcapkit.manifests.names import Text, find_names, texts_of_config_map, texts_of_workload
-from pcapkit.manifests.objects import POD_TEMPLATE
+from pcapkit.manifests.objects import POD_TEMPLATE, Object
 from pcapkit.manifests.tree import SourceFile, Tree
 from pcapkit.model.clients import Client
 from pcapkit.words import some
@@ -133,8 +133,10 @@ class Matcher:
         match = self._one(use, found)
         if match.target is not None:
             return Match(use, match.target, note or match.note)
+        if any(w.namespace in (use.namespace, None) for w in found):
+            return match
         chart = self._chart(use)
-        return chart if not found else match
+        return chart if chart.target is not None or not found else match
 
     def _client(self, client: Client) -> Match:
         """Find the workload of a client: by its name, by its pod's name, or by what it asked."""
@@ -243,13 +245,22 @@ class Matcher:
             self._mentions[id(one)] = found
         return found
 
-    def texts(self, one: Deployed) -> Iterator[tuple[Text, Deployed | None]]:
-        """Yield the values of a workload, and of its ConfigMaps with the ConfigMap."""
+    def texts(self, one: Deployed) -> Iterator[tuple[Text, Object]]:
+        """Yield the values of a workload, and of its ConfigMaps, with what they are of.
+
+        Those of an overlay's patches come first, and hide the variables that they set anew.
+        """
+        hidden: set[tuple[tuple[str, str] | None, str]] = set()
+        for patch in self.kustomizations.patches_of(one) if one.overlay else ():
+            for text in texts_of_workload(patch):
+                hidden.add((text.container, text.key))
+                yield text, patch
         for text in texts_of_workload(one.source):
-            yield text, None
+            if text.container is None or (text.container, text.key) not in hidden:
+                yield text, one.source
         for config_map in self._maps_of(one):
             for text in texts_of_config_map(config_map.source):
-                yield text, config_map
+                yield text, config_map.source
 
     def _maps_of(self, one: Deployed) -> list[Deployed]:
         """Return the ConfigMaps that a workload reads, where it is clear which they are."""
@@ -274,18 +285,18 @@ class Matcher:
                     break
         return out
 
-    def readers(self, config_map: Deployed) -> list[Deployed]:
+    def readers(self, config_map: Object) -> list[Deployed]:
         """Return the workloads that read a ConfigMap."""
         if self._readers is None:
             self._readers = defaultdict(list)
             for workload in self.workloads:
                 for one in self._maps_of(workload):
                     self._readers[id(one.source.node)].append(workload)
-        return self._readers.get(id(config_map.source.node), [])
+        return self._readers.get(id(config_map.node), [])
 
-    def times_deployed(self, one: Deployed) -> int:
+    def times_deployed(self, one: Object) -> int:
         """Return how often the manifest of a workload or ConfigMap is deployed."""
-        return self._times[id(one.source.node)]
+        return self._times[id(one.node)]
 
 
 def _mentioned(text: Text, names: Mapping[str, str]) -> Iterator[str]:
