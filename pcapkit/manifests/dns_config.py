@@ -215,7 +215,7 @@ class _Editor:
         document = self.document
         at, newline = document.line_start(line), document.newline
         text = newline.join(lines)
-        if at == len(document.text) and not document.text.endswith(("\n", "\r")):
+        if at == len(document.text) and not document.text.endswith("\n"):
             return self._change(Edit(at, at, newline + text), at, "")
         start = min(at, len(document.text) - 1)
         return self._change(Edit(at, at, text + newline), start, "")

@@ -309,6 +309,6 @@ def _after(document: Document, end: int, lines: Sequence[str]) -> Edit:
     at = document.line_start(document.line(max(end - 1, 0)) + 1)
     newline = document.newline
     text = newline.join(lines)
-    if at == len(document.text) and not document.text.endswith(("\n", "\r")):
+    if at == len(document.text) and not document.text.endswith("\n"):
         return Edit(at, at, newline + text)
     return Edit(at, at, text + newline)
