@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pcapkit.manifests.dns_config import Change, options_of, set_ndots
-from pcapkit.manifests.documents import Document, Edit, Unreadable, applied, read_documents
+from pcapkit.manifests.documents import Document, Edit, Unreadable, applied, pairs, read_documents
 from pcapkit.manifests.kustomize import Deployed, check_inline, patch_entry, patch_text
 from pcapkit.manifests.matching import ChartUse, Matcher, Target, Use
 from pcapkit.manifests.names import Found, Text, find_names, texts_of_values
@@ -388,7 +388,7 @@ class _Fixer:
             self._patch(site, target, ndots)
             return
         spec = target.source.pod_spec
-        if spec is None:
+        if spec is None or not pairs(spec[1]):
             raise Unreadable("there is no pod's spec")
         change = set_ndots(target.source.document, *spec, ndots)
         if change is None:
