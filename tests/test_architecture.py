@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("analysis.lookups",),
     ("analysis.summary", "analysis.traffic", "analysis.whatif"),
     ("analysis.advice", "analysis.faults", "analysis.tables"),
+    ("analysis.advice.plan",),
     ("report.text",),
     ("report.html",),
     ("report",),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +20,14 @@ from pcapkit.cli.options import (
     output_options,
     parse_formats,
     parse_growth,
+    parse_rule,
     parse_threshold,
     reading_options,
 )
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import UsageError
 from pcapkit.model.plans import PlanKind
+from pcapkit.model.results import shown_faults
 from pcapkit.model.vocabulary import FIX_FORMATS, TABLE_FORMATS, TABLES
 from pcapkit.version import __version__
 
@@ -90,7 +92,7 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    limit, wanted = parse_threshold(fail_on), parse_formats(formats)
+    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, captures)
     if not as_json:
         _check_output(output)
@@ -121,8 +123,19 @@ def analyze(
             click.echo(analysis.to_json(), nl=False)
         else:
             _report(analysis, output, wanted, painter, quiet=quiet)
-    if limit is not None and analysis.waste.share > limit:
-        say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
+    _gate(limit, faults, analysis.waste.share, shown_faults(analysis))
+
+
+def _gate(limit: float | None, faults: Set[str], share: float, shown: Sequence[str]) -> None:
+    """Exit with 1 where the share of waste is above the limit, or one of the faults is shown.
+
+    A fault that something else explains as well is not shown, and fails no gate.
+    """
+    if limit is not None and share > limit:
+        say(f"waste {share:.1%} is above {limit:.1%}")
+        sys.exit(1)
+    if found := [code for code in shown if code in faults]:
+        say(f"shown: {', '.join(found)}")
         sys.exit(1)
 
 
@@ -345,7 +358,7 @@ def fix(
     default="glibc",
     show_default=True,
     metavar="MODEL",
-    help="glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...; a release as glibc@2.25.",
+    help="glibc, musl, go, c-ares, hickory, dnsjava, grpc, jndi ...; a release as glibc@2.25.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def expand(
@@ -408,7 +421,7 @@ def audit(
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all."""
-    limit, wanted = parse_threshold(fail_on), parse_formats(formats)
+    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, paths)
     _check_output(output)
     from pcapkit.batch.catalog import find_captures
@@ -446,6 +459,4 @@ def audit(
     if any(row.error for row in rows):
         sys.exit(3)
     worst = max((row.share for row in rows), default=0.0)
-    if limit is not None and worst > limit:
-        say(f"waste {worst:.1%} is above {limit:.1%}")
-        sys.exit(1)
+    _gate(limit, faults, worst, sorted({code for row in rows for code in row.faults}))

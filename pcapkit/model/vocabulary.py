@@ -62,6 +62,13 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Certainty(StrEnum):
+    """How far the traffic proves a fault: nothing else explains it, or other things may, too."""
+
+    SHOWN = "shown"
+    CONSISTENT_WITH = "consistent_with"
+
+
 class Source(StrEnum):
     """Where a setting is known from."""
 

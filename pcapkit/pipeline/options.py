@@ -195,7 +195,7 @@ READING_OPTIONS: tuple[ReadingOption, ...] = (
         "resolver",
         "resolver",
         "MODEL",
-        "glibc, musl, go, c-ares, dnspython, bind-nslookup, busybox ...",
+        "glibc, musl, go, c-ares, hickory, dnsjava, grpc, jndi, busybox ...",
         _resolver,
         _same,
     ),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pcapkit.errors import UsageError
 from pcapkit.names.text import dots, fold, wire_from_text
 from pcapkit.resolver.models import ABANDON, ResolverModel
-from pcapkit.resolver.resolv_conf import MAX_NDOTS
 
 
 def candidates(
@@ -38,9 +37,9 @@ def candidates(
         return as_is
     if not model.tries_as_is:
         return tuple(listed)
-    if dots(base) >= min(ndots, MAX_NDOTS):
+    if dots(base) >= model.effective_ndots(ndots):
         return (*as_is, *listed) if model.searches_after_as_is else as_is
-    return (*listed, *as_is)
+    return (*listed, *as_is) if model.as_is_after_list or not listed else tuple(listed)
 
 
 def _fits(name: str) -> bool:

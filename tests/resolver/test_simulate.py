@@ -68,6 +68,12 @@ MEASURED = [
     (UNANSWERED, "musl", 6, False, 5.0),
     (UNANSWERED, "go", 10, True, 10.0),
     (UNANSWERED, "c-ares", 8, False, 11.6),
+    (NODATA, "hickory", 8, True, 0.0),
+    (SERVFAIL, "hickory", 12, True, 0.0),
+    (REFUSED, "hickory", 12, True, 0.0),
+    (UNANSWERED, "hickory", 12, True, 15.0),
+    (NODATA, "dnsjava", 4, False, 0.0),
+    (SERVFAIL, "dnsjava", 6, False, 0.0),
 ]
 
 
@@ -175,6 +181,10 @@ GIVES_UP = [
     ("dnspython", 1, ("timeout:1",), 5),
     ("busybox", 1, (), 5),
     ("bind-host", 1, (), 10),
+    ("hickory", 1, ("timeout:1",), 3),
+    ("hickory", 1, ("timeout:1", "attempts:1"), 2),
+    ("dnsjava", 2, ("timeout:1", "attempts:1"), 30),
+    ("jndi", 1, (), 15),
 ]
 
 

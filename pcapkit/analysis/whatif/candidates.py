@@ -32,6 +32,7 @@ ANSWER_TAKEN = -1
 NOT_LOOKED_FOR = -2
 #: No query of that name and type.
 _NOT_SEEN = -1
+_SECOND_NS = 1_000_000_000
 #: How one candidate of a lookup ends; the same whatever asks it, so it is found out once.
 CANDIDATE = np.dtype(
     [
@@ -42,6 +43,13 @@ CANDIDATE = np.dtype(
         ("missed", np.int32),  # questions that the name, or the type, does not exist for
         ("empty", np.int32),  # of these, NODATA
         ("other_ns", np.int64),  # what it would take, 0 where the lookup asked it
+        ("name", np.int64),  # its id; of a name that nobody asked for, a number below 0
+        ("kept_ns", np.int64, MAX_TYPES),  # how long each of its questions needs no repetition
+        ("own", np.uint8),  # bits of the questions that the lookup itself sent
+        ("assumed_of", np.uint8),  # the same of those that are assumed, and so on
+        ("upstream_of", np.uint8),
+        ("missed_of", np.uint8),
+        ("empty_of", np.uint8),
     ],
     align=True,
 )
@@ -67,6 +75,7 @@ class Observations(NamedTuple):
     is_reverse: Bytes  # of each name, is it below arpa?
     questions: Rows  # QUESTION, a hash table
     typical_ns: Integers  # (2), see ``Answers``
+    denial_ttl: Integers  # (2), the same
     seed: np.uint64  # of ``questions``
 
 
@@ -79,6 +88,7 @@ class LookupReplay(NamedTuple):
     transactions: Rows  # TRANSACTION, those of the lookup
     answered: Int  # the position that answered, or replay.NOT_ANSWERED
     number: Int  # from 1 on; no other lookup is replayed with it
+    client: Int  # index plus 1 of a client whose resolver keeps answers, 0: of any other
     candidate_ids: Ids  # (MOST_SHARED) of the base name under shared suffixes, NOT_LOOKED_FOR
 
 
@@ -171,44 +181,82 @@ def note_ranges(replay: LookupReplay, ranges: Rows) -> None:
 
 
 @inline_kernel
+def kept_ns(rules: Row, outcome: Int, ttl: Int, is_bare: bool) -> Int:
+    """Return how long a resolver by ``rules`` (RULES) keeps a response of such an ``outcome``.
+
+    ``ttl`` is that of its answers, or its negative TTL, ABSENT where it has none (without an SOA
+    record nothing may be kept: RFC 2308 section 5); ``is_bare``: it holds no answer at all.
+    """
+    if outcome == NODATA and is_bare and rules["empty_ns"] > 0:
+        return np.int64(rules["empty_ns"])
+    if outcome > NXDOMAIN or ttl < 0:
+        return np.int64(0)
+    return np.int64(ttl) * np.int64(_SECOND_NS)
+
+
+@inline_kernel
 def _own_outcome(
     replay: LookupReplay, position: Int, qtype: Int, of_position: Row, is_authoritative: bool
-) -> tuple[Int, bool]:
+) -> tuple[Int, bool, Int]:
     """Return how the lookup's own query for ``qtype`` at ``position`` ended, and if with AA.
 
     It is looked for in the transactions of ``replay`` that ``of_position`` (QUERY_RANGE) names. The
     outcome is _NOT_SEEN where there is none; ``is_authoritative`` is returned where AA is hidden.
+    The third is how long (ns) the response is kept.
     """
-    outcome = np.int64(_NOT_SEEN)
+    outcome, kept = np.int64(_NOT_SEEN), np.int64(0)
     last = of_position["last"] if of_position["replay"] == replay.number else np.int64(0)
     for j in range(of_position["first"], last):
         t = replay.transactions[j]
         if t["suffix"] == position and t["qtype"] == qtype:
             outcome = np.int64(t["outcome"])
             if t["response"] >= 0:
-                aa = replay.observed.exchanges[t["response"]]["aa"]
+                response = replay.observed.exchanges[t["response"]]
+                aa = response["aa"]
                 is_authoritative = is_authoritative if aa == AA_HIDDEN else aa == 1
-    return outcome, is_authoritative
+                is_bare = response["answers"] == 0
+                kept = kept_ns(replay.walker.rules, outcome, response["min_ttl"], is_bare)
+    return outcome, is_authoritative, kept
 
 
 @inline_kernel
 def _outcome_elsewhere(
-    observed: Observations, name: Int, qtype: Int, is_authoritative: bool, took: Int
-) -> tuple[Int, bool, Int]:
+    replay: LookupReplay, name: Int, qtype: Int, is_authoritative: bool, took: Int
+) -> tuple[Int, bool, Int, Int]:
     """Return how the question for ``qtype`` of ``name`` (an id) ended, if with AA, and its time.
 
-    ``observed`` is what is known of all questions. The outcome is _NOT_SEEN where nobody asked
-    this one; ``is_authoritative`` and ``took`` (ns) are returned where they are not known.
+    ``replay`` says what is known of all questions. The outcome is _NOT_SEEN where nobody asked
+    this one; ``is_authoritative`` and ``took`` (ns) are returned where they are not known. The last
+    is how long (ns) the response is kept.
     """
+    observed = replay.observed
     key = question_key(name, qtype)
     question = observed.questions[question_slot(observed.questions, key, observed.seed)]
     if question["key"] != key:
-        return np.int64(_NOT_SEEN), is_authoritative, took
+        return np.int64(_NOT_SEEN), is_authoritative, took, np.int64(0)
     if question["aa"] != AA_HIDDEN:
         is_authoritative = question["aa"] == 1
     if question["responses"] > 0:
         took = question["time_ns"] // question["responses"]
-    return np.int64(question["outcome"]), is_authoritative, took
+    outcome = np.int64(question["outcome"])
+    kept = kept_ns(replay.walker.rules, outcome, question["ttl"], question["bare"] != 0)
+    return outcome, is_authoritative, took, kept
+
+
+@helper_kernel
+def find_name(replay: LookupReplay, position: Int, name: Bytes) -> Int:
+    """Return the id of the candidate at ``position``, or a number below 0 that only it has.
+
+    ``replay`` is of its lookup; ``name`` (256) is scratch.
+    """
+    found = np.int64(replay.lookup["base"])
+    if position != NAME_AS_IS:
+        found = _candidate_id(replay, position, name)
+        if found == NOT_FOUND:
+            return -(np.int64(replay.lookup["base"]) * (replay.walker.suffixes.shape[0] + 1)) - (
+                position + 2
+            )
+    return found
 
 
 @inline_kernel
@@ -232,12 +280,22 @@ def find_outcome(
     end["upstream"] = 0
     end["missed"] = 0
     end["empty"] = 0
+    end["own"] = 0
+    end["assumed_of"] = 0
+    end["upstream_of"] = 0
+    end["missed_of"] = 0
+    end["empty_of"] = 0
     for k in range(questions.asked):
-        qtype = questions.types[k]
+        qtype, bit = questions.types[k], np.uint8(1 << k)
         took: Int = np.int64(0)
+        kept: Int
         outcome: Int
-        outcome, is_authoritative = _own_outcome(replay, position, qtype, of_position, in_zone != 0)
-        if outcome == _NOT_SEEN:
+        outcome, is_authoritative, kept = _own_outcome(
+            replay, position, qtype, of_position, in_zone != 0
+        )
+        if outcome != _NOT_SEEN:
+            end["own"] |= bit
+        else:
             is_unseen = True
             took = observed.typical_ns[AUTHORITATIVE if in_zone else FORWARDED]
             if name == NOT_LOOKED_FOR:
@@ -245,12 +303,14 @@ def find_outcome(
                 if position != NAME_AS_IS:
                     name = _candidate_id(replay, position, scratch.name)
             if name != NOT_FOUND:
-                outcome, is_authoritative, took = _outcome_elsewhere(
-                    observed, name, qtype, is_authoritative, took
+                outcome, is_authoritative, took, kept = _outcome_elsewhere(
+                    replay, name, qtype, is_authoritative, took
                 )
         if outcome == _NOT_SEEN:
             outcome = np.int64(NXDOMAIN)
+            kept = observed.denial_ttl[1 if in_zone else 0] * np.int64(_SECOND_NS)
             end["assumed"] += 1
+            end["assumed_of"] |= bit
         if outcome == UNANSWERED:
             took = walker.rules["silence_ns"]
         elif outcome > NXDOMAIN:
@@ -258,10 +318,14 @@ def find_outcome(
         slowest = max(slowest, took)
         if not is_authoritative:
             end["upstream"] += 1
+            end["upstream_of"] |= bit
         if qtype != TYPE_PTR and (outcome == NXDOMAIN or outcome == NODATA):
             end["missed"] += 1
+            end["missed_of"] |= bit
             if outcome == NODATA:
                 end["empty"] += 1
+                end["empty_of"] |= bit
+        end["kept_ns"][k] = kept
         scratch.outcomes[k] = outcome
         is_answered = is_answered or outcome == ANSWER
     end["other_ns"] = slowest if is_unseen else 0

@@ -21,19 +21,25 @@ from pcapkit.analysis.whatif.candidates import (
     QUERY_RANGE,
     CandidateScratch,
     LookupReplay,
+    Observations,
     Questions,
+    find_name,
     find_outcome,
+    kept_ns,
     note_ranges,
     what_follows,
 )
 from pcapkit.analysis.whatif.rules import Walker
 from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
 from pcapkit.codes import TYPE_A, TYPE_AAAA
+from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
-from pcapkit.schema import ABSENT, Int, Integers, Row, Rows
+from pcapkit.schema import ABSENT, Bytes, Int, Integers, Row, Rows
 
+_UNDERSCORE, _DASH, _ZERO, _NINE = 0x5F, 0x2D, 0x30, 0x39
+_DASHES_OF_IPV4 = 3
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
 #: No candidate answered.
 NOT_ANSWERED = -2
@@ -80,6 +86,30 @@ NOT_WALKED = -1
 _ALL_TYPES, _WITHOUT_AAAA = 0, 1
 
 
+#: What a client's resolver keeps of one question, in the world of one setting.
+_KEPT = np.dtype(
+    [
+        ("name", np.int64),  # id; below 0 where nobody asked for it
+        ("what", np.int64),  # setting and query type
+        ("client", np.int64),  # index plus 1; entries of other clients are free
+        ("until", np.int64),
+    ]
+)
+_TYPE_BITS = 16
+_SECOND_NS = 1_000_000_000
+#: Slots for what one client's resolver keeps. Past half of them nothing more is kept, so that more
+#: is predicted than would be sent, never less.
+_MOST_KEPT = 1 << 20
+
+
+class Kept(NamedTuple):
+    """What the resolver of one client keeps, under each setting."""
+
+    rows: Rows  # _KEPT, a hash table
+    used: Integers  # (2): slots taken, and the client that they are of
+    seed: np.uint64
+
+
 class Variant(NamedTuple):
     """One way to walk a lookup; it is the same under all settings that come to it."""
 
@@ -99,6 +129,7 @@ class _Traits(NamedTuple):
     is_final: bool  # no setting makes it walk the list: it is taken for a full name
     is_never_listed: bool
     is_never_as_is: bool  # the resolver sends no such name as it is
+    is_made: bool  # it is rather a full name that a program has made, than a short one
     takes_whole_list: bool  # suffixes that the resolver's caps leave out were asked all the same
     is_probe: bool
     questions: Questions
@@ -116,10 +147,15 @@ class ReplayScratch(NamedTuple):
     rows: Rows  # REPLAY (settings * ROWS_A_SETTING)
     in_force: Rows  # REPLAY (1): as the rules say, whatever was seen
     walk_in_force: Rows  # _WALK (1)
+    kept: Kept
 
 
-def scratch_for(suffixes: int, settings: int) -> ReplayScratch:
-    """Return scratch for walks of up to so many ``suffixes``, under so many ``settings``."""
+def scratch_for(suffixes: int, settings: int, kept: int) -> ReplayScratch:
+    """Return scratch for walks of up to so many ``suffixes``, under so many ``settings``.
+
+    ``kept`` is how many questions the resolver of any one client may keep under each setting.
+    """
+    slots = min(_MOST_KEPT, slot_count((settings + 1) * kept)) if kept else 1
     return ReplayScratch(
         CandidateScratch(
             np.zeros(256, np.uint8),
@@ -133,6 +169,7 @@ def scratch_for(suffixes: int, settings: int) -> ReplayScratch:
         np.zeros(ROWS_A_SETTING * settings, REPLAY),
         np.zeros(1, REPLAY),
         np.zeros(1, _WALK),
+        Kept(np.zeros(slots, _KEPT), np.zeros(2, np.int64), SEED),
     )
 
 
@@ -149,7 +186,9 @@ def _variant(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
     ``in_zone``: is the name that answered inside the cluster domain?
     """
     rules = walker.rules
-    ndots = rules["ndots"] if setting["ndots"] < 0 else np.int64(setting["ndots"])
+    ndots = rules["ndots"]
+    if setting["ndots"] >= 0:
+        ndots = max(np.int64(setting["ndots"]), rules["least_ndots"])
     order = np.int64(_AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else _LISTED)
     if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
         order = np.int64(_IN_FULL)
@@ -206,10 +245,32 @@ def _write_order(
             continue
         order[at] = p
         at += 1
-    if variant.order == _LISTED and rules["tries_as_is"] and as_is:
+    follows = rules["as_is_after_list"] or at == 0
+    if variant.order == _LISTED and rules["tries_as_is"] and follows and as_is:
         order[at] = NAME_AS_IS
         at += 1
     return at
+
+
+@helper_kernel
+def _is_made(arena: Bytes, begin: Int) -> bool:
+    """Does the name in ``arena`` from ``begin`` on start as names do that programs make in full?
+
+    These are services by port (``_http._tcp``) and pods by address (``10-244-1-7``); see
+    Kubernetes' DNS specification, sections 2.3.2 and 2.4.
+    """
+    size = np.int64(arena[begin])
+    if begin + size >= arena.shape[0]:
+        return False
+    if size > 0 and arena[begin + 1] == _UNDERSCORE:
+        return True
+    dashes = 0
+    for k in range(begin + 1, begin + 1 + size):
+        if arena[k] == _DASH:
+            dashes += 1
+        elif not _ZERO <= arena[k] <= _NINE:
+            return False
+    return dashes == _DASHES_OF_IPV4
 
 
 @helper_kernel
@@ -226,21 +287,135 @@ def _is_never_asked(replay: LookupReplay) -> bool:
 
 
 @inline_kernel
+def _ends_search(kept: Row, key: tuple[Int, Int, Int]) -> bool:
+    """Is ``kept`` (_KEPT) free, or that of the ``key`` (name, what, client plus 1)?"""
+    name, what, client = key
+    return bool(kept["client"] != client or (kept["name"] == name and kept["what"] == what))
+
+
+@inline_kernel
+def _keep(kept: Kept, name: Int, what: Int, client: Int, until: Int) -> None:
+    """Note in ``kept`` ``until`` when (ns) a ``client`` need not ask for ``what`` of ``name``.
+
+    ``client`` is an index plus 1. Where too much is kept, it is not noted.
+    """
+    if kept.used[1] != client:
+        kept.used[0] = 0
+        kept.used[1] = client
+    slot = find_slot(kept.rows, hash_ids(name, what, kept.seed), _ends_search, (name, what, client))
+    entry = kept.rows[slot]
+    if entry["client"] != client:
+        if 2 * (kept.used[0] + 1) > kept.rows.shape[0]:
+            return
+        kept.used[0] += 1
+        entry["client"] = client
+        entry["name"] = name
+        entry["what"] = what
+    entry["until"] = until
+
+
+@helper_kernel
+def _ask_unkept(
+    replay: LookupReplay, questions: Questions, end: Row, kept: Kept, world: Int, row: Row
+) -> tuple[Int, Int, bool]:
+    """Ask a candidate what the resolver does not keep; add that to ``row`` (REPLAY).
+
+    What the lookup of ``replay`` sent itself was not kept. ``end`` (CANDIDATE) is how all its
+    ``questions`` end; what is asked is kept in ``kept``, for this ``world``. Returns how many of
+    them missed, how many of these for want of the type, and whether any was sent. c-ares counts
+    whole seconds (``ares_qcache.c``), so an answer may live up to a second less than is taken here.
+    """
+    missed, empty, sent = np.int64(0), np.int64(0), np.int64(0)
+    name, client, start = np.int64(end["name"]), replay.client, replay.lookup["start"]
+    for k in range(questions.asked):
+        bit = np.uint8(1 << k)
+        what = (np.int64(world) << _TYPE_BITS) | questions.types[k]
+        if not end["own"] & bit:
+            key = (name, what, client)
+            slot = find_slot(kept.rows, hash_ids(name, what, kept.seed), _ends_search, key)
+            entry = kept.rows[slot]
+            if entry["client"] == client and start < entry["until"]:
+                continue
+        sent += 1
+        row["assumed"] += 1 if end["assumed_of"] & bit else 0
+        row["upstream"] += 1 if end["upstream_of"] & bit else 0
+        missed += 1 if end["missed_of"] & bit else 0
+        empty += 1 if end["empty_of"] & bit else 0
+        if end["kept_ns"][k] > 0:
+            _keep(kept, name, what, client, start + end["kept_ns"][k])
+    row["queries"] += sent
+    return missed, empty, sent > 0
+
+
+@helper_kernel
+def _keep_seen(replay: LookupReplay, kept: Kept, world: Int) -> None:
+    """Keep in ``kept``, for this ``world``, what the lookup of ``replay`` was answered."""
+    lookup, rules = replay.lookup, replay.walker.rules
+    for k in range(lookup["queries"]):
+        t = replay.transactions[k]
+        if t["response"] < 0:
+            continue
+        response = replay.observed.exchanges[t["response"]]
+        lasts = kept_ns(rules, t["outcome"], response["min_ttl"], response["answers"] == 0)
+        if lasts > 0:
+            what = (np.int64(world) << _TYPE_BITS) | np.int64(t["qtype"])
+            _keep(kept, np.int64(t["name"]), what, replay.client, lookup["start"] + lasts)
+
+
+@helper_kernel
+def asks_nothing_again(
+    observed: Observations, rules: Row, lookups: Integers, client: Int, world: Int, kept: Kept
+) -> bool:
+    """Does a ``client`` (index plus 1) keep its answers, as its resolver's ``rules`` (RULES) say?
+
+    Releases and callers differ: c-ares does since 1.31, unless it is told not to. What was sent
+    again although it would have been kept shows that it is not; one in twenty is let pass, as an
+    application may have several resolvers. Its ``lookups`` are numbers of those of ``observed``, in
+    order of time. ``kept`` is written to, in a ``world`` of no setting.
+    """
+    asked, again = 0, 0
+    for m in range(lookups.shape[0]):
+        lookup = observed.lookups[lookups[m]]
+        for k in range(lookup["first"], lookup["first"] + lookup["queries"]):
+            t = observed.transactions[k]
+            if t["response"] < 0:
+                continue
+            response = observed.exchanges[t["response"]]
+            lasts = kept_ns(rules, t["outcome"], response["min_ttl"], response["answers"] == 0)
+            if lasts <= _SECOND_NS:  # c-ares counts whole seconds
+                continue
+            name, what = np.int64(t["name"]), (np.int64(world) << _TYPE_BITS) | np.int64(t["qtype"])
+            key = (name, what, client)
+            slot = find_slot(kept.rows, hash_ids(name, what, kept.seed), _ends_search, key)
+            entry = kept.rows[slot]
+            asked += 1
+            if entry["client"] == client and t["time"] < entry["until"]:
+                again += 1
+            _keep(kept, name, what, client, t["time"] + lasts - _SECOND_NS)
+    return 20 * again <= asked
+
+
+@inline_kernel
 def _walk(
     replay: LookupReplay,
     questions: Questions,
     steps: Int,
     ends: Rows,
     scratch: ReplayScratch,
+    world: Int,
     row: Row,
 ) -> Int:
     """Walk the first ``steps`` of the order in ``scratch``; return the position that answered.
 
     It is NOT_ANSWERED where none did. ``replay`` is the lookup, ``questions`` what every candidate
     is asked. ``ends`` (CANDIDATE, by position) are those that are known of these questions, and get
-    others. What the walk sends is added to ``row`` (REPLAY).
+    others. What the walk sends is added to ``row`` (REPLAY): all of it, or what the resolver does
+    not keep in such a ``world`` (number of a setting, ABSENT).
     """
-    at, missed_suffixes, missed_as_is, empty = 0, 0, 0, 0
+    at: Int = 0
+    missed_suffixes: Int = 0
+    missed_as_is: Int = 0
+    empty: Int = 0
     exists = False
     hit = np.int64(NOT_ANSWERED)
     asks_all = replay.walker.rules["asks_all"] != 0
@@ -250,12 +425,23 @@ def _walk(
         if end["replay"] != replay.number:
             end["replay"] = replay.number
             find_outcome(replay, position, questions, scratch.candidates, end)
-        row["queries"] += questions.asked
-        row["assumed"] += end["assumed"]
-        row["upstream"] += end["upstream"]
-        row["other_ns"] += end["other_ns"]
-        if position < MAX_POSITIONS - 1:
-            row["visited"] |= _position_bit(position)
+            if replay.client > 0:
+                end["name"] = find_name(replay, position, scratch.candidates.name)
+        missed: Int = np.int64(end["missed"])
+        no_such_type: Int = np.int64(end["empty"])
+        is_sent = True
+        if world < 0:
+            row["queries"] += questions.asked
+            row["assumed"] += end["assumed"]
+            row["upstream"] += end["upstream"]
+        else:
+            missed, no_such_type, is_sent = _ask_unkept(
+                replay, questions, end, scratch.kept, world, row
+            )
+        if is_sent:
+            row["other_ns"] += end["other_ns"]
+            if position < MAX_POSITIONS - 1:
+                row["visited"] |= _position_bit(position)
         after = end["after"]
         if after == ANSWER_TAKEN:
             if hit == NOT_ANSWERED:
@@ -264,13 +450,13 @@ def _walk(
                 row["wasted"] = missed_suffixes + missed_as_is
             if not asks_all:
                 return hit
-        elif position != NAME_AS_IS and steps > 1:
-            missed_suffixes += end["missed"]
+        elif position != NAME_AS_IS:
+            missed_suffixes += missed
         elif steps > 1:
-            missed_as_is += end["missed"]
+            missed_as_is += missed
         if end["empty"] > 0 and not exists:
             exists = True  # the first name that is there: it has no such type
-            empty = end["empty"] if position != NAME_AS_IS and steps > 1 else 0
+            empty = no_such_type if position != NAME_AS_IS else 0
         if after == AFTER_STOP:
             break
         if after == AFTER_AS_IS and position != NAME_AS_IS:
@@ -414,6 +600,7 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
         bool(is_final),
         bool(is_final or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])),
         is_never_as_is,
+        lookup["ambiguous"] != 0 and _is_made(observed.names.arena, name_start(ends, base)),
         takes_whole_list,
         is_probe,
         Questions(all_types, count, further),
@@ -444,34 +631,82 @@ def replay_settings(
             variant = Variant(
                 traits.order, variant.without_aaaa, variant.by_server, variant.dropped
             )
+        if replay.client > 0:
+            _walk_keeping(replay, settings[s], variant, traits, scratch, used, np.int64(s))
+            row_of[s] = used
+            used += 1
+            continue
         row = np.int64(0)
         for _ in range(2):
             known = scratch.variant_rows[_variant_number(variant)]
             if known["replay"] != replay.number:
                 known["replay"] = replay.number
                 known["row"] = used
-                _walk_variant(replay, variant, traits, scratch, used)
+                _walk_variant(replay, variant, traits, scratch, used, np.int64(ABSENT))
                 used += 1
             row = known["row"]
             if settings[s]["in_full"] != AFFECTED_IN_FULL or scratch.rows[row]["flags"] == 0:
                 break
             # once more, as the name would be written in full
-            variant = Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))
+            variant = _in_full()
         row_of[s] = row
     return used
 
 
 @inline_kernel
+def _in_full() -> Variant:
+    """Return the variant of a name that is written in full."""
+    return Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))
+
+
+@helper_kernel
+def _walk_keeping(
+    replay: LookupReplay,
+    setting: Row,
+    variant: Variant,
+    traits: _Traits,
+    scratch: ReplayScratch,
+    number: Int,
+    world: Int,
+) -> None:
+    """Walk a lookup whose resolver keeps answers, as :func:`_walk_variant` does.
+
+    What it keeps depends on what it has asked so far in the ``world`` of that ``setting``
+    (SETTING), so no two settings share a walk.
+    """
+    if setting["in_full"] == AFFECTED_IN_FULL:
+        _walk_variant(replay, variant, traits, scratch, number, np.int64(ABSENT))
+        if scratch.rows[number]["flags"] != 0:
+            variant = _in_full()
+    if variant.by_server:
+        world = np.int64(ABSENT)
+    _walk_variant(replay, variant, traits, scratch, number, world)
+
+
+@inline_kernel
 def _walk_variant(
-    replay: LookupReplay, variant: Variant, traits: _Traits, scratch: ReplayScratch, number: Int
+    replay: LookupReplay,
+    variant: Variant,
+    traits: _Traits,
+    scratch: ReplayScratch,
+    number: Int,
+    world: Int,
 ) -> None:
     """Walk the lookup of ``replay``, of such ``traits``, as ``variant`` says.
 
     What it sends is row ``number`` of ``scratch.rows``. The walk in force is kept in ``scratch``.
+    ``world`` is whose kept answers need no question, ABSENT: none.
     """
     walk, row = scratch.walk_in_force[0], scratch.rows[number]
     hit, first = walk["hit"], walk["first"]
-    if _walks_as_in_force(variant, traits, walk, scratch.in_force[0]["visited"]):
+    is_in_force = _is_in_force(variant, traits)
+    if is_in_force and world >= 0:
+        _keep_seen(replay, scratch.kept, world)
+        world = np.int64(ABSENT)
+    if is_in_force and walk["steps"] > 0:
+        scratch.rows[number] = scratch.in_force[0]
+        _set_seen(replay.lookup, row)
+    elif world < 0 and _walks_as_in_force(variant, traits, walk, scratch.in_force[0]["visited"]):
         scratch.rows[number] = scratch.in_force[0]
     else:
         _clear(row)
@@ -482,23 +717,50 @@ def _walk_variant(
         questions, ends = traits.questions, scratch.ends[_ALL_TYPES]
         if variant.without_aaaa:
             questions, ends = traits.without_aaaa, scratch.ends[_WITHOUT_AAAA]
-        hit = _walk(replay, questions, steps, ends, scratch, row)
+        hit = _walk(replay, questions, steps, ends, scratch, world, row)
         row["flags"] = _marks(replay, first, hit)
+        if traits.is_made and variant.order == _AS_IS_FIRST and variant.order != traits.order:
+            _walk_in_full(replay, questions, ends, scratch, world, row)
         if traits.is_probe:
             row["wasted"] = 0
-        if _is_in_force(variant, traits):
+        if is_in_force:
             scratch.in_force[0] = row
             walk["hit"] = hit
             walk["first"] = first
             walk["steps"] = steps
             walk["positions"] = _positions(scratch.order, steps)
-            # what was seen beats what the rules say
-            row["queries"] = replay.lookup["queries"]
-            row["wasted"] = replay.lookup["wasted"]
-            row["assumed"] = 0
-            row["flags"] = 0
+            _set_seen(replay.lookup, row)
     if variant.by_server and hit != NOT_ANSWERED and hit != first:
         _walk_in_server(row, first, hit, traits.questions)
+
+
+@inline_kernel
+def _walk_in_full(
+    replay: LookupReplay,
+    questions: Questions,
+    ends: Rows,
+    scratch: ReplayScratch,
+    world: Int,
+    row: Row,
+) -> None:
+    """Set ``row`` (REPLAY) to the walk of the full name alone, but for its flags.
+
+    What was seen then needs no assumption. All others are those of :func:`_walk`.
+    """
+    flags = row["flags"]
+    _clear(row)
+    scratch.order[0] = replay.answered
+    _walk(replay, questions, np.int64(1), ends, scratch, world, row)
+    row["flags"] = flags
+
+
+@inline_kernel
+def _set_seen(lookup: Row, row: Row) -> None:
+    """Set ``row`` (REPLAY) to what ``lookup`` (LOOKUP) sent: it beats what the rules say."""
+    row["queries"] = lookup["queries"]
+    row["wasted"] = lookup["wasted"]
+    row["assumed"] = 0
+    row["flags"] = 0
 
 
 @inline_kernel
