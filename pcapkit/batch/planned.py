@@ -20,10 +20,14 @@ from pcapkit.pipeline.options import Options
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Plans, and the clients that they are for; ``asked`` are names by a client's address."""
+    """Plans, and the clients that they are for; ``asked`` are names by a client's address.
+
+    ``known`` are the clients with what ``--pods`` says of them, in the same order.
+    """
 
     plans: tuple[Plan, ...]
     clients: tuple[Client, ...]
+    known: tuple[Client, ...]
     asked: dict[str, frozenset[str]]
     warnings: tuple[str, ...]
 
@@ -42,11 +46,12 @@ def load_planned(paths: Sequence[str], *, options: Options, hooks: Hooks | None 
         raise UsageError(f"{saved[0]} is a saved analysis: give it alone, or captures")
     if saved:
         side = load_saved(saved[0])
-        clients = name_pods(side.clients, options.pods, {})
-        return Planned(side.plans, clients, _asked_in_plans(side), side.warnings)
+        known = name_pods(side.clients, options.pods, {})
+        return Planned(side.plans, side.clients, known, _asked_in_plans(side), side.warnings)
     analysis = analyze(*paths, options=options, hooks=hooks)
     asked = names_asked(analysis) if analysis.plans else {}
-    return Planned(analysis.plans, analysis.client_rows, asked, analysis.warnings)
+    clients = analysis.client_rows
+    return Planned(analysis.plans, clients, clients, asked, analysis.warnings)
 
 
 def names_asked(analysis: Analysis) -> dict[str, frozenset[str]]:

@@ -327,7 +327,14 @@ def fix(
 
     _warn(planned.warnings)
     plan = planned.plan(PlanKind(kind))
-    result = fix_plan(plan, tree, planned.clients, planned.asked, include_review=include_review)
+    result = fix_plan(
+        plan,
+        tree,
+        planned.clients,
+        planned.asked,
+        known=planned.known,
+        include_review=include_review,
+    )
     for note in result.notes:
         say(note)
     if form != "diff" or not write:

@@ -91,11 +91,14 @@ def fix_plan(
     clients: Sequence[Client],
     asked: Mapping[str, frozenset[str]],
     *,
+    known: Sequence[Client] | None = None,
     include_review: bool = False,
 ) -> Fix:
     """Return what a plan changes in a folder of manifests.
 
-    ``asked`` maps the address of a client to the names that it asked for.
+    ``clients`` are those that the plan was made for, ``known`` the same in the same order, where
+    more is known of them now; ``asked`` maps the address of a client to the names that it asked
+    for.
     """
     notes = list(tree.notes)
     if plan is None or not plan.steps:
@@ -105,7 +108,7 @@ def fix_plan(
     steps = list(_usable(plan, include_review, notes))
     if not steps:
         return Fix(plan, (), tuple(notes))
-    fixer = _Fixer(tree, Matcher(tree, clients, asked), notes)
+    fixer = _Fixer(tree, Matcher(tree, clients, asked, known), notes)
     fixer.want(steps)
     fixer.settle()
     fixer.edit()

@@ -68,24 +68,26 @@ class Match:
 
 
 class Matcher:
-    """Finds subjects in a folder; ``asked`` are the names that each client asked for."""
+    """Finds subjects in a folder.
+
+    ``clients`` are those that the plan was made for, ``known`` the same ones (in the same order)
+    with all that is known of them now; ``asked`` are the names that each address asked for.
+    """
 
     def __init__(
-        self, tree: Tree, clients: Sequence[Client], asked: Mapping[str, frozenset[str]]
+        self,
+        tree: Tree,
+        clients: Sequence[Client],
+        asked: Mapping[str, frozenset[str]],
+        known: Sequence[Client] | None = None,
     ) -> None:
         self._asked = asked
-        self.uses = sorted(
-            {
-                Use(c.namespace, c.workload, c.workload_kind)
-                for c in clients
-                if c.namespace and c.workload
-            }
-        )
-        self._by_name = {str(use): use for use in self.uses}
-        self._clients: dict[str, list[Client]] = defaultdict(list)  # by address and namespace
-        for one in clients:
-            for key in {one.client_addr, _namespace(one)} - {None}:
-                self._clients[str(key)].append(one)
+        known = clients if known is None else known
+        self.uses = sorted({use for client in known if (use := _use(client)) is not None})
+        self._clients: dict[str, list[Client]] = defaultdict(list)  # by subject and address
+        for planned, now in zip(clients, known, strict=True):
+            for subject in {_subject(planned), planned.client_addr}:
+                self._clients[subject].append(now)
         self.kustomizations = Kustomizations(tree)
         deployed = list(self.kustomizations.deployed())
         self.workloads = [d for d in deployed if d.source.kind in POD_TEMPLATE]
@@ -101,25 +103,21 @@ class Matcher:
     # ---- subjects -------------------------------------------------------------------------------
 
     def subject(self, subject: str) -> Iterator[Match]:
-        """Yield what a subject of a step is: a workload, or all clients of a namespace."""
-        if (known := self._by_name.get(subject)) is not None:
-            yield self.workload(known)
-            return
-        mine = self._clients.get(subject, [])
-        if mine:
-            seen: set[Use] = set()
-            for client in mine:
-                match = self._client(client)
-                if match.use not in seen:
-                    seen.add(match.use)
-                    yield match
+        """Yield what a subject of a step is: a workload, or each client of a namespace."""
+        seen: set[Use] = set()
+        for client in self._clients.get(subject, ()):
+            match = self._client(client)
+            if match.use not in seen:
+                seen.add(match.use)
+                yield match
+        if seen:
             return
         namespace, slash, name = subject.partition("/")
         if slash:
             yield self.workload(Use(namespace, name))
         else:
-            use = Use(subject, "?")
-            yield Match(use, None, f"{subject}: the analysis has no client of that name")
+            note = f"{subject}: the analysis has no client of that name"
+            yield Match(Use(subject, "?"), None, note)
 
     def workload(self, use: Use) -> Match:
         """Find a workload by kind, name and namespace."""
@@ -141,8 +139,8 @@ class Matcher:
     def _client(self, client: Client) -> Match:
         """Find the workload of a client: by its name, by its pod's name, or by what it asked."""
         namespace = _namespace(client)
-        if client.namespace and client.workload:
-            return self.workload(Use(client.namespace, client.workload, client.workload_kind))
+        if (known := _use(client)) is not None:
+            return self.workload(known)
         if client.pod and namespace:
             use = Use(namespace, client.pod)
             found = [w for w in self.workloads if _generated(w, client.pod)]
@@ -309,6 +307,20 @@ def _mentioned(text: Text, names: Mapping[str, str]) -> Iterator[str]:
 
 def _namespace(client: Client) -> str | None:
     return client.namespace or namespace_of(client.search)
+
+
+def _use(client: Client) -> Use | None:
+    """Return the workload of a client, where it is known by name."""
+    namespace = _namespace(client)
+    if namespace is None or not client.workload:
+        return None
+    return Use(namespace, client.workload, client.workload_kind)
+
+
+def _subject(client: Client) -> str:
+    """Return what a plan calls a client: its workload, else its namespace, else its address."""
+    use = _use(client)
+    return str(use) if use is not None else _namespace(client) or client.client_addr
 
 
 def _folders(one: Deployed) -> tuple[str, ...]:
