@@ -284,6 +284,13 @@ def compare(before: str, after: str, as_json: bool, fail_on: str | None, **value
 )
 @click.option("--include-review", is_flag=True, help="Take steps whose verdict is review, too.")
 @click.option(
+    "--in-full",
+    "elsewhere",
+    multiple=True,
+    metavar="NAME",
+    help="A name that you write in full where no manifest has it, in code say; repeatable.",
+)
+@click.option(
     "--write", is_flag=True, help="Change the files; without it, print what would change."
 )
 @click.option(
@@ -300,6 +307,7 @@ def fix(
     manifests: str,
     kind: str,
     include_review: bool,
+    elsewhere: tuple[str, ...],
     write: bool,
     form: str,
     **values: object,
@@ -334,6 +342,7 @@ def fix(
         planned.asked,
         known=planned.known,
         include_review=include_review,
+        elsewhere=elsewhere,
     )
     for note in result.notes:
         say(note)

@@ -8,7 +8,7 @@ names would be harmed. What several workloads read is changed only where all of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pcapkit.manifests.dns_config import Change, options_of, set_ndots
@@ -28,6 +28,7 @@ from pcapkit.words import some
 _NAMES = ("use_fqdn", "full_service_name")
 _MOST_NDOTS = 15
 OPTION = "--include-review"
+IN_FULL = "--in-full"
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,13 @@ def fix_plan(
     *,
     known: Sequence[Client] | None = None,
     include_review: bool = False,
+    elsewhere: Collection[str] = (),
 ) -> Fix:
     """Return what a plan changes in a folder of manifests.
 
     ``clients`` are those that the plan was made for, ``known`` the same in the same order, where
     more is known of them now; ``asked`` maps the address of a client to the names that it asked
-    for.
+    for; ``elsewhere`` are names that the caller writes in full where no manifest has them.
     """
     notes = list(tree.notes)
     if plan is None or not plan.steps:
@@ -108,7 +110,8 @@ def fix_plan(
     steps = list(_usable(plan, include_review, notes))
     if not steps:
         return Fix(plan, (), tuple(notes))
-    fixer = _Fixer(tree, Matcher(tree, clients, asked, known), notes)
+    done_elsewhere = frozenset(name.lower().rstrip(".") for name in elsewhere)
+    fixer = _Fixer(tree, Matcher(tree, clients, asked, known), notes, done_elsewhere)
     fixer.want(steps)
     fixer.settle()
     fixer.edit()
@@ -138,7 +141,7 @@ def _usable(plan: Plan, include_review: bool, notes: list[str]) -> Iterator[Step
             kept.append(step)
     if plan.steps and not kept and reviews == len(plan.steps):
         reasons = list(dict.fromkeys(r for s in left for r in s.reasons))
-        because = f" ({'; '.join(reasons[:3])})" if reasons else ""
+        because = f" ({'; '.join(reasons[:2])})" if reasons else ""
         notes[-len(left) :] = [
             f"every step of this plan is review{because}: nothing is changed; {OPTION} takes "
             "such steps too"
@@ -169,8 +172,11 @@ def _why_not(step: Step, include_review: bool) -> str:
 class _Fixer:
     """Collects what is wished of each manifest, settles it, and makes the edits."""
 
-    def __init__(self, tree: Tree, matcher: Matcher, notes: list[str]) -> None:
+    def __init__(
+        self, tree: Tree, matcher: Matcher, notes: list[str], elsewhere: frozenset[str]
+    ) -> None:
         self._tree = tree
+        self._elsewhere = elsewhere
         self._matcher = matcher
         self._notes = notes
         self._sites: dict[tuple[str, int], _Site] = {}
@@ -278,14 +284,15 @@ class _Fixer:
         found: dict[str, list[Found]] = defaultdict(list)
         for one in self._found(site, site.wish.in_full(held=False)):
             found[one.name].append(one)
-        for name in sorted(site.wish.obliged):
+        for name in sorted(set(site.wish.obliged) - self._elsewhere):
+            said = f"({IN_FULL} {name} says that it is, elsewhere)"
             if not found[name]:
-                return f"{name} must be written in full with it, and stands in no value here"
+                return f"{name} must be written in full with it, and stands in no value here {said}"
             if listed := [f for f in found[name] if f.edit is None]:
                 place = _place(listed[0])
                 return (
                     f"{name} must be written in full with it, and stands in {place.file}:"
-                    f"{place.line} where it is not changed ({listed[0].why})"
+                    f"{place.line} where it is not changed: {listed[0].why} {said}"
                 )
         return ""
 

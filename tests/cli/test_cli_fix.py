@@ -183,3 +183,11 @@ def test_what_a_client_asked_for(saved: dict[str, Any]) -> None:
     asked = names_asked(analyze(GLIBC))
     assert set(asked) == {CLIENT}
     assert asked[CLIENT] == {row["base_name"] for row in saved["names"]}
+
+
+def test_names_written_in_full_elsewhere(save: Callable[..., str], manifests: Path) -> None:
+    analysis = save(plan(set_ndots(1, CLIENT, names={"zk.data": "zk.data.svc.cluster.local"})))
+    done = run("fix", analysis, "--manifests", str(manifests))
+    assert not done.stdout and b"is held back: zk.data must be written in full" in done.stderr
+    done = run("fix", analysis, "--manifests", str(manifests), "--in-full", "zk.data")
+    assert b'value: "1"' in done.stdout

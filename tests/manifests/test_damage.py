@@ -26,10 +26,7 @@ DAMAGE = st.tuples(
 
 
 @settings(deadline=None)
-@given(
-    name=st.sampled_from(sorted(CASES)),
-    hits=st.lists(DAMAGE, min_size=1, max_size=4),
-)
+@given(name=st.sampled_from(sorted(CASES)), hits=st.lists(DAMAGE, min_size=1, max_size=4))
 def test_damage_breaks_nothing(name: str, hits: list[tuple[float, int, str]]) -> None:
     case = CASES[name]
     files = dict(case.files)
