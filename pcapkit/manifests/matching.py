@@ -91,6 +91,9 @@ class Matcher:
         self.kustomizations = Kustomizations(tree)
         deployed = list(self.kustomizations.deployed())
         self.workloads = [d for d in deployed if d.source.kind in POD_TEMPLATE]
+        self._named: dict[str, list[Deployed]] = defaultdict(list)
+        for workload in self.workloads:
+            self._named[workload.name].append(workload)
         self.config_maps = [d for d in deployed if d.source.kind == "ConfigMap"]
         self._charts = list(charts(tree))
         names = frozenset(name for of in asked.values() for name in of)
@@ -121,8 +124,7 @@ class Matcher:
 
     def workload(self, use: Use) -> Match:
         """Find a workload by kind, name and namespace."""
-        same = [w for w in self.workloads if use.kind in (None, w.source.kind)]
-        found = [w for w in same if w.name == use.name]
+        found = [w for w in self._named[use.name] if use.kind in (None, w.source.kind)]
         note = ""
         if not found:
             found = [w for w in self.workloads if _generated(w, use.name)]
@@ -182,7 +184,7 @@ class Matcher:
         if elsewhere:
             spaces = some([f"{w.namespace} ({w.source.where})" for w in elsewhere])
             return f"{sought}; there is one in namespace {spaces}"
-        if others := [w for w in self.workloads if w.name == use.name]:
+        if others := self._named[use.name]:
             return f"{sought}; there is a {others[0].source.kind} ({others[0].source.where})"
         return sought
 
