@@ -65,7 +65,7 @@ class Writer:
         of = self._subjects[int(t.subjects[pair])]
         base, full = t.base_text(pair), t.full_text(pair)
         most = of.most_ndots if ndots is None else ndots
-        final_dot = not of.asks_as_is_first or t.full_dots(pair) < most
+        final_dot = not of.asks_dotted_as_is_first or t.full_dots(pair) < most
         return InFull(base, full + "." * final_dot, final_dot, base != full)
 
     def needs(self, pair: int, name: InFull) -> bool:
