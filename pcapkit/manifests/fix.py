@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from pcapkit.manifests.dns_config import Change, options_of, set_ndots
 from pcapkit.manifests.documents import Document, Edit, Unreadable, applied, pairs, read_documents
-from pcapkit.manifests.kustomize import Deployed, check_inline, patch_entry, patch_text
+from pcapkit.manifests.kustomize import Deployed, check_inline, patch_entries, patch_text
 from pcapkit.manifests.matching import ChartUse, Matcher, Target, Use
 from pcapkit.manifests.names import Found, Text, find_names, texts_of_values
 from pcapkit.manifests.objects import Object
@@ -363,8 +363,7 @@ class _Fixer:
                 self._notes.append(
                     f"{site.title}: in no value of {_where(site.target)}: {some(sorted(missing))}"
                 )
-            if site.options or site.variables:
-                self._add_patch(site)
+        self._add_patches()
 
     def _add_place(self, site: _Site, found: Found) -> None:
         place = _place(found)
@@ -440,35 +439,51 @@ class _Fixer:
             return
         kept = [(name, value) for name, value in base if name != "ndots"]
         site.options = [*kept, ("ndots", str(ndots))]
-        patch_entry(target, "")  # raises where no patch can be named
+        patch_entries(target.overlay, [(target, "")])  # raises where none can be named
 
-    def _add_patch(self, site: _Site) -> None:
-        """Add a patch to an overlay: its file, and its entry."""
-        target = site.target
-        assert isinstance(target, Deployed) and target.overlay is not None
-        overlay = target.overlay
-        folder = "" if overlay.folder == "." else f"{overlay.folder}/"
-        name = self._free(f"{folder}dns-{target.seen_name}")
-        try:
-            edit = patch_entry(target, name.removeprefix(folder))
-        except Unreadable as problem:
-            self._notes.append(f"{site.title}: {overlay.file.path}: {problem}; it gets no patch")
-            return
-        self._new[name] = patch_text(target, site.options, site.variables, overlay.document.newline)
-        self._add_edit(overlay.file, edit)
-        if site.options:
+    def _add_patches(self) -> None:
+        """Add patches to overlays: their files, and their entries."""
+        wanted: dict[str, list[tuple[_Site, Deployed]]] = defaultdict(list)
+        for site in self._sites.values():
+            target = site.target
+            if isinstance(target, Deployed) and target.overlay is not None:
+                if site.options or site.variables:
+                    wanted[target.overlay.file.path].append((site, target))
+        for path, sites in wanted.items():
+            overlay = sites[0][1].overlay
+            assert overlay is not None
+            folder = "" if overlay.folder == "." else f"{overlay.folder}/"
+            texts: dict[str, str] = {}
+            for site, one in sites:
+                name = self._free(f"{folder}dns-{one.seen_name}", texts)
+                newline = overlay.document.newline
+                texts[name] = patch_text(one, site.options, site.variables, newline)
+            named = [
+                (one, name.removeprefix(folder))
+                for (_, one), name in zip(sites, texts, strict=True)
+            ]
+            try:
+                edit = patch_entries(overlay, named)
+            except Unreadable as problem:
+                who = ", ".join(site.title for site, _ in sites)
+                self._notes.append(f"{who}: {path}: {problem}; it gets no patch")
+                continue
+            self._new |= texts
+            self._add_edit(overlay.file, edit)
             line, column = overlay.document.place(min(edit.start, len(overlay.document.text) - 1))
-            said = f"ndots: {site.wish.ndots} ({name})"
-            self.places[site.wish.ndots_step].append(
-                Place(overlay.file.path, line, column, "dnsConfig", "", said)
-            )
+            for (site, _), name in zip(sites, texts, strict=True):
+                if site.options:
+                    said = f"ndots: {site.wish.ndots} ({name})"
+                    self.places[site.wish.ndots_step].append(
+                        Place(path, line, column, "dnsConfig", "", said)
+                    )
 
-    def _free(self, stem: str) -> str:
-        """Return a path that no file has."""
+    def _free(self, stem: str, taken: Collection[str]) -> str:
+        """Return a path that no file has, and that is not taken."""
         number = 1
         while True:
             path = f"{stem}{'' if number == 1 else f'-{number}'}.yaml"
-            if path not in self._tree.files and path not in self._new:
+            if path not in self._tree.files and path not in taken:
                 if not (self._tree.folder / path).exists():
                     return path
             number += 1
@@ -483,12 +498,7 @@ class _Fixer:
         self._add_edit(file, change.edit)
 
     def _add_edit(self, file: SourceFile, edit: Edit) -> None:
-        edits = self._edits[file.path]
-        at = edit.start, edit.end
-        if at in edits and edit.start == edit.end and edits[at].text != edit.text:
-            edits[at] = replace(edit, text=edits[at].text + edit.text)
-        else:
-            edits[at] = edit
+        self._edits[file.path][edit.start, edit.end] = edit
 
     def changes(self) -> tuple[FileChange, ...]:
         """Return the files that change, by path. What would no longer parse is left as it is."""

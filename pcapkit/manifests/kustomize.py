@@ -253,45 +253,55 @@ def _quoted(text: str) -> str:
     )
 
 
-def patch_entry(one: Deployed, path: str) -> Edit:
-    """Return the edit of an overlay's kustomization.yaml that names a new patch.
+def patch_entries(overlay: Kustomization, patches: Sequence[tuple[Deployed, str]]) -> Edit:
+    """Return the edit of an overlay's kustomization.yaml that names new patches by their paths.
 
     Raises Unreadable where its list of patches cannot be added to.
     """
-    assert one.overlay is not None
-    document = one.overlay.document
+    document = overlay.document
     root = document.root
-    target = {"kind": one.source.kind, "name": re.escape(one.seen_name).replace("\\-", "-")}
-    if one.seen_namespace is not None:
-        target["namespace"] = one.seen_namespace
+    named = [(path, _target(one)) for one, path in patches]
     if not isinstance(root, MappingNode) or root.flow_style or not root.value:
         raise Unreadable("no block of keys to add a patch to")
     found = entry(root, "patches")
     indent = document.column(document.start(root.value[0][0]))
     if found is None:
-        dash = indent + _dash(document)
-        lines = [f"{' ' * indent}patches:", *_entry_lines(dash, path, target)]
+        lines = [f"{' ' * indent}patches:", *_entry_lines(indent + _dash(document), named)]
         return _after(document, document.end(root), lines)
     key, listed = found
     if document.is_shared(listed):
         raise Unreadable("patches is shared by an anchor", document.place(key.start_mark.index)[0])
     if is_empty(listed):
-        lines = _entry_lines(indent + _dash(document), path, target)
+        lines = _entry_lines(indent + _dash(document), named)
         return _after(document, document.end_of_value(key, listed), lines)
     if not isinstance(listed, SequenceNode):
         raise Unreadable("patches is no list", document.place(key.start_mark.index)[0])
     if listed.flow_style:
-        chosen = ", ".join(f"{key}: {_quoted(value)}" for key, value in target.items())
-        flow = f"{{path: {_quoted(path)}, target: {{{chosen}}}}}"
+        flow = ", ".join(
+            f"{{path: {_quoted(path)}, target: {{"
+            + ", ".join(f"{key}: {_quoted(value)}" for key, value in target.items())
+            + "}}"
+            for path, target in named
+        )
         at = document.end(listed.value[-1]) if listed.value else document.end(listed) - 1
         return Edit(at, at, (", " if listed.value else "") + flow)
-    lines = _entry_lines(int(listed.start_mark.column), path, target)
+    lines = _entry_lines(int(listed.start_mark.column), named)
     return _after(document, document.end(listed), lines)
 
 
-def _entry_lines(dash: int, path: str, target: Mapping[str, str]) -> list[str]:
-    lines = [f"- path: {_quoted(path)}", "  target:"]
-    lines += [f"    {key}: {_quoted(value)}" for key, value in target.items()]
+def _target(one: Deployed) -> dict[str, str]:
+    """Return what selects a workload; its name is a regular expression."""
+    target = {"kind": one.source.kind, "name": re.escape(one.seen_name).replace("\\-", "-")}
+    if one.seen_namespace is not None:
+        target["namespace"] = one.seen_namespace
+    return target
+
+
+def _entry_lines(dash: int, named: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+    lines = []
+    for path, target in named:
+        lines += [f"- path: {_quoted(path)}", "  target:"]
+        lines += [f"    {key}: {_quoted(value)}" for key, value in target.items()]
     return [" " * dash + line for line in lines]
 
 

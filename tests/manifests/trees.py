@@ -342,6 +342,40 @@ CASES: dict[str, Case] = {
             ),
         }
     ),
+    "kustomize_two_workloads": Case(
+        {
+            "base/kustomization.yaml": "resources: [all.yaml]\n",
+            "base/all.yaml": deployment(namespace=None)
+            + "---\n"
+            + deployment(name="api", namespace=None, kind="StatefulSet"),
+            "shop/kustomization.yaml": "namespace: shop\nresources:\n  - ../base\n",
+        },
+        (set_ndots(2, WEB), set_ndots(3, "shop/api")),
+        clients=(client(), client(workload="api", kind="StatefulSet", address="10.0.0.2")),
+    ),
+    "kustomize_two_workloads_listed": Case(
+        {
+            "base/kustomization.yaml": "resources: [all.yaml]\n",
+            "base/all.yaml": deployment(namespace=None)
+            + "---\n"
+            + deployment(name="api", namespace=None, kind="StatefulSet"),
+            "shop/kustomization.yaml": "namespace: shop\nresources:\n  - ../base\npatches:\n"
+            "  - path: more.yaml\n",
+        },
+        (set_ndots(2, WEB), set_ndots(3, "shop/api")),
+        clients=(client(), client(workload="api", kind="StatefulSet", address="10.0.0.2")),
+    ),
+    "kustomize_two_workloads_in_brackets": Case(
+        {
+            "base/kustomization.yaml": "resources: [all.yaml]\n",
+            "base/all.yaml": deployment(namespace=None)
+            + "---\n"
+            + deployment(name="api", namespace=None, kind="StatefulSet"),
+            "shop/kustomization.yaml": "namespace: shop\nresources:\n  - ../base\npatches: []",
+        },
+        (set_ndots(2, WEB), set_ndots(3, "shop/api")),
+        clients=(client(), client(workload="api", kind="StatefulSet", address="10.0.0.2")),
+    ),
     "kustomize_names": Case(
         {
             **KUSTOMIZE,
