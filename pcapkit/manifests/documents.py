@@ -8,6 +8,7 @@ and no others.
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 #: An anchor or a tag in front of a node, with the white space behind it.
@@ -210,7 +211,9 @@ def read_documents(text: str) -> Iterator[Document]:
         raise Unreadable("a line end that is neither LF nor CR LF", line)
     yaml = YAML(typ="safe", pure=True)
     try:
-        roots = [root for root in yaml.compose_all(text) if root is not None]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it
+            roots = [root for root in yaml.compose_all(text) if root is not None]
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         what = str(problem.problem or problem.context or "no YAML").strip()

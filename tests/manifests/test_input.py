@@ -71,6 +71,12 @@ def test_aliases_do_not_multiply(tmp_path: Path) -> None:
         list(read_documents("a: *nowhere\n"))
 
 
+def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
+    (document,) = read_documents("a: &x 1\nb: &x 2\nc: *x\n")
+    (_, first), (_, second), (_, alias) = document.root.value
+    assert alias is second and document.is_shared(second) and not document.is_shared(first)
+
+
 def test_without_a_plan_there_is_nothing_to_change(tmp_path: Path) -> None:
     tree = read_tree(write_tree(tmp_path, {"web.yaml": deployment()}))
     for one in (None, plan()):
