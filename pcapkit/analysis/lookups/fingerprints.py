@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
-from pcapkit.codes import NODATA, NXDOMAIN
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
 from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_TIME, TCP, Exchanges, Int, Integers, Row, Rows
@@ -41,8 +41,9 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     NODATA_GOES_ON,
     BOTH_OF_ABSENT,  # A and AAAA, from two ports, of a name that does not exist
     EDNS_UNKNOWN,  # the source hides what tells those apart that ask both families at once
-) = range(18)
-SIGNS = 18
+    INSISTS,  # one family is answered, the other SERVFAIL again and again from the same port
+) = range(19)
+SIGNS = 19
 
 
 @helper_kernel
@@ -64,6 +65,28 @@ def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
     if 0 < gap <= _CLOSE_IDS:
         return CLOSE_IDS
     return NEAR_IDS if 0 < gap <= _NEAR_IDS else ONE_PORT
+
+
+@helper_kernel
+def _insists(rows: Exchanges, w: Walks, failed: Int, answered: Int) -> bool:
+    """Is a question sent again after SERVFAIL, twice or more, though the other family is answered?
+
+    ``failed`` and ``answered`` are the first exchanges in ``rows`` of one candidate's questions in
+    ``w``. musl does, with the same port and ID (``res_msend.c``); glibc takes the answer.
+    """
+    if rows[answered]["outcome"] != ANSWER or rows[answered]["edns_bytes"] >= 0:
+        return False
+    again = -1
+    x = failed
+    while x >= 0 and again < 2:
+        e = rows[x]
+        if e["outcome"] != SERVFAIL or e["client_port"] != rows[failed]["client_port"]:
+            return False
+        if e["message_id"] != rows[failed]["message_id"]:
+            return False
+        again += 1
+        x = np.int64(w.next_exchange[x])
+    return again == 2
 
 
 @kernel
@@ -114,6 +137,7 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                 if two_ports and rows[a]["outcome"] == NXDOMAIN and rows[a]["edns_bytes"] < 0:
                     signs[BOTH_OF_ABSENT] += 1
                 signs[_pair_sign(rows[a], rows[aaaa], rows[some]["edns_bytes"])] += 1
+                signs[INSISTS] += _insists(rows, w, a, aaaa) or _insists(rows, w, aaaa, a)
             elif some >= 0 and some == a and walk["candidates"] > 1:
                 signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
             if mx and a >= 0:
@@ -173,6 +197,8 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("go", 0.9, ("EDNS 1232, a port of its own for every query",))
     if n[PORT_KEPT] >= _OWN_STEPS and 4 * n[PORT_KEPT] >= pairs:
         return ResolverGuess("c-ares", 0.6, ("one port for all of a walk, no EDNS",))
+    if n[INSISTS]:
+        return ResolverGuess("musl", 0.8, ("asks again after SERVFAIL though A is answered",))
     if pairs >= 2 and n[NODATA_ENDS] >= _OWN_STEPS and not n[NODATA_GOES_ON]:
         return ResolverGuess("musl", 0.8, ("walks end at a suffix that has no address",))
     if pairs >= 2 and n[CLOSE_IDS] > 0.7 * pairs and n[NODATA_GOES_ON] <= n[NODATA_ENDS]:
