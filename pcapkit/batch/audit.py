@@ -38,7 +38,7 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
         queries=analysis.waste.queries,
         wasted_queries=analysis.waste.wasted_queries,
         share=analysis.waste.share,
-        clients=len({c.client_addr for c in analysis.client_rows}),
+        clients=len({(c.client_addr, c.container) for c in analysis.client_rows}),
         advice=best.action if best else None,
         saves_queries=best.saves_queries if best else 0,
         warnings=len(analysis.warnings),

@@ -26,8 +26,9 @@ from pcapkit.cli.options import (
 )
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import UsageError
+from pcapkit.model.plans import PlanKind
 from pcapkit.model.results import shown_faults
-from pcapkit.model.vocabulary import TABLE_FORMATS, TABLES
+from pcapkit.model.vocabulary import FIX_FORMATS, TABLE_FORMATS, TABLES
 from pcapkit.version import __version__
 
 if TYPE_CHECKING:
@@ -268,6 +269,77 @@ def compare(before: str, after: str, as_json: bool, fail_on: str | None, **value
         if queries.change.value > more:
             say(f"queries per lookup grew by {queries.change.value:.1%}, above {more:.1%}")
             sys.exit(1)
+
+
+@cli.command()
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--manifests", required=True, metavar="DIR", help="The folder of your manifests.")
+@click.option(
+    "--plan",
+    "kind",
+    default="best",
+    show_default=True,
+    type=click.Choice([k.value for k in PlanKind][::-1]),
+    help="Which plan: settings alone, names in full alone, or the best of both.",
+)
+@click.option("--include-review", is_flag=True, help="Take steps whose verdict is review, too.")
+@click.option(
+    "--write", is_flag=True, help="Change the files; without it, print what would change."
+)
+@click.option(
+    "--format",
+    "form",
+    default="diff",
+    show_default=True,
+    type=click.Choice(FIX_FORMATS),
+    help="What to print.",
+)
+@reading_options
+def fix(
+    captures: tuple[str, ...],
+    manifests: str,
+    kind: str,
+    include_review: bool,
+    write: bool,
+    form: str,
+    **values: object,
+) -> None:
+    """Print the plan of a capture as a diff on your own manifests; --write applies it.
+
+    CAPTURE is what analyze reads, or an analysis.json that it wrote. --pods says which workloads
+    the clients are; without it they are guessed by their namespace and the names that they ask for.
+    """
+    options = options_of(values, captures)
+    from pcapkit.manifests.tree import read_tree
+    from pcapkit.model.comparison import is_saved
+
+    tree = read_tree(Path(manifests))
+    _check_inputs([path for path in captures if not is_saved(path)])
+    with first_run() as ready, progress_bars() as progress:
+        ready()
+        from pcapkit.batch.planned import load_planned
+        from pcapkit.pipeline.hooks import Hooks
+
+        planned = load_planned(captures, options=options, hooks=Hooks(progress))
+    from pcapkit.manifests.fix import fix_plan
+    from pcapkit.manifests.output import render_fix, write_fix
+
+    _warn(planned.warnings)
+    plan = planned.plan(PlanKind(kind))
+    result = fix_plan(plan, tree, planned.clients, planned.asked, include_review=include_review)
+    for note in result.notes:
+        say(note)
+    if form != "diff" or not write:
+        click.echo(render_fix(result, manifests, form).encode(), nl=False)
+    if write:
+        written, refused = write_fix(result, Path(manifests))
+        for path in written:
+            if form == "diff":
+                _print_path(path)
+        for why in refused:
+            say(f"failed: {why}")
+        if refused:
+            sys.exit(3)
 
 
 @cli.command()

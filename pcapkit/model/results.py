@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.model.clients import Client, Vantage
+from pcapkit.model.plans import Coverage, Plan
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.settings import Setting
 from pcapkit.model.vocabulary import Certainty, Safety, Severity
@@ -104,6 +105,7 @@ class WhatIf:
     p95_s: float | None
     p99_s: float | None
     peak_queries_per_s: int | None
+    container: str | None = None  #: of the client, as in its own row
 
     @property
     def ndots(self) -> int | None:
@@ -129,15 +131,6 @@ class Finding:
     action: str
     clients: tuple[str, ...]
     evidence: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """What a verdict rests on."""
-
-    lookups: int
-    names: int
-    duration_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +197,7 @@ class Results:
     what_if_rows: tuple[WhatIf, ...]
     findings: tuple[Finding, ...]
     recommendations: tuple[Recommendation, ...]
+    plans: tuple[Plan, ...]
     warnings: tuple[str, ...]
     # what charts need, prepared while reading
     wasted_names: int  # names with wasted queries; they are the first of ``name_rows``

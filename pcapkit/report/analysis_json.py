@@ -10,6 +10,7 @@ from operator import attrgetter
 import msgspec
 
 from pcapkit.model.clients import Client
+from pcapkit.model.plans import Plan
 from pcapkit.model.results import Finding, Name, Recommendation, Results, WhatIf
 from pcapkit.report.text.formatting import iso_time
 
@@ -45,6 +46,7 @@ ROWS: Mapping[str, tuple[Callable[[Results], Sequence[object]], tuple[str, ...]]
     ),
     "findings": (attrgetter("findings"), _keys(Finding)),
     "recommendations": (attrgetter("recommendations"), _keys(Recommendation)),
+    "plans": (attrgetter("plans"), _keys(Plan)),
 }
 #: Values that JSON has no form of its own for.
 _TEXTS: Mapping[str, Callable[..., str | None]] = {
@@ -86,6 +88,7 @@ def _parts(analysis: Results) -> dict[str, object]:
         "what_if": rows(analysis, "what_if"),
         "findings": rows(analysis, "findings"),
         "recommendations": rows(analysis, "recommendations"),
+        "plans": rows(analysis, "plans"),
         "warnings": analysis.warnings,
     }
 

@@ -69,6 +69,8 @@ class ResolverModel:
     root_suffix_fails: bool = False  #: ``search .`` makes every lookup fail
     walks_again_when_large: bool = False  #: an answer that outgrows its buffer starts it anew
     is_known: bool = True  #: False: the rules are a guess
+    #: every release in use asks a name with at least ndots dots as is before the search list
+    asks_dotted_as_is_first: bool = True
     never_asked: str = ""  #: a top-level domain: it sends no name that ends in it
     searches_never_asked: bool = False  #: it sends them under the search list, though
     evidence: str = ""
@@ -158,6 +160,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         timeout=2.0,
         attempts=3,
         gives_up_s=11.6,
+        asks_dotted_as_is_first=False,  # before 1.28 it did not: c-ares/c-ares#734
         options=_BASIC | {"rotate"},
         **_STOP,
         evidence="measured with 1.34; ares_search.c, ares_send.c",
@@ -200,6 +203,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         on_timeout=AFTER_AS_IS,
         walks_again_when_large=True,
         is_known=False,
+        asks_dotted_as_is_first=False,
         evidence="glibc's rules",
     ),
 )

@@ -20,7 +20,7 @@ from tests.build import AAAA, MS, A
 NAMESPACE, SERVICES, ZONE = "default.svc.cluster.local", "svc.cluster.local", "cluster.local"
 LIST = (NAMESPACE, SERVICES, ZONE)
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, REFUSED = 0, 1, 2, 3, 5
-AUTHORITY, TRUNCATED = 0x0400, 0x0200
+AUTHORITY, TRUNCATED, RECURSION = 0x0400, 0x0200, 0x0100
 
 
 def cname(owner: str, target: str) -> bytes:
@@ -65,6 +65,7 @@ class Talk:
         minimum: int = 5,
         zone: str | None = None,
         soa: bool = True,
+        recursive: bool = True,
     ) -> None:
         """One query and, unless ``took`` is None, its response.
 
@@ -77,7 +78,9 @@ class Talk:
         port = port or 30000 + number
         ident = number * 7919 % 65536 if ident is None else ident  # far apart: glibc, not musl
         extra = [build.opt_record()] if edns else []
-        asked = build.query(name, qtype, ident=ident, additional=extra)
+        asked = build.query(
+            name, qtype, ident=ident, flags=RECURSION if recursive else 0, additional=extra
+        )
         self._send(at, asked, (client, server), (port, 53), tcp)
         if took is None:
             return
@@ -95,6 +98,25 @@ class Talk:
             additional=extra,
         )
         self._send(at + took, reply, (server, client), (53, port), tcp)
+
+    def unread(
+        self,
+        at: float,
+        name: str,
+        qtype: int = A,
+        *,
+        ident: int,
+        port: int,
+        rcode: int = FORMERR,
+        took: float | None = 0.3,
+    ) -> None:
+        """What musl asks with '.' in its list: the dot behind the name counts 46 bytes more."""
+        asked = bytes([len(name)]) + name.encode() + b".\0" + bytes([qtype]) + b"\0\1\0"
+        dns = build.message(ident, 0x0100, [asked])
+        self._send(at, dns, (self.client, self.server), (port, 53), False)
+        if took is not None:
+            said = build.message(ident, 0x8100 | rcode)
+            self._send(at + took, said, (self.server, self.client), (53, port), False)
 
     @staticmethod
     def _record(qtype: int, ttl: int) -> bytes:

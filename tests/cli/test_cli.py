@@ -128,10 +128,11 @@ def test_export_has_the_columns_that_callers_rely_on() -> None:
         "qclass answers min_ttl edns_bytes message_bytes duplicate_of",
         "transactions": "capture transaction_id lookup_id query_packet_no response_packet_no "
         "query_time response_time rtt_s retries transport client_addr client_port server_addr "
-        "qname qtype outcome rcode aa answers min_ttl waste_class suffix repeated forwarded",
+        "qname qtype outcome rcode aa answers min_ttl waste_class suffix repeated forwarded "
+        "container",
         "lookups": "capture lookup_id client_addr base_name absolute ambiguous kind qtypes "
         "first_packet_no start_time end_time duration_s wasted_s candidates queries retries "
-        "nxdomain wasted_queries outcome answered_by answered_suffix complete walk_of",
+        "nxdomain wasted_queries outcome answered_by answered_suffix complete walk_of container",
     }
     for table, names in columns.items():
         first = json.loads(run("export", TRACE_1, "-t", table).stdout.splitlines()[0])

@@ -246,6 +246,8 @@ def fill(
     for i in np.flatnonzero(by_client).tolist():
         note.clients[part.context.address(r.clients[i].client)] += int(by_client[i])
         note.models.add(r.clients[i].resolver.model)
+    known = names != r.names.unknown
+    names, by_name = names[known], by_name[known]
     order = np.argsort(-by_name, kind="stable")[:NAMES]
     most = zip(names[order].tolist(), by_name[order].tolist(), strict=True)
     note.names = Counter({join(r.names.labels(name)): n for name, n in most})

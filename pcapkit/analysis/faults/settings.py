@@ -173,7 +173,7 @@ def search_lists(part: PartTraffic) -> Notes:
                 note.problems.add(ListProblem("", problem))
                 note.clients[part.context.address(client.client)] += 1
                 show_walks(part, [(note, [index])])
-    for asking, count in _empty_questions(r.rows):
+    for asking, count in _empty_questions(r.rows, r.names.unknown):
         note.counts["empty_questions"] += count
         note.clients[part.context.address(asking)] += count
         problem = "empty questions: '.' in the search list of a musl client"
@@ -181,9 +181,14 @@ def search_lists(part: PartTraffic) -> Notes:
     return {"": note} if note.problems else {}
 
 
-def _empty_questions(rows: Exchanges) -> Iterator[tuple[int, int]]:
-    """Yield who asks without a question, again though the server said FORMERR, and how often."""
-    empty = np.flatnonzero(rows["folded"] < 0)
+def _empty_questions(rows: Exchanges, unknown: int) -> Iterator[tuple[int, int]]:
+    """Yield who asks what nobody can read, again though the server said FORMERR, and how often.
+
+    They ask the name ``unknown``.
+    """
+    if unknown < 0:
+        return
+    empty = np.flatnonzero(rows["folded"] == unknown)
     empty = empty[rows["query_packet"][empty] >= 0]
     empty = empty[rows["outcome"][empty] == OTHER_RCODE]
     asked = Counter(rows[["client", "client_port", "message_id"]][empty].tolist())

@@ -33,6 +33,7 @@ GROUP = np.dtype(
         ("lookups", np.int64),
         ("lost_ns", np.int64),
         ("clients", np.int64),
+        ("denied", np.int64),  # lookups that were told that the name as is does not exist
         ("classes", np.int64, (CLASSES,)),
         ("client", np.int32),  # the last that was counted, within its part
     ],
@@ -114,6 +115,7 @@ def _group_number(lookup: Row, given: _CountInput, out: Counts) -> Int:
         new["lookups"] = 0
         new["lost_ns"] = 0
         new["clients"] = 0
+        new["denied"] = 0
         new["classes"][:] = 0
         new["client"] = ABSENT
     return np.int64(slots[slot] - 1)
@@ -163,6 +165,7 @@ def _note_worst(lookups: Rows, number: Int, addresses: Integers, worst: Integers
 def _count_in_group(lookup: Row, address: Int, group: Row) -> None:
     """Count ``lookup`` (LOOKUP) of the client at ``address`` in its ``group`` (GROUP)."""
     group["lookups"] += 1
+    group["denied"] += lookup["denied"]
     if group["client"] != lookup["client"]:
         group["client"] = lookup["client"]
         group["clients"] += 1

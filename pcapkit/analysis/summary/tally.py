@@ -196,14 +196,18 @@ class Tally:
             order = np.lexsort((rows["address"], rows["first"], group))
             first = np.flatnonzero(np.append(True, np.diff(group[order])))
             merged = rows[order[first]]
-            for field in ("lookups", "lost_ns", "clients", "classes"):
+            for field in ("lookups", "lost_ns", "clients", "denied", "classes"):
                 merged[field] = np.add.reduceat(rows[field][order], first)
             self._groups = [merged]
         return self._groups[0] if self._groups else np.zeros(0, GROUP)
 
     def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
-        """One row per (base name, name that answered), most wasted queries first."""
+        """One row per (base name, name that answered), most wasted queries first.
+
+        Lookups of which nobody can read the name have none.
+        """
         groups = self._merged_groups()
+        groups = groups[groups["base"] != self._names.unknown]
         base, hit = groups["base"], groups["answered_by"]
         queries = groups["classes"].sum(axis=1)
         wasted = groups["classes"][:, WASTED].sum(axis=1)
@@ -213,7 +217,7 @@ class Tally:
         keys = list(zip((-wasted).tolist(), (-queries).tolist(), bases, full, strict=True))
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
         del keys
-        kinds = kinds_of(self._names, base, hit, groups["outcome"], zones)
+        kinds = kinds_of(self._names, base, hit, groups["outcome"], groups["denied"], zones)
         dots = np.maximum(self._names.label_counts()[base] - 1, 0)
         lost_s = groups["lost_ns"] / 1e9 * self._has_clock
         classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES

@@ -23,7 +23,18 @@ from pcapkit.analysis.traffic.nameservers import (
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, TYPE_A, TYPE_AAAA, TYPE_PTR
 from pcapkit.kernels.hashing import find_slot, hash_ids
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.schema import ABSENT, NO_TIME, UDP, Bytes, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import (
+    ABSENT,
+    EXCHANGE_ALIAS,
+    NO_TIME,
+    UDP,
+    Bytes,
+    Ids,
+    Int,
+    Integers,
+    Row,
+    Rows,
+)
 
 #: Signs of a transaction.
 LOST = 1  #: its first query got no response and it was asked again
@@ -140,7 +151,7 @@ def _response_signs(t: Row, response: Row, name_flag: Int) -> Int:
             signs |= TRUNCATED
         elif response["edns_bytes"] < 0 and response["response_bytes"] > _PLAIN_BYTES:
             signs |= OVERSIZE
-    if response["alias"]:
+    if response["marks"] & EXCHANGE_ALIAS:
         signs |= ALIASED
     outcome = t["outcome"]
     if outcome == NXDOMAIN and t["qtype"] == TYPE_AAAA and t["waste_class"] == EMPTY_FAMILY:

@@ -25,11 +25,17 @@ from pcapkit.analysis.whatif.sums import (
     BEGUN_SECONDS,
     IN_FULL,
     MARKED_ROWS,
+    NOW,
+    PLANNED_GROUPS,
+    PLANNED_ROWS,
+    REORDERED,
+    STATES,
+    WRITTEN,
     Sums,
     time_bin,
 )
-from pcapkit.kernels.jit import inline_kernel, kernel
-from pcapkit.schema import Ids, Int, Integers, Row, Rows
+from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
 
 _SECOND_NS = 1_000_000_000
 #: Before the first query of a lookup.
@@ -43,6 +49,7 @@ class ReplayedSettings(NamedTuple):
     timed: Integers  # those that are walked and timed, the one in force first
     in_force: int
     in_full: int  # all names in full
+    ndots: Integers  # by value, from 0 on
 
 
 class GroupScratch(NamedTuple):
@@ -54,6 +61,7 @@ class GroupScratch(NamedTuple):
     distinct: Integers  # (rows): rows whose times differ
     took: Integers  # (rows): of these rows, in ns
     bins: Integers  # (rows): of these rows
+    state_rows: Integers  # (STATES): the row of each state
 
 
 def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
@@ -66,6 +74,7 @@ def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
+        np.zeros(STATES, np.int64),
     )
 
 
@@ -145,7 +154,9 @@ def replay_groups(
         suffixes = walkers.suffixes[rules["first"] : rules["last"]]
         walker = Walker(rules, suffixes, walkers.wire)
         rows = settings.rows[: TIMED + suffixes.shape[0]]
-        mine = ReplayedSettings(rows, settings.timed, settings.in_force, settings.in_full)
+        mine = ReplayedSettings(
+            rows, settings.timed, settings.in_force, settings.in_full, settings.ndots
+        )
         for g in range(order.walker_bounds[n], order.walker_bounds[n + 1]):
             members = order.members[order.group_bounds[g] : order.group_bounds[g + 1]]
             lookup = observed.lookups[members[0]]
@@ -183,6 +194,7 @@ def _replay_group(
     for s in range(count):
         row = group.row_of[s]
         is_marked = is_marked or (row != NOT_WALKED and rows[row]["flags"] != 0)
+    planned = _note_states(replay.lookup, rows, settings, group, sums)
     begin = 0
     while begin < members.shape[0]:
         client = observed.lookups[members[begin]]["client"]
@@ -205,7 +217,79 @@ def _replay_group(
             _add(rows[row], end - begin, took, name_sums[column])
         if is_marked:
             _note_marks(client, replay.lookup["base"], rows, group.row_of, count, sums)
+        if planned >= 0:
+            _note_planned(client, planned, end - begin, group, sums)
         begin = end
+
+
+@inline_kernel
+def _differs(row: Row, other: Row) -> bool:
+    """Does one walk, ``row`` (REPLAY), send anything else than the ``other``?"""
+    return bool(
+        row["queries"] != other["queries"]
+        or row["wasted"] != other["wasted"]
+        or row["upstream"] != other["upstream"]
+        or row["assumed"] != other["assumed"]
+        or row["flags"] != other["flags"]
+    )
+
+
+@helper_kernel
+def _note_states(
+    lookup: Row, rows: Rows, settings: ReplayedSettings, scratch: GroupScratch, sums: Sums
+) -> Int:
+    """Note in ``sums`` what a lookup of a group, ``lookup`` (LOOKUP), sends in each state.
+
+    ``rows`` (REPLAY) are its walks, and ``row_of`` of ``scratch`` which of them is that of each of
+    the ``settings``; ``state_rows`` gets that of each state. Returns the number of the group's
+    PLANNED_GROUP, ABSENT where nothing differs.
+    """
+    row_of = scratch.row_of
+    now, written = row_of[settings.in_force], row_of[settings.in_full]
+    other, bits = now, 0
+    for n in range(settings.ndots.shape[0]):
+        row = row_of[settings.ndots[n]]
+        if row != now and _differs(rows[row], rows[now]):
+            other = row
+            bits |= 1 << n
+    if other == now and not _differs(rows[written], rows[now]):
+        return np.int64(ABSENT)
+    number = sums.used[PLANNED_GROUPS]
+    sums.used[PLANNED_GROUPS] = number + 1
+    group = sums.planned_groups[number]
+    group["base"] = lookup["base"]
+    group["answered_by"] = lookup["answered_by"]
+    group["reordered_at"] = bits
+    for state in range(STATES):
+        row = now if state == NOW else other if state == REORDERED else written
+        sent = sums.planned_states[number, state]
+        sent["queries"] = rows[row]["queries"]
+        sent["wasted"] = rows[row]["wasted"]
+        sent["upstream"] = rows[row]["upstream"]
+        sent["assumed"] = rows[row]["assumed"]
+        sent["flags"] = rows[row]["flags"]
+    scratch.state_rows[NOW] = now
+    scratch.state_rows[REORDERED] = other
+    scratch.state_rows[WRITTEN] = written
+    return np.int64(number)
+
+
+@inline_kernel
+def _note_planned(client: Int, group: Int, count: Int, scratch: GroupScratch, sums: Sums) -> None:
+    """Note in ``sums`` that ``client`` has ``count`` lookups of the PLANNED_GROUP ``group``.
+
+    ``took`` of ``scratch`` is their time in each row of walks, and ``state_rows`` which of them
+    is that of each state.
+    """
+    number = sums.used[PLANNED_ROWS]
+    sums.used[PLANNED_ROWS] = number + 1
+    row = sums.planned[number]
+    row["client"] = client
+    row["group"] = group
+    row["count"] = count
+    for state in range(STATES):
+        took = scratch.took[scratch.time_row[scratch.state_rows[state]]]
+        sums.planned_times[number, state] = took
 
 
 @inline_kernel

@@ -32,13 +32,29 @@ SUM = np.dtype(
 )
 #: The marked lookups of one base name and one client; their marks are a row of another array.
 MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
+#: What one lookup sends in one state.
+SENT = np.dtype([(key, np.int32) for key in ("queries", "wasted", "upstream", "assumed", "flags")])
+#: States of a lookup: as its client walks now, under an ndots that puts the name as is before the
+#: list and not behind it (or the other way round), and written in full.
+NOW, REORDERED, WRITTEN = range(3)
+STATES = 3
+#: Lookups that are replayed alike, and of which some state sends something else than another.
+PLANNED_GROUP = np.dtype(
+    [
+        ("base", np.int32),
+        ("answered_by", np.int32),  # name id, ABSENT
+        ("reordered_at", np.int32),  # a bit for each ndots from 0 on under which it is REORDERED
+    ]
+)
+#: The lookups of one such group that are one client's.
+PLANNED = np.dtype([("client", np.int32), ("group", np.int32), ("count", np.int32)])
 #: Bins of lookup times: 64 an octave from 1024 ns up, so a quantile is right within 1 %.
 _BINS_AN_OCTAVE, _OCTAVES, _SHORTEST_NS = 64, 32, 1024
 TIME_BINS = _BINS_AN_OCTAVE * _OCTAVES
 #: Columns of ``Sums.names``: a base name as it is asked, and written in full.
 AS_ASKED, IN_FULL = 0, 1
 #: Indexes of ``Sums.used``.
-MARKED_ROWS, BEGUN_SECONDS = 0, 1
+MARKED_ROWS, BEGUN_SECONDS, PLANNED_GROUPS, PLANNED_ROWS = range(4)
 
 
 @inline_kernel
@@ -75,7 +91,11 @@ class Sums(NamedTuple):
     begun: Integers  # those of these seconds in which lookups began
     marked: Rows  # MARKED, one row a name and client
     marks: Bytes  # (marked, settings)
-    used: Integers  # (2): see MARKED_ROWS and BEGUN_SECONDS
+    planned_groups: Rows  # PLANNED_GROUP
+    planned_states: Rows  # SENT (planned groups, STATES)
+    planned: Rows  # PLANNED
+    planned_times: Integers  # (planned, STATES): in ns, of all lookups of a row together
+    used: Integers  # (4): how many rows are used: see MARKED_ROWS and so on
 
 
 class Times:

@@ -20,9 +20,19 @@ from pcapkit.analysis.whatif.candidates import NOT_LOOKED_FOR, Observations
 from pcapkit.analysis.whatif.groups import Order, put_in_order
 from pcapkit.analysis.whatif.replay import scratch_for
 from pcapkit.analysis.whatif.rules import MOST_SHARED, WalkSettings, walkers_of
-from pcapkit.analysis.whatif.settings import CACHE, FQDN, IN_FORCE, SETTING, SETTINGS, TIMED
-from pcapkit.analysis.whatif.sums import MARKED, MARKED_ROWS, SUM, TIME_BINS, Sums, Times
-from pcapkit.analysis.whatif.verdicts import Part, WhatIfResult
+from pcapkit.analysis.whatif.settings import CACHE, FQDN, IN_FORCE, NDOTS, SETTING, SETTINGS, TIMED
+from pcapkit.analysis.whatif.sums import (
+    MARKED,
+    PLANNED,
+    PLANNED_GROUP,
+    SENT,
+    STATES,
+    SUM,
+    TIME_BINS,
+    Sums,
+    Times,
+)
+from pcapkit.analysis.whatif.verdicts import Part, Planned, WhatIfResult
 from pcapkit.codes import TYPE_AAAA
 from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
@@ -69,7 +79,7 @@ class WhatIfTally:
         sums = _sums_for(part, order)
         self._replay(part, list(numbers), order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
-        marked = int(sums.used[MARKED_ROWS])
+        marked, _, groups, planned = sums.used.tolist()
         self._parts.append(
             Part(
                 part.clients,
@@ -80,6 +90,12 @@ class WhatIfTally:
                 order.pairs,
                 sums.marked[:marked].copy(),
                 sums.marks[:marked].copy(),
+                Planned(
+                    sums.planned_groups[:groups].copy(),
+                    sums.planned_states[:groups].copy(),
+                    sums.planned[:planned].copy(),
+                    sums.planned_times[:planned].copy(),
+                ),
             )
         )
         self._times.add(sums)
@@ -110,6 +126,7 @@ class WhatIfTally:
                 np.flatnonzero(_REPLAYED["walked"][:TIMED]),
                 SETTINGS.index(IN_FORCE),
                 SETTINGS.index(FQDN),
+                np.array([SETTINGS.index(s) for s in NDOTS]),
             ),
             np.full((order.bases.size, MOST_SHARED), NOT_LOOKED_FOR, np.int32),
             (scratch_for(longest, _REPLAYED.size), group_scratch_for(_REPLAYED.size, longest)),
@@ -155,5 +172,9 @@ def _sums_for(part: Readings, order: Order) -> Sums:
         np.empty(min(size, seconds), np.int64),
         np.empty(size, MARKED),
         np.empty((size, columns), np.uint8),
-        np.zeros(2, np.int64),
+        np.empty(order.group_bases.size, PLANNED_GROUP),
+        np.empty((order.group_bases.size, STATES), SENT),
+        np.empty(size, PLANNED),
+        np.empty((size, STATES), np.int64),
+        np.zeros(4, np.int64),
     )

@@ -34,8 +34,9 @@ from pcapkit.analysis.whatif.settings import (
     TOP_NAMES,
     Replayed,
 )
-from pcapkit.analysis.whatif.sums import SUM, Times
-from pcapkit.model.results import Coverage, WhatIf
+from pcapkit.analysis.whatif.sums import PLANNED, SUM, Times
+from pcapkit.model.plans import Coverage
+from pcapkit.model.results import WhatIf
 from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import join
@@ -65,6 +66,16 @@ _NDOTS = [_COLUMN[s] for s in NDOTS]
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What plans are made from: lookups of which some state sends something else than another."""
+
+    groups: npt.NDArray[np.void]  # PLANNED_GROUP
+    states: npt.NDArray[np.void]  # SENT (groups, STATES)
+    rows: npt.NDArray[np.void]  # PLANNED
+    times: Matrix  # (rows, STATES): in ns
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """The sums of some clients."""
 
@@ -76,6 +87,7 @@ class Part:
     pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
     marked: npt.NDArray[np.void]  # MARKED
     marks: npt.NDArray[np.uint8]  # (marked, settings)
+    planned: Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,8 @@ class WhatIfResult:
             owner, len(every), [p.marked["base"] for p in parts], [p.marks for p in parts]
         )
         self._marked = MarkedNames(bounds, bases, marks, names)
+        self._part_bounds = first
+        self._position = position
         pairs = [position[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
         self._pair_bounds, (self._pair_base,) = _by_client(
             pairs, len(every), [p.pairs[:, 1] for p in parts]
@@ -314,6 +328,38 @@ class WhatIfResult:
         """Return the same of names that are not even leaked, and of answers that were seen."""
         seen: npt.NDArray[np.bool_] = self._sums[:, _NDOTS, _FIELDS["assumed"]] == 0
         return seen & self._marked.unmarked(_NDOTS)
+
+    def planned(self) -> Planned:
+        """Return what plans are made from, of all clients: rows name indexes of ``clients``."""
+        rows, begin = [np.zeros(0, PLANNED)], 0
+        for first, part in zip(self._part_bounds, self._parts, strict=False):
+            mine = part.planned.rows.copy()
+            mine["client"] = self._position[first + mine["client"]]
+            mine["group"] += begin
+            begin += part.planned.groups.size
+            rows.append(mine)
+        each = [p.planned for p in self._parts]
+        return Planned(
+            np.concatenate([p.groups for p in each]),
+            np.concatenate([p.states for p in each]),
+            np.concatenate(rows),
+            np.concatenate([p.times for p in each]),
+        )
+
+    @property
+    def names(self) -> Folded:
+        """The names of the capture; there are none where no client has lookups."""
+        assert self._names is not None
+        return self._names
+
+    @property
+    def has_clock(self) -> bool:
+        """Does the capture say when things happened?"""
+        return self._has_clock
+
+    def peak(self, setting: Replayed) -> int | None:
+        """Return the most queries of all clients in one second under a setting that is timed."""
+        return self._times.peak(_COLUMN[setting])
 
     def coverage(self, members: Matrix) -> Coverage:
         """Return what a verdict over some clients rests on."""

@@ -42,7 +42,7 @@ def _nothing_to_judge(analysis: Results) -> str:
     """Say why there is nothing to judge; "" where there is something."""
     if analysis.packets.total == 0:
         return "Nothing to judge: the capture holds no packets."
-    if analysis.waste.queries == 0:
+    if not analysis.name_rows:
         if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
             return "Nothing to judge: no DNS message could be read; the warnings say why."
         if analysis.messages.queries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,13 +29,31 @@ def judged_queries(analysis: Results) -> int:
     return analysis.waste.queries - analysis.waste.by_class["incomplete"]
 
 
+def client_names(analysis: Results) -> dict[tuple[str | None, str | None], str]:
+    """Return what clients are called, by address and container: the one, or both where need be.
+
+    So they are called in findings, advice and charts.
+    """
+    containers: dict[str, set[str | None]] = defaultdict(set)
+    for row in analysis.client_rows:
+        containers[row.client_addr].add(row.container)
+    return {
+        (address, container): f"{address} ({container})"
+        if container is not None and len(there) > 1
+        else address
+        for address, there in containers.items()
+        for container in there
+    }
+
+
 def client_texts(analysis: Results) -> dict[str, str]:
-    """Return each client's address with its workload, or else its pod, where that is known."""
-    out = {}
+    """Return what clients are called with the workload, or else the pod, where that is known."""
+    out, names = {}, client_names(analysis)
     for row in analysis.client_rows:
         name = row.workload or row.pod
         title = f"{row.namespace}/{name}" if name and row.namespace else name
-        out[row.client_addr] = row.client_addr + (f" ({printable(title)})" if title else "")
+        called = names[row.client_addr, row.container]
+        out[called] = called + (f" ({printable(title)})" if title else "")
     return out
 
 

@@ -1,0 +1,1 @@
+"""Plans: the fewest changes that end most of the waste, proven together."""

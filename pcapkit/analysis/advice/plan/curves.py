@@ -1,0 +1,211 @@
+"""What so many edits of one subject end at most: a curve for each kind of plan.
+
+Of one subject a plan may set one ndots, or leave what is in force; the names that this ndots would
+harm must be written in full with it. The other names are independent of one another: those that
+waste most come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pcapkit.analysis.advice.plan.subjects import Subject
+from pcapkit.analysis.advice.plan.table import NDOTS, QUERIES, WASTED, Table
+from pcapkit.analysis.whatif.affected_names import Matrix
+from pcapkit.model.plans import PlanKind
+from pcapkit.schema import ABSENT
+
+#: A point that no choice reaches.
+UNREACHED = -(1 << 61)
+#: What decides between choices of as many edits, in one integer: the queries that they end, then
+#: fewer names, then an ndots near to today's.
+_WASTE_BITS, _NAME_BITS = 33, 16
+
+
+def waste_of(values: Matrix) -> Matrix:
+    """Return the wasted queries that values of ``Curve.values`` end."""
+    out: Matrix = -(-values >> _WASTE_BITS)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is done in one subject; None of ndots leaves what is in force.
+
+    ``obliged`` and ``names`` are pairs of the table: names that the ndots obliges to be written in
+    full, and others.
+    """
+
+    subject: int
+    ndots: int | None
+    obliged: tuple[int, ...]
+    names: tuple[int, ...]
+
+    @property
+    def edits(self) -> int:
+        """How many edits it takes."""
+        return (self.ndots is not None) + len(self.obliged) + len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One ndots (or none), with all names that may be written in full beside it."""
+
+    ndots: int | None
+    obliged: Matrix
+    names: Matrix  # those that waste most first
+    first: int  # edits without any of the names
+    values: Matrix  # by how many of the names are written in full, from 0 on
+    queries: Matrix  # the same, saved
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best choices of one subject, by their number of edits from 0 on."""
+
+    subject: int
+    values: Matrix  # see ``waste_of``; UNREACHED where no choice has so many edits
+    queries: Matrix  # saved
+    which: Matrix  # of the options
+    options: tuple[_Option, ...]
+
+    def choice(self, edits: int) -> Choice:
+        """Return the best choice of so many edits."""
+        option = self.options[int(self.which[edits])]
+        return Choice(
+            self.subject,
+            option.ndots,
+            tuple(option.obliged.tolist()),
+            tuple(option.names[: edits - option.first].tolist()),
+        )
+
+    @cached_property
+    def is_concave(self) -> bool:
+        """Does every edit end at most what the one before it ended?"""
+        steps = np.diff(self.values)
+        return bool((self.values > UNREACHED).all() and (steps[1:] <= steps[:-1]).all())
+
+
+class Curves:
+    """The curves of all subjects."""
+
+    def __init__(self, table: Table, subjects: Sequence[Subject]) -> None:
+        self._table, self._subjects = table, subjects
+        self._order: dict[int | None, tuple[Matrix, Matrix]] = {}
+        self._alone: dict[int, tuple[list[int], list[int]]] = {}
+        self._harmed: dict[int, dict[int, Matrix]] = {}
+
+    def _by_subject(self, pairs: Matrix) -> Matrix:
+        """Add up a value of pairs, subject by subject."""
+        sums = np.concatenate([[0], np.cumsum(pairs)])
+        out: Matrix = sums[self._table.bounds[1:]] - sums[self._table.bounds[:-1]]
+        return out
+
+    def _names(self, ndots: int | None) -> tuple[Matrix, Matrix]:
+        """Return pairs that waste under an ndots and may be written in full, and bounds by subject.
+
+        They stand subject by subject, those that waste most first.
+        """
+        if (known := self._order.get(ndots)) is None:
+            t = self._table
+            gain = t.at(ndots)[:, WASTED] - t.written[:, WASTED]
+            pairs = np.flatnonzero((gain > 0) & (t.full != ABSENT))
+            pairs = pairs[np.lexsort((t.ranks[pairs], -gain[pairs], t.subjects[pairs]))]
+            bounds = np.searchsorted(t.subjects[pairs], np.arange(len(self._subjects) + 1))
+            known = self._order[ndots] = pairs, bounds
+        return known
+
+    def _ends_alone(self, ndots: int) -> tuple[list[int], list[int]]:
+        """Return what an ndots alone ends and saves, by subject."""
+        if (known := self._alone.get(ndots)) is None:
+            ended = self._table.now - self._table.at(ndots)
+            columns = ended[:, WASTED], ended[:, QUERIES]
+            known = self._alone[ndots] = (
+                self._by_subject(columns[0]).tolist(),
+                self._by_subject(columns[1]).tolist(),
+            )
+        return known
+
+    def harmed(self, subject: int, ndots: int) -> Matrix:
+        """Return the pairs of a subject that an ndots would harm."""
+        if (known := self._harmed.get(ndots)) is None:
+            pairs = np.flatnonzero(self._table.harmed(ndots))
+            owners = self._table.subjects[pairs]
+            known = self._harmed[ndots] = {
+                int(s): pairs[owners == s] for s in np.unique(owners).tolist()
+            }
+        return known.get(subject, _NONE)
+
+    def _candidates(self, subject: int) -> list[int]:
+        """Return the values of ndots that would be a change."""
+        return [n for n in NDOTS if self._subjects[subject].today != {n}]
+
+    def _option(self, subject: int, ndots: int | None, kind: PlanKind) -> _Option | None:
+        """Return what an ndots (None: none) makes possible; None where it would do harm."""
+        t = self._table
+        obliged, ended, saved, far = _NONE, 0, 0, 0
+        if ndots is not None:
+            obliged = self.harmed(subject, ndots)
+            if obliged.size and (kind is PlanKind.SETTINGS or (t.full[obliged] == ABSENT).any()):
+                return None
+            alone = self._ends_alone(ndots)
+            ended, saved = alone[0][subject], alone[1][subject]
+            far = abs(self._subjects[subject].ndots - ndots)
+        if kind is PlanKind.SETTINGS:
+            names = _NONE
+        else:
+            pairs, bounds = self._names(ndots)
+            names = pairs[bounds[subject] : bounds[subject + 1]]
+            if obliged.size:
+                names = names[~np.isin(names, obliged)]
+        both = t.at(ndots)[:, [WASTED, QUERIES]], t.written[:, [WASTED, QUERIES]]
+        if obliged.size:
+            more = (both[0][obliged] - both[1][obliged]).sum(axis=0)
+            ended, saved = ended + int(more[0]), saved + int(more[1])
+        gained = np.zeros((names.size + 1, 2), np.int64)
+        np.cumsum(both[0][names] - both[1][names], axis=0, out=gained[1:])
+        written = obliged.size + np.arange(names.size + 1)
+        values = ((ended + gained[:, 0]) << _WASTE_BITS) - (written << _NAME_BITS) - far
+        first = (ndots is not None) + obliged.size
+        return _Option(ndots, obliged, names, first, values, saved + gained[:, 1])
+
+    def curve(self, subject: int, kind: PlanKind) -> Curve:
+        """Return the curve of one subject."""
+        tried: list[int | None] = [None]
+        if kind is not PlanKind.NAMES:
+            tried += self._candidates(subject)
+        found = [self._option(subject, n, kind) for n in tried]
+        options = tuple(o for o in found if o is not None)
+        size = max(o.first + o.values.size for o in options)
+        values = np.full(size, UNREACHED)
+        queries, which = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        for number, o in enumerate(options):
+            here = slice(o.first, o.first + o.values.size)
+            better = o.values > values[here]
+            values[here][better] = o.values[better]
+            queries[here][better] = o.queries[better]
+            which[here][better] = number
+        return Curve(subject, values, queries, which, options)
+
+    def safe_choice(self, subject: int) -> tuple[int, Choice] | None:
+        """Return the best ndots that is safe as it is, and its value; None where there is none."""
+        of = self._subjects[subject]
+        if of.thin is not None or not of.is_known:
+            return None
+        best: tuple[int, Choice] | None = None
+        for n in self._candidates(subject):
+            begin, end = self._table.bounds[subject : subject + 2].tolist()
+            if self._table.doubtful(n)[begin:end].any():
+                continue
+            ended = self._ends_alone(n)[0][subject]
+            value = (ended << _WASTE_BITS) - abs(of.ndots - n)
+            if ended > 0 and (best is None or value > best[0]):
+                best = value, Choice(subject, n, (), ())
+        return best
+
+
+_NONE: Matrix = np.zeros(0, np.int64)

@@ -1,0 +1,240 @@
+"""Makes the plans of a capture: for all of it, and for each subject."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcapkit.analysis.advice.groups import Counted
+from pcapkit.analysis.advice.plan.changes import Ordering, Writer, merged
+from pcapkit.analysis.advice.plan.curves import Choice, Curve, Curves, waste_of
+from pcapkit.analysis.advice.plan.reasons import wording_of_safe
+from pcapkit.analysis.advice.plan.search import Search
+from pcapkit.analysis.advice.plan.steps import Account, Timing
+from pcapkit.analysis.advice.plan.subjects import subjects_of
+from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
+from pcapkit.analysis.whatif.affected_names import Matrix
+from pcapkit.analysis.whatif.settings import IN_FORCE
+from pcapkit.analysis.whatif.verdicts import WhatIfResult
+from pcapkit.model.clients import Client
+from pcapkit.model.plans import Coverage, FrontierPoint, Load, Plan, PlanKind
+from pcapkit.model.results import Name, WasteCounts
+from pcapkit.model.vocabulary import Safety
+from pcapkit.names.labels import Labels
+
+#: A plan ends this share of what the best one of its kind ends: so many of so many.
+_ENOUGH, _OF = 4, 5
+#: A safe plan is preferred where it takes at most so many times the edits.
+_WORTH_EDITS = 2
+#: The most steps of the plan of a whole capture, of all others of a kind together, and the least
+#: of each of these.
+_MOST_STEPS, _MOST_STEPS_TOGETHER, _LEAST_STEPS = 200, 2000, 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Whom a plan is for: all subjects that waste, or one of them."""
+
+    title: str | None
+    subjects: tuple[int, ...]
+    clients: tuple[str, ...]
+    before: Matrix  # by column of the table, of everyone
+    peak: int | None
+    coverage: Coverage
+    thin: str | None
+    most_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a plan does; no fewer edits than ``bound`` end as much."""
+
+    choices: tuple[Choice, ...]
+    bound: int
+    is_greedy: bool = False  # fewer edits might do
+
+
+def make_plans(
+    result: WhatIfResult,
+    clients: Sequence[Client],
+    names: Sequence[Name],
+    waste: WasteCounts,
+    zones: Sequence[Labels],
+    wildcards: Collection[str] = (),
+) -> tuple[Plan, ...]:
+    """Return the plans: of the whole capture first, then of each subject in the order of titles.
+
+    There are none where nothing is wasted, and of a subject only those that change something. A
+    plan that is safe and takes more edits than one to be reviewed stands before that one.
+    ``wildcards`` are suffixes under which a wildcard record answers.
+    """
+    if not waste.wasted_queries or not result.members.size:
+        return ()
+    counted = Counted(result, names, clients, zones, waste.queries, tuple(sorted(wildcards)))
+    return tuple(_Maker(counted).plans())
+
+
+class _Maker:
+    """Makes the plans of one capture."""
+
+    def __init__(self, counted: Counted) -> None:
+        self._counted = counted
+        self._subjects = subjects_of(counted)
+        self._table = Table(counted, self._subjects)
+        self._curves = Curves(self._table, self._subjects)
+        self._writer = Writer(self._table, self._subjects)
+        self._changed = np.flatnonzero(np.diff(self._table.bounds)).tolist()
+        self._by_kind: Mapping[PlanKind, Mapping[int, Curve]] = {
+            kind: {s: self._curves.curve(s, kind) for s in self._changed} for kind in PlanKind
+        }
+
+    def plans(self) -> Iterator[Plan]:
+        """Yield the plans in their order."""
+        most = max(_LEAST_STEPS, _MOST_STEPS_TOGETHER // max(1, len(self._changed)))
+        for scope in (
+            self._whole(),
+            *(self._one(s, min(most, _MOST_STEPS)) for s in self._changed),
+        ):
+            for kind in PlanKind:
+                curves = [self._by_kind[kind][s] for s in scope.subjects]
+                search = Search(curves)
+                if search.most or scope.title is None:
+                    for draft in self._drafts(kind, curves, search):
+                        yield self._plan(scope, kind, draft, search)
+
+    def _whole(self) -> _Scope:
+        result = self._counted.result
+        return _Scope(
+            None,
+            tuple(self._changed),
+            tuple(dict.fromkeys(result.addresses[i] for i in result.members.tolist())),
+            self._sums(result.members),
+            result.peak(IN_FORCE),
+            result.coverage(result.members),
+            result.thin(result.members),
+            _MOST_STEPS,
+        )
+
+    def _one(self, subject: int, most_steps: int) -> _Scope:
+        of = self._subjects[subject]
+        before = self._sums(of.everyone)
+        return _Scope(
+            of.title, (subject,), of.addresses, before, None, of.coverage, of.thin, most_steps
+        )
+
+    def _sums(self, clients: Matrix) -> Matrix:
+        now = self._counted.result.total(clients, IN_FORCE)
+        columns = ("queries", "wasted", "upstream", "assumed", "time_ns")
+        return np.array([now[c] for c in columns], np.int64)
+
+    def _drafts(self, kind: PlanKind, curves: Sequence[Curve], search: Search) -> Iterator[_Draft]:
+        """Yield what is planned: the safe one first where there are two."""
+        wanted = -(-search.most * _ENOUGH // _OF)
+        found = search.fewest(wanted)
+        chosen = [c.choice(edits) for c, edits in zip(curves, found.edits, strict=True) if edits]
+        is_greedy = found.bound < sum(found.edits)
+        draft = _Draft(tuple(chosen), found.bound, is_greedy)
+        if self._is_safe(draft):
+            yield draft
+            return
+        safe = self._safe(curves, wanted, found.bound) if kind is not PlanKind.NAMES else None
+        edits = sum(found.edits)
+        if safe is None or len(safe.choices) > _WORTH_EDITS * edits:
+            yield draft
+        elif len(safe.choices) <= edits:
+            yield safe
+        elif kind is PlanKind.BEST:
+            yield safe
+            yield draft
+        else:
+            yield draft
+
+    def _is_safe(self, draft: _Draft) -> bool:
+        return all(not c.names and self._writer.safety(c) is Safety.SAFE for c in draft.choices)
+
+    def _safe(self, curves: Sequence[Curve], wanted: int, bound: int) -> _Draft | None:
+        """Return the fewest edits that end so much and are safe; None where there are none."""
+        found = [self._curves.safe_choice(c.subject) for c in curves]
+        each = sorted((f for f in found if f is not None), key=lambda f: (-f[0], f[1].subject))
+        ended = np.cumsum(waste_of(np.array([value for value, _ in each], np.int64)))
+        enough = np.flatnonzero(ended >= wanted)
+        if not wanted or not enough.size:
+            return None
+        chosen = [choice for _, choice in each[: int(enough[0]) + 1]]
+        return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound)
+
+    def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
+        changes = merged(draft.choices, self._writer)
+        changes = Ordering(self._table, self._subjects, draft.choices, changes).put()
+        dropped = len(changes) - scope.most_steps
+        changes = changes[: scope.most_steps]
+        account = Account(self._table, self._subjects, self._counted.zones, scope.before)
+        steps = []
+        for number, change in enumerate(changes, 1):
+            queries = int(account.left[QUERIES])
+            account.apply(change)
+            saved = queries - int(account.left[QUERIES])
+            steps.append(account.step(number, change, saved, Timing()))
+        before, after = self._load(scope.before, scope.peak), self._load(account.left, None)
+        edits = sum(s.edits for s in steps)
+        ended = before.wasted_queries - after.wasted_queries
+        saved = before.queries - after.queries
+        bound = draft.bound if dropped <= 0 else search.bound(ended)
+        safety = Safety.SAFE
+        if any(s.safety is Safety.REVIEW for s in steps) or (scope.thin and steps):
+            safety = Safety.REVIEW
+        return Plan(
+            subject=scope.title,
+            kind=kind,
+            clients=scope.clients,
+            before=before,
+            after=after,
+            edits=edits,
+            edits_bound=bound,
+            saves_queries=saved,
+            saves_share=saved / before.queries if before.queries else 0.0,
+            ends_share=ended / before.wasted_queries if before.wasted_queries else 0.0,
+            safety=safety,
+            reasons=self._reasons(scope, safety, draft, edits, dropped, search),
+            assumed_queries=int(account.left[ASSUMED]),
+            coverage=scope.coverage,
+            steps=tuple(steps),
+            frontier=search.frontier(
+                before.queries,
+                before.wasted_queries,
+                FrontierPoint(edits, after.queries, after.wasted_queries),
+            ),
+        )
+
+    def _load(self, left: Matrix, peak: int | None) -> Load:
+        has_clock = self._counted.result.has_clock
+        return Load(
+            int(left[QUERIES]),
+            int(left[WASTED]),
+            int(left[UPSTREAM]),
+            int(left[TIME_NS]) / 1e9 if has_clock else None,
+            peak,
+        )
+
+    def _reasons(
+        self, scope: _Scope, safety: Safety, draft: _Draft, edits: int, dropped: int, search: Search
+    ) -> tuple[str, ...]:
+        out = []
+        if not search.most:
+            out.append("no change of this kind that is safe, or to be reviewed, ends any waste")
+        elif safety is Safety.SAFE and (wording := wording_of_safe(scope.coverage)):
+            out.append(wording)
+        if scope.thin and edits:
+            out.append(scope.thin)
+        if dropped > 0:
+            out.append(
+                f"the {scope.most_steps} steps that end most an edit; {dropped} more would be "
+                "needed to end four fifths of what can be ended"
+            )
+        elif draft.is_greedy:
+            out.append(
+                f"found by a greedy search: no plan of fewer than {draft.bound} edits ends as much"
+            )
+        return tuple(out)

@@ -1,0 +1,94 @@
+"""The numbers of a plan: what its changes leave, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcapkit.analysis.advice.plan.changes import Change, InFull
+from pcapkit.analysis.advice.plan.forms import changed_forms
+from pcapkit.analysis.advice.plan.reasons import reasons_of
+from pcapkit.analysis.advice.plan.subjects import Subject
+from pcapkit.analysis.advice.plan.table import QUERIES, UPSTREAM, WASTED, Table
+from pcapkit.analysis.whatif.affected_names import Matrix
+from pcapkit.model.plans import Step
+from pcapkit.names.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What only the times of lookups say, after a step; None where it is not known."""
+
+    p95_s: float | None = None
+    peak_queries_per_s: int | None = None
+
+
+class Account:
+    """Adds up what changes leave, in their order."""
+
+    def __init__(
+        self, table: Table, subjects: Sequence[Subject], zones: Sequence[Labels], before: Matrix
+    ) -> None:
+        self._table, self._subjects, self._zones = table, subjects, zones
+        #: by column of the table
+        self.left = before.copy()
+        self._ndots: dict[int, int] = {}
+        self._in_full: dict[int, set[int]] = {}
+
+    def apply(self, change: Change) -> None:
+        """Make one change."""
+        t = self._table
+        if change.ndots is not None:
+            for s in change.subjects:
+                begin, end = t.bounds[s : s + 2].tolist()
+                pairs = np.arange(begin, end)
+                if done := self._in_full.get(s):
+                    pairs = pairs[~np.isin(pairs, list(done))]
+                self.left += t.at(change.ndots)[pairs].sum(axis=0) - t.now[pairs].sum(axis=0)
+                self._ndots[s] = change.ndots
+        for pair in change.pairs:
+            s = int(t.subjects[pair])
+            self.left += t.written[pair] - t.at(self._ndots.get(s))[pair]
+            self._in_full.setdefault(s, set()).add(pair)
+
+    def step(self, number: int, change: Change, saved: int, timing: Timing) -> Step:
+        """Return a change that was just made, as a step."""
+        name = change.name
+        queries, wasted = int(self.left[QUERIES]), int(self.left[WASTED])
+        forms = ()
+        if change.ndots is not None:
+            forms = changed_forms(
+                change.ndots, change.subjects, self._subjects, self._table, self._zones
+            )
+        return Step(
+            number=number,
+            code="set_ndots" if name is None else self._code(change),
+            subjects=tuple(self._subjects[s].title for s in change.subjects),
+            ndots=change.ndots,
+            name=None if name is None else name.base,
+            fqdn=None if name is None else name.text,
+            final_dot=name is not None and name.final_dot,
+            names=_texts(change.obliged),
+            edits=change.edits,
+            saves_queries=saved,
+            queries_after=queries,
+            wasted_queries_after=wasted,
+            upstream_queries_after=int(self.left[UPSTREAM]),
+            waste_share_after=wasted / queries if queries else 0.0,
+            lookup_p95_s_after=timing.p95_s,
+            peak_queries_per_s_after=timing.peak_queries_per_s,
+            safety=change.safety,
+            reasons=reasons_of(change, self._subjects, self._table),
+            forms=forms,
+        )
+
+    def _code(self, change: Change) -> str:
+        full = self._table.full_labels(change.pairs[0])
+        inside = any(full[-len(z) :] == z for z in self._zones)
+        return "full_service_name" if inside else "use_fqdn"
+
+
+def _texts(names: Sequence[InFull]) -> Mapping[str, str]:
+    return {n.base: n.text for n in names}
