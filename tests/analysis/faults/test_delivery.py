@@ -414,3 +414,15 @@ def test_the_limit_is_not_of_the_clusters_own_nameserver(tmp_path: Path) -> None
     talk = busy(1100, build.SERVER)
     talk.found(3000, NAME)
     assert "packet_rate" not in talk.findings(tmp_path)
+
+
+def test_musl_fails_where_one_family_does(tmp_path: Path) -> None:
+    """It asks again and again, and then throws the address away: no option of glibc's helps."""
+    analysis = one_family(FAILS, tries=5).analyze(tmp_path)
+    (client,) = analysis.client_rows
+    assert client.resolver.model == "musl"
+    assert analysis.lookup_counts.by_outcome["servfail"] == 1
+    finding = analysis.findings[0]
+    assert (finding.code, finding.evidence["failed_lookups"]) == ("failed_family", 1)
+    assert "no-aaaa" not in finding.action
+    assert "no_aaaa" not in {r.code for r in analysis.recommendations}
