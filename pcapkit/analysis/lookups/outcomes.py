@@ -467,11 +467,12 @@ def _describe_walk(
 
 
 @helper_kernel
-def _note_repetition(out: Described, at: Int, base: Int, oldest: Int) -> None:
-    """Note which lookup of the same client lookup ``at`` repeats because its answer was large.
+def _note_repetition(rows: Exchanges, out: Described, at: Int, base: Int, oldest: Int) -> None:
+    """Note which lookup of the same client lookup ``at`` goes on with, of the same call.
 
-    Both are of ``base``, a local name; the lookups of the client in ``out`` are those from
-    ``oldest`` on.
+    It walks again because the answer was large, or, from the same port, for the other family. Both
+    are of ``base``, a local name; the lookups of the client in ``out`` are those from ``oldest``
+    on, and ``rows`` are their exchanges.
     """
     lookup = out.lookups[at]
     before = np.int64(out.previous[base])
@@ -480,7 +481,13 @@ def _note_repetition(out: Described, at: Int, base: Int, oldest: Int) -> None:
         return
     was = out.lookups[before]
     gap = lookup["start"] - was["end"]
-    if was["outcome"] == RESOLVED and was["large"] and 0 <= gap <= AGAIN_NS:
+    if gap < 0 or gap > AGAIN_NS:
+        return
+    one, other = rows[was["exchange"]], rows[lookup["exchange"]]
+    many = was["candidates"] > 1 and lookup["candidates"] > 1
+    for_other = many and one["client_port"] == other["client_port"]
+    for_other = for_other and one["qtype"] != other["qtype"] and one["edns_bytes"] < 0
+    if for_other or (was["outcome"] == RESOLVED and was["large"]):
         lookup["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
 
 
@@ -532,7 +539,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
             base = np.int64(out.base_of[at])
             if lookup["mode"] == LIST and lookup["candidates"] > 1:
                 out.searched[base] = c + 1
-            _note_repetition(out, at, base, oldest)
+            _note_repetition(grouped.rows, out, at, base, oldest)
             if at > oldest and lookup["start"] < out.lookups[at - 1]["start"]:
                 in_order = False
             out.used[LOOKUPS] = at + 1
