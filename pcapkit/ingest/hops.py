@@ -26,7 +26,8 @@ _ANSWERED_NS = 60_000_000_000
 _MOST = 1 << 16
 #: One query, as its response repeats it: client, its port, ID.
 _Query = tuple[int, int, int]
-_Key, _Value = TypeVar("_Key"), TypeVar("_Value")
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class _Asked(NamedTuple):

@@ -62,7 +62,12 @@ def test_a_second_nameserver_after_a_timeout_is_no_hop(tmp_path: Path) -> None:
         for at, ident, server in ((0, 7, STUB), (1000, 7, build.SERVER)):
             took = None if server == STUB else 0.3
             talk.exchange(
-                9000 * n + at, f"a{n}.example", took=took, port=30000 + n, ident=ident, server=server
+                9000 * n + at,
+                f"a{n}.example",
+                took=took,
+                port=30000 + n,
+                ident=ident,
+                server=server,
             )
         for at, ident, server in ((20, 8, STUB), (5020, 9, build.SERVER)):
             took = None if server == STUB else 0.3
