@@ -263,6 +263,16 @@ def messages_parts(collected: Collected, size: int | None) -> Iterator[pd.DataFr
 def warnings_of(collected: Collected) -> list[str]:
     """Return what collecting warns of."""
     warnings = list(collected.warnings)
+    passed_on = sorted(
+        (collected.address(host), collected.address(server), queries)
+        for (host, server), queries in collected.hops.items()
+    )
+    for host, server, queries in passed_on:
+        what = "1 query" if queries == 1 else f"{queries:,} queries"
+        warnings.append(
+            f"{host} passed {what} on to {server}: that hop is left out, so that each lookup is "
+            "counted once, where its client asks"
+        )
     if collected.message_counts.total == 0:
         paths = ", ".join(c.path for c in collected.captures)
         if any(c.truncated_tail for c in collected.captures):

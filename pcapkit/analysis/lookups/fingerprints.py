@@ -45,8 +45,9 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     FAR_ENDS,  # NODATA_ENDS, at a pair with unrelated IDs
     CLOSE_GOES_ON,  # NODATA_GOES_ON, at a pair with close ones
     INSISTS,  # one family is answered, the other SERVFAIL again and again from the same port
-) = range(22)
-SIGNS = 22
+    CONSECUTIVE,  # IDs that are counted up: no known resolver's
+) = range(23)
+SIGNS = 23
 
 
 @helper_kernel
@@ -58,6 +59,8 @@ def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
     gap = (np.int64(aaaa["message_id"]) - np.int64(a["message_id"])) & 0xFFFF
     if one_port and edns != EDNS_HIDDEN and 0 < gap <= _NEAR_IDS:
         # in turn, too: a server beside it may answer before both are sent
+        if gap == 1:
+            return CONSECUTIVE
         return CLOSE_IDS if gap <= _CLOSE_IDS else NEAR_IDS
     in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
     if edns == EDNS_HIDDEN and not in_turn:
@@ -203,6 +206,7 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
         "glibc": int(signs[ONE_PORT] + signs[ONE_PORT_IN_TURN]),
         "go": int(signs[EDNS_TWO_PORTS]),
         "musl": int(signs[CLOSE_IDS]),
+        "a tool that counts its IDs up": int(signs[CONSECUTIVE]),
     }
     if signs[FAR_ENDS] > 1 and not signs[NODATA_GOES_ON]:
         counts["glibc"] = 0
