@@ -75,6 +75,10 @@ class Workload:
 
     def write(self, folder: Path, name: str = "c.pcap") -> str:
         """Write what a capture of the workload would show."""
+        return build.save(folder, build.pcap(self.packets()), name)
+
+    def packets(self) -> list[build.Packet]:
+        """Return what a capture of the workload would show, in order of time."""
         dice = random.Random(7)
         packets, time, port = [], build.START_NS, 20000
         for client, done in self.walks():
@@ -91,7 +95,7 @@ class Workload:
                 ended = max(ended, packets[-1].time)
             time += self.gap_ns
         packets.sort(key=lambda p: p.time)
-        return build.save(folder, build.pcap(packets), name)
+        return packets
 
     def _exchange(
         self, client: str, port: int, ident: int, time: int, name: str, qtype: str
@@ -122,6 +126,12 @@ class Workload:
         packet = build.ipv4(build.udp(reply, 53, port), build.SERVER, client)
         took = build.MS // 2 if inside else 4 * build.MS
         return [*out, build.Packet(build.ethernet(packet), time + took)]
+
+
+def write_together(works: Sequence[Workload], folder: Path) -> str:
+    """Write a capture of several workloads that run at the same time."""
+    packets = sorted((p for w in works for p in w.packets()), key=lambda p: p.time)
+    return build.save(folder, build.pcap(packets), "together.pcap")
 
 
 BOTH, ONLY_A = (ANSWER, ANSWER), (ANSWER, NODATA)
