@@ -54,6 +54,7 @@ class _Draft:
     choices: tuple[Choice, ...]
     bound: int
     is_greedy: bool = False  # fewer edits might do
+    ends_most: bool = True  # of all that so many edits can do
 
 
 def make_plans(
@@ -163,7 +164,7 @@ class _Maker:
         if not wanted or not enough.size:
             return None
         chosen = [choice for _, choice in each[: int(enough[0]) + 1]]
-        return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound)
+        return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound, ends_most=False)
 
     def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
         changes = merged(draft.choices, self._writer)
@@ -204,7 +205,9 @@ class _Maker:
             frontier=search.frontier(
                 before.queries,
                 before.wasted_queries,
-                FrontierPoint(edits, after.queries, after.wasted_queries),
+                FrontierPoint(edits, after.queries, after.wasted_queries)
+                if draft.ends_most and not draft.is_greedy and dropped <= 0
+                else None,
             ),
         )
 

@@ -111,12 +111,16 @@ class Search:
         missing = ended - int(self._ended[last] - gained)
         return int(self._edits[last]) - more + -(-missing * more // gained)
 
-    def frontier(self, queries: int, wasted: int, plan: FrontierPoint) -> tuple[FrontierPoint, ...]:
-        """Return what so many edits leave of so many queries; at most MOST_POINTS points.
+    def frontier(
+        self, queries: int, wasted: int, plan: FrontierPoint | None
+    ) -> tuple[FrontierPoint, ...]:
+        """Return the least that so many edits leave of so many queries; at most MOST_POINTS points.
 
-        ``plan`` is one of them.
+        ``plan`` is one of them: a plan that leaves the least with its edits.
         """
-        points = {0: FrontierPoint(0, queries, wasted), plan.edits: plan}
+        points = {0: FrontierPoint(0, queries, wasted)}
+        if plan is not None:
+            points[plan.edits] = plan
         if len(self._curves) == 1:
             (curve,) = self._curves
             ended = waste_of(curve.values)
@@ -142,7 +146,9 @@ class Search:
         if len(kept) <= MOST_POINTS:
             return tuple(kept)
         at = np.unique(np.linspace(0, len(kept) - 1, MOST_POINTS - 1).round().astype(np.int64))
-        shown = {kept[n].edits: kept[n] for n in at.tolist()} | {plan.edits: plan}
+        shown = {kept[n].edits: kept[n] for n in at.tolist()}
+        if plan is not None:
+            shown[plan.edits] = plan
         return tuple(shown[e] for e in sorted(shown))
 
 
