@@ -8,6 +8,7 @@ between marks that no text and no address has.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -41,6 +42,13 @@ def packed_name(name: str) -> bytes:
     """Return the bytes of a name that stands for an address; no address has them."""
     out = _MARK + name.encode("utf-8", "replace")
     return out + _MARK if len(out) in _SIZES else out
+
+
+def packed_container(address: bytes, names: Iterable[str | None]) -> bytes:
+    """Return the bytes of a container at an address; no address and no name has them."""
+    text = "\0".join(name or "" for name in names)
+    begin = _MARK + _MARK + bytes([len(address)]) + address
+    return begin + text.encode("utf-8", "replace") + _MARK * max(_SIZES)
 
 
 def address_text(packed: bytes) -> str:

@@ -28,9 +28,11 @@ def read_text(path: str) -> str:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     """Open a file that appears at ``path`` when the block ends well; what stood there stays till
     then. Raises InputError where it cannot be written.
+
+    ``mode`` are its permissions, None those of any new file.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +40,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         try:
             with os.fdopen(handle, "wb") as out:
                 yield out
-            os.chmod(name, 0o666 & ~_umask())
+            os.chmod(name, 0o666 & ~_umask() if mode is None else mode)
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

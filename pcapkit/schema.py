@@ -37,6 +37,7 @@ LOOKUP = np.dtype(
         ("large", np.uint8),  # some response had TC, or more than 512 bytes
         ("parallel", np.uint8),
         ("holes", np.uint8),  # a log lacks queries that it must have sent
+        ("denied", np.uint8),  # the name as is does not exist: it was asked, and got NXDOMAIN
     ],
     align=True,
 )
@@ -63,7 +64,10 @@ EXCHANGE = np.dtype(
         ("response_time", np.int64),  # NO_TIME: unanswered
         ("query_packet", np.int64),  # -1: the query was not captured
         ("response_packet", np.int64),  # -1: unanswered
-        ("client", np.int32),
+        (
+            "client",
+            np.int32,
+        ),  # id of its address; once paired, of the container that is named there
         ("server", np.int32),
         ("qname", np.int32),  # name id, as on the wire
         ("folded", np.int32),  # name id of the same name in lower case
@@ -81,11 +85,14 @@ EXCHANGE = np.dtype(
         ("outcome", np.uint8),
         ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
-        ("alias", np.uint8),  # MARK_SHORTER_ALIAS of the response
+        ("marks", np.uint8),  # bits: EXCHANGE_ALIAS, EXCHANGE_ITERATIVE
+        ("soa", np.uint8),  # whose SOA a response without an answer shows: see NO_SOA
     ],
     align=True,
 )
 
+#: ``marks`` of an exchange: its response has MARK_SHORTER_ALIAS; its query asks for no recursion.
+EXCHANGE_ALIAS, EXCHANGE_ITERATIVE = 1, 2
 #: ``aa`` of a response whose header flags the source does not show.
 AA_HIDDEN = 2
 #: No clock: the time of a packet from a source that printed none.
@@ -98,11 +105,15 @@ EDNS_HIDDEN = -2
 QR, AA, TC, RD, RA, AD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020
 #: ``transport`` values.
 UDP, TCP = 0, 1
+#: ``soa`` where no SOA record shows, where it is no zone of the asked name, and the most that is
+#: told apart; else 1 + the labels of its zone, which are the last ones of the asked name.
+NO_SOA, OTHER_SOA, MOST_SOA = 0, 63, 62
 #: Bits of ``marks``.
 MARK_CUT = 1  #: the message is longer than what was captured of it
 MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hides a response's)
 MARK_MALFORMED = 4  #: decoding stopped early; what came before it is kept
 MARK_ID_HIDDEN = 16  #: the source shows no message ID; the client's port stands in its place
+MARK_OWNER_SURE = 64  #: ``owner`` comes from the client's side of the capture, not the server's
 MARK_FLAGS_HIDDEN = 32  #: the source shows not all of AA, TC, RD and RA; hidden ones are clear
 MARK_SHORTER_ALIAS = 8  #: the first answer is a CNAME to the asked name less some of its labels
 MESSAGE = np.dtype(
@@ -133,6 +144,8 @@ MESSAGE = np.dtype(
         ("transport", np.uint8),
         ("hop_limit", np.uint8),  # IPv4 TTL or IPv6 hop limit; 0 where not shown
         ("marks", np.uint8),
+        ("soa", np.uint8),  # of a response's authority section: see NO_SOA
+        ("owner", np.int32),  # id of the container at the client's address, ABSENT: none is named
     ],
     align=True,
 )
@@ -142,7 +155,7 @@ Messages = npt.NDArray[Any]
 def new_messages(count: int) -> Messages:
     """Return ``count`` zeroed rows whose absent-able fields say ABSENT."""
     rows = np.zeros(count, MESSAGE)
-    for column in ("qname", "min_ttl", "edns_bytes", "ip_id"):
+    for column in ("qname", "min_ttl", "edns_bytes", "ip_id", "owner"):
         rows[column] = ABSENT
     return rows
 

@@ -101,10 +101,11 @@ def query(
     qtype: int = A,
     *,
     ident: int = 4660,
+    flags: int = 0x0100,
     additional: Sequence[bytes] = (),
 ) -> bytes:
-    """Return a query with RD set."""
-    return message(ident, 0x0100, [question(name, qtype)], additional=additional)
+    """Return a query, with RD set where ``flags`` do not say otherwise."""
+    return message(ident, flags, [question(name, qtype)], additional=additional)
 
 
 def response(
@@ -385,6 +386,7 @@ def ng_packet(
     stamp: int | None = None,
     big: bool = False,
     obsolete: bool = False,
+    options: bytes = b"",
 ) -> bytes:
     """Return an enhanced packet block (or the obsolete one); ``stamp`` is in interface units."""
     order = ">" if big else "<"
@@ -398,8 +400,45 @@ def ng_packet(
             order + "IIII", ticks >> 32, ticks & 0xFFFFFFFF, len(packet.data), packet.wire_length
         )
         + packet.data
+        + (b"\0" * (-len(packet.data) % 4) + options if options else b"")
     )
     return ng_block(2 if obsolete else 6, body, big=big)
+
+
+INBOUND, OUTBOUND = 1, 2  # of epb_flags
+
+
+def ng_comments(*comments: str | bytes, direction: int | None = None, big: bool = False) -> bytes:
+    """Return the options of a packet with comments, as ptcpdump writes them."""
+    texts = [c.encode() if isinstance(c, str) else c for c in comments]
+    options = b"".join(ng_option(1, text, big=big) for text in texts)
+    if direction is not None:
+        options += ng_option(2, struct.pack(">I" if big else "<I", direction), big=big)
+    return options + ng_option(0, b"", big=big)
+
+
+def ptcpdump(
+    container: str | None = None,
+    *,
+    pod: str | None = None,
+    namespace: str = "shop",
+    ident: str | None = None,
+) -> list[str]:
+    """Return the comments that ptcpdump gives a packet of a process: each has its own option."""
+    comments = ["PID: 4242\nCmd: /usr/bin/curl\nArgs: curl http://cart"]
+    comments.append("ParentPID: 1\nParentCmd: /bin/sh\nParentArgs: sh -c loop")
+    if container is not None:
+        number = ident or (container.encode().hex() + "0" * 64)[:64]
+        comments.append(
+            f"ContainerName: {container}\nContainerId: {number}\n"
+            "ContainerImage: docker.io/library/curl:8\nContainerLabels: {}"
+        )
+    if pod is not None:
+        comments.append(
+            f"PodName: {pod}\nPodNamespace: {namespace}\nPodUID: 9d4b\n"
+            "PodLabels: {}\nPodAnnotations: {}"
+        )
+    return comments
 
 
 def ng_simple(packet: Packet, *, big: bool = False) -> bytes:
@@ -412,6 +451,16 @@ def pcapng(content: Iterable[Packet], *, big: bool = False, linktype: int = ETHE
     """Return a pcapng file of one section and one interface."""
     blocks = [ng_section(big=big), ng_interface(big=big, linktype=linktype)]
     return b"".join(blocks + [ng_packet(p, big=big) for p in content])
+
+
+def ng_blocks(content: bytes) -> list[bytes]:
+    """Return the blocks of a little-endian pcapng file."""
+    out, at = [], 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<I", content, at + 4)
+        out.append(content[at : at + length])
+        at += length
+    return out
 
 
 # ---- reading back -------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ class Workload:
     gap_ns: int = 200 * build.MS
     ttl: int = 30
     final: frozenset[str] = field(default_factory=frozenset)  # written with a final dot
+    first_port: int = 20000
+    start_ns: int = build.START_NS
 
     def under(self, **changes: object) -> Workload:
         """Return the same workload under other settings."""
@@ -78,14 +80,16 @@ class Workload:
         return build.save(folder, build.pcap(self.packets()), name)
 
     def packets(self) -> list[build.Packet]:
-        """Return what a capture of the workload would show, in order of time."""
+        """Return what a capture of the workload would show."""
         dice = random.Random(7)
-        packets, time, port = [], build.START_NS, 20000
+        packets: list[build.Packet] = []
+        time, port = self.start_ns, self.first_port
         for client, done in self.walks():
             now, ended, candidate = time, time, ""
             for step in done.steps:
                 if step.candidate != candidate:
-                    candidate, port = step.candidate, 20000 + (port - 19999) % 40000
+                    first = self.first_port
+                    candidate, port = step.candidate, first + (port + 1 - first) % 20000
                     now = ended + build.MS // 10
                     ident = dice.randrange(1 << 16)
                 near = self.model == "musl"  # which takes its IDs from the clock

@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("cluster",),
     ("resolver",),
+    ("manifests",),
     ("ingest",),
     ("ingest.inputs", "ingest.packet"),
     ("ingest.reassembly",),

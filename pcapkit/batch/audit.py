@@ -13,7 +13,7 @@ from pathlib import Path
 from pcapkit.batch.catalog import Found
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
-from pcapkit.model.results import AuditRow
+from pcapkit.model.results import AuditRow, shown_faults
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
@@ -38,10 +38,11 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
         queries=analysis.waste.queries,
         wasted_queries=analysis.waste.wasted_queries,
         share=analysis.waste.share,
-        clients=len({c.client_addr for c in analysis.client_rows}),
+        clients=len({(c.client_addr, c.container) for c in analysis.client_rows}),
         advice=best.action if best else None,
         saves_queries=best.saves_queries if best else 0,
         warnings=len(analysis.warnings),
+        faults=shown_faults(analysis),
     )
 
 

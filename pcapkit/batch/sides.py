@@ -14,6 +14,7 @@ from pcapkit.errors import InputError
 from pcapkit.model.captures import CaptureInfo
 from pcapkit.model.clients import Client
 from pcapkit.model.comparison import is_saved
+from pcapkit.model.plans import Plan
 from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf
 from pcapkit.model.settings import Setting
 from pcapkit.pipeline.analyze import analyze
@@ -35,6 +36,7 @@ class Side:
     what_if: tuple[WhatIf, ...]
     recommendations: tuple[Recommendation, ...]
     warnings: tuple[str, ...]
+    plans: tuple[Plan, ...] = ()
 
     @classmethod
     def of(cls, analysis: Results) -> Side:
@@ -48,6 +50,7 @@ class Side:
             analysis.what_if_rows,
             analysis.recommendations,
             analysis.warnings,
+            analysis.plans,
         )
 
     @classmethod
@@ -72,6 +75,11 @@ def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Side:
     """Return a saved analysis, or that of a capture; raises InputError."""
     if not is_saved(path):
         return Side.of(analyze(path, options=options, hooks=hooks))
+    return load_saved(path)
+
+
+def load_saved(path: str) -> Side:
+    """Return a saved analysis; raises InputError."""
     try:
         return Side.saved(json.loads(Path(path).read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, RecursionError):

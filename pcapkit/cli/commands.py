@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +20,15 @@ from pcapkit.cli.options import (
     output_options,
     parse_formats,
     parse_growth,
+    parse_rule,
     parse_threshold,
     reading_options,
 )
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import UsageError
-from pcapkit.model.vocabulary import TABLE_FORMATS, TABLES
+from pcapkit.model.plans import PlanKind
+from pcapkit.model.results import shown_faults
+from pcapkit.model.vocabulary import FIX_FORMATS, TABLE_FORMATS, TABLES
 from pcapkit.version import __version__
 
 if TYPE_CHECKING:
@@ -89,7 +92,7 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    limit, wanted = parse_threshold(fail_on), parse_formats(formats)
+    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, captures)
     if not as_json:
         _check_output(output)
@@ -120,8 +123,19 @@ def analyze(
             click.echo(analysis.to_json(), nl=False)
         else:
             _report(analysis, output, wanted, painter, quiet=quiet)
-    if limit is not None and analysis.waste.share > limit:
-        say(f"waste {analysis.waste.share:.1%} is above {limit:.1%}")
+    _gate(limit, faults, analysis.waste.share, shown_faults(analysis))
+
+
+def _gate(limit: float | None, faults: Set[str], share: float, shown: Sequence[str]) -> None:
+    """Exit with 1 where the share of waste is above the limit, or one of the faults is shown.
+
+    A fault that something else explains as well is not shown, and fails no gate.
+    """
+    if limit is not None and share > limit:
+        say(f"waste {share:.1%} is above {limit:.1%}")
+        sys.exit(1)
+    if found := [code for code in shown if code in faults]:
+        say(f"shown: {', '.join(found)}")
         sys.exit(1)
 
 
@@ -258,6 +272,77 @@ def compare(before: str, after: str, as_json: bool, fail_on: str | None, **value
 
 
 @cli.command()
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--manifests", required=True, metavar="DIR", help="The folder of your manifests.")
+@click.option(
+    "--plan",
+    "kind",
+    default="best",
+    show_default=True,
+    type=click.Choice([k.value for k in PlanKind][::-1]),
+    help="Which plan: settings alone, names in full alone, or the best of both.",
+)
+@click.option("--include-review", is_flag=True, help="Take steps whose verdict is review, too.")
+@click.option(
+    "--write", is_flag=True, help="Change the files; without it, print what would change."
+)
+@click.option(
+    "--format",
+    "form",
+    default="diff",
+    show_default=True,
+    type=click.Choice(FIX_FORMATS),
+    help="What to print.",
+)
+@reading_options
+def fix(
+    captures: tuple[str, ...],
+    manifests: str,
+    kind: str,
+    include_review: bool,
+    write: bool,
+    form: str,
+    **values: object,
+) -> None:
+    """Print the plan of a capture as a diff on your own manifests; --write applies it.
+
+    CAPTURE is what analyze reads, or an analysis.json that it wrote. --pods says which workloads
+    the clients are; without it they are guessed by their namespace and the names that they ask for.
+    """
+    options = options_of(values, captures)
+    from pcapkit.manifests.tree import read_tree
+    from pcapkit.model.comparison import is_saved
+
+    tree = read_tree(Path(manifests))
+    _check_inputs([path for path in captures if not is_saved(path)])
+    with first_run() as ready, progress_bars() as progress:
+        ready()
+        from pcapkit.batch.planned import load_planned
+        from pcapkit.pipeline.hooks import Hooks
+
+        planned = load_planned(captures, options=options, hooks=Hooks(progress))
+    from pcapkit.manifests.fix import fix_plan
+    from pcapkit.manifests.output import render_fix, write_fix
+
+    _warn(planned.warnings)
+    plan = planned.plan(PlanKind(kind))
+    result = fix_plan(plan, tree, planned.clients, planned.asked, include_review=include_review)
+    for note in result.notes:
+        say(note)
+    if form != "diff" or not write:
+        click.echo(render_fix(result, manifests, form).encode(), nl=False)
+    if write:
+        written, refused = write_fix(result, Path(manifests))
+        for path in written:
+            if form == "diff":
+                _print_path(path)
+        for why in refused:
+            say(f"failed: {why}")
+        if refused:
+            sys.exit(3)
+
+
+@cli.command()
 @click.argument("name")
 @click.option(
     "--search",
@@ -335,7 +420,7 @@ def audit(
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all."""
-    limit, wanted = parse_threshold(fail_on), parse_formats(formats)
+    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, paths)
     _check_output(output)
     from pcapkit.batch.catalog import find_captures
@@ -373,6 +458,4 @@ def audit(
     if any(row.error for row in rows):
         sys.exit(3)
     worst = max((row.share for row in rows), default=0.0)
-    if limit is not None and worst > limit:
-        say(f"waste {worst:.1%} is above {limit:.1%}")
-        sys.exit(1)
+    _gate(limit, faults, worst, sorted({code for row in rows for code in row.faults}))

@@ -57,7 +57,8 @@ def entries() -> tuple[Entry, ...]:
 
     here = _WORDS + WASTE_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
     return here + tuple(
-        Entry(f.code, "fault", f"{f.title}.", f.meaning, f.action, f.signature) for f in FAULTS
+        Entry(f.code, "fault", f"{f.title}.", f.meaning, f.whole_action, f.signature, f.rivals)
+        for f in FAULTS
     )
 
 
@@ -84,6 +85,7 @@ def render_entry(entry: Entry) -> str:
         ("what", entry.meaning),
         ("why", entry.why),
         ("sign", entry.signature),
+        ("not", entry.excludes),
         ("do", entry.action),
     )
     lines = [f"{entry.code}  ({entry.kind})", *(_wrapped(k, text) for k, text in parts if text)]

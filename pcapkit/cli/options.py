@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from pcapkit.errors import UsageError
-from pcapkit.model.vocabulary import REPORT_FORMATS
+from pcapkit.model.vocabulary import REPORT_FORMATS, Severity
 from pcapkit.pipeline.options import READING_OPTIONS, Options, make_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -51,7 +51,8 @@ def output_options(command: Command) -> Command:
             click.option(
                 "--fail-on",
                 metavar="RULE",
-                help="Exit with 1 above a threshold, such as 'waste>30%'.",
+                help="Exit with 1 above a threshold, such as 'waste>30%', or where a fault is "
+                "shown: 'fault:any', 'fault:CODE'.",
             ),
             click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings."),
             click.option("-v", "--verbose", is_flag=True, help="Say what is being done."),
@@ -75,6 +76,25 @@ def _share(text: str) -> float:
         return float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         return -1.0
+
+
+def parse_rule(text: str | None) -> tuple[float | None, frozenset[str]]:
+    """Parse a rule to a share of waste, or to the codes of faults.
+
+    ``fault:any`` means all that are more than good to know.
+    """
+    name, sep, code = (text or "").replace(" ", "").partition(":")
+    if name != "fault" or not sep:
+        return parse_threshold(text), frozenset()
+    from pcapkit.analysis.faults.catalogue import FAULTS
+
+    if code == "any":
+        return None, frozenset(f.code for f in FAULTS if f.severity is not Severity.INFO)
+    code = code.lower().replace("-", "_")
+    known = [fault.code for fault in FAULTS]
+    if code not in known:
+        raise UsageError(f"--fail-on {text!r}: write fault:any, or one of {', '.join(known)}")
+    return None, frozenset({code})
 
 
 def parse_threshold(text: str | None) -> float | None:

@@ -21,6 +21,9 @@ from pcapkit.schema import (
     MARK_MALFORMED,
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
+    MOST_SOA,
+    NO_SOA,
+    OTHER_SOA,
     QR,
     Bytes,
     Int,
@@ -289,6 +292,55 @@ def _is_alias_to_candidate(
     return _is_shorter(buffer, asked, asked_end, scratch, size)
 
 
+@helper_kernel
+def _label_starts(buffer: Bytes, at: Int, end: Int, wanted: Int) -> tuple[Int, Int]:
+    """Count the labels of the uncompressed name in ``buffer[at:end]``: all, and from ``wanted`` on.
+
+    The second is NO_NAME where none of its labels begins at offset ``wanted``.
+    """
+    count = np.int64(0)
+    before = np.int64(NO_NAME)
+    while at < end and u8(buffer, at) != 0:
+        if at == wanted:
+            before = count
+        count += 1
+        at += 1 + np.int64(u8(buffer, at))
+    return count, np.int64(NO_NAME) if before < 0 else count - before
+
+
+@helper_kernel
+def _zone_of(buffer: Bytes, message: Int, owner: Int, end: Int, scratch: Bytes) -> Int:
+    """Say which zone of the message's question the owner of its SOA record is: see NO_SOA.
+
+    The ``message`` begins in ``buffer[message:end]``, the name of the record at ``owner``, which
+    was read before; ``scratch`` (uint8) holds 256 bytes. Most servers point into the question.
+    """
+    if u8(buffer, owner) == 0:
+        return np.int64(1)
+    asked = message + HEADER_BYTES
+    asked_end = plain_name_end(buffer, asked, end)
+    if asked_end == NO_NAME:
+        return np.int64(NO_SOA)
+    if u8(buffer, owner) >= _POINTER:
+        target = message + ((u8(buffer, owner) & 63) << 8 | u8(buffer, owner + 1))
+        _, labels = _label_starts(buffer, asked, asked_end, target)
+        if labels != NO_NAME:
+            return np.int64(min(labels + 1, MOST_SOA))
+    size, _ = unpack_name(buffer, message, owner, end, scratch)
+    if size == NO_NAME:
+        return np.int64(NO_SOA)
+    if size == 1:
+        return np.int64(1)
+    begin = asked_end - size
+    _, labels = _label_starts(buffer, asked, asked_end, begin)
+    if labels == NO_NAME:
+        return np.int64(OTHER_SOA)
+    for k in range(size):
+        if _lower(np.int64(scratch[k])) != _lower(u8(buffer, begin + k)):
+            return np.int64(OTHER_SOA)
+    return np.int64(min(labels + 1, MOST_SOA))
+
+
 @inline_kernel
 def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row: Row) -> bool:
     """Read the three record sections into ``row``; False where they stop early.
@@ -305,6 +357,7 @@ def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row
     total = answers + authority + additional
     complete = True
     for k in range(total):
+        owner = at
         at = skip_name(buffer, at, end)
         if at == NO_NAME or end - at < _RECORD_HEADER:
             complete = False
@@ -330,6 +383,8 @@ def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row
         elif k < answers + authority:
             if kind == TYPE_SOA and negative < 0:
                 negative = _soa_negative_ttl(buffer, data, length, end, _clip_ttl(ttl))
+                if typed == 0:
+                    row["soa"] = _zone_of(buffer, message, owner, end, scratch)
         elif kind == TYPE_OPT:
             row["edns_bytes"] = u16(buffer, at + 2)
             row["edns_options"] = length
@@ -390,6 +445,7 @@ def decode_message(
     row["min_ttl"] = ABSENT
     row["edns_bytes"] = ABSENT
     row["edns_options"] = 0
+    row["soa"] = NO_SOA
     row["qtype"] = 0
     row["qclass"] = 0
     damage = MARK_CUT if wire_end > end else MARK_MALFORMED

@@ -213,10 +213,16 @@ class DuplicateFilter:
         return original
 
 
-def count_translations(
-    rows: npt.NDArray[np.void], original: npt.NDArray[np.int64]
-) -> dict[tuple[int, int], int]:
-    """Count repeated queries whose server differs: (server first seen, server then) -> packets.
+class Moved(NamedTuple):
+    """Queries that were captured at more than one place of their way."""
+
+    translations: dict[tuple[int, int], int]
+    """(server first seen, server then) -> packets"""
+    packets: int  # with another interface, other link addresses or another hop limit
+
+
+def count_moved(rows: npt.NDArray[np.void], original: npt.NDArray[np.int64]) -> Moved:
+    """Count repeated queries whose server, or whose place, differs.
 
     ``original`` holds the number of the packet that a row repeats, 0 for none. Packets repeated
     from an earlier window are not looked for.
@@ -224,11 +230,16 @@ def count_translations(
     again = np.flatnonzero(original)
     again = again[(rows["flags"][again] & QR) == 0]
     if not again.size:
-        return {}
+        return Moved({}, 0)
     at = np.minimum(np.searchsorted(rows["packet_no"], original[again]), rows.size - 1)
+    found = rows["packet_no"][at] == original[again]
+    again, at = again[found], at[found]
+    elsewhere = np.zeros(at.size, np.bool_)
+    for column in ("interface", "link", "hop_limit"):
+        elsewhere |= rows[column][at] != rows[column][again]
     before, after = rows["server"][at].astype(np.int64), rows["server"][again].astype(np.int64)
-    differ = (rows["packet_no"][at] == original[again]) & (before != after)
-    differ &= (before >= 0) & (after >= 0)
+    differ = (before != after) & (before >= 0) & (after >= 0)
     pairs, counts = np.unique(before[differ] << 32 | after[differ], return_counts=True)
     counted = zip(pairs.tolist(), counts.tolist(), strict=True)
-    return {(pair >> 32, pair & 0xFFFFFFFF): packets for pair, packets in counted}
+    translated = {(pair >> 32, pair & 0xFFFFFFFF): packets for pair, packets in counted}
+    return Moved(translated, int(np.count_nonzero(elsewhere)))

@@ -22,7 +22,9 @@ from pcapkit.model.manual import NOTHING_TO_DO, Entry
     TCP_CONTINUATION,
     TCP_RETRANSMISSION,
     ENCAPSULATED,  # no reason of the ledger: there may be a packet inside, see encapsulation.py
-) = range(16)
+    QUERY_UNREACHABLE,
+    ANSWER_UNREACHABLE,
+) = range(18)
 #: The packet carries a message, or nothing speaks against it yet.
 NO_REASON = 0
 #: Instead of a reason: the packet is accounted for later.
@@ -48,6 +50,8 @@ SKIP_REASONS: tuple[str, ...] = (
     "tcp_continuation",
     "tcp_retransmission",
     "",
+    "query_unreachable",
+    "answer_unreachable",
 )
 
 #: What each reason means. Readers of text give some that have no number.
@@ -91,9 +95,23 @@ SKIP_MANUAL: tuple[Entry, ...] = (
     Entry(
         "icmp",
         "skip reason",
-        "ICMP.",
-        "Port unreachable messages quote DNS packets.",
-        "Many of them mean that answers came too late.",
+        "ICMP about something else than DNS.",
+        "The capture had no filter.",
+        NOTHING_TO_DO,
+    ),
+    Entry(
+        "query_unreachable",
+        "skip reason",
+        "ICMP: a query did not get there.",
+        "The message quotes a packet to port 53, whose server or port cannot be reached.",
+        "See the fault nameserver_unreachable.",
+    ),
+    Entry(
+        "answer_unreachable",
+        "skip reason",
+        "ICMP: a response came to a closed port.",
+        "The message quotes a packet from port 53; the client had given up waiting.",
+        "See the fault closed_port_answers.",
     ),
     Entry(
         "malformed",

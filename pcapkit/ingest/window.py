@@ -16,17 +16,35 @@ CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 
 
 @dataclass(slots=True)
+class Owner:
+    """A container at an address: a client of its own; what comments on packets say of it.
+
+    ``client`` is the id of the address, ``sure`` whether some comment was written on the client's
+    side.
+    """
+
+    client: int
+    namespace: str | None
+    pod: str | None
+    container: str | None
+    container_id: str | None
+    sure: bool = False
+
+
+@dataclass(slots=True)
 class Interners:
     """The shared numbering of names and addresses within one analysis.
 
     Names are uncompressed wire form, case as seen, the root being 0; addresses 4 or 16
-    network-order bytes. ``folded[i]`` is the id of name ``i`` in lower case, for the names known
-    when :meth:`fold` was last called.
+    network-order bytes, or names and containers that stand for one; ``owners`` are the containers
+    among them, by id. ``folded[i]`` is the id of name ``i`` in lower case, for the names known when
+    :meth:`fold` was last called.
     """
 
     names: Interner = field(default_factory=Interner)
     addresses: Interner = field(default_factory=Interner)
     folded: Ids = field(default_factory=lambda: np.zeros(0, np.int32))
+    owners: dict[int, Owner] = field(default_factory=dict)
     #: ``folded`` and space behind it, so that many windows with new names copy it seldom
     _folded_space: Ids = field(init=False, default_factory=lambda: np.zeros(0, np.int32))
 
@@ -35,8 +53,8 @@ class Interners:
 
     def copy(self) -> Interners:
         """Return what is known now, to be added to while a reader goes on adding to this."""
-        folded = self.folded
-        return Interners(self.names.copy(), self.addresses.copy(), folded)
+        folded, owners = self.folded, self.owners.copy()
+        return Interners(self.names.copy(), self.addresses.copy(), folded, owners)
 
     def fold(self) -> Ids:
         """Return ``folded``, extended to all names; earlier results stay as they are."""

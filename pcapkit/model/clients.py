@@ -42,7 +42,10 @@ class DnsPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One client address in one period of constant settings."""
+    """One client in one period of constant settings.
+
+    That is an address, or a container there where comments on packets name it.
+    """
 
     client_addr: str
     first_time: int | None
@@ -63,6 +66,7 @@ class Client:
     #: several resolvers behind this address, which is not judged as one; and why
     mixture: bool = False
     mixture_reasons: tuple[str, ...] = ()
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,4 @@ class Entry:
     why: str
     action: str
     signature: str = ""
+    excludes: str = ""  #: what else may look like it, and what tells it apart

@@ -19,7 +19,7 @@ from pcapkit.model.clients import Client, Vantage
 from pcapkit.model.plans import Coverage, Plan
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.settings import Setting
-from pcapkit.model.vocabulary import Safety, Severity
+from pcapkit.model.vocabulary import Certainty, Safety, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class LookupCounts:
     total: int
     complete: int
     by_outcome: Mapping[str, int]
+    complete_by_outcome: Mapping[str, int]
     p50_s: float | None
     p95_s: float | None
     p99_s: float | None
@@ -104,6 +105,7 @@ class WhatIf:
     p95_s: float | None
     p99_s: float | None
     peak_queries_per_s: int | None
+    container: str | None = None  #: of the client, as in its own row
 
     @property
     def ndots(self) -> int | None:
@@ -115,11 +117,15 @@ class WhatIf:
 class Finding:
     """Something wrong that was seen; ``code`` is a fault code, ``evidence`` plain JSON values.
 
-    ``meaning`` and ``action`` are the fault's manual, so that a result explains itself.
+    ``excludes`` are the other explanations that the traffic rules out, with the numbers that do;
+    where one stays possible, ``certainty`` says so. ``meaning`` and ``action`` are the fault's
+    manual, so that a result explains itself.
     """
 
     code: str
     severity: Severity
+    certainty: Certainty
+    excludes: tuple[str, ...]
     title: str
     meaning: str
     action: str
@@ -169,6 +175,8 @@ class AuditRow:
     advice: str | None
     saves_queries: int
     warnings: int
+    #: codes of the faults that are shown
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,3 +205,8 @@ class Results:
     latency: LatencyCurve
     suffixes: tuple[Suffix, ...]
     chains: tuple[Chain, ...]
+
+
+def shown_faults(analysis: Results) -> tuple[str, ...]:
+    """Return the codes of the faults that are shown."""
+    return tuple(f.code for f in analysis.findings if f.certainty is Certainty.SHOWN)

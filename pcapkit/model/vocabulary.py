@@ -62,6 +62,13 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Certainty(StrEnum):
+    """How far the traffic proves a fault: nothing else explains it, or other things may, too."""
+
+    SHOWN = "shown"
+    CONSISTENT_WITH = "consistent_with"
+
+
 class Source(StrEnum):
     """Where a setting is known from."""
 
@@ -74,6 +81,8 @@ class Source(StrEnum):
 #: The forms of a report, and those of a file that holds one table.
 REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
 TABLE_FORMATS: tuple[str, ...] = ("csv", "jsonl", "parquet")
+#: The forms in which ``fix`` says what it changes.
+FIX_FORMATS: tuple[str, ...] = ("diff", "json", "sarif")
 
 #: The tables of an analysis: rows of the traffic, and rows that sum it up.
 ROW_TABLES: tuple[str, ...] = ("messages", "transactions", "lookups")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
 from pcapkit.names.labels import Labels, join, name_start, split
-from pcapkit.names.text import PLAIN, text_from_wire, wire_from_text
-from pcapkit.schema import Array, Bytes, Ids, Int, Integers
+from pcapkit.names.text import PLAIN, UNKNOWN_NAME, text_from_wire, wire_from_text
+from pcapkit.schema import ABSENT, Array, Bytes, Ids, Int, Integers
 
 _PLAIN = np.isin(np.arange(256), list(PLAIN))
 
@@ -64,6 +64,13 @@ class Folded:
         self._split: dict[bytes, Labels] = {}
         self._counts = np.zeros(0, np.int32)
         self._inside: dict[tuple[Labels, ...], npt.NDArray[np.uint8]] = {}
+        self.unknown: int = ABSENT
+        """The id that stands for names that cannot be read, once there are any"""
+
+    def add_unknown(self) -> int:
+        """Return the id of UNKNOWN_NAME, which is known from now on."""
+        self.unknown = self.names.add(UNKNOWN_NAME)
+        return self.unknown
 
     def text(self, name: int) -> str:
         """Return a name in presentation form."""
@@ -96,9 +103,13 @@ class Folded:
         return out
 
     def labels(self, name: int) -> Labels:
-        """Return a name's labels in presentation form; the root has none."""
+        """Return a name's labels in presentation form.
+
+        The root has none, and a name that is not known has one without text: no name has that.
+        """
         if (known := self._labels.get(name)) is None:
-            known = self._labels[name] = split(self.text(name))
+            text = self.text(name)
+            known = self._labels[name] = split(text) if text else ("",)
         return known
 
     def labels_behind(self, names: Array, skipped: Array) -> list[Labels]:

@@ -14,6 +14,9 @@ MAX_NAME_BYTES = 255  #: RFC 1035 section 2.3.4, with length bytes and the root'
 MAX_LABEL_BYTES = 63
 #: With this ends the last label of what is there of a name that a capture cut: an ellipsis, UTF-8.
 CUT_LABEL = b"\xe2\x80\xa6"
+#: The name of a question that cannot be read: no name, since none has a byte behind its root. It is
+#: shown as no text at all.
+UNKNOWN_NAME = b"\0\0"
 #: Bytes of a label that are shown as they are.
 PLAIN = frozenset(
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/*+:=@!#$%&'<>?[]^`{|}~,"
@@ -21,13 +24,14 @@ PLAIN = frozenset(
 _UNUSUAL = re.compile(b"[^" + re.escape(bytes(sorted(PLAIN))) + b"]")
 _ESCAPED = {byte: f"\\{chr(byte)}" for byte in b'."();\\'}
 _TEXT = [chr(b) if b in PLAIN else _ESCAPED.get(b, f"\\{b:03d}") for b in range(256)]
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 
 
 def text_from_wire(wire: bytes) -> str:
     """Return the presentation form of an uncompressed wire name.
 
     A name that ends before its root byte is shown as far as it goes, one that a capture cut with an
-    ellipsis at its end.
+    ellipsis at its end. UNKNOWN_NAME has no text.
     """
     labels = []
     at = 0
@@ -41,7 +45,9 @@ def text_from_wire(wire: bytes) -> str:
         else:
             labels.append(label.decode("ascii"))
         at += 1 + length
-    return ".".join(labels) if labels else "."
+    if not labels:
+        return "" if wire == UNKNOWN_NAME else "."
+    return ".".join(labels)
 
 
 def wire_from_text(text: str) -> bytes:
@@ -88,6 +94,14 @@ def fold(name: str) -> str:
 
 
 _FOLD = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def is_host_name(name: str) -> bool:
+    """Is this the name of a host and no more: labels of letters, digits, ``-`` and ``_``?
+
+    Only such a name may go into anybody's files: a name in a capture can hold any byte.
+    """
+    return len(name) <= 254 and _HOST_NAME.fullmatch(name) is not None
 
 
 def dots(name: str) -> int:

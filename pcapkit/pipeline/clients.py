@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from pcapkit.addresses import ip_or_none
 from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.search_lists.survey import Given
+from pcapkit.cluster.clients import pod_families
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import split
 from pcapkit.names.text import fold
 from pcapkit.pipeline.collect import Collected
+from pcapkit.pipeline.containers import Containers, find_containers
 from pcapkit.pipeline.options import Options
 
 
-def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
+def given_facts(collected: Collected, options: Options, containers: Containers) -> dict[int, Given]:
     """Turn options into facts per client; an option beats a file, a bound file a general one."""
     out: dict[int, Given] = {}
     named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
@@ -32,19 +34,37 @@ def given_facts(collected: Collected, options: Options) -> dict[int, Given]:
         given = Given(search, ndots, options.resolver, source)
         if given != Given():
             out[number] = given
-    return out
+    return out | {n: out[at] for n, at in containers.at.items() if at in out}
 
 
-def join_families(store: Store, is_v4: Sequence[bool], known: Mapping[int, int]) -> None:
-    """Give one client to the IPv4 and the IPv6 address that share their link-layer addresses.
+def find_clients(collected: Collected, options: Options) -> Containers:
+    """Bring exchanges of one client together: of two addresses, and of what comments name.
+
+    Returns what comments on packets say of the clients.
+    """
+    interners, store = collected.interners, collected.store
+    owners = interners.owners
+    sizes = {piece.client: piece.size for piece in store.clients()}
+    clients = {owners[n].client if n in owners else n for n in sizes}
+    is_v4 = [len(a) == 4 for a in interners.addresses]
+    pods = pod_families(options.pods, interners.addresses)
+    families = _families(store, clients, is_v4, pods)
+    found = find_containers(interners, sizes, families, options.pods)
+    store.join(dict(sorted(found.joined.items())))
+    return found
+
+
+def _families(
+    store: Store, clients: Set[int], is_v4: Sequence[bool], known: Mapping[int, int]
+) -> dict[int, int]:
+    """Map IPv6 to IPv4 addresses that share their link-layer addresses.
 
     A pod that asks nameservers of both families has two addresses, and its walks change between
     them. ``known`` maps IPv6 to IPv4 addresses of one pod; those need no proof. Link addresses that
     more than one client of a family uses belong to a router and prove nothing.
     """
-    clients = {piece.client for piece in store.clients()}
     if all(is_v4[client] for client in clients):
-        return
+        return {}
     users: dict[int, set[int]] = defaultdict(set)
     for link, client in store.links:
         users[link].add(client)
@@ -54,5 +74,4 @@ def join_families(store: Store, is_v4: Sequence[bool], known: Mapping[int, int])
         if len(families[0]) == len(families[1]) == 1:
             pairs[families[1][0]].add(families[0][0])
     joined = {v6: v4.pop() for v6, v4 in pairs.items() if len(v4) == 1}
-    joined |= {v6: v4 for v6, v4 in known.items() if {v6, v4} <= clients}
-    store.join(dict(sorted(joined.items())))
+    return joined | {v6: v4 for v6, v4 in known.items() if {v6, v4} <= clients}

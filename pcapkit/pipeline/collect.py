@@ -32,7 +32,7 @@ from pcapkit.ingest.duplicates import (
     RESPONSES,
     TRUNCATED,
     DuplicateFilter,
-    count_translations,
+    count_moved,
 )
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import warn_of_files
@@ -68,6 +68,8 @@ class Collected:
     left_out: Counter[int] = field(default_factory=Counter)
     #: packets seen again with another server address, by the ids of both
     translations: Counter[tuple[int, int]] = field(default_factory=Counter)
+    #: queries that were captured at two places of their way
+    moved: int = 0
     #: message rows by capture with what they repeat, where they were asked for
     kept: KeptMessages = field(default_factory=lambda: KeptMessages())
 
@@ -233,7 +235,9 @@ class _Collector:
     def _add_rows(self, rows: Messages, folded: npt.NDArray[np.int32], index: int) -> None:
         out = self._out
         original = self._duplicates.mark(rows)
-        out.translations.update(count_translations(rows, original))
+        moved = count_moved(rows, original)
+        out.translations.update(moved.translations)
+        out.moved += moved.packets
         out.store.add(rows, original, folded, capture=index)
         if self._keep:
             out.kept.add(index, rows, original)

@@ -26,7 +26,7 @@ from pcapkit.analysis.traffic.vantage import (
 from pcapkit.analysis.traffic.vantage_tally import VantageTally
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
-from pcapkit.cluster.clients import name_pods, pod_families, pod_warnings
+from pcapkit.cluster.clients import name_pods, pod_warnings
 from pcapkit.concurrency import in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ
@@ -35,7 +35,7 @@ from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
 from pcapkit.pipeline.analysis import Analysis
-from pcapkit.pipeline.clients import given_facts, join_families
+from pcapkit.pipeline.clients import find_clients, given_facts
 from pcapkit.pipeline.collect import Collected
 from pcapkit.pipeline.options import Options
 from pcapkit.version import __version__
@@ -63,15 +63,12 @@ class Reading:
 
     def __init__(self, collected: Collected, options: Options) -> None:
         self._collected, self._options = collected, options
-        self._address = lru_cache(maxsize=_ADDRESSES)(collected.address)
+        self._containers = find_clients(collected, options)
+        self._address = lru_cache(maxsize=_ADDRESSES)(self._called)
         self._names = Folded(collected.interners.names)
         self._answers = Answers()
-        addresses = collected.interners.addresses
-        join_families(
-            collected.store, [len(a) == 4 for a in addresses], pod_families(options.pods, addresses)
-        )
         self._clients: list[Client] = []
-        given = given_facts(collected, options)
+        given = given_facts(collected, options, self._containers)
         for part in survey(collected.store, self._names, given, has_clock=collected.has_clock):
             self._answers.note(part.rows)
             self._clients += part.clients
@@ -79,6 +76,15 @@ class Reading:
             self._clients
         )
         self._paths = [c.path for c in collected.captures]
+
+    def _called(self, number: int) -> str:
+        """Return a client's address, with its container where that shares it, as text."""
+        return self._containers.texts.get(number) or self._collected.address(number)
+
+    def _who(self, number: int) -> tuple[str, str | None]:
+        """Return a client's address as text, and its container where that is known."""
+        called = self._address(number)
+        return self._containers.named.get(called, (called, None))
 
     def _parts(self) -> Iterator[Callable[[], Readings]]:
         collected = self._collected
@@ -132,12 +138,17 @@ class Reading:
         """
         collected = self._collected
         tally, replays, faults, vantage_tally, holes = self._counted()
+        faults.note_packets(collected.ledger.skipped)
+        faults.leave_out_forwarders(vantage_tally.forwarders())
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)
-        clients = name_pods(tally.clients, self._options.pods, collected.pods)
+        clients = name_pods(
+            tally.clients, self._options.pods, self._containers.pods | collected.pods
+        )
         seen_from = vantage(scene, clients)
         clients = with_policies(clients, scene, seen_from.servers)
+        told = self._containers.told
         results = Results(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -148,7 +159,7 @@ class Reading:
             lookup_counts=tally.lookups,
             waste=tally.waste,
             vantage=seen_from,
-            client_rows=clients,
+            client_rows=told(clients),
             name_rows=names,
             what_if_rows=judged.overall,
             findings=findings,
@@ -169,12 +180,20 @@ class Reading:
         if charted is not None:
             charted(results)
         advice = recommend(
-            judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
+            judged,
+            clients,
+            names,
+            tally.waste,
+            self._zones,
+            faults.wildcard_suffixes(),
+            self._containers.pod_of,
         )
         plans = make_plans(
             judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
         )
-        results = replace(results, what_if_rows=judged.rows(), recommendations=advice, plans=plans)
+        results = replace(
+            results, what_if_rows=told(judged.rows()), recommendations=advice, plans=plans
+        )
         return Analysis.of(results, self)
 
     def _scene(self, tally: VantageTally) -> Scene:
@@ -191,6 +210,7 @@ class Reading:
             tally.several_pods,
             tally.forwarders(),
             translated,
+            c.moved,
             self._options.pods,
             from_server,
             c.message_counts,
@@ -213,9 +233,9 @@ class Reading:
         c = self._collected
         for piece in pieces:
             if name == "lookups":
-                yield lookups_table(piece, self._paths, self._address, self._zones)
+                yield lookups_table(piece, self._paths, self._who, self._zones)
             else:
-                yield transactions_table(piece, self._paths, self._address, c.name)
+                yield transactions_table(piece, self._paths, self._who, c.address, c.name)
 
 
 def _hole_warnings(lookups: int) -> Iterator[str]:

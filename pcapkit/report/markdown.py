@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from pcapkit.model.results import Results
 from pcapkit.report.text.formatting import number, percent, printable
+from pcapkit.report.text.verdict import headline
 from pcapkit.report.text.wording import (
     action_text,
+    certainty_text,
     client_texts,
     evidence,
-    headline,
     overall,
     queries_text,
     setting_text,
@@ -87,7 +88,9 @@ def render_markdown(analysis: Results) -> str:
         lines += ["", "Faults:", ""]
     for fault in analysis.findings:
         lines.append(
-            f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}). "
-            f"{plain(fault.action)}"
+            f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}"
+            + (f"; {plain(doubt)}" if (doubt := certainty_text(fault)) else "")
+            + f"). {plain(fault.action)}"
         )
+        lines += [f"  - {plain(rival)}" for rival in fault.excludes]
     return "\n".join(lines).rstrip() + "\n"

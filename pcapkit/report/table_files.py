@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _TYPES = {
     **dict.fromkeys(
         (
+            "container",
             "server_addr",
             "qname",
             "qtype",

@@ -10,11 +10,12 @@ from pcapkit.model.results import Results
 from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.text.formatting import number, printable, seconds, shorten
+from pcapkit.report.text.verdict import headline
 from pcapkit.report.text.wording import (
     action_text,
+    certainty_text,
     client_texts,
     evidence,
-    headline,
     overall,
     queries_text,
     setting_text,
@@ -84,7 +85,14 @@ def _print_faults(analysis: Results, console: Console) -> None:
         line = Text(f"{fault.severity.value}: ", style=_SEVERITY_STYLE[fault.severity.value])
         line.append(printable(fault.title), style="none")
         line.append(f" ({fault.code})", style="dim")
+        if doubt := certainty_text(fault):
+            line.append(f"; {doubt}", style="dim")
         console.print(line)
+        for rival in fault.excludes:
+            text = Text(printable(rival), style="dim")
+            for part in text.wrap(console, max(20, console.width - 2)):
+                part.rstrip()
+                console.print(Text.assemble("  ", part))
     if (more := len(analysis.findings) - _FAULTS) > 0:
         console.print(Text(f"and {more} more in the report", style="dim"))
     if analysis.findings:

@@ -20,7 +20,7 @@ from tests.build import AAAA, MS, A
 NAMESPACE, SERVICES, ZONE = "default.svc.cluster.local", "svc.cluster.local", "cluster.local"
 LIST = (NAMESPACE, SERVICES, ZONE)
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, REFUSED = 0, 1, 2, 3, 5
-AUTHORITY, TRUNCATED = 0x0400, 0x0200
+AUTHORITY, TRUNCATED, RECURSION = 0x0400, 0x0200, 0x0100
 
 
 def cname(owner: str, target: str) -> bytes:
@@ -63,11 +63,14 @@ class Talk:
         tcp: bool = False,
         ttl: int = 30,
         minimum: int = 5,
+        zone: str | None = None,
+        soa: bool = True,
+        recursive: bool = True,
     ) -> None:
         """One query and, unless ``took`` is None, its response.
 
         Without ``answers``, NOERROR has one record of the asked type; negative responses have an
-        SOA record.
+        SOA record, of ``zone`` or of the asked name itself.
         """
         client, server = client or self.client, server or self.server
         self._serial += 1
@@ -75,12 +78,15 @@ class Talk:
         port = port or 30000 + number
         ident = number * 7919 % 65536 if ident is None else ident  # far apart: glibc, not musl
         extra = [build.opt_record()] if edns else []
-        asked = build.query(name, qtype, ident=ident, additional=extra)
+        asked = build.query(
+            name, qtype, ident=ident, flags=RECURSION if recursive else 0, additional=extra
+        )
         self._send(at, asked, (client, server), (port, 53), tcp)
         if took is None:
             return
         records = [self._record(qtype, ttl)] if answers is None and rcode == NOERROR else answers
-        authority = [] if records else [build.soa_record(minimum=minimum)]
+        owner = build.ASKED if zone is None else build.wire(zone)
+        authority = [build.soa_record(minimum=minimum, owner=owner)] if soa and not records else []
         reply = build.response(
             name,
             qtype,
@@ -92,6 +98,25 @@ class Talk:
             additional=extra,
         )
         self._send(at + took, reply, (server, client), (53, port), tcp)
+
+    def unread(
+        self,
+        at: float,
+        name: str,
+        qtype: int = A,
+        *,
+        ident: int,
+        port: int,
+        rcode: int = FORMERR,
+        took: float | None = 0.3,
+    ) -> None:
+        """What musl asks with '.' in its list: the dot behind the name counts 46 bytes more."""
+        asked = bytes([len(name)]) + name.encode() + b".\0" + bytes([qtype]) + b"\0\1\0"
+        dns = build.message(ident, 0x0100, [asked])
+        self._send(at, dns, (self.client, self.server), (port, 53), False)
+        if took is not None:
+            said = build.message(ident, 0x8100 | rcode)
+            self._send(at + took, said, (self.server, self.client), (53, port), False)
 
     @staticmethod
     def _record(qtype: int, ttl: int) -> bytes:
@@ -131,6 +156,12 @@ class Talk:
             self.pair(at, name, rcode=NXDOMAIN, **how)
             at += 1
         self.pair(at, base, **how)
+
+    def unreachable(self, at: float, quoted: bytes, ends: tuple[str, str]) -> None:
+        """An ICMP message that says that a port is closed, and quotes the packet to it."""
+        packet = build.ipv4(b"\x03\x03" + bytes(6) + quoted, *ends, protocol=1)
+        time = build.START_NS + int(at * MS)
+        self._packets.append(build.Packet(build.ethernet(packet), time))
 
     def snap(self, size: int) -> None:
         """Keep what ``tcpdump -s SIZE`` captures of each packet so far."""

@@ -17,6 +17,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests import build
+from tests.analysis.faults.test_delivery import races
+
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "captures" / "lab"
 TRACES = ROOT / "captures" / "six-traces"
@@ -125,10 +128,11 @@ def test_export_has_the_columns_that_callers_rely_on() -> None:
         "qclass answers min_ttl edns_bytes message_bytes duplicate_of",
         "transactions": "capture transaction_id lookup_id query_packet_no response_packet_no "
         "query_time response_time rtt_s retries transport client_addr client_port server_addr "
-        "qname qtype outcome rcode aa answers min_ttl waste_class suffix repeated forwarded",
+        "qname qtype outcome rcode aa answers min_ttl waste_class suffix repeated forwarded "
+        "container",
         "lookups": "capture lookup_id client_addr base_name absolute ambiguous kind qtypes "
         "first_packet_no start_time end_time duration_s wasted_s candidates queries retries "
-        "nxdomain wasted_queries outcome answered_by answered_suffix complete walk_of",
+        "nxdomain wasted_queries outcome answered_by answered_suffix complete walk_of container",
     }
     for table, names in columns.items():
         first = json.loads(run("export", TRACE_1, "-t", table).stdout.splitlines()[0])
@@ -501,3 +505,19 @@ def test_nothing_in_the_working_directory_is_run(tmp_path: Path) -> None:
     assert done.returncode == 0 and "first run" in done.stderr, done.stderr
     assert (tmp_path / "reports" / "a" / "report.html").exists()
     assert not (tmp_path / "it-ran").exists()
+
+
+def test_a_gate_on_faults_counts_what_is_shown(tmp_path: Path) -> None:
+    shown = build.save(tmp_path, races(10, elsewhere=0).capture(), "shown.pcap")
+    maybe = build.save(tmp_path, races(10, elsewhere=8).capture(), "maybe.pcap")
+    for path, rule, status in (
+        (shown, "fault:conntrack_race", 1),
+        (maybe, "fault:conntrack-race", 0),
+        (maybe, "fault:any", 1),  # the stalls are shown
+        (shown, "fault:autopath", 0),
+        (shown, "fault:nonsense", 2),
+    ):
+        assert run("analyze", path, "--json", "--fail-on", rule).returncode == status, rule
+    for path, status in ((maybe, 0), (shown, 1)):
+        rule = ("--format", "json", "--fail-on", "fault:conntrack_race")
+        assert run("audit", path, "-o", str(tmp_path / "all"), *rule).returncode == status

@@ -14,9 +14,9 @@ from pcapkit.errors import InputError
 from pcapkit.ingest.packet.link import NETLINK_NETFILTER
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.report.text.wording import headline
+from pcapkit.report.text.verdict import headline
 from tests import build
-from tests.analysis.talk import FORMERR, LIST, Talk
+from tests.analysis.talk import FORMERR, LIST, NXDOMAIN, REFUSED, SERVFAIL, Talk
 from tests.build import (
     AAAA,
     A,
@@ -124,8 +124,83 @@ def test_no_question_is_no_lookup_of_the_root(tmp_path: Path) -> None:
     assert names(found) == [("good.example.com", 1, 1)]
     assert found.packets.total == found.packets.with_messages == 8
     alone = save(tmp_path, build.pcap(build.packets(*map(ethernet, frames[2:]))), "alone.pcap")
-    assert not analyze(alone).lookup_counts.total
-    assert FILTER not in headline(analyze(alone))
+    nameless = analyze(alone)
+    assert names(nameless) == [] and not nameless.recommendations
+    assert "no query in this capture has a question that can be read" in headline(nameless)
+    unanswered = save(tmp_path, build.pcap(build.packets(*map(ethernet, frames[2::2]))))
+    assert not analyze(unanswered).lookup_counts.total
+    assert FILTER not in headline(analyze(unanswered))
+
+
+def test_no_question_at_all_is_no_lookup(tmp_path: Path) -> None:
+    asked = bytearray(query(ident=5)[:12])
+    asked[4:6] = b"\0\0"  # QDCOUNT, as in a query that only asks for a cookie (RFC 7873)
+    frames = [ask(bytes(asked)), answer(build.message(5, 0x8180 | FORMERR))]
+    found = analyze(save(tmp_path, build.pcap(build.packets(*map(ethernet, frames)))))
+    assert (found.messages.total, found.lookup_counts.total) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("rcode", "outcome", "waste_class"),
+    [
+        (FORMERR, "other_rcode", "server_error"),
+        (SERVFAIL, "servfail", "server_error"),
+        (REFUSED, "refused", "server_error"),
+        (NXDOMAIN, "nxdomain", "nonexistent"),
+    ],
+)
+def test_a_question_that_nobody_can_read_is_a_lookup_without_a_name(
+    tmp_path: Path, rcode: int, outcome: str, waste_class: str
+) -> None:
+    """Each port's, with both families and what is asked again, is one; names and lists lack it."""
+    talk = Talk()
+    talk.walk(0, "www.example.com")
+    whole = talk.analyze(tmp_path, "whole.pcap")
+    for at, port in ((3000, 41000), (9000, 41001)):
+        for pause in (0, 2500):
+            for number, qtype in enumerate((A, AAAA)):
+                ident = port + 7 * number
+                took = None if pause == 0 and rcode == NXDOMAIN else 0.3
+                talk.unread(
+                    at + pause + number / 10,
+                    "nginx-svc",
+                    qtype,
+                    ident=ident,
+                    port=port,
+                    rcode=rcode,
+                    took=took,
+                )
+    found = talk.analyze(tmp_path)
+    path = str(tmp_path / "talk.pcap")
+    assert found.lookup_counts.total == whole.lookup_counts.total + 2
+    assert found.name_rows == whole.name_rows and found.suffixes == whole.suffixes
+    assert found.waste.by_class[waste_class] == 2
+    assert found.transaction_counts.retries == 6
+    assert found.waste.wasted_queries == whole.waste.wasted_queries
+    table = build.table_of([path], "lookups")
+    table = table[table["base_name"] == ""]
+    assert len(table) == 2 and set(table["outcome"]) == {outcome} and table["complete"].all()
+    assert table["ambiguous"].all() and table["absolute"].isna().all()
+    assert table["candidates"].map(list).tolist() == [[""]] * 2
+    rows = build.table_of([path], "transactions").tail(2)
+    assert rows["qname"].isna().all() and rows["qtype"].isna().all()
+    assert not any("" in f.evidence.get("names", ()) for f in found.findings)
+
+
+def test_unread_questions_tell_musl_where_close_ids_are_asked_again(tmp_path: Path) -> None:
+    def resolver(step: int, again: int, folder: Path) -> str:
+        talk = Talk()
+        for number in range(4):
+            for pause in (0, 2500):
+                for member in (0, 1):
+                    ident = 9000 + 5000 * number + step * member + (again if pause else 0)
+                    at = 6000 * number + pause + member / 10
+                    talk.unread(at, "web", A, ident=ident, port=41000 + number)
+        return talk.analyze(folder).client_rows[0].resolver.model
+
+    assert resolver(90, 0, tmp_path) == "musl"
+    assert resolver(4000, 0, tmp_path) == "unknown"
+    assert resolver(90, 700, tmp_path) == "unknown"
 
 
 # ---- ports --------------------------------------------------------------------------------------

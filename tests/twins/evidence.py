@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from pcapkit.analysis.search_lists.infer import (
     Inference,
@@ -114,6 +115,12 @@ def _extend(s: Sequence, new: Name) -> bool:
     return True
 
 
+def _climbs(names: list[Name]) -> bool:
+    """Is each name a parent or a child of the one before it?"""
+    pairs = [sorted(pair, key=len) for pair in pairwise(names)]
+    return all(len(a) < len(b) and b[-len(a) :] == a for a, b in pairs)
+
+
 def sequences(exchanges: Iterable[Exchange]) -> list[tuple[NameSequence, int]]:
     """Return the distinct sequences of one client, with bits for suffixes asked at once."""
     found: list[Sequence] = []
@@ -128,6 +135,7 @@ def sequences(exchanges: Iterable[Exchange]) -> list[tuple[NameSequence, int]]:
                 break
         else:
             found.append(Sequence([v.name], v))
+    found = [s for s in found if len(s.names) < 2 or not _climbs(s.names)]
     proven = {n[s.base :] for s in found if s.base for n in s.names if len(n) > s.base}
     out: dict[tuple[Name, ...], tuple[NameSequence, int]] = {}
     for s in found:

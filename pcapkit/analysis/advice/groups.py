@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,10 +27,22 @@ class Counted:
     zones: Sequence[Labels]
     queries: int  # of complete lookups
     wildcards: tuple[str, ...] = ()  #: suffixes under which a wildcard record answers
+    #: by what a client is called: the pod whose dnsConfig it shares with other containers
+    pods: Mapping[str, str] = field(default_factory=dict)
 
     def by_wildcard(self, fqdn: str) -> bool:
         """Is this the name under which a wildcard answered: the host that nobody meant?"""
         return any(fqdn.endswith(f".{suffix}.") for suffix in self.wildcards)
+
+    def together(self) -> Iterator[list[int]]:
+        """Yield clients that have one dnsConfig: mostly each by itself."""
+        if not self.pods:
+            yield from ([i] for i in self.result.members.tolist())
+            return
+        of_pod: dict[object, list[int]] = defaultdict(list)
+        for i in self.result.members.tolist():
+            of_pod[self.pods.get(self.result.addresses[i], i)].append(i)
+        yield from of_pod.values()
 
     def advice(
         self,

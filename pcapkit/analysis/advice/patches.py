@@ -27,7 +27,8 @@ _POLICY, _NAMESPACE = "POLICY", "NAMESPACE"
 
 
 @cache
-def _printer() -> YAML:
+def printer() -> YAML:
+    """Return what prints documents: block style, no line ever broken."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -38,7 +39,7 @@ def _printer() -> YAML:
 
 def _yaml(document: Mapping[str, object]) -> str:
     out = StringIO()
-    _printer().dump(document, out)
+    printer().dump(document, out)
     return out.getvalue()
 
 

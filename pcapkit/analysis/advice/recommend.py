@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from pcapkit.analysis.advice import patches
 from pcapkit.analysis.advice.groups import Counted, judge_groups
+from pcapkit.analysis.lookups.reading import ClientReading
 from pcapkit.analysis.whatif.settings import (
     AUTOPATH,
     CACHE,
@@ -44,27 +45,26 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
     sent_by_ndots = [result.queries(s) for s in NDOTS]
     in_part = [(s, result.queries(s)) for s in reversed(FQDN_NDOTS)]
     safe, unmarked = result.safe_ndots().tolist(), result.unmarked_ndots().tolist()
-    for i in result.members.tolist():
-        reading = result.clients[i]
-        model = resolver_model(reading.resolver.model)
-        if not reading.search.suffixes or not model.searches or not model.searches_dotted:
-            continue
-        if result.addresses[i] in result.mixtures:
+    for clients in counted.together():
+        mates = [i for i in clients if _searches(result.clients[i])]
+        if any(result.addresses[i] in result.mixtures for i in mates):
             continue  # one resolver's rules say nothing of what the others would send
-        ndots = reading.ndots.value
+        ndots = min((result.clients[i].ndots.value for i in mates), default=0)
         saves = {
-            n: sent[i] - sent_by_ndots[n][i]
+            n: sum(sent[i] - sent_by_ndots[n][i] for i in mates)
             for n in range(1, min(ndots, MOST_NDOTS + 1))
-            if safe[i][n]
+            if all(safe[i][n] for i in mates)
         }
-        chosen = _choose(saves, {n for n in saves if unmarked[i][n]})
+        chosen = _choose(saves, {n for n in saves if all(unmarked[i][n] for i in mates)})
         if chosen is not None:
-            best[i] = NDOTS[chosen]
+            best |= dict.fromkeys(mates, NDOTS[chosen])
             continue
-        fewest = sent[i]
-        for choice, queries in in_part:
-            if (choice.ndots or 0) < ndots and queries[i] < fewest:
-                fewest, best[i] = queries[i], choice
+        fewest = sum(sent[i] for i in mates)
+        for choice, by_client in in_part:
+            queries = sum(by_client[i] for i in mates)
+            if (choice.ndots or 0) < ndots and queries < fewest:
+                fewest = queries
+                best |= dict.fromkeys(mates, choice)
     out = []
     for choice, group, row in judge_groups(counted, best):
         assert choice.ndots is not None
@@ -90,6 +90,12 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
             )
         )
     return out
+
+
+def _searches(reading: ClientReading) -> bool:
+    """Does ndots decide what this client asks?"""
+    model = resolver_model(reading.resolver.model)
+    return bool(reading.search.suffixes) and model.searches and model.searches_dotted
 
 
 def _choose(saves: Mapping[int, int], safe: set[int]) -> int | None:
@@ -253,10 +259,12 @@ def recommend(
     waste: WasteCounts,
     zones: Sequence[Labels],
     wildcards: Collection[str] = (),
+    pods: Mapping[str, str] | None = None,
 ) -> tuple[Recommendation, ...]:
     """Return the advice; none for a healthy capture, none that makes a fault permanent.
 
-    ``wildcards`` are suffixes under which a wildcard record answers.
+    ``wildcards`` are suffixes under which a wildcard record answers; ``pods`` says of clients that
+    are containers of one pod which that is.
     """
     if waste.share < HEALTHY_SHARE or not result.members.size:
         return ()
@@ -267,6 +275,7 @@ def recommend(
         zones,
         waste.queries - waste.by_class["incomplete"],
         tuple(sorted(wildcards)),
+        pods or {},
     )
     ranked = [
         (rank, -a.saves_queries, a.code, a.target, a)

@@ -40,8 +40,9 @@ _QUERY_TIME, _RESPONSE_TIME, _QUERY_PACKET, _RESPONSE_PACKET = range(0, 16, 4)
     _CAPTURE,
     _FLAGS,
 ) = range(16, 44, 2)
-# Where each of the flags begins: they are eight bits together.
-_TRANSPORT, _OUTCOME, _AA, _TC, _ALIAS = np.array([0, 1, 4, 6, 7], np.uint64)
+# Where each of the flags begins: they are fifteen bits together.
+_TRANSPORT, _OUTCOME, _AA, _TC, _MARKS, _SOA = np.array([0, 1, 4, 6, 7, 9], np.uint64)
+_FLAG_BITS = np.uint64((1 << 15) - 1)
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _ABSENT = np.int32(ABSENT)  #: what is expected of ``min_ttl``
@@ -174,8 +175,9 @@ def _pack_one(e: Row, before: Row, out: Bytes, at: Int) -> Int:
     time, packet = np.int64(e["query_time"]), np.int64(e["query_packet"])
     flags = (np.uint64(e["transport"]) << _TRANSPORT) | (np.uint64(e["outcome"]) << _OUTCOME)
     flags |= np.uint64(e["aa"]) << _AA
-    flags |= (np.uint64(e["tc"]) << _TC) | (np.uint64(e["alias"]) << _ALIAS)
-    c = (flags & np.uint64(0xFF)) << np.uint64(_FLAGS)
+    flags |= (np.uint64(e["tc"]) << _TC) | (np.uint64(e["marks"]) << _MARKS)
+    flags |= np.uint64(e["soa"]) << _SOA
+    c = (flags & _FLAG_BITS) << np.uint64(_FLAGS)
     at, c = _put_long(
         out, at, c, _QUERY_TIME, _signed_to_plain(time - np.int64(before["query_time"]))
     )
@@ -256,7 +258,8 @@ def _unpack_one(packed: Bytes, at: Int, before: Row, e: Row) -> Int:
     e["outcome"] = np.uint8((flags >> _OUTCOME) & np.uint64(7))
     e["aa"] = np.uint8((flags >> _AA) & np.uint64(3))
     e["tc"] = np.uint8((flags >> _TC) & np.uint64(1))
-    e["alias"] = np.uint8((flags >> _ALIAS) & np.uint64(1))
+    e["marks"] = np.uint8((flags >> _MARKS) & np.uint64(3))
+    e["soa"] = np.uint8((flags >> _SOA) & np.uint64(63))
     return at
 
 

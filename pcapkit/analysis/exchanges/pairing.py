@@ -15,17 +15,22 @@ import numpy as np
 from pcapkit.analysis.timing import LONGEST_WAIT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL, UNANSWERED
 from pcapkit.kernels.hashing import GOLDEN_RATIO, home_slot, next_slot
-from pcapkit.kernels.jit import inline_kernel, kernel
+from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.schema import (
     AA,
     AA_HIDDEN,
     ABSENT,
+    EXCHANGE_ALIAS,
+    EXCHANGE_ITERATIVE,
     MARK_FLAGS_HIDDEN,
     MARK_MALFORMED,
+    MARK_OWNER_SURE,
     MARK_QUESTION_SHOWN,
     MARK_SHORTER_ALIAS,
+    NO_SOA,
     NO_TIME,
     QR,
+    RD,
     TC,
     Exchanges,
     Hashes,
@@ -48,7 +53,7 @@ _NO_QUERY, _ALREADY_ANSWERED = -1, -2
 _OPCODE = 0x7800  # its bits in the header's flags; a standard query is 0 (RFC 1035 section 4.1.1)
 _RCODE_SERVFAIL, _RCODE_NXDOMAIN, _RCODE_REFUSED = 2, 3, 5
 #: Entries of ``Pairing.state``.
-LINKS_WHOLE, EARLIEST, LATEST = range(3)
+LINKS_WHOLE, EARLIEST, LATEST, WITH_OWNERS = range(4)
 
 
 class Pairing(NamedTuple):
@@ -58,10 +63,14 @@ class Pairing(NamedTuple):
     """EXCHANGE, a ring, a power of two long: exchange ``n`` stands at ``n`` modulo its length"""
     previous: Ids  # a ring alike: the exchange before each in its slot
     slots: Ids  # a power of two many: the newest exchange by hash, ABSENT where there is none
+    owners: Ids
+    """A ring alike, once one is known: the container of each exchange, its lowest bit whether that
+    is sure; ABSENT where there is none"""
     links: Hashes
     """A set of [link addresses, client + 1] of queries, (a power of two, 2); 0, 0 is free"""
     state: Integers
-    """[are all pairs in ``links``, the earliest time of an exchange, the latest of a message]"""
+    """[are all pairs in ``links``, the earliest time of an exchange, the latest of a message,
+    has any exchange a container]"""
 
 
 @inline_kernel
@@ -151,7 +160,56 @@ def _add_response(row: Row, exchange: Row) -> None:
     exchange["outcome"] = _outcome(row)
     exchange["aa"] = AA_HIDDEN if row["marks"] & MARK_FLAGS_HIDDEN else (row["flags"] & AA) // AA
     exchange["tc"] = 1 if row["flags"] & TC else 0
-    exchange["alias"] = 1 if row["marks"] & MARK_SHORTER_ALIAS else 0
+    if row["marks"] & MARK_SHORTER_ALIAS:
+        exchange["marks"] |= EXCHANGE_ALIAS
+    exchange["soa"] = row["soa"]
+
+
+@inline_kernel
+def _add_owner(row: Row, number: Int, pairing: Pairing) -> None:
+    """Note the container that ``row`` (MESSAGE), of exchange ``number`` of ``pairing``, names.
+
+    What was said first holds, but what is said on the client's side beats the server's.
+    """
+    owners, state = pairing.owners, pairing.state
+    if not state[WITH_OWNERS]:
+        owners[:] = ABSENT
+        state[WITH_OWNERS] = 1
+    at = number & np.int64(owners.shape[0] - 1)
+    is_sure = row["marks"] & MARK_OWNER_SURE != 0
+    if owners[at] == ABSENT or (is_sure and not owners[at] & 1):
+        owners[at] = row["owner"] << 1 | is_sure
+
+
+@helper_kernel
+def _add_owner_of_copy(
+    row: Row, original: Int, capture: Int, pairing: Pairing, count: Int, remembered: Int
+) -> None:
+    """Give the exchange of a packet seen before to the container that its copy names.
+
+    ``row`` (MESSAGE) is the copy of a message in the packet ``original`` of ``capture``. There are
+    ``count`` exchanges, of which the last ``remembered`` are looked at in the rings of ``pairing``.
+    """
+    mask = np.int64(pairing.exchanges.shape[0] - 1)
+    at = np.int64(pairing.slots[_slot(row, pairing.slots)])
+    for _ in range(_CHAIN):
+        if at < max(np.int64(0), count - remembered):
+            return
+        exchange = pairing.exchanges[at & mask]
+        packet = exchange["query_packet"]
+        if row["flags"] & QR:
+            packet = exchange["response_packet"]
+        if (
+            packet == original
+            and exchange["client"] == row["client"]
+            and exchange["client_port"] == row["client_port"]
+            and exchange["message_id"] == row["message_id"]
+            and exchange["transport"] == row["transport"]
+            and exchange["capture"] == capture
+        ):
+            _add_owner(row, at, pairing)
+            return
+        at = np.int64(pairing.previous[at & mask])
 
 
 @inline_kernel
@@ -183,9 +241,12 @@ def _begin_exchange(row: Row, folded: Int, capture: Int, exchange: Row) -> None:
     exchange["outcome"] = UNANSWERED
     exchange["aa"] = 0
     exchange["tc"] = 0
-    exchange["alias"] = 0
+    exchange["marks"] = 0
+    exchange["soa"] = NO_SOA
     if is_response:
         _add_response(row, exchange)
+    elif row["flags"] & RD == 0 and row["marks"] & (MARK_FLAGS_HIDDEN | MARK_MALFORMED) == 0:
+        exchange["marks"] = EXCHANGE_ITERATIVE
 
 
 @inline_kernel
@@ -234,6 +295,8 @@ def pair_window(
         row = rows[i]
         latest = max(latest, np.int64(row["time"]))
         if original[i] or row["flags"] & _OPCODE:
+            if original[i] and row["owner"] >= 0:
+                _add_owner_of_copy(row, np.int64(original[i]), capture, pairing, count, remembered)
             continue
         folded = np.int64(ABSENT) if row["qname"] < 0 else np.int64(folded_of[row["qname"]])
         slot = _slot(row, pairing.slots)
@@ -244,11 +307,17 @@ def pair_window(
             known = _find_query(row, folded, newest, pairing, oldest)
             if known >= 0:
                 _add_response(row, exchanges[known & mask])
+                if row["owner"] >= 0:
+                    _add_owner(row, known, pairing)
             if known != _NO_QUERY:
                 continue
         elif folded < 0 and row["marks"] & MARK_MALFORMED == 0:
             continue
         _begin_exchange(row, folded, capture, exchanges[count & mask])
+        if state[WITH_OWNERS]:
+            pairing.owners[count & mask] = ABSENT
+        if row["owner"] >= 0:
+            _add_owner(row, count, pairing)
         if not is_response and state[LINKS_WHOLE] and row["link"] != 0:
             state[LINKS_WHOLE] = _note_link(row["link"], np.int64(row["client"]), pairing.links)
         state[EARLIEST] = min(state[EARLIEST], np.int64(row["time"]))

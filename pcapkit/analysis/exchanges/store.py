@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pcapkit.analysis.exchanges.owners import with_owners
 from pcapkit.analysis.exchanges.pairing import (
     EARLIEST,
     LATEST,
     LINKS_WHOLE,
     REMEMBERED,
+    WITH_OWNERS,
     Pairing,
     pair_window,
 )
@@ -63,8 +65,9 @@ class Store:
             np.empty(size, EXCHANGE),
             np.empty(size, np.int32),
             np.full(_SLOTS, ABSENT, np.int32),
+            np.empty(size, np.int32),
             np.zeros((_LINKS, 2), np.uint64),
-            np.array([True, times.max, times.min], np.int64),
+            np.array([True, times.max, times.min, False], np.int64),
         )
         self._base = 0  # number of the first exchange that is in no run, and none is made of
         self._held = 0  # of the first that still stands in the rings
@@ -110,20 +113,38 @@ class Store:
         longer = 1 << (size - 1).bit_length()
         shorter = self._pairing
         self._pairing = shorter._replace(
-            exchanges=np.empty(longer, EXCHANGE), previous=np.empty(longer, np.int32)
+            exchanges=np.empty(longer, EXCHANGE),
+            previous=np.empty(longer, np.int32),
+            owners=np.empty(longer, np.int32),
         )
         to, source = numbers & (longer - 1), numbers & (shorter.exchanges.size - 1)
         self._pairing.exchanges[to] = shorter.exchanges[source]
         self._pairing.previous[to] = shorter.previous[source]
+        if shorter.state[WITH_OWNERS]:
+            self._pairing.owners[to] = shorter.owners[source]
 
     def _pack_beside(self, size: int) -> None:
         """Pack the oldest exchanges in a thread: they are older than what responses may change."""
         self._take_packed()
         self._spill = self._spill or Spill()
         thread = ThreadPoolExecutor(1, thread_name_prefix="pcapkit-packing")
-        self._packing = thread.submit(spilled, self._ring, self._base, size, self._spill)
+        self._packing = thread.submit(spilled, *self._owned(self._base, size), size, self._spill)
         thread.shutdown(wait=False)
         self._base += size
+
+    def _owned(self, first: int, size: int) -> tuple[Exchanges, int]:
+        """Return a ring with ``size`` exchanges of their containers, and the number of the first.
+
+        That is the ring itself where none is named. Pairing goes on in it by address.
+        """
+        pairing = self._pairing
+        if not pairing.state[WITH_OWNERS]:
+            return self._ring, first
+        return with_owners(self._ring, pairing.owners, first, size), 0
+
+    def _run(self, first: int, size: int) -> Run:
+        ring, at = self._owned(first, size)
+        return Run(ring, at, size)
 
     def _take_packed(self) -> None:
         """Wait for the run that is being packed."""
@@ -138,7 +159,7 @@ class Store:
         self._take_packed()
         pieces = range(self._base, self.count, _RUN)
         for run in in_order(
-            partial(Run, self._ring, first, min(_RUN, self.count - first)) for first in pieces
+            partial(self._run, first, min(_RUN, self.count - first)) for first in pieces
         ):
             if self._spill is None:
                 run.keep()
@@ -151,7 +172,7 @@ class Store:
             self._sizes[: run.sizes.size] += run.sizes
         nothing = np.zeros(0, np.int32)
         self._pairing = self._pairing._replace(
-            exchanges=np.zeros(0, EXCHANGE), previous=nothing, slots=nothing
+            exchanges=np.zeros(0, EXCHANGE), previous=nothing, slots=nothing, owners=nothing
         )
 
     def snapshot(self) -> Store:
@@ -177,17 +198,23 @@ class Store:
         return sorted((int(link), int(client) - 1) for link, client in used)
 
     def join(self, families: Mapping[int, int]) -> None:
-        """Give the exchanges of some addresses to others, as ``families`` maps them."""
+        """Give the exchanges of some clients to others, as ``families`` maps them.
+
+        What they are given to may be a number that no client has.
+        """
         for address, client in families.items():
             self._joined[client] = (*self._joined.get(client, (client,)), address)
             self._joined[address] = ()
+        size = max(families.values(), default=0) + 1
+        if size > self._sizes.size:
+            self._sizes = np.append(self._sizes, np.zeros(size - self._sizes.size, np.int64))
 
     def clients(self) -> list[Piece]:
         """Return every client that has exchanges, in the order of their ids."""
         sizes = self._sizes.copy()
         for client, addresses in self._joined.items():
             sizes[client] = self._sizes[np.array(addresses, np.int64)].sum()
-        present = np.flatnonzero((self._sizes > 0) & (sizes > 0))
+        present = np.flatnonzero(sizes > 0)
         return [
             Piece(client, 0, size)
             for client, size in zip(present.tolist(), sizes[present].tolist(), strict=True)
@@ -215,6 +242,9 @@ class Store:
             raise cut_short()
         for i in np.flatnonzero(families.filling.late).tolist():
             put_in_time_order(rows[families.bounds[i] : families.bounds[i + 1]])
+        for i, client in enumerate(clients):
+            if client in self._joined:
+                rows["client"][families.bounds[i] : families.bounds[i + 1]] = client
         return rows, families.bounds
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
 
-from pcapkit.analysis.faults.catalogue import FAULTS, WILDCARD, Fault
-from pcapkit.analysis.faults.notes import Note, Notes, add_notes
+from pcapkit.analysis.faults import settings
+from pcapkit.analysis.faults.catalogue import FAULTS, WILDCARD
+from pcapkit.analysis.faults.fault import Fault
+from pcapkit.analysis.faults.notes import FAILED_LOOKUPS, Note, Notes, add_notes
 from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.model.results import Finding
-from pcapkit.model.vocabulary import Severity
+from pcapkit.model.vocabulary import Certainty, Severity
 
 #: Subjects and names that a finding shows.
 _MOST = 10
@@ -31,6 +34,24 @@ class FaultTally:
         """Add what another tally of the same capture noted, of other clients."""
         for note, noted in other._noted.items():
             add_notes(self._noted.setdefault(note, {}), noted)
+
+    def note_packets(self, skipped: Mapping[str, int]) -> None:
+        """Note packets without messages that show a fault, by their skip reason."""
+        for fault in FAULTS:
+            if count := skipped.get(fault.skip_reason, 0):
+                add_notes(
+                    self._noted.setdefault(fault.note, {}), {"": Note(Counter(packets=count))}
+                )
+
+    def leave_out_forwarders(self, addresses: Set[str]) -> None:
+        """Forget the settings of addresses that ask for others: they are those of many."""
+        notes = self._noted.get(settings.namespaces, {})
+        for subject in list(notes):
+            if settings.of_address(subject) in addresses:
+                del notes[subject]
+            else:
+                some = notes[subject].settings
+                notes[subject].settings = {s for s in some if s.address not in addresses}
 
     def _guilty(self, fault: Fault) -> Notes:
         """Return the notes of the subjects in which a fault is found."""
@@ -63,6 +84,8 @@ def _finding(fault: Fault, guilty: Notes) -> Finding:
         ]
     else:
         evidence.update(fault.show(total))
+    if total.counts[FAILED_LOOKUPS]:
+        evidence[FAILED_LOOKUPS] = total.counts[FAILED_LOOKUPS]
     if total.lost_ns:
         evidence["lost_s"] = total.lost_ns / 1e9
     if total.names:
@@ -80,12 +103,16 @@ def _finding(fault: Fault, guilty: Notes) -> Finding:
         ]
         evidence["display_filter"] = _display_filter(total)
     clients = sorted(total.clients, key=lambda c: (-total.clients[c], c))
+    certainty = fault.certainty(total)
+    shown = certainty is Certainty.SHOWN
     return Finding(
         fault.code,
-        fault.severity,
+        fault.severity if shown else Severity.INFO,
+        certainty,
+        fault.excluded(total),
         fault.title,
         fault.meaning,
-        fault.action,
+        fault.action_for(total.models),
         tuple(clients),
         evidence,
     )

@@ -7,12 +7,16 @@ CoreDNS' autopath plugin, and what resolvers do after each response (``pcapkit.r
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.faults.notes import (
+    FAILED_LOOKUPS,
+    PACKETS_SHOWN,
+    Example,
     Note,
     Notes,
     fill,
@@ -21,15 +25,17 @@ from pcapkit.analysis.faults.notes import (
     show_transactions,
 )
 from pcapkit.analysis.lookups.state import AS_IS
+from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic import signs
 from pcapkit.analysis.traffic.name_flags import IN_ZONE
 from pcapkit.analysis.traffic.part import Indexes, PartTraffic
-from pcapkit.codes import NODATA, NXDOMAIN
-from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES
-from pcapkit.names.labels import Labels
+from pcapkit.cluster.conventions import namespace_of
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
+from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES, Certainty
+from pcapkit.names.labels import Labels, join
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.resolver.models import resolver_model
-from pcapkit.schema import Rows
+from pcapkit.schema import NO_SOA, Rows
 
 #: Names of this many labels, under a real top-level domain, belong to nobody's search suffix.
 _SURELY_EXTERNAL = 3
@@ -65,6 +71,12 @@ def wildcards(part: PartTraffic) -> Notes:
     notes = {}
     for suffix, mine in part.by_suffix(hits).items():
         notes[suffix] = note_lookups(part, part.lookups_of(mine))
+    caught = part.having(signs.CAUGHT)
+    caught = caught[part.readings.transactions["suffix"][caught] >= 0]
+    for suffix, mine in part.by_suffix(caught).items():
+        note = notes.setdefault(suffix, Note())
+        note.add(note_lookups(part, part.lookups_of(mine)))
+        note.counts["caught"] += mine.size
     for suffix, (answered, missed) in part.under_suffixes().items():
         if answered or missed:
             note = notes.setdefault(suffix, Note())
@@ -77,8 +89,11 @@ def is_wildcard(suffix: str, note: Note) -> bool:
 
     A wildcard answers for all of them. A real host, such as ``db1.eu`` where ``eu`` is a site, is
     one among many that miss. ``pod.service.namespace`` may look external where the namespace is
-    called like a top-level domain, so the cluster's own suffixes need more.
+    called like a top-level domain, so the cluster's own suffixes need more. A full service name
+    belongs nowhere but in its cluster: one is enough.
     """
+    if note.counts["caught"]:
+        return True
     answered, missed = note.counts["answered"], note.counts["missed"]
     sure = sum(name.count(".") + 1 >= _SURELY_EXTERNAL for name in note.names)
     if "svc" in suffix.split(".")[:2]:
@@ -112,9 +127,11 @@ def cut_walks(part: PartTraffic) -> Notes:
     went_on = np.bincount(owner[later], minlength=failed.size) > 0
     listed = later & (r.transactions["suffix"][other] > t["suffix"][owner])
     next_suffix = np.bincount(owner[listed], minlength=failed.size) > 0
-    more = t["suffix"] < size - 1
+    hidden = np.array([_hides_its_end(c.search.suffixes) for c in r.clients])[lookups["client"]]
+    more = (t["suffix"] < size - 1) | hidden
     ended = ~went_on & (lookups["answered_by"] < 0) & (more | (lookups["mode"] != AS_IS))
     skipped = went_on & ~next_suffix & more & (t["outcome"] != NODATA)
+    never_as_is = failed[ended & (lookups["mode"] != AS_IS)]
     notes: Notes = {}
     for suffix, mine in part.by_suffix(failed[ended | skipped]).items():
         note = notes[suffix] = note_lookups(part, part.lookups_of(mine))
@@ -122,8 +139,26 @@ def cut_walks(part: PartTraffic) -> Notes:
         for outcome, n in zip(*np.unique(outcomes, return_counts=True), strict=True):
             note.counts[f"{TRANSACTION_OUTCOMES[outcome]}_responses"] += int(n)
         unresolved = r.lookups["answered_by"][part.lookups_of(mine)] < 0
-        note.counts["lookups_without_answer"] += int(unresolved.sum())
+        note.counts[FAILED_LOOKUPS] += int(unresolved.sum())
+        unasked = mine[np.isin(mine, never_as_is)]
+        note.counts["never_asked_as_is"] += part.lookups_of(unasked).size
     return notes
+
+
+def cuts(note: Note) -> dict[str, object]:
+    """Show how many walks were cut, by which responses, and what became of the lookups."""
+    shown = {key: n for key, n in note.counts.items() if n and key != FAILED_LOOKUPS}
+    if note.counts[FAILED_LOOKUPS]:
+        shown["lookups_without_answer"] = note.counts[FAILED_LOOKUPS]
+    return dict(shown)
+
+
+def _hides_its_end(suffixes: Sequence[Labels]) -> bool:
+    """Is this the list of a pod of which no walk shows the end, where services are found?"""
+    search = suffix_texts(suffixes)
+    if namespace_of(search) is None:
+        return False
+    return search[0].partition(".")[2] not in search
 
 
 def _is_walk(part: PartTraffic, lookups: Rows) -> npt.NDArray[np.bool_]:
@@ -201,8 +236,111 @@ def repeats(part: PartTraffic) -> Notes:
 
 def private_reverse(part: PartTraffic) -> Notes:
     """PTR questions for private addresses whose miss did not come from the cluster's DNS itself."""
+    r = part.readings
     leaked = part.having(signs.PRIVATE_REVERSE)
-    return {"": note_transactions(part, leaked, unit="queries")} if leaked.size else {}
+    if not leaked.size:
+        return {}
+    soa = r.rows["soa"][r.transactions["response"][leaked]]
+    leaked, soa = leaked[soa <= _PUBLIC_SOA], soa[soa <= _PUBLIC_SOA]
+    if not leaked.size:
+        return {}
+    note = note_transactions(part, leaked, unit="queries")
+    note.counts["foreign"] += int((soa != NO_SOA).sum())
+    return {"": note}
+
+
+#: ``soa`` of in-addr.arpa, and, below it, of arpa and the root; private zones have more labels.
+_PUBLIC_SOA = 3
+
+
+def reverse_certainty(note: Note) -> Certainty:
+    """Do denials show that a server above the private zone gave them?"""
+    return Certainty.SHOWN if note.counts["foreign"] else Certainty.CONSISTENT_WITH
+
+
+def changing(part: PartTraffic) -> Notes:
+    """Names that one client got answered and denied in turns, by one server or by several."""
+    r = part.readings
+    names = part.changing_names()
+    if not names.size:
+        return {}
+    is_changing = np.zeros(part.name_flags.size, np.bool_)
+    is_changing[names] = True
+    clients = {c.client: n for n, c in enumerate(r.clients)}
+    mine = np.flatnonzero(
+        is_changing[r.rows["folded"]]
+        & (r.rows["folded"] >= 0)
+        & (r.rows["query_packet"] >= 0)
+        & np.isin(r.rows["outcome"], (ANSWER, NXDOMAIN))
+        & np.isin(r.rows["client"], list(clients))
+    )
+    rows = r.rows[mine]
+    order = np.lexsort((rows["query_packet"], rows["query_time"], rows["qtype"], rows["folded"]))
+    order = order[np.argsort(rows["client"][order], kind="stable")]
+    mine, rows = mine[order], rows[order]
+    new = np.zeros(rows.size, np.bool_)
+    for key in ("client", "folded", "qtype"):
+        new[1:] |= rows[key][1:] != rows[key][:-1]
+    turned = np.zeros(rows.size, np.bool_)
+    turned[1:] = (rows["outcome"][1:] != rows["outcome"][:-1]) & ~new[1:]
+    changes = np.bincount(np.cumsum(new), turned)
+    begins = np.append(np.flatnonzero(np.append(True, new[1:])), rows.size)
+    notes: Notes = {}
+    for number in np.flatnonzero(changes).tolist():
+        at = slice(begins[number], begins[number + 1])
+        subject = _who_changes(rows[at], turned[at], has_clock=r.has_clock)
+        if subject:
+            note = notes.setdefault(subject, Note())
+            note.add(_note_changes(part, mine[at], int(changes[number])))
+    return notes
+
+
+_ONE, _SEVERAL = "one server", "several servers"
+
+
+def _who_changes(rows: Rows, turned: npt.NDArray[np.bool_], *, has_clock: bool) -> str:
+    """Say whether servers contradict each other about a question, or one does itself; or "".
+
+    ``rows`` (EXCHANGE) are in the order of time; ``turned`` says which differ from the one before.
+    """
+    views: dict[int, set[int]] = {}
+    for server, outcome in zip(rows["server"].tolist(), rows["outcome"].tolist(), strict=True):
+        views.setdefault(server, set()).add(outcome)
+    of_one = any(len(seen) > 1 for seen in views.values())
+    if np.count_nonzero(turned) > 1:
+        return _ONE if of_one else _SEVERAL
+    at = np.flatnonzero(turned)
+    soon = has_clock and np.diff(rows["query_time"])[at - 1].min() < _AT_ONCE_NS
+    return _SEVERAL if soon and not of_one else ""
+
+
+#: Two servers that differ within this time differ about one state of the name.
+_AT_ONCE_NS = 1_000_000_000
+
+
+def _note_changes(part: PartTraffic, exchanges: Indexes, changes: int) -> Note:
+    """Note one question whose responses changed, by its exchanges in the order of time."""
+    rows = part.readings.rows[exchanges]
+    client = part.context.address(int(rows["client"][0]))
+    name = join(part.readings.names.labels(int(rows["folded"][0])))
+    note = Note(Counter(names=1, changes=changes, questions=len(rows)))
+    note.clients[client] += len(rows)
+    note.names[name] += len(rows)
+    packets = np.concatenate([rows["query_packet"], rows["response_packet"]])
+    shown = tuple(np.sort(packets[packets >= 0])[:PACKETS_SHOWN].tolist())
+    capture = part.context.paths[int(rows["capture"][0])]
+    note.show([Example(int(rows["query_time"][0]), shown, capture, client, name)])
+    return note
+
+
+def is_of_one_server(subject: str, note: Note) -> bool:
+    """Is this about names of which one server gave both views?"""
+    return subject == _ONE
+
+
+def is_of_several_servers(subject: str, note: Note) -> bool:
+    """Is this about servers with different views?"""
+    return subject == _SEVERAL
 
 
 def cluster_names(part: PartTraffic) -> Notes:
@@ -210,7 +348,7 @@ def cluster_names(part: PartTraffic) -> Notes:
     r = part.readings
     counted = part.servers
     notes: Notes = {}
-    strangers = (counted["zone_answered"] > 0) & (counted["zone_known"] == 0)
+    strangers = (counted["zone_foreign"] > 0) & (counted["zone_known"] == 0)
     inside = np.zeros(0, np.int64)
     if strangers.any():
         inside = np.flatnonzero(part.name_flags[r.transactions["name"]] & IN_ZONE)
@@ -220,14 +358,14 @@ def cluster_names(part: PartTraffic) -> Notes:
         if strangers[n]:
             note = note_transactions(part, inside[asked_at == server], unit="queries")
         note.counts["known"] = int(counted["zone_known"][n])
-        note.counts["responses"] = int(counted["zone_answered"][n])
+        note.counts["foreign"] = int(counted["zone_foreign"][n])
         notes[part.context.address(server)] = note
     return notes
 
 
 def is_stranger(server: str, note: Note) -> bool:
-    """Did it respond, and never as one that holds the cluster domain?"""
-    return note.counts["responses"] > 0 and note.counts["known"] == 0
+    """Did it deny with another zone's authority, and never respond as one that holds the domain?"""
+    return note.counts["foreign"] > 0 and note.counts["known"] == 0
 
 
 def leaked_queries(note: Note) -> dict[str, object]:

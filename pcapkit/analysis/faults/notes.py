@@ -23,6 +23,9 @@ NAMES = 200
 
 PACKETS_SHOWN = 24
 
+#: The count of lookups that a fault left without an answer.
+FAILED_LOOKUPS = "failed_lookups"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Example:
@@ -67,6 +70,8 @@ class Note:
     counts: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
     names: Counter[str] = field(default_factory=Counter)
+    #: the resolvers of the clients that have it
+    models: set[str] = field(default_factory=set)
     largest: int = 0  #: of the sizes, or rates, that a detector is about
     settings: set[ClientSettings] = field(default_factory=set)
     problems: set[ListProblem] = field(default_factory=set)
@@ -79,6 +84,7 @@ class Note:
         self.counts.update(other.counts)
         self.clients.update(other.clients)
         self.names.update(other.names)
+        self.models |= other.models
         self.largest = max(self.largest, other.largest)
         self.settings |= other.settings
         self.problems |= other.problems
@@ -239,6 +245,9 @@ def fill(
     r = part.readings
     for i in np.flatnonzero(by_client).tolist():
         note.clients[part.context.address(r.clients[i].client)] += int(by_client[i])
+        note.models.add(r.clients[i].resolver.model)
+    known = names != r.names.unknown
+    names, by_name = names[known], by_name[known]
     order = np.argsort(-by_name, kind="stable")[:NAMES]
     most = zip(names[order].tolist(), by_name[order].tolist(), strict=True)
     note.names = Counter({join(r.names.labels(name)): n for name, n in most})

@@ -7,7 +7,7 @@ Sources: resolv.conf(5); musl ``src/network/resolvconf.c`` (a line must fit 256 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -26,7 +26,7 @@ from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.codes import OTHER_RCODE
-from pcapkit.model.vocabulary import Source
+from pcapkit.model.vocabulary import Certainty, Source
 from pcapkit.names.labels import join
 from pcapkit.resolver.resolv_conf import ResolverConfig
 from pcapkit.schema import Exchanges
@@ -52,6 +52,8 @@ def namespaces(part: PartTraffic) -> Notes:
         namespace = namespace_of(search)
         if namespace is None or client.search_source != Source.OBSERVED:
             continue
+        if index in part.two_namespaces_at_once or part.forwards(index):
+            continue
         note = notes.get(subject := f"namespace {namespace}")
         if note is None:
             note = notes[subject] = Note()
@@ -61,37 +63,70 @@ def namespaces(part: PartTraffic) -> Notes:
         low, high = client.ndots.low, client.ndots.high
         note.settings.add(ClientSettings(address, search, whole[index], low, high))
     show_walks(part, zip(notes.values(), members.values(), strict=True))
-    for index in sorted({*part.two_namespaces_at_once, *part.two_ndots_at_once}):
-        address = part.context.address(part.readings.clients[index].client)
-        mine = part.lookups_of_client(index)
-        note = notes.setdefault(f"address {address}", note_lookups(part, mine))
-        note.counts["at_once"] += 1
+    for key, clients in (
+        ("at_once", {*part.two_namespaces_at_once, *part.two_ndots_at_once}),
+        ("both_ways", {*part.searched_and_as_is_at_once}),
+    ):
+        for index in sorted(clients):
+            if part.forwards(index):
+                continue
+            address = part.context.address(part.readings.clients[index].client)
+            mine = part.lookups_of_client(index)
+            note = notes.setdefault(f"address {address}", note_lookups(part, mine))
+            note.counts[key] += 1
     return notes
+
+
+def of_address(subject: str) -> str | None:
+    """Return the address that a note of :func:`namespaces` is about; None for a namespace."""
+    kind, _, address = subject.partition(" ")
+    return address if kind == "address" else None
+
+
+def mix_certainty(note: Note) -> Certainty:
+    """Do settings differ beyond doubt, or may final dots explain why names are asked both ways?"""
+    proven = note.counts["at_once"] or _lists_differ(note) or _ndots_differ(note)
+    return Certainty.SHOWN if proven else Certainty.CONSISTENT_WITH
 
 
 def are_mixed(subject: str, note: Note) -> bool:
     """Do the clients of a namespace have lists, or ndots, that cannot be one and the same?"""
-    return bool(note.counts["at_once"]) or _lists_differ(note) or _ndots_differ(note)
+    at_once = note.counts["at_once"] + note.counts["both_ways"]
+    return bool(at_once) or _lists_differ(note) or _ndots_differ(note)
 
 
 def _ndots_differ(note: Note) -> bool:
-    low = max((s.ndots_low for s in note.settings), default=0)
-    return low > min((s.ndots_high for s in note.settings), default=0)
+    """Do two addresses have ndots that do not meet? Those of one address change by a restart."""
+    least = _extremes((-s.ndots_high, s.address) for s in note.settings)
+    most = _extremes((s.ndots_low, s.address) for s in note.settings)
+    return any(low > -high and one != other for low, one in most for high, other in least)
+
+
+def _extremes(values: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the largest value, and the largest of any other address."""
+    ranked = sorted(values, reverse=True)
+    return [*ranked[:1], *[v for v in ranked if v[1] != ranked[0][1]][:1]]
 
 
 def _lists_differ(note: Note) -> bool:
-    lists = {(s.search, s.is_whole) for s in note.settings}
-    for (left, left_whole), (right, right_whole) in combinations(sorted(lists), 2):
+    """Do two addresses have lists of which neither holds the other?"""
+    owners: dict[tuple[tuple[str, ...], bool], set[str]] = {}
+    for s in note.settings:
+        owners.setdefault((s.search, s.is_whole), set()).add(s.address)
+    for (left, left_whole), (right, right_whole) in combinations(sorted(owners), 2):
         left_fits = not right_whole and _contains(left, right)
         right_fits = not left_whole and _contains(right, left)
         if left != right and not left_fits and not right_fits:
-            return True
+            if len(owners[left, left_whole] | owners[right, right_whole]) > 1:
+                return True
     return False
 
 
 def differences(note: Note) -> dict[str, object]:
     """Show the lists and ndots of which some differ."""
     shown: dict[str, object] = {}
+    if note.counts["both_ways"]:
+        shown["names_both_ways"] = "searched, and asked as is in between"
     if _lists_differ(note):
         shown["search_lists"] = sorted({" ".join(s.search) for s in note.settings})
     if _ndots_differ(note):
@@ -138,7 +173,7 @@ def search_lists(part: PartTraffic) -> Notes:
                 note.problems.add(ListProblem("", problem))
                 note.clients[part.context.address(client.client)] += 1
                 show_walks(part, [(note, [index])])
-    for asking, count in _empty_questions(r.rows):
+    for asking, count in _empty_questions(r.rows, r.names.unknown):
         note.counts["empty_questions"] += count
         note.clients[part.context.address(asking)] += count
         problem = "empty questions: '.' in the search list of a musl client"
@@ -146,9 +181,14 @@ def search_lists(part: PartTraffic) -> Notes:
     return {"": note} if note.problems else {}
 
 
-def _empty_questions(rows: Exchanges) -> Iterator[tuple[int, int]]:
-    """Yield who asks without a question, again though the server said FORMERR, and how often."""
-    empty = np.flatnonzero(rows["folded"] < 0)
+def _empty_questions(rows: Exchanges, unknown: int) -> Iterator[tuple[int, int]]:
+    """Yield who asks what nobody can read, again though the server said FORMERR, and how often.
+
+    They ask the name ``unknown``.
+    """
+    if unknown < 0:
+        return
+    empty = np.flatnonzero(rows["folded"] == unknown)
     empty = empty[rows["query_packet"][empty] >= 0]
     empty = empty[rows["outcome"][empty] == OTHER_RCODE]
     asked = Counter(rows[["client", "client_port", "message_id"]][empty].tolist())

@@ -1,16 +1,42 @@
-"""Names and questions that the capture cut: what may stand behind what is there of them."""
+"""Names and questions that are not there in whole: what may stand behind them.
+
+A capture cuts them, or a client sends one that nobody can read: a label that runs past the end of
+the message, as musl sends with '.' in its search list.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules
-from pcapkit.analysis.lookups.state import CUT_QUESTION, NO_ROW, Walks, question_of
+from pcapkit.analysis.lookups.state import CUT_QUESTION, NEVER, NO_ROW, Walks, ask, question_of
+from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.names.labels import name_start
+from pcapkit.names.table import Folded
 from pcapkit.names.text import CUT_LABEL
-from pcapkit.schema import Bytes, Int, Row
+from pcapkit.schema import ABSENT, Bytes, Exchanges, Int, Row
+
+#: Walks without a readable name that are compared, the newest first.
+_AT_UNKNOWN = 8
+
+
+def name_unread(rows: Exchanges, names: Folded) -> None:
+    """Give queries of which nobody can read the question the unknown name, where they were heard.
+
+    ``rows`` (EXCHANGE) get it as ``folded``; their ``qname`` stays ABSENT. Those without any
+    response to their client, port and ID are left alone: noise at the port, and no lookup.
+    """
+    unread = np.flatnonzero((rows["folded"] == ABSENT) & (rows["query_packet"] >= 0))
+    if not unread.size:
+        return
+    mine = rows[unread]
+    keys = mine["client"].astype(np.int64) << 32
+    keys |= mine["client_port"].astype(np.int64) << 16 | mine["message_id"]
+    heard = np.isin(keys, keys[mine["response_packet"] >= 0])
+    if heard.any():
+        rows["folded"][unread[heard]] = names.add_unknown()
 
 
 @helper_kernel
@@ -85,3 +111,30 @@ def cut_question(w: Walks, candidate: Int, e: Row, rules: Rules) -> Int:
     if count == 1 and e["query_time"] - w.questions[first]["asked"] <= rules.near:
         return np.int64(NO_ROW)
     return first
+
+
+@helper_kernel
+def repeats_unread(rows: Exchanges, w: Walks, number: Int, name: Int, oldest: Int) -> bool:
+    """Add exchange ``number`` of ``rows``, which nobody can read, to a walk of its kind.
+
+    Nothing tells two such questions apart, be it of both families: what one port asks is one, until
+    it is well answered or falls silent. They ask ``name``; the nodes of the client at names in
+    ``w`` are those from ``oldest`` on. False where none fits.
+    """
+    e = rows[number]
+    node = np.int64(w.at_name[name])
+    for _ in range(_AT_UNKNOWN):
+        if node < oldest:
+            break
+        n = w.name_nodes[node]
+        node = np.int64(n["older"])
+        question = np.int64(w.candidates[n["candidate"]]["question"])
+        q = w.questions[question]
+        if q["port"] != e["client_port"] or e["query_time"] - q["asked"] > LONGEST_TIMEOUT_NS:
+            continue
+        is_done = n["settled"] != NEVER and n["settled"] <= e["query_time"]
+        if is_done and q["message_id"] != e["message_id"]:
+            continue
+        ask(rows, w, np.int64(n["candidate"]), question, number)
+        return True
+    return False

@@ -41,8 +41,11 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     NODATA_GOES_ON,
     BOTH_OF_ABSENT,  # A and AAAA, from two ports, of a name that does not exist
     EDNS_UNKNOWN,  # the source hides what tells those apart that ask both families at once
-) = range(18)
-SIGNS = 18
+    PORT_HELD,  # from name to name, mostly: no libc does
+    FAR_ENDS,  # NODATA_ENDS, at a pair with unrelated IDs
+    CLOSE_GOES_ON,  # NODATA_GOES_ON, at a pair with close ones
+) = range(21)
+SIGNS = 21
 
 
 @helper_kernel
@@ -52,18 +55,29 @@ def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
     if edns == _EDNS_OF_GO_AND_CARES:
         return EDNS_ONE_PORT if one_port else EDNS_TWO_PORTS
     gap = (np.int64(aaaa["message_id"]) - np.int64(a["message_id"])) & 0xFFFF
-    if one_port and edns != EDNS_HIDDEN and 0 < gap <= _CLOSE_IDS:
-        return CLOSE_IDS  # in turn, too: a server beside it may answer before both are sent
+    if one_port and edns != EDNS_HIDDEN and 0 < gap <= _NEAR_IDS:
+        # in turn, too: a server beside it may answer before both are sent
+        return CLOSE_IDS if gap <= _CLOSE_IDS else NEAR_IDS
     in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
     if edns == EDNS_HIDDEN and not in_turn:
         return EDNS_UNKNOWN
     if not one_port:
         return TWO_PORTS_IN_TURN if in_turn else TWO_PORTS
-    if in_turn:
-        return ONE_PORT_IN_TURN
-    if 0 < gap <= _CLOSE_IDS:
-        return CLOSE_IDS
-    return NEAR_IDS if 0 < gap <= _NEAR_IDS else ONE_PORT
+    return ONE_PORT_IN_TURN if in_turn else ONE_PORT
+
+
+@helper_kernel
+def _is_unread_pair(rows: Exchanges, w: Walks, first: Int) -> bool:
+    """Are these two questions that nobody can read, with close IDs, both asked again under them?
+
+    ``first`` is the first of the exchanges in ``rows``; ``w`` says which follow. All have one port.
+    """
+    second = np.int64(w.next_exchange[first])
+    third = np.int64(w.next_exchange[second]) if second >= 0 else np.int64(NO_ROW)
+    if third < 0 or rows[third]["message_id"] != rows[first]["message_id"]:
+        return False
+    gap = np.int64(rows[second]["message_id"]) - np.int64(rows[first]["message_id"])
+    return bool(0 < gap & 0xFFFF <= _CLOSE_IDS)
 
 
 @kernel
@@ -87,6 +101,7 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
         e = rows[number]
         if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
             signs[COOKIE] += 1
+    signs[PORT_HELD] = client["keeps_port"]
     for number in range(client["first_walk"], client["last_walk"]):
         walk = w.walks[number]
         if not walk["captured"]:
@@ -108,22 +123,27 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                     aaaa = x if q["qtype"] == _AAAA else aaaa
                 mx = mx or q["qtype"] == _MX
                 at = np.int64(q["after"])
-            _count_steps(rows, w, walk, candidate, signs)
+            step = _count_steps(rows, w, walk, candidate, signs)
             if a >= 0 and aaaa >= 0:
                 two_ports = rows[a]["client_port"] != rows[aaaa]["client_port"]
                 if two_ports and rows[a]["outcome"] == NXDOMAIN and rows[a]["edns_bytes"] < 0:
                     signs[BOTH_OF_ABSENT] += 1
-                signs[_pair_sign(rows[a], rows[aaaa], rows[some]["edns_bytes"])] += 1
+                sign = _pair_sign(rows[a], rows[aaaa], rows[some]["edns_bytes"])
+                signs[sign] += 1
+                signs[FAR_ENDS] += sign == ONE_PORT and step == NODATA_ENDS
+                signs[CLOSE_GOES_ON] += sign == CLOSE_IDS and step == NODATA_GOES_ON
             elif some >= 0 and some == a and walk["candidates"] > 1:
                 signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
+            elif some >= 0 and rows[some]["qname"] < 0:
+                signs[CLOSE_IDS] += _is_unread_pair(rows, w, some)
             if mx and a >= 0:
                 signs[HOST] += 1
             candidate = np.int64(w.candidates[candidate]["after"])
 
 
 @helper_kernel
-def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: Integers) -> None:
-    """Count what a candidate shows by what follows it.
+def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: Integers) -> Int:
+    """Count what a candidate shows by what follows it; return NODATA_ENDS, NODATA_GOES_ON, NO_ROW.
 
     It is one of ``walk`` (WALK) in ``w``; ``rows`` are the exchanges, ``signs`` (int64) those of
     the client.
@@ -136,27 +156,34 @@ def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: In
             following = w.questions[w.candidates[c["after"]]["question"]]
             signs[PORT_KEPT] += following["port"] == first["client_port"]
     if walk["mode"] == AS_IS or walk["base"] < 0 or c["name"] == walk["base"]:
-        return
+        return np.int64(NO_ROW)
     at = question
     while at >= 0:
         if rows[w.questions[at]["last"]]["outcome"] != NODATA:
-            return
+            return np.int64(NO_ROW)
         at = np.int64(w.questions[at]["after"])
-    signs[NODATA_GOES_ON if c["after"] >= 0 else NODATA_ENDS] += 1
+    step = np.int64(NODATA_GOES_ON if c["after"] >= 0 else NODATA_ENDS)
+    signs[step] += 1
+    return step
 
 
 def models_at_once(signs: Integers) -> tuple[str, ...]:
     """Return the models that each have enough signs of their own; more than one is a mixture.
 
     One resolver shows some of another's signs by chance, as unrelated IDs may lie close together;
-    a fifth of the pairs is more than chance.
+    a fifth of the pairs is more than chance. IDs of musl's lie far apart, too, where its process is
+    kept from running between the two: a walk that ends there at a NODATA is musl's all the same.
     """
     counts = {
         "c-ares": int(signs[EDNS_ONE_PORT]),
-        "glibc": int(signs[ONE_PORT]),
+        "glibc": int(signs[ONE_PORT] + signs[ONE_PORT_IN_TURN]),
         "go": int(signs[EDNS_TWO_PORTS]),
         "musl": int(signs[CLOSE_IDS]),
     }
+    if signs[FAR_ENDS] > 1 and not signs[NODATA_GOES_ON]:
+        counts["glibc"] = 0
+    if signs[CLOSE_GOES_ON] > 1 and not signs[NODATA_ENDS]:
+        counts["musl"] = 0
     least = max(_OWN_PAIRS, sum(counts.values()) / 5)
     return tuple(model for model, count in counts.items() if count >= least)
 
@@ -164,7 +191,8 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
 def guess_resolver(signs: Integers) -> ResolverGuess:
     """Weigh the signs of one client; ``unknown`` rather than a guess."""
     n = [int(v) for v in signs]
-    pairs = n[CLOSE_IDS] + n[NEAR_IDS] + n[ONE_PORT]
+    close, near = n[CLOSE_IDS], n[CLOSE_IDS] + n[NEAR_IDS]
+    pairs, in_turn = near + n[ONE_PORT], n[ONE_PORT_IN_TURN]
     if n[PARALLEL]:
         return ResolverGuess("busybox", 0.8, ("every suffix asked at once on one port",))
     if n[COOKIE] or n[EDNS_ONE_PORT] > n[EDNS_TWO_PORTS]:
@@ -173,13 +201,19 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("go", 0.9, ("EDNS 1232, a port of its own for every query",))
     if n[PORT_KEPT] >= _OWN_STEPS and 4 * n[PORT_KEPT] >= pairs:
         return ResolverGuess("c-ares", 0.6, ("one port for all of a walk, no EDNS",))
-    if pairs >= 2 and n[NODATA_ENDS] >= _OWN_STEPS and not n[NODATA_GOES_ON]:
+    if n[PORT_HELD]:
+        close = near = pairs = in_turn = 0  # no libc keeps its port
+    if pairs + in_turn >= 2 and n[NODATA_ENDS] >= _OWN_STEPS and not n[NODATA_GOES_ON]:
         return ResolverGuess("musl", 0.8, ("walks end at a suffix that has no address",))
-    if pairs >= 2 and n[CLOSE_IDS] > 0.7 * pairs and n[NODATA_GOES_ON] <= n[NODATA_ENDS]:
-        return ResolverGuess("musl", 0.9, ("A and AAAA on one port with IDs close together",))
+    if n[NODATA_GOES_ON] <= n[NODATA_ENDS]:
+        together = ("A and AAAA on one port with IDs close together",)
+        if close >= 2 and close > 0.7 * (pairs + in_turn):
+            return ResolverGuess("musl", 0.9, together)
+        if near >= _OWN_PAIRS and near > 0.7 * (pairs + in_turn):
+            return ResolverGuess("musl", 0.7, together)
     if pairs >= 2:
         return ResolverGuess("glibc", 0.9, ("A and AAAA on one port with unrelated IDs, no EDNS",))
-    if n[ONE_PORT_IN_TURN] >= 2:
+    if in_turn >= 2:
         return ResolverGuess("glibc", 0.6, ("A, answer, AAAA on one port (single-request)",))
     if n[HOST]:
         return ResolverGuess("bind-host", 0.7, ("A, AAAA and MX for one name",))

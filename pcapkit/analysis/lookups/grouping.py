@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
-from pcapkit.analysis.lookups.cut_names import cut_question, goes_on
+from pcapkit.analysis.lookups.cut_names import cut_question, goes_on, repeats_unread
 from pcapkit.analysis.lookups.habits import (
     contradicts,
     note_habits,
@@ -518,6 +518,9 @@ def _group_cut(
             continue
         if rows[number]["query_packet"] < 0:
             _add_orphan(rows, w, rules, number, name, oldest_name)
+        elif rows[number]["qname"] < 0:
+            if not repeats_unread(rows, w, number, name, oldest_name):
+                _open(rows, w, rules, number, name)
         elif not _at_same_name(rows, w, rules, number, name, oldest_name, oldest_base):
             if _continue(rows, w, rules, number, name, oldest_base):
                 continue

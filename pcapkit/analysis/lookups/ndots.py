@@ -50,7 +50,9 @@ def bound_ndots(
             alone = as_is[ends[i] : ends[i + 1]]
             few = alone[(lists.labels[alone] > 1) & (lists.labels[alone] - 1 < value)]
             if weak := _outside(lists.name_ids[few].tolist(), client, names):
-                value, source = max(low, min(weak), 1), Source.OBSERVED
+                value = max(low, min(weak), 1)
+                if low > 0 or high < MAX_NDOTS:  # else no walk says anything of it
+                    source = Source.OBSERVED
         out.append(Ndots(low, high, value, source))
     clients["value"] = [n.value for n in out]
     return out

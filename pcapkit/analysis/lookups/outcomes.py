@@ -366,7 +366,9 @@ def _classify(
             is_base,
         )
         lookup["retries"] += t["retries"]
-        lookup["nxdomain"] += 1 if t["outcome"] == NXDOMAIN else 0
+        if t["outcome"] == NXDOMAIN:
+            lookup["nxdomain"] += 1
+            lookup["denied"] |= 1 if is_base else 0
         lookup["wasted"] += 1 if t["waste_class"] in (ABSOLUTE_MISS, SEARCH_MISS) else 0
         part = (np.uint64(t["suffix"] + 1) << np.uint64(32)) | (
             np.uint64(t["qtype"]) << np.uint64(8)

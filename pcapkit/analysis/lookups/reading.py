@@ -13,6 +13,7 @@ import numpy as np
 
 from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
+from pcapkit.analysis.lookups.cut_names import name_unread
 from pcapkit.analysis.lookups.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
@@ -101,6 +102,9 @@ class _Reader:
     ) -> None:
         self._rows, self._names, self._surveyed = rows, names, surveyed
         self._span, self._has_clock = span, has_clock
+        self._are_whole = not (rows["qtype"] == CUT_QUESTION).any()
+        if not self._are_whole:
+            name_unread(rows, names)
         numbers: dict[SearchList, int] = {}
         self._clients = np.zeros(len(surveyed), CLIENT)
         self._clients["list"] = [numbers.setdefault(c.assumed, len(numbers)) for c in surveyed]
@@ -172,10 +176,10 @@ class _Reader:
 
     def _group(self, walks: Walks, *, again: bool) -> None:
         rows, clients, lists = self._rows, self._clients, self._lists
-        if (rows["qtype"] == CUT_QUESTION).any():
-            group_cut_clients(rows, clients, self._arrays, lists, walks, again)
-        else:
+        if self._are_whole:
             group_clients(rows, clients, lists, walks, again)
+        else:
+            group_cut_clients(rows, clients, self._arrays, lists, walks, again)
 
     def _probes(self) -> Bytes:
         """Mark the local names that client libraries ask SRV and TXT of by themselves."""

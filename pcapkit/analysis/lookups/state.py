@@ -41,7 +41,7 @@ NO_BASE = -1
 NEVER = np.iinfo(np.int64).max
 #: A response is awaited: see :func:`finished`.
 PENDING = NO_TIME + 1
-#: The type of a question that the capture cut.
+#: The type of a question that the capture cut, or that nobody can read: then it has no ``qname``.
 CUT_QUESTION = 0
 #: Exchanges of one question that are looked through: who repeats one more often is no resolver, and
 #: each of them would be looked at with every further one.
@@ -341,7 +341,7 @@ def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -
     c = w.candidates[candidate]
     if e["query_packet"] >= 0:
         w.walks[c["walk"]]["captured"] = 1
-    if e["qtype"] == CUT_QUESTION:
+    if e["qtype"] == CUT_QUESTION and e["qname"] >= 0:
         w.walks[c["walk"]]["cut_start"] = 1
     w.next_exchange[number] = NO_ROW
     if question >= 0:

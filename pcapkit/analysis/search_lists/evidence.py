@@ -25,7 +25,7 @@ from pcapkit.analysis.timing import NEAR_IN_LOG_NS, NEAR_NS, NEAR_WITHOUT_CLOCK_
 from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, find_slot, hash_bytes, slot_count
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.names.labels import common_labels, labels_end
+from pcapkit.names.labels import common_labels, labels_end, name_start
 from pcapkit.schema import ABSENT, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row, Rows
 
 #: Distinct sequences that are kept; a capture with more has shown its search lists long before.
@@ -35,6 +35,7 @@ _FOLLOWS_WITHOUT_CLOCK = Follows(*[NEAR_WITHOUT_CLOCK_NS] * 3)
 _TWO_WAYS = 1 << 14  # lookups that are kept of names that were asked in two ways
 _FIRST_LABELS = 1 << 12  # slots of the sequences that may go on
 _TAILS = 64  # different suffixes of one client that are told apart
+_UNDERSCORE = 0x5F
 _MOST_LABELS = 255  # more than any name has (RFC 1035 section 3.1: 255 bytes)
 #: One distinct sequence of one client; ``first`` and ``last`` are the times of its beginnings, and
 #: ``shared`` is how many labels all its names share from theirs. ``at_once`` has a bit for each
@@ -151,6 +152,53 @@ def _shared_labels(arena: Bytes, ends: Integers, s: Row, members: Ids) -> Int:
     for j in range(1, s["size"]):
         shared = min(shared, common_labels(arena, ends, members[0], members[j]))
     return shared
+
+
+@helper_kernel
+def _is_parent(names: InternerArrays, labels: Ids, name: Int, other: Int) -> bool:
+    """Is the shorter of two names, ids of ``names``, a parent of the longer one?
+
+    ``labels`` (int32) is how many labels each name has.
+    """
+    child, parent = (name, other) if labels[name] > labels[other] else (other, name)
+    begin = labels_end(names.arena, names.ends, child, labels[child] - labels[parent])
+    at, end = name_start(names.ends, parent), names.ends[parent]
+    if labels[child] == labels[parent] or names.ends[child] - begin != end - at:
+        return False
+    for k in range(end - at):
+        if names.arena[begin + k] != names.arena[at + k]:
+            return False
+    return True
+
+
+@helper_kernel
+def _climbs(names: InternerArrays, labels: Ids, s: Row, members: Ids) -> bool:
+    """Is each name of a sequence a parent or a child of the one before it?
+
+    Those are questions about zones, one above the other.
+
+    ``s`` (SEQUENCE) has its ``members`` (int32) among ``names``; ``labels`` (int32) is how many
+    labels each name has.
+    """
+    for j in range(1, s["size"]):
+        if not _is_parent(names, labels, np.int64(members[j - 1]), np.int64(members[j])):
+            return False
+    return True
+
+
+@helper_kernel
+def _names_a_service(names: InternerArrays, name: Int, size: Int) -> bool:
+    """Do the first ``size`` labels of a name all begin with an underscore (RFC 8552)?
+
+    A program asks for such a service in one domain after another, each narrower or wider, by rules
+    of its own: ``_ldap._tcp`` in a site and in its domain, ``_dmarc`` up the tree.
+    """
+    at = name_start(names.ends, name)
+    for _ in range(size):
+        if names.arena[at] == 0 or names.arena[at + 1] != _UNDERSCORE:
+            return False
+        at += np.int64(names.arena[at]) + 1
+    return True
 
 
 @helper_kernel
@@ -317,12 +365,18 @@ def _note_sequences(
     keys, slots = table.keys, table.slots
     tails: Int = 0
     for i in range(found):
-        if rows[i]["base"] > 0:
+        if rows[i]["size"] > 1 and _climbs(names, labels, rows[i], members[i]):
+            rows[i]["size"] = 1
+        elif rows[i]["base"] > 0:
             tails = _note_tails(names, labels, rows[i], members[i], proven, tails)
     for i in range(found):
         s = rows[i]
         if s["size"] < 2:
             continue
+        if s["base"] == 0 and _names_a_service(names, np.int64(members[i, 0]), 1):
+            size = _shared_labels(names.arena, names.ends, s, members[i])
+            if _names_a_service(names, np.int64(members[i, 0]), size):
+                continue
         if tails > 0 and s["base"] == 0:
             s["base"] = _read_by_tails(names, s, members[i], proven, tails)
             if s["base"] == 0:

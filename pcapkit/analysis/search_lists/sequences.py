@@ -19,7 +19,17 @@ from pcapkit.kernels.hashing import hash_bytes, home_slot
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.names.labels import common_labels, name_start
-from pcapkit.schema import NO_TIME, Bytes, Exchanges, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import (
+    EXCHANGE_ITERATIVE,
+    NO_TIME,
+    Bytes,
+    Exchanges,
+    Ids,
+    Int,
+    Integers,
+    Row,
+    Rows,
+)
 
 PTR = 12
 #: Types of one asked name that are told apart.
@@ -153,6 +163,8 @@ def find_asked_names(rows: Exchanges, near: Int, latest: Ids, asked: AskedNames)
     for k in range(rows.shape[0]):
         e = rows[k]
         if e["qtype"] == PTR or e["folded"] < 0 or e["qtype"] == 0:  # 0: the question was cut
+            continue
+        if e["marks"] & EXCHANGE_ITERATIVE:  # of a server that resolves, no stub resolver
             continue
         time = e["query_time"]
         at = np.int64(latest[e["folded"]])

@@ -32,10 +32,12 @@ from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
-from pcapkit.schema import Exchanges, Integers
+from pcapkit.schema import EXCHANGE_ITERATIVE, Exchanges, Integers
 
 #: Names of the world under one suffix that show it to be one.
 _WORLD = 3
+#: Queries that show a list which no walk does.
+_FEWEST_QUERIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,14 +306,18 @@ def _assume_list(mine: Exchanges, names: Folded) -> SearchList:
 
     A Kubernetes list where all cluster names are of one space: names such as
     ``web.default.svc.cluster.local`` that answer at once are what short names look like under the
-    first suffix. Else one suffix under which every name of the world has an answer.
+    first suffix. Else one suffix under which every name of the world has an answer. One query shows
+    no list, and neither does who asks for no recursion: a server that resolves.
     """
-    asked = np.unique(mine["folded"][mine["folded"] >= 0])
+    shown = (mine["folded"] >= 0) & (mine["marks"] & EXCHANGE_ITERATIVE == 0)
+    if np.count_nonzero(shown) < _FEWEST_QUERIES:
+        return SearchList()
+    asked = np.unique(mine["folded"][shown])
     labels = names.label_counts()[asked]
     asked, labels = asked[labels >= 5], labels[labels >= 5]
     spaces = {end for end in names.labels_behind(asked, labels - 4) if end[1] == "svc"}
     if len(spaces) != 1:
-        answered = (mine["outcome"] == ANSWER) & (mine["folded"] >= 0)
+        answered = (mine["outcome"] == ANSWER) & shown
         return _wildcard({names.labels(n) for n in np.unique(mine["folded"][answered]).tolist()})
     space = spaces.pop()
     return SearchList((space, space[1:], space[2:]), frozenset((space,)))

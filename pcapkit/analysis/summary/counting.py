@@ -33,6 +33,7 @@ GROUP = np.dtype(
         ("lookups", np.int64),
         ("lost_ns", np.int64),
         ("clients", np.int64),
+        ("denied", np.int64),  # lookups that were told that the name as is does not exist
         ("classes", np.int64, (CLASSES,)),
         ("client", np.int32),  # the last that was counted, within its part
     ],
@@ -64,7 +65,7 @@ class Counts(NamedTuple):
     suffixes: Integers  # (suffixes of all lists, 3)
     timeline: Integers  # (classes, BINS)
     outcomes: Integers  # of transactions
-    lookup_outcomes: Integers
+    lookup_outcomes: Integers  # (2, outcomes): of lookups that are incomplete, and complete
     classes: Integers
     durations: Integers
     resolved: Integers  # (2, lookups)
@@ -114,6 +115,7 @@ def _group_number(lookup: Row, given: _CountInput, out: Counts) -> Int:
         new["lookups"] = 0
         new["lost_ns"] = 0
         new["clients"] = 0
+        new["denied"] = 0
         new["classes"][:] = 0
         new["client"] = ABSENT
     return np.int64(slots[slot] - 1)
@@ -163,6 +165,7 @@ def _note_worst(lookups: Rows, number: Int, addresses: Integers, worst: Integers
 def _count_in_group(lookup: Row, address: Int, group: Row) -> None:
     """Count ``lookup`` (LOOKUP) of the client at ``address`` in its ``group`` (GROUP)."""
     group["lookups"] += 1
+    group["denied"] += lookup["denied"]
     if group["client"] != lookup["client"]:
         group["client"] = lookup["client"]
         group["clients"] += 1
@@ -209,7 +212,7 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
         client["queries"] += lookup["queries"]
         client["wasted"] += lookup["wasted"]
         client["last"] = max(client["last"], lookup["end"])
-        out.lookup_outcomes[lookup["outcome"]] += 1
+        out.lookup_outcomes[1 if lookup["complete"] else 0, lookup["outcome"]] += 1
         group = out.groups[_group_number(lookup, given, out)]
         _count_in_group(lookup, given.addresses[lookup["client"]], group)
         if lookup["wasted"] > 0:
@@ -264,7 +267,7 @@ def count_part(
         np.zeros((suffixes, 3), np.int64),
         np.zeros((CLASSES, BINS), np.int64),
         np.zeros(len(TRANSACTION_OUTCOMES), np.int64),
-        np.zeros(len(LOOKUP_OUTCOMES), np.int64),
+        np.zeros((2, len(LOOKUP_OUTCOMES)), np.int64),
         np.zeros(CLASSES, np.int64),
         np.empty(size, np.int64),
         np.empty((2, size), np.int64),

@@ -16,14 +16,25 @@ _KINDS = ("reverse", "cluster", "external", "nonexistent", "single_label", "unkn
 
 
 def kinds_of(
-    names: Folded, base: Ids, answered_by: Ids, outcome: Array, zones: Sequence[Labels]
+    names: Folded,
+    base: Ids,
+    answered_by: Ids,
+    outcome: Array,
+    denied: Array,
+    zones: Sequence[Labels],
 ) -> list[str]:
-    """Say what sort of name each of some lookups asked for."""
+    """Say what sort of name each of some lookups asked for.
+
+    ``denied`` is not 0 where some query was told that the name as is does not exist: what was asked
+    under suffixes only may exist.
+    """
+    is_known = base != names.unknown
     holds = (
         names.inside([("arpa",)])[base] != 0,
         (answered_by >= 0) & (names.inside(zones)[np.maximum(answered_by, 0)] != 0),
         answered_by >= 0,
-        outcome == MISSING,
+        (outcome == MISSING) & (denied > 0),
         names.label_counts()[base] == 1,
     )
-    return [_KINDS[k] for k in np.select(holds, range(len(holds)), len(holds)).tolist()]
+    kinds = np.select([is_known & h for h in holds], range(len(holds)), len(holds))
+    return [_KINDS[k] for k in kinds.tolist()]

@@ -50,7 +50,7 @@ class Tally:
             self._bin_ns = max(1, -(-(span[1] - span[0] + 1) // BINS))
         self._timeline = np.zeros((CLASSES, BINS), np.int64)
         self._transaction_outcomes = np.zeros(len(TRANSACTION_OUTCOMES), np.int64)
-        self._lookup_outcomes = np.zeros(len(LOOKUP_OUTCOMES), np.int64)
+        self._lookup_outcomes = np.zeros((2, len(LOOKUP_OUTCOMES)), np.int64)
         self._classes = np.zeros(CLASSES, np.int64)
         self._retries = self._complete = self._lost_ns = 0
         none = np.zeros(0, np.int64)
@@ -164,7 +164,8 @@ class Tally:
         return LookupCounts(
             int(self._lookup_outcomes.sum()),
             self._complete,
-            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.tolist(), strict=True)),
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes.sum(axis=0).tolist(), strict=True)),
+            dict(zip(LOOKUP_OUTCOMES, self._lookup_outcomes[1].tolist(), strict=True)),
             *quantiles,
         )
 
@@ -195,14 +196,18 @@ class Tally:
             order = np.lexsort((rows["address"], rows["first"], group))
             first = np.flatnonzero(np.append(True, np.diff(group[order])))
             merged = rows[order[first]]
-            for field in ("lookups", "lost_ns", "clients", "classes"):
+            for field in ("lookups", "lost_ns", "clients", "denied", "classes"):
                 merged[field] = np.add.reduceat(rows[field][order], first)
             self._groups = [merged]
         return self._groups[0] if self._groups else np.zeros(0, GROUP)
 
     def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
-        """One row per (base name, name that answered), most wasted queries first."""
+        """One row per (base name, name that answered), most wasted queries first.
+
+        Lookups of which nobody can read the name have none.
+        """
         groups = self._merged_groups()
+        groups = groups[groups["base"] != self._names.unknown]
         base, hit = groups["base"], groups["answered_by"]
         queries = groups["classes"].sum(axis=1)
         wasted = groups["classes"][:, WASTED].sum(axis=1)
@@ -212,7 +217,7 @@ class Tally:
         keys = list(zip((-wasted).tolist(), (-queries).tolist(), bases, full, strict=True))
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
         del keys
-        kinds = kinds_of(self._names, base, hit, groups["outcome"], zones)
+        kinds = kinds_of(self._names, base, hit, groups["outcome"], groups["denied"], zones)
         dots = np.maximum(self._names.label_counts()[base] - 1, 0)
         lost_s = groups["lost_ns"] / 1e9 * self._has_clock
         classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES

@@ -34,6 +34,7 @@ from pcapkit.schema import (
 )
 
 Address = Callable[[int], str]
+Who = Callable[[int], tuple[str, str | None]]  #: address and container of a client
 Cell = TypeVar("Cell")
 Flags = npt.NDArray[np.bool_]
 
@@ -63,8 +64,14 @@ def _seconds(values: Integers, *, has_clock: bool) -> Array | list[None]:
     return values / 1e9 if has_clock else [None] * len(values)
 
 
+def _clients(values: Array, r: Listed, who: Who) -> tuple[list[str], list[str | None]]:
+    """Return the addresses of clients, and their containers."""
+    found = _each(values, lambda i: who(r.clients[i].client))
+    return [address for address, _ in found], [container for _, container in found]
+
+
 def lookups_table(
-    r: Listed, path_of: Sequence[str], address: Address, zones: Sequence[Labels]
+    r: Listed, path_of: Sequence[str], who: Who, zones: Sequence[Labels]
 ) -> pd.DataFrame:
     """One row per lookup, in the order of their first queries."""
     x, clock = r.rows, r.has_clock
@@ -77,6 +84,7 @@ def lookups_table(
 
     base, hit = x["base"].tolist(), x["answered_by"].tolist()
     candidates, types = _members(r, name)
+    clients, containers = _clients(x["client"], r, who)
     suffixes = []
     for b, h in zip(base, hit, strict=True):
         longer = h >= 0 and r.labels[h] > r.labels[b]
@@ -85,11 +93,16 @@ def lookups_table(
         {
             "capture": _each(x["capture"], lambda i: path_of[i]),
             "lookup_id": np.arange(r.first_id, r.first_id + x.size),
-            "client_addr": _each(x["client"], lambda i: address(r.clients[i].client)),
+            "client_addr": clients,
             "base_name": [name(b) for b in base],
-            "absolute": _null([a > 0 for a in x["absolute"].tolist()], x["absolute"] >= 0),
-            "ambiguous": x["ambiguous"] != 0,
-            "kind": kinds_of(r.names, x["base"], x["answered_by"], x["outcome"], zones),
+            "absolute": _null(
+                [a > 0 for a in x["absolute"].tolist()],
+                (x["absolute"] >= 0) & (x["base"] != r.names.unknown),
+            ),
+            "ambiguous": (x["ambiguous"] != 0) | (x["base"] == r.names.unknown),
+            "kind": kinds_of(
+                r.names, x["base"], x["answered_by"], x["outcome"], x["denied"], zones
+            ),
             "qtypes": types,
             "first_packet_no": x["packet"],
             "start_time": _times(x["time"], has_clock=clock),
@@ -106,6 +119,7 @@ def lookups_table(
             "answered_suffix": suffixes,
             "complete": x["complete"] != 0,
             "walk_of": _optional(x["walk_of"], x["walk_of"] >= 0),
+            "container": containers,
         }
     )
 
@@ -115,16 +129,16 @@ def _members(r: Listed, name: Callable[[int], str]) -> tuple[list[list[str]], li
     candidates: list[list[str]] = []
     types: list[list[str]] = []
     names = r.members["name"].tolist()
-    kinds = _each(r.members["qtype"], qtype_text)
+    kinds = _null(_each(r.members["qtype"], qtype_text), r.members["qtype"] > 0)
     firsts, counts = r.rows["first"].tolist(), r.rows["queries"].tolist()
     for at, count in zip(firsts, counts, strict=True):
         candidates.append([name(n) for n in dict.fromkeys(names[at : at + count])])
-        types.append(sorted(set(kinds[at : at + count])))
+        types.append(sorted({k for k in kinds[at : at + count] if k is not None}))
     return candidates, types
 
 
 def transactions_table(
-    r: Listed, path_of: Sequence[str], address: Address, name: Callable[[int], str]
+    r: Listed, path_of: Sequence[str], who: Who, address: Address, name: Callable[[int], str]
 ) -> pd.DataFrame:
     """One row per transaction, in the order of their queries."""
     t, clock = r.rows, r.has_clock
@@ -137,6 +151,7 @@ def transactions_table(
         if position >= 0:
             suffix_of[client, position] = join(r.clients[client].search.suffixes[position])
     # The exchange with the response may be another than the first, and its own query's time counts.
+    clients, containers = _clients(t["client"], r, who)
     rtt = np.where(done, t["response_time"] - t["asked"], 0) / 1e9
     return pd.DataFrame(
         {
@@ -152,10 +167,12 @@ def transactions_table(
             "rtt_s": _null(rtt.tolist(), done & clock & (rtt >= 0)),
             "retries": t["retries"],
             "transport": ["tcp" if v == TCP else "udp" for v in t["transport"].tolist()],
-            "client_addr": _each(t["client"], lambda i: address(r.clients[i].client)),
+            "client_addr": clients,
             "client_port": t["client_port"],
             "server_addr": _each(t["server"], lambda n: address(n) if n >= 0 else None),
-            "qname": _each(t["qname"], name),
+            "qname": _null(
+                _each(t["qname"], lambda n: name(n) if n >= 0 else None), t["qname"] >= 0
+            ),
             "qtype": _null(_each(t["qtype"], qtype_text), t["qtype"] > 0),
             "outcome": [TRANSACTION_OUTCOMES[o] for o in t["outcome"].tolist()],
             "rcode": _null(_each(t["rcode"], rcode_text), done),
@@ -166,6 +183,7 @@ def transactions_table(
             "suffix": [suffix_of.get(k) for k in keys],
             "repeated": t["repeated"] != 0 if clock else None,
             "forwarded": _null([a == 0 for a in t["aa"].tolist()], miss & flags_shown),
+            "container": containers,
         }
     )
 

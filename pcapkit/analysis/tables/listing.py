@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import ClientReading, Readings
 from pcapkit.names.table import Folded
@@ -39,6 +40,7 @@ _LOOKUP = np.dtype(
         ("ambiguous", np.uint8),
         ("absolute", np.int8),
         ("complete", np.uint8),
+        ("denied", np.uint8),
     ],
     align=True,
 )
@@ -147,7 +149,7 @@ class Listing:
         rows["asked"], rows["run"], rows["done"] = response["query_time"], run, done
         rows["client"] = part.lookups["client"][t["lookup"]]
         if self._has_clock:
-            rows["repeated"] = _repeated(rows, t["name"])
+            rows["repeated"] = _repeated(rows, t["name"]) & (rows["qname"] >= 0)
         rows["client"] += len(self._clients)
         return rows
 
@@ -206,7 +208,7 @@ def _shared(source: Rows, into: Rows) -> Rows:
     return into
 
 
-def _repeated(rows: Rows, names: Ids) -> list[bool]:
+def _repeated(rows: Rows, names: Ids) -> npt.NDArray[np.bool_]:
     """Mark questions asked again by a client while the last answer's TTL still ran."""
     fresh_until: dict[tuple[int, int, int], int] = {}
     out = []
@@ -217,4 +219,4 @@ def _repeated(rows: Rows, names: Ids) -> list[bool]:
         out.append(time < fresh_until.get(question, time))
         if known and ttl >= 0:
             fresh_until[question] = end + ttl * 1_000_000_000
-    return out
+    return np.array(out, np.bool_)

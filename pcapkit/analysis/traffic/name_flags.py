@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.names.labels import Labels, join, name_start
 from pcapkit.names.table import Folded
-from pcapkit.names.text import wire_from_text
+from pcapkit.names.text import CUT_LABEL, wire_from_text
 from pcapkit.schema import Bytes, Int, Integers
 
 #: Bits of a name.
@@ -58,6 +58,20 @@ def _ends_with(arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int,
 
 
 @helper_kernel
+def _is_cut_there(arena: Bytes, at: Int) -> bool:
+    """Does CUT_LABEL stand at ``at`` of ``arena``: no label of the name, but where the capture cut?
+
+    A name ends behind it.
+    """
+    if arena[at] != len(CUT_LABEL):
+        return False
+    for k in range(len(CUT_LABEL)):
+        if arena[at + 1 + k] != CUT_LABEL[k]:
+            return False
+    return True
+
+
+@helper_kernel
 def _goes_on_behind(
     arena: Bytes, begin: Int, stop: Int, suffixes: Bytes, first: Int, last: Int
 ) -> bool:
@@ -75,7 +89,7 @@ def _goes_on_behind(
                 same = False
                 break
         if same:
-            return bool(arena[at + size] != 0)
+            return bool(arena[at + size] != 0) and not _is_cut_there(arena, at + size)
         at += np.int64(arena[at]) + 1
     return False
 

@@ -10,11 +10,15 @@ from pcapkit.analysis.traffic.name_flags import IN_ZONE
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
 from pcapkit.kernels.hashing import find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
-from pcapkit.schema import TCP, Bytes, Ids, Int, Integers, Row, Rows
+from pcapkit.names.labels import name_start
+from pcapkit.schema import ABSENT, NO_SOA, OTHER_SOA, TCP, Bytes, Ids, Int, Integers, Row, Rows
 
 #: A response this late is slow for a server inside the cluster.
 SLOW_NS = 100_000_000
 _SECOND_NS = 1_000_000_000
+#: Bytes of a message with one question beside its name (RFC 1035 section 4.1), of the root zone's
+#: SOA record (a.root-servers.net, nstld.verisign-grs.com; no name in it can be compressed), of OPT.
+_QUESTION_BYTES, _ROOT_SOA_BYTES, _OPT_BYTES = 16, 75, 11
 SERVER = np.dtype(
     [
         ("address", np.int64),
@@ -24,7 +28,8 @@ SERVER = np.dtype(
         ("waited_ns", np.int64),  # all response times together
         ("zone_asked", np.int64),  # query packets for names inside the cluster domain
         ("zone_answered", np.int64),
-        ("zone_known", np.int64),  # of those, with data or with AA: this server holds the zone
+        ("zone_known", np.int64),  # of those, with data or AA, or the zone's SOA: it holds the zone
+        ("zone_foreign", np.int64),  # of those, with the SOA of a zone above: another's
     ],
     align=True,
 )
@@ -63,6 +68,14 @@ _MOST_PAIRS = 1 << 14
 _NOT_WATCHED = -1
 #: Indexes of ``Servers.used``.
 SERVER_ROWS, RATE_SLOTS, COUNT_ROWS = range(3)
+
+
+class NameFacts(NamedTuple):
+    """What is known of every name."""
+
+    flags: Bytes  # its bits: see ``name_flags.py``
+    ends: Integers  # where its wire form ends among those of all
+    zone_labels: int  # of the cluster domain; the fewest where there are several
 
 
 class Servers(NamedTuple):
@@ -141,16 +154,43 @@ def _server_row(address: Int, counted: Servers, seed: np.uint64) -> Int:
         new["zone_asked"] = 0
         new["zone_answered"] = 0
         new["zone_known"] = 0
+        new["zone_foreign"] = 0
         counted.used[SERVER_ROWS] += 1
         slots[slot] = counted.used[SERVER_ROWS]
     return np.int64(slots[slot]) - 1
 
 
 @helper_kernel
-def _count_server(exchange: Row, in_zone: bool, server: Row) -> None:
+def labels_of_soa(exchange: Row, name_bytes: Int) -> Int:
+    """Return how many labels the zone has whose SOA the response of ``exchange`` shows, or ABSENT.
+
+    ``exchange`` is EXCHANGE, its name has ``name_bytes`` on the wire. Where the source shows no
+    records, the root's SOA shows by its size.
+    """
+    if exchange["soa"] == OTHER_SOA:
+        return np.int64(0)
+    if exchange["soa"] != NO_SOA:
+        return np.int64(exchange["soa"]) - 1
+    outcome = exchange["outcome"]
+    if exchange["answers"] != 0 or not (outcome == NXDOMAIN or outcome == NODATA):
+        return np.int64(ABSENT)
+    more = np.int64(exchange["response_bytes"]) - _QUESTION_BYTES - name_bytes
+    edns = exchange["edns_bytes"]
+    if (more == _ROOT_SOA_BYTES and edns < 0) or (
+        more == _ROOT_SOA_BYTES + _OPT_BYTES and edns != ABSENT
+    ):
+        return np.int64(0)
+    return np.int64(ABSENT)
+
+
+@helper_kernel
+def _count_server(
+    exchange: Row, in_zone: bool, server: Row, name_bytes: Int, zone_labels: Int
+) -> None:
     """Count the query of ``exchange`` (EXCHANGE) at its ``server`` (SERVER).
 
-    ``in_zone``: is its name inside the cluster domain?
+    ``in_zone``: is its name, of ``name_bytes`` on the wire, inside the cluster domain, which has
+    ``zone_labels``?
     """
     server["asked"] += 1
     if in_zone:
@@ -165,8 +205,12 @@ def _count_server(exchange: Row, in_zone: bool, server: Row) -> None:
     if in_zone:
         server["zone_answered"] += 1
         outcome = exchange["outcome"]
-        has_data = outcome == ANSWER or outcome == NODATA
-        if has_data or (exchange["aa"] and outcome == NXDOMAIN):
+        labels = labels_of_soa(exchange, name_bytes)
+        if 0 <= labels < zone_labels:
+            server["zone_foreign"] += 1
+        elif labels >= 0 or outcome == ANSWER or outcome == NODATA:
+            server["zone_known"] += 1
+        elif exchange["aa"] == 1 and outcome == NXDOMAIN:
             server["zone_known"] += 1
 
 
@@ -192,12 +236,12 @@ def _rate_slot(exchange: Row, counted: Servers, seed: np.uint64) -> Int:
 
 @inline_kernel
 def count_exchange(
-    exchanges: Rows, number: Int, name_flags: Bytes, counted: Servers, seed: np.uint64
+    exchanges: Rows, number: Int, names: NameFacts, counted: Servers, seed: np.uint64
 ) -> None:
     """Count the query packet of exchange ``number`` by its server, and within its second.
 
     Seconds are those of the clock; ``exchanges`` (EXCHANGE) come in the order of their first
-    packets, as captures are read. ``name_flags`` are the bits of each name, ``counted`` is what is
+    packets, as captures are read. ``names`` is what is known of each name, ``counted`` is what is
     counted, and ``seed`` that of its hash tables.
     """
     exchange = exchanges[number]
@@ -213,8 +257,10 @@ def count_exchange(
         or counted.servers[last["server"]]["address"] != exchange["server"]
     ):
         last["server"] = _server_row(np.int64(exchange["server"]), counted, seed)
-    in_zone = name_flags[exchange["folded"]] & IN_ZONE != 0
-    _count_server(exchange, in_zone, counted.servers[last["server"]])
+    folded = np.int64(exchange["folded"])
+    in_zone = bool(folded >= 0 and names.flags[folded] & IN_ZONE != 0)
+    size = names.ends[folded] - name_start(names.ends, folded) if in_zone else np.int64(0)
+    _count_server(exchange, in_zone, counted.servers[last["server"]], size, names.zone_labels)
     if counted.rates.shape[0] == 0:
         return
     slot = _rate_slot(exchange, counted, seed)

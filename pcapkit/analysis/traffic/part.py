@@ -17,19 +17,26 @@ import numpy.typing as npt
 from pcapkit.addresses import Network
 from pcapkit.analysis.lookups.reading import Readings, suffixes_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST
+from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic.nameservers import (
     COUNT_ROWS,
     RATE_SLOTS,
     SERVER_ROWS,
+    NameFacts,
     Servers,
     servers_for,
 )
 from pcapkit.analysis.traffic.signs import (
+    CHANGING,
     HELD,
     MANY_DOTS,
+    PAIRED,
     REPEATED,
     REPEATED_ROWS,
     SIGNS_THAT_OCCUR,
+    SINGLE_LOST,
+    SOME_ANSWER,
+    SOME_DENIAL,
     UNDER_ANSWERED,
     UNDER_MISSED,
     WALKED,
@@ -37,12 +44,15 @@ from pcapkit.analysis.traffic.signs import (
     SignInput,
     find_signs,
 )
+from pcapkit.cluster.conventions import namespace_of
 from pcapkit.kernels.hashing import SEED, slot_count
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels, join
 from pcapkit.resolver.resolv_conf import ResolverConfig
-from pcapkit.schema import ABSENT, Bytes, Integers, Rows
+from pcapkit.schema import ABSENT, TCP, Bytes, Integers, Rows
 
+#: So many names both searched and asked as is are no final dot here and there.
+_NAMES_BOTH_WAYS = 3
 Indexes = Integers  #: of transactions, lookups or clients
 
 
@@ -92,7 +102,8 @@ class PartTraffic:
             np.zeros((len(suffixes), 2), np.int64),
             walked,
             np.empty(size, REPEATED),
-            np.zeros(2, np.int64),
+            np.zeros(7, np.int64),
+            np.zeros(self.name_flags.size, np.uint8),
         )
         slots = 0
         if r.has_clock:
@@ -100,7 +111,9 @@ class PartTraffic:
             slots = slot_count(int(asked.max(initial=0)))
         clients = np.array([c.client for c in r.clients], np.int64)
         servers = servers_for(clients, r.rows.size, size, has_clock=r.has_clock)
-        given = SignInput(r.lookups, r.transactions, r.rows, self.name_flags, r.labels, SEED)
+        zone_labels = min((len(zone) for zone in self.context.zones), default=0)
+        names = NameFacts(self.name_flags, r.names.names.arrays.ends, zone_labels)
+        given = SignInput(r.lookups, r.transactions, r.rows, names, r.labels, SEED)
         find_signs(given, found, servers, np.zeros(slots, HELD))
         return found, servers
 
@@ -163,6 +176,15 @@ class PartTraffic:
         walked = self.walked[index]
         return int(walked["begin"]), int(walked["end"])
 
+    def in_a_cluster(self, index: int) -> bool:
+        """Does a client walk a cluster's search list, or get answers inside the cluster domain?"""
+        client = self.readings.clients[index]
+        counts = self.query_counts
+        if counts["cluster"][counts["client"] == index].max(initial=0) > 0:
+            return True
+        known = client.search_source != Source.ASSUMED
+        return known and namespace_of(suffix_texts(client.search.suffixes)) is not None
+
     @cached_property
     def two_namespaces_at_once(self) -> list[int]:
         """Clients whose list holds two namespaces' suffixes, walked in turns."""
@@ -192,6 +214,61 @@ class PartTraffic:
         return out
 
     @cached_property
+    def searched_and_as_is_at_once(self) -> list[int]:
+        """Clients that search several names, and in between ask the same ones as is alone.
+
+        Two containers with different ndots do, and so does one that writes names with a final dot
+        now and then: where names without dots are among them, no ndots explains that. A tool that
+        never searches asks otherwise: one family, or with EDNS.
+        """
+        r = self.readings
+        lookups, first = r.lookups, r.rows[r.lookups["exchange"]]
+        both = lookups["queries"] >= 2 * lookups["candidates"]
+        alone = (lookups["absolute"] == 1) & (lookups["candidates"] == 1)
+        dotless = alone & (r.labels[lookups["base"]] == 1)
+        final = np.unique(lookups["client"][dotless]).tolist()
+        as_is = np.flatnonzero(alone & both)
+        if as_is.size < _NAMES_BOTH_WAYS:
+            return []
+        key = lookups["client"].astype(np.int64) << 32 | lookups["base"]
+        listed = np.flatnonzero((lookups["mode"] == LIST) & (lookups["candidates"] > 1) & both)
+        listed = listed[np.isin(key[listed], key[as_is])]
+        as_is = as_is[np.isin(key[as_is], key[listed])]
+        out = []
+        for index in sorted({*lookups["client"][as_is].tolist()} - {*final}):
+            mine, searched = (s[lookups["client"][s] == index] for s in (as_is, listed))
+            same_edns = set(first["edns_bytes"][mine].tolist()) == set(
+                first["edns_bytes"][searched].tolist()
+            )
+            enough = np.unique(lookups["base"][mine]).size >= _NAMES_BOTH_WAYS
+            if (
+                enough
+                and same_edns
+                and _overlap(lookups["start"][mine], lookups["start"][searched])
+            ):
+                out.append(index)
+        return out
+
+    def forwards(self, index: int) -> bool:
+        """May this client ask for others: NodeLocal DNSCache, dnsmasq, unbound?
+
+        Over TCP a forwarder keeps its connections, where a stub resolver (use-vc) opens one for
+        each candidate. Over UDP it sends each question from a port of its own: walks of two
+        namespaces are several stub resolvers' where A and AAAA leave one port.
+        """
+        t = self.readings.transactions[slice(*self._of_client(index))]
+        first = self.readings.rows[t["first"]]
+        over_tcp = first["transport"] == TCP
+        if 2 * np.count_nonzero(over_tcp) > t.size:
+            ports = np.unique(first["client_port"][over_tcp]).size
+            return bool(np.unique(t["lookup"][over_tcp]).size > ports)
+        if index not in self.two_namespaces_at_once:
+            return False
+        pair = (np.diff(t["lookup"]) == 0) & (np.diff(t["name"]) == 0)
+        one_port = np.diff(first["client_port"].astype(np.int64))[pair] == 0
+        return bool(2 * np.count_nonzero(one_port) <= one_port.size)
+
+    @cached_property
     def servers(self) -> Rows:
         """One SERVER row for each nameserver, in the order of their addresses' ids."""
         servers = self._servers.servers[: self._servers.used[SERVER_ROWS]]
@@ -212,6 +289,19 @@ class PartTraffic:
     def rates(self) -> Rows:
         """RATE rows, one per client and server, as they first came; empty without a clock."""
         return self._servers.rates[self._servers.rate_slots[: self._servers.used[RATE_SLOTS]]]
+
+    def losses(self) -> Integers:
+        """Queries by UDP, those lost: of pairs from one port, one alone lost; then of all others.
+
+        Four counts: ``signs.PAIRED`` and what follows it.
+        """
+        return self._signs.used[PAIRED : SINGLE_LOST + 1]
+
+    def changing_names(self) -> Indexes:
+        """Return the ids of names that were answered, and said not to exist."""
+        if not self._signs.used[CHANGING]:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(self._signs.outcomes == SOME_ANSWER | SOME_DENIAL)
 
     def having(self, sign: int) -> Indexes:
         """Return the transactions with a sign."""

@@ -14,11 +14,27 @@ import numpy.typing as npt
 from pcapkit.analysis.lookups.state import AS_IS, LIST
 from pcapkit.analysis.lookups.waste import EMPTY_FAMILY, SERVICE_PROBE
 from pcapkit.analysis.traffic.name_flags import EXPANDED, IN_ZONE, PRIVATE
-from pcapkit.analysis.traffic.nameservers import Servers, count_exchange, count_transaction
+from pcapkit.analysis.traffic.nameservers import (
+    NameFacts,
+    Servers,
+    count_exchange,
+    count_transaction,
+)
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, TYPE_A, TYPE_AAAA, TYPE_PTR
 from pcapkit.kernels.hashing import find_slot, hash_ids
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.schema import ABSENT, NO_TIME, UDP, Bytes, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import (
+    ABSENT,
+    EXCHANGE_ALIAS,
+    NO_TIME,
+    UDP,
+    Bytes,
+    Ids,
+    Int,
+    Integers,
+    Row,
+    Rows,
+)
 
 #: Signs of a transaction.
 LOST = 1  #: its first query got no response and it was asked again
@@ -32,8 +48,15 @@ PRIVATE_REVERSE = 128  #: PTR of a private address that missed, without AA
 EXPANDED_AGAIN = 256  #: a suffix behind a name of the cluster, before that name as is
 FAMILY_DENIED = 512  #: AAAA got NXDOMAIN for a name that has an A record
 AGAIN = 1024  #: the third time, or later, that the client still had a valid answer
+ANSWER_LOST = 2048  #: asked again by a timer, from the same port with the same ID, though answered
+FAILED = 4096  #: no response, or one that says that the server failed
+CAUGHT = 8192  #: a name of the cluster with something behind it was answered outside the cluster
 _PLAIN_BYTES = 512  # RFC 1035 section 4.2.1
 _SECOND_NS = 1_000_000_000
+#: Less than any resolver's timer that is set in whole seconds.
+SHORTEST_STALL_NS = 900_000_000
+#: A and AAAA that leave one port within this time leave it together.
+TOGETHER_NS = 20_000_000
 #: From this repetition on, the client keeps no answers.
 _NOTED_REPEATS = 3
 #: Indexes of the fields of HELD.
@@ -73,10 +96,20 @@ WALKED = np.dtype(
 )
 #: More dots than any name has.
 MANY_DOTS = 1 << 16
+#: Bits of ``PartSigns.outcomes``.
+SOME_ANSWER, SOME_DENIAL = 1, 2
 #: Columns of ``PartSigns.under``.
 UNDER_ANSWERED, UNDER_MISSED = 0, 1
 #: Indexes of ``PartSigns.used``.
-REPEATED_ROWS, SIGNS_THAT_OCCUR = 0, 1
+(
+    REPEATED_ROWS,
+    SIGNS_THAT_OCCUR,
+    PAIRED,  # queries over UDP that left one port together, A with AAAA
+    PAIRED_LOST,  # ... of which one alone got no response
+    SINGLE,  # other queries over UDP
+    SINGLE_LOST,
+    CHANGING,  # names that were answered, and said not to exist
+) = range(7)
 
 
 class SignInput(NamedTuple):
@@ -88,7 +121,7 @@ class SignInput(NamedTuple):
     lookups: Rows  # LOOKUP
     transactions: Rows  # TRANSACTION
     exchanges: Rows  # EXCHANGE
-    name_flags: Bytes  # of every name, its bits
+    names: NameFacts
     labels: Ids  # of every name, how many
     seed: np.uint64  # of all hash tables
 
@@ -102,7 +135,8 @@ class PartSigns(NamedTuple):
     under: Integers  # (suffixes, 2): names with dots inside, see UNDER_ANSWERED and UNDER_MISSED
     walked: Rows  # WALKED, by client
     repeated: Rows  # REPEATED
-    used: Integers  # (2): see REPEATED_ROWS and SIGNS_THAT_OCCUR
+    used: Integers  # (7): see REPEATED_ROWS
+    outcomes: Bytes  # of each name, 1: some response had an answer; 2: some was NXDOMAIN
 
 
 @helper_kernel
@@ -117,7 +151,7 @@ def _response_signs(t: Row, response: Row, name_flag: Int) -> Int:
             signs |= TRUNCATED
         elif response["edns_bytes"] < 0 and response["response_bytes"] > _PLAIN_BYTES:
             signs |= OVERSIZE
-    if response["alias"]:
+    if response["marks"] & EXCHANGE_ALIAS:
         signs |= ALIASED
     outcome = t["outcome"]
     if outcome == NXDOMAIN and t["qtype"] == TYPE_AAAA and t["waste_class"] == EMPTY_FAMILY:
@@ -165,6 +199,71 @@ def _fails_under_suffix(t: Row, lookup: Row) -> bool:
         return False
     outcome = t["outcome"]
     return bool(outcome == NODATA or outcome == SERVFAIL or outcome == REFUSED)
+
+
+@helper_kernel
+def _is_asked_for_nothing(first: Row, last: Row) -> bool:
+    """Was a question asked again by a timer, though its answer had passed the capture point?
+
+    ``first`` and ``last`` (EXCHANGE) are its first query and the one with the response that counts:
+    another one from the same port with the same ID.
+    """
+    outcome = first["outcome"]
+    if not (outcome == ANSWER or outcome == NODATA or outcome == NXDOMAIN) or first["tc"]:
+        return False
+    if last["query_time"] - first["query_time"] < SHORTEST_STALL_NS:
+        return False
+    return bool(
+        first["response_time"] < last["query_time"]
+        and first["client_port"] == last["client_port"]
+        and first["message_id"] == last["message_id"]
+        and first["transport"] == UDP
+        and last["transport"] == UDP
+    )
+
+
+@inline_kernel
+def _is_pair(t: Row, before: Row, exchanges: Rows) -> bool:
+    """Did the first queries of two transactions leave one port together, A with AAAA?
+
+    ``t`` and ``before`` (TRANSACTION) follow one another; ``exchanges`` are EXCHANGE rows.
+    """
+    if t["lookup"] != before["lookup"] or t["name"] != before["name"]:
+        return False
+    if np.int64(t["qtype"]) + np.int64(before["qtype"]) != TYPE_A + TYPE_AAAA:
+        return False
+    mine, other = exchanges[t["first"]], exchanges[before["first"]]
+    return bool(
+        mine["client_port"] == other["client_port"]
+        and mine["transport"] == UDP
+        and other["transport"] == UDP
+        and abs(mine["query_time"] - other["query_time"]) <= TOGETHER_NS
+    )
+
+
+@helper_kernel
+def _count_losses(given: SignInput, used: Integers) -> None:
+    """Count in ``used`` the first queries of all transactions of ``given``, and those lost.
+
+    By whether A and AAAA left one port together: what connection tracking can confuse.
+    """
+    exchanges = given.exchanges
+    i, size = 0, given.transactions.shape[0]
+    while i < size:
+        t = given.transactions[i]
+        first = exchanges[t["first"]]
+        lost = 1 if first["response_packet"] < 0 else 0
+        if i + 1 < size and _is_pair(given.transactions[i + 1], t, exchanges):
+            other = exchanges[given.transactions[i + 1]["first"]]
+            lost += 1 if other["response_packet"] < 0 else 0
+            used[PAIRED] += 2
+            used[PAIRED_LOST] += 1 if lost == 1 else 0
+            i += 2
+            continue
+        if first["transport"] == UDP:
+            used[SINGLE] += 1
+            used[SINGLE_LOST] += lost
+        i += 1
 
 
 @helper_kernel
@@ -256,13 +355,23 @@ def _query_signs(given: SignInput, t: Row, lookup: Row, client: Int, out: PartSi
     It is of ``lookup`` (LOOKUP) of ``client``. Names with dots inside are counted in ``out``, under
     their suffix.
     """
-    signs, base_flag = 0, given.name_flags[lookup["base"]]
-    if t["retries"] > 0 and given.exchanges[t["first"]]["response_packet"] < 0:
-        signs |= LOST
+    signs, base_flag = 0, given.names.flags[lookup["base"]]
+    if t["retries"] > 0:
+        first = given.exchanges[t["first"]]
+        if first["response_packet"] < 0:
+            signs |= LOST
+        elif t["response"] >= 0 and _is_asked_for_nothing(first, given.exchanges[t["response"]]):
+            signs |= ANSWER_LOST
+    outcome = t["outcome"]
+    if not (outcome == ANSWER or outcome == NODATA or outcome == NXDOMAIN):
+        signs |= FAILED
     if t["waste_class"] == SERVICE_PROBE:
         signs |= PROBE
-    if _is_expanded_again(lookup, given.name_flags[t["name"]], base_flag):
+    name_flag = given.names.flags[t["name"]]
+    if _is_expanded_again(lookup, name_flag, base_flag):
         signs |= EXPANDED_AGAIN
+    if outcome == ANSWER and name_flag & EXPANDED and not name_flag & IN_ZONE:
+        signs |= CAUGHT
     if t["suffix"] >= 0:
         if given.labels[lookup["base"]] > 1 and not base_flag & IN_ZONE:
             if _count_dotted(t, out.under[out.suffix_begins[client] + t["suffix"]]):
@@ -297,7 +406,7 @@ def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Rows) -
                 _note_walk(lookup, number, dots, out.list_sizes[client], walked)
         signs = _query_signs(given, t, lookup, client, out)
         until = np.int64(NO_TIME)
-        name_flag = given.name_flags[t["name"]]
+        name_flag = given.names.flags[t["name"]]
         last = count_transaction(given.exchanges, t, client, name_flag, servers, last, given.seed)
         if t["response"] >= 0:
             response = given.exchanges[t["response"]]
@@ -310,7 +419,15 @@ def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Rows) -
         out.signs[i] = signs
         out.used[SIGNS_THAT_OCCUR] |= signs
     for exchange in range(given.exchanges.shape[0]):
-        count_exchange(given.exchanges, exchange, given.name_flags, servers, given.seed)
+        e = given.exchanges[exchange]
+        if e["folded"] >= 0 and (e["outcome"] == ANSWER or e["outcome"] == NXDOMAIN):
+            before = out.outcomes[e["folded"]]
+            now = before | (SOME_ANSWER if e["outcome"] == ANSWER else SOME_DENIAL)
+            out.outcomes[e["folded"]] = now
+            if now != before and before != 0:
+                out.used[CHANGING] += 1
+        count_exchange(given.exchanges, exchange, given.names, servers, given.seed)
+    _count_losses(given, out.used)
 
 
 @inline_kernel

@@ -36,6 +36,7 @@ class Scene:
     several_pods: Set[str]  # those of the mixtures that cannot be one pod
     forwarders: frozenset[str]  # addresses that ask and answer
     translations: Mapping[tuple[str, str], int]
+    moved: int  # queries that were captured at two places of their way
     cluster: Cluster
     from_server: bool  # the source is the server's own log
     messages: MessageCounts
@@ -104,11 +105,14 @@ def _point(
     asking = [a for a in addresses if packed(a) in cluster.dns]
     if asking and len(asking) == len(addresses):
         return "upstream", [f"only the cluster DNS asks: {_some(asking)}"]
+    if scene.translations:
+        pairs = [f"{before} becomes {after}" for before, after in sorted(scene.translations)]
+        return "node", [f"packets before and after address translation: {_some(pairs)}"]
+    if scene.moved:
+        queries = f"{scene.moved:,} {'query' if scene.moved == 1 else 'queries'}"
+        return "node", [f"{queries} captured at more than one interface"]
     of_pods = [s for s in shown if packed(s.server_addr) in cluster.pods]
     if len(addresses) > 1:
-        if scene.translations:
-            pairs = [f"{before} becomes {after}" for before, after in sorted(scene.translations)]
-            return "node", [f"packets before and after address translation: {_some(pairs)}"]
         if any(s.name and packed(s.server_addr) in cluster.services for s in shown):
             return "node", [f"{len(addresses)} clients ask a service's address, not yet translated"]
         if of_pods:
@@ -123,9 +127,11 @@ def _point(
         return "unknown", [f"{address} is not one pod's"]
     if at in cluster.pods:
         return "pod", [f"{address} is the only client, and a pod's"]
-    if any(c.search_source is Source.OBSERVED for c in clients):
-        return "pod", [f"{address} is the only client, and walks its search list"]
-    return "unknown", [f"{address} is the only client, and walks no search list"]
+    walking = [c for c in clients if c.search_source is Source.OBSERVED]
+    if any(_is_of_cluster(c.search) for c in walking):
+        return "pod", [f"{address} is the only client, and walks a cluster's search list"]
+    which = "a search list that is no cluster's" if walking else "no search list"
+    return "unknown", [f"{address} is the only client, and walks {which}"]
 
 
 def _unseen(scene: Scene, point: str, shown: Sequence[Server]) -> Iterator[str]:
@@ -203,12 +209,17 @@ def _policy(
         if on_node:
             return DnsPolicy("ClusterFirstWithHostNet", (first, "a node's address", *answering))
         return DnsPolicy("ClusterFirst", (first, *answering))
-    if any(s == CLUSTER_DOMAIN or SERVICES in s.split(".")[:2] for s in row.search):
+    if _is_of_cluster(row.search):
         return DnsPolicy(None, ())  # of the cluster, cut by the capture or not a policy's own
     outside = f"no suffix of the cluster in the list: {_some(row.search)}"
     if of_cluster:
         return DnsPolicy("None", (outside, *answering))
     return DnsPolicy("Default", (outside, "no server that it asks answers for the cluster"))
+
+
+def _is_of_cluster(search: Sequence[str]) -> bool:
+    """Does a search list have a suffix as Kubernetes writes them?"""
+    return any(s == CLUSTER_DOMAIN or SERVICES in s.split(".")[:2] for s in search)
 
 
 def _some(texts: Sequence[str]) -> str:

@@ -19,7 +19,9 @@ from pcapkit.schema import Bytes, Rows
 
 _BUFFER_BYTES = 4 << 20
 _PIECE_BYTES = 1 << 19  # scanned while they are in a near cache
-_RECORDS = 1 << 15
+#: In one batch, at most.
+RECORDS = 1 << 15
+NO_OPTIONS = np.zeros(0, pcap.OPTIONS)
 
 
 class Blocks:
@@ -36,6 +38,7 @@ class Blocks:
         self.end = 0
         self.base = 0  # offset in the stream of buffer[0]
         self.at_end = False
+        self.options = NO_OPTIONS  # of the records that were scanned since a batch was given
         self._flows = True  # did the last piece come whole?
 
     def give_back(self, buffer: Bytes) -> None:
@@ -82,6 +85,7 @@ class Batch:
 
     buffer: Bytes
     records: Rows
+    options: Rows  # pcap.OPTIONS, of those records that have comments
     bytes_read: int  # of the source as stored
     done: bool
 
@@ -92,7 +96,7 @@ def read_batches(source: Source, blocks: Blocks, capture: Capture, scan: Scan) -
     linktypes: set[int] = set()
     linktype = -1
     while True:
-        records = np.empty(_RECORDS, pcap.RECORD)
+        records = np.empty(RECORDS, pcap.RECORD)
         count, stop, ended = scan(blocks, records)
         blocks.start = stop
         while ended == pcap.NEED_MORE and blocks.read_on():
@@ -111,7 +115,9 @@ def read_batches(source: Source, blocks: Blocks, capture: Capture, scan: Scan) -
         at_end = ended == pcap.DAMAGED or (ended == pcap.NEED_MORE and blocks.at_end)
         if ended == pcap.NEED_MORE and not at_end:
             blocks.next_buffer()
-        yield Batch(buffer, batch, source.stored_bytes_read, buffer is not blocks.buffer)
+        options, blocks.options = blocks.options, NO_OPTIONS
+        done = buffer is not blocks.buffer
+        yield Batch(buffer, batch, options, source.stored_bytes_read, done)
         if at_end:
             break
     if source.damage:

@@ -53,7 +53,7 @@ from pcapkit.kernels.interning import InternerArrays, has_space, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import prefetch, u8, u16
 from pcapkit.names.text import MAX_NAME_BYTES
-from pcapkit.schema import MARK_CUT, QR, TCP, UDP, Bytes, Int, Integers, Messages, Row, Rows
+from pcapkit.schema import ABSENT, MARK_CUT, QR, TCP, UDP, Bytes, Int, Integers, Messages, Row, Rows
 
 #: How many packets ahead memory is fetched: what they need lies beyond the near caches.
 _AHEAD = 10
@@ -266,6 +266,7 @@ def _complete_rows(
         row["packet_no"] = record["number"]
         row["link"] = link
         row["interface"] = interface
+        row["owner"] = ABSENT
         _set_client_and_server(source, destination, facts, tables.ports, row)
 
 

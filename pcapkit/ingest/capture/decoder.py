@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pcapkit.codes import linktype_text
+from pcapkit.ingest.capture.comments import CommentReader
 from pcapkit.ingest.capture.decode import (
     BY_REASON,
     CUT_MESSAGES,
@@ -106,9 +107,13 @@ class Decoder:
         self._queued: list[Window] = []
         self._slow = self._packets = self._messages = self._cut = self._gone_back = 0
         self._elsewhere = np.zeros(1 << 16, np.int64)
+        self._comments = CommentReader(interners)
 
-    def windows(self, buffer: Bytes, records: Rows) -> Iterator[Window]:
-        """Decode records, in more than one window where messages outnumber packets."""
+    def windows(self, buffer: Bytes, records: Rows, options: Rows) -> Iterator[Window]:
+        """Decode records, in more than one window where messages outnumber packets.
+
+        ``options`` (pcap.OPTIONS) are those of the packets that have comments.
+        """
         for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
             late = LateRows()
             unknown = bool((reasons == UNKNOWN_LINK_TYPE).any())
@@ -120,7 +125,10 @@ class Decoder:
                 last = int(part["time"].max())
                 self._resolve(self._fragments.settle(last), [], late)
                 self._streams.give_back()
-            yield from self._queue(self._window(part, rows, reasons, late), part)
+            window = self._window(part, rows, reasons, late)
+            if options.size:
+                self._comments.own(window.messages, buffer, part, options)
+            yield from self._queue(window, part)
 
     def finish(self) -> Iterator[Window]:
         """Give what was still waiting, and say in the capture's warnings what is to be known.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.kernels.jit import kernel
+from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.kernels.words import u8, u16_in, u32_in
 from pcapkit.schema import Bytes, Int, Integers, Row, Rows
 
@@ -43,12 +43,25 @@ INTERFACE = np.dtype(
     ],
     align=True,
 )
+#: The options of a packet that has a comment.
+OPTIONS = np.dtype(
+    [
+        ("packet", np.int64),  # offset of the packet's first byte, in the buffer
+        ("begin", np.int64),  # of the options there
+        ("end", np.int64),
+        ("big", np.int64),  # their byte order
+    ],
+    align=True,
+)
 #: What scan_pcapng() carries from call to call, in the order of its array.
-BIG, SECTION_BASE, INTERFACES, LAST_TIME, CLOCKLESS = range(5)
-STATE = 5
+BIG, SECTION_BASE, INTERFACES, LAST_TIME, CLOCKLESS, COMMENTED = range(6)
+STATE = 6
 _SHB, _IDB, _PB, _SPB, _EPB = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
-_END_OF_OPTIONS, _TIME_RESOLUTION, _TIME_OFFSET = 0, 9, 14  # if_tsresol, if_tsoffset
+_TIME_RESOLUTION, _TIME_OFFSET = 9, 14  # if_tsresol, if_tsoffset
+#: Options that any block may have: opt_endofopt, opt_comment.
+END_OF_OPTIONS, COMMENT = 0, 1
+_LONGEST_PADDING = 3  # of a packet in its block
 _MAX_BLOCK = MAX_CAPTURED + (1 << 20)
 
 
@@ -112,7 +125,7 @@ def _add_interface(buffer: Bytes, at: Int, end: Int, big: Int, row: Row) -> None
         code = u16_in(buffer, at, big)
         length = u16_in(buffer, at + 2, big)
         at += 4
-        if code == _END_OF_OPTIONS or end - at < length:
+        if code == END_OF_OPTIONS or end - at < length:
             return
         if code == _TIME_RESOLUTION and length >= 1:
             exponent = u8(buffer, at) & 0x7F
@@ -159,17 +172,50 @@ def _nanoseconds(high: Int, low: Int, row: Row) -> Int:
     return np.int64(seconds) * 1_000_000_000 + np.int64(part) + offset
 
 
+@helper_kernel
+def _note_comment(buffer: Bytes, record: Row, stop: Int, state: Integers, options: Rows) -> None:
+    """Add the options of a packet to ``options`` (OPTIONS), if one of them is a comment.
+
+    The packet of ``record`` (RECORD) lies in ``buffer`` (uint8), its block's options behind it, up
+    to ``stop``. ``state`` (int64) is that of the file, and counts those that are in ``options``.
+    """
+    used = state[COMMENTED]
+    begin = np.int64(record["offset"]) + ((np.int64(record["captured"]) + 3) & ~3)
+    at = begin
+    while stop - at >= 4 and used < options.shape[0]:
+        code = u16_in(buffer, at, state[BIG])
+        if code == END_OF_OPTIONS:
+            return
+        if code == COMMENT:
+            row = options[used]
+            row["packet"] = record["offset"]
+            row["begin"] = begin
+            row["end"] = stop
+            row["big"] = state[BIG]
+            state[COMMENTED] = used + 1
+            return
+        at += 4 + ((u16_in(buffer, at + 2, state[BIG]) + 3) & ~3)
+
+
 @kernel
 def scan_pcapng(
-    buffer: Bytes, start: Int, end: Int, state: Integers, interfaces: Rows, records: Rows
+    buffer: Bytes,
+    start: Int,
+    end: Int,
+    state: Integers,
+    interfaces: Rows,
+    records: Rows,
+    options: Rows,
 ) -> tuple[Int, Int, Int]:
     """Find the packets of a pcapng file.
 
     Goes in: ``buffer[start:end]`` (uint8), which begins with a block; ``state`` (int64, STATE long,
     zeros at first) and ``interfaces`` (INTERFACE), carried from call to call. Comes out:
-    ``records`` (RECORD). Block types other than packets, sections and interfaces are passed over by
-    their length. Returns what :func:`scan_pcap` does.
+    ``records`` (RECORD); ``options`` (OPTIONS) from its beginning, as long as ``records`` or
+    longer, and how many in ``state[COMMENTED]``. Block types other than packets, sections and
+    interfaces are passed over by their length. Returns what :func:`scan_pcap` does.
     """
+    state[COMMENTED] = 0
     count = 0
     at = start
     while count < records.shape[0]:
@@ -204,6 +250,8 @@ def scan_pcapng(
             done = _packet_block(buffer, body, stop, kind, state, interfaces, records[count])
             if not done:
                 return count, at, DAMAGED
+            if kind == _EPB and stop - body - 20 - records[count]["captured"] > _LONGEST_PADDING:
+                _note_comment(buffer, records[count], stop, state, options)
             count += 1
         at += length
     return count, at, ROWS_FULL

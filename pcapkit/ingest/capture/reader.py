@@ -10,7 +10,7 @@ import numpy as np
 from pcapkit.concurrency import ahead
 from pcapkit.errors import DamagedCapture
 from pcapkit.ingest.capture import pcap
-from pcapkit.ingest.capture.batches import Blocks, Scan, read_batches
+from pcapkit.ingest.capture.batches import RECORDS, Blocks, Scan, read_batches
 from pcapkit.ingest.capture.decoder import Decoder
 from pcapkit.ingest.inputs.recognise import PCAP_MAGICS
 from pcapkit.ingest.inputs.source import Source
@@ -29,7 +29,7 @@ def _read_records(
     decoder = Decoder(interners, capture, ports)
     with ahead(read_batches(source, blocks, capture, scan), depth=1) as batches:
         for batch in batches:
-            yield from decoder.windows(batch.buffer, batch.records)
+            yield from decoder.windows(batch.buffer, batch.records, batch.options)
             capture.bytes_read = batch.bytes_read
             if batch.done:
                 blocks.give_back(batch.buffer)
@@ -73,12 +73,15 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
     capture.of_packets, capture.followed_at = True, source.followed_at
     state = np.zeros(pcap.STATE, np.int64)
     interfaces = np.zeros(16, pcap.INTERFACE)
+    options = np.empty(RECORDS, pcap.OPTIONS)
 
     def scan(blocks: Blocks, records: Rows) -> tuple[int, int, int]:
         nonlocal interfaces
         count, stop, ended = pcap.scan_pcapng(
-            blocks.buffer, blocks.start, blocks.end, state, interfaces, records
+            blocks.buffer, blocks.start, blocks.end, state, interfaces, records, options
         )
+        if found := state[pcap.COMMENTED]:
+            blocks.options = np.concatenate([blocks.options, options[:found]])
         if ended == pcap.INTERFACES_FULL:
             if interfaces.size >= _INTERFACES:
                 return int(count), int(stop), pcap.DAMAGED

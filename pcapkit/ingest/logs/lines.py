@@ -19,7 +19,7 @@ from pcapkit.cluster.pods import Pod
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.names.text import wire_from_text
-from pcapkit.schema import ABSENT, EDNS_HIDDEN, UDP
+from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_SOA, UDP
 
 _TIME = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d)"
@@ -52,6 +52,7 @@ class LineMessage:
     answers: int = 0
     typed_answers: int = 0
     min_ttl: int = ABSENT
+    soa: int = NO_SOA  # see there
     edns_bytes: int = EDNS_HIDDEN
     message_bytes: int = 0
     interface: int = 0

@@ -233,6 +233,7 @@ _PLAIN = (
     "answers",
     "typed_answers",
     "min_ttl",
+    "soa",
     "edns_bytes",
     "message_bytes",
     "interface",

@@ -39,7 +39,8 @@ from pcapkit.ingest.logs.lines import (
     time_of,
     wire_name,
 )
-from pcapkit.schema import AA, ABSENT, AD, QR, RA, RD, TC, TCP, UDP
+from pcapkit.names.labels import split
+from pcapkit.schema import AA, ABSENT, AD, MOST_SOA, QR, RA, RD, TC, TCP, UDP
 
 _DAY_NS = 86_400_000_000_000
 _LAST_S = (1 << 62) // 1_000_000_000
@@ -97,7 +98,9 @@ _RECORD = re.compile(
     r"(?:[A-Z]{2} )?)(?P<type>[A-Z][A-Z0-9-]*|Type\d+)(?=[\s,]|$)"
 )
 _TTL = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
-_NEGATIVE = re.compile(r" ns: \S* \[(?P<ttl>[0-9wdhms]+)\] SOA \S+ \S+ \d+ \d+ \d+ \d+ (\d+)")
+_NEGATIVE = re.compile(
+    r" ns: (?P<owner>\S*) \[(?P<ttl>[0-9wdhms]+)\] SOA \S+ \S+ \d+ \d+ \d+ \d+ (\d+)"
+)
 _ALIASES = frozenset({"CNAME", "DNAME", "RRSIG"})
 _HEX_BYTE = re.compile(r"\\0x([0-9a-fA-F]{2})")
 
@@ -252,13 +255,13 @@ class TcpdumpReader(PlainReader):
             return "not_ip"
         ends = _ENDS.search(text)
         if ends is None:
-            return "icmp" if re.search(r": ICMP6?[ ,]", text) else "not_dns"
+            return _icmp_reason(text) if re.search(r": ICMP6?[ ,]", text) else "not_dns"
         ports = [_port(ends["source_port"]), _port(ends["target_port"])]
         if ports[0] not in self._ports and ports[1] not in self._ports:
             for number, reason in _OTHER_PORTS:
                 if number in ports:
                     return reason
-            return "icmp" if ends["rest"].startswith("ICMP") else "not_dns"
+            return _icmp_reason(text) if ends["rest"].startswith("ICMP") else "not_dns"
         if max(ports) > 0xFFFF:
             return "text_not_understood"
         payload = _CHECKSUM.sub("", ends["rest"])
@@ -401,12 +404,19 @@ class TcpdumpReader(PlainReader):
             message.typed_answers = message.answers  # cut off: as the header counts them
         message.min_ttl = min((_ttl(r["ttl"]) for r in found if r["ttl"]), default=ABSENT)
         if not found and (negative := _NEGATIVE.search(records)):
-            message.min_ttl = min(_ttl(negative["ttl"]), int(negative[2][:18]), 0x7FFFFFFF)
+            message.min_ttl = min(_ttl(negative["ttl"]), int(negative[3][:18]), 0x7FFFFFFF)
+            message.soa = min(1 + len(split(negative["owner"])), MOST_SOA)
         size = re.search(r"\bOPT UDPsize=(\d{1,9})", records)
         message.edns_bytes = min(int(size[1]), 0xFFFF) if size else ABSENT
         return ""
 
 
+def _icmp_reason(text: str) -> str:
+    """Return the skip reason of an ICMP line: does it say that nothing listens at port 53?"""
+    return "query_unreachable" if _QUERY_UNREACHABLE.search(text) else "icmp"
+
+
+_QUERY_UNREACHABLE = re.compile(r": ICMP6?,? \S+ (?:udp|tcp) port (?:53|domain) unreachable")
 _OTHER_PORTS = ((5353, "multicast_dns"), (5355, "llmnr"), (853, "encrypted_dns"))
 _HEX_LINE = re.compile(r"\s+0x[0-9a-f]+:")
 _NUMBERED = re.compile(r"\s*\d+ {2}\S")

@@ -54,6 +54,7 @@ from pcapkit.ingest.packet.link import (
 )
 from pcapkit.ingest.packet.tunnels import PROTOCOLS
 from pcapkit.ingest.skip_reasons import (
+    ANSWER_UNREACHABLE,
     CUT_SHORT,
     ENCAPSULATED,
     FOUND_TCP,
@@ -64,6 +65,7 @@ from pcapkit.ingest.skip_reasons import (
     NO_REASON,
     NOT_DNS,
     NOT_IP,
+    QUERY_UNREACHABLE,
 )
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32
@@ -243,6 +245,34 @@ def _other_type(buffer: Bytes, at: Int, end: Int, kind: Int) -> Int:
     return np.int64(NOT_IP)
 
 
+@helper_kernel
+def _icmp_reason(buffer: Bytes, at: Int, end: Int, protocol: Int, ports: Bytes) -> Int:
+    """Return the reason why an ICMP message, ``buffer[at:end]`` of ``protocol``, is skipped.
+
+    Destination unreachable quotes the packet that it is about, its ports included (RFC 792, 4443);
+    ``ports`` says which are DNS.
+    """
+    unreachable = 3 if protocol == PROTO_ICMP else 1
+    if end - at < 8 or u8(buffer, at) != unreachable:
+        return np.int64(ICMP)
+    at += 8
+    if protocol == PROTO_ICMP:
+        if end - at < 20 or u8(buffer, at) >> 4 != 4:
+            return np.int64(ICMP)
+        inside = u8(buffer, at + 9)
+        at += (u8(buffer, at) & 15) * 4
+    else:
+        if end - at < 40 or u8(buffer, at) >> 4 != 6:
+            return np.int64(ICMP)
+        inside = u8(buffer, at + 6)
+        at += 40
+    if (inside != PROTO_UDP and inside != PROTO_TCP) or end - at < 4:
+        return np.int64(ICMP)
+    if ports[u16(buffer, at + 2)] & DNS_PORT:
+        return np.int64(QUERY_UNREACHABLE)
+    return np.int64(ANSWER_UNREACHABLE if ports[u16(buffer, at)] & DNS_PORT else ICMP)
+
+
 @inline_kernel
 def _link_header(
     buffer: Bytes, at: Int, end: Int, linktype: Int, facts: Integers
@@ -310,7 +340,7 @@ def read_headers(
             return ENCAPSULATED
         return found
     if protocol == PROTO_ICMP or protocol == PROTO_ICMPV6:
-        return ICMP
+        return _icmp_reason(buffer, at, end, protocol, ports)
     for known in PROTOCOLS:
         if protocol == known:
             return ENCAPSULATED

@@ -25,7 +25,7 @@ from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTE_CLASSES, WASTED_CLASSES
 from pcapkit.report.html.drawing import Drawn
 from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
-from pcapkit.report.text.wording import FEWEST, evidence, judged_queries, overall
+from pcapkit.report.text.wording import FEWEST, client_names, evidence, judged_queries, overall
 
 INK = "#3b3b3c"  #: text and lines; which the page replaces with its own colour
 _GREY = "#8a8a8a"
@@ -435,8 +435,9 @@ def clients(analysis: Results) -> Picture | None:
     rows = [c for c in analysis.client_rows if c.queries]
     if len(rows) < 2:
         return None
-    worst = rows[0]
-    title = f"{worst.client_addr} wastes most of {number(len(rows))} clients"
+    names = client_names(analysis)
+    called = [names[c.client_addr, c.container] for c in rows]
+    title = f"{called[0]} wastes most of {number(len(rows))} clients"
     figure, axes = _new(
         2.7, title, f"{number(judged_queries(analysis))} queries, each client a point"
     )
@@ -451,17 +452,12 @@ def clients(analysis: Results) -> Picture | None:
     )
     most = max(c.queries for c in rows)
     labelled: list[tuple[float, float]] = []
-    for client in rows[:3]:
+    for client, name in zip(rows[:3], called, strict=False):
         x, y = client.queries, 100 * client.wasted_queries / client.queries
         if all(abs(x - a) > 0.35 * most or abs(y - b) > 12 for a, b in labelled):
             labelled.append((x, y))
             axes.annotate(
-                client.client_addr,
-                (x, y),
-                xytext=(-4, 4),
-                textcoords="offset points",
-                fontsize=7,
-                ha="right",
+                name, (x, y), xytext=(-4, 4), textcoords="offset points", fontsize=7, ha="right"
             )
     axes.set_ylim(-4, 104)
     axes.set_yticks([0, 50, 100])
@@ -474,8 +470,8 @@ def clients(analysis: Results) -> Picture | None:
         figure,
         "Clients: "
         + "; ".join(
-            f"{c.client_addr} {number(c.queries)} queries, {number(c.wasted_queries)} wasted"
-            for c in rows[:8]
+            f"{name} {number(c.queries)} queries, {number(c.wasted_queries)} wasted"
+            for c, name in zip(rows[:8], called, strict=False)
         )
         + ".",
     )

@@ -15,7 +15,8 @@ from pcapkit.kernels.cache import folder_for
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections import SECTIONS
 from pcapkit.report.text.formatting import printable
-from pcapkit.report.text.wording import action_text, client_texts, evidence, figures, headline
+from pcapkit.report.text.verdict import headline
+from pcapkit.report.text.wording import action_text, client_texts, evidence, figures
 
 if TYPE_CHECKING:
     from pcapkit.report.html.drawing import Drawn

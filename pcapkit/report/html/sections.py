@@ -16,6 +16,8 @@ from pcapkit.report.text.formatting import iso_time, number, percent, printable,
 from pcapkit.report.text.wording import (
     FEWEST,
     action_text,
+    certainty_text,
+    client_names,
     client_texts,
     lookups_text,
     overall,
@@ -69,7 +71,9 @@ def settings(analysis: Results) -> Context | None:
     """Queries under each setting, for all clients and for each."""
     if not analysis.what_if_rows:
         return None
-    alone = len({w.client_addr for w in analysis.what_if_rows}) == 2  # "all" says the same
+    alone = (
+        len({(w.client_addr, w.container) for w in analysis.what_if_rows}) == 2
+    )  # "all" says the same
     shown = overall(analysis) if alone else list(analysis.what_if_rows)
     columns = (
         "client",
@@ -84,10 +88,11 @@ def settings(analysis: Results) -> Context | None:
         "#p95",
         "safety",
     )
-    who = client_texts(analysis)
+    who, names = client_texts(analysis), client_names(analysis)
+    who_of = {of: who[called] for of, called in names.items()}
     rows = [
         (
-            "all" if w.client_addr is None else who.get(w.client_addr, w.client_addr),
+            "all" if w.client_addr is None else _client(w, who_of),
             printable(setting_text(w.setting)) + (" (in force)" if w.observed else ""),
             number(w.queries),
             number(w.wasted_queries),
@@ -106,21 +111,27 @@ def settings(analysis: Results) -> Context | None:
         "charts": ["ndots-settings"],
         "table": _table(columns[start:], [row[start:] for row in rows], len(shown)),
         "open_rows": max(10, len(overall(analysis))),
-        "why": _why(overall(analysis), who),
-        "why_clients": [] if alone else _why([w for w in shown if w.client_addr is not None], who),
+        "why": _why(overall(analysis), who_of),
+        "why_clients": []
+        if alone
+        else _why([w for w in shown if w.client_addr is not None], who_of),
     }
 
 
-def _why(rows: Sequence[WhatIf], who: Mapping[str, str]) -> list[Context]:
+def _client(row: WhatIf, who: Mapping[tuple[str | None, str | None], str]) -> str:
+    return who.get((row.client_addr, row.container), row.client_addr or "")
+
+
+def _why(rows: Sequence[WhatIf], who: Mapping[tuple[str | None, str | None], str]) -> list[Context]:
     """Why settings are not safe; those of a client that share their reasons stand together."""
     groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for w in rows[:_MOST_ROWS]:
         if w.reasons:
-            key = (w.client_addr or "", w.safety.value, w.reasons)
+            key = (_client(w, who), w.safety.value, w.reasons)
             groups.setdefault(key, []).append(printable(setting_text(w.setting)))
     return [
         {
-            "client": who.get(client, client),
+            "client": client,
             "safety": safety,
             "settings": ", ".join(settings),
             "reasons": printable("; ".join(reasons)),
@@ -146,10 +157,10 @@ def where(analysis: Results) -> Context | None:
         )
         for n in analysis.name_rows[:_MOST_ROWS]
     ]
-    who = client_texts(analysis)
+    who, called = client_texts(analysis), client_names(analysis)
     clients = [
         (
-            who[c.client_addr],
+            who[called[c.client_addr, c.container]],
             number(c.wasted_queries),
             number(c.queries),
             percent(c.wasted_queries / c.queries) if c.queries else "",
@@ -351,6 +362,8 @@ def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
         "code": finding.code,
         "title": finding.title,
         "severity": finding.severity.value,
+        "doubt": certainty_text(finding),
+        "excludes": [printable(rival) for rival in finding.excludes],
         "clients": clients,
         "meaning": finding.meaning,
         "action": finding.action,

@@ -1,13 +1,14 @@
-"""The sentences that every form of a report begins with: page, terminal, Markdown."""
+"""Words and figures that every form of a report says alike: page, terminal, Markdown."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pcapkit.model.results import Recommendation, Results, WhatIf
+from pcapkit.model.results import Finding, Recommendation, Results, WhatIf
 from pcapkit.model.settings import Change, Setting
-from pcapkit.model.vocabulary import Severity
+from pcapkit.model.vocabulary import Certainty
 from pcapkit.report.text.formatting import number, percent, printable, seconds
 
 #: A distribution of fewer points says nothing, and is not drawn.
@@ -28,13 +29,31 @@ def judged_queries(analysis: Results) -> int:
     return analysis.waste.queries - analysis.waste.by_class["incomplete"]
 
 
+def client_names(analysis: Results) -> dict[tuple[str | None, str | None], str]:
+    """Return what clients are called, by address and container: the one, or both where need be.
+
+    So they are called in findings, advice and charts.
+    """
+    containers: dict[str, set[str | None]] = defaultdict(set)
+    for row in analysis.client_rows:
+        containers[row.client_addr].add(row.container)
+    return {
+        (address, container): f"{address} ({container})"
+        if container is not None and len(there) > 1
+        else address
+        for address, there in containers.items()
+        for container in there
+    }
+
+
 def client_texts(analysis: Results) -> dict[str, str]:
-    """Return each client's address with its workload, or else its pod, where that is known."""
-    out = {}
+    """Return what clients are called with the workload, or else the pod, where that is known."""
+    out, names = {}, client_names(analysis)
     for row in analysis.client_rows:
         name = row.workload or row.pod
         title = f"{row.namespace}/{name}" if name and row.namespace else name
-        out[row.client_addr] = row.client_addr + (f" ({printable(title)})" if title else "")
+        called = names[row.client_addr, row.container]
+        out[called] = called + (f" ({printable(title)})" if title else "")
     return out
 
 
@@ -54,49 +73,11 @@ def queries_text(count: int) -> str:
     return f"{number(count)} quer{'y' if count == 1 else 'ies'}"
 
 
-#: What a warning advises where the capture has other packets only.
-_FILTER = "the filter 'port 53'"
-#: From this share on, waste is the news, with advice or without.
-_MUCH = 0.05
-
-
-def headline(analysis: Results) -> str:
-    """Return the one sentence with the number that matters."""
-    waste = analysis.waste
-    if analysis.packets.total == 0:
-        return "Nothing to judge: the capture holds no packets."
-    if waste.queries == 0:
-        if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
-            return "Nothing to judge: no DNS message could be read; the warnings say why."
-        if analysis.messages.queries:
-            return "Nothing to judge: no query in this capture has a question that can be read."
-        return (
-            "Nothing to judge: no DNS query in this capture. Capture with the filter 'port 53', in "
-            "the pod or on its node."
-        )
-    judged = judged_queries(analysis)
-    if judged == 0:
-        return "Nothing to judge: no lookup is in the capture from its beginning to its end."
-    share = f"{percent(waste.share)} of these DNS queries"
-    counts = f"{number(waste.wasted_queries)} of {number(judged)}"
-    text = f"{share} were search-path waste: {counts}."
-    found = [f for f in analysis.findings if f.severity != Severity.INFO]
-    if not analysis.recommendations and waste.share >= _MUCH:
-        if found:
-            return f"{text} First mend what stands in the way: {printable(found[0].title)}."
-        return f"{text} No change was found that is safe to advise."
-    if not analysis.recommendations:
-        why = (
-            "no query was search-path waste"
-            if waste.wasted_queries == 0
-            else f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
-        )
-        if found:
-            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-            return f"A fault, not waste: {printable(found[0].title)}{more}; {why}."
-        return f"Nothing to do: {why}."
-    best = analysis.recommendations[0]
-    return f"{text} {lead(analysis, best)} saves {number(best.saves_queries)} of them."
+def certainty_text(finding: Finding) -> str:
+    """Return how far a finding is proven, where something else may explain it; else nothing."""
+    if finding.certainty is Certainty.SHOWN:
+        return ""
+    return "consistent with the traffic, not shown"
 
 
 def lead(analysis: Results, advice: Recommendation) -> str:

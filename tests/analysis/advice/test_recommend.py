@@ -13,7 +13,7 @@ from pcapkit.model.vocabulary import Safety
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import Options
-from pcapkit.report.text.wording import headline
+from pcapkit.report.text.verdict import headline
 from tests.play import BOTH, ONLY_A, SEARCH, SHOP, Workload
 
 OUTSIDE = SHOP.under(
@@ -218,6 +218,7 @@ def test_no_advice_makes_a_wildcard_permanent() -> None:
     assert any((n.fqdn or "").endswith(".apps-shared.example.") for n in analysis.name_rows)
     assert not {"use_fqdn", "enable_autopath"} & set(codes(analysis))
     assert headline(analysis) == (
-        "64.3 % of these DNS queries were search-path waste: 18 of 28. First mend what stands in "
-        "the way: A wildcard record answers for external names."
+        "Too little to judge: 5 lookups from beginning to end. 64.3 % of these DNS queries were "
+        "search-path waste: 18 of 28. First mend what stands in the way: A wildcard record answers "
+        "for names that do not belong there."
     )

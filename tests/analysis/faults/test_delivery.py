@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pcapkit.pipeline.analyze import analyze
 from tests import build
-from tests.analysis.talk import NXDOMAIN, SERVICES, TRUNCATED, ZONE, Talk
+from tests.analysis.talk import NXDOMAIN, REFUSED, SERVFAIL, SERVICES, TRUNCATED, ZONE, Talk
 from tests.build import AAAA, A
 
 NAME = "web.default.svc.cluster.local"
@@ -25,14 +27,19 @@ def raced(timer: float, *, both: bool = True) -> Talk:
     return talk
 
 
-@pytest.mark.parametrize(("timer", "both"), [(5005, True), (2502, False)])
-def test_a_lost_half_of_a_pair_is_a_race(tmp_path: Path, timer: float, both: bool) -> None:
+@pytest.mark.parametrize(
+    ("timer", "both"), [(5005, True), (2502, False), (1003, True), (2004, True)]
+)
+def test_a_lost_half_of_a_pair_is_consistent_with_a_race(
+    tmp_path: Path, timer: float, both: bool
+) -> None:
     found = raced(timer, both=both).findings(tmp_path)
     race = found["conntrack_race"]
-    assert race.severity == "error"
+    assert (race.certainty, race.severity) == ("consistent_with", "info")
+    assert "as with plain loss" in race.excludes[0]
     assert race.clients == (build.CLIENT,)
     assert race.evidence["lost_queries"] == 1
-    assert race.evidence["lost_s"] == pytest.approx(timer / 1000, abs=0.01)
+    assert race.evidence["lost_s"] == pytest.approx(timer / 1000, abs=0.11)
     (example,) = race.evidence["examples"]  # type: ignore[misc, attr-defined]
     assert example["name"] == NAME
     # the query that was lost, the one that was answered, and its answer
@@ -41,6 +48,50 @@ def test_a_lost_half_of_a_pair_is_a_race(tmp_path: Path, timer: float, both: boo
         "frame.number in {" + ", ".join(str(p) for p in example["packets"]) + "}"
     )
     assert "resolver_stalls" in found
+
+
+def races(lost: int, *, elsewhere: int) -> Talk:
+    """Forty pairs of which so many lose one half; a Go client's single queries, some lost."""
+    talk = Talk()
+    for number in range(40):
+        at, name = number * 20000, f"svc-{number}.default.svc.cluster.local"
+        talk.exchange(at, name, A, port=20001 + number, ident=1)
+        is_lost = number < lost
+        talk.exchange(
+            at + 0.02, name, AAAA, port=20001 + number, ident=2, took=None if is_lost else 0.3
+        )
+        if is_lost:
+            talk.exchange(at + 5005, name, A, port=20001 + number, ident=1)
+            talk.exchange(at + 5005.1, name, AAAA, port=20001 + number, ident=2, answers=[])
+        for qtype in (A, AAAA):
+            lose = number < elsewhere and qtype == A
+            how: dict[str, object] = {"client": "10.244.1.99", "edns": True}
+            talk.exchange(at + qtype / 100, name, qtype, took=None if lose else 0.3, **how)  # type: ignore[arg-type]
+            if lose:
+                talk.exchange(at + 5004, name, qtype, **how)  # type: ignore[arg-type]
+    return talk
+
+
+def test_pairs_that_lose_more_than_others_show_a_race(tmp_path: Path) -> None:
+    race = races(10, elsewhere=0).findings(tmp_path)["conntrack_race"]
+    assert (race.certainty, race.severity) == ("shown", "error")
+    (why,) = race.excludes
+    assert why.startswith("plain loss: 10 of 80 queries in pairs from one port were lost, 0 of 80")
+
+
+def test_losses_everywhere_do_not_show_a_race(tmp_path: Path) -> None:
+    race = races(10, elsewhere=8).findings(tmp_path)["conntrack_race"]
+    assert (race.certainty, race.severity) == ("consistent_with", "info")
+    assert race.evidence["other_lost"] == 8
+
+
+def test_a_lost_query_at_home_is_no_race(tmp_path: Path) -> None:
+    """No cluster, and a server that takes its time: nothing is translated on the way."""
+    talk = Talk(client="192.168.1.20", server="192.168.1.1")
+    talk.exchange(0, "www.example.com", A, port=40001, ident=1, took=490)
+    talk.exchange(0.02, "www.example.com", AAAA, port=40001, ident=2, took=None)
+    talk.exchange(5005, "www.example.com", AAAA, port=40001, ident=2, took=490, answers=[])
+    assert "conntrack_race" not in talk.findings(tmp_path)
 
 
 def test_queries_on_ports_of_their_own_do_not_race(tmp_path: Path) -> None:
@@ -81,6 +132,141 @@ def test_an_answer_that_is_slow_is_no_stall(tmp_path: Path) -> None:
     talk = Talk()
     talk.exchange(0, NAME, took=4900)
     assert "resolver_stalls" not in talk.findings(tmp_path)
+
+
+def unheard(gap: float, *, port: int = 40001, ident: int = 1) -> Talk:
+    """An answer passes the capture point, and its question is asked again."""
+    talk = Talk()
+    talk.exchange(0, NAME, A, port=40001, ident=1)
+    talk.exchange(gap, NAME, A, port=port, ident=ident)
+    return talk
+
+
+def test_an_answer_that_the_client_did_not_get(tmp_path: Path) -> None:
+    finding = unheard(5005).findings(tmp_path)["resolver_stalls"]
+    assert finding.evidence["answers_lost"] == finding.evidence["stalls"] == 1
+    assert finding.evidence["lost_s"] == pytest.approx(5.005)
+
+
+@pytest.mark.parametrize("talk", [unheard(5005, port=40002, ident=9), unheard(300)])
+def test_an_application_that_asks_again(tmp_path: Path, talk: Talk) -> None:
+    assert "resolver_stalls" not in talk.findings(tmp_path)
+
+
+# ---- servers that fail --------------------------------------------------------------------------
+
+
+def test_lookups_that_fail_because_a_server_fails(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.pair(0, "api.example.com", rcode=SERVFAIL, soa=False)
+    talk.pair(1000, "www.example.com", rcode=REFUSED, soa=False)
+    for at in (2000, 7000):
+        talk.exchange(at, "mute.example.com", took=None, port=40001, ident=7)
+    talk.found(60000, NAME)
+    finding = talk.findings(tmp_path)["failed_lookups"]
+    (row,) = finding.evidence["nameservers"]  # type: ignore[misc, attr-defined]
+    assert row == {
+        "subject": build.SERVER,
+        "failed_lookups": 3,
+        "servfail": 1,
+        "refused": 1,
+        "unanswered": 1,
+    }
+    assert finding.evidence["failed_lookups"] == 3
+    assert finding.severity == "error"
+
+
+def test_names_that_do_not_exist_are_no_failure(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.pair(0, "gone.example.com", rcode=NXDOMAIN)
+    talk.pair(1000, "empty.example.com", answers=[])
+    talk.pair(2000, f"x.{SERVICES}", rcode=SERVFAIL, soa=False)  # passed over, and then denied
+    talk.pair(2001, "x", rcode=NXDOMAIN)
+    assert "failed_lookups" not in talk.findings(tmp_path, search=[SERVICES])
+
+
+def test_a_client_of_which_no_response_is_seen_fails_nothing(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(30):
+        talk.exchange(number * 1000, f"r{number}.example.com", took=None)
+    assert "failed_lookups" not in talk.findings(tmp_path)
+
+
+def one_family(outcome: dict[str, Any], *, tries: int = 1, took: float = 0.3) -> Talk:
+    """A is answered; AAAA fails at each try, a little later."""
+    talk = Talk()
+    talk.exchange(0, "www.example.com", A, port=40001, ident=1)
+    for number in range(tries):
+        at = 0.02 + number * (took + 0.1)
+        talk.exchange(at, "www.example.com", AAAA, port=40001, ident=2, took=took, **outcome)
+    talk.found(90000, NAME)
+    return talk
+
+
+FAILS: dict[str, Any] = {"rcode": SERVFAIL, "soa": False}
+
+
+@pytest.mark.parametrize(
+    "talk", [one_family(FAILS, tries=5), one_family(FAILS, took=1700), one_family(FAILS, tries=2)]
+)
+def test_one_family_fails(tmp_path: Path, talk: Talk) -> None:
+    found = talk.findings(tmp_path)
+    assert next(iter(found)) == "failed_family"
+    assert found["failed_family"].evidence["aaaa_questions"] == 1
+    assert "NOERROR and no record" in found["failed_family"].action
+    assert "failed_lookups" not in found
+
+
+@pytest.mark.parametrize("outcome", [FAILS, {"answers": []}, {"rcode": NXDOMAIN}])
+def test_one_family_that_costs_nothing(tmp_path: Path, outcome: dict[str, Any]) -> None:
+    assert "failed_family" not in one_family(outcome).findings(tmp_path)
+
+
+def quote(*, of_query: bool) -> bytes:
+    """A packet as ICMP quotes it."""
+    ends, ports = (build.CLIENT, build.SERVER), (40001, 53)
+    if not of_query:
+        ends, ports = ends[::-1], ports[::-1]
+    return build.ipv4(build.udp(build.query(NAME), *ports), *ends)[:28]
+
+
+@pytest.mark.parametrize(
+    ("of_query", "code", "reason"),
+    [
+        (True, "nameserver_unreachable", "query_unreachable"),
+        (False, "closed_port_answers", "answer_unreachable"),
+    ],
+)
+def test_packets_that_meet_a_closed_port(
+    tmp_path: Path, of_query: bool, code: str, reason: str
+) -> None:
+    talk = Talk()
+    talk.exchange(0, NAME, took=None if of_query else 300)
+    ends = (build.SERVER, build.CLIENT) if of_query else (build.CLIENT, build.SERVER)
+    talk.unreachable(400, quote(of_query=of_query), ends)
+    analysis = talk.analyze(tmp_path)
+    assert [f.code for f in analysis.findings] == [code]
+    assert analysis.findings[0].evidence["packets"] == 1
+    assert analysis.packets.skipped == {reason: 1}
+
+
+def test_icmp_about_something_else(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.found(0, NAME)
+    other = build.ipv4(build.udp(b"x" * 20, 40001, 514), build.CLIENT, build.SERVER)
+    talk.unreachable(400, other[:28], (build.SERVER, build.CLIENT))
+    analysis = talk.analyze(tmp_path)
+    assert (analysis.findings, analysis.packets.skipped) == ((), {"icmp": 1})
+
+
+def test_a_printed_line_says_that_nothing_listens(tmp_path: Path) -> None:
+    lines = [
+        f"10:00:00.000100 IP 10.244.1.17.40001 > 10.96.0.10.53: 1+ A? {NAME}. (47)",
+        "10:00:00.000300 IP 10.96.0.10 > 10.244.1.17: ICMP 10.96.0.10 udp port 53 unreachable, "
+        "length 83",
+    ]
+    path = build.save(tmp_path, ("\n".join(lines) + "\n").encode(), "printed.txt")
+    assert [f.code for f in analyze(path).findings] == ["nameserver_unreachable"]
 
 
 def test_truncated_and_not_asked_again(tmp_path: Path) -> None:

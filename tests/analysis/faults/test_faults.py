@@ -25,11 +25,12 @@ from pcapkit.model.vocabulary import Severity
 from pcapkit.names.table import Folded
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.collect import collect
+from pcapkit.report.html.page import render_page
 from pcapkit.report.markdown import render_markdown
 from pcapkit.report.terminal import render_terminal
-from pcapkit.report.text.wording import headline
+from pcapkit.report.text.verdict import headline
 from tests import build
-from tests.analysis.faults.test_delivery import raced
+from tests.analysis.faults.test_delivery import raced, races
 from tests.analysis.talk import NXDOMAIN, TRUNCATED, Talk
 
 LAB = Path(__file__).resolve().parents[3] / "captures" / "lab"
@@ -48,11 +49,13 @@ CODES = {
     "large_answer_walks",
     "upstream_leak",
     "mixed_settings",
+    "failed_family",
+    "failed_lookups",
 }
 
 #: What real captures show; every capture of the folder that is not named shows nothing.
 SHOWN = {
-    "fault_loss_queries.pcap": {"resolver_stalls"},
+    "fault_loss_queries.pcap": {"conntrack_race", "resolver_stalls"},
     "fault_truncated_tcp.pcap": {"large_answer_walks"},
     "multi6_any_sll2.pcap": {"mixed_settings"},
     "whatif_w1_glibc_ndots5.pcap": {"double_expansion"},
@@ -108,9 +111,10 @@ def test_every_code_is_there_once_with_its_manual() -> None:
     assert set(known) >= CODES
     for fault in FAULTS:
         assert explain(fault.code).kind == "fault"
-        for text in (fault.meaning, fault.signature, fault.action):
+        for text in (fault.meaning, fault.signature, fault.action, fault.rivals):
             assert text.endswith((".", ")."))
             assert len(text) > 40, fault.code
+        assert " ".join(render_entry(explain(fault.code)).split()).count(fault.rivals) == 1
 
 
 def test_the_manual_of_a_fault_fits_80_columns() -> None:
@@ -207,16 +211,35 @@ def test_the_page_shows_faults_and_escapes_their_names(tmp_path: Path) -> None:
 
 
 def test_terminal_and_markdown_name_the_faults(tmp_path: Path) -> None:
-    analysis = raced(5005).analyze(tmp_path)
+    analysis = races(10, elsewhere=0).analyze(tmp_path)
     shown = Console(file=StringIO(), width=80)
     render_terminal(analysis, shown)
     assert isinstance(shown.file, StringIO)
     text = shown.file.getvalue()
     assert "error: Queries are lost in a race in conntrack (conntrack_race)" in text
+    assert "  plain loss: 10 of 80 queries in pairs from one port were lost, 0 of 80" in text
     assert "pcapkit explain CODE" in text
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert "(`conntrack_race`). Run NodeLocal DNSCache" in render_markdown(analysis)
-    assert headline(analysis).startswith("A fault, not waste: Queries are lost")
+    markdown = render_markdown(analysis)
+    assert "(`conntrack_race`). Run NodeLocal DNSCache" in markdown
+    assert "  - plain loss: 10 of 80 queries" in markdown
+    assert headline(analysis).startswith("A fault, not waste: ")
+    assert "plain loss: 10 of 80" in render_page(analysis, [])
+
+
+def test_what_is_not_shown_says_so_everywhere(tmp_path: Path) -> None:
+    analysis = raced(5005).analyze(tmp_path)
+    race = next(f for f in analysis.findings if f.code == "conntrack_race")
+    row = next(f for f in json.loads(analysis.to_json())["findings"] if f["code"] == race.code)
+    assert row["certainty"] == "consistent_with"
+    assert row["excludes"] == list(race.excludes)
+    shown = Console(file=StringIO(), width=120)
+    render_terminal(analysis, shown)
+    assert isinstance(shown.file, StringIO)
+    for text in (shown.file.getvalue(), render_markdown(analysis), render_page(analysis, [])):
+        assert "consistent with the traffic, not shown" in text
+        assert "as with plain loss" in text
+    assert "race" not in headline(analysis)
 
 
 def test_without_a_clock_nothing_is_said_of_time(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pcapkit.model.results import Finding
+from pcapkit.pipeline.analyze import analyze
 from tests import build
 from tests.analysis.talk import (
     LIST,
@@ -65,6 +66,24 @@ def test_services_of_a_namespace_like_a_top_level_domain(tmp_path: Path) -> None
     assert "wildcard_suffix" not in talk.findings(tmp_path)
 
 
+def test_a_full_service_name_that_a_suffix_answers(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.walk(0, f"db.ledger.{SERVICES}", FOUR, ends_at=3)
+    analysis = talk.analyze(tmp_path)
+    finding = next(f for f in analysis.findings if f.code == "wildcard_suffix")
+    assert rows(finding, "suffixes") == [{"subject": CORP, "lookups": 1}]
+    assert f"cluster.local.{CORP}" not in str(analysis.recommendations)
+
+
+def test_a_full_service_name_that_its_cluster_answers(tmp_path: Path) -> None:
+    talk = Talk()
+    for position, suffix in enumerate(FOUR):
+        talk.pair(position, f"db.ledger.{SERVICES}.{suffix}", rcode=NXDOMAIN)
+    talk.found(5, f"db.ledger.{SERVICES}")
+    talk.found(1000, f"db.{CORP}")
+    assert "wildcard_suffix" not in talk.findings(tmp_path)
+
+
 # ---- walks that are cut -------------------------------------------------------------------------
 
 
@@ -88,7 +107,14 @@ def cut(rcode: int, *, position: int = 1, then: tuple[str, ...] = ()) -> Talk:
 def test_a_suffix_ends_the_walk(tmp_path: Path, rcode: int, counted: str) -> None:
     finding = cut(rcode).findings(tmp_path)["cut_chain"]
     (row,) = rows(finding, "suffixes")
-    assert row == {"subject": SERVICES, "lookups": 1, counted: 2, "lookups_without_answer": 1}
+    assert row == {
+        "subject": SERVICES,
+        "lookups": 1,
+        counted: 2,
+        "never_asked_as_is": 1,
+        "lookups_without_answer": 1,
+    }
+    assert "needs its final dot" in finding.action
     assert names(finding) == ["api.example.com"]
 
 
@@ -106,6 +132,44 @@ def test_a_suffix_makes_the_resolver_skip_the_list(tmp_path: Path) -> None:
     talk = cut(REFUSED, position=0, then=("api.example.com",))
     (row,) = rows(talk.findings(tmp_path)["cut_chain"], "suffixes")
     assert row == {"subject": NAMESPACE, "lookups": 1, "refused_responses": 2}
+
+
+def test_a_suffix_hides_the_rest_of_the_list(tmp_path: Path) -> None:
+    """Every walk goes from the refusing suffix to the name as is: the list must go on behind it."""
+    talk = Talk()
+    for number, base in enumerate(("api.example.com", "redis.data", "www.example.org")):
+        talk.pair(number * 1000, f"{base}.{NAMESPACE}", rcode=NXDOMAIN)
+        talk.pair(number * 1000 + 1, f"{base}.{CORP}", rcode=REFUSED, soa=False)
+        talk.pair(number * 1000 + 2, base, rcode=NXDOMAIN if number == 1 else 0)
+    found = talk.findings(tmp_path)
+    (row,) = rows(found["cut_chain"], "suffixes")
+    assert row["subject"] == CORP
+    assert row["refused_responses"] == 6
+    assert "failed_lookups" not in found  # the name as is was denied, not failed
+
+
+def test_a_refusing_suffix_at_the_end_of_the_list_hides_nothing(tmp_path: Path) -> None:
+    talk = Talk()
+    for number, base in enumerate(("api.example.com", "www.example.org")):
+        at = number * 1000
+        for place, suffix in enumerate(LIST):
+            talk.pair(at + place, f"{base}.{suffix}", rcode=NXDOMAIN)
+        talk.pair(at + 3, f"{base}.{CORP}", rcode=REFUSED, soa=False)
+        talk.pair(at + 4, base)
+    assert "cut_chain" not in talk.findings(tmp_path)
+
+
+def test_one_family_whose_walk_ends_with_nodata(tmp_path: Path) -> None:
+    """As musl and dnspython end it; glibc would go on."""
+    talk = Talk()
+    for place, name in enumerate((*[f"github.com.{s}" for s in LIST], "github.com")):
+        rcode = 0 if place == 3 else NXDOMAIN
+        talk.exchange(place, name, AAAA, rcode=rcode)
+    talk.exchange(1000, f"api.example.com.{NAMESPACE}", AAAA, rcode=NXDOMAIN)
+    talk.exchange(1001, f"api.example.com.{SERVICES}", AAAA, answers=[])
+    talk.exchange(20000, f"web.{NAMESPACE}", AAAA)
+    (row,) = rows(talk.findings(tmp_path)["cut_chain"], "suffixes")
+    assert (row["subject"], row["nodata_responses"]) == (SERVICES, 1)
 
 
 @pytest.mark.parametrize("rcode", [0, SERVFAIL, REFUSED])
@@ -242,13 +306,49 @@ def test_srv_records_that_exist_are_no_probes(tmp_path: Path) -> None:
     assert "service_probes" not in talk.findings(tmp_path)
 
 
-def test_cluster_names_at_a_nameserver_of_the_provider(tmp_path: Path) -> None:
+PROVIDER = "169.254.169.253"
+
+
+def leaked(**how: Any) -> Talk:
+    """Names of the cluster are denied by a nameserver of the provider."""
     talk = Talk()
     talk.walk(0, "github.com")
     for number, name in enumerate((f"web.{NAMESPACE}", f"api.other.{SERVICES}")):
-        talk.exchange(1000 + number, name, rcode=NXDOMAIN, flags=0, server="169.254.169.253")
-    finding = talk.findings(tmp_path)["upstream_leak"]
-    assert rows(finding, "nameservers") == [{"subject": "169.254.169.253", "queries": 2}]
+        talk.exchange(1000 + number, name, rcode=NXDOMAIN, flags=0, server=PROVIDER, **how)
+    return talk
+
+
+@pytest.mark.parametrize("zone", [".", "local", "example.net"])
+def test_cluster_names_at_a_nameserver_of_the_provider(tmp_path: Path, zone: str) -> None:
+    finding = leaked(zone=zone).findings(tmp_path)["upstream_leak"]
+    assert rows(finding, "nameservers") == [{"subject": PROVIDER, "queries": 2}]
+    assert finding.certainty == "shown"
+    assert "2 denials carry the SOA" in finding.excludes[0]
+
+
+@pytest.mark.parametrize("how", [{"zone": ZONE}, {"zone": SERVICES.upper()}, {"soa": False}])
+def test_a_denial_of_the_cluster_zone_or_without_soa_leaks_nothing(
+    tmp_path: Path, how: dict[str, Any]
+) -> None:
+    assert "upstream_leak" not in leaked(**how).findings(tmp_path)
+
+
+def test_a_server_that_holds_the_cluster_and_denies_for_the_root(tmp_path: Path) -> None:
+    talk = leaked(zone=".")
+    talk.found(2000, f"cart.{NAMESPACE}", flags=0, server=PROVIDER)
+    assert "upstream_leak" not in talk.findings(tmp_path)
+
+
+@pytest.mark.parametrize(("more", "leaks"), [(75, True), (86, False), (93, False), (74, False)])
+def test_the_size_of_a_printed_denial(tmp_path: Path, more: int, leaks: bool) -> None:
+    """Where no records are printed, only the root's SOA shows: by its size."""
+    size = 16 + len(build.wire(f"web.{NAMESPACE}"))
+    lines = [
+        f"10:00:00.000100 IP 10.244.1.17.40001 > 10.96.0.10.53: 1+ A? web.{NAMESPACE}. ({size})",
+        f"10:00:00.000900 IP 10.96.0.10.53 > 10.244.1.17.40001: 1 NXDomain 0/1/0 ({size + more})",
+    ]
+    path = build.save(tmp_path, ("\n".join(lines) + "\n").encode(), "printed.txt")
+    assert ("upstream_leak" in {f.code for f in analyze(path).findings}) is leaks
 
 
 def test_external_names_at_a_nameserver_of_the_provider(tmp_path: Path) -> None:
@@ -270,8 +370,17 @@ def test_a_cache_without_authority_that_knows_the_cluster(tmp_path: Path) -> Non
 def test_private_addresses_asked_upstream(tmp_path: Path, address: str) -> None:
     talk = Talk()
     name = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
-    talk.exchange(0, name, PTR, rcode=NXDOMAIN, flags=0)
-    assert names(talk.findings(tmp_path)["private_reverse_leak"]) == [name]
+    talk.exchange(0, name, PTR, rcode=NXDOMAIN, flags=0, zone="in-addr.arpa")
+    finding = talk.findings(tmp_path)["private_reverse_leak"]
+    assert names(finding) == [name]
+    assert finding.certainty == "shown"
+
+
+def test_private_addresses_denied_without_soa(tmp_path: Path) -> None:
+    talk = Talk()
+    talk.exchange(0, "3.2.1.10.in-addr.arpa", PTR, rcode=NXDOMAIN, flags=0, soa=False)
+    finding = talk.findings(tmp_path)["private_reverse_leak"]
+    assert finding.certainty == "consistent_with"
 
 
 @pytest.mark.parametrize(
@@ -280,6 +389,7 @@ def test_private_addresses_asked_upstream(tmp_path: Path, address: str) -> None:
         ("172.32.0.9", {"rcode": NXDOMAIN, "flags": 0}),
         ("110.1.2.3", {"rcode": NXDOMAIN, "flags": 0}),
         ("10.1.2.3", {"rcode": NXDOMAIN}),  # with authority: nobody else was asked
+        ("10.1.2.3", {"rcode": NXDOMAIN, "flags": 0, "zone": "10.in-addr.arpa"}),  # RFC 6303
         ("10.1.2.3", {"flags": 0}),
     ],
 )
@@ -290,3 +400,44 @@ def test_reverse_lookups_that_tell_nobody(
     name = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
     talk.exchange(0, name, PTR, **how)
     assert "private_reverse_leak" not in talk.findings(tmp_path)
+
+
+# ---- servers that do not agree ------------------------------------------------------------------
+
+OTHER = "10.96.0.11"
+
+
+def views(*seen: tuple[str, int], gap: float = 5000) -> Talk:
+    """One name asked of servers in turn, each with its rcode."""
+    talk = Talk()
+    for number, (server, rcode) in enumerate(seen):
+        talk.exchange(number * gap, "api.example.com", rcode=rcode, server=server)
+    return talk
+
+
+def test_a_name_that_comes_and_goes(tmp_path: Path) -> None:
+    one = build.SERVER
+    finding = views((one, 0), (one, NXDOMAIN), (one, 0)).findings(tmp_path)["unstable_names"]
+    assert finding.evidence["changes"] == 2
+    assert names(finding) == ["api.example.com"]
+
+
+@pytest.mark.parametrize("gap", [5000, 0.1])
+def test_servers_that_contradict_each_other(tmp_path: Path, gap: float) -> None:
+    seen = [(build.SERVER, 0), (OTHER, NXDOMAIN)]
+    found = views(*seen, *(seen if gap > 1000 else []), gap=gap).findings(tmp_path)
+    assert found["contradicting_servers"].severity == "error"
+    assert "unstable_names" not in found
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        [(build.SERVER, NXDOMAIN), (build.SERVER, NXDOMAIN), (build.SERVER, 0)],
+        [(build.SERVER, 0), (OTHER, NXDOMAIN)],
+        [(build.SERVER, 0), (OTHER, 0), (build.SERVER, 0)],
+    ],
+)
+def test_a_name_that_is_created_or_deleted(tmp_path: Path, seen: list[tuple[str, int]]) -> None:
+    found = views(*seen).findings(tmp_path)
+    assert not {"unstable_names", "contradicting_servers"} & set(found)

@@ -87,6 +87,80 @@ def test_an_address_that_is_used_anew(tmp_path: Path) -> None:
     assert "mixed_settings" not in talk.findings(tmp_path)
 
 
+def test_a_restart_with_other_ndots_is_no_mixture(tmp_path: Path) -> None:
+    """One address, and its settings change once."""
+    talk = Talk()
+    for number in range(8):
+        base = f"r{number}.example.com"
+        if number < 4:
+            talk.walk(number * 1000, base, client=ONE)
+        else:
+            talk.pair(number * 1000, base, client=ONE, rcode=NXDOMAIN)
+            for place, suffix in enumerate(LIST, 1):
+                talk.pair(number * 1000 + place, f"{base}.{suffix}", client=ONE, rcode=NXDOMAIN)
+    assert "mixed_settings" not in talk.findings(tmp_path)
+
+
+def both_ways(*bases: str, turns: int = 4) -> Talk:
+    """One container searches names, and in between another asks them as is."""
+    talk = Talk()
+    talk.found(0, f"web.{NAMESPACE}")
+    for turn in range(turns):
+        for number, base in enumerate(bases):
+            at = 1000 + turn * 10000 + number * 1000
+            if (turn + number) % 2 and "." in base:
+                talk.found(at, base)
+            elif "." in base:
+                talk.walk(at, base)
+            else:
+                talk.pair(at, base, rcode=NXDOMAIN)
+                talk.walk(at + 500, base, ends_at=1)
+    return talk
+
+
+THREE = ("www.example.com", "api.example.org", "cdn.example.net")
+
+
+def test_two_containers_with_other_ndots(tmp_path: Path) -> None:
+    finding = both_ways(*THREE).findings(tmp_path)["mixed_settings"]
+    assert where(finding)[0]["subject"] == f"address {build.CLIENT}"
+    assert (finding.certainty, finding.severity) == ("consistent_with", "info")
+
+
+@pytest.mark.parametrize("talk", [both_ways(THREE[0]), both_ways(*THREE, "web")])
+def test_final_dots_here_and_there(tmp_path: Path, talk: Talk) -> None:
+    """One name alone, or names without dots, too: no ndots explains that."""
+    assert "mixed_settings" not in talk.findings(tmp_path)
+
+
+def in_turns(**how: Any) -> Talk:
+    """Walks of two namespaces in turns at one address; A and AAAA each from a port of its own."""
+    talk = Talk()
+    for turn in range(4):
+        own = f"team-{turn % 2}.{SERVICES}"
+        names = [f"r{turn}.example.com.{s}" for s in (own, SERVICES, ZONE)]
+        for place, name in enumerate([*names, f"r{turn}.example.com"]):
+            for qtype in (A, AAAA):
+                at = turn * 1000 + place + qtype / 100
+                talk.exchange(at, name, qtype, rcode=NXDOMAIN, client=ONE, **how)
+    return talk
+
+
+@pytest.mark.parametrize("how", [{}, {"tcp": True, "port": 40001}])
+def test_a_forwarder_asks_for_others(tmp_path: Path, how: dict[str, Any]) -> None:
+    """As dnsmasq and unbound do over UDP, and NodeLocal DNSCache over one connection."""
+    assert "mixed_settings" not in in_turns(**how).findings(tmp_path)
+
+
+def test_an_address_that_answers_itself_asks_for_others(tmp_path: Path) -> None:
+    talk = Talk()
+    for turn in range(4):
+        own = f"team-{turn % 2}.{SERVICES}"
+        talk.walk(turn * 1000, f"r{turn}.example.com", (own, SERVICES, ZONE), client=ONE)
+        talk.found(turn * 1000 + 1, f"r{turn}.example.com", client=TWO, server=ONE)
+    assert "mixed_settings" not in talk.findings(tmp_path)
+
+
 # ---- search lists -------------------------------------------------------------------------------
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,47 @@ def test_packets_before_and_after_translation_show_a_node() -> None:
     (translation,) = seen.translations
     assert (translation.before, translation.after) == ("10.96.0.10", "10.244.0.2")
     assert translation.packets > 100
+
+
+def doubled(talk: Talk, folder: Path, *, server: str = build.SERVER) -> Analysis:
+    """Show every query a second time, behind a bridge or what translates its server's address."""
+    packets = []
+    for packet in talk.packets:
+        packets.append(packet)
+        source, target = packet.data[26:30], packet.data[30:34]
+        if target == socket.inet_aton(build.SERVER):
+            moved = bytearray(packet.data)
+            moved[0:12] = b"\2\0\0\0\0\7\2\0\0\0\0\x08"  # other link addresses
+            moved[30:34] = socket.inet_aton(server)
+            assert source != target
+            packets.append(replace(packet, data=bytes(moved), time=packet.time + 20_000))
+    packets.sort(key=lambda p: p.time)
+    return analyze(build.save(folder, build.pcap(packets)))
+
+
+@pytest.mark.parametrize("server", [build.SERVER, "10.244.0.2"])
+def test_one_packet_at_several_interfaces_shows_a_node(tmp_path: Path, server: str) -> None:
+    """With one client, too: a pod sees its own interface only."""
+    talk = Talk()
+    busy(talk)
+    seen = doubled(talk, tmp_path, server=server)
+    assert len(seen.client_rows) == 1 and seen.packets.duplicates
+    assert seen.vantage.point == "node"
+    assert seen.vantage.evidence == (
+        "200 queries captured at more than one interface"
+        if server == build.SERVER
+        else "packets before and after address translation: 10.96.0.10 becomes 10.244.0.2",
+    )
+
+
+@pytest.mark.parametrize(("search", "point"), [(LIST, "pod"), (("lan",), "unknown")])
+def test_a_workstation_is_no_pod(tmp_path: Path, search: tuple[str, ...], point: str) -> None:
+    """It walks a list, too, but none that Kubernetes writes."""
+    talk = Talk()
+    busy(talk, search)
+    seen = talk.analyze(tmp_path)
+    assert seen.client_rows[0].search == search
+    assert seen.vantage.point == point
 
 
 def test_several_clients_alone_do_not_say_where(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +60,22 @@ def _facts(*paths: str) -> dict[str, Any]:
     return {name: getattr(found, name) for name in known}
 
 
+def _mixed(packets: Sequence[build.Packet]) -> bytes:
+    """Return a file of the other format each time."""
+    return next(_FORMATS)(packets)
+
+
+_FORMATS = itertools.cycle([build.pcapng, build.pcap])
+
+
+@pytest.mark.parametrize("write", [build.pcap, build.pcapng, _mixed], ids=["pcap", "ng", "both"])
 @pytest.mark.parametrize("cut", range(1, len(_conversation())))
-def test_a_cut_after_any_packet_changes_nothing(tmp_path: Path, cut: int) -> None:
+def test_a_cut_after_any_packet_changes_nothing(
+    tmp_path: Path, cut: int, write: Callable[[Sequence[build.Packet]], bytes]
+) -> None:
     whole = _conversation()
-    first = build.save(tmp_path, build.pcap(whole[:cut]), "c.pcap1")
-    second = build.save(tmp_path, build.pcap(whole[cut:]), "c.pcap2")
+    first = build.save(tmp_path, write(whole[:cut]), "c.pcap1")
+    second = build.save(tmp_path, write(whole[cut:]), "c.pcap2")
     assert _facts(first, second) == _facts(build.save(tmp_path, build.pcap(whole)))
     table = build.table_of([second, first], "messages")
     bounds = {first: cut, second: len(whole) - cut}

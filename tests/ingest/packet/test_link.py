@@ -241,7 +241,23 @@ SKIPPED = {
     "a nameserver's own port 5353": ("not_dns", other(5353)),
     "llmnr": ("llmnr", other(5355)),
     "dns over tls": ("encrypted_dns", ethernet(ipv4(tcp(b"x" * 40, 40000, 853), protocol=6))),
-    "icmp": ("icmp", ethernet(ipv4(b"\x03\x03" + bytes(6) + INNER, protocol=1))),
+    "icmp": ("icmp", ethernet(ipv4(b"\x08\0" + bytes(6) + INNER, protocol=1))),
+    "icmp of another port": (
+        "icmp",
+        ethernet(ipv4(b"\x03\x03" + bytes(6) + ipv4(udp(DNS, 40000, 514)), protocol=1)),
+    ),
+    "icmp cut before the ports": (
+        "icmp",
+        ethernet(ipv4(b"\x03\x03" + bytes(6) + INNER[:22], protocol=1)),
+    ),
+    "unreachable": (
+        "query_unreachable",
+        ethernet(ipv4(b"\x03\x03" + bytes(6) + INNER, protocol=1)),
+    ),
+    "unreachable over ipv6": (
+        "answer_unreachable",
+        ethernet(ipv6(b"\x01\x04" + bytes(6) + ipv6(udp(DNS, 53, 40000)), following=58)),
+    ),
     "icmpv6": ("icmp", ethernet(ipv6(bytes(24), following=58))),
     "later fragment": ("fragment", ethernet(ipv4(DNS, fragment=0x00B9))),
     "later ipv6 fragment": (

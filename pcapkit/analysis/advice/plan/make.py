@@ -15,6 +15,7 @@ from pcapkit.analysis.advice.plan.search import Search
 from pcapkit.analysis.advice.plan.steps import Account, Timing
 from pcapkit.analysis.advice.plan.subjects import subjects_of
 from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
+from pcapkit.analysis.advice.plan.timing import timings
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
@@ -41,7 +42,7 @@ class _Scope:
     subjects: tuple[int, ...]
     clients: tuple[str, ...]
     before: Matrix  # by column of the table, of everyone
-    peak: int | None
+    is_everyone: bool  # then the times of its lookups are known
     coverage: Coverage
     thin: str | None
     most_steps: int
@@ -112,7 +113,7 @@ class _Maker:
             tuple(self._changed),
             tuple(dict.fromkeys(result.addresses[i] for i in result.members.tolist())),
             self._sums(result.members),
-            result.peak(IN_FORCE),
+            True,
             result.coverage(result.members),
             result.thin(result.members),
             _MOST_STEPS,
@@ -120,9 +121,15 @@ class _Maker:
 
     def _one(self, subject: int, most_steps: int) -> _Scope:
         of = self._subjects[subject]
-        before = self._sums(of.everyone)
         return _Scope(
-            of.title, (subject,), of.addresses, before, None, of.coverage, of.thin, most_steps
+            of.title,
+            (subject,),
+            of.addresses,
+            self._sums(of.everyone),
+            of.everyone.size == self._counted.result.members.size,
+            of.coverage,
+            of.thin,
+            most_steps,
         )
 
     def _sums(self, clients: Matrix) -> Matrix:
@@ -171,14 +178,18 @@ class _Maker:
         changes = Ordering(self._table, self._subjects, draft.choices, changes).put()
         dropped = len(changes) - scope.most_steps
         changes = changes[: scope.most_steps]
+        timed = [Timing()] * (len(changes) + 1)
+        if scope.is_everyone:
+            timed = list(timings(self._counted.result, self._table, changes))
         account = Account(self._table, self._subjects, self._counted.zones, scope.before)
         steps = []
         for number, change in enumerate(changes, 1):
             queries = int(account.left[QUERIES])
             account.apply(change)
             saved = queries - int(account.left[QUERIES])
-            steps.append(account.step(number, change, saved, Timing()))
-        before, after = self._load(scope.before, scope.peak), self._load(account.left, None)
+            steps.append(account.step(number, change, saved, timed[number]))
+        before = self._load(scope.before, timed[0].peak_queries_per_s)
+        after = self._load(account.left, timed[-1].peak_queries_per_s)
         edits = sum(s.edits for s in steps)
         ended = before.wasted_queries - after.wasted_queries
         saved = before.queries - after.queries

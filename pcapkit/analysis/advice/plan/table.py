@@ -48,18 +48,23 @@ class Table:
         owner = subject_of[planned.rows["client"]]
         base = planned.groups["base"][planned.rows["group"]]
         order = np.lexsort((base, owner))
-        #: of the planned rows, the pair that each belongs to (ABSENT: of none); for later passes
+        #: how many PLANNED rows there are, and those that belong to a pair, pair by pair
+        self.planned_rows = planned.rows.size
         self.order = order = order[owner[order] >= 0]
         rows = planned.rows[order]
         owner, base, group = owner[order], base[order], rows["group"]
         new = np.ones(order.size, np.bool_)
         new[1:] = (owner[1:] != owner[:-1]) | (base[1:] != base[:-1])
         self._first = np.flatnonzero(new)
+        self._row_bounds = np.searchsorted(owner, np.arange(len(subjects) + 1))
+        #: the pair of each of them
         self.pair_of = np.cumsum(new) - 1
         self.subjects: Matrix = owner[self._first]
         self.bases: Matrix = base[self._first].astype(np.int64)
         self.bounds: Matrix = np.searchsorted(self.subjects, np.arange(len(subjects) + 1))
-        states = planned.states.view(np.int32).reshape(-1, STATES, len(SENT))[group]
+        of_groups = planned.states.view(np.int32).reshape(-1, STATES, len(SENT))
+        states = of_groups[group]
+        self._queries = of_groups[planned.rows["group"], :, QUERIES].astype(np.int64)
         self._flags = states[:, :, _FLAGS]
         self._sent = np.empty((order.size, STATES, COLUMNS), np.int64)
         self._sent[:, :, :TIME_NS] = states[:, :, :TIME_NS] * rows["count"][:, None, None]
@@ -82,6 +87,15 @@ class Table:
             return np.zeros((0, COLUMNS), np.int64)
         out: Matrix = np.add.reduceat(sent, self._first)
         return out
+
+    def rows_of(self, subject: int) -> tuple[int, int]:
+        """Return the bounds of a subject's rows in ``order``."""
+        begin, end = self._row_bounds[subject : subject + 2].tolist()
+        return begin, end
+
+    def queries_of_rows(self) -> Matrix:
+        """Return the queries of one lookup of each PLANNED row, in each state: (rows, STATES)."""
+        return self._queries
 
     def is_reordered(self, ndots: int) -> Flags:
         """Say of each row (in ``order``) if an ndots changes the order in which it is asked."""

@@ -1,0 +1,1 @@
+"""The user's own manifests: where a plan's settings and names stand, and how they change."""

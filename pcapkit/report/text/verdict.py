@@ -1,0 +1,156 @@
+"""The verdict: the first sentences of a report, alike on the page, the terminal and in Markdown.
+
+The first that applies is said first, and what comes second second: too little to judge, lookups
+that failed, a fault that costs more time than search misses, waste, nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pcapkit.model.results import Finding, Results
+from pcapkit.model.vocabulary import Certainty, Severity
+from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.wording import judged_queries, lead, lookups_text
+
+#: Fewer complete lookups are too few to judge.
+FEWEST_LOOKUPS = 20
+#: What a warning advises where the capture has other packets only.
+_FILTER = "the filter 'port 53'"
+#: From this share on, waste is the news, with advice or without.
+_MUCH = 0.05
+#: Outcomes of lookups that nothing answered because something failed, and in words; the others
+#: were told that there is no such name, or no such type.
+_FAILED = {
+    "unanswered": "without a response",
+    "servfail": "with SERVFAIL",
+    "refused": "with REFUSED",
+    "other_rcode": "with another error",
+}
+_DENIED = ("nxdomain", "nodata")
+
+
+def headline(analysis: Results) -> str:
+    """Return the verdict: the sentence that matters most, then what comes second."""
+    nothing = _nothing_to_judge(analysis)
+    if nothing:
+        return nothing
+    return " ".join(_sentences(analysis))
+
+
+def _nothing_to_judge(analysis: Results) -> str:
+    """Say why there is nothing to judge; "" where there is something."""
+    if analysis.packets.total == 0:
+        return "Nothing to judge: the capture holds no packets."
+    if not analysis.name_rows:
+        if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
+            return "Nothing to judge: no DNS message could be read; the warnings say why."
+        if analysis.messages.queries:
+            return "Nothing to judge: no query in this capture has a question that can be read."
+        return (
+            "Nothing to judge: no DNS query in this capture. Capture with the filter 'port 53', in "
+            "the pod or on its node."
+        )
+    if judged_queries(analysis) == 0:
+        return "Nothing to judge: no lookup is in the capture from its beginning to its end."
+    return ""
+
+
+def _sentences(analysis: Results) -> Iterator[str]:
+    complete = analysis.lookup_counts.complete
+    if complete < FEWEST_LOOKUPS:
+        yield f"Too little to judge: {lookups_text(complete)} from beginning to end."
+    failed = failures(analysis)
+    if failed:
+        yield failed
+    costly = _costly(analysis)
+    waste = analysis.waste
+    if costly is not None and not (failed and costly is cause_of_failures(analysis)):
+        lost = seconds(lost_s(costly))
+        yield f"A fault, not waste: {printable(costly.title)}; it cost {lost}."
+    if waste.wasted_queries:
+        yield _waste(analysis, costly)
+    elif not failed and costly is None:
+        yield _healthy(analysis)
+
+
+def failures(analysis: Results) -> str:
+    """Say what share of the lookups resolved, where any failed or none resolved; else ""."""
+    outcomes = analysis.lookup_counts.complete_by_outcome
+    failed = {key: outcomes[key] for key in _FAILED if outcomes[key]}
+    total, resolved = analysis.lookup_counts.complete, outcomes["resolved"]
+    if not failed and (resolved or not total):
+        return ""
+    parts = [f"{number(n)} failed {_FAILED[key]}" for key, n in failed.items()]
+    denied = sum(outcomes[key] for key in _DENIED)
+    if denied:
+        what = "asked for a name or type that does not exist"
+        parts.append(f"{number(denied)} {what}")
+    text = f"{percent(resolved / total)} of the lookups resolved, {number(resolved)} of "
+    text += f"{number(total)}: {', '.join(parts)}."
+    cause = cause_of_failures(analysis)
+    if cause is not None and failed:
+        text += f" The cause: {printable(cause.title)}."
+    return text
+
+
+def cause_of_failures(analysis: Results) -> Finding | None:
+    """Return the fault that is shown to leave most lookups without an answer, None if none is."""
+
+    def count(finding: Finding) -> int:
+        lookups = finding.evidence.get("failed_lookups", 0)
+        return lookups if isinstance(lookups, int) else 0
+
+    shown = [f for f in analysis.findings if f.certainty is Certainty.SHOWN and count(f)]
+    return max(shown, key=count, default=None)
+
+
+def lost_s(finding: Finding) -> float:
+    """Return the time that a fault cost lookups, in seconds; 0 where that is not known."""
+    lost = finding.evidence.get("lost_s", 0.0)
+    return lost if isinstance(lost, float) else 0.0
+
+
+def _costly(analysis: Results) -> Finding | None:
+    """Return the fault that is shown to cost most time, where that is more than misses cost."""
+    shown = [f for f in analysis.findings if f.certainty is Certainty.SHOWN]
+    worst = max(shown, key=lost_s, default=None)
+    if worst is None or lost_s(worst) <= analysis.waste.wasted_s:
+        return None
+    return worst
+
+
+def _waste(analysis: Results, costly: Finding | None) -> str:
+    """Say what was wasted, and what ends it."""
+    waste = analysis.waste
+    share = f"{percent(waste.share)} of these DNS queries"
+    counts = f"{number(waste.wasted_queries)} of {number(judged_queries(analysis))}"
+    text = f"{share} were search-path waste: {counts}."
+    if analysis.recommendations:
+        best = analysis.recommendations[0]
+        return f"{text} {lead(analysis, best)} saves {number(best.saves_queries)} of them."
+    found = _serious(analysis)
+    if waste.share >= _MUCH:
+        if found:
+            return f"{text} First mend what stands in the way: {printable(found[0].title)}."
+        return f"{text} No change was found that is safe to advise."
+    if costly is not None or failures(analysis):
+        return text
+    only = f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
+    return _without_advice(found, only)
+
+
+def _healthy(analysis: Results) -> str:
+    return _without_advice(_serious(analysis), "no query was search-path waste")
+
+
+def _without_advice(found: list[Finding], why: str) -> str:
+    """Say what is left to do where waste is none or little: a fault, or nothing."""
+    if found:
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        return f"A fault, not waste: {printable(found[0].title)}{more}; {why}."
+    return f"Nothing to do: {why}."
+
+
+def _serious(analysis: Results) -> list[Finding]:
+    return [f for f in analysis.findings if f.severity != Severity.INFO]
