@@ -10,6 +10,7 @@ import numpy as np
 from pcapkit.analysis.advice.groups import Counted
 from pcapkit.analysis.advice.plan.changes import Ordering, Writer, merged
 from pcapkit.analysis.advice.plan.curves import Choice, Curve, Curves, waste_of
+from pcapkit.analysis.advice.plan.forms import Forms
 from pcapkit.analysis.advice.plan.reasons import wording_of_safe
 from pcapkit.analysis.advice.plan.search import Search
 from pcapkit.analysis.advice.plan.steps import Account, Timing
@@ -87,6 +88,7 @@ class _Maker:
         self._table = Table(counted, self._subjects)
         self._curves = Curves(self._table, self._subjects)
         self._writer = Writer(self._table, self._subjects)
+        self._forms = Forms(self._table, self._subjects, counted.zones)
         self._changed = np.flatnonzero(np.diff(self._table.bounds)).tolist()
         self._by_kind: Mapping[PlanKind, Mapping[int, Curve]] = {
             kind: {s: self._curves.curve(s, kind) for s in self._changed} for kind in PlanKind
@@ -174,14 +176,16 @@ class _Maker:
         return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound, ends_most=False)
 
     def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
-        changes = merged(draft.choices, self._writer)
+        changes, every = merged(draft.choices, self._writer, self._table, scope.most_steps)
         changes = Ordering(self._table, self._subjects, draft.choices, changes).put()
-        dropped = len(changes) - scope.most_steps
         changes = changes[: scope.most_steps]
+        dropped = every - len(changes)
         timed = [Timing()] * (len(changes) + 1)
         if scope.is_everyone:
             timed = list(timings(self._counted.result, self._table, changes))
-        account = Account(self._table, self._subjects, self._counted.zones, scope.before)
+        account = Account(
+            self._table, self._subjects, self._forms, self._counted.zones, scope.before
+        )
         steps = []
         for number, change in enumerate(changes, 1):
             queries = int(account.left[QUERIES])

@@ -29,6 +29,7 @@ NDOTS = range(1, MOST_NDOTS + 1)
 #: Columns of what is sent in a state.
 QUERIES, WASTED, UPSTREAM, ASSUMED, TIME_NS = range(5)
 COLUMNS = 5
+_ID_BITS = 32
 _FLAGS = 4  # the place of flags in SENT
 
 
@@ -47,7 +48,7 @@ class Table:
             subject_of[subject.members] = s
         owner = subject_of[planned.rows["client"]]
         base = planned.groups["base"][planned.rows["group"]]
-        order = np.lexsort((base, owner))
+        order = np.argsort((owner << _ID_BITS) | base, kind="stable")
         #: how many PLANNED rows there are, and those that belong to a pair, pair by pair
         self.planned_rows = planned.rows.size
         self.order = order = order[owner[order] >= 0]
@@ -174,6 +175,11 @@ class Table:
         rank = np.empty(once.size, np.int64)
         rank[sorted(range(once.size), key=texts.__getitem__)] = np.arange(once.size)
         out: Matrix = rank[at]
+        return out
+
+    def label_counts(self) -> Matrix:
+        """Count the labels of each pair's base name."""
+        out: Matrix = self._names.label_counts()[self.bases].astype(np.int64)
         return out
 
     def base_text(self, pair: int) -> str:
