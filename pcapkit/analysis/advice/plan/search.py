@@ -109,7 +109,7 @@ class Search:
         last = min(int(np.searchsorted(self._ended, ended)), self._ended.size - 1)
         _, _, more, gained, *_ = self._steps[last].tolist()
         missing = ended - int(self._ended[last] - gained)
-        return int(self._edits[last]) - more + -(-missing * more // gained)
+        return int(self._edits[last] - more) - int(-missing * more // gained)
 
     def frontier(
         self, queries: int, wasted: int, plan: FrontierPoint | None
@@ -135,8 +135,9 @@ class Search:
         better = np.flatnonzero(ended > np.maximum.accumulate(np.append(0, ended[:-1])))
         if better.size >= MOST_POINTS:
             shown = np.linspace(0, better.size - 1, MOST_POINTS - 2).round().astype(np.int64)
-            mine = [] if plan is None else np.flatnonzero(edits[better] == plan.edits)
-            better = better[np.union1d(shown, mine).astype(np.int64)]
+            if plan is not None:
+                shown = np.union1d(shown, np.flatnonzero(edits[better] == plan.edits))
+            better = better[np.unique(shown)]
         columns = edits[better], queries - saved[better], wasted - ended[better]
         rows = zip(*(c.tolist() for c in columns), strict=True)
         return (FrontierPoint(0, queries, wasted), *(FrontierPoint(*row) for row in rows))

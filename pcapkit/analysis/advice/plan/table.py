@@ -18,7 +18,7 @@ from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.replay import BROKEN, ELSEWHERE, LEAKED
 from pcapkit.analysis.whatif.settings import MOST_NDOTS
-from pcapkit.analysis.whatif.sums import NOW, REORDERED, SENT, STATES, WRITTEN
+from pcapkit.analysis.whatif.sums import NOW, REORDERED, STATES, WRITTEN
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.schema import ABSENT
@@ -30,6 +30,7 @@ NDOTS = range(1, MOST_NDOTS + 1)
 QUERIES, WASTED, UPSTREAM, ASSUMED, TIME_NS = range(5)
 COLUMNS = 5
 _ID_BITS = 32
+_SENT_FIELDS = 5
 _FLAGS = 4  # the place of flags in SENT
 
 
@@ -63,7 +64,7 @@ class Table:
         self.subjects: Matrix = owner[self._first]
         self.bases: Matrix = base[self._first].astype(np.int64)
         self.bounds: Matrix = np.searchsorted(self.subjects, np.arange(len(subjects) + 1))
-        of_groups = planned.states.view(np.int32).reshape(-1, STATES, len(SENT))
+        of_groups = planned.states.view(np.int32).reshape(-1, STATES, _SENT_FIELDS)
         states = of_groups[group]
         self._queries = of_groups[planned.rows["group"], :, QUERIES].astype(np.int64)
         self._flags = states[:, :, _FLAGS]

@@ -11,6 +11,7 @@ from pcapkit.model.vocabulary import Safety
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import Options
+from tests import build
 from tests.analysis.advice.plan.applied import applied, hosts, sent
 from tests.play import BOTH, ONLY_A, SEARCH, SHOP, Workload, write_together
 
@@ -172,6 +173,37 @@ def test_two_namespaces_get_names_of_their_own(tmp_path: Path) -> None:
     (names_alone,) = plans(analysis, PlanKind.NAMES)
     shared = next(s for s in names_alone.steps if s.name == "api.example.com")
     assert shared.subjects == ("bank", "shop")
+
+
+def test_times_and_peaks_are_those_of_the_workload_with_the_steps_done(tmp_path: Path) -> None:
+    for work in (SHOP, FORMS, CORP):
+        for plan in read(work, tmp_path).plans:
+            for number, step in enumerate(plan.steps, 1):
+                (now,) = [
+                    w
+                    for w in read(applied(work, plan.steps[:number]), tmp_path).what_if_rows
+                    if w.client_addr is None and w.observed
+                ]
+                assert step.peak_queries_per_s_after == now.peak_queries_per_s
+                assert step.lookup_p95_s_after == pytest.approx(now.p95_s, rel=0.2)
+
+
+def test_plans_do_not_depend_on_how_a_capture_is_split(tmp_path: Path) -> None:
+    works = (
+        SHOP,
+        SHOP.under(clients=("10.244.9.9",), search=("bank.svc.cluster.local", *SEARCH[1:])),
+    )
+    packets = sorted((p for w in works for p in w.packets()), key=lambda p: p.time)
+    whole = build.save(tmp_path, build.pcap(packets), "whole.pcap")
+    known = Options(resolver="glibc")
+    plans = analyze(whole, options=known).plans
+    assert plans
+    for at in (1, len(packets) // 3, len(packets) - 40):
+        pieces = [
+            build.save(tmp_path, build.pcap(part), f"{n}.pcap")
+            for n, part in enumerate((packets[:at], packets[at:]))
+        ]
+        assert analyze(*pieces, options=known).plans == plans
 
 
 def step_for(plan: Plan, name: str) -> Step:
