@@ -288,6 +288,7 @@ def _walk(
             if hit == NOT_ANSWERED:
                 hit = position
                 row["queries"] += questions.further
+                row["upstream"] += questions.further if end["upstream"] > 0 else 0
                 row["wasted"] = missed_suffixes + missed_as_is
             if not asks_all:
                 return hit

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.whatif.accumulate import (
@@ -30,6 +31,7 @@ from pcapkit.analysis.whatif.sums import (
     MARKED,
     PLANNED,
     PLANNED_GROUP,
+    PLANNED_LOOKUP,
     SENT,
     STATES,
     SUM,
@@ -43,10 +45,12 @@ from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.schema import ABSENT, Ids
+from pcapkit.spool import Spool
 
 #: Peaks are counted second by second in captures up to three days long.
 LONGEST_S = 3 * 86_400
 _SECOND_NS = 1_000_000_000
+_PIECE = 1 << 16  # rows that are copied at once
 _REPLAYED = np.array(
     [
         (ABSENT if s.ndots is None else s.ndots, s.in_full, s.drop, s.no_aaaa, s.autopath, s.walked)
@@ -69,6 +73,8 @@ class WhatIfTally:
         self._times = Times()
         self._names: Folded | None = None
         self._has_clock = True
+        self._planned = 0  # PLANNED rows of all parts
+        self._lookups = Spool(PLANNED_LOOKUP)
 
     def add(self, part: Readings) -> None:
         """Add the complete lookups of some clients."""
@@ -86,7 +92,7 @@ class WhatIfTally:
         sums = _sums_for(part, order)
         self._replay(part, list(numbers), walker_of, order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
-        marked, _, groups, planned = sums.used.tolist()
+        marked, _, groups, planned, lookups = sums.used.tolist()
         self._parts.append(
             Part(
                 part.clients,
@@ -106,6 +112,14 @@ class WhatIfTally:
             )
         )
         self._times.add(sums)
+        self._keep(sums.planned_lookups[:lookups])
+        self._planned += planned
+
+    def _keep(self, lookups: npt.NDArray[np.void]) -> None:
+        """Keep the lookups of a part behind those of earlier ones."""
+        moved = lookups.copy()
+        moved["row"] += self._planned
+        self._lookups.add(moved)
 
     def _replay(
         self,
@@ -158,6 +172,9 @@ class WhatIfTally:
         """Take over what another tally of the same capture counted, of other clients."""
         self._parts += other._parts
         self._times.merge(other._times)
+        for begin in range(0, other._lookups.size, _PIECE):
+            self._keep(other._lookups.read(begin, min(begin + _PIECE, other._lookups.size)))
+        self._planned += other._planned
         self._names = self._names or other._names
         self._has_clock &= other._has_clock
 
@@ -174,6 +191,7 @@ class WhatIfTally:
             has_clock=self._has_clock,
             ipv6_answers=self._answers.answered(TYPE_AAAA),
             mixtures=mixtures,
+            planned_lookups=self._lookups,
         )
 
 
@@ -197,5 +215,6 @@ def _sums_for(part: Readings, order: Order) -> Sums:
         np.empty((order.group_bases.size, STATES), SENT),
         np.empty(size, PLANNED),
         np.empty((size, STATES), np.int64),
-        np.zeros(4, np.int64),
+        np.empty(size, PLANNED_LOOKUP),
+        np.zeros(5, np.int64),
     )
