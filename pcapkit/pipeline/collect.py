@@ -159,6 +159,7 @@ def collect(
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
     out.skipped.update(collector.wanted.skipped)
+    out.warnings += collector.wanted.warnings()
     out.store.seal()
     return out
 

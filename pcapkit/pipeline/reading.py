@@ -146,9 +146,9 @@ class Reading:
         clients = name_pods(
             tally.clients, self._options.pods, self._containers.pods | collected.pods
         )
-        seen_from = vantage(scene, clients)
-        clients = with_policies(clients, scene, seen_from.servers)
         told = self._containers.told
+        seen_from = vantage(scene, told(clients))
+        clients = with_policies(clients, scene, seen_from.servers)
         results = Results(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -167,7 +167,7 @@ class Reading:
             plans=(),
             warnings=(
                 *warnings_of(collected),
-                *pod_warnings(clients, self._options.pods),
+                *pod_warnings(told(clients), self._options.pods),
                 *mixture_warnings(scene),
                 *_hole_warnings(sum(holes)),
             ),

@@ -11,8 +11,15 @@ from dataclasses import dataclass
 
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, UNANSWERED
 from pcapkit.names.text import fold
-from pcapkit.resolver.models import AFTER_AS_IS, AFTER_NEXT, AFTER_STOP, ResolverModel, gives_up_s
-from pcapkit.resolver.resolv_conf import MAX_ATTEMPTS, ResolverConfig
+from pcapkit.resolver.models import (
+    AFTER_AS_IS,
+    AFTER_NEXT,
+    AFTER_STOP,
+    ResolverModel,
+    gives_up_s,
+    tries_of,
+)
+from pcapkit.resolver.resolv_conf import ResolverConfig
 from pcapkit.resolver.search import candidates
 
 #: (name without final dot, query type) -> an outcome of ``pcapkit.codes``
@@ -83,12 +90,11 @@ def walk(
         if after == AFTER_STOP:
             break
         if after == AFTER_AS_IS and names[at] != base:
-            if names[0] == base:  # which has been asked
+            if base not in names[at:]:  # it has been asked, or never is
                 break
-            at = max(at + 1, len(names) - 1)
-        else:
-            at += 1
-    return Walk(tuple(steps), hit, waited, _wasted(steps, base, hit) if len(names) > 1 else 0)
+            names = (*names[: at + 1], base)
+        at += 1
+    return Walk(tuple(steps), hit, waited, _wasted(steps, base, hit) if names != (base,) else 0)
 
 
 def _wasted(steps: Sequence[Step], base: str, hit: str | None) -> int:
@@ -146,7 +152,7 @@ def _sent(
     servers = max(1, len(config.nameservers))
     if outcome in (ANSWER, NODATA, NXDOMAIN):
         return servers if model.servers_at_once else 1
-    attempts = int(config.number("attempts", model.attempts, MAX_ATTEMPTS))
+    attempts = tries_of(model, config)
     if outcome == UNANSWERED:
         if one_failed and model.gives_up_s is not None:
             return 1

@@ -14,15 +14,19 @@ LIST = ("ns.svc.z", "svc.z", "z")
 
 
 def walk(name: str, model: str, ndots: int) -> list[str]:
-    return list(candidates(name, LIST, ndots=ndots, model=resolver_model(model)))
+    kind, _, release = model.partition("@")
+    return list(candidates(name, LIST, ndots=ndots, model=resolver_model(kind, release)))
 
 
-@pytest.mark.parametrize("model", ["glibc", "musl", "go", "c-ares", "dnspython", "bind-nslookup"])
+@pytest.mark.parametrize(
+    "model",
+    ["glibc", "musl", "go", "c-ares", "dnspython", "bind-nslookup", "hickory", "grpc", "unknown"],
+)
 def test_fewer_dots_than_ndots_walk_the_list_first(model: str) -> None:
     assert walk("a.b", model, 5) == ["a.b.ns.svc.z", "a.b.svc.z", "a.b.z", "a.b"]
 
 
-@pytest.mark.parametrize("model", ["glibc", "go", "c-ares", "dnspython"])
+@pytest.mark.parametrize("model", ["glibc", "go", "c-ares", "dnspython", "hickory", "dnsjava"])
 def test_as_many_dots_as_ndots_go_as_is_first_and_then_search(model: str) -> None:
     assert walk("a.b", model, 1) == ["a.b", "a.b.ns.svc.z", "a.b.svc.z", "a.b.z"]
 
@@ -30,6 +34,44 @@ def test_as_many_dots_as_ndots_go_as_is_first_and_then_search(model: str) -> Non
 @pytest.mark.parametrize("model", ["musl", "bind-nslookup", "bind-host", "busybox"])
 def test_some_never_search_a_name_with_enough_dots(model: str) -> None:
     assert walk("a.b", model, 1) == ["a.b"]
+
+
+def test_dnsjava_asks_no_searched_name_as_is() -> None:
+    """dnsjava issue 118: gmail.com fails under ndots 5, though the name exists."""
+    assert walk("gmail.com", "dnsjava", 5) == [f"gmail.com.{s}" for s in LIST]
+    assert walk("gmail.com", "dnsjava", 1)[0] == "gmail.com"
+    only = resolver_model("dnsjava")
+    assert candidates("gmail.com", (), ndots=5, model=only) == ("gmail.com",)
+
+
+def test_jndi_never_searches() -> None:
+    assert walk("web", "jndi", 5) == walk("web", "jndi", 0) == ["web"]
+
+
+@pytest.mark.parametrize("model", ["c-ares@1.27", "grpc"])
+def test_ndots_0_once_counted_as_1_in_c_ares(model: str) -> None:
+    """c-ares issue 734: under ndots:0 the list came first, until 1.28."""
+    assert walk("web", model, 0) == ["web.ns.svc.z", "web.svc.z", "web.z", "web"]
+    assert walk("web", "c-ares@1.28", 0)[0] == walk("web", "c-ares", 0)[0] == "web"
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "certain"),
+    [
+        ("glibc", "", True),
+        ("musl", "", True),
+        ("go", "", True),
+        ("c-ares", "", True),
+        ("c-ares", "1.28", True),
+        ("dnspython", "", True),
+        ("c-ares", "1.27.0", False),
+        ("grpc", "", False),
+        ("dnsjava", "", False),
+        ("unknown", "", False),
+    ],
+)
+def test_which_need_a_final_dot_behind_a_full_name(model: str, version: str, certain: bool) -> None:
+    assert resolver_model(model, version).asks_dotted_as_is_first is certain
 
 
 def test_a_final_dot_goes_as_is_only() -> None:

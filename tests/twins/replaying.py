@@ -45,6 +45,7 @@ def predict(
 ) -> tuple[int, int, int]:
     """Return the queries of one lookup, those that are wasted, and those that are assumed."""
     dots = len(x.base) - 1
+    ndots, in_force = model.effective_ndots(ndots), model.effective_ndots(in_force)
     fixed = is_fixed(x, absolute, model, in_force)
     searched = model.searches and (model.searches_dotted or dots == 0) and model.tries_as_is
     if fixed or not searched or (dots >= ndots) == (dots >= in_force):

@@ -188,6 +188,14 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
     return tuple(model for model, count in counts.items() if count >= least)
 
 
+def stops_on_nodata(signs: Integers) -> bool:
+    """Do the walks of one client end where a suffix has no such type, as musl's and dnspython's?
+
+    glibc, Go and c-ares go on. One walk that did so speaks against it.
+    """
+    return bool(signs[NODATA_ENDS] > 0 and signs[NODATA_GOES_ON] == 0)
+
+
 def guess_resolver(signs: Integers) -> ResolverGuess:
     """Weigh the signs of one client; ``unknown`` rather than a guess."""
     n = [int(v) for v in signs]

@@ -14,7 +14,13 @@ import numpy as np
 from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
 from pcapkit.analysis.lookups.cut_names import name_unread
-from pcapkit.analysis.lookups.fingerprints import SIGNS, count_signs, guess_resolver, models_at_once
+from pcapkit.analysis.lookups.fingerprints import (
+    SIGNS,
+    count_signs,
+    guess_resolver,
+    models_at_once,
+    stops_on_nodata,
+)
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
 from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clients
@@ -55,6 +61,8 @@ class ClientReading:
     models: tuple[str, ...] = ()  #: those whose signs are all there; several: a mixture
     #: where a search list was given, the one that walks prove all the same
     proven: SearchList = SearchList()
+    #: an unknown resolver whose walks all end at a suffix that has no such type, if any reach one
+    stops_on_nodata: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +143,8 @@ class _Reader:
         models = [resolver_model(guess.model) for guess in guesses]
         clients["searches_after_as_is"] = [m.searches_after_as_is for m in models]
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
-        clients["caches"] = [m.name == "c-ares" for m in models]
-        clients["known"] = [m.name != "unknown" for m in models]
+        clients["caches"] = [m.keeps_answers for m in models]
+        clients["known"] = [m.is_known for m in models]
         self._group(walks, again=True)
         ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
         size, local_names = int(walks.used[WALKS]), lists.name_ids.size
@@ -166,6 +174,7 @@ class _Reader:
                 guesses[i],
                 models_at_once(signs[i]) if c.given.resolver is None else (),
                 c.proven,
+                not models[i].is_known and c.given.resolver is None and stops_on_nodata(signs[i]),
             )
             for i, c in enumerate(self._surveyed)
             if clients["index"][i] >= 0

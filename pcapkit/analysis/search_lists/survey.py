@@ -275,7 +275,15 @@ class _Shown:
 def _changes(
     shown: _Shown, client: int, mine: Exchanges, search: SearchList, fact: Given, names: Folded
 ) -> list[int]:
-    """Return the times at which a client's settings change."""
+    """Return the times at which a client's settings change.
+
+    A name under the first suffix that was asked first shows nothing: a shorter one was searched.
+    """
+
+    def under(name: int, suffixes: Iterable[Labels]) -> bool:
+        labels = names.labels(name)
+        return any(labels[-len(suffix) :] == suffix for suffix in suffixes)
+
     times: list[int] = []
     if fact.search is None and len(search.starts) > 1:
         for before, suffix, first in changes_of_list(shown.sequences(client), search.starts):
@@ -287,7 +295,10 @@ def _changes(
                     break
             times.append(first)
     if not times and fact.ndots is None:
-        times = changes_of_ndots(shown.two_ways(client))
+        first_suffixes = {*search.starts, *search.suffixes[:1]}
+        times = changes_of_ndots(
+            [x for x in shown.two_ways(client) if x.searched or not under(x.name, first_suffixes)]
+        )
     return times
 
 

@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.whatif.candidates import NAME_AS_IS, LookupReplay, Observations
+from pcapkit.analysis.whatif.caching import asks_nothing_again
+from pcapkit.analysis.whatif.candidates import (
+    NAME_AS_IS,
+    LookupReplay,
+    Observations,
+    answered_position,
+)
 from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.replay import (
     BROKEN,
@@ -15,7 +21,6 @@ from pcapkit.analysis.whatif.replay import (
     NOT_WALKED,
     ROWS_A_SETTING,
     ReplayScratch,
-    answered_position,
     replay_settings,
 )
 from pcapkit.analysis.whatif.rules import Walker, Walkers
@@ -133,11 +138,19 @@ def _add(row: Row, count: Int, took: Int, total: Row) -> None:
             total["reordered"] += count
 
 
+class KeepingClients(NamedTuple):
+    """Whose lookups are replayed one after the other, as their resolvers keep answers."""
+
+    walker_of: Ids  # (clients)
+    base_of: Ids  # (lookups): row of ``Order.bases``, written to; none: nobody's
+
+
 @kernel
 def replay_groups(
     observed: Observations,
     walkers: Walkers,
     order: Order,
+    keeping: KeepingClients,
     settings: ReplayedSettings,
     candidate_ids: Ids,
     scratch: tuple[ReplayScratch, GroupScratch],
@@ -146,29 +159,86 @@ def replay_groups(
     """Replay all groups of ``order`` and add them to ``sums``.
 
     ``observed`` is the part's lookups and what is known of questions, ``walkers`` how its clients
-    walk, ``settings`` under what. A search list has as many of the last settings, which drop one
-    suffix each, as it has suffixes. ``candidate_ids`` (bases, MOST_SHARED) is NOT_LOOKED_FOR
-    everywhere, and written to, as is ``scratch``.
+    walk, ``keeping`` which of them take their lookups one by one, ``settings`` under what. A search
+    list has as many of the last settings, which drop one suffix each, as it has suffixes.
+    ``candidate_ids`` (bases, MOST_SHARED) is NOT_LOOKED_FOR everywhere, and written to, as is
+    ``scratch``.
     """
     for n in range(walkers.rules.shape[0]):
-        rules = walkers.rules[n]
-        suffixes = walkers.suffixes[rules["first"] : rules["last"]]
-        walker = Walker(rules, suffixes, walkers.wire)
-        rows = settings.rows[: TIMED + suffixes.shape[0]]
-        mine = ReplayedSettings(
-            rows, settings.timed, settings.in_force, settings.in_full, settings.ndots
-        )
+        keeps_answers = walkers.rules[n]["keeps_answers"] != 0 and keeping.base_of.shape[0] > 0
         for g in range(order.walker_bounds[n], order.walker_bounds[n + 1]):
             members = order.members[order.group_bounds[g] : order.group_bounds[g + 1]]
-            lookup = observed.lookups[members[0]]
-            end = lookup["first"] + lookup["queries"]
-            transactions = observed.transactions[lookup["first"] : end]
             base = order.group_bases[g]
-            answered = answered_position(lookup, transactions)
-            replay = LookupReplay(
-                observed, walker, lookup, transactions, answered, g + 1, candidate_ids[base]
-            )
-            _replay_group(replay, members, sums.names[base], mine, scratch, sums)
+            if keeps_answers:
+                for number in members:
+                    keeping.base_of[number] = base
+                continue
+            about = _About(n, g + 1, 0, candidate_ids[base], sums.names[base])
+            _replay_members(observed, walkers, about, members, settings, scratch, sums)
+    if keeping.base_of.shape[0] == 0:
+        return
+    for client in range(order.client_bounds.shape[0] - 1):
+        n = keeping.walker_of[client]
+        if walkers.rules[n]["keeps_answers"] == 0:
+            continue
+        mine = order.by_client[order.client_bounds[client] : order.client_bounds[client + 1]]
+        world = settings.rows.shape[0]  # of no setting
+        keeps = asks_nothing_again(
+            observed, walkers.rules[n], mine, client + 1, world, scratch[0].kept
+        )
+        for m in range(mine.shape[0]):
+            members = mine[m : m + 1]
+            base = keeping.base_of[members[0]]
+            number = order.group_bases.shape[0] + order.client_bounds[client] + m + 1
+            of_client = client + 1 if keeps else 0
+            about = _About(n, number, of_client, candidate_ids[base], sums.names[base])
+            _replay_members(observed, walkers, about, members, settings, scratch, sums)
+
+
+class _About(NamedTuple):
+    """Lookups that are replayed at once."""
+
+    walker: Int  # number of it
+    number: Int  # of the replay
+    client: Int  # see ``LookupReplay``
+    candidate_ids: Ids  # (MOST_SHARED) of their base name
+    name_sums: Rows  # SUM (2), the same
+
+
+@inline_kernel
+def _replay_members(
+    observed: Observations,
+    walkers: Walkers,
+    about: _About,
+    members: Integers,
+    settings: ReplayedSettings,
+    scratch: tuple[ReplayScratch, GroupScratch],
+    sums: Sums,
+) -> None:
+    """Replay ``members``, numbers of equal lookups of ``observed``; ``about`` says the rest.
+
+    One of ``walkers`` walks them, under those of ``settings`` that its search list has. What they
+    send is added to ``sums``; ``scratch`` is written to.
+    """
+    rules = walkers.rules[about.walker]
+    suffixes = walkers.suffixes[rules["first"] : rules["last"]]
+    rows = settings.rows[: TIMED + suffixes.shape[0]]
+    mine = ReplayedSettings(
+        rows, settings.timed, settings.in_force, settings.in_full, settings.ndots
+    )
+    lookup = observed.lookups[members[0]]
+    transactions = observed.transactions[lookup["first"] : lookup["first"] + lookup["queries"]]
+    replay = LookupReplay(
+        observed,
+        Walker(rules, suffixes, walkers.wire),
+        lookup,
+        transactions,
+        answered_position(lookup, transactions),
+        about.number,
+        about.client,
+        about.candidate_ids,
+    )
+    _replay_group(replay, members, about.name_sums, mine, scratch, sums)
 
 
 @inline_kernel

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.codes import ANSWER, UNANSWERED
+from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids
 from pcapkit.kernels.jit import inline_kernel, kernel
-from pcapkit.schema import AA_HIDDEN, NO_TIME, Int, Integers, Row, Rows
+from pcapkit.schema import AA_HIDDEN, ABSENT, NO_TIME, Bytes, Int, Integers, Row, Rows
 
 #: What one question was answered.
 QUESTION = np.dtype(
@@ -21,6 +21,8 @@ QUESTION = np.dtype(
         ("key", np.uint64),  # 0: a free slot
         ("time_ns", np.int64),  # of all responses together, from query to response
         ("responses", np.int32),
+        ("ttl", np.int32),  # the longest of such responses, or negative TTL; ABSENT
+        ("bare", np.uint8),  # one of them has no record in its answer section
         ("outcome", np.uint8),
         ("aa", np.uint8),  # of the response that counts; AA_HIDDEN where none shows it
     ],
@@ -74,6 +76,7 @@ def _note(
             question["key"] = key
             question["outcome"] = UNANSWERED
             question["aa"] = AA_HIDDEN
+            question["ttl"] = ABSENT
             used[0] += 1
         if exchange["outcome"] == UNANSWERED:
             continue
@@ -81,10 +84,15 @@ def _note(
         if exchange["outcome"] < question["outcome"]:
             question["outcome"] = exchange["outcome"]
             question["aa"] = exchange["aa"]
+            question["ttl"] = ABSENT
+            question["bare"] = 0
         elif exchange["outcome"] == question["outcome"] and (
             question["aa"] == AA_HIDDEN or source == AUTHORITATIVE
         ):
             question["aa"] = exchange["aa"]
+        if exchange["outcome"] == question["outcome"]:
+            question["ttl"] = max(question["ttl"], exchange["min_ttl"])
+            question["bare"] = question["bare"] | (exchange["answers"] == 0)
         if exchange["query_packet"] >= 0 and exchange["response_time"] != NO_TIME:
             took = max(np.int64(0), exchange["response_time"] - exchange["query_time"])
             question["time_ns"] += took
@@ -128,6 +136,19 @@ class Answers:
         keys = self.questions["key"]
         mine = (keys - np.uint64(1)) & np.uint64((1 << _TYPE_BITS) - 1) == qtype
         return int((mine & (keys != 0) & (self.questions["outcome"] == ANSWER)).sum())
+
+    def denial_ttl(self, in_zone: Bytes) -> npt.NDArray[np.int64]:
+        """Return the mean negative TTL of names outside and inside the cluster domain, in seconds.
+
+        ``in_zone`` says of each name id which it is. 0 where no name is known not to exist.
+        """
+        asked = self.questions[self.questions["outcome"] == NXDOMAIN]
+        asked = asked[(asked["key"] != 0) & (asked["ttl"] >= 0)]
+        names = ((asked["key"] - np.uint64(1)) >> np.uint64(_TYPE_BITS)).astype(np.int64)
+        inside = in_zone[names] != 0
+        sums = [int(asked["ttl"][inside == side].sum()) for side in (False, True)]
+        counts = [int((inside == side).sum()) for side in (False, True)]
+        return np.array(sums, np.int64) // np.maximum(1, counts)
 
     @property
     def typical_ns(self) -> npt.NDArray[np.int64]:

@@ -14,11 +14,11 @@ import numpy as np
 
 from pcapkit.analysis.whatif.answers import AUTHORITATIVE, FORWARDED, question_key, question_slot
 from pcapkit.analysis.whatif.rules import Walker
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_PTR, UNANSWERED
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_A, TYPE_AAAA, TYPE_PTR, UNANSWERED
 from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, find
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
-from pcapkit.resolver.models import AFTER_NEXT
+from pcapkit.resolver.models import AFTER_NEXT, AFTER_STOP
 from pcapkit.schema import AA_HIDDEN, Bytes, Ids, Int, Integers, Row, Rows
 
 MAX_TYPES = 8
@@ -26,12 +26,17 @@ LONGEST = 255  #: bytes of a name without its root
 #: Positions of a walk are those of the search list, and this one for the name as is; so the number
 #: of a position among all of a walk is 1 more. TRANSACTION.suffix holds them, too.
 NAME_AS_IS = -1
+#: No candidate answered.
+NOT_ANSWERED = -2
 #: What follows a candidate, beside AFTER_... of a resolver: nothing, its answer is taken.
 ANSWER_TAKEN = -1
 #: The id of a candidate that was not looked for so far.
 NOT_LOOKED_FOR = -2
 #: No query of that name and type.
 _NOT_SEEN = -1
+_SECOND_NS = 1_000_000_000
+_UNDERSCORE, _DASH, _ZERO, _NINE = 0x5F, 0x2D, 0x30, 0x39
+_DASHES_OF_IPV4 = 3
 #: How one candidate of a lookup ends; the same whatever asks it, so it is found out once.
 CANDIDATE = np.dtype(
     [
@@ -42,6 +47,13 @@ CANDIDATE = np.dtype(
         ("missed", np.int32),  # questions that the name, or the type, does not exist for
         ("empty", np.int32),  # of these, NODATA
         ("other_ns", np.int64),  # what it would take, 0 where the lookup asked it
+        ("name", np.int64),  # its id; of a name that nobody asked for, a number below 0
+        ("kept_ns", np.int64, MAX_TYPES),  # how long each of its questions needs no repetition
+        ("own", np.uint8),  # bits of the questions that the lookup itself sent
+        ("assumed_of", np.uint8),  # the same of those that are assumed, and so on
+        ("upstream_of", np.uint8),
+        ("missed_of", np.uint8),
+        ("empty_of", np.uint8),
     ],
     align=True,
 )
@@ -67,6 +79,7 @@ class Observations(NamedTuple):
     is_reverse: Bytes  # of each name, is it below arpa?
     questions: Rows  # QUESTION, a hash table
     typical_ns: Integers  # (2), see ``Answers``
+    denial_ttl: Integers  # (2), the same
     seed: np.uint64  # of ``questions``
 
 
@@ -77,8 +90,9 @@ class LookupReplay(NamedTuple):
     walker: Walker
     lookup: Row  # LOOKUP
     transactions: Rows  # TRANSACTION, those of the lookup
-    answered: Int  # the position that answered, or replay.NOT_ANSWERED
+    answered: Int  # the position that answered, or NOT_ANSWERED
     number: Int  # from 1 on; no other lookup is replayed with it
+    client: Int  # index plus 1 of a client whose resolver keeps answers, 0: of any other
     candidate_ids: Ids  # (MOST_SHARED) of the base name under shared suffixes, NOT_LOOKED_FOR
 
 
@@ -171,44 +185,103 @@ def note_ranges(replay: LookupReplay, ranges: Rows) -> None:
 
 
 @inline_kernel
+def kept_ns(rules: Row, outcome: Int, ttl: Int, is_bare: bool) -> Int:
+    """Return how long a resolver by ``rules`` (RULES) keeps a response of such an ``outcome``.
+
+    ``ttl`` is that of its answers, or its negative TTL, ABSENT where it has none (without an SOA
+    record nothing may be kept: RFC 2308 section 5); ``is_bare``: it holds no answer at all.
+    """
+    if outcome == NODATA and is_bare and rules["empty_ns"] > 0:
+        return np.int64(rules["empty_ns"])
+    if outcome > NXDOMAIN or ttl < 0:
+        return np.int64(0)
+    return np.int64(ttl) * np.int64(_SECOND_NS)
+
+
+@inline_kernel
 def _own_outcome(
     replay: LookupReplay, position: Int, qtype: Int, of_position: Row, is_authoritative: bool
-) -> tuple[Int, bool]:
+) -> tuple[Int, bool, Int]:
     """Return how the lookup's own query for ``qtype`` at ``position`` ended, and if with AA.
 
     It is looked for in the transactions of ``replay`` that ``of_position`` (QUERY_RANGE) names. The
     outcome is _NOT_SEEN where there is none; ``is_authoritative`` is returned where AA is hidden.
+    The third is how long (ns) the response is kept.
     """
     outcome = np.int64(_NOT_SEEN)
+    kept: Int = np.int64(0)
     last = of_position["last"] if of_position["replay"] == replay.number else np.int64(0)
     for j in range(of_position["first"], last):
         t = replay.transactions[j]
         if t["suffix"] == position and t["qtype"] == qtype:
             outcome = np.int64(t["outcome"])
             if t["response"] >= 0:
-                aa = replay.observed.exchanges[t["response"]]["aa"]
+                response = replay.observed.exchanges[t["response"]]
+                aa = response["aa"]
                 is_authoritative = is_authoritative if aa == AA_HIDDEN else aa == 1
-    return outcome, is_authoritative
+                is_bare = response["answers"] == 0
+                kept = kept_ns(replay.walker.rules, outcome, response["min_ttl"], is_bare)
+    return outcome, is_authoritative, kept
 
 
 @inline_kernel
 def _outcome_elsewhere(
-    observed: Observations, name: Int, qtype: Int, is_authoritative: bool, took: Int
-) -> tuple[Int, bool, Int]:
+    replay: LookupReplay, name: Int, qtype: Int, is_authoritative: bool, took: Int
+) -> tuple[Int, bool, Int, Int]:
     """Return how the question for ``qtype`` of ``name`` (an id) ended, if with AA, and its time.
 
-    ``observed`` is what is known of all questions. The outcome is _NOT_SEEN where nobody asked
-    this one; ``is_authoritative`` and ``took`` (ns) are returned where they are not known.
+    ``replay`` says what is known of all questions. The outcome is _NOT_SEEN where nobody asked
+    this one; ``is_authoritative`` and ``took`` (ns) are returned where they are not known. The last
+    is how long (ns) the response is kept.
     """
+    observed = replay.observed
     key = question_key(name, qtype)
     question = observed.questions[question_slot(observed.questions, key, observed.seed)]
     if question["key"] != key:
-        return np.int64(_NOT_SEEN), is_authoritative, took
+        return np.int64(_NOT_SEEN), is_authoritative, took, np.int64(0)
     if question["aa"] != AA_HIDDEN:
         is_authoritative = question["aa"] == 1
     if question["responses"] > 0:
         took = question["time_ns"] // question["responses"]
-    return np.int64(question["outcome"]), is_authoritative, took
+    outcome = np.int64(question["outcome"])
+    kept = kept_ns(replay.walker.rules, outcome, question["ttl"], question["bare"] != 0)
+    return outcome, is_authoritative, took, kept
+
+
+@helper_kernel
+def is_made(arena: Bytes, begin: Int) -> bool:
+    """Does the name in ``arena`` from ``begin`` on start as names do that programs make in full?
+
+    These are services by port (``_http._tcp``) and pods by address (``10-244-1-7``); see
+    Kubernetes' DNS specification, sections 2.3.2 and 2.4.
+    """
+    size = np.int64(arena[begin])
+    if begin + size >= arena.shape[0]:
+        return False
+    if size > 0 and arena[begin + 1] == _UNDERSCORE:
+        return True
+    dashes = 0
+    for k in range(begin + 1, begin + 1 + size):
+        if arena[k] == _DASH:
+            dashes += 1
+        elif not _ZERO <= arena[k] <= _NINE:
+            return False
+    return dashes == _DASHES_OF_IPV4
+
+
+@helper_kernel
+def find_name(replay: LookupReplay, position: Int, name: Bytes) -> Int:
+    """Return the id of the candidate at ``position``, or a number below 0 that only it has.
+
+    ``replay`` is of its lookup; ``name`` (256) is scratch.
+    """
+    base = np.int64(replay.lookup["base"])
+    if position == NAME_AS_IS:
+        return base
+    found: Int = _candidate_id(replay, position, name)
+    if found == NOT_FOUND:
+        found = -base * np.int64(replay.walker.suffixes.shape[0] + 1) - np.int64(position) - 2
+    return found
 
 
 @inline_kernel
@@ -232,12 +305,22 @@ def find_outcome(
     end["upstream"] = 0
     end["missed"] = 0
     end["empty"] = 0
+    end["own"] = 0
+    end["assumed_of"] = 0
+    end["upstream_of"] = 0
+    end["missed_of"] = 0
+    end["empty_of"] = 0
     for k in range(questions.asked):
-        qtype = questions.types[k]
+        qtype, bit = questions.types[k], np.uint8(1 << k)
         took: Int = np.int64(0)
+        kept: Int
         outcome: Int
-        outcome, is_authoritative = _own_outcome(replay, position, qtype, of_position, in_zone != 0)
-        if outcome == _NOT_SEEN:
+        outcome, is_authoritative, kept = _own_outcome(
+            replay, position, qtype, of_position, in_zone != 0
+        )
+        if outcome != _NOT_SEEN:
+            end["own"] |= bit
+        else:
             is_unseen = True
             took = observed.typical_ns[AUTHORITATIVE if in_zone else FORWARDED]
             if name == NOT_LOOKED_FOR:
@@ -245,12 +328,14 @@ def find_outcome(
                 if position != NAME_AS_IS:
                     name = _candidate_id(replay, position, scratch.name)
             if name != NOT_FOUND:
-                outcome, is_authoritative, took = _outcome_elsewhere(
-                    observed, name, qtype, is_authoritative, took
+                outcome, is_authoritative, took, kept = _outcome_elsewhere(
+                    replay, name, qtype, is_authoritative, took
                 )
         if outcome == _NOT_SEEN:
             outcome = np.int64(NXDOMAIN)
+            kept = observed.denial_ttl[1 if in_zone else 0] * np.int64(_SECOND_NS)
             end["assumed"] += 1
+            end["assumed_of"] |= bit
         if outcome == UNANSWERED:
             took = walker.rules["silence_ns"]
         elif outcome > NXDOMAIN:
@@ -258,13 +343,82 @@ def find_outcome(
         slowest = max(slowest, took)
         if not is_authoritative:
             end["upstream"] += 1
+            end["upstream_of"] |= bit
         if qtype != TYPE_PTR and (outcome == NXDOMAIN or outcome == NODATA):
             end["missed"] += 1
+            end["missed_of"] |= bit
             if outcome == NODATA:
                 end["empty"] += 1
+                end["empty_of"] |= bit
+        end["kept_ns"][k] = kept
         scratch.outcomes[k] = outcome
         is_answered = is_answered or outcome == ANSWER
     end["other_ns"] = slowest if is_unseen else 0
     end["after"] = what_follows(walker.rules, scratch.outcomes, questions.asked)
     if not is_unseen and position == replay.answered and is_answered:
         end["after"] = ANSWER_TAKEN  # whatever the rules say
+
+
+@helper_kernel
+def has_final_dot(walker: Walker, lookup: Row, transactions: Rows, outcomes: Integers) -> bool:
+    """Was a name that failed alone, as is, written with a final dot? Else the list had followed.
+
+    ``walker`` would ask the list after the name of ``lookup`` (LOOKUP), whose ``transactions`` are
+    TRANSACTION. ``outcomes`` (MAX_TYPES) is scratch.
+    """
+    rules = walker.rules
+    if lookup["answered_by"] >= 0 or lookup["queries"] > MAX_TYPES:
+        return False
+    if walker.suffixes.shape[0] == 0:
+        return False
+    if not (rules["searches"] and rules["searches_dotted"] and rules["searches_after_as_is"]):
+        return False
+    for k in range(lookup["queries"]):
+        outcomes[k] = transactions[k]["outcome"]
+    return what_follows(rules, outcomes, lookup["queries"]) != AFTER_STOP
+
+
+@helper_kernel
+def write_types(
+    lookup: Row, transactions: Rows, first_only: bool, no_aaaa: bool, types: Integers
+) -> tuple[Int, Int]:
+    """Write the types asked of every candidate; return how many, and how many more of the hit.
+
+    They are those of ``lookup`` (LOOKUP), from its ``transactions`` (TRANSACTION): the first alone
+    with ``first_only``, where the others follow once there is a hit (AAAA does after A, though none
+    was seen), and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
+    """
+    count, distinct = 0, 0
+    for k in range(lookup["queries"]):
+        qtype = transactions[k]["qtype"]
+        if no_aaaa and qtype == TYPE_AAAA:
+            continue
+        again = False
+        for j in range(k - 1, -1, -1):
+            if transactions[j]["qtype"] == qtype:
+                again = True
+                break
+        if not again:
+            distinct += 1
+        if transactions[k]["name"] == transactions[0]["name"] and count < MAX_TYPES:
+            types[count] = qtype
+            count += 1
+    if first_only:
+        count = min(count, 1)
+        if lookup["answered_by"] < 0 and distinct == 1 and types[0] == TYPE_A:
+            distinct = 2
+    return count, max(0, distinct - count)
+
+
+@inline_kernel
+def answered_position(lookup: Row, transactions: Rows) -> Int:
+    """Return the position of the name that answered ``lookup`` (LOOKUP), or NOT_ANSWERED.
+
+    ``transactions`` (TRANSACTION) are those of the lookup.
+    """
+    answered = np.int64(NOT_ANSWERED)
+    if lookup["answered_by"] >= 0:
+        for k in range(lookup["queries"]):
+            if transactions[k]["name"] == lookup["answered_by"]:
+                answered = np.int64(transactions[k]["suffix"])
+    return answered

@@ -12,31 +12,33 @@ import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS
 from pcapkit.analysis.lookups.waste import SERVICE_PROBE
+from pcapkit.analysis.whatif.caching import Kept, ask_unkept, keep_seen, kept_for
 from pcapkit.analysis.whatif.candidates import (
     ANSWER_TAKEN,
     CANDIDATE,
     LONGEST,
     MAX_TYPES,
     NAME_AS_IS,
+    NOT_ANSWERED,
     QUERY_RANGE,
     CandidateScratch,
     LookupReplay,
     Questions,
+    find_name,
     find_outcome,
+    has_final_dot,
+    is_made,
     note_ranges,
-    what_follows,
+    write_types,
 )
 from pcapkit.analysis.whatif.rules import Walker
 from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
-from pcapkit.codes import TYPE_A, TYPE_AAAA
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
 from pcapkit.schema import ABSENT, Int, Integers, Row, Rows
 
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
-#: No candidate answered.
-NOT_ANSWERED = -2
 #: Marks of a replayed lookup. DOUBTFUL: unsafe if the application wrote the short form of a name
 #: that answered at once, safe if it wrote it in full.
 BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
@@ -99,6 +101,7 @@ class _Traits(NamedTuple):
     is_final: bool  # no setting makes it walk the list: it is taken for a full name
     is_never_listed: bool
     is_never_as_is: bool  # the resolver sends no such name as it is
+    is_made: bool  # it is rather a full name that a program has made, than a short one
     takes_whole_list: bool  # suffixes that the resolver's caps leave out were asked all the same
     is_probe: bool
     questions: Questions
@@ -116,10 +119,14 @@ class ReplayScratch(NamedTuple):
     rows: Rows  # REPLAY (settings * ROWS_A_SETTING)
     in_force: Rows  # REPLAY (1): as the rules say, whatever was seen
     walk_in_force: Rows  # _WALK (1)
+    kept: Kept
 
 
-def scratch_for(suffixes: int, settings: int) -> ReplayScratch:
-    """Return scratch for walks of up to so many ``suffixes``, under so many ``settings``."""
+def scratch_for(suffixes: int, settings: int, kept: int) -> ReplayScratch:
+    """Return scratch for walks of up to so many ``suffixes``, under so many ``settings``.
+
+    ``kept`` is how many questions the resolver of any one client may keep under each setting.
+    """
     return ReplayScratch(
         CandidateScratch(
             np.zeros(256, np.uint8),
@@ -133,6 +140,7 @@ def scratch_for(suffixes: int, settings: int) -> ReplayScratch:
         np.zeros(ROWS_A_SETTING * settings, REPLAY),
         np.zeros(1, REPLAY),
         np.zeros(1, _WALK),
+        kept_for((settings + 1) * kept),
     )
 
 
@@ -149,7 +157,9 @@ def _variant(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
     ``in_zone``: is the name that answered inside the cluster domain?
     """
     rules = walker.rules
-    ndots = rules["ndots"] if setting["ndots"] < 0 else np.int64(setting["ndots"])
+    ndots = rules["ndots"]
+    if setting["ndots"] >= 0:
+        ndots = max(np.int64(setting["ndots"]), rules["least_ndots"])
     order = np.int64(_AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else _LISTED)
     if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
         order = np.int64(_IN_FULL)
@@ -206,7 +216,8 @@ def _write_order(
             continue
         order[at] = p
         at += 1
-    if variant.order == _LISTED and rules["tries_as_is"] and as_is:
+    follows = rules["as_is_after_list"] or at == 0
+    if variant.order == _LISTED and rules["tries_as_is"] and follows and as_is:
         order[at] = NAME_AS_IS
         at += 1
     return at
@@ -232,15 +243,20 @@ def _walk(
     steps: Int,
     ends: Rows,
     scratch: ReplayScratch,
+    world: Int,
     row: Row,
 ) -> Int:
     """Walk the first ``steps`` of the order in ``scratch``; return the position that answered.
 
     It is NOT_ANSWERED where none did. ``replay`` is the lookup, ``questions`` what every candidate
     is asked. ``ends`` (CANDIDATE, by position) are those that are known of these questions, and get
-    others. What the walk sends is added to ``row`` (REPLAY).
+    others. What the walk sends is added to ``row`` (REPLAY): all of it, or what the resolver does
+    not keep in such a ``world`` (number of a setting, ABSENT).
     """
-    at, missed_suffixes, missed_as_is, empty = 0, 0, 0, 0
+    at: Int = 0
+    missed_suffixes: Int = 0
+    missed_as_is: Int = 0
+    empty: Int = 0
     exists = False
     hit = np.int64(NOT_ANSWERED)
     asks_all = replay.walker.rules["asks_all"] != 0
@@ -250,12 +266,23 @@ def _walk(
         if end["replay"] != replay.number:
             end["replay"] = replay.number
             find_outcome(replay, position, questions, scratch.candidates, end)
-        row["queries"] += questions.asked
-        row["assumed"] += end["assumed"]
-        row["upstream"] += end["upstream"]
-        row["other_ns"] += end["other_ns"]
-        if position < MAX_POSITIONS - 1:
-            row["visited"] |= _position_bit(position)
+            if replay.client > 0:
+                end["name"] = find_name(replay, position, scratch.candidates.name)
+        missed: Int = np.int64(end["missed"])
+        no_such_type: Int = np.int64(end["empty"])
+        is_sent = True
+        if world < 0:
+            row["queries"] += questions.asked
+            row["assumed"] += end["assumed"]
+            row["upstream"] += end["upstream"]
+        else:
+            missed, no_such_type, is_sent = ask_unkept(
+                replay, questions, end, scratch.kept, world, row
+            )
+        if is_sent:
+            row["other_ns"] += end["other_ns"]
+            if position < MAX_POSITIONS - 1:
+                row["visited"] |= _position_bit(position)
         after = end["after"]
         if after == ANSWER_TAKEN:
             if hit == NOT_ANSWERED:
@@ -265,13 +292,13 @@ def _walk(
                 row["wasted"] = missed_suffixes + missed_as_is
             if not asks_all:
                 return hit
-        elif position != NAME_AS_IS and steps > 1:
-            missed_suffixes += end["missed"]
+        elif position != NAME_AS_IS:
+            missed_suffixes += missed
         elif steps > 1:
-            missed_as_is += end["missed"]
+            missed_as_is += missed
         if end["empty"] > 0 and not exists:
             exists = True  # the first name that is there: it has no such type
-            empty = end["empty"] if position != NAME_AS_IS and steps > 1 else 0
+            empty = no_such_type if position != NAME_AS_IS else 0
         if after == AFTER_STOP:
             break
         if after == AFTER_AS_IS and position != NAME_AS_IS:
@@ -285,57 +312,6 @@ def _walk(
     elif asks_all:
         row["wasted"] = missed_suffixes
     return hit
-
-
-@helper_kernel
-def _has_final_dot(walker: Walker, lookup: Row, transactions: Rows, outcomes: Integers) -> bool:
-    """Was a name that failed alone, as is, written with a final dot? Else the list had followed.
-
-    ``walker`` would ask the list after the name of ``lookup`` (LOOKUP), whose ``transactions`` are
-    TRANSACTION. ``outcomes`` (MAX_TYPES) is scratch.
-    """
-    rules = walker.rules
-    if lookup["answered_by"] >= 0 or lookup["queries"] > MAX_TYPES:
-        return False
-    if walker.suffixes.shape[0] == 0:
-        return False
-    if not (rules["searches"] and rules["searches_dotted"] and rules["searches_after_as_is"]):
-        return False
-    for k in range(lookup["queries"]):
-        outcomes[k] = transactions[k]["outcome"]
-    return what_follows(rules, outcomes, lookup["queries"]) != AFTER_STOP
-
-
-@helper_kernel
-def _write_types(
-    lookup: Row, transactions: Rows, first_only: bool, no_aaaa: bool, types: Integers
-) -> tuple[Int, Int]:
-    """Write the types asked of every candidate; return how many, and how many more of the hit.
-
-    They are those of ``lookup`` (LOOKUP), from its ``transactions`` (TRANSACTION): the first alone
-    with ``first_only``, where the others follow once there is a hit (AAAA does after A, though none
-    was seen), and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
-    """
-    count, distinct = 0, 0
-    for k in range(lookup["queries"]):
-        qtype = transactions[k]["qtype"]
-        if no_aaaa and qtype == TYPE_AAAA:
-            continue
-        again = False
-        for j in range(k - 1, -1, -1):
-            if transactions[j]["qtype"] == qtype:
-                again = True
-                break
-        if not again:
-            distinct += 1
-        if transactions[k]["name"] == transactions[0]["name"] and count < MAX_TYPES:
-            types[count] = qtype
-            count += 1
-    if first_only:
-        count = min(count, 1)
-        if lookup["answered_by"] < 0 and distinct == 1 and types[0] == TYPE_A:
-            distinct = 2
-    return count, max(0, distinct - count)
 
 
 @inline_kernel
@@ -361,20 +337,6 @@ def _marks(replay: LookupReplay, first: Int, hit: Int) -> Int:
 
 
 @inline_kernel
-def answered_position(lookup: Row, transactions: Rows) -> Int:
-    """Return the position of the name that answered ``lookup`` (LOOKUP), or NOT_ANSWERED.
-
-    ``transactions`` (TRANSACTION) are those of the lookup.
-    """
-    answered = np.int64(NOT_ANSWERED)
-    if lookup["answered_by"] >= 0:
-        for k in range(lookup["queries"]):
-            if transactions[k]["name"] == lookup["answered_by"]:
-                answered = np.int64(transactions[k]["suffix"])
-    return answered
-
-
-@inline_kernel
 def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
     """Return what holds for the lookup of ``replay``; ``types`` of ``scratch`` get what it asks."""
     observed, walker, lookup = replay.observed, replay.walker, replay.lookup
@@ -397,14 +359,14 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
         lookup["absolute"] == 1
         or order == _LISTED
         or observed.is_reverse[base] != 0
-        or _has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
+        or has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
     )
     first_only = rules["further_types_of_hit_only"] != 0
     all_types, short_types = scratch.types[_ALL_TYPES], scratch.types[_WITHOUT_AAAA]
-    count, further = _write_types(lookup, transactions, first_only, False, all_types)
+    count, further = write_types(lookup, transactions, first_only, False, all_types)
     short_count, short_further = count, further
     if rules["honours_no_aaaa"]:
-        short_count, short_further = _write_types(
+        short_count, short_further = write_types(
             lookup, transactions, first_only, True, short_types
         )
     return _Traits(
@@ -415,6 +377,7 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
         bool(is_final),
         bool(is_final or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])),
         is_never_as_is,
+        lookup["ambiguous"] != 0 and is_made(observed.names.arena, name_start(ends, base)),
         takes_whole_list,
         is_probe,
         Questions(all_types, count, further),
@@ -445,34 +408,82 @@ def replay_settings(
             variant = Variant(
                 traits.order, variant.without_aaaa, variant.by_server, variant.dropped
             )
+        if replay.client > 0:
+            _walk_keeping(replay, settings[s], variant, traits, scratch, used, np.int64(s))
+            row_of[s] = used
+            used += 1
+            continue
         row = np.int64(0)
         for _ in range(2):
             known = scratch.variant_rows[_variant_number(variant)]
             if known["replay"] != replay.number:
                 known["replay"] = replay.number
                 known["row"] = used
-                _walk_variant(replay, variant, traits, scratch, used)
+                _walk_variant(replay, variant, traits, scratch, used, np.int64(ABSENT))
                 used += 1
             row = known["row"]
             if settings[s]["in_full"] != AFFECTED_IN_FULL or scratch.rows[row]["flags"] == 0:
                 break
             # once more, as the name would be written in full
-            variant = Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))
+            variant = _in_full()
         row_of[s] = row
     return used
 
 
 @inline_kernel
+def _in_full() -> Variant:
+    """Return the variant of a name that is written in full."""
+    return Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))
+
+
+@helper_kernel
+def _walk_keeping(
+    replay: LookupReplay,
+    setting: Row,
+    variant: Variant,
+    traits: _Traits,
+    scratch: ReplayScratch,
+    number: Int,
+    world: Int,
+) -> None:
+    """Walk a lookup whose resolver keeps answers, as :func:`_walk_variant` does.
+
+    What it keeps depends on what it has asked so far in the ``world`` of that ``setting``
+    (SETTING), so no two settings share a walk.
+    """
+    if setting["in_full"] == AFFECTED_IN_FULL:
+        _walk_variant(replay, variant, traits, scratch, number, np.int64(ABSENT))
+        if scratch.rows[number]["flags"] != 0:
+            variant = _in_full()
+    if variant.by_server:
+        world = np.int64(ABSENT)
+    _walk_variant(replay, variant, traits, scratch, number, world)
+
+
+@inline_kernel
 def _walk_variant(
-    replay: LookupReplay, variant: Variant, traits: _Traits, scratch: ReplayScratch, number: Int
+    replay: LookupReplay,
+    variant: Variant,
+    traits: _Traits,
+    scratch: ReplayScratch,
+    number: Int,
+    world: Int,
 ) -> None:
     """Walk the lookup of ``replay``, of such ``traits``, as ``variant`` says.
 
     What it sends is row ``number`` of ``scratch.rows``. The walk in force is kept in ``scratch``.
+    ``world`` is whose kept answers need no question, ABSENT: none.
     """
     walk, row = scratch.walk_in_force[0], scratch.rows[number]
     hit, first = walk["hit"], walk["first"]
-    if _walks_as_in_force(variant, traits, walk, scratch.in_force[0]["visited"]):
+    is_in_force = _is_in_force(variant, traits)
+    if is_in_force and world >= 0:
+        keep_seen(replay, scratch.kept, world)
+        world = np.int64(ABSENT)
+    if is_in_force and walk["steps"] > 0:
+        scratch.rows[number] = scratch.in_force[0]
+        _set_seen(replay.lookup, row)
+    elif world < 0 and _walks_as_in_force(variant, traits, walk, scratch.in_force[0]["visited"]):
         scratch.rows[number] = scratch.in_force[0]
     else:
         _clear(row)
@@ -483,23 +494,50 @@ def _walk_variant(
         questions, ends = traits.questions, scratch.ends[_ALL_TYPES]
         if variant.without_aaaa:
             questions, ends = traits.without_aaaa, scratch.ends[_WITHOUT_AAAA]
-        hit = _walk(replay, questions, steps, ends, scratch, row)
+        hit = _walk(replay, questions, steps, ends, scratch, world, row)
         row["flags"] = _marks(replay, first, hit)
+        if traits.is_made and variant.order == _AS_IS_FIRST and variant.order != traits.order:
+            _walk_in_full(replay, questions, ends, scratch, world, row)
         if traits.is_probe:
             row["wasted"] = 0
-        if _is_in_force(variant, traits):
+        if is_in_force:
             scratch.in_force[0] = row
             walk["hit"] = hit
             walk["first"] = first
             walk["steps"] = steps
             walk["positions"] = _positions(scratch.order, steps)
-            # what was seen beats what the rules say
-            row["queries"] = replay.lookup["queries"]
-            row["wasted"] = replay.lookup["wasted"]
-            row["assumed"] = 0
-            row["flags"] = 0
+            _set_seen(replay.lookup, row)
     if variant.by_server and hit != NOT_ANSWERED and hit != first:
         _walk_in_server(row, first, hit, traits.questions)
+
+
+@inline_kernel
+def _walk_in_full(
+    replay: LookupReplay,
+    questions: Questions,
+    ends: Rows,
+    scratch: ReplayScratch,
+    world: Int,
+    row: Row,
+) -> None:
+    """Set ``row`` (REPLAY) to the walk of the full name alone, but for its flags.
+
+    What was seen then needs no assumption. All others are those of :func:`_walk`.
+    """
+    flags = row["flags"]
+    _clear(row)
+    scratch.order[0] = replay.answered
+    _walk(replay, questions, np.int64(1), ends, scratch, world, row)
+    row["flags"] = flags
+
+
+@inline_kernel
+def _set_seen(lookup: Row, row: Row) -> None:
+    """Set ``row`` (REPLAY) to what ``lookup`` (LOOKUP) sent: it beats what the rules say."""
+    row["queries"] = lookup["queries"]
+    row["wasted"] = lookup["wasted"]
+    row["assumed"] = 0
+    row["flags"] = 0
 
 
 @inline_kernel

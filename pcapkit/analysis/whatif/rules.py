@@ -11,7 +11,14 @@ import numpy as np
 
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.text import wire_from_text
-from pcapkit.resolver.models import ABANDON, RESOLVERS, ResolverModel, gives_up_s, resolver_model
+from pcapkit.resolver.models import (
+    ABANDON,
+    AFTER_STOP,
+    RESOLVERS,
+    ResolverModel,
+    gives_up_s,
+    resolver_model,
+)
 from pcapkit.resolver.resolv_conf import ResolverConfig
 from pcapkit.schema import ABSENT, Bytes, Row, Rows
 
@@ -21,10 +28,12 @@ RULES = np.dtype(
         ("first", np.int64),  # its search list among all ``suffixes``
         ("last", np.int64),
         ("ndots", np.int64),
+        ("least_ndots", np.int64),  # a lower one counts as this
         ("never_asked", np.int64),  # begin in ``wire`` of the domain it never sends, ABSENT
         ("never_asked_size", np.int64),
         ("silence_ns", np.int64),  # until a silent candidate is given up
         ("error_ns", np.int64),  # the same of SERVFAIL and REFUSED
+        ("empty_ns", np.int64),  # how long NODATA without any record is kept, 0: as its SOA says
         ("on_nodata", np.int32),
         ("on_servfail", np.int32),
         ("on_refused", np.int32),
@@ -36,12 +45,14 @@ RULES = np.dtype(
                 "searches_after_as_is",
                 "searches_dotted",
                 "tries_as_is",
+                "as_is_after_list",
                 "asks_all",
                 "further_types_of_hit_only",
                 "abandons_too_long",
                 "nxdomain_of_one_is_absence",
                 "failure_of_one_is_failure",
                 "honours_no_aaaa",
+                "keeps_answers",
             )
         ),
     ],
@@ -68,6 +79,7 @@ class WalkSettings(NamedTuple):
     suffixes: tuple[Labels, ...]
     model: str  # of the resolver
     ndots: int
+    stops_on_nodata: bool  # shown, whatever the rules of the model say
 
 
 class Walkers(NamedTuple):
@@ -98,7 +110,7 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
         wire += wire_from_text(domain)
     rows: list[tuple[int, int, int, bool, bool]] = []
     rules = []
-    for suffixes, model_name, ndots in alike:
+    for suffixes, model_name, ndots, stops_on_nodata in alike:
         model = resolver_model(model_name)
         for suffix in suffixes:
             if suffix not in known:
@@ -110,7 +122,8 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
         left_out = _left_out(suffixes, model)
         rows += [(*known[s], left) for s, left in zip(suffixes, left_out, strict=True)]
         never_asked = domains.get(model.never_asked, ABSENT), len(model.never_asked) + 2
-        rules.append((first, len(rows), ndots, *never_asked, *_rules(model_name)))
+        used = model.effective_ndots(ndots), model.least_ndots
+        rules.append((first, len(rows), *used, *never_asked, *_rules(model_name, stops_on_nodata)))
     return Walkers(np.array(rules, RULES), np.array(rows, SUFFIX), np.frombuffer(wire, np.uint8))
 
 
@@ -131,14 +144,18 @@ def _left_out(suffixes: Sequence[Labels], model: ResolverModel) -> list[bool]:
 
 
 @lru_cache
-def _rules(name: str) -> tuple[int, ...]:
-    """Return the rules of a resolver model, in the order of RULES from ``silence_ns`` on."""
+def _rules(name: str, stops_on_nodata: bool) -> tuple[int, ...]:
+    """Return the rules of a resolver model, in the order of RULES from ``silence_ns`` on.
+
+    ``stops_on_nodata``: its walks were seen to do so.
+    """
     model = resolver_model(name)
     silence = int(gives_up_s(model, ResolverConfig((), (), 1, (), "")) * 1e9)
     return (
         silence,
         silence if model.waits_on_errors else 0,
-        model.on_nodata,
+        model.keeps_empty_s * 1_000_000_000,
+        AFTER_STOP if stops_on_nodata else model.on_nodata,
         model.on_servfail,
         model.on_refused,
         model.on_timeout,
@@ -146,10 +163,12 @@ def _rules(name: str) -> tuple[int, ...]:
         model.searches_after_as_is,
         model.searches_dotted,
         model.tries_as_is,
+        model.as_is_after_list,
         model.asks_all,
         model.further_types_of_hit_only,
         model.on_too_long == ABANDON,
         model.nxdomain_of_one_is_absence,
         model.failure_of_one_is_failure,
         "no-aaaa" in model.options,
+        model.keeps_answers,
     )

@@ -14,10 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import Readings
-from pcapkit.analysis.whatif.accumulate import ReplayedSettings, group_scratch_for, replay_groups
+from pcapkit.analysis.whatif.accumulate import (
+    KeepingClients,
+    ReplayedSettings,
+    group_scratch_for,
+    replay_groups,
+)
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.caching import add_cached
-from pcapkit.analysis.whatif.candidates import NOT_LOOKED_FOR, Observations
+from pcapkit.analysis.whatif.candidates import MAX_TYPES, NOT_LOOKED_FOR, Observations
 from pcapkit.analysis.whatif.groups import Order, put_in_order
 from pcapkit.analysis.whatif.replay import scratch_for
 from pcapkit.analysis.whatif.rules import MOST_SHARED, WalkSettings, walkers_of
@@ -39,7 +44,7 @@ from pcapkit.codes import TYPE_AAAA
 from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
-from pcapkit.schema import ABSENT
+from pcapkit.schema import ABSENT, Ids
 from pcapkit.spool import Spool
 
 #: Peaks are counted second by second in captures up to three days long.
@@ -77,13 +82,15 @@ class WhatIfTally:
         numbers: dict[WalkSettings, int] = {}
         walker_of = np.zeros(len(part.clients), np.int32)
         for i, c in enumerate(part.clients):
-            alike = WalkSettings(c.search.suffixes, c.resolver.model, c.ndots.value)
+            alike = WalkSettings(
+                c.search.suffixes, c.resolver.model, c.ndots.value, c.stops_on_nodata
+            )
             walker_of[i] = numbers.setdefault(alike, len(numbers))
         order = put_in_order(part.lookups, walker_of, len(numbers))
         if not order.by_client.size:
             return
         sums = _sums_for(part, order)
-        self._replay(part, list(numbers), order, sums)
+        self._replay(part, list(numbers), walker_of, order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
         marked, _, groups, planned, lookups = sums.used.tolist()
         self._parts.append(
@@ -115,26 +122,37 @@ class WhatIfTally:
         self._lookups.add(moved)
 
     def _replay(
-        self, part: Readings, walkers: Sequence[WalkSettings], order: Order, sums: Sums
+        self,
+        part: Readings,
+        alike: Sequence[WalkSettings],
+        walker_of: Ids,
+        order: Order,
+        sums: Sums,
     ) -> None:
         """Fill ``sums``."""
+        in_zone = part.names.inside(self._zones)
+        walkers = walkers_of(alike, self._zones)
+        keeps = walkers.rules["keeps_answers"][walker_of] != 0
+        kept = int(order.covered["lookups"][keeps].max(initial=0)) if part.has_clock else 0
         observed = Observations(
             part.lookups,
             part.transactions,
             part.rows,
             part.names.names.arrays,
             part.labels,
-            part.names.inside(self._zones),
+            in_zone,
             part.names.inside([("arpa",)]),
             self._answers.questions,
             self._answers.typical_ns,
+            self._answers.denial_ttl(in_zone),
             SEED,
         )
-        longest = max(len(w.suffixes) for w in walkers)
+        longest = max(len(w.suffixes) for w in alike)
         replay_groups(
             observed,
-            walkers_of(walkers, self._zones),
+            walkers,
             order,
+            KeepingClients(walker_of, np.zeros(part.lookups.size if kept else 0, np.int32)),
             ReplayedSettings(
                 _REPLAYED,
                 np.flatnonzero(_REPLAYED["walked"][:TIMED]),
@@ -143,7 +161,10 @@ class WhatIfTally:
                 np.array([SETTINGS.index(s) for s in NDOTS]),
             ),
             np.full((order.bases.size, MOST_SHARED), NOT_LOOKED_FOR, np.int32),
-            (scratch_for(longest, _REPLAYED.size), group_scratch_for(_REPLAYED.size, longest)),
+            (
+                scratch_for(longest, _REPLAYED.size, MAX_TYPES * (longest + 1) * kept),
+                group_scratch_for(_REPLAYED.size, longest),
+            ),
             sums,
         )
 
@@ -190,8 +211,8 @@ def _sums_for(part: Readings, order: Order) -> Sums:
         np.empty(min(size, seconds), np.int64),
         np.empty(size, MARKED),
         np.empty((size, columns), np.uint8),
-        np.empty(order.group_bases.size, PLANNED_GROUP),
-        np.empty((order.group_bases.size, STATES), SENT),
+        np.empty(size, PLANNED_GROUP),
+        np.empty((size, STATES), SENT),
         np.empty(size, PLANNED),
         np.empty((size, STATES), np.int64),
         np.empty(size, PLANNED_LOOKUP),

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+import pcapkit
 from pcapkit.analysis.search_lists.infer import Inference
 from pcapkit.model.clients import Client
 from tests.analysis.talk import LIST, NAMESPACE, SERVICES, Talk
@@ -132,3 +133,11 @@ def test_a_list_that_other_clients_had_before_is_the_same_list(*, proven: bool) 
         assert found == Inference().infer(walks if proven else [], walks)
         different.add(found)
     assert len(different) > 20
+
+
+def test_a_full_name_under_the_first_suffix_may_be_a_short_one() -> None:
+    """``web`` and then ``web.default.svc.cluster.local``: two lookups under the same settings."""
+    captures = Path(__file__).resolve().parents[3] / "captures"
+    capture = captures / "lab" / "whatif_w1_glibc_ndots5.pcap"
+    (row,) = pcapkit.analyze(capture).client_rows
+    assert (row.ndots.low, row.ndots.source) == (5, "observed")
