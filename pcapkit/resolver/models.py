@@ -175,7 +175,6 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         timeout=2.0,
         attempts=3,
         gives_up_s=11.6,
-        asks_dotted_as_is_first=False,  # before 1.28; traffic shows no release
         keeps_answers=True,
         keeps_empty_s=3600,
         options=_BASIC | {"rotate"},
