@@ -107,7 +107,7 @@ QR, AA, TC, RD, RA, AD = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080, 0x0020
 UDP, TCP = 0, 1
 #: ``soa`` where no SOA record shows, where it is no zone of the asked name, and the most that is
 #: told apart; else 1 + the labels of its zone, which are the last ones of the asked name.
-NO_SOA, OTHER_SOA, MOST_SOA = 0, 63, 62
+NO_SOA, OTHER_SOA, MOST_SOA = 0, 31, 30
 #: Bits of ``marks``.
 MARK_CUT = 1  #: the message is longer than what was captured of it
 MARK_QUESTION_SHOWN = 2  #: the source shows a question (below -vv, tcpdump hides a response's)

@@ -40,9 +40,9 @@ _QUERY_TIME, _RESPONSE_TIME, _QUERY_PACKET, _RESPONSE_PACKET = range(0, 16, 4)
     _CAPTURE,
     _FLAGS,
 ) = range(16, 44, 2)
-# Where each of the flags begins: they are fifteen bits together.
+# Where each of the flags begins: the 14 bits that sizes leave free.
 _TRANSPORT, _OUTCOME, _AA, _TC, _MARKS, _SOA = np.array([0, 1, 4, 6, 7, 9], np.uint64)
-_FLAG_BITS = np.uint64((1 << 15) - 1)
+_FLAG_BITS = np.uint64((1 << 14) - 1)
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _ABSENT = np.int32(ABSENT)  #: what is expected of ``min_ttl``
@@ -259,7 +259,7 @@ def _unpack_one(packed: Bytes, at: Int, before: Row, e: Row) -> Int:
     e["aa"] = np.uint8((flags >> _AA) & np.uint64(3))
     e["tc"] = np.uint8((flags >> _TC) & np.uint64(1))
     e["marks"] = np.uint8((flags >> _MARKS) & np.uint64(3))
-    e["soa"] = np.uint8((flags >> _SOA) & np.uint64(63))
+    e["soa"] = np.uint8((flags >> _SOA) & np.uint64(31))
     return at
 
 

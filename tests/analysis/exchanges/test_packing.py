@@ -20,7 +20,7 @@ from pcapkit.analysis.exchanges.packing import (
 from pcapkit.schema import EXCHANGE
 
 #: What does not use all the values of its type.
-TOP = {"transport": 1, "outcome": 6, "aa": 2, "tc": 1, "marks": 3, "soa": 63}
+TOP = {"transport": 1, "outcome": 6, "aa": 2, "tc": 1, "marks": 3, "soa": 31}
 CLIENTS = 9
 BLANK = np.zeros(1, EXCHANGE)
 
