@@ -8,6 +8,7 @@ between marks that no text and no address has.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
@@ -17,6 +18,7 @@ from pcapkit.errors import UsageError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_NAME = re.compile(r"[^\W\d]")  # a letter: no IPv4 address or block has one
 _MARK = b"\xff"  # in no UTF-8 text
 _SIZES = (4, 16)
 
@@ -29,6 +31,16 @@ def parse_network(text: str, *, option: str) -> Network:
         raise UsageError(
             f"{option} {text!r}: write an address or a block such as 10.244.0.0/16"
         ) from None
+
+
+def parse_client(text: str, *, option: str) -> Network | str:
+    """Return an address, a CIDR block, or a name that stands for an address, in lower case.
+
+    Raises UsageError that names the option where it is none, as with 10.0.0.300.
+    """
+    if not _NAME.search(text) or ":" in text:
+        return parse_network(text, option=option)
+    return text.lower()
 
 
 @lru_cache(maxsize=1 << 14)  # of each client it is asked again and again

@@ -126,7 +126,7 @@ MESSAGE = np.dtype(
         ("client", np.int32),  # address id of the side that is not the server
         ("server", np.int32),  # ABSENT where the source does not name it
         ("interface", np.int32),  # pcapng interface, or SLL2's index; 0 otherwise
-        ("min_ttl", np.int32),  # smallest TTL of the answers, or the negative TTL (RFC 2308)
+        ("min_ttl", np.int32),  # smallest TTL of the answers, or the negative TTL
         ("edns_bytes", np.int32),  # OPT's UDP payload size; ABSENT without OPT
         ("message_bytes", np.int32),  # length on the wire; 0 where not shown
         ("ip_id", np.int32),  # IPv4 identification; ABSENT for IPv6 or where not shown

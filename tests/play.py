@@ -132,6 +132,12 @@ class Workload:
         return [*out, build.Packet(build.ethernet(packet), time + took)]
 
 
+def write_together(works: Sequence[Workload], folder: Path) -> str:
+    """Write a capture of several workloads that run at the same time."""
+    packets = sorted((p for w in works for p in w.packets()), key=lambda p: p.time)
+    return build.save(folder, build.pcap(packets), "together.pcap")
+
+
 BOTH, ONLY_A = (ANSWER, ANSWER), (ANSWER, NODATA)
 
 #: A shop: its own services, those of other namespaces, and the world.

@@ -12,6 +12,7 @@ from pcapkit.errors import UsageError
 from pcapkit.model.clients import Client
 from pcapkit.model.comparison import is_saved
 from pcapkit.model.plans import Plan, PlanKind
+from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
@@ -19,10 +20,14 @@ from pcapkit.pipeline.options import Options
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Plans, and the clients that they are for; ``asked`` are names by a client's address."""
+    """Plans, and the clients that they are for; ``asked`` are names by a client's address.
+
+    ``known`` are the clients with what ``--pods`` says of them, in the same order.
+    """
 
     plans: tuple[Plan, ...]
     clients: tuple[Client, ...]
+    known: tuple[Client, ...]
     asked: dict[str, frozenset[str]]
     warnings: tuple[str, ...]
 
@@ -41,21 +46,22 @@ def load_planned(paths: Sequence[str], *, options: Options, hooks: Hooks | None 
         raise UsageError(f"{saved[0]} is a saved analysis: give it alone, or captures")
     if saved:
         side = load_saved(saved[0])
-        clients = name_pods(side.clients, options.pods, {})
-        return Planned(side.plans, clients, _asked_in_plans(side), side.warnings)
+        known = name_pods(side.clients, options.pods, {})
+        return Planned(side.plans, side.clients, known, _asked_in_plans(side), side.warnings)
     analysis = analyze(*paths, options=options, hooks=hooks)
+    asked = names_asked(analysis) if analysis.plans else {}
+    clients = analysis.client_rows
+    return Planned(analysis.plans, clients, clients, asked, analysis.warnings)
+
+
+def names_asked(analysis: Analysis) -> dict[str, frozenset[str]]:
+    """Return the base names that each client asked for, by its address."""
     asked: dict[str, set[str]] = defaultdict(set)
-    if analysis.plans:
-        for frame in analysis.table_parts("lookups"):
-            seen = frame[["client_addr", "base_name"]].drop_duplicates()
-            for address, name in seen.itertuples(index=False):
-                asked[str(address)].add(str(name))
-    return Planned(
-        analysis.plans,
-        analysis.client_rows,
-        {address: frozenset(names) for address, names in asked.items()},
-        analysis.warnings,
-    )
+    for frame in analysis.table_parts("lookups"):
+        seen = frame[["client_addr", "base_name"]].drop_duplicates()
+        for address, name in seen.itertuples(index=False):
+            asked[str(address)].add(str(name))
+    return {address: frozenset(names) for address, names in asked.items()}
 
 
 def _asked_in_plans(side: Side) -> dict[str, frozenset[str]]:

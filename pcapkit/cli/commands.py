@@ -284,6 +284,13 @@ def compare(before: str, after: str, as_json: bool, fail_on: str | None, **value
 )
 @click.option("--include-review", is_flag=True, help="Take steps whose verdict is review, too.")
 @click.option(
+    "--in-full",
+    "elsewhere",
+    multiple=True,
+    metavar="NAME",
+    help="A name that you write in full where no manifest has it, in code say; repeatable.",
+)
+@click.option(
     "--write", is_flag=True, help="Change the files; without it, print what would change."
 )
 @click.option(
@@ -300,6 +307,7 @@ def fix(
     manifests: str,
     kind: str,
     include_review: bool,
+    elsewhere: tuple[str, ...],
     write: bool,
     form: str,
     **values: object,
@@ -314,7 +322,8 @@ def fix(
     from pcapkit.model.comparison import is_saved
 
     tree = read_tree(Path(manifests))
-    _check_inputs([path for path in captures if not is_saved(path)])
+    if raw := [path for path in captures if not is_saved(path)]:
+        _check_inputs(raw)
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.planned import load_planned
@@ -326,7 +335,15 @@ def fix(
 
     _warn(planned.warnings)
     plan = planned.plan(PlanKind(kind))
-    result = fix_plan(plan, tree, planned.clients, planned.asked, include_review=include_review)
+    result = fix_plan(
+        plan,
+        tree,
+        planned.clients,
+        planned.asked,
+        known=planned.known,
+        include_review=include_review,
+        elsewhere=elsewhere,
+    )
     for note in result.notes:
         say(note)
     if form != "diff" or not write:

@@ -391,10 +391,12 @@ def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row
             row["rcode"] = (ttl >> _EDNS_RCODE_SHIFT) << 4 | (np.int64(row["rcode"]) & 15)
         at = data + length
     row["typed_answers"] = typed
-    if typed == 0 and negative >= 0:
-        row["min_ttl"] = negative if smallest < 0 else min(smallest, negative)
-    else:
+    if typed > 0:
         row["min_ttl"] = smallest
+    elif negative >= 0:
+        row["min_ttl"] = negative if smallest < 0 else min(smallest, negative)
+    # else: without an SOA record a denial may not be kept (RFC 2308 section 5), whatever TTL the
+    # aliases before it have
     return complete
 
 

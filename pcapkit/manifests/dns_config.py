@@ -38,14 +38,6 @@ class Change:
     after: str
 
 
-def ndots_of(pod_spec: Node | None) -> str | None:
-    """Return the ndots that a pod's spec sets itself."""
-    for option in items(get(pod_spec, _CONFIG, _OPTIONS)):
-        if text_of(get(option, "name")) == _NDOTS:
-            return text_of(get(option, "value"))
-    return None
-
-
 def options_of(pod_spec: Node | None) -> list[tuple[str, str | None]]:
     """Return all options of a pod's ``dnsConfig``."""
     found = []
@@ -223,7 +215,7 @@ class _Editor:
         document = self.document
         at, newline = document.line_start(line), document.newline
         text = newline.join(lines)
-        if at == len(document.text) and not document.text.endswith(("\n", "\r")):
+        if at == len(document.text) and not document.text.endswith("\n"):
             return self._change(Edit(at, at, newline + text), at, "")
         start = min(at, len(document.text) - 1)
         return self._change(Edit(at, at, text + newline), start, "")

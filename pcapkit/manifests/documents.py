@@ -8,6 +8,7 @@ and no others.
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,11 +16,12 @@ from functools import cached_property
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 #: An anchor or a tag in front of a node, with the white space behind it.
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+(?=\S)|(?:[&!]\S*\s*)+\Z")
+_ODD_LINE_END = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 #: Nodes nested deeper than this are no manifest.
 MOST_DEPTH = 100
 
@@ -63,7 +65,7 @@ class Document:
 
     @cached_property
     def _starts(self) -> list[int]:
-        return [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", self.text))]
+        return [0, *(found.end() for found in re.finditer("\n", self.text))]
 
     @property
     def newline(self) -> str:
@@ -200,10 +202,18 @@ def plain(node: Node | None) -> Any:
 
 
 def read_documents(text: str) -> Iterator[Document]:
-    """Yield the documents of a text. Raises Unreadable where it is no YAML."""
+    """Yield the documents of a text.
+
+    Raises Unreadable where it is no YAML, or has line ends that YAML 1.1 and 1.2 read differently.
+    """
+    if (odd := _ODD_LINE_END.search(text)) is not None:
+        line = text.count("\n", 0, odd.start()) + 1
+        raise Unreadable("a line end that is neither LF nor CR LF", line)
     yaml = YAML(typ="safe", pure=True)
     try:
-        roots = [root for root in yaml.compose_all(text) if root is not None]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it
+            roots = [root for root in yaml.compose_all(text) if root is not None]
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         what = str(problem.problem or problem.context or "no YAML").strip()

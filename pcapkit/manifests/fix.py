@@ -8,14 +8,15 @@ names would be harmed. What several workloads read is changed only where all of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pcapkit.manifests.dns_config import Change, ndots_of, options_of, set_ndots
-from pcapkit.manifests.documents import Document, Edit, Unreadable, applied, read_documents
-from pcapkit.manifests.kustomize import Deployed, patch_entry, patch_text
+from pcapkit.manifests.dns_config import Change, options_of, set_ndots
+from pcapkit.manifests.documents import Document, Edit, Unreadable, applied, pairs, read_documents
+from pcapkit.manifests.kustomize import Deployed, check_inline, patch_entries, patch_text
 from pcapkit.manifests.matching import ChartUse, Matcher, Target, Use
 from pcapkit.manifests.names import Found, Text, find_names, texts_of_values
+from pcapkit.manifests.objects import Object
 from pcapkit.manifests.tree import SourceFile, Tree
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Place, Plan, Step
@@ -27,6 +28,7 @@ from pcapkit.words import some
 _NAMES = ("use_fqdn", "full_service_name")
 _MOST_NDOTS = 15
 OPTION = "--include-review"
+IN_FULL = "--in-full"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class _Wish:
 
     ndots: int | None = None
     ndots_step: int = 0
+    torn: bool = False  # steps want another ndots each
     obliged: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     step_of: dict[str, int] = field(default_factory=dict)
@@ -74,6 +77,8 @@ class _Site:
     wishes: dict[Use, _Wish] = field(default_factory=dict)
     wish: _Wish = field(default_factory=_Wish)
     held: bool = False
+    options: list[tuple[str, str | None]] = field(default_factory=list)  # of a new patch
+    variables: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -87,19 +92,26 @@ def fix_plan(
     clients: Sequence[Client],
     asked: Mapping[str, frozenset[str]],
     *,
+    known: Sequence[Client] | None = None,
     include_review: bool = False,
+    elsewhere: Collection[str] = (),
 ) -> Fix:
     """Return what a plan changes in a folder of manifests.
 
-    ``asked`` maps the address of a client to the names that it asked for.
+    ``clients`` are those that the plan was made for, ``known`` the same in the same order, where
+    more is known of them now; ``asked`` maps the address of a client to the names that it asked
+    for; ``elsewhere`` are names that the caller writes in full where no manifest has them.
     """
     notes = list(tree.notes)
     if plan is None or not plan.steps:
         return Fix(plan, (), (*notes, "the analysis has no such plan: there is nothing to change"))
+    if plan.safety is Safety.UNSAFE:
+        return Fix(plan, (), (*notes, "the plan is unsafe as a whole: nothing is changed"))
     steps = list(_usable(plan, include_review, notes))
     if not steps:
         return Fix(plan, (), tuple(notes))
-    fixer = _Fixer(tree, Matcher(tree, clients, asked), notes)
+    done_elsewhere = frozenset(name.lower().rstrip(".") for name in elsewhere)
+    fixer = _Fixer(tree, Matcher(tree, clients, asked, known), notes, done_elsewhere)
     fixer.want(steps)
     fixer.settle()
     fixer.edit()
@@ -129,7 +141,7 @@ def _usable(plan: Plan, include_review: bool, notes: list[str]) -> Iterator[Step
             kept.append(step)
     if plan.steps and not kept and reviews == len(plan.steps):
         reasons = list(dict.fromkeys(r for s in left for r in s.reasons))
-        because = f" ({'; '.join(reasons[:3])})" if reasons else ""
+        because = f" ({'; '.join(reasons[:2])})" if reasons else ""
         notes[-len(left) :] = [
             f"every step of this plan is review{because}: nothing is changed; {OPTION} takes "
             "such steps too"
@@ -160,8 +172,11 @@ def _why_not(step: Step, include_review: bool) -> str:
 class _Fixer:
     """Collects what is wished of each manifest, settles it, and makes the edits."""
 
-    def __init__(self, tree: Tree, matcher: Matcher, notes: list[str]) -> None:
+    def __init__(
+        self, tree: Tree, matcher: Matcher, notes: list[str], elsewhere: frozenset[str]
+    ) -> None:
         self._tree = tree
+        self._elsewhere = elsewhere
         self._matcher = matcher
         self._notes = notes
         self._sites: dict[tuple[str, int], _Site] = {}
@@ -195,9 +210,10 @@ class _Fixer:
     def _add(self, wish: _Wish, step: Step, use: Use) -> None:
         if step.code == "set_ndots":
             if wish.ndots is not None and wish.ndots != step.ndots:
+                wish.torn = True
                 self._notes.append(
-                    f"{use}: steps {wish.ndots_step} and {step.number} want another ndots each; "
-                    f"{wish.ndots} is taken"
+                    f"{use}: steps {wish.ndots_step} and {step.number} want another ndots each: "
+                    "it gets none"
                 )
                 return
             wish.ndots, wish.ndots_step = step.ndots, wish.ndots_step or step.number
@@ -217,6 +233,8 @@ class _Fixer:
             if target is not None:
                 site = self._site(target)
                 site.wishes.setdefault(use, _Wish())
+        for wish in (w for s in self._sites.values() for w in s.wishes.values() if w.torn):
+            wish.ndots, wish.obliged = None, {}
         self._sites = {k: s for k, s in self._sites.items() if _any_wish(s)}
         for site in self._sites.values():
             site.wish = self._agreed(site)
@@ -266,14 +284,15 @@ class _Fixer:
         found: dict[str, list[Found]] = defaultdict(list)
         for one in self._found(site, site.wish.in_full(held=False)):
             found[one.name].append(one)
-        for name in sorted(site.wish.obliged):
+        for name in sorted(set(site.wish.obliged) - self._elsewhere):
+            said = f"({IN_FULL} {name} says that it is, elsewhere)"
             if not found[name]:
-                return f"{name} must be written in full with it, and stands in no value here"
+                return f"{name} must be written in full with it, and stands in no value here {said}"
             if listed := [f for f in found[name] if f.edit is None]:
                 place = _place(listed[0])
                 return (
                     f"{name} must be written in full with it, and stands in {place.file}:"
-                    f"{place.line} where it is not changed ({listed[0].why})"
+                    f"{place.line} where it is not changed: {listed[0].why} {said}"
                 )
         return ""
 
@@ -289,17 +308,18 @@ class _Fixer:
                 for text in texts_of_values(target.chart.values):
                     yield from find_names(text, names)
             return
-        often = self._matcher.times_deployed(target) > 1
-        for text, config_map in self._matcher.texts(target):
+        often = self._matcher.times_deployed(target.source) > 1
+        for text, source in self._matcher.texts(target):
             for found in find_names(text, names):
                 why = ""
-                if often:
-                    why = "its manifest is deployed more than once"
-                elif config_map is not None:
-                    why = self._shared(config_map, found, target)
+                if source.kind == "ConfigMap":
+                    why = self._shared(source, found, target)
+                elif often and source is target.source:
+                    if target.overlay is None or text.container is None:
+                        why = "its manifest is deployed more than once"
                 yield replace(found, edit=None, why=why) if found.edit and why else found
 
-    def _shared(self, config_map: Deployed, found: Found, target: Deployed) -> str:
+    def _shared(self, config_map: Object, found: Found, target: Deployed) -> str:
         """Return why a ConfigMap cannot be changed for one of its readers."""
         if self._matcher.times_deployed(config_map) > 1:
             return "its manifest is deployed more than once"
@@ -321,26 +341,29 @@ class _Fixer:
     def edit(self) -> None:
         """Make the edits of all manifests, and the places of all steps."""
         for site in self._sites.values():
-            if site.wish.ndots is not None and not site.held:
+            wish = site.wish
+            if wish.ndots is not None and not site.held:
                 try:
-                    self._set_ndots(site, site.wish.ndots)
+                    self._set_ndots(site, wish.ndots)
                 except Unreadable as problem:
+                    site.held = True
                     self._notes.append(
-                        f"{site.title}: {_where(site.target)}: {problem}; ndots "
-                        f"{site.wish.ndots} is to be set by hand"
+                        f"{site.title}: {_where(site.target)}: {problem}; ndots {wish.ndots} is to "
+                        "be set by hand"
                     )
+            why = f"it needs ndots {wish.ndots}, which is not set" if site.held else ""
             seen = set()
-            for found in self._found(site, site.wish.in_full(held=site.held)):
+            for found in self._found(site, wish.obliged | wish.names):
                 seen.add(found.name)
+                alone = found.name in wish.names and found.after.endswith(".")
+                if found.edit is not None and why and not alone:
+                    found = replace(found, edit=None, why=why)
                 self._add_place(site, found)
-            if site.held:
-                held = {n: f for n, f in site.wish.obliged.items() if n not in site.wish.names}
-                for found in self._found(site, held):
-                    self._add_place(site, replace(found, edit=None, why="held back"))
-            if missing := set(site.wish.names) - seen:
+            if missing := set(wish.names) - seen:
                 self._notes.append(
                     f"{site.title}: in no value of {_where(site.target)}: {some(sorted(missing))}"
                 )
+        self._add_patches()
 
     def _add_place(self, site: _Site, found: Found) -> None:
         place = _place(found)
@@ -348,8 +371,12 @@ class _Fixer:
         if place in listed:
             return
         listed.append(place)
+        container = found.text.container
         if found.edit is not None:
-            self._add_edit(found.text.file, found.edit)
+            if container is not None and self._by_patch(site, found):
+                site.variables.setdefault(container, {})[found.text.key] = found.after
+            else:
+                self._add_edit(found.text.file, found.edit)
         else:
             self._notes.append(
                 f"listed: {place.file}:{place.line}:{place.column}: {found.name} in "
@@ -370,7 +397,7 @@ class _Fixer:
             self._patch(site, target, ndots)
             return
         spec = target.source.pod_spec
-        if spec is None:
+        if spec is None or not pairs(spec[1]):
             raise Unreadable("there is no pod's spec")
         change = set_ndots(target.source.document, *spec, ndots)
         if change is None:
@@ -383,12 +410,21 @@ class _Fixer:
                     "it must be created again"
                 )
 
+    def _by_patch(self, site: _Site, found: Found) -> bool:
+        """Is this variable set by a patch of the overlay, not where it is written?"""
+        target = site.target
+        return (
+            isinstance(target, Deployed)
+            and target.overlay is not None
+            and found.text.document is target.source.document
+        )
+
     def _patch(self, site: _Site, target: Deployed, ndots: int) -> None:
         """Set ndots by a patch of an overlay: one that is there, or a new one."""
         assert target.overlay is not None
+        check_inline(target)
         spec = target.source.pod_spec
-        options = options_of(spec[1] if spec else None)
-        now = ndots_of(spec[1] if spec else None)
+        base = options_of(spec[1] if spec else None)
         for patch in self._matcher.kustomizations.patches_of(target):
             found = patch.pod_spec
             if found is not None and options_of(found[1]):
@@ -398,29 +434,56 @@ class _Fixer:
                 else:
                     self._add_change(site, patch.file, change)
                 return
-        if now == str(ndots):
+        if ("ndots", str(ndots)) in base:
             self._already(site, ndots)
             return
-        overlay = target.overlay
-        kept = [(n, v) for n, v in options if n != "ndots"]
-        folder = "" if overlay.folder == "." else f"{overlay.folder}/"
-        name = self._free(f"{folder}dns-{target.seen_name}")
-        file_edit = patch_entry(target, name.removeprefix(folder))
-        self._new[name] = patch_text(
-            target, [*kept, ("ndots", str(ndots))], overlay.document.newline
-        )
-        self._add_edit(overlay.file, file_edit)
-        line, column = overlay.document.place(min(file_edit.start, len(overlay.document.text) - 1))
-        self.places[site.wish.ndots_step].append(
-            Place(overlay.file.path, line, column, "dnsConfig", "", f"ndots: {ndots} ({name})")
-        )
+        kept = [(name, value) for name, value in base if name != "ndots"]
+        site.options = [*kept, ("ndots", str(ndots))]
+        patch_entries(target.overlay, [(target, "")])  # raises where none can be named
 
-    def _free(self, stem: str) -> str:
-        """Return a path that no file has."""
+    def _add_patches(self) -> None:
+        """Add patches to overlays: their files, and their entries."""
+        wanted: dict[str, list[tuple[_Site, Deployed]]] = defaultdict(list)
+        for site in self._sites.values():
+            target = site.target
+            if isinstance(target, Deployed) and target.overlay is not None:
+                if site.options or site.variables:
+                    wanted[target.overlay.file.path].append((site, target))
+        for path, sites in wanted.items():
+            overlay = sites[0][1].overlay
+            assert overlay is not None
+            folder = "" if overlay.folder == "." else f"{overlay.folder}/"
+            texts: dict[str, str] = {}
+            for site, one in sites:
+                name = self._free(f"{folder}dns-{one.seen_name}", texts)
+                newline = overlay.document.newline
+                texts[name] = patch_text(one, site.options, site.variables, newline)
+            named = [
+                (one, name.removeprefix(folder))
+                for (_, one), name in zip(sites, texts, strict=True)
+            ]
+            try:
+                edit = patch_entries(overlay, named)
+            except Unreadable as problem:
+                who = ", ".join(site.title for site, _ in sites)
+                self._notes.append(f"{who}: {path}: {problem}; it gets no patch")
+                continue
+            self._new |= texts
+            self._add_edit(overlay.file, edit)
+            line, column = overlay.document.place(min(edit.start, len(overlay.document.text) - 1))
+            for (site, _), name in zip(sites, texts, strict=True):
+                if site.options:
+                    said = f"ndots: {site.wish.ndots} ({name})"
+                    self.places[site.wish.ndots_step].append(
+                        Place(path, line, column, "dnsConfig", "", said)
+                    )
+
+    def _free(self, stem: str, taken: Collection[str]) -> str:
+        """Return a path that no file has, and that is not taken."""
         number = 1
         while True:
             path = f"{stem}{'' if number == 1 else f'-{number}'}.yaml"
-            if path not in self._tree.files and path not in self._new:
+            if path not in self._tree.files and path not in taken:
                 if not (self._tree.folder / path).exists():
                     return path
             number += 1
@@ -435,12 +498,7 @@ class _Fixer:
         self._add_edit(file, change.edit)
 
     def _add_edit(self, file: SourceFile, edit: Edit) -> None:
-        edits = self._edits[file.path]
-        at = edit.start, edit.end
-        if at in edits and edit.start == edit.end and edits[at].text != edit.text:
-            edits[at] = replace(edit, text=edits[at].text + edit.text)
-        else:
-            edits[at] = edit
+        self._edits[file.path][edit.start, edit.end] = edit
 
     def changes(self) -> tuple[FileChange, ...]:
         """Return the files that change, by path. What would no longer parse is left as it is."""

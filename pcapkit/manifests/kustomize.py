@@ -30,6 +30,8 @@ from pcapkit.manifests.tree import SourceFile, Tree
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MOST_DEPTH = 20
+#: What YAML 1.1 takes for something else than text.
+_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 
 
 @dataclass(frozen=True)
@@ -137,16 +139,11 @@ class Kustomizations:
                 )
 
     def patches_of(self, one: Deployed) -> list[Object]:
-        """Return the files of an overlay that patch a workload, in their order.
-
-        Raises Unreadable where a patch that stands in the kustomization itself sets a dnsConfig.
-        """
+        """Return what the files of an overlay's patches say of a workload, in their order."""
         assert one.overlay is not None
         out = []
         for patch in _patches(one.overlay):
             if patch.path is None:
-                if "dnsConfig" in patch.text and patch.selects(one):
-                    raise Unreadable("a patch in it sets dnsConfig already", patch.line)
                 continue
             file = self._tree.files.get(one.overlay.path(patch.path))
             for found in objects_of(file) if file is not None else ():
@@ -157,6 +154,13 @@ class Kustomizations:
                 if patch.selects(one) if patch.target is not None else named:
                     out.append(found)
         return out
+
+
+def check_inline(one: Deployed) -> None:
+    """Raise Unreadable where a patch inside the kustomization sets a dnsConfig of a workload."""
+    for patch in _patches(one.overlay) if one.overlay else ():
+        if patch.path is None and "dnsConfig" in patch.text and patch.selects(one):
+            raise Unreadable("a patch in it sets dnsConfig already", patch.line)
 
 
 @dataclass(frozen=True)
@@ -206,67 +210,98 @@ def _patches(one: Kustomization) -> list[_Patch]:
 # ---- a new patch ------------------------------------------------------------------------------
 
 
-def patch_text(one: Deployed, options: Sequence[tuple[str, str | None]], newline: str) -> str:
-    """Return the file of a strategic-merge patch that sets the options of a workload's pods."""
+def patch_text(
+    one: Deployed,
+    options: Sequence[tuple[str, str | None]],
+    variables: Mapping[tuple[str, str], Mapping[str, str]],
+    newline: str,
+) -> str:
+    """Return the file of a strategic-merge patch of a workload's pods.
+
+    It sets their options, where there are any, and environment variables by container.
+    """
     source = one.source
     version = text_of(get(source.node, "apiVersion")) or "apps/v1"
     lines = [f"apiVersion: {_quoted(version)}", f"kind: {source.kind}", "metadata:"]
     lines.append(f"  name: {_quoted(one.seen_name)}")
     indent = ""
-    for key in (*POD_TEMPLATE[source.kind], "spec", "dnsConfig", "options"):
+    for key in (*POD_TEMPLATE[source.kind], "spec"):
         lines.append(f"{indent}{key}:")
         indent += "  "
-    for name, value in options:
-        lines.append(f"{indent}- name: {_quoted(name)}")
-        if value is not None:
-            lines.append(f"{indent}  value: {json.dumps(value)}")
+    if options:
+        lines += [f"{indent}dnsConfig:", f"{indent}  options:"]
+        for name, value in options:
+            lines.append(f"{indent}    - name: {_quoted(name)}")
+            if value is not None:
+                lines.append(f"{indent}      value: {json.dumps(value)}")
+    for listed in sorted({listed for listed, _ in variables}):
+        lines.append(f"{indent}{listed}:")
+        for (where, container), values in sorted(variables.items()):
+            if where == listed:
+                lines += [f"{indent}  - name: {_quoted(container)}", f"{indent}    env:"]
+                for name, value in values.items():
+                    lines.append(f"{indent}      - name: {_quoted(name)}")
+                    lines.append(f"{indent}        value: {json.dumps(value)}")
     return newline.join([*lines, ""])
 
 
 def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[a-z][a-z0-9/.-]*", text) else json.dumps(text)
+    return (
+        text
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_/.-]*", text) and text.lower() not in _WORDS
+        else json.dumps(text)
+    )
 
 
-def patch_entry(one: Deployed, path: str) -> Edit:
-    """Return the edit of an overlay's kustomization.yaml that names a new patch.
+def patch_entries(overlay: Kustomization, patches: Sequence[tuple[Deployed, str]]) -> Edit:
+    """Return the edit of an overlay's kustomization.yaml that names new patches by their paths.
 
     Raises Unreadable where its list of patches cannot be added to.
     """
-    assert one.overlay is not None
-    document = one.overlay.document
+    document = overlay.document
     root = document.root
-    target = {"kind": one.source.kind, "name": re.escape(one.seen_name).replace("\\-", "-")}
-    if one.seen_namespace is not None:
-        target["namespace"] = one.seen_namespace
+    named = [(path, _target(one)) for one, path in patches]
     if not isinstance(root, MappingNode) or root.flow_style or not root.value:
         raise Unreadable("no block of keys to add a patch to")
     found = entry(root, "patches")
     indent = document.column(document.start(root.value[0][0]))
     if found is None:
-        dash = indent + _dash(document)
-        lines = [f"{' ' * indent}patches:", *_entry_lines(dash, path, target)]
+        lines = [f"{' ' * indent}patches:", *_entry_lines(indent + _dash(document), named)]
         return _after(document, document.end(root), lines)
     key, listed = found
     if document.is_shared(listed):
         raise Unreadable("patches is shared by an anchor", document.place(key.start_mark.index)[0])
     if is_empty(listed):
-        lines = _entry_lines(indent + _dash(document), path, target)
+        lines = _entry_lines(indent + _dash(document), named)
         return _after(document, document.end_of_value(key, listed), lines)
     if not isinstance(listed, SequenceNode):
         raise Unreadable("patches is no list", document.place(key.start_mark.index)[0])
     if listed.flow_style:
-        flow = json.dumps({"path": path, "target": target})
+        flow = ", ".join(
+            f"{{path: {_quoted(path)}, target: {{"
+            + ", ".join(f"{key}: {_quoted(value)}" for key, value in target.items())
+            + "}}"
+            for path, target in named
+        )
         at = document.end(listed.value[-1]) if listed.value else document.end(listed) - 1
         return Edit(at, at, (", " if listed.value else "") + flow)
-    lines = _entry_lines(int(listed.start_mark.column), path, target)
+    lines = _entry_lines(int(listed.start_mark.column), named)
     return _after(document, document.end(listed), lines)
 
 
-def _entry_lines(dash: int, path: str, target: Mapping[str, str]) -> list[str]:
-    lines = [f"- path: {_quoted(path)}", "  target:"]
-    lines += [
-        f"    {key}: {value if key == 'kind' else _quoted(value)}" for key, value in target.items()
-    ]
+def _target(one: Deployed) -> dict[str, str]:
+    """Return what selects a workload; its name is a regular expression."""
+    target = {"kind": one.source.kind, "name": re.escape(one.seen_name).replace("\\-", "-")}
+    if one.seen_namespace is not None:
+        target["namespace"] = one.seen_namespace
+    return target
+
+
+def _entry_lines(dash: int, named: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
+    lines = []
+    for path, target in named:
+        lines += [f"- path: {_quoted(path)}", "  target:"]
+        lines += [f"    {key}: {_quoted(value)}" for key, value in target.items()]
     return [" " * dash + line for line in lines]
 
 
@@ -284,6 +319,6 @@ def _after(document: Document, end: int, lines: Sequence[str]) -> Edit:
     at = document.line_start(document.line(max(end - 1, 0)) + 1)
     newline = document.newline
     text = newline.join(lines)
-    if at == len(document.text) and not document.text.endswith(("\n", "\r")):
+    if at == len(document.text) and not document.text.endswith("\n"):
         return Edit(at, at, newline + text)
     return Edit(at, at, text + newline)

@@ -16,7 +16,7 @@ from pcapkit.cluster.conventions import namespace_of
 from pcapkit.manifests.helm import Chart, charts
 from pcapkit.manifests.kustomize import Deployed, Kustomizations
 from pcapkit.manifests.names import Text, find_names, texts_of_config_map, texts_of_workload
-from pcapkit.manifests.objects import POD_TEMPLATE
+from pcapkit.manifests.objects import POD_TEMPLATE, Object
 from pcapkit.manifests.tree import SourceFile, Tree
 from pcapkit.model.clients import Client
 from pcapkit.words import some
@@ -68,27 +68,32 @@ class Match:
 
 
 class Matcher:
-    """Finds subjects in a folder; ``asked`` are the names that each client asked for."""
+    """Finds subjects in a folder.
+
+    ``clients`` are those that the plan was made for, ``known`` the same ones (in the same order)
+    with all that is known of them now; ``asked`` are the names that each address asked for.
+    """
 
     def __init__(
-        self, tree: Tree, clients: Sequence[Client], asked: Mapping[str, frozenset[str]]
+        self,
+        tree: Tree,
+        clients: Sequence[Client],
+        asked: Mapping[str, frozenset[str]],
+        known: Sequence[Client] | None = None,
     ) -> None:
         self._asked = asked
-        self.uses = sorted(
-            {
-                Use(c.namespace, c.workload, c.workload_kind)
-                for c in clients
-                if c.namespace and c.workload
-            }
-        )
-        self._by_name = {str(use): use for use in self.uses}
-        self._clients: dict[str, list[Client]] = defaultdict(list)  # by address and namespace
-        for one in clients:
-            for key in {one.client_addr, _namespace(one)} - {None}:
-                self._clients[str(key)].append(one)
+        known = clients if known is None else known
+        self.uses = sorted({use for client in known if (use := _use(client)) is not None})
+        self._clients: dict[str, list[Client]] = defaultdict(list)  # by subject and address
+        for planned, now in zip(clients, known, strict=True):
+            for subject in {_subject(planned), planned.client_addr}:
+                self._clients[subject].append(now)
         self.kustomizations = Kustomizations(tree)
         deployed = list(self.kustomizations.deployed())
         self.workloads = [d for d in deployed if d.source.kind in POD_TEMPLATE]
+        self._named: dict[str, list[Deployed]] = defaultdict(list)
+        for workload in self.workloads:
+            self._named[workload.name].append(workload)
         self.config_maps = [d for d in deployed if d.source.kind == "ConfigMap"]
         self._charts = list(charts(tree))
         names = frozenset(name for of in asked.values() for name in of)
@@ -101,30 +106,25 @@ class Matcher:
     # ---- subjects -------------------------------------------------------------------------------
 
     def subject(self, subject: str) -> Iterator[Match]:
-        """Yield what a subject of a step is: a workload, or all clients of a namespace."""
-        if (known := self._by_name.get(subject)) is not None:
-            yield self.workload(known)
-            return
-        mine = self._clients.get(subject, [])
-        if mine:
-            seen: set[Use] = set()
-            for client in mine:
-                match = self._client(client)
-                if match.use not in seen:
-                    seen.add(match.use)
-                    yield match
+        """Yield what a subject of a step is: a workload, or each client of a namespace."""
+        seen: set[Use] = set()
+        for client in self._clients.get(subject, ()):
+            match = self._client(client)
+            if match.use not in seen:
+                seen.add(match.use)
+                yield match
+        if seen:
             return
         namespace, slash, name = subject.partition("/")
         if slash:
             yield self.workload(Use(namespace, name))
         else:
-            use = Use(subject, "?")
-            yield Match(use, None, f"{subject}: the analysis has no client of that name")
+            note = f"{subject}: the analysis has no client of that name"
+            yield Match(Use(subject, "?"), None, note)
 
     def workload(self, use: Use) -> Match:
         """Find a workload by kind, name and namespace."""
-        same = [w for w in self.workloads if use.kind in (None, w.source.kind)]
-        found = [w for w in same if w.name == use.name]
+        found = [w for w in self._named[use.name] if use.kind in (None, w.source.kind)]
         note = ""
         if not found:
             found = [w for w in self.workloads if _generated(w, use.name)]
@@ -133,14 +133,16 @@ class Matcher:
         match = self._one(use, found)
         if match.target is not None:
             return Match(use, match.target, note or match.note)
+        if any(w.namespace in (use.namespace, None) for w in found):
+            return match
         chart = self._chart(use)
-        return chart if not found else match
+        return chart if chart.target is not None or not found else match
 
     def _client(self, client: Client) -> Match:
         """Find the workload of a client: by its name, by its pod's name, or by what it asked."""
         namespace = _namespace(client)
-        if client.namespace and client.workload:
-            return self.workload(Use(client.namespace, client.workload, client.workload_kind))
+        if (known := _use(client)) is not None:
+            return self.workload(known)
         if client.pod and namespace:
             use = Use(namespace, client.pod)
             found = [w for w in self.workloads if _generated(w, client.pod)]
@@ -182,7 +184,7 @@ class Matcher:
         if elsewhere:
             spaces = some([f"{w.namespace} ({w.source.where})" for w in elsewhere])
             return f"{sought}; there is one in namespace {spaces}"
-        if others := [w for w in self.workloads if w.name == use.name]:
+        if others := self._named[use.name]:
             return f"{sought}; there is a {others[0].source.kind} ({others[0].source.where})"
         return sought
 
@@ -243,13 +245,22 @@ class Matcher:
             self._mentions[id(one)] = found
         return found
 
-    def texts(self, one: Deployed) -> Iterator[tuple[Text, Deployed | None]]:
-        """Yield the values of a workload, and of its ConfigMaps with the ConfigMap."""
+    def texts(self, one: Deployed) -> Iterator[tuple[Text, Object]]:
+        """Yield the values of a workload, and of its ConfigMaps, with what they are of.
+
+        Those of an overlay's patches come first, and hide the variables that they set anew.
+        """
+        hidden: set[tuple[tuple[str, str] | None, str]] = set()
+        for patch in self.kustomizations.patches_of(one) if one.overlay else ():
+            for text in texts_of_workload(patch):
+                hidden.add((text.container, text.key))
+                yield text, patch
         for text in texts_of_workload(one.source):
-            yield text, None
+            if text.container is None or (text.container, text.key) not in hidden:
+                yield text, one.source
         for config_map in self._maps_of(one):
             for text in texts_of_config_map(config_map.source):
-                yield text, config_map
+                yield text, config_map.source
 
     def _maps_of(self, one: Deployed) -> list[Deployed]:
         """Return the ConfigMaps that a workload reads, where it is clear which they are."""
@@ -274,18 +285,18 @@ class Matcher:
                     break
         return out
 
-    def readers(self, config_map: Deployed) -> list[Deployed]:
+    def readers(self, config_map: Object) -> list[Deployed]:
         """Return the workloads that read a ConfigMap."""
         if self._readers is None:
             self._readers = defaultdict(list)
             for workload in self.workloads:
                 for one in self._maps_of(workload):
                     self._readers[id(one.source.node)].append(workload)
-        return self._readers.get(id(config_map.source.node), [])
+        return self._readers.get(id(config_map.node), [])
 
-    def times_deployed(self, one: Deployed) -> int:
+    def times_deployed(self, one: Object) -> int:
         """Return how often the manifest of a workload or ConfigMap is deployed."""
-        return self._times[id(one.source.node)]
+        return self._times[id(one.node)]
 
 
 def _mentioned(text: Text, names: Mapping[str, str]) -> Iterator[str]:
@@ -298,6 +309,20 @@ def _mentioned(text: Text, names: Mapping[str, str]) -> Iterator[str]:
 
 def _namespace(client: Client) -> str | None:
     return client.namespace or namespace_of(client.search)
+
+
+def _use(client: Client) -> Use | None:
+    """Return the workload of a client, where it is known by name."""
+    namespace = _namespace(client)
+    if namespace is None or not client.workload:
+        return None
+    return Use(namespace, client.workload, client.workload_kind)
+
+
+def _subject(client: Client) -> str:
+    """Return what a plan calls a client: its workload, else its namespace, else its address."""
+    use = _use(client)
+    return str(use) if use is not None else _namespace(client) or client.client_addr
 
 
 def _folders(one: Deployed) -> tuple[str, ...]:

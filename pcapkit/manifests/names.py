@@ -34,13 +34,17 @@ _NUMBER = re.compile(r"[-+0-9._eExXoO]*")
 
 @dataclass(frozen=True)
 class Text:
-    """One value in which names may stand: what it is, its key, and where it stands."""
+    """One value in which names may stand: what it is, its key, and where it stands.
+
+    ``container`` is of an environment variable: the list that its container is in, and its name.
+    """
 
     file: SourceFile = field(repr=False)
     document: Document = field(repr=False)
     node: ScalarNode = field(repr=False)
     kind: str
     key: str
+    container: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,14 @@ class Found:
 
 def texts_of_workload(workload: Object) -> Iterator[Text]:
     """Yield the values of a workload in which names of hosts may stand."""
-    for container in workload.containers():
+    for listed, container in workload.containers():
+        name = text_of(get(container, "name")) or ""
         for variable in items(get(container, "env")):
-            yield from _text(
-                workload, get(variable, "value"), "env", text_of(get(variable, "name"))
-            )
+            value, its = get(variable, "value"), text_of(get(variable, "name"))
+            yield from _text(workload, value, "env", its, (listed, name))
         for kind in ("command", "args"):
             for argument in items(get(container, kind)):
-                yield from _text(workload, argument, kind, "")
+                yield from _text(workload, argument, kind, None)
     template = workload.pod_template
     for node in dict.fromkeys((workload.node, template)):
         for key, value in pairs(get(node, "metadata", "annotations")):
@@ -98,9 +102,15 @@ def texts_of_values(file: SourceFile) -> Iterator[Text]:
                 waiting += [(above, item) for item in node.value]
 
 
-def _text(source: Object, node: Node | None, kind: str, key: object) -> Iterator[Text]:
+def _text(
+    source: Object,
+    node: Node | None,
+    kind: str,
+    key: str | None,
+    container: tuple[str, str] | None = None,
+) -> Iterator[Text]:
     if isinstance(node, ScalarNode) and text_of(node) is not None:
-        yield Text(source.file, source.document, node, kind, str(key or ""))
+        yield Text(source.file, source.document, node, kind, str(key or ""), container)
 
 
 def is_host_key(key: str) -> bool:

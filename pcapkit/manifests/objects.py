@@ -59,16 +59,17 @@ class Object:
         """The key ``spec`` of the pods, and its value."""
         return entry(self.pod_template, "spec")
 
-    def containers(self) -> Iterator[Node]:
-        """Yield the containers of the pods, those that initialise them first."""
+    def containers(self) -> Iterator[tuple[str, Node]]:
+        """Yield the containers of the pods, those that initialise them first, with their list."""
         spec = self.pod_spec
         for key in _CONTAINERS:
-            yield from items(get(spec[1] if spec else None, key))
+            for container in items(get(spec[1] if spec else None, key)):
+                yield key, container
 
     def config_maps(self) -> frozenset[str]:
         """Return the names of the ConfigMaps that its pods read."""
         found: list[str | None] = []
-        for container in self.containers():
+        for _, container in self.containers():
             for source in items(get(container, "envFrom")):
                 found.append(text_of(get(source, "configMapRef", "name")))
             for variable in items(get(container, "env")):

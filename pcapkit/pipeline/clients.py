@@ -18,7 +18,11 @@ from pcapkit.pipeline.options import Options
 
 
 def given_facts(collected: Collected, options: Options, containers: Containers) -> dict[int, Given]:
-    """Turn options into facts per client; an option beats a file, a bound file a general one."""
+    """Turn options into facts per client; an option beats a file, a bound file a general one.
+
+    An entry ``.`` of a list is left out: the name as is stands at the end of every walk. Kubernetes
+    puts it there, too, behind the suffixes of the cluster and of the node (KEP-4427).
+    """
     out: dict[int, Given] = {}
     named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
     for number, packed in enumerate(collected.interners.addresses):

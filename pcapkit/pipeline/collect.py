@@ -34,6 +34,7 @@ from pcapkit.ingest.duplicates import (
     DuplicateFilter,
     count_moved,
 )
+from pcapkit.ingest.hops import HopFilter
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import warn_of_files
 from pcapkit.ingest.inputs.sequence import open_in_order
@@ -68,6 +69,8 @@ class Collected:
     left_out: Counter[int] = field(default_factory=Counter)
     #: packets seen again with another server address, by the ids of both
     translations: Counter[tuple[int, int]] = field(default_factory=Counter)
+    #: queries that a forwarder on the host passed on, by the ids of its address and of the next
+    hops: Counter[tuple[int, int]] = field(default_factory=Counter)
     #: queries that were captured at two places of their way
     moved: int = 0
     #: message rows by capture with what they repeat, where they were asked for
@@ -92,6 +95,7 @@ class Collected:
             counts=self.counts.copy(),
             warnings=list(self.warnings),
             translations=self.translations.copy(),
+            hops=self.hops.copy(),
             has_clock=self.has_clock and reading.first_time is not None,
         )
 
@@ -159,6 +163,7 @@ def collect(
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
     out.skipped.update(collector.wanted.skipped)
+    out.warnings += collector.wanted.warnings()
     out.store.seal()
     return out
 
@@ -178,7 +183,8 @@ class _Collector:
         self._out, self._keep, self._progress = out, keep, progress
         self._stop, self._watch = stop, watch
         self.wanted = Wanted(options, out.interners)
-        self._duplicates = DuplicateFilter()
+        self._duplicates, self._hops = DuplicateFilter(), HopFilter()
+        out.hops = self._hops.hops
         out.counts = self._duplicates.counts
         self._clockless_ns = 0
         #: what the capture before the one that is read left to it
@@ -238,7 +244,8 @@ class _Collector:
         moved = count_moved(rows, original)
         out.translations.update(moved.translations)
         out.moved += moved.packets
-        out.store.add(rows, original, folded, capture=index)
+        left_out = self._hops.mark(rows, original, folded, out.interners.addresses)
+        out.store.add(rows, left_out, folded, capture=index)
         if self._keep:
             out.kept.add(index, rows, original)
 

@@ -83,6 +83,9 @@ def find_containers(
         rest = set(numbers).difference(*groups)
         addresses = [address, *(v6 for v6, v4 in families.items() if v4 == address)]
         text = address_text(interners.addresses[address])
+        at_address = None
+        if interners.addresses[address] not in cluster.nodes:
+            at_address = cluster.pod_at(interners.addresses[address], None)
         without = sum(sizes.get(n, 0) for n in (*rest, *addresses))
         total = without + sum(sizes.get(n, 0) for group in groups for n in group)
         alone = len(groups) == 1 and without * _WITHOUT_COMMENT < total
@@ -96,7 +99,7 @@ def find_containers(
                 out.at[client], out.texts[client] = address, called
             out.joined.update(dict.fromkeys(group, client))
             out.named[called] = text, label
-            pod = _pod([owners[n] for n in group], pods)
+            pod = _pod([owners[n] for n in group], pods) or at_address
             if pod is not None:
                 out.pods[packed(called)] = pod
             if not alone:
@@ -111,10 +114,8 @@ def _of_servers(interners: Interners) -> Set[int]:
     units: dict[object, list[int]] = defaultdict(list)
     for number, owner in interners.owners.items():
         address = interners.addresses[owner.client]
-        key: object = owner.container_id
-        if key is None and owner.pod is not None:
-            key = owner.namespace, owner.pod, owner.container
-        if key is not None and not ip_address(address).is_loopback:
+        key = owner.namespace, owner.pod, owner.container, owner.container_id
+        if (owner.pod or owner.container_id) and not ip_address(address).is_loopback:
             units[key, len(address)].append(number)
     out: set[int] = set()
     for numbers in units.values():

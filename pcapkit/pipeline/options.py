@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pcapkit.addresses import Network, parse_network
+from pcapkit.addresses import Network, parse_client, parse_network
 from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.cluster.corefile import Corefile, read_corefile
 from pcapkit.cluster.pods import Cluster, parse_pods
@@ -97,8 +97,8 @@ def _pods(path: str) -> Cluster:
     return parse_pods(read_text(path), path="stdin" if path == "-" else encodable(path))
 
 
-def _clients(texts: Sequence[str]) -> tuple[Network, ...]:
-    return tuple(parse_network(t, option="--client") for t in texts)
+def _clients(texts: Sequence[str]) -> tuple[Network | str, ...]:
+    return tuple(parse_client(t, option="--client") for t in texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Options:
     cluster_domains: tuple[str, ...] = ()
     corefile: Corefile | None = None
     pods: Cluster = field(default_factory=Cluster)
-    clients: tuple[Network, ...] = ()
+    clients: tuple[Network | str, ...] = ()
     ports: frozenset[int] = frozenset()
     time_from: int | None = None
     time_to: int | None = None
@@ -235,10 +235,10 @@ READING_OPTIONS: tuple[ReadingOption, ...] = (
         "clients",
         "clients",
         "clients",
-        "ADDR|CIDR",
-        "Only these clients.",
+        "ADDR|CIDR|NAME",
+        "Only these clients; a name where the capture shows one instead of an address.",
         _clients,
-        lambda networks: [str(n) for n in networks],
+        lambda clients: [str(c) for c in clients],
         several=True,
     ),
     ReadingOption(

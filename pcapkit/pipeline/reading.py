@@ -146,9 +146,9 @@ class Reading:
         clients = name_pods(
             tally.clients, self._options.pods, self._containers.pods | collected.pods
         )
-        seen_from = vantage(scene, clients)
-        clients = with_policies(clients, scene, seen_from.servers)
         told = self._containers.told
+        seen_from = vantage(scene, told(clients))
+        clients = with_policies(clients, scene, seen_from.servers)
         results = Results(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -169,7 +169,7 @@ class Reading:
             ),
             warnings=(
                 *warnings_of(collected),
-                *pod_warnings(clients, self._options.pods),
+                *pod_warnings(told(clients), self._options.pods),
                 *mixture_warnings(scene),
                 *_hole_warnings(sum(holes)),
             ),
@@ -260,6 +260,16 @@ def messages_parts(collected: Collected, size: int | None) -> Iterator[pd.DataFr
 def warnings_of(collected: Collected) -> list[str]:
     """Return what collecting warns of."""
     warnings = list(collected.warnings)
+    passed_on = sorted(
+        (collected.address(host), collected.address(server), queries)
+        for (host, server), queries in collected.hops.items()
+    )
+    for host, server, queries in passed_on:
+        what = "1 query" if queries == 1 else f"{queries:,} queries"
+        warnings.append(
+            f"{host} passed {what} on to {server}: that hop is left out, so that each lookup is "
+            "counted once, where its client asks"
+        )
     if collected.message_counts.total == 0:
         paths = ", ".join(c.path for c in collected.captures)
         if any(c.truncated_tail for c in collected.captures):

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.addresses import ip_or_none
+from pcapkit.addresses import address_text, ip_or_none
 from pcapkit.ingest.window import Interners
 from pcapkit.pipeline.options import Options
 from pcapkit.schema import Messages
@@ -21,7 +21,15 @@ class Wanted:
         self._from, self._to = options.time_from, options.time_to
         self._addresses = interners.addresses
         self._known = np.zeros(0, np.bool_)
+        self._found: set[int] = set()
         self.skipped: Counter[str] = Counter()
+
+    def warnings(self) -> list[str]:
+        """Say which clients that were asked for are none."""
+        missing = [str(c) for n, c in enumerate(self._clients) if n not in self._found]
+        return [
+            f"--client {text}: no client of this address or name sent a message" for text in missing
+        ]
 
     @property
     def timed(self) -> bool:
@@ -32,15 +40,25 @@ class Wanted:
         """Return the rows that are wanted."""
         if self._clients and rows.size:
             for number in range(self._known.size, int(rows["client"].max()) + 1):
-                address = ip_or_none(self._addresses[number])
-                wanted = address is not None and any(address in n for n in self._clients)
-                self._known = np.append(self._known, wanted)
+                self._known = np.append(self._known, bool(self._matching(number)))
             rows = self._drop(rows, self._known[rows["client"]], "other_client")
+            if len(self._found) < len(self._clients):
+                for number in np.flatnonzero(np.bincount(rows["client"])).tolist():
+                    self._found |= self._matching(number)
         if self._from is not None:
             rows = self._drop(rows, rows["time"] >= self._from, "outside_time_range")
         if self._to is not None:
             rows = self._drop(rows, rows["time"] <= self._to, "outside_time_range")
         return rows
+
+    def _matching(self, number: int) -> set[int]:
+        """Return which of the clients that are wanted an address is, by its id."""
+        packed = self._addresses[number]
+        address = ip_or_none(packed)
+        if address is None:
+            name = address_text(packed).lower()
+            return {n for n, c in enumerate(self._clients) if c == name}
+        return {n for n, c in enumerate(self._clients) if not isinstance(c, str) and address in c}
 
     def _drop(self, rows: Messages, mask: npt.NDArray[np.bool_], reason: str) -> Messages:
         kept = rows[mask]

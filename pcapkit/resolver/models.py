@@ -22,6 +22,9 @@ from pcapkit.resolver.resolv_conf import MAX_ATTEMPTS, MAX_NDOTS, MAX_TIMEOUT, R
 AFTER_NEXT, AFTER_STOP, AFTER_AS_IS = range(3)
 #: What it does with a candidate that is no legal name (over 253 octets in presentation form).
 SKIP, ABANDON = range(2)
+#: What a list entry ``.`` is to it: the name as is, at that place (Kubernetes 1.34 lets dnsConfig
+#: say so, KEP-4427); nothing; or the end of every lookup.
+ROOT_AS_IS, ROOT_SKIPPED, ROOT_FAILS = range(3)
 _BASIC = frozenset({"ndots", "timeout", "attempts"})
 
 
@@ -41,7 +44,7 @@ class ResolverModel:
     as_is_after_list: bool = True  #: dots < ndots: the name as is follows the list
     #: A name with dots >= ndots is known to be asked as is before anything else, so that a full
     #: name needs no final dot. False where releases in use search first, or nobody has measured it.
-    asks_as_is_first: bool = True
+    asks_dotted_as_is_first: bool = True
     least_ndots: int = 0  #: a lower ndots in resolv.conf counts as this
     asks_all: bool = False  #: all candidates, whatever the first is answered
     further_types_of_hit_only: bool = False  #: asks AAAA (and MX) only of the name that has an A
@@ -73,7 +76,7 @@ class ResolverModel:
     most_suffixes: int | None = None
     longest_list: int | None = None  #: characters of the list, a line over it is cut there
     longest_line: int | None = None  #: without its newline; a longer one is ignored
-    root_suffix_fails: bool = False  #: ``search .`` makes every lookup fail
+    root_suffix: int = ROOT_AS_IS
     walks_again_when_large: bool = False  #: an answer that outgrows its buffer starts it anew
     keeps_answers: bool = False  #: asks nothing again while it holds an answer, or a denial
     keeps_empty_s: int = 0  #: NODATA without any record is kept so long, whatever its SOA says
@@ -99,14 +102,14 @@ class ResolverModel:
         return self.on_nodata if NODATA in outcomes else AFTER_NEXT
 
     def effective_search(self, search: Sequence[str]) -> tuple[str, ...]:
-        """Return the list as this resolver takes it: its caps applied, the root left out."""
+        """Return the list as this resolver takes it: its caps applied, skipped entries left out."""
         if self.longest_line is not None:
             if len("search " + " ".join(search)) > self.longest_line:
                 return ()
         kept = list(search[: self.most_suffixes])
         while self.longest_list is not None and len(" ".join(kept)) >= self.longest_list:
             kept.pop()
-        return tuple(s for s in kept if s != "." or self.root_suffix_fails)
+        return tuple(s for s in kept if s != "." or self.root_suffix != ROOT_SKIPPED)
 
 
 _STOP: Any = {"on_servfail": AFTER_STOP, "on_refused": AFTER_STOP, "on_timeout": AFTER_STOP}
@@ -151,18 +154,19 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         waits_on_errors=True,
         servers_at_once=True,
         longest_line=254,
-        root_suffix_fails=True,
+        root_suffix=ROOT_SKIPPED,
         **_STOP,
-        evidence="measured with 1.2.3; lookup_name.c name_from_dns_search, res_msend.c",
+        evidence="measured with 1.2.3 and 1.2.6; lookup_name.c name_from_dns_search, res_msend.c",
     ),
     ResolverModel(
         "go",
         edns_bytes=1232,
+        root_suffix=ROOT_SKIPPED,
         never_asked="onion",
         searches_never_asked=True,
         options=_BASIC
         | {"rotate", "single-request", "single-request-reopen", "use-vc", "trust-ad"},
-        evidence="measured with 1.19; dnsclient_unix.go goLookupIPCNAMEOrder",
+        evidence="measured with 1.19; dnsclient_unix.go goLookupIPCNAMEOrder, dnsconfig_unix.go",
     ),
     ResolverModel(
         "c-ares",
@@ -204,6 +208,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         searches_dotted=False,
         tries_as_is=False,
         asks_all=True,
+        root_suffix=ROOT_SKIPPED,
         gives_up_s=5.0,
         servfail_tries=7,
         options=frozenset(),
@@ -215,12 +220,13 @@ RESOLVERS: tuple[ResolverModel, ...] = (
         counts_repeats=True,
         servfail_tries=3,
         keeps_answers=True,
+        root_suffix=ROOT_SKIPPED,
         evidence="measured with 0.25 and 0.26; resolver.rs build_names, lookup_ip.rs",
     ),
     ResolverModel(
         "dnsjava",
         as_is_after_list=False,
-        asks_as_is_first=False,
+        asks_dotted_as_is_first=False,
         on_nodata=AFTER_STOP,
         edns_bytes=1280,
         attempts=3,
@@ -231,7 +237,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
     ),
     ResolverModel(
         "grpc",
-        asks_as_is_first=False,
+        asks_dotted_as_is_first=False,
         least_ndots=1,
         never_asked="onion",
         timeout=5.0,
@@ -253,7 +259,7 @@ RESOLVERS: tuple[ResolverModel, ...] = (
     ),
     ResolverModel(
         "unknown",
-        asks_as_is_first=False,
+        asks_dotted_as_is_first=False,
         on_refused=AFTER_AS_IS,
         on_timeout=AFTER_AS_IS,
         walks_again_when_large=True,
@@ -268,14 +274,19 @@ OLDER: tuple[tuple[str, tuple[int, ...], Mapping[str, Any], str], ...] = (
     ("glibc", (2, 36), {"options": _GLIBC - {_NO_AAAA}}, "NEWS 2.36: no-aaaa"),
     ("glibc", (2, 31), {"options": _GLIBC - {_NO_AAAA, "trust-ad"}}, "NEWS 2.31: trust-ad"),
     ("glibc", (2, 26), {"most_suffixes": 6, "longest_list": 256}, "NEWS 2.26: MAXDNSRCH"),
-    ("musl", (1, 2, 4), {"tcp": False}, "WHATSNEW 1.2.4: TCP fallback"),
+    (
+        "musl",
+        (1, 2, 4),
+        {"tcp": False, "root_suffix": ROOT_FAILS},
+        "WHATSNEW 1.2.4: TCP fallback, search domains that end in a dot",
+    ),
     ("musl", (1, 1, 13), {"searches": False}, "WHATSNEW 1.1.13: search domains"),
     ("go", (1, 22), {"searches_never_asked": False}, "golang/go#60678: avoidDNS per candidate"),
     ("c-ares", (1, 31), {"keeps_answers": False}, "RELEASE-NOTES 1.31: query cache by default"),
     (
         "c-ares",
         (1, 28),
-        {"least_ndots": 1, "asks_as_is_first": False},
+        {"least_ndots": 1, "asks_dotted_as_is_first": False},
         "c-ares issue 734: at ndots:0 the list came first; RELEASE-NOTES 1.28: ndots may be zero",
     ),
     ("c-ares", (1, 22), {"edns_bytes": 0}, "RELEASE-NOTES 1.22: EDNS by default"),

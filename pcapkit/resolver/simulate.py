@@ -90,11 +90,10 @@ def walk(
         if after == AFTER_STOP:
             break
         if after == AFTER_AS_IS and names[at] != base:
-            if names[0] == base:  # which has been asked
+            if base not in names[at:]:  # it has been asked, or never is
                 break
-            at = max(at + 1, len(names) - 1)
-        else:
-            at += 1
+            names = (*names[: at + 1], base)
+        at += 1
     return Walk(tuple(steps), hit, waited, _wasted(steps, base, hit) if names != (base,) else 0)
 
 

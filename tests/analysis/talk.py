@@ -62,15 +62,14 @@ class Talk:
         edns: bool = False,
         tcp: bool = False,
         ttl: int = 30,
-        minimum: int = 5,
+        minimum: int | None = 5,
         zone: str | None = None,
-        soa: bool = True,
         recursive: bool = True,
     ) -> None:
         """One query and, unless ``took`` is None, its response.
 
         Without ``answers``, NOERROR has one record of the asked type; negative responses have an
-        SOA record, of ``zone`` or of the asked name itself.
+        SOA record, of ``zone`` or of the asked name itself, unless ``minimum`` is None.
         """
         client, server = client or self.client, server or self.server
         self._serial += 1
@@ -85,8 +84,10 @@ class Talk:
         if took is None:
             return
         records = [self._record(qtype, ttl)] if answers is None and rcode == NOERROR else answers
-        owner = build.ASKED if zone is None else build.wire(zone)
-        authority = [build.soa_record(minimum=minimum, owner=owner)] if soa and not records else []
+        authority = []
+        if not records and minimum is not None:
+            owner = build.ASKED if zone is None else build.wire(zone)
+            authority.append(build.soa_record(minimum=minimum, owner=owner))
         reply = build.response(
             name,
             qtype,

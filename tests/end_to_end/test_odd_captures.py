@@ -215,6 +215,27 @@ def _at_port(port: int, *, server: str = "10.128.0.7") -> list[bytes]:
     return out
 
 
+def test_messages_over_tcp_at_another_port_are_told_of(tmp_path: Path) -> None:
+    frames, web = [], []
+    for number in range(4):
+        asked, said = query("a.example.com", ident=number), response("a.example.com", ident=number)
+        at = 1000 + 500 * number
+        to_server = tcp(framed(asked), 40000, 1053, sequence=at)
+        to_client = tcp(framed(said), 1053, 40000, sequence=at)
+        server = "10.128.0.7"
+        frames.append(ipv4(to_server, target=server, protocol=6, ident=number + 1))
+        frames.append(ipv4(to_client, server, build.CLIENT, protocol=6, ident=number + 9))
+        page = tcp(b"\x16\x03\x01" + bytes(300), 40001, 8443, sequence=at)
+        web.append(ipv4(page, target=server, protocol=6, ident=number + 20))
+    path = save(tmp_path, build.pcap(build.packets(*map(ethernet, frames + web))))
+    found = analyze(path)
+    assert dict(found.packets.skipped) == {"not_dns": 12}
+    assert any("8 packets at port 1053 look like DNS" in w for w in found.warnings)
+    assert len(build.rows(path, ports=frozenset({1053}))) == 8
+    quiet = analyze(save(tmp_path, build.pcap(build.packets(*map(ethernet, web))), "web.pcap"))
+    assert not any("--port" in w for w in quiet.warnings)
+
+
 @pytest.mark.parametrize("port", [5353, 1053, 8053])
 def test_messages_that_are_left_out_for_their_port_are_told_of(tmp_path: Path, port: int) -> None:
     path = save(tmp_path, build.pcap(build.packets(*map(ethernet, _at_port(port)))))

@@ -71,6 +71,12 @@ def test_aliases_do_not_multiply(tmp_path: Path) -> None:
         list(read_documents("a: *nowhere\n"))
 
 
+def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
+    (document,) = read_documents("a: &x 1\nb: &x 2\nc: *x\n")
+    (_, first), (_, second), (_, alias) = document.root.value
+    assert alias is second and document.is_shared(second) and not document.is_shared(first)
+
+
 def test_without_a_plan_there_is_nothing_to_change(tmp_path: Path) -> None:
     tree = read_tree(write_tree(tmp_path, {"web.yaml": deployment()}))
     for one in (None, plan()):
@@ -102,6 +108,20 @@ def test_two_steps_that_disagree(name: str, tmp_path: Path) -> None:
     made = fix_plan(
         plan(set_ndots(2), set_ndots(3), in_full(name, f"{name}.")), tree, [client()], {}
     )
-    assert any("want another ndots each; 2 is taken" in note for note in made.notes)
+    assert "shop/web: steps 1 and 2 want another ndots each: it gets none" in made.notes
     assert f"shop/web: in no value of web.yaml: {name}" in made.notes
-    assert 'value: "2"' in unified_diff(made)
+    assert unified_diff(made) == ""
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "is_set"), [((), False), (("other.name",), False), (("DB.prod.",), True)]
+)
+def test_names_written_in_full_elsewhere(
+    elsewhere: tuple[str, ...], is_set: bool, tmp_path: Path
+) -> None:
+    """A setting waits for the names that it would harm, wherever they are written."""
+    tree = read_tree(write_tree(tmp_path, {"web.yaml": deployment()}))
+    steps = plan(set_ndots(1, names={"db.prod": "db.prod.svc.cluster.local"}))
+    made = fix_plan(steps, tree, [client()], {}, elsewhere=elsewhere)
+    assert ("dnsConfig" in unified_diff(made)) == is_set
+    assert is_set or "--in-full db.prod says that it is, elsewhere" in made.notes[-1]

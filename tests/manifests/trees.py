@@ -342,6 +342,74 @@ CASES: dict[str, Case] = {
             ),
         }
     ),
+    "kustomize_two_workloads": Case(
+        {
+            "base/kustomization.yaml": "resources: [all.yaml]\n",
+            "base/all.yaml": deployment(namespace=None)
+            + "---\n"
+            + deployment(name="api", namespace=None, kind="StatefulSet"),
+            "shop/kustomization.yaml": "namespace: shop\nresources:\n  - ../base\n",
+        },
+        (set_ndots(2, WEB), set_ndots(3, "shop/api")),
+        clients=(client(), client(workload="api", kind="StatefulSet", address="10.0.0.2")),
+    ),
+    "kustomize_two_workloads_listed": Case(
+        {
+            "base/kustomization.yaml": "resources: [all.yaml]\n",
+            "base/all.yaml": deployment(namespace=None)
+            + "---\n"
+            + deployment(name="api", namespace=None, kind="StatefulSet"),
+            "shop/kustomization.yaml": "namespace: shop\nresources:\n  - ../base\npatches:\n"
+            "  - path: more.yaml\n",
+        },
+        (set_ndots(2, WEB), set_ndots(3, "shop/api")),
+        clients=(client(), client(workload="api", kind="StatefulSet", address="10.0.0.2")),
+    ),
+    "kustomize_two_workloads_in_brackets": Case(
+        {
+            "base/kustomization.yaml": "resources: [all.yaml]\n",
+            "base/all.yaml": deployment(namespace=None)
+            + "---\n"
+            + deployment(name="api", namespace=None, kind="StatefulSet"),
+            "shop/kustomization.yaml": "namespace: shop\nresources:\n  - ../base\npatches: []",
+        },
+        (set_ndots(2, WEB), set_ndots(3, "shop/api")),
+        clients=(client(), client(workload="api", kind="StatefulSet", address="10.0.0.2")),
+    ),
+    "kustomize_names": Case(
+        {
+            **KUSTOMIZE,
+            "base/web.yaml": deployment(
+                ENV.replace("postgres://user@db.prod:5432/app", "none")
+                + "      initContainers:\n        - name: first\n"
+                + "          args: [redis, db.prod.]\n"
+                + "          env: [{name: DB, value: db.prod}]\n",
+                namespace=None,
+            ),
+        },
+        (
+            set_ndots(1, names=DB),
+            in_full("redis", "redis.shop.svc.cluster.local.", "shop/web"),
+            set_ndots(3, "stage/web"),
+        ),
+        ("base/web.yaml:24:18: redis in args is not changed (the key does not say",),
+        clients=(client(), client("stage", address="10.0.0.2")),
+    ),
+    "kustomize_names_in_a_patch": Case(
+        {
+            **KUSTOMIZE,
+            "base/web.yaml": deployment(ENV, namespace=None),
+            "overlays/shop/kustomization.yaml": "namespace: shop\nresources: [../../base]\n"
+            "patches: [{path: more.yaml}]\n",
+            "overlays/shop/more.yaml": deployment(
+                "      containers:\n        - name: app\n          env:\n"
+                "            - {name: DB, value: db.prod}\n"
+                "            - {name: DB_URL, value: none}\n",
+                namespace=None,
+            ),
+        },
+        (set_ndots(1, names=DB),),
+    ),
     "kustomize_without_bases": Case(
         {
             "kustomization.yaml": "namespace: shop\nnameSuffix: -v1\nresources:\n- web.yaml\n",
@@ -360,6 +428,21 @@ CASES: dict[str, Case] = {
             "shop/my-web is guessed to come from the chart of chart/templates/deployment.yaml",
         ),
         clients=(client(workload="my-web"),),
+    ),
+    "names_that_are_published": Case(
+        {
+            **CHART,
+            "chart/values.yaml": "dnsConfig:\ningress:\n  host: api.github.com\n"
+            "upstream:\n  host: api.github.com\n",
+            "web.yaml": deployment(
+                "      containers: []\n    metadata:\n      annotations:\n"
+                "        external-dns.alpha.kubernetes.io/hostname: api.github.com\n"
+                "        example.com/upstream: api.github.com\n"
+            ),
+        },
+        (in_full("api.github.com", "api.github.com.", WEB, "stage/web"),),
+        ("api.github.com in annotation external-dns.alpha.kubernetes.io/hostname is not changed",),
+        clients=(client(), client("stage", address="10.0.0.2")),
     ),
     "helm_without_the_value": Case(
         {

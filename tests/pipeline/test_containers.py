@@ -108,6 +108,7 @@ def test_two_c_libraries_at_one_address_are_two_clients(tmp_path: Path) -> None:
         assert row.resolver.model == workload.model
     assert not [f for f in found.findings if f.code == "mixed_settings"]
     assert not [w for w in found.warnings if "several resolvers" in w]
+    assert found.vantage.point == "pod"
 
 
 def test_without_comments_they_are_a_mixture(tmp_path: Path) -> None:
@@ -308,14 +309,23 @@ def test_the_names_of_the_file_beat_those_of_comments(tmp_path: Path) -> None:
         ("app", "web-1", "web"),
         ("sidecar", "web-1", "web"),
     }
+    assert not [w for w in found["warnings"] if "pods.json" in w]
+    path = write(tmp_path, (GLIBC, named("ContainerName: app")), (MUSL, SIDECAR))
+    found = json.loads(run("analyze", "--json", path, "--pods", str(file)).stdout)
+    assert {(c["container"], c["pod"]) for c in found["clients"]} == {
+        ("app", "web-1"),
+        ("sidecar", "web-1"),
+    }
 
 
 def test_containers_of_one_name_in_two_pods_of_a_node(tmp_path: Path) -> None:
     """Pods with hostNetwork share their node's address, and may name containers alike."""
     one, two = (named(*ptcpdump("app", pod=p, ident=p * 8)) for p in ("web-1", "api-7"))
-    rows = clients(analyze(write(tmp_path, (GLIBC, one), (MUSL, two))))
+    found = analyze(write(tmp_path, (GLIBC, one), (MUSL, two)))
+    rows = clients(found)
     assert set(rows) == {(CLIENT, "web-1/app"), (CLIENT, "api-7/app")}
     assert {c.pod for c in rows.values()} == {"web-1", "api-7"}
+    assert found.vantage.point == "unknown"
 
 
 def test_a_container_that_was_started_again_is_the_same(tmp_path: Path) -> None:
@@ -402,6 +412,17 @@ def test_what_is_said_of_a_container_may_be_little(tmp_path: Path) -> None:
     rows = clients(analyze(write(tmp_path, (GLIBC, first), (MUSL, second))))
     assert set(rows) == {(CLIENT, "0123456789ab"), (CLIENT, "sidecar")}
     assert {c.pod for c in rows.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    "label", ['"io.cri-containerd.kind":"sandbox"', '"io.kubernetes.docker.type":"podsandbox"']
+)
+def test_a_pod_s_sandbox_asks_nothing(tmp_path: Path, label: str) -> None:
+    """Where ptcpdump knows the network alone, the pod is known and its container is not."""
+    own = "ContainerName: \nContainerId: 5a5b\nContainerImage: pause:3.9\n"
+    sandbox = named(own + f'ContainerLabels: {{"a":"b",{label}}}', *ptcpdump(pod="web-1")[2:])
+    (row,) = analyze(write(tmp_path, (GLIBC, sandbox))).client_rows
+    assert (row.container, row.pod, row.namespace) == (None, "web-1", "shop")
 
 
 def test_arguments_of_a_process_name_no_container(tmp_path: Path) -> None:

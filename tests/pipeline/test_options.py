@@ -57,7 +57,7 @@ def test_what_was_set_is_in_the_json_in_the_order_of_the_fields(tmp_path: Path) 
     ("typed", "said"),
     [
         ({"ndots": 16}, "--ndots 16: it is between 0 and 15"),
-        ({"clients": ("x",)}, "--client 'x'"),
+        ({"clients": ("10.0.0.300",)}, "--client '10.0.0.300'"),
         ({"time_from": "x"}, "--from 'x'"),
         ({"time_to": "x"}, "--to 'x'"),
         ({"search": ("a..b",)}, "--search: "),

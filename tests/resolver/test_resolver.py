@@ -71,7 +71,7 @@ def test_ndots_0_once_counted_as_1_in_c_ares(model: str) -> None:
     ],
 )
 def test_which_need_a_final_dot_behind_a_full_name(model: str, version: str, certain: bool) -> None:
-    assert resolver_model(model, version).asks_as_is_first is certain
+    assert resolver_model(model, version).asks_dotted_as_is_first is certain
 
 
 def test_a_final_dot_goes_as_is_only() -> None:

@@ -219,10 +219,43 @@ def test_a_suffix_that_makes_the_name_too_long(model: str, asked: int) -> None:
     assert len({s.candidate for s in done.steps}) == asked
 
 
-def test_the_root_in_the_list() -> None:
-    for model in ("glibc", "go", "c-ares"):
-        assert {s.candidate for s in look(model, {}, search=(".",)).steps} == {"name.ext"}
-    assert look("musl", {".": REFUSED, "name.ext": ANSWER}, search=(".",)).answered_by is None
+#: what is asked under the list "ns.svc.z . z" at ndots 5: (resolver, names)
+ROOT_IN_LIST = [
+    ("glibc", ["ns", "as is", "z"]),
+    ("c-ares", ["ns", "as is", "z"]),
+    ("dnspython", ["ns", "as is", "z"]),
+    ("dnsjava", ["ns", "as is", "z"]),
+    ("musl", ["ns", "z", "as is"]),
+    ("go", ["ns", "z", "as is"]),
+    ("hickory", ["ns", "z", "as is"]),
+    ("jndi", ["as is"]),
+]
+
+
+@pytest.mark.parametrize(("model", "asked"), ROOT_IN_LIST)
+def test_the_root_in_the_list(model: str, asked: list[str]) -> None:
+    """A list entry "." is the name as is, at that place: glibc's ``root_on_list``, KEP-4427."""
+    places = {"name.ext": "as is", "name.ext.ns.svc.z": "ns", "name.ext.z": "z"}
+    families = look(model, {}, search=("ns.svc.z", ".", "z")).steps[::2]
+    assert [places[s.candidate] for s in families] == asked
+    alone = look(model, {}, search=(".",))
+    assert {s.candidate for s in alone.steps} == {"name.ext"}
+    assert alone.queries == 2  # not asked twice
+    behind = look(model, {}, search=("ns.svc.z", "."), ndots=1)
+    assert behind.steps[0].candidate == "name.ext"
+
+
+def test_the_root_in_the_list_ended_all_lookups_of_musl_before_1_2_4() -> None:
+    known = {".": REFUSED, "name.ext": ANSWER}
+    assert look("musl", known, search=(".",), version="1.2.3").answered_by is None
+    assert look("musl", known, search=(".",)).answered_by == "name.ext"
+
+
+def test_a_silent_suffix_leads_glibc_to_the_name_as_is_once() -> None:
+    before = look("glibc", {"name.ext.ns.svc.z": UNANSWERED}, search=("ns.svc.z", ".", "z"))
+    assert [s.candidate for s in before.steps[::2]] == ["name.ext.ns.svc.z", "name.ext"]
+    after = look("glibc", {"name.ext.z": UNANSWERED}, search=("ns.svc.z", ".", "z", "svc.z"))
+    assert [s.candidate for s in after.steps[::2]][-1] == "name.ext.z"
 
 
 def test_onion_names_are_never_sent() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL, UNANSWERED
 from pcapkit.resolver.models import AFTER_STOP, ResolverModel
-from tests.twins.grouping import Candidate, Exchange, Walk
+from tests.twins.grouping import PAUSED, Candidate, Exchange, Walk
 
 SECOND = 1_000_000_000
 WAITS, GOES_ON = 5 * SECOND, SECOND // 20
@@ -143,7 +143,27 @@ def _is_cut(
     return w.mode == "open" and ambiguous and model.name != "unknown"
 
 
-def absolute(looks: Sequence[Lookup]) -> list[bool | None]:
+def _is_rest(x: Lookup, looks: Sequence[Lookup], begin: int) -> bool:
+    """Is it the end of a walk of which the suffixes were asked before the capture?"""
+    last = [y for y in looks if y.base == x.base][-1]
+    if last.mode != "list" or last.candidates == 1:
+        return False
+    start = min(q.sent[0].time for q in x.questions)
+    early = start - begin <= PAUSED
+    return x.candidates == 1 and x.mode == "as is" and early
+
+
+def without_rests(looks: Sequence[Lookup], begin: int) -> list[Lookup]:
+    """Make the rests of walks incomplete; the capture begins at ``begin``."""
+    return [
+        replace(x, complete=False, classes=("incomplete",) * len(x.classes))
+        if _is_rest(x, looks, begin)
+        else x
+        for x in looks
+    ]
+
+
+def absolute(looks: Sequence[Lookup], begin: int) -> list[bool | None]:
     """Say of the lookups of one client which of them only a final dot explains; None: unknown."""
     searched = {x.base for x in looks if x.mode == "list" and x.candidates > 1}
     low = max((len(base) for base in searched), default=0)
@@ -151,6 +171,8 @@ def absolute(looks: Sequence[Lookup]) -> list[bool | None]:
     for _at, x in enumerate(looks):
         if x.candidates > 1:
             out.append(False)
+        elif _is_rest(x, looks, begin):
+            out.append(None)
         elif x.mode == "as is" and (len(x.base) - 1 < low or x.base in searched):
             out.append(True)
         else:

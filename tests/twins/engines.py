@@ -120,12 +120,12 @@ class Work:
 def works(draw: st.DrawFn, models: Sequence[str] = tuple(m.name for m in RESOLVERS)) -> Work:
     """Draw a workload of a resolver.
 
-    The root in the list is left to those that pass it over: with musl nothing of it reaches a
-    capture that could be read.
+    The root stands at the end of a list, where Kubernetes puts it, if at all.
     """
     model = draw(st.sampled_from(models))
-    suffixes = [s for s in SUFFIXES if s != "." or not resolver_model(model).root_suffix_fails]
-    search = tuple(draw(st.lists(st.sampled_from(suffixes), max_size=6, unique=True)))
+    suffixes = [s for s in SUFFIXES if s != "." or resolver_model(model).as_is_after_list]
+    drawn = draw(st.lists(st.sampled_from(suffixes), max_size=6, unique=True))
+    search = tuple(sorted(drawn, key=lambda s: s == "."))
     ndots = draw(st.integers(0, 6))
     never = resolver_model(model).never_asked
     names = []

@@ -181,8 +181,15 @@ def _repeats(c: Candidate, e: Exchange, habits: Habits) -> bool:
     return any(not o.came(e.time) and e.time - o.time >= TIMER for o in others)
 
 
+def _begins_again(w: Walk, e: Exchange) -> bool:
+    """Is it another walk for another type, where all suffixes were asked for one, and answered?"""
+    first, last = w.candidates[0], w.candidates[-1]
+    batch = first is not last and not first.left
+    return batch and e.qtype not in first.questions and not last.silent(e.time)
+
+
 def _joins(w: Walk, c: Candidate, e: Exchange, habits: Habits) -> bool:
-    if e.time - w.start > WALK:
+    if e.time - w.start > WALK or _begins_again(w, e):
         return False
     if any(not c.ended(t, e.time) for t in c.questions):
         return True
@@ -216,7 +223,7 @@ def _due(w: Walk, position: int, base: tuple[str, ...], e: Exchange, habits: Hab
     if end is None or (answered and not c.absent(e.time)):
         return 0 if _in_batch(w, position, e) else None
     limit = NEXT
-    if as_is_first and len(base) <= habits.searched_dots:
+    if as_is_first and len(base) - 1 <= habits.searched_dots:
         limit = NEAR
     elif c.silent(e.time):
         limit = TIMEOUT

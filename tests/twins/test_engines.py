@@ -94,6 +94,13 @@ SETTLED = {
         "glibc", ("z1", "z3"), 0, ("web",), {"web.z3": (NODATA, NODATA)}
     ),
     "Go never sends .onion as is": Work("go", ("z1", "z3"), 5, ("web.onion", "web.onion.z3"), {}),
+    "musl drops an A beside NXDOMAIN and walks on": Work(
+        "musl",
+        ("shop.svc.z1", "svc.z1", "z1"),
+        5,
+        ("web.db",),
+        {"web.db.shop.svc.z1": (ANSWER, NXDOMAIN), "web.db.svc.z1": ONLY_A},
+    ),
     "c-ares does not search it either": Work("c-ares", ("z1",), 5, ("web", "web.onion"), {}),
 }
 

@@ -13,7 +13,7 @@ from pcapkit.names.table import Folded
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.collect import collect
 from pcapkit.resolver.models import resolver_model
-from tests.twins.describing import OUTCOMES, Lookup, absolute, describe
+from tests.twins.describing import OUTCOMES, Lookup, absolute, describe, without_rests
 from tests.twins.evidence import search_list, sequences
 from tests.twins.grouping import Walk, group
 from tests.twins.reading import Read, exchanges_of, read
@@ -43,7 +43,9 @@ def lookups_of(traffic: Traffic, done: Read) -> list[list[Lookup]]:
     """Describe the walks of each client by the twin."""
     model, search = resolver_model(traffic.model), [split(s) for s in traffic.search]
     return [
-        [describe(w, search, traffic.ndots, model, traffic.end) for w in walks]
+        without_rests(
+            [describe(w, search, traffic.ndots, model, traffic.end) for w in walks], traffic.begin
+        )
         for walks in walks_of(traffic, done)
     ]
 
@@ -77,7 +79,7 @@ def test_describing(traffic: Traffic) -> None:
     done = read(traffic)
     expected, classes = {}, {}
     for looks in lookups_of(traffic, done):
-        for x, final in zip(looks, absolute(looks), strict=True):
+        for x, final in zip(looks, absolute(looks, traffic.begin), strict=True):
             first = min(q.sent[0].packet for q in x.questions)
             hit = x.answered_by and join(x.answered_by)
             expected[first] = (
@@ -109,7 +111,7 @@ def test_replaying(traffic: Traffic) -> None:
     whole = [
         (x, final)
         for looks in lookups_of(traffic, done)
-        for x, final in zip(looks, absolute(looks), strict=True)
+        for x, final in zip(looks, absolute(looks, traffic.begin), strict=True)
         if x.complete
     ]
     with tempfile.TemporaryDirectory() as folder:

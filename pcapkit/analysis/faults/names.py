@@ -24,7 +24,7 @@ from pcapkit.analysis.faults.notes import (
     note_transactions,
     show_transactions,
 )
-from pcapkit.analysis.lookups.state import AS_IS
+from pcapkit.analysis.lookups.state import AS_IS, CUT_QUESTION
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic import signs
 from pcapkit.analysis.traffic.name_flags import IN_ZONE
@@ -271,6 +271,7 @@ def changing(part: PartTraffic) -> Notes:
         is_changing[r.rows["folded"]]
         & (r.rows["folded"] >= 0)
         & (r.rows["query_packet"] >= 0)
+        & (r.rows["qtype"] != CUT_QUESTION)
         & np.isin(r.rows["outcome"], (ANSWER, NXDOMAIN))
         & np.isin(r.rows["client"], list(clients))
     )

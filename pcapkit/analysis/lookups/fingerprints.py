@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
-from pcapkit.codes import NODATA, NXDOMAIN
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
 from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_TIME, TCP, Exchanges, Int, Integers, Row, Rows
@@ -44,8 +44,10 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     PORT_HELD,  # from name to name, mostly: no libc does
     FAR_ENDS,  # NODATA_ENDS, at a pair with unrelated IDs
     CLOSE_GOES_ON,  # NODATA_GOES_ON, at a pair with close ones
-) = range(21)
-SIGNS = 21
+    INSISTS,  # one family is answered, the other SERVFAIL again and again from the same port
+    CONSECUTIVE,  # IDs that are counted up: no known resolver's
+) = range(23)
+SIGNS = 23
 
 
 @helper_kernel
@@ -57,6 +59,8 @@ def _pair_sign(a: Row, aaaa: Row, edns: Int) -> Int:
     gap = (np.int64(aaaa["message_id"]) - np.int64(a["message_id"])) & 0xFFFF
     if one_port and edns != EDNS_HIDDEN and 0 < gap <= _NEAR_IDS:
         # in turn, too: a server beside it may answer before both are sent
+        if gap == 1:
+            return CONSECUTIVE
         return CLOSE_IDS if gap <= _CLOSE_IDS else NEAR_IDS
     in_turn = a["response_time"] != NO_TIME and a["response_time"] <= aaaa["query_time"]
     if edns == EDNS_HIDDEN and not in_turn:
@@ -78,6 +82,28 @@ def _is_unread_pair(rows: Exchanges, w: Walks, first: Int) -> bool:
         return False
     gap = np.int64(rows[second]["message_id"]) - np.int64(rows[first]["message_id"])
     return bool(0 < gap & 0xFFFF <= _CLOSE_IDS)
+
+
+@helper_kernel
+def _insists(rows: Exchanges, w: Walks, failed: Int, answered: Int) -> bool:
+    """Is a question sent again after SERVFAIL, twice or more, though the other family is answered?
+
+    ``failed`` and ``answered`` are the first exchanges in ``rows`` of one candidate's questions in
+    ``w``. musl does, with the same port and ID (``res_msend.c``); glibc takes the answer.
+    """
+    if rows[answered]["outcome"] != ANSWER or rows[answered]["edns_bytes"] >= 0:
+        return False
+    again = -1
+    x = failed
+    while x >= 0 and again < 2:
+        e = rows[x]
+        if e["outcome"] != SERVFAIL or e["client_port"] != rows[failed]["client_port"]:
+            return False
+        if e["message_id"] != rows[failed]["message_id"]:
+            return False
+        again += 1
+        x = np.int64(w.next_exchange[x])
+    return again == 2
 
 
 @kernel
@@ -132,6 +158,7 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                 signs[sign] += 1
                 signs[FAR_ENDS] += sign == ONE_PORT and step == NODATA_ENDS
                 signs[CLOSE_GOES_ON] += sign == CLOSE_IDS and step == NODATA_GOES_ON
+                signs[INSISTS] += _insists(rows, w, a, aaaa) or _insists(rows, w, aaaa, a)
             elif some >= 0 and some == a and walk["candidates"] > 1:
                 signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
             elif some >= 0 and rows[some]["qname"] < 0:
@@ -179,6 +206,7 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
         "glibc": int(signs[ONE_PORT] + signs[ONE_PORT_IN_TURN]),
         "go": int(signs[EDNS_TWO_PORTS]),
         "musl": int(signs[CLOSE_IDS]),
+        "a tool that counts its IDs up": int(signs[CONSECUTIVE]),
     }
     if signs[FAR_ENDS] > 1 and not signs[NODATA_GOES_ON]:
         counts["glibc"] = 0
@@ -211,6 +239,8 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("c-ares", 0.6, ("one port for all of a walk, no EDNS",))
     if n[PORT_HELD]:
         close = near = pairs = in_turn = 0  # no libc keeps its port
+    if n[INSISTS]:
+        return ResolverGuess("musl", 0.8, ("asks again after SERVFAIL though A is answered",))
     if pairs + in_turn >= 2 and n[NODATA_ENDS] >= _OWN_STEPS and not n[NODATA_GOES_ON]:
         return ResolverGuess("musl", 0.8, ("walks end at a suffix that has no address",))
     if n[NODATA_GOES_ON] <= n[NODATA_ENDS]:

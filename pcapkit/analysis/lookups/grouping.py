@@ -73,6 +73,22 @@ _MOST_TYPES = 256
 
 
 @helper_kernel
+def _begins_again(w: Walks, walk: Int, e: Row) -> bool:
+    """Does ``e`` (EXCHANGE) belong to another walk of the list, for another type?
+
+    Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
+    first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
+    """
+    x = w.walks[walk]
+    first, last = np.int64(x["first"]), np.int64(x["last"])
+    if first == last or not w.name_nodes[w.candidates[first]["node"]]["alive"]:
+        return False
+    if question_of(w, first, e["qtype"]) >= 0 or is_silent(w, last, e["query_time"]):
+        return False
+    return True
+
+
+@helper_kernel
 def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: Rules) -> bool:
     """Is this the same candidate asked for another type?
 
@@ -86,7 +102,7 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
         join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
-    if w.candidates[candidate]["types"] >= _MOST_TYPES:
+    if w.candidates[candidate]["types"] >= _MOST_TYPES or _begins_again(w, walk, e):
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
@@ -262,8 +278,8 @@ def _due(
     if end == PENDING or (is_answered(w, current, time) and not is_absent(w, current, time)):
         return np.int64(0 if _in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
     as_is_first = w.candidates[x["first"]]["name"] == base
-    if as_is_first and rules.labels[base] <= rules.searched_dots:
-        limit = NEAR_NS  # names with as many dots are searched first
+    if as_is_first and rules.labels[base] - 1 <= rules.searched_dots:
+        limit = min(np.int64(NEAR_NS), rules.near)  # names with as many dots are searched first
     elif is_silent(w, current, time):
         limit = LONGEST_TIMEOUT_NS
     elif position > c["position"] + 1 and c["position"] >= 0:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Reading, reading_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST, NO_ROW, NO_SUFFIX, OPEN, Walks
-from pcapkit.analysis.lookups.waste import ABSOLUTE_MISS, SEARCH_MISS, waste_class
+from pcapkit.analysis.lookups.waste import ABSOLUTE_MISS, INCOMPLETE, SEARCH_MISS, waste_class
 from pcapkit.analysis.timing import AGAIN_NS, GOES_ON_NS, WAITS_NS, WAITS_WITHOUT_CLOCK_NS
 from pcapkit.codes import (
     ANSWER,
@@ -462,16 +462,20 @@ def _describe_walk(
     caches = client["caches"] != 0
     _classify(reading, out, lookup, transactions, names, base, answered, caches)
     for k in range(count):
+        if client["fails_on_one"] and names[k] == answered:
+            if transactions[k]["outcome"] == SERVFAIL:
+                lookup["outcome"] = FAILED  # musl's EAI_AGAIN, whatever the other family got
         transactions[k]["name"] = lists.name_ids[names[k]]
         transactions[k]["lookup"] = at
 
 
 @helper_kernel
-def _note_repetition(out: Described, at: Int, base: Int, oldest: Int) -> None:
-    """Note which lookup of the same client lookup ``at`` repeats because its answer was large.
+def _note_repetition(rows: Exchanges, out: Described, at: Int, base: Int, oldest: Int) -> None:
+    """Note which lookup of the same client lookup ``at`` goes on with, of the same call.
 
-    Both are of ``base``, a local name; the lookups of the client in ``out`` are those from
-    ``oldest`` on.
+    It walks again because the answer was large, or, from the same port, for the other family. Both
+    are of ``base``, a local name; the lookups of the client in ``out`` are those from ``oldest``
+    on, and ``rows`` are their exchanges.
     """
     lookup = out.lookups[at]
     before = np.int64(out.previous[base])
@@ -480,18 +484,55 @@ def _note_repetition(out: Described, at: Int, base: Int, oldest: Int) -> None:
         return
     was = out.lookups[before]
     gap = lookup["start"] - was["end"]
-    if was["outcome"] == RESOLVED and was["large"] and 0 <= gap <= AGAIN_NS:
+    if gap < 0 or gap > AGAIN_NS:
+        return
+    one, other = rows[was["exchange"]], rows[lookup["exchange"]]
+    many = was["candidates"] > 1 and lookup["candidates"] > 1
+    for_other = many and one["client_port"] == other["client_port"]
+    for_other = for_other and one["qtype"] != other["qtype"] and one["edns_bytes"] < 0
+    if for_other or (was["outcome"] == RESOLVED and was["large"]):
         lookup["walk_of"] = was["walk_of"] if was["walk_of"] >= 0 else before
 
 
 @helper_kernel
-def _mark_absolute(out: Described, first: Int, labels: Ids, low: Int, searcher: Int) -> None:
+def _leave_out(out: Described, lookup: Row) -> None:
+    """Make ``lookup`` (LOOKUP) in ``out``, which was taken for whole, incomplete."""
+    lookup["complete"] = 0
+    lookup["wasted"] = 0
+    lookup["shape"] = lookup["shape"] * SECOND_FACTOR + GOLDEN_RATIO
+    for k in range(lookup["first"], lookup["first"] + lookup["queries"]):
+        out.transactions[k]["waste_class"] = INCOMPLETE
+
+
+@helper_kernel
+def _is_rest(grouped: Grouped, out: Described, number: Int, first: Int) -> bool:
+    """Does a lookup that asked a name as is lack its suffixes, asked before the capture?
+
+    It is ``number`` in ``out``, at the beginning of a file that shows the name searched, too; the
+    lookups of its client are those from ``first`` on. Their exchanges are ``grouped``.
+    """
+    lookup = out.lookups[number]
+    if lookup["start"] - grouped.lists.begin > grouped.lists.gaps.near:
+        return False
+    last = np.int64(out.previous[out.base_of[number]])
+    if last < first:
+        return False
+    other = out.lookups[last]
+    if other["mode"] != LIST or other["candidates"] == 1:
+        return False
+    one, two = grouped.rows[lookup["exchange"]], grouped.rows[other["exchange"]]
+    return bool(one["capture"] == two["capture"])
+
+
+@helper_kernel
+def _mark_absolute(grouped: Grouped, out: Described, first: Int, low: Int, searcher: Int) -> None:
     """Mark what only a final dot explains: too few dots for as is, or searched elsewhere.
 
-    The lookups of the client in ``out`` are those from ``first`` on; ``labels`` (int32) is how many
-    each local name has. Names with ``low`` dots or more may be asked as is; those that the client
-    searched are marked ``searcher``.
+    The lookups of the client in ``out``, of what is ``grouped``, are those from ``first`` on. Names
+    with ``low`` dots or more may be asked as is; those that the client searched are marked
+    ``searcher``.
     """
+    labels = grouped.lists.labels
     for number in range(first, out.used[LOOKUPS]):
         lookup = out.lookups[number]
         base = out.base_of[number]
@@ -500,7 +541,9 @@ def _mark_absolute(out: Described, first: Int, labels: Ids, low: Int, searcher: 
             if lookup["mode"] != OPEN:
                 lookup["absolute"] = _NOT_ABSOLUTE
         elif lookup["mode"] == AS_IS:
-            if labels[base] - 1 < low or out.searched[base] == searcher:
+            if _is_rest(grouped, out, number, first):
+                _leave_out(out, lookup)
+            elif labels[base] - 1 < low or out.searched[base] == searcher:
                 lookup["absolute"] = _ABSOLUTE
 
 
@@ -532,7 +575,7 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
             base = np.int64(out.base_of[at])
             if lookup["mode"] == LIST and lookup["candidates"] > 1:
                 out.searched[base] = c + 1
-            _note_repetition(out, at, base, oldest)
+            _note_repetition(grouped.rows, out, at, base, oldest)
             if at > oldest and lookup["start"] < out.lookups[at - 1]["start"]:
                 in_order = False
             out.used[LOOKUPS] = at + 1
@@ -540,5 +583,5 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
         if out.used[LOOKUPS] > oldest:
             client["index"] = described
             described += 1
-            _mark_absolute(out, oldest, lists.labels, client["low"], c + 1)
+            _mark_absolute(grouped, out, oldest, client["low"], c + 1)
     return in_order

@@ -144,6 +144,7 @@ class _Reader:
         clients["searches_after_as_is"] = [m.searches_after_as_is for m in models]
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
         clients["caches"] = [m.keeps_answers for m in models]
+        clients["fails_on_one"] = [m.failure_of_one_is_failure for m in models]
         clients["known"] = [m.is_known for m in models]
         self._group(walks, again=True)
         ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)

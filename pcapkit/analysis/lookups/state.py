@@ -125,6 +125,7 @@ CLIENT = np.dtype(
         ("searches_after_as_is", np.uint8),
         ("stops_on_nodata", np.uint8),
         ("caches", np.uint8),
+        ("fails_on_one", np.uint8),  # where one family fails, the answer of the other is no use
         ("known", np.uint8),  # its resolver is known
         ("logged", np.uint8),  # seen in a server's own log
         ("headless", np.uint8),  # its list lacks the suffix that Kubernetes writes first

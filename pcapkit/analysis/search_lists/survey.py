@@ -36,8 +36,6 @@ from pcapkit.schema import EXCHANGE_ITERATIVE, Exchanges, Integers
 
 #: Names of the world under one suffix that show it to be one.
 _WORLD = 3
-#: Queries that show a list which no walk does.
-_FEWEST_QUERIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,12 +315,10 @@ def _assume_list(mine: Exchanges, names: Folded) -> SearchList:
 
     A Kubernetes list where all cluster names are of one space: names such as
     ``web.default.svc.cluster.local`` that answer at once are what short names look like under the
-    first suffix. Else one suffix under which every name of the world has an answer. One query shows
-    no list, and neither does who asks for no recursion: a server that resolves.
+    first suffix. Else one suffix under which every name of the world has an answer. Who asks for no
+    recursion has none: a server that resolves.
     """
     shown = (mine["folded"] >= 0) & (mine["marks"] & EXCHANGE_ITERATIVE == 0)
-    if np.count_nonzero(shown) < _FEWEST_QUERIES:
-        return SearchList()
     asked = np.unique(mine["folded"][shown])
     labels = names.label_counts()[asked]
     asked, labels = asked[labels >= 5], labels[labels >= 5]

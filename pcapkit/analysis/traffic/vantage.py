@@ -123,7 +123,9 @@ def _point(
         return "unknown", [f"{len(addresses)} clients: at a node, or at the DNS server"]
     (address,) = addresses
     at = packed(address)
-    if {address} & (scene.several_pods | scene.forwarders) or at in cluster.nodes:
+    pods = {(c.namespace, c.pod) for c in clients if c.pod is not None}
+    several = {address} & (scene.several_pods | scene.forwarders) or len(pods) > 1
+    if several or at in cluster.nodes:
         return "unknown", [f"{address} is not one pod's"]
     if at in cluster.pods:
         return "pod", [f"{address} is the only client, and a pod's"]

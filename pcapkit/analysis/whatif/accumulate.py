@@ -6,7 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.whatif.candidates import NAME_AS_IS, LookupReplay, Observations
+from pcapkit.analysis.whatif.caching import asks_nothing_again
+from pcapkit.analysis.whatif.candidates import (
+    NAME_AS_IS,
+    LookupReplay,
+    Observations,
+    answered_position,
+)
 from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.replay import (
     BROKEN,
@@ -15,8 +21,6 @@ from pcapkit.analysis.whatif.replay import (
     NOT_WALKED,
     ROWS_A_SETTING,
     ReplayScratch,
-    answered_position,
-    asks_nothing_again,
     replay_settings,
 )
 from pcapkit.analysis.whatif.rules import Walker, Walkers
@@ -28,6 +32,7 @@ from pcapkit.analysis.whatif.sums import (
     MARKED_ROWS,
     NOW,
     PLANNED_GROUPS,
+    PLANNED_LOOKUPS,
     PLANNED_ROWS,
     REORDERED,
     STATES,
@@ -271,6 +276,8 @@ def _replay_group(
             lookup = observed.lookups[members[end]]
             _measure_spans(lookup, observed.transactions, spans)
             _add_times(lookup["start"], rows, distinct, spans, settings.timed, group, sums)
+            if planned >= 0:
+                _note_planned_lookup(lookup["start"], group, sums)
             end += 1
         for s in range(count):
             row = group.row_of[s]
@@ -338,6 +345,23 @@ def _note_states(
     scratch.state_rows[REORDERED] = other
     scratch.state_rows[WRITTEN] = written
     return np.int64(number)
+
+
+@inline_kernel
+def _note_planned_lookup(start: Int, scratch: GroupScratch, sums: Sums) -> None:
+    """Note in ``sums`` a lookup of the PLANNED row that comes next, which began at ``start`` (ns).
+
+    ``bins`` of ``scratch`` are those of its time, and ``state_rows`` which of them is that of each
+    state.
+    """
+    number = sums.used[PLANNED_LOOKUPS]
+    sums.used[PLANNED_LOOKUPS] = number + 1
+    lookup = sums.planned_lookups[number]
+    lookup["second"] = start // _SECOND_NS
+    lookup["row"] = sums.used[PLANNED_ROWS]
+    lookup["now"] = scratch.bins[scratch.time_row[scratch.state_rows[NOW]]]
+    lookup["reordered"] = scratch.bins[scratch.time_row[scratch.state_rows[REORDERED]]]
+    lookup["written"] = scratch.bins[scratch.time_row[scratch.state_rows[WRITTEN]]]
 
 
 @inline_kernel

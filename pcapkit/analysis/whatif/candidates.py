@@ -14,11 +14,11 @@ import numpy as np
 
 from pcapkit.analysis.whatif.answers import AUTHORITATIVE, FORWARDED, question_key, question_slot
 from pcapkit.analysis.whatif.rules import Walker
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_PTR, UNANSWERED
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_A, TYPE_AAAA, TYPE_PTR, UNANSWERED
 from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, find
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
-from pcapkit.resolver.models import AFTER_NEXT
+from pcapkit.resolver.models import AFTER_NEXT, AFTER_STOP
 from pcapkit.schema import AA_HIDDEN, Bytes, Ids, Int, Integers, Row, Rows
 
 MAX_TYPES = 8
@@ -26,6 +26,8 @@ LONGEST = 255  #: bytes of a name without its root
 #: Positions of a walk are those of the search list, and this one for the name as is; so the number
 #: of a position among all of a walk is 1 more. TRANSACTION.suffix holds them, too.
 NAME_AS_IS = -1
+#: No candidate answered.
+NOT_ANSWERED = -2
 #: What follows a candidate, beside AFTER_... of a resolver: nothing, its answer is taken.
 ANSWER_TAKEN = -1
 #: The id of a candidate that was not looked for so far.
@@ -33,6 +35,8 @@ NOT_LOOKED_FOR = -2
 #: No query of that name and type.
 _NOT_SEEN = -1
 _SECOND_NS = 1_000_000_000
+_UNDERSCORE, _DASH, _ZERO, _NINE = 0x5F, 0x2D, 0x30, 0x39
+_DASHES_OF_IPV4 = 3
 #: How one candidate of a lookup ends; the same whatever asks it, so it is found out once.
 CANDIDATE = np.dtype(
     [
@@ -86,7 +90,7 @@ class LookupReplay(NamedTuple):
     walker: Walker
     lookup: Row  # LOOKUP
     transactions: Rows  # TRANSACTION, those of the lookup
-    answered: Int  # the position that answered, or replay.NOT_ANSWERED
+    answered: Int  # the position that answered, or NOT_ANSWERED
     number: Int  # from 1 on; no other lookup is replayed with it
     client: Int  # index plus 1 of a client whose resolver keeps answers, 0: of any other
     candidate_ids: Ids  # (MOST_SHARED) of the base name under shared suffixes, NOT_LOOKED_FOR
@@ -204,7 +208,8 @@ def _own_outcome(
     outcome is _NOT_SEEN where there is none; ``is_authoritative`` is returned where AA is hidden.
     The third is how long (ns) the response is kept.
     """
-    outcome, kept = np.int64(_NOT_SEEN), np.int64(0)
+    outcome = np.int64(_NOT_SEEN)
+    kept: Int = np.int64(0)
     last = of_position["last"] if of_position["replay"] == replay.number else np.int64(0)
     for j in range(of_position["first"], last):
         t = replay.transactions[j]
@@ -244,18 +249,38 @@ def _outcome_elsewhere(
 
 
 @helper_kernel
+def is_made(arena: Bytes, begin: Int) -> bool:
+    """Does the name in ``arena`` from ``begin`` on start as names do that programs make in full?
+
+    These are services by port (``_http._tcp``) and pods by address (``10-244-1-7``); see
+    Kubernetes' DNS specification, sections 2.3.2 and 2.4.
+    """
+    size = np.int64(arena[begin])
+    if begin + size >= arena.shape[0]:
+        return False
+    if size > 0 and arena[begin + 1] == _UNDERSCORE:
+        return True
+    dashes = 0
+    for k in range(begin + 1, begin + 1 + size):
+        if arena[k] == _DASH:
+            dashes += 1
+        elif not _ZERO <= arena[k] <= _NINE:
+            return False
+    return dashes == _DASHES_OF_IPV4
+
+
+@helper_kernel
 def find_name(replay: LookupReplay, position: Int, name: Bytes) -> Int:
     """Return the id of the candidate at ``position``, or a number below 0 that only it has.
 
     ``replay`` is of its lookup; ``name`` (256) is scratch.
     """
-    found = np.int64(replay.lookup["base"])
-    if position != NAME_AS_IS:
-        found = _candidate_id(replay, position, name)
-        if found == NOT_FOUND:
-            return -(np.int64(replay.lookup["base"]) * (replay.walker.suffixes.shape[0] + 1)) - (
-                position + 2
-            )
+    base = np.int64(replay.lookup["base"])
+    if position == NAME_AS_IS:
+        return base
+    found: Int = _candidate_id(replay, position, name)
+    if found == NOT_FOUND:
+        found = -base * np.int64(replay.walker.suffixes.shape[0] + 1) - np.int64(position) - 2
     return found
 
 
@@ -332,3 +357,68 @@ def find_outcome(
     end["after"] = what_follows(walker.rules, scratch.outcomes, questions.asked)
     if not is_unseen and position == replay.answered and is_answered:
         end["after"] = ANSWER_TAKEN  # whatever the rules say
+
+
+@helper_kernel
+def has_final_dot(walker: Walker, lookup: Row, transactions: Rows, outcomes: Integers) -> bool:
+    """Was a name that failed alone, as is, written with a final dot? Else the list had followed.
+
+    ``walker`` would ask the list after the name of ``lookup`` (LOOKUP), whose ``transactions`` are
+    TRANSACTION. ``outcomes`` (MAX_TYPES) is scratch.
+    """
+    rules = walker.rules
+    if lookup["answered_by"] >= 0 or lookup["queries"] > MAX_TYPES:
+        return False
+    if walker.suffixes.shape[0] == 0:
+        return False
+    if not (rules["searches"] and rules["searches_dotted"] and rules["searches_after_as_is"]):
+        return False
+    for k in range(lookup["queries"]):
+        outcomes[k] = transactions[k]["outcome"]
+    return what_follows(rules, outcomes, lookup["queries"]) != AFTER_STOP
+
+
+@helper_kernel
+def write_types(
+    lookup: Row, transactions: Rows, first_only: bool, no_aaaa: bool, types: Integers
+) -> tuple[Int, Int]:
+    """Write the types asked of every candidate; return how many, and how many more of the hit.
+
+    They are those of ``lookup`` (LOOKUP), from its ``transactions`` (TRANSACTION): the first alone
+    with ``first_only``, where the others follow once there is a hit (AAAA does after A, though none
+    was seen), and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
+    """
+    count, distinct = 0, 0
+    for k in range(lookup["queries"]):
+        qtype = transactions[k]["qtype"]
+        if no_aaaa and qtype == TYPE_AAAA:
+            continue
+        again = False
+        for j in range(k - 1, -1, -1):
+            if transactions[j]["qtype"] == qtype:
+                again = True
+                break
+        if not again:
+            distinct += 1
+        if transactions[k]["name"] == transactions[0]["name"] and count < MAX_TYPES:
+            types[count] = qtype
+            count += 1
+    if first_only:
+        count = min(count, 1)
+        if lookup["answered_by"] < 0 and distinct == 1 and types[0] == TYPE_A:
+            distinct = 2
+    return count, max(0, distinct - count)
+
+
+@inline_kernel
+def answered_position(lookup: Row, transactions: Rows) -> Int:
+    """Return the position of the name that answered ``lookup`` (LOOKUP), or NOT_ANSWERED.
+
+    ``transactions`` (TRANSACTION) are those of the lookup.
+    """
+    answered = np.int64(NOT_ANSWERED)
+    if lookup["answered_by"] >= 0:
+        for k in range(lookup["queries"]):
+            if transactions[k]["name"] == lookup["answered_by"]:
+                answered = np.int64(transactions[k]["suffix"])
+    return answered

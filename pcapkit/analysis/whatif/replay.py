@@ -12,37 +12,33 @@ import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS
 from pcapkit.analysis.lookups.waste import SERVICE_PROBE
+from pcapkit.analysis.whatif.caching import Kept, ask_unkept, keep_seen, kept_for
 from pcapkit.analysis.whatif.candidates import (
     ANSWER_TAKEN,
     CANDIDATE,
     LONGEST,
     MAX_TYPES,
     NAME_AS_IS,
+    NOT_ANSWERED,
     QUERY_RANGE,
     CandidateScratch,
     LookupReplay,
-    Observations,
     Questions,
     find_name,
     find_outcome,
-    kept_ns,
+    has_final_dot,
+    is_made,
     note_ranges,
-    what_follows,
+    write_types,
 )
 from pcapkit.analysis.whatif.rules import Walker
 from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
-from pcapkit.codes import TYPE_A, TYPE_AAAA
-from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
-from pcapkit.schema import ABSENT, Bytes, Int, Integers, Row, Rows
+from pcapkit.schema import ABSENT, Int, Integers, Row, Rows
 
-_UNDERSCORE, _DASH, _ZERO, _NINE = 0x5F, 0x2D, 0x30, 0x39
-_DASHES_OF_IPV4 = 3
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
-#: No candidate answered.
-NOT_ANSWERED = -2
 #: Marks of a replayed lookup. DOUBTFUL: unsafe if the application wrote the short form of a name
 #: that answered at once, safe if it wrote it in full.
 BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
@@ -84,30 +80,6 @@ ROWS_A_SETTING = 2
 NOT_WALKED = -1
 #: Rows of ``ReplayScratch.types`` and ``ReplayScratch.ends``: what is asked.
 _ALL_TYPES, _WITHOUT_AAAA = 0, 1
-
-
-#: What a client's resolver keeps of one question, in the world of one setting.
-_KEPT = np.dtype(
-    [
-        ("name", np.int64),  # id; below 0 where nobody asked for it
-        ("what", np.int64),  # setting and query type
-        ("client", np.int64),  # index plus 1; entries of other clients are free
-        ("until", np.int64),
-    ]
-)
-_TYPE_BITS = 16
-_SECOND_NS = 1_000_000_000
-#: Slots for what one client's resolver keeps. Past half of them nothing more is kept, so that more
-#: is predicted than would be sent, never less.
-_MOST_KEPT = 1 << 20
-
-
-class Kept(NamedTuple):
-    """What the resolver of one client keeps, under each setting."""
-
-    rows: Rows  # _KEPT, a hash table
-    used: Integers  # (2): slots taken, and the client that they are of
-    seed: np.uint64
 
 
 class Variant(NamedTuple):
@@ -155,7 +127,6 @@ def scratch_for(suffixes: int, settings: int, kept: int) -> ReplayScratch:
 
     ``kept`` is how many questions the resolver of any one client may keep under each setting.
     """
-    slots = min(_MOST_KEPT, slot_count((settings + 1) * kept)) if kept else 1
     return ReplayScratch(
         CandidateScratch(
             np.zeros(256, np.uint8),
@@ -169,7 +140,7 @@ def scratch_for(suffixes: int, settings: int, kept: int) -> ReplayScratch:
         np.zeros(ROWS_A_SETTING * settings, REPLAY),
         np.zeros(1, REPLAY),
         np.zeros(1, _WALK),
-        Kept(np.zeros(slots, _KEPT), np.zeros(2, np.int64), SEED),
+        kept_for((settings + 1) * kept),
     )
 
 
@@ -253,27 +224,6 @@ def _write_order(
 
 
 @helper_kernel
-def _is_made(arena: Bytes, begin: Int) -> bool:
-    """Does the name in ``arena`` from ``begin`` on start as names do that programs make in full?
-
-    These are services by port (``_http._tcp``) and pods by address (``10-244-1-7``); see
-    Kubernetes' DNS specification, sections 2.3.2 and 2.4.
-    """
-    size = np.int64(arena[begin])
-    if begin + size >= arena.shape[0]:
-        return False
-    if size > 0 and arena[begin + 1] == _UNDERSCORE:
-        return True
-    dashes = 0
-    for k in range(begin + 1, begin + 1 + size):
-        if arena[k] == _DASH:
-            dashes += 1
-        elif not _ZERO <= arena[k] <= _NINE:
-            return False
-    return dashes == _DASHES_OF_IPV4
-
-
-@helper_kernel
 def _is_never_asked(replay: LookupReplay) -> bool:
     """Does the base name of ``replay`` end in the domain that its resolver sends no name of?"""
     rules, names, base = replay.walker.rules, replay.observed.names, replay.lookup["base"]
@@ -284,115 +234,6 @@ def _is_never_asked(replay: LookupReplay) -> bool:
         if names.arena[end - size + k] != replay.walker.wire[rules["never_asked"] + k]:
             return False
     return True
-
-
-@inline_kernel
-def _ends_search(kept: Row, key: tuple[Int, Int, Int]) -> bool:
-    """Is ``kept`` (_KEPT) free, or that of the ``key`` (name, what, client plus 1)?"""
-    name, what, client = key
-    return bool(kept["client"] != client or (kept["name"] == name and kept["what"] == what))
-
-
-@inline_kernel
-def _keep(kept: Kept, name: Int, what: Int, client: Int, until: Int) -> None:
-    """Note in ``kept`` ``until`` when (ns) a ``client`` need not ask for ``what`` of ``name``.
-
-    ``client`` is an index plus 1. Where too much is kept, it is not noted.
-    """
-    if kept.used[1] != client:
-        kept.used[0] = 0
-        kept.used[1] = client
-    slot = find_slot(kept.rows, hash_ids(name, what, kept.seed), _ends_search, (name, what, client))
-    entry = kept.rows[slot]
-    if entry["client"] != client:
-        if 2 * (kept.used[0] + 1) > kept.rows.shape[0]:
-            return
-        kept.used[0] += 1
-        entry["client"] = client
-        entry["name"] = name
-        entry["what"] = what
-    entry["until"] = until
-
-
-@helper_kernel
-def _ask_unkept(
-    replay: LookupReplay, questions: Questions, end: Row, kept: Kept, world: Int, row: Row
-) -> tuple[Int, Int, bool]:
-    """Ask a candidate what the resolver does not keep; add that to ``row`` (REPLAY).
-
-    What the lookup of ``replay`` sent itself was not kept. ``end`` (CANDIDATE) is how all its
-    ``questions`` end; what is asked is kept in ``kept``, for this ``world``. Returns how many of
-    them missed, how many of these for want of the type, and whether any was sent. c-ares counts
-    whole seconds (``ares_qcache.c``), so an answer may live up to a second less than is taken here.
-    """
-    missed, empty, sent = np.int64(0), np.int64(0), np.int64(0)
-    name, client, start = np.int64(end["name"]), replay.client, replay.lookup["start"]
-    for k in range(questions.asked):
-        bit = np.uint8(1 << k)
-        what = (np.int64(world) << _TYPE_BITS) | questions.types[k]
-        if not end["own"] & bit:
-            key = (name, what, client)
-            slot = find_slot(kept.rows, hash_ids(name, what, kept.seed), _ends_search, key)
-            entry = kept.rows[slot]
-            if entry["client"] == client and start < entry["until"]:
-                continue
-        sent += 1
-        row["assumed"] += 1 if end["assumed_of"] & bit else 0
-        row["upstream"] += 1 if end["upstream_of"] & bit else 0
-        missed += 1 if end["missed_of"] & bit else 0
-        empty += 1 if end["empty_of"] & bit else 0
-        if end["kept_ns"][k] > 0:
-            _keep(kept, name, what, client, start + end["kept_ns"][k])
-    row["queries"] += sent
-    return missed, empty, sent > 0
-
-
-@helper_kernel
-def _keep_seen(replay: LookupReplay, kept: Kept, world: Int) -> None:
-    """Keep in ``kept``, for this ``world``, what the lookup of ``replay`` was answered."""
-    lookup, rules = replay.lookup, replay.walker.rules
-    for k in range(lookup["queries"]):
-        t = replay.transactions[k]
-        if t["response"] < 0:
-            continue
-        response = replay.observed.exchanges[t["response"]]
-        lasts = kept_ns(rules, t["outcome"], response["min_ttl"], response["answers"] == 0)
-        if lasts > 0:
-            what = (np.int64(world) << _TYPE_BITS) | np.int64(t["qtype"])
-            _keep(kept, np.int64(t["name"]), what, replay.client, lookup["start"] + lasts)
-
-
-@helper_kernel
-def asks_nothing_again(
-    observed: Observations, rules: Row, lookups: Integers, client: Int, world: Int, kept: Kept
-) -> bool:
-    """Does a ``client`` (index plus 1) keep its answers, as its resolver's ``rules`` (RULES) say?
-
-    Releases and callers differ: c-ares does since 1.31, unless it is told not to. What was sent
-    again although it would have been kept shows that it is not; one in twenty is let pass, as an
-    application may have several resolvers. Its ``lookups`` are numbers of those of ``observed``, in
-    order of time. ``kept`` is written to, in a ``world`` of no setting.
-    """
-    asked, again = 0, 0
-    for m in range(lookups.shape[0]):
-        lookup = observed.lookups[lookups[m]]
-        for k in range(lookup["first"], lookup["first"] + lookup["queries"]):
-            t = observed.transactions[k]
-            if t["response"] < 0:
-                continue
-            response = observed.exchanges[t["response"]]
-            lasts = kept_ns(rules, t["outcome"], response["min_ttl"], response["answers"] == 0)
-            if lasts <= _SECOND_NS:  # c-ares counts whole seconds
-                continue
-            name, what = np.int64(t["name"]), (np.int64(world) << _TYPE_BITS) | np.int64(t["qtype"])
-            key = (name, what, client)
-            slot = find_slot(kept.rows, hash_ids(name, what, kept.seed), _ends_search, key)
-            entry = kept.rows[slot]
-            asked += 1
-            if entry["client"] == client and t["time"] < entry["until"]:
-                again += 1
-            _keep(kept, name, what, client, t["time"] + lasts - _SECOND_NS)
-    return 20 * again <= asked
 
 
 @inline_kernel
@@ -435,7 +276,7 @@ def _walk(
             row["assumed"] += end["assumed"]
             row["upstream"] += end["upstream"]
         else:
-            missed, no_such_type, is_sent = _ask_unkept(
+            missed, no_such_type, is_sent = ask_unkept(
                 replay, questions, end, scratch.kept, world, row
             )
         if is_sent:
@@ -447,6 +288,7 @@ def _walk(
             if hit == NOT_ANSWERED:
                 hit = position
                 row["queries"] += questions.further
+                row["upstream"] += questions.further if end["upstream"] > 0 else 0
                 row["wasted"] = missed_suffixes + missed_as_is
             if not asks_all:
                 return hit
@@ -472,57 +314,6 @@ def _walk(
     return hit
 
 
-@helper_kernel
-def _has_final_dot(walker: Walker, lookup: Row, transactions: Rows, outcomes: Integers) -> bool:
-    """Was a name that failed alone, as is, written with a final dot? Else the list had followed.
-
-    ``walker`` would ask the list after the name of ``lookup`` (LOOKUP), whose ``transactions`` are
-    TRANSACTION. ``outcomes`` (MAX_TYPES) is scratch.
-    """
-    rules = walker.rules
-    if lookup["answered_by"] >= 0 or lookup["queries"] > MAX_TYPES:
-        return False
-    if walker.suffixes.shape[0] == 0:
-        return False
-    if not (rules["searches"] and rules["searches_dotted"] and rules["searches_after_as_is"]):
-        return False
-    for k in range(lookup["queries"]):
-        outcomes[k] = transactions[k]["outcome"]
-    return what_follows(rules, outcomes, lookup["queries"]) != AFTER_STOP
-
-
-@helper_kernel
-def _write_types(
-    lookup: Row, transactions: Rows, first_only: bool, no_aaaa: bool, types: Integers
-) -> tuple[Int, Int]:
-    """Write the types asked of every candidate; return how many, and how many more of the hit.
-
-    They are those of ``lookup`` (LOOKUP), from its ``transactions`` (TRANSACTION): the first alone
-    with ``first_only``, where the others follow once there is a hit (AAAA does after A, though none
-    was seen), and not AAAA with ``no_aaaa``. ``types`` (MAX_TYPES) gets them.
-    """
-    count, distinct = 0, 0
-    for k in range(lookup["queries"]):
-        qtype = transactions[k]["qtype"]
-        if no_aaaa and qtype == TYPE_AAAA:
-            continue
-        again = False
-        for j in range(k - 1, -1, -1):
-            if transactions[j]["qtype"] == qtype:
-                again = True
-                break
-        if not again:
-            distinct += 1
-        if transactions[k]["name"] == transactions[0]["name"] and count < MAX_TYPES:
-            types[count] = qtype
-            count += 1
-    if first_only:
-        count = min(count, 1)
-        if lookup["answered_by"] < 0 and distinct == 1 and types[0] == TYPE_A:
-            distinct = 2
-    return count, max(0, distinct - count)
-
-
 @inline_kernel
 def _marks(replay: LookupReplay, first: Int, hit: Int) -> Int:
     """Return the marks of a ``replay`` that asks position ``first`` first and ends at ``hit``."""
@@ -543,20 +334,6 @@ def _marks(replay: LookupReplay, first: Int, hit: Int) -> Int:
         if np.int64(observed.labels[lookup["answered_by"]]) - 1 >= replay.walker.rules["ndots"]:
             return DOUBTFUL
     return marks
-
-
-@inline_kernel
-def answered_position(lookup: Row, transactions: Rows) -> Int:
-    """Return the position of the name that answered ``lookup`` (LOOKUP), or NOT_ANSWERED.
-
-    ``transactions`` (TRANSACTION) are those of the lookup.
-    """
-    answered = np.int64(NOT_ANSWERED)
-    if lookup["answered_by"] >= 0:
-        for k in range(lookup["queries"]):
-            if transactions[k]["name"] == lookup["answered_by"]:
-                answered = np.int64(transactions[k]["suffix"])
-    return answered
 
 
 @inline_kernel
@@ -582,14 +359,14 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
         lookup["absolute"] == 1
         or order == _LISTED
         or observed.is_reverse[base] != 0
-        or _has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
+        or has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
     )
     first_only = rules["further_types_of_hit_only"] != 0
     all_types, short_types = scratch.types[_ALL_TYPES], scratch.types[_WITHOUT_AAAA]
-    count, further = _write_types(lookup, transactions, first_only, False, all_types)
+    count, further = write_types(lookup, transactions, first_only, False, all_types)
     short_count, short_further = count, further
     if rules["honours_no_aaaa"]:
-        short_count, short_further = _write_types(
+        short_count, short_further = write_types(
             lookup, transactions, first_only, True, short_types
         )
     return _Traits(
@@ -600,7 +377,7 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
         bool(is_final),
         bool(is_final or not rules["searches"] or (dots > 0 and not rules["searches_dotted"])),
         is_never_as_is,
-        lookup["ambiguous"] != 0 and _is_made(observed.names.arena, name_start(ends, base)),
+        lookup["ambiguous"] != 0 and is_made(observed.names.arena, name_start(ends, base)),
         takes_whole_list,
         is_probe,
         Questions(all_types, count, further),
@@ -701,7 +478,7 @@ def _walk_variant(
     hit, first = walk["hit"], walk["first"]
     is_in_force = _is_in_force(variant, traits)
     if is_in_force and world >= 0:
-        _keep_seen(replay, scratch.kept, world)
+        keep_seen(replay, scratch.kept, world)
         world = np.int64(ABSENT)
     if is_in_force and walk["steps"] > 0:
         scratch.rows[number] = scratch.in_force[0]

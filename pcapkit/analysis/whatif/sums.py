@@ -48,13 +48,24 @@ PLANNED_GROUP = np.dtype(
 )
 #: The lookups of one such group that are one client's.
 PLANNED = np.dtype([("client", np.int32), ("group", np.int32), ("count", np.int32)])
+#: One lookup of them: when it began, and the bins of its time in each state.
+PLANNED_LOOKUP = np.dtype(
+    [
+        ("second", np.int64),
+        ("row", np.int32),  # PLANNED
+        ("now", np.int16),
+        ("reordered", np.int16),
+        ("written", np.int16),
+    ],
+    align=True,
+)
 #: Bins of lookup times: 64 an octave from 1024 ns up, so a quantile is right within 1 %.
 _BINS_AN_OCTAVE, _OCTAVES, _SHORTEST_NS = 64, 32, 1024
 TIME_BINS = _BINS_AN_OCTAVE * _OCTAVES
 #: Columns of ``Sums.names``: a base name as it is asked, and written in full.
 AS_ASKED, IN_FULL = 0, 1
 #: Indexes of ``Sums.used``.
-MARKED_ROWS, BEGUN_SECONDS, PLANNED_GROUPS, PLANNED_ROWS = range(4)
+MARKED_ROWS, BEGUN_SECONDS, PLANNED_GROUPS, PLANNED_ROWS, PLANNED_LOOKUPS = range(5)
 
 
 @inline_kernel
@@ -80,6 +91,15 @@ def time_of_bin(number: int) -> int:
     return base * (2 * _BINS_AN_OCTAVE + 2 * within + 1) // (2 * _BINS_AN_OCTAVE)
 
 
+def quantile(lasting: Integers, share: float) -> float | None:
+    """Return a quantile, in seconds, of times of which so many are in each bin; None of none."""
+    counts = np.cumsum(lasting)
+    if not counts[-1]:
+        return None
+    rank = min(int(share * counts[-1]), int(counts[-1]) - 1)
+    return time_of_bin(int(np.searchsorted(counts, rank, side="right"))) / 1e9
+
+
 class Sums(NamedTuple):
     """What replays of one part are added to."""
 
@@ -95,7 +115,8 @@ class Sums(NamedTuple):
     planned_states: Rows  # SENT (planned groups, STATES)
     planned: Rows  # PLANNED
     planned_times: Integers  # (planned, STATES): in ns, of all lookups of a row together
-    used: Integers  # (4): how many rows are used: see MARKED_ROWS and so on
+    planned_lookups: Rows  # PLANNED_LOOKUP
+    used: Integers  # (5): how many rows are used: see MARKED_ROWS and so on
 
 
 class Times:
@@ -137,15 +158,21 @@ class Times:
             self._seconds, self._queries, self._added = seconds, queries, []
         return self._seconds, self._queries
 
+    def lasting(self, column: int) -> Integers:
+        """Return how many lookups took so long under one setting, by bin."""
+        out: Integers = self._times[:, column].astype(np.int64)
+        return out
+
+    def by_second(self, column: int) -> tuple[Integers, Integers] | None:
+        """Return seconds, and the queries of lookups that began in each; None if unknown."""
+        if not self._is_timed:
+            return None
+        seconds, queries = self._together()
+        return seconds, queries[:, column]
+
     def quantiles(self, column: int, shares: Sequence[float]) -> tuple[float | None, ...]:
         """Return quantiles of the times under one setting, in seconds."""
-        counts = np.cumsum(self._times[:, column])
-        if not counts[-1]:
-            return (None,) * len(shares)
-        ranks = [min(int(q * counts[-1]), int(counts[-1]) - 1) for q in shares]
-        return tuple(
-            time_of_bin(int(np.searchsorted(counts, r, side="right"))) / 1e9 for r in ranks
-        )
+        return tuple(quantile(self._times[:, column], q) for q in shares)
 
     def peak(self, column: int) -> int | None:
         """Return the most queries of lookups that began within one second; None if unknown."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.whatif.accumulate import (
@@ -30,6 +31,7 @@ from pcapkit.analysis.whatif.sums import (
     MARKED,
     PLANNED,
     PLANNED_GROUP,
+    PLANNED_LOOKUP,
     SENT,
     STATES,
     SUM,
@@ -42,11 +44,14 @@ from pcapkit.codes import TYPE_AAAA
 from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
+from pcapkit.resolver.models import resolver_model
 from pcapkit.schema import ABSENT, Ids
+from pcapkit.spool import Spool
 
 #: Peaks are counted second by second in captures up to three days long.
 LONGEST_S = 3 * 86_400
 _SECOND_NS = 1_000_000_000
+_PIECE = 1 << 16  # rows that are copied at once
 _REPLAYED = np.array(
     [
         (ABSENT if s.ndots is None else s.ndots, s.in_full, s.drop, s.no_aaaa, s.autopath, s.walked)
@@ -69,6 +74,8 @@ class WhatIfTally:
         self._times = Times()
         self._names: Folded | None = None
         self._has_clock = True
+        self._planned = 0  # PLANNED rows of all parts
+        self._lookups = Spool(PLANNED_LOOKUP)
 
     def add(self, part: Readings) -> None:
         """Add the complete lookups of some clients."""
@@ -83,10 +90,13 @@ class WhatIfTally:
         order = put_in_order(part.lookups, walker_of, len(numbers))
         if not order.by_client.size:
             return
-        sums = _sums_for(part, order)
+        # resolvers that keep answers take their lookups one by one
+        keeps = any(resolver_model(alike.model).keeps_answers for alike in numbers)
+        groups = order.by_client.size if keeps else order.group_bases.size
+        sums = _sums_for(part, order, groups)
         self._replay(part, list(numbers), walker_of, order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
-        marked, _, groups, planned = sums.used.tolist()
+        marked, _, groups, planned, lookups = sums.used.tolist()
         self._parts.append(
             Part(
                 part.clients,
@@ -106,6 +116,14 @@ class WhatIfTally:
             )
         )
         self._times.add(sums)
+        self._keep(sums.planned_lookups[:lookups])
+        self._planned += planned
+
+    def _keep(self, lookups: npt.NDArray[np.void]) -> None:
+        """Keep the lookups of a part behind those of earlier ones."""
+        moved = lookups.copy()
+        moved["row"] += self._planned
+        self._lookups.add(moved)
 
     def _replay(
         self,
@@ -158,6 +176,9 @@ class WhatIfTally:
         """Take over what another tally of the same capture counted, of other clients."""
         self._parts += other._parts
         self._times.merge(other._times)
+        for begin in range(0, other._lookups.size, _PIECE):
+            self._keep(other._lookups.read(begin, min(begin + _PIECE, other._lookups.size)))
+        self._planned += other._planned
         self._names = self._names or other._names
         self._has_clock &= other._has_clock
 
@@ -174,11 +195,15 @@ class WhatIfTally:
             has_clock=self._has_clock,
             ipv6_answers=self._answers.answered(TYPE_AAAA),
             mixtures=mixtures,
+            planned_lookups=self._lookups,
         )
 
 
-def _sums_for(part: Readings, order: Order) -> Sums:
-    """Return the sums to which a part's lookups in such an order are added, all 0."""
+def _sums_for(part: Readings, order: Order, groups: int) -> Sums:
+    """Return the sums to which a part's lookups in such an order are added, all 0.
+
+    They are replayed in at most so many ``groups``.
+    """
     columns, size = len(SETTINGS), order.by_client.size
     first, last = (order.starts // _SECOND_NS).tolist()
     seconds = last - first + 1
@@ -193,9 +218,10 @@ def _sums_for(part: Readings, order: Order) -> Sums:
         np.empty(min(size, seconds), np.int64),
         np.empty(size, MARKED),
         np.empty((size, columns), np.uint8),
-        np.empty(order.group_bases.size, PLANNED_GROUP),
-        np.empty((order.group_bases.size, STATES), SENT),
+        np.empty(groups, PLANNED_GROUP),
+        np.empty((groups, STATES), SENT),
         np.empty(size, PLANNED),
         np.empty((size, STATES), np.int64),
-        np.zeros(4, np.int64),
+        np.empty(size, PLANNED_LOOKUP),
+        np.zeros(5, np.int64),
     )

@@ -42,6 +42,7 @@ from pcapkit.model.vocabulary import Safety
 from pcapkit.names.labels import join
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import resolver_model
+from pcapkit.spool import Spool
 from pcapkit.words import some
 
 #: A capture with less than this proves nothing.
@@ -129,8 +130,11 @@ class WhatIfResult:
         has_clock: bool,
         ipv6_answers: int,
         mixtures: Collection[str] = (),
+        planned_lookups: Spool,
     ) -> None:
         self._parts, self._times, self._names, self._has_clock = parts, times, names, has_clock
+        #: PLANNED_LOOKUP, in no order
+        self.planned_lookups = planned_lookups
         #: names that have an AAAA answer somewhere in the capture
         self.ipv6_answers = ipv6_answers
         #: addresses with several resolvers behind them, which no verdict takes for one
@@ -357,9 +361,13 @@ class WhatIfResult:
         """Does the capture say when things happened?"""
         return self._has_clock
 
-    def peak(self, setting: Replayed) -> int | None:
-        """Return the most queries of all clients in one second under a setting that is timed."""
-        return self._times.peak(_COLUMN[setting])
+    def lasting(self, setting: Replayed) -> Matrix:
+        """Return how many lookups took so long under a setting that is timed, by bin of time."""
+        return self._times.lasting(_COLUMN[setting])
+
+    def by_second(self, setting: Replayed) -> tuple[Matrix, Matrix] | None:
+        """Return the seconds in which lookups began, and their queries under such a setting."""
+        return self._times.by_second(_COLUMN[setting])
 
     def coverage(self, members: Matrix) -> Coverage:
         """Return what a verdict over some clients rests on."""

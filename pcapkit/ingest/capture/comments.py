@@ -22,7 +22,7 @@ import numpy as np
 from pcapkit.addresses import packed_container
 from pcapkit.ingest.capture.pcap import COMMENT, END_OF_OPTIONS
 from pcapkit.ingest.window import Interners, Owner
-from pcapkit.schema import MARK_OWNER_SURE, QR, Bytes, Messages, Rows
+from pcapkit.schema import ABSENT, MARK_OWNER_SURE, QR, Bytes, Messages, Rows
 
 _FLAGS = 2  # epb_flags, whose lowest two bits are the direction
 _INBOUND, _OUTBOUND = 1, 2
@@ -40,6 +40,11 @@ _KEYS = {
 }
 
 
+#: Labels of a pod's sandbox, by containerd's CRI plugin and by Docker's shim. Where ptcpdump knows
+#: only the network of a process, it names a container there, be it this one.
+_SANDBOX = (b'"io.cri-containerd.kind":"sandbox"', b'"io.kubernetes.docker.type":"podsandbox"')
+
+
 class Named(NamedTuple):
     """What the comments of one packet name; None where they do not."""
 
@@ -47,12 +52,6 @@ class Named(NamedTuple):
     pod: str | None = None
     container: str | None = None
     container_id: str | None = None
-    direction: int = 0  # of the packet: _INBOUND, _OUTBOUND, or not said
-
-    @property
-    def is_known(self) -> bool:
-        """Is there a container or pod?"""
-        return bool(self.container or self.container_id or self.pod)
 
 
 def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -65,6 +64,14 @@ def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
             return
         yield code, data[at : at + length]
         at += (length + 3) & ~3
+
+
+def _is_sandbox(comment: bytes) -> bool:
+    """Is it of the container that only holds a pod's network, and runs no program of its own?"""
+    return any(
+        line.startswith(b"ContainerLabels:") and any(label in line for label in _SANDBOX)
+        for line in comment.split(b"\n")
+    )
 
 
 def _values(comment: bytes) -> Iterator[tuple[str, str]]:
@@ -85,8 +92,8 @@ def _printable(text: str) -> str:
 
 
 @lru_cache(maxsize=_MOST_CACHED)
-def read_options(data: bytes, big: bool) -> Named:
-    """Return what the options of one packet name.
+def read_options(data: bytes, big: bool) -> tuple[Named, int]:
+    """Return what the options of one packet name, and its direction, 0 where that is not said.
 
     The comment on the process ends with its arguments, which may hold any lines: where other
     comments begin with container or pod, they alone count.
@@ -95,13 +102,14 @@ def read_options(data: bytes, big: bool) -> Named:
     comments: list[bytes] = []
     for code, value in _options(data, ">" if big else "<"):
         if code == COMMENT:
-            comments.append(value)
+            if not _is_sandbox(value):
+                comments.append(value)
         elif code == _FLAGS and len(value) >= 4:
             (flags,) = struct.unpack_from(">I" if big else "<I", value)
             direction = flags & 3
     own = [c for c in comments if c.partition(b":")[0].strip().lower() in _KEYS]
     found = {name: value for comment in own or comments for name, value in _values(comment)}
-    return Named(**found, direction=direction)
+    return Named(**found), direction
 
 
 class CommentReader:
@@ -130,25 +138,27 @@ class CommentReader:
         columns = (options[name][at[index]].tolist() for name in ("begin", "end", "big"))
         is_response = (rows["flags"][index] & QR != 0).tolist()
         clients = rows["client"][index].tolist()
-        for i, response, client, begin, end, big in zip(
-            index.tolist(), is_response, clients, *columns, strict=True
-        ):
+        owners, marks = [], []
+        for response, client, begin, end, big in zip(is_response, clients, *columns, strict=True):
             data = buffer[begin : min(end, begin + _MOST_BYTES)].tobytes()
-            named = read_options(data, bool(big))
-            if named.is_known:
-                rows["owner"][i] = self._owner(client, named)
-                if named.direction == (_INBOUND if response else _OUTBOUND):
-                    rows["marks"][i] |= MARK_OWNER_SURE
-                    self._interners.owners[int(rows["owner"][i])].sure = True
+            named, direction = read_options(data, bool(big))
+            owner = self._owner(client, named)
+            is_sure = owner >= 0 and direction == (_INBOUND if response else _OUTBOUND)
+            if is_sure:
+                self._interners.owners[owner].sure = True
+            owners.append(owner)
+            marks.append(MARK_OWNER_SURE if is_sure else 0)
+        rows["owner"][index] = owners
+        rows["marks"][index] |= np.array(marks, np.uint8)
 
     def _owner(self, client: int, named: Named) -> int:
-        """Return the id of a container at an address, which is among the addresses."""
-        named = named._replace(direction=0)
+        """Return the id of a container at an address, which is among the addresses; ABSENT."""
         if (known := self._known.get((client, named))) is not None:
             return known
-        interners = self._interners
-        names = (named.namespace, named.pod, named.container, named.container_id)
-        number = interners.addresses.add(packed_container(interners.addresses[client], names))
-        interners.owners.setdefault(number, Owner(client, *names))
+        interners, number = self._interners, ABSENT
+        if any((named.pod, named.container, named.container_id)):
+            of_container = packed_container(interners.addresses[client], named)
+            number = interners.addresses.add(of_container)
+            interners.owners.setdefault(number, Owner(client, *named))
         self._known[client, named] = number
         return number

@@ -153,11 +153,14 @@ def _why_skipped(
             return np.int64(LLMNR)
         if port == _TLS_PORT:
             return np.int64(ENCRYPTED_DNS)
-    if found == FOUND_UDP:
-        at, end = facts[PAYLOAD], facts[CAPTURED_END]
-        if looks_like_message(buffer, at, end):
-            is_response = u16(buffer, at + 2) & QR
-            elsewhere[facts[SOURCE_PORT if is_response else DESTINATION_PORT]] += 1
+    at, end = facts[PAYLOAD], facts[CAPTURED_END]
+    if found == FOUND_TCP:  # the length stands before it, and one segment begins with it
+        if end - at < 2 or u16(buffer, at) < end - at - 2:
+            return np.int64(NOT_DNS)
+        at += 2
+    if looks_like_message(buffer, at, end):
+        is_response = u16(buffer, at + 2) & QR
+        elsewhere[facts[SOURCE_PORT if is_response else DESTINATION_PORT]] += 1
     return np.int64(NOT_DNS)
 
 

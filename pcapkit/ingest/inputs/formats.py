@@ -14,6 +14,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from pcapkit.errors import NotACapture
+from pcapkit.ingest.inputs.glance import (
+    begins_coredns,
+    begins_packet,
+    holds,
+    is_of_coredns,
+    is_of_dnsmasq,
+    is_of_gadget,
+    is_of_hubble,
+    is_of_hubble_text,
+    is_of_netobserv,
+    is_of_tcpdump,
+    is_of_tshark,
+    may_begin,
+    shows_query,
+)
 from pcapkit.ingest.inputs.recognise import (
     COREDNS_TOKENS,
     TCPDUMP_TOKENS,
@@ -60,8 +75,10 @@ class Format:
     """One input format. ``module`` has its ``reader``.
 
     A format of bytes is known by its first ones (``recognises``), one of printed lines by any of
-    its lines (``sign``). A line of it holds one of ``tokens``, where there are any: others need no
-    look.
+    its lines (``sign``, which needs no look at a line that does not pass ``glance``). A line that
+    its reader makes something of passes ``reads``, and it, or one that it continues, holds one of
+    ``tokens``; without them, all lines are read. Only where the form ``joins`` lines do indented
+    ones continue others.
     """
 
     name: str
@@ -69,38 +86,90 @@ class Format:
     module: str
     reader: str
     sign: Callable[[Line], bool] | None = None
+    glance: Callable[[bytes], bool] = bool
+    reads: Callable[[bytes], bool] | None = None
     tokens: tuple[bytes, ...] = ()
+    joins: bool = False
 
 
 FORMATS: tuple[Format, ...] = (
     Format("pcap", looks_like_pcap, "capture.reader", "read_pcap"),
     Format("pcapng", looks_like_pcapng, "capture.reader", "read_pcapng"),
     Format("dnstap", looks_like_frame_stream, "logs.dnstap", "read_dnstap"),
-    Format("Hubble flows", None, "logs.hubble", "HubbleReader", looks_like_hubble, (b"{",)),
-    Format("Inspektor Gadget", None, "logs.inspektor_gadget", "GadgetReader", looks_like_trace_dns),
-    Format("NetObserv flows", None, "logs.netobserv", "FlowReader", looks_like_netobserv, (b"{",)),
+    Format(
+        "Hubble flows",
+        None,
+        "logs.hubble",
+        "HubbleReader",
+        looks_like_hubble,
+        is_of_hubble,
+        is_of_hubble,
+        (b"{",),
+    ),
+    Format(
+        "Inspektor Gadget",
+        None,
+        "logs.inspektor_gadget",
+        "GadgetReader",
+        looks_like_trace_dns,
+        is_of_gadget,
+    ),
+    Format(
+        "NetObserv flows",
+        None,
+        "logs.netobserv",
+        "FlowReader",
+        looks_like_netobserv,
+        is_of_netobserv,
+        tokens=(b"{",),
+    ),
     Format(
         "Hubble text",
         None,
         "logs.hubble_text",
         "HubbleTextReader",
         looks_like_hubble_text,
-        (b"dns-re", b"FORWARDED", b"DROPPED", b"ERROR", b"AUDIT", b"REDIRECTED", b"TRA"),
+        is_of_hubble_text,
+        tokens=(b"dns-re", b"FORWARDED", b"DROPPED", b"ERROR", b"AUDIT", b"REDIRECTED", b"TRA"),
     ),
-    Format("tshark text", None, "logs.tshark_text", "TsharkReader", looks_like_tshark),
+    Format(
+        "tshark text",
+        None,
+        "logs.tshark_text",
+        "TsharkReader",
+        looks_like_tshark,
+        shows_query,
+        is_of_tshark,
+    ),
     Format(
         "dnsmasq log",
         None,
         "logs.dnsmasq",
         "DnsmasqReader",
         looks_like_dnsmasq,
-        (b"dnsmasq", b"query[", b"reply", b"cached", b"forwarded", b"config"),
+        is_of_dnsmasq,
+        tokens=(b"dnsmasq", b"query[", b"reply", b"cached", b"forwarded", b"config"),
     ),
     Format(
-        "CoreDNS log", None, "logs.coredns", "CoreDnsReader", looks_like_coredns, COREDNS_TOKENS
+        "CoreDNS log",
+        None,
+        "logs.coredns",
+        "CoreDnsReader",
+        looks_like_coredns,
+        begins_coredns,
+        is_of_coredns,
+        COREDNS_TOKENS,
     ),
     Format(
-        "tcpdump text", None, "logs.tcpdump", "TcpdumpReader", looks_like_tcpdump, TCPDUMP_TOKENS
+        "tcpdump text",
+        None,
+        "logs.tcpdump",
+        "TcpdumpReader",
+        looks_like_tcpdump,
+        begins_packet,
+        is_of_tcpdump,
+        TCPDUMP_TOKENS,
+        joins=True,
     ),
 )
 _OF_BYTES = tuple(f for f in FORMATS if f.recognises is not None)
@@ -136,22 +205,22 @@ LINE_TOKENS = (
 )
 
 
-def holds(text: bytes, tokens: Sequence[bytes]) -> bool:
-    """Does a line, or do several, hold one of these?"""
-    for token in tokens:
-        if token in text:
-            return True
-    return text.startswith(b"IP ") or b"\nIP " in text
+def may_hold(text: bytes, tokens: Sequence[bytes]) -> bool:
+    """May a line of a form be among these, by its ``tokens``, or by a packet that begins one?"""
+    return holds(text, tokens) or text.startswith(b"IP ") or b"\nIP " in text
 
 
 def form_of(raw: bytes) -> Format | None:
     """Return the form of printed lines that a line is of, None where it is of none."""
-    if not holds(raw, LINE_TOKENS) or b"\0" in raw:
+    if not may_begin(raw) or b"\0" in raw:
+        return None
+    forms = [form for form in _OF_LINES if form.glance(raw)]
+    if not forms:
         return None
     for line in lines_of(raw):
         if len(line.text) > LINE_CHARACTERS:
             continue
-        for form in _OF_LINES:
+        for form in forms:
             if form.sign is not None and form.sign(line):
                 return form
     return None

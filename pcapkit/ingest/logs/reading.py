@@ -26,7 +26,7 @@ from pcapkit.ingest.inputs.formats import (
     LINE_TOKENS,
     Format,
     form_of,
-    holds,
+    may_hold,
     not_a_capture,
 )
 from pcapkit.ingest.inputs.source import Source
@@ -56,6 +56,8 @@ _JOINED_LINES = 1 << 17  # of several logs behind one another, that are put in o
 _BLOCK_BYTES = 1 << 16
 _LINE_BYTES = 1 << 20
 _HINFO = 13
+#: Of another program's lines so many are looked at for another form in a row, then one of so many.
+_LOOKED_AT, _EVERY = 1 << 10, 16
 _EXCHANGES = 1 << 16  # whose direction is remembered
 _HEAD_BYTES = 1 << 16
 _MARKS = b"`~-=#$>|+*\xe2\x1b"  # what decoration may begin with
@@ -92,19 +94,23 @@ class _Lines:
 
     def __init__(self, source: Source) -> None:
         self._tokens: Sequence[bytes] = LINE_TOKENS
+        self._form: Format | None = None
         self._raw = json_documents(self._sifted(source))
         self._stream = ""
         self._waiting = 0
         self.number = 0
         self.foreign = 0
         self.first_foreign = 0
+        #: By the name of another form: the first line of it that was passed over.
+        self.others: dict[str, int] = {}
+        self._fruitless = 0
 
     def _sifted(self, source: Source) -> Iterator[bytes]:
         """Yield lines; many that hold nothing of a form are passed over together."""
         for lines in byte_lines(source):
             if self._tokens:
                 block = b"\n".join(lines)
-                if not holds(block, self._tokens) and not _has_more(block):
+                if not may_hold(block, self._tokens) and not _has_more(block):
                     full = sum(1 for line in lines if line and not line.isspace())
                     if full:
                         self.first_foreign = self.first_foreign or self.number + 1
@@ -115,10 +121,16 @@ class _Lines:
             for line in lines:
                 yield line[:_LINE_BYTES].removesuffix(b"\r")
 
-    def pass_over(self) -> None:
-        """Count the line that was read last as another program's."""
+    def pass_over(self, raw: bytes) -> None:
+        """Count the line that was read last as another program's, perhaps one of another form."""
         self.foreign += 1
         self.first_foreign = self.first_foreign or self.number
+        self._fruitless += 1
+        if self._form is None or (self._fruitless > _LOOKED_AT and self._fruitless % _EVERY):
+            return
+        if (other := form_of(raw)) is not None and other is not self._form:
+            self._fruitless = 0
+            self.others.setdefault(other.name, self.number)
 
     def form(self, form: Format | None) -> Format | None:
         """Return the form of the first line that has one, which stays to be read."""
@@ -130,7 +142,8 @@ class _Lines:
                     continue
                 form = found
             self._raw = chain([raw], self._raw)
-            self._tokens = form.tokens
+            self._form = form
+            self._tokens = tuple(dict.fromkeys(form.tokens + LINE_TOKENS)) if form.tokens else ()
             self.number -= 1
             return form
         return None
@@ -146,7 +159,7 @@ class _Lines:
                 return
         if raw.strip():
             self._waiting += 1
-            self.pass_over()
+            self.pass_over(raw)
 
     def _is_decoration(self, raw: bytes) -> bool:
         if (name := heading_of(raw)) is not None:
@@ -155,12 +168,25 @@ class _Lines:
         found = lines_of(raw)
         return not found or all(line.record is None and is_decoration(line.text) for line in found)
 
-    def of(self, tokens: Sequence[bytes]) -> Iterator[Line]:
-        """Yield the lines that hold one of ``tokens``; without any, all. Others are counted."""
+    def of(self, form: Format) -> Iterator[Line]:
+        """Yield the lines that may be of a form, and those that continue them; count others."""
+        reads, tokens = form.reads, form.tokens
+        goes_on = has_bytes = False  # an indented line continues the one before; or shows its bytes
         for raw in self._raw:
             self.number += 1
-            if tokens and not holds(raw, tokens) and not _goes_on(raw):
+            indented = form.joins and raw[:1] in (b" ", b"\t")
+            if reads is not None:
+                is_read = reads(raw)
+            else:
+                is_read = not tokens or may_hold(raw, tokens)
+            if is_read:
+                has_bytes = form.joins
+                goes_on = has_bytes and b".53: " not in raw and b".53 > " not in raw
+            elif indented and has_bytes and raw[1:3] == b"0x":
+                continue
+            elif not (indented and goes_on) and not _is_cut(raw):
                 self._count(raw)
+                goes_on, has_bytes = goes_on and not raw, has_bytes and not raw
                 continue
             if raw[:1] in _MARKS and (not raw or self._is_decoration(raw)):
                 continue
@@ -171,9 +197,9 @@ class _Lines:
                     yield line
 
 
-def _goes_on(raw: bytes) -> bool:
-    """Does a line continue another one, or is it a record that is cut?"""
-    return raw[:1] in (b" ", b"\t") or (raw[:1] == b"{" and raw[-1:] != b"}")
+def _is_cut(raw: bytes) -> bool:
+    """Is a line a record in JSON that is cut?"""
+    return raw[:1] == b"{" and raw[-1:] != b"}"
 
 
 _DOCUMENT = re.compile(rb"[{\[]\r?(?:\n|$)|\n[ \t]|^[ \t]|==> ")
@@ -367,7 +393,7 @@ def _windows(
     capture.format = found.name
     module = import_module(f"pcapkit.ingest.{found.module}")
     reader = cast(LineReader, getattr(module, found.reader)(ports, capture.pods))
-    yield from _Gatherer(source, interners, capture, reader, lines).windows(found.tokens)
+    yield from _Gatherer(source, interners, capture, reader, lines).windows(found)
 
 
 class _Gatherer:
@@ -390,9 +416,9 @@ class _Gatherer:
         self._gathered = _Gathered()
         self._done = 0
 
-    def windows(self, tokens: Sequence[bytes]) -> Iterator[Window]:
+    def windows(self, form: Format) -> Iterator[Window]:
         """Yield windows; what the whole rests on is added to the capture's warnings at the end."""
-        for line in self._reader.units(self._lines.of(tokens)):
+        for line in self._reader.units(self._lines.of(form)):
             self._pass_over()
             self._gathered.lines += 1
             self._add(line)
@@ -417,7 +443,7 @@ class _Gatherer:
         gathered = self._gathered
         gathered.span(self._reader.time)
         if found is None:
-            self._lines.pass_over()
+            self._lines.pass_over(line.text.encode("utf-8", "replace"))
             found = "other_event"
         if not isinstance(found, str):
             if self._probes.holds(found):
@@ -472,6 +498,12 @@ class _Gatherer:
             warnings.append(
                 f"{path}: {what} not understood, cut or damaged, the first near line "
                 f"{self._first_not_understood}: left out"
+            )
+        for name, first in self._lines.others.items():
+            warnings.append(
+                f"{path}: there are lines of another form ({name}) than the first "
+                f"({self._capture.format}), from near line {first} on: not read; write them to a "
+                f"file of their own, as with 'tail -n +{first}', and analyse it"
             )
         if n := self._lines.foreign:
             what = "1 line is" if n == 1 else f"{n} lines are"

@@ -192,19 +192,41 @@ class TcpdumpReader(PlainReader):
     def units(self, lines: Iterator[Line]) -> Iterator[Line]:
         """Yield one line a packet, its continuation lines joined to it."""
         held: Line | None = None
+        goes_on: bool | None = None  # may the next line be part of what is held?
         for line in lines:
             text = line.text
             if held is not None and text[0] in " \t" and not _starts_packet(text):
                 if _HEX_LINE.match(text):  # -x and -X print the bytes as well
                     continue
-                if len(held.text) + len(text) <= _UNIT_CHARACTERS:
+                if goes_on is None:
+                    goes_on = self._goes_on(held.text)
+                if goes_on:
                     held.text += " " + text.strip()
+                    if " > " in text or len(held.text) > _UNIT_CHARACTERS:
+                        goes_on = None
                     continue
             if held is not None:
                 yield held
             held = None if TCPDUMP_CHATTER.match(text) else line
+            goes_on = None
         if held is not None:
             yield held
+
+    def _goes_on(self, text: str) -> bool:
+        """May an indented line be part of this one? A packet of DNS is whole, others are long."""
+        if len(text) > _UNIT_CHARACTERS or not self._is_of_packet(text):
+            return False
+        ends = _ENDS.search(text)
+        return ends is None or self._ports.isdisjoint(
+            (_port(ends["source_port"]), _port(ends["target_port"]))
+        )
+
+    @staticmethod
+    def _is_of_packet(text: str) -> bool:
+        match = TCPDUMP_HEAD.fullmatch(text)
+        return (match is not None and _is_packet(match)) or bool(
+            SHIPPED.match(text) or TCPDUMP_WITHIN.search(text)
+        )
 
     def read(self, line: Line) -> Sequence[LineMessage] | str | None:
         """Return a packet's message."""

@@ -70,20 +70,21 @@ def _nothing_to_judge(analysis: Results) -> str:
 
 def _sentences(analysis: Results) -> Iterator[str]:
     complete = analysis.lookup_counts.complete
-    if complete < FEWEST_LOOKUPS:
+    thin = complete < FEWEST_LOOKUPS
+    if thin:
         yield f"Too little to judge: {lookups_text(complete)} from beginning to end."
     failed = failures(analysis)
     if failed:
         yield failed
     costly = _costly(analysis)
     waste = analysis.waste
-    if costly is not None and not (failed and costly is cause_of_failures(analysis)):
+    if costly is not None and not (failed and _explains(costly, cause_of_failures(analysis))):
         lost = seconds(lost_s(costly))
         yield f"A fault, not waste: {printable(costly.title)}; it cost {lost}."
     if waste.wasted_queries:
         yield from _waste(analysis, costly)
     elif not failed and costly is None:
-        yield _healthy(analysis)
+        yield _healthy(analysis, thin=thin)
 
 
 def failures(analysis: Results) -> str:
@@ -101,7 +102,7 @@ def failures(analysis: Results) -> str:
     text = f"{percent(resolved / total)} of the lookups resolved, {number(resolved)} of "
     text += f"{number(total)}: {', '.join(parts)}."
     cause = cause_of_failures(analysis)
-    if cause is not None and failed:
+    if cause is not None and failed and cause.code != _ITSELF:
         text += f" The cause: {printable(cause.title)}."
     return text
 
@@ -115,6 +116,15 @@ def cause_of_failures(analysis: Results) -> Finding | None:
 
     shown = [f for f in analysis.findings if f.certainty is Certainty.SHOWN and count(f)]
     return max(shown, key=count, default=None)
+
+
+#: The fault that says of failed lookups what the share that resolved says: no cause of it.
+_ITSELF = "failed_lookups"
+
+
+def _explains(fault: Finding, cause: Finding | None) -> bool:
+    """Has the sentence about failed lookups told of this fault?"""
+    return fault.code == _ITSELF or fault is cause
 
 
 def lost_s(finding: Finding) -> float:
@@ -166,8 +176,11 @@ def _ends(analysis: Results, plan: Plan, of: str = "") -> str:
     return f"{edits_text(plan.edits)} {'ends' if plan.edits == 1 else 'end'} {number(count)}{of}"
 
 
-def _healthy(analysis: Results) -> str:
-    return _without_advice(_serious(analysis), "no query was search-path waste")
+def _healthy(analysis: Results, *, thin: bool) -> str:
+    found = _serious(analysis)
+    if thin and not found:
+        return "No query was search-path waste."
+    return _without_advice(found, "no query was search-path waste")
 
 
 def _without_advice(found: list[Finding], why: str) -> str:

@@ -158,8 +158,8 @@ def test_an_application_that_asks_again(tmp_path: Path, talk: Talk) -> None:
 
 def test_lookups_that_fail_because_a_server_fails(tmp_path: Path) -> None:
     talk = Talk()
-    talk.pair(0, "api.example.com", rcode=SERVFAIL, soa=False)
-    talk.pair(1000, "www.example.com", rcode=REFUSED, soa=False)
+    talk.pair(0, "api.example.com", rcode=SERVFAIL, minimum=None)
+    talk.pair(1000, "www.example.com", rcode=REFUSED, minimum=None)
     for at in (2000, 7000):
         talk.exchange(at, "mute.example.com", took=None, port=40001, ident=7)
     talk.found(60000, NAME)
@@ -180,7 +180,7 @@ def test_names_that_do_not_exist_are_no_failure(tmp_path: Path) -> None:
     talk = Talk()
     talk.pair(0, "gone.example.com", rcode=NXDOMAIN)
     talk.pair(1000, "empty.example.com", answers=[])
-    talk.pair(2000, f"x.{SERVICES}", rcode=SERVFAIL, soa=False)  # passed over, and then denied
+    talk.pair(2000, f"x.{SERVICES}", rcode=SERVFAIL, minimum=None)  # passed over, and then denied
     talk.pair(2001, "x", rcode=NXDOMAIN)
     assert "failed_lookups" not in talk.findings(tmp_path, search=[SERVICES])
 
@@ -414,3 +414,15 @@ def test_the_limit_is_not_of_the_clusters_own_nameserver(tmp_path: Path) -> None
     talk = busy(1100, build.SERVER)
     talk.found(3000, NAME)
     assert "packet_rate" not in talk.findings(tmp_path)
+
+
+def test_musl_fails_where_one_family_does(tmp_path: Path) -> None:
+    """It asks again and again, and then throws the address away: no option of glibc's helps."""
+    analysis = one_family(FAILS, tries=5).analyze(tmp_path)
+    (client,) = analysis.client_rows
+    assert client.resolver.model == "musl"
+    assert analysis.lookup_counts.by_outcome["servfail"] == 1
+    finding = analysis.findings[0]
+    assert (finding.code, finding.evidence["failed_lookups"]) == ("failed_family", 1)
+    assert "no-aaaa" not in finding.action
+    assert "no_aaaa" not in {r.code for r in analysis.recommendations}

@@ -139,7 +139,7 @@ def test_a_suffix_hides_the_rest_of_the_list(tmp_path: Path) -> None:
     talk = Talk()
     for number, base in enumerate(("api.example.com", "redis.data", "www.example.org")):
         talk.pair(number * 1000, f"{base}.{NAMESPACE}", rcode=NXDOMAIN)
-        talk.pair(number * 1000 + 1, f"{base}.{CORP}", rcode=REFUSED, soa=False)
+        talk.pair(number * 1000 + 1, f"{base}.{CORP}", rcode=REFUSED, minimum=None)
         talk.pair(number * 1000 + 2, base, rcode=NXDOMAIN if number == 1 else 0)
     found = talk.findings(tmp_path)
     (row,) = rows(found["cut_chain"], "suffixes")
@@ -154,7 +154,7 @@ def test_a_refusing_suffix_at_the_end_of_the_list_hides_nothing(tmp_path: Path) 
         at = number * 1000
         for place, suffix in enumerate(LIST):
             talk.pair(at + place, f"{base}.{suffix}", rcode=NXDOMAIN)
-        talk.pair(at + 3, f"{base}.{CORP}", rcode=REFUSED, soa=False)
+        talk.pair(at + 3, f"{base}.{CORP}", rcode=REFUSED, minimum=None)
         talk.pair(at + 4, base)
     assert "cut_chain" not in talk.findings(tmp_path)
 
@@ -282,6 +282,22 @@ def test_polls_slower_than_the_ttl_or_few(tmp_path: Path, ttl: int, polls: int) 
     assert "repeated_lookups" not in talk.findings(tmp_path)
 
 
+@pytest.mark.parametrize(("minimum", "repeats"), [(30, 8), (None, 4)])
+def test_what_may_not_be_kept_is_not_repeated(
+    tmp_path: Path, minimum: int | None, repeats: int
+) -> None:
+    """NODATA without an SOA record has no negative TTL (RFC 2308 section 5), aliases or not."""
+    alias = [cname(f"web.{NAMESPACE}", "lb.example.com")]
+    talk = Talk()
+    for number in range(5):
+        talk.exchange(number * 2000, f"web.{NAMESPACE}", A, ttl=30)
+        if minimum is None:
+            talk.exchange(number * 2000 + 1, f"web.{NAMESPACE}", AAAA, answers=alias)
+        else:
+            talk.exchange(number * 2000 + 1, f"web.{NAMESPACE}", AAAA, answers=[], minimum=minimum)
+    assert talk.findings(tmp_path)["repeated_lookups"].evidence["repeated_queries"] == repeats
+
+
 def test_two_clients_do_not_repeat_one_another(tmp_path: Path) -> None:
     talk = Talk()
     for number in range(6):
@@ -378,7 +394,7 @@ def test_private_addresses_asked_upstream(tmp_path: Path, address: str) -> None:
 
 def test_private_addresses_denied_without_soa(tmp_path: Path) -> None:
     talk = Talk()
-    talk.exchange(0, "3.2.1.10.in-addr.arpa", PTR, rcode=NXDOMAIN, flags=0, soa=False)
+    talk.exchange(0, "3.2.1.10.in-addr.arpa", PTR, rcode=NXDOMAIN, flags=0, minimum=None)
     finding = talk.findings(tmp_path)["private_reverse_leak"]
     assert finding.certainty == "consistent_with"
 

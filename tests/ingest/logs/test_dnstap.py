@@ -164,10 +164,12 @@ def test_streams_behind_one_another_and_compressed_are_read(tmp_path: Path) -> N
     assert rows(save(tmp_path, parts, "parts")) == rows(whole)
 
 
-def test_the_upstream_leg_is_counted_and_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("client", [CLIENT, SERVER, None])
+def test_the_upstream_leg_is_counted_and_left_out(client: str | None, tmp_path: Path) -> None:
+    """CoreDNS names the pod that asked it there; from 1.14.5 on its own socket (pull 8184)."""
     frames = [
         tap(CLIENT_QUERY, query("a.example", ident=1)),
-        tap(FORWARDER_QUERY, query("a.example", ident=2), client=SERVER, server="192.0.2.53"),
+        tap(FORWARDER_QUERY, query("a.example", ident=2), client=client, server="192.0.2.53"),
         tap(RESOLVER_QUERY, query("a.example", ident=3), client=None, server="192.0.2.53"),
     ]
     collected = load(save(tmp_path, stream(frames)))

@@ -297,35 +297,36 @@ def test_errors_of_coredns_are_summed_by_upstream(tmp_path: Path) -> None:
 # ---- gadgets and flows --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("head", ["short", "long"])
+#: Prefixes of column names, how the pod's and the direction's are called, and where columns stand.
+COLUMNS = {
+    "short": ("", "POD", "TYPE", "NUMANSWERS", 0),
+    "long": ("K8S.", "K8S.PODNAME", "PKT_TYPE", "NUM_ANSWERS", 0),
+    "long type": ("K8S.", "K8S.PODNAME", "TYPE", "NUM_ANSWERS", 0),
+    "short and indented": ("", "POD", "TYPE", "NUMANSWERS", 2),
+    "wide": ("", "POD", "TYPE", "NUMANSWERS", 9),
+    "long and wide": ("K8S.", "K8S.PODNAME", "PKT_TYPE", "NUM_ANSWERS", 7),
+    "no count": ("", "POD", "TYPE", "LATENCY", 0),
+    "mixed": ("K8S.", "POD", "PKT_TYPE", "NUM_ANSWERS", 1),
+}
+
+
+@pytest.mark.parametrize("head", COLUMNS)
 def test_columns_of_inspektor_gadget(head: str, tmp_path: Path) -> None:
     """Without addresses the pod is the client; what the server's pod shows says nothing."""
+    prefix, pod_column, kind_column, count_column, wider = COLUMNS[head]
     columns = [
-        "NODE",
-        "NAMESPACE",
-        "POD",
+        f"{prefix}NODE",
+        f"{prefix}NAMESPACE",
+        pod_column,
         "PID",
         "QR",
-        "TYPE",
+        kind_column,
         "QTYPE",
         "NAME",
         "RCODE",
-        "NUMANSWERS",
+        count_column,
     ]
-    if head == "long":
-        columns = [
-            "K8S.NODE",
-            "K8S.NAMESPACE",
-            "K8S.PODNAME",
-            "PID",
-            "QR",
-            "PKT_TYPE",
-            "QTYPE",
-            "NAME",
-            "RCODE",
-            "NUM_ANSWERS",
-        ]
-    widths = [12, 16, 16, 8, 8, 12, 8, 60, 14, 12]
+    widths = [w + wider for w in (12, 16, 16, 8, 8, 12, 8, 60, 14, 12)]
     lines = ["".join(c.ljust(w) for c, w in zip(columns, widths, strict=True))]
     for _, q, back in events(walk("api.acme.test", LIST)):
         for pod in ("till-0", "coredns-1"):
@@ -379,8 +380,23 @@ def test_columns_of_inspektor_gadget_with_addresses(tmp_path: Path) -> None:
     assert {r["rcode"] for r in found} == {None, "NOERROR", "NXDOMAIN"}
 
 
-@pytest.mark.parametrize("code", [True, False])
-def test_flows_of_netobserv(code: bool, tmp_path: Path) -> None:
+#: What versions and stores of NetObserv write otherwise; None takes a key away.
+FLOWS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "no code": {"DnsFlagsResponseCode": None},
+    "no pod": {"DstK8S_Name": None, "DstK8S_Namespace": None, "DstK8S_Type": None},
+    "an owner": {"DstK8S_OwnerName": "till", "DstK8S_OwnerType": "StatefulSet"},
+    "its agent": {"AgentIP": "10.0.0.7", "IfDirections": [0], "Interfaces": ["eth0"]},
+    "Loki": {"app": "netobserv-flowcollector", "_RecordType": "flowLog", "FlowDirection": "1"},
+    "bytes": {"Bytes": 120, "Packets": 1, "Dscp": 0, "Etype": 2048, "Flags": 16},
+    "its begin": {"TimeFlowStartMs": START // MS},
+    "a second name": {"SrcK8S_Name": "kube-dns", "SrcK8S_Type": "Service"},
+    "DNS errors": {"DnsErrno": 0},
+}
+
+
+@pytest.mark.parametrize("more", FLOWS.values(), ids=FLOWS)
+def test_flows_of_netobserv(more: dict[str, Any], tmp_path: Path) -> None:
     flows = []
     for q in sorted(walk("api.acme.test", LIST), key=lambda q: q.asked):
         flow: dict[str, Any] = {
@@ -398,8 +414,8 @@ def test_flows_of_netobserv(code: bool, tmp_path: Path) -> None:
             "DstK8S_Namespace": "shop",
             "DstK8S_Type": "Pod",
         }
-        if code:
-            flow["DnsFlagsResponseCode"] = "NXDomain" if q.rcode == "NXDOMAIN" else "NoError"
+        flow["DnsFlagsResponseCode"] = "NXDomain" if q.rcode == "NXDOMAIN" else "NoError"
+        flow = {k: v for k, v in (flow | more).items() if v is not None}
         flows.append(json.dumps(flow))
     flows.append(json.dumps({"SrcAddr": "10.0.0.1", "DstAddr": "10.0.0.2", "Proto": 6}))
     path = save(tmp_path, "\n".join(flows).encode())
@@ -407,4 +423,5 @@ def test_flows_of_netobserv(code: bool, tmp_path: Path) -> None:
     assert (found["lookups"], found["queries"], found["wasted"]) == (1, 8, 6)
     assert found["search"] == [list(LIST)]
     (row,) = analyze(path).client_rows
-    assert (row.namespace, row.pod) == ("shop", "till-0")
+    pod = None if "DstK8S_Name" in more else "till-0"
+    assert (row.namespace, row.pod) == ("shop", pod)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from pcapkit.errors import NotACapture
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.pipeline.options import Options
+from pcapkit.pipeline.options import Options, make_options
 from tests.build import assert_ledger, load, open_only, pcap, rows, save, table_of, without
 from tests.ingest.packet.walks import as_packets, exchanges
 
@@ -248,3 +248,106 @@ def test_no_value_in_an_event_stops_the_reading(sample: str, data: Any, tmp_path
     collected = load(path)
     assert_ledger(collected)
     assert collected.packets == len(lines)
+
+
+# ---- other programs' lines between, and other forms behind --------------------------------------
+
+ASKED = "10:00:00.000000 IP 10.0.0.9.40000 > 10.96.0.10.53: 1+ A? a.example. (27)"
+SAID = "10:00:00.001000 IP 10.96.0.10.53 > 10.0.0.9.40000: 1* 1/0/0 A 192.0.2.1 (43)"
+LOGGED = (
+    '[INFO] 10.0.0.9:40000 - 1 "A IN b.example. udp 27 false 512" NOERROR qr,aa,rd 52 0.000117s'
+)
+TSHARK = "    1 0.000000 10.0.0.9 \u2192 10.96.0.10 DNS 70 Standard query 0x0001 A c.example"
+DNSMASQ = "Mar  1 10:00:00 dnsmasq[1]: 7 10.0.0.9/40000 query[A] d.example from 10.0.0.9"
+HUBBLE = (
+    "Mar  1 10:00:00.000: default/web-0:40000 (ID:1) -> kube-system/coredns-0:53 (ID:2) "
+    "dns-request proxy FORWARDED (DNS Query e.example. A)"
+)
+BETWEEN = {
+    "a traceback": ["Traceback (most recent call last):", '  File "app.py", line 3, in <module>'],
+    "a trace of Java": ["java.io.IOException: broken", "\tat com.acme.Pool.run(Pool.java:31)"],
+    "details without a head": ["    at com.acme.IP.run(Filter.java:5) IP > x.", "    more."],
+    "a router's word": ["route IP 10.0.0.5 > 10.1.0.5: ok", "moved IP pool a > pool b"],
+    "an application's word": ["2026-03-01 10:00:00 INFO from IP 10.0.0.5 routed > backend in 3 ms"],
+    "JSON": ['{"level":"info","msg":"from IP 10.0.0.5 > x","n":5}'],
+    "a firewall": ["kernel: [8.12] DROP IN=eth0 OUT= SRC=10.0.0.5 DST=10.0.1.1 SPT=1 DPT=53"],
+    "microseconds": ["2026-03-01 10:00:00.000123 INFO worker > done"],
+    "a page of HTML": ["<p>IP &gt; x</p>"],
+    "a shipper's": ["2026-03-01T10:00:00.000123Z stdout F worker IP check > fine"],
+}
+
+
+@pytest.mark.parametrize("lines", BETWEEN.values(), ids=BETWEEN)
+def test_other_lines_change_nothing_for_their_neighbours(tmp_path: Path, lines: list[str]) -> None:
+    """Neither in the midst of a conversation nor at its ends; each of them is counted."""
+    plain = save(tmp_path, f"{ASKED}\n{SAID}\n".encode(), "plain.txt")
+    mixed = [*lines, ASKED, *lines, SAID, *lines]
+    path = save(tmp_path, "\n".join(mixed).encode(), "mixed.txt")
+    pd.testing.assert_frame_equal(lookups(path), lookups(plain))
+    found = load(path)
+    assert_ledger(found)
+    assert dict(found.skipped) == {"other_event": 3 * len(lines)}
+    assert any("not of this form (tcpdump text)" in w for w in found.warnings)
+
+
+def test_the_rest_of_a_packet_is_found_behind_another_line(tmp_path: Path) -> None:
+    """With -v a packet has two lines, and what another program prints may come between them."""
+    head = "10:00:00.000000 IP (tos 0x0, ttl 64, id 7, flags [DF], proto UDP (17), length 55)"
+    rest = "    10.0.0.9.40000 > 10.96.0.10.53: 1+ A? a.example. (27)"
+    path = save(tmp_path, f"{head}\n{rest}\n    at x.y.\n{SAID}\n".encode(), "v.txt")
+    assert [r["qname"] for r in rows(path)] == ["a.example", None]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ([ASKED, SAID], [LOGGED], "CoreDNS log"),
+        ([ASKED, SAID], [TSHARK], "tshark text"),
+        ([ASKED, SAID], [DNSMASQ], "dnsmasq log"),
+        ([ASKED, SAID], [HUBBLE], "Hubble text"),
+        ([LOGGED], [ASKED, SAID], "tcpdump text"),
+        ([LOGGED], [HUBBLE], "Hubble text"),
+        ([LOGGED], [DNSMASQ], "dnsmasq log"),
+        ([HUBBLE], [LOGGED], "CoreDNS log"),
+        ([HUBBLE], [ASKED, SAID], "tcpdump text"),
+        ([DNSMASQ], [ASKED, SAID], "tcpdump text"),
+        ([TSHARK], [LOGGED], "CoreDNS log"),
+    ],
+)
+def test_a_form_that_changes_within_a_file_is_told_of(
+    tmp_path: Path, first: list[str], second: list[str], name: str
+) -> None:
+    """What is read is that of the first form; the place of the other, and what to do, are said."""
+    alone = save(tmp_path, "\n".join(first).encode(), "alone.txt")
+    both = save(tmp_path, "\n".join([*first, "", *second]).encode(), "both.txt")
+    pd.testing.assert_frame_equal(lookups(both), lookups(alone))
+    (said,) = (w for w in load(both).warnings if "another form" in w)
+    place = len(first) + 2
+    assert f"({name})" in said and f"line {place} " in said and f"tail -n +{place}" in said
+    assert not any("another form" in w for w in load(alone).warnings)
+
+
+# ---- the clients that are asked for -------------------------------------------------------------
+
+
+def test_a_printed_name_is_a_client_that_can_be_asked_for(tmp_path: Path) -> None:
+    lines = [
+        "10:00:00.000000 IP web-0.40000 > kube-dns.53: 1+ A? a.example. (27)",
+        "10:00:00.001000 IP kube-dns.53 > web-0.40000: 1* 1/0/0 A 192.0.2.1 (43)",
+        "10:00:01.000000 IP node7.lan.40001 > kube-dns.53: 2+ A? b.example. (27)",
+        "10:00:02.000000 IP 10.0.0.9.40001 > kube-dns.53: 3+ A? c.example. (27)",
+    ]
+    path = save(tmp_path, "\n".join(lines).encode(), "names.txt")
+
+    def asked(*clients: str) -> tuple[list[str], list[str]]:
+        found = analyze(path, options=make_options(clients=clients))
+        return sorted(n.base_name for n in found.name_rows), [
+            w for w in found.warnings if w.startswith("--client")
+        ]
+
+    assert asked("web-0") == (["a.example"], [])
+    assert asked("WEB-0", "10.0.0.0/24") == (["a.example", "c.example"], [])
+    assert asked("node7.lan") == (["b.example"], [])
+    names, (said, more) = asked("web-0", "kube-dns", "10.9.0.0/16")
+    assert names == ["a.example"] and "--client kube-dns: no client" in said
+    assert "--client 10.9.0.0/16: no client" in more

@@ -388,13 +388,79 @@ def test_packets_printed_twice(late: int, tmp_path: Path) -> None:
     assert told(path) == whole("api.acme.test", LIST)
 
 
-@pytest.mark.parametrize("client", ["127.0.0.1", "10.9.0.4", "[::1]"])
-def test_the_servers_own_question_is_left_out(client: str, tmp_path: Path) -> None:
-    name = "1234567890123456789.98765432109876543."
-    probe = f'[INFO] {client}:5 - 6 "HINFO IN {name} udp 57 false 512" NXDOMAIN qr,rd 132 0.003s'
+def dressed(style: str, line: str) -> str:
+    """Return a line of tcpdump as other options print it."""
+    if style == "date":
+        return f"2026-03-01 {line}"
+    if style == "epoch":
+        return f"{1_772_359_200 + int(line[6:8])}{line[8:]}"
+    if style == "interface":
+        return line.replace(" IP ", " eth0  In  IP ", 1)
+    if style == "link":
+        link = "02:42:ac:11:00:02 > 02:42:ac:11:00:03, ethertype IPv4 (0x0800), length 90:"
+        return line.replace(" IP ", f" {link} ", 1)
+    if style == "docker":
+        return wrapped(line, START, "log", None, None)
+    return f"> {line}" if style == "quoted" else line
+
+
+@pytest.mark.parametrize(
+    "style", ["plain", "date", "epoch", "interface", "link", "docker", "quoted"]
+)
+@pytest.mark.parametrize("late", [1, 4000])
+def test_packets_printed_twice_in_other_dress(style: str, late: int, tmp_path: Path) -> None:
+    queries = walk("db.shop", LIST, client="10.8.7.6", seed=late)
+    again = [replace(q, asked=q.asked + late * 1000, done=q.done + late * 1000) for q in queries]
+    plain = sorted(tcpdump(queries) + (tcpdump(again) if late == 1 else tcpdump(queries)))
+    path = save(tmp_path, "\n".join(dressed(style, line) for line in plain).encode())
+    assert load(path).duplicates == 16
+    assert told(path) == whole("db.shop", LIST)
+
+
+NUMBERS = "1234567890123456789.98765432109876543."
+ASKED_BY_ITSELF = f'"HINFO IN {NUMBERS} udp 57 false 512"'
+PROBES = {
+    "loopback": f"[INFO] 127.0.0.1:5 - 6 {ASKED_BY_ITSELF} NXDOMAIN qr,rd 132 0.003s",
+    "its pod": f"[INFO] 10.9.0.4:5 - 6 {ASKED_BY_ITSELF} NXDOMAIN qr,rd 132 0.003s",
+    "IPv6": f"[INFO] [::1]:5 - 6 {ASKED_BY_ITSELF} NXDOMAIN qr,rd 132 0.003s",
+    "SERVFAIL": f"[INFO] 127.0.0.1:5 - 6 {ASKED_BY_ITSELF} SERVFAIL qr,rd 57 2.001s",
+    "no outcome": f"[INFO] 127.0.0.1:5 - 6 {ASKED_BY_ITSELF} - - 0 6.002s",
+    "NOERROR": f"[INFO] 10.9.0.4:5 - 6 {ASKED_BY_ITSELF} NOERROR qr,aa,rd 132 0.0001s",
+    "buffer": f'[INFO] 127.0.0.1:5 - 6 "HINFO IN {NUMBERS} udp 68 false 2048" NXDOMAIN qr 132 1ms',
+    "tcp": f'[INFO] 127.0.0.1:5 - 6 "HINFO IN {NUMBERS} tcp 57 false 65535" NXDOMAIN qr,rd 132 3ms',
+    "timestamps": f"2026-03-01T09:59:59.123456789Z [INFO] 127.0.0.1:5 - 6 {ASKED_BY_ITSELF} "
+    "NXDOMAIN qr,rd 132 0.003s",
+    "a pod's prefix": "[pod/coredns-7d764666f9-abcde/coredns] [INFO] 10.9.0.4:5 - 6 "
+    f"{ASKED_BY_ITSELF} NXDOMAIN qr,rd 132 0.003s",
+    "Docker": wrapped(
+        f"[INFO] 127.0.0.1:5 - 6 {ASKED_BY_ITSELF} NXDOMAIN qr,rd 132 0.003s",
+        START,
+        "log",
+        None,
+        None,
+    ),
+    "Fluent Bit": wrapped(
+        f"[INFO] 10.9.0.4:5 - 6 {ASKED_BY_ITSELF} NXDOMAIN qr,rd 132 0.003s",
+        START,
+        "message",
+        "@timestamp",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("probe", PROBES.values(), ids=PROBES)
+def test_the_servers_own_question_is_left_out(probe: str, tmp_path: Path) -> None:
     path = save(tmp_path, "\n".join([probe, *(coredns(q) for q in walk("a.b", LIST))]).encode())
     assert dict(load(path).skipped) == {"own_probe": 1}
     assert told(path) == whole("a.b", LIST)
+
+
+@pytest.mark.parametrize("name", ["12345.12345.example.", "web.shop.", "123.456.", "1234567."])
+def test_what_is_asked_of_hinfo_otherwise_is_a_query(name: str, tmp_path: Path) -> None:
+    line = f'[INFO] 10.9.0.4:5 - 6 "HINFO IN {name} udp 57 false 512" NXDOMAIN qr,rd 132 0.003s'
+    found = load(save(tmp_path, line.encode()))
+    assert not found.skipped and found.message_counts.queries == 1
 
 
 @pytest.mark.parametrize(
@@ -407,6 +473,9 @@ def test_the_servers_own_question_is_left_out(client: str, tmp_path: Path) -> No
         ("<redacted>", "<dns>"),
         ("x.x.x.x", "y.y.y.y"),
         ("pod_1", "10.96.0.10"),
+        ("10-9-0-18.shop.pod.cluster.local", "kube-dns.kube-system"),
+        ("fe80--1.lan", "_gateway"),
+        ("WEB-7", "DNS-A.corp.example"),
         ("caf\xe9-1", "10.96.0.10"),
     ],
 )

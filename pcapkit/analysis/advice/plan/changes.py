@@ -12,12 +12,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pcapkit.analysis.advice.plan.curves import Choice
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import WASTED, Table
 from pcapkit.model.vocabulary import Safety
+from pcapkit.schema import ABSENT
 
-_RATE_BITS = 40
+_RATE_BITS, _ID_BITS = 32, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,20 @@ class Writer:
 
     def __init__(self, table: Table, subjects: Sequence[Subject]) -> None:
         self._table, self._subjects = table, subjects
+        self._known: dict[tuple[int, int, bool], InFull] = {}
 
     def in_full(self, pair: int, ndots: int | None) -> InFull:
         """Return how a pair's name is written in full where a plan sets ``ndots`` (or none)."""
         t = self._table
         of = self._subjects[int(t.subjects[pair])]
-        base, full = t.base_text(pair), t.full_text(pair)
         most = of.most_ndots if ndots is None else ndots
-        final_dot = not of.asks_as_is_first or t.full_dots(pair) < most
-        return InFull(base, full + "." * final_dot, final_dot, base != full)
+        final_dot = not of.asks_dotted_as_is_first or t.full_dots(pair) < most
+        key = int(t.bases[pair]), int(t.full[pair]), final_dot
+        if (known := self._known.get(key)) is None:
+            base, full = t.base_text(pair), t.full_text(pair)
+            text = full + "." * final_dot
+            known = self._known[key] = InFull(base, text, final_dot, base != full)
+        return known
 
     def needs(self, pair: int, name: InFull) -> bool:
         """Would a name written so be searched before the plan's ndots is set?"""
@@ -83,9 +91,16 @@ class Writer:
         return Safety.REVIEW if doubtful else Safety.SAFE
 
 
-def merged(choices: Sequence[Choice], writer: Writer) -> list[Change]:
-    """Return the changes of a plan, equal ones as one, in no order of their own."""
+def merged(
+    choices: Sequence[Choice], writer: Writer, table: Table, most: int
+) -> tuple[list[Change], int]:
+    """Return the changes of a plan, equal ones as one, in no order of their own.
+
+    Of those that write one name in full there are at most about ``most``, those that end most an
+    edit once all else is done; with how many there would be in all.
+    """
     found: dict[object, Change] = {}
+    names: list[tuple[int, int | None]] = []
     for choice in choices:
         if choice.ndots is not None:
             obliged = {p: writer.in_full(p, choice.ndots) for p in choice.obliged}
@@ -96,14 +111,46 @@ def merged(choices: Sequence[Choice], writer: Writer) -> list[Change]:
             )
             change.subjects.append(choice.subject)
             change.pairs += obliged
-        for pair in choice.names:
-            name = writer.in_full(pair, choice.ndots)
-            change = found.setdefault(name, Change(None, name, (), Safety.REVIEW))
-            change.subjects.append(choice.subject)
-            change.pairs.append(pair)
-            if choice.ndots is not None and writer.needs(pair, name):
-                change.waits_for.add(choice.subject)
-    return list(found.values())
+        names += [(pair, choice.ndots) for pair in choice.names]
+    settings = len(found)
+    kept, every = _costliest(names, table, most)
+    for pair, ndots in kept:
+        name, subject = writer.in_full(pair, ndots), int(table.subjects[pair])
+        change = found.setdefault(name, Change(None, name, (), Safety.REVIEW))
+        change.subjects.append(subject)
+        change.pairs.append(pair)
+        if ndots is not None and writer.needs(pair, name):
+            change.waits_for.add(subject)
+    return list(found.values()), every + settings
+
+
+def _costliest(
+    names: Sequence[tuple[int, int | None]], table: Table, most: int
+) -> tuple[Sequence[tuple[int, int | None]], int]:
+    """Return the pairs of the names that waste most a pair, and how many names there are in all.
+
+    ``names`` are pairs, each with the ndots of its plan. Names that waste as much as the last one
+    are returned, too.
+    """
+    if len(names) <= most:
+        return names, len(names)
+    pairs = np.array([pair for pair, _ in names])
+    gain = np.zeros(pairs.size, np.int64)
+    under = np.array([ABSENT if ndots is None else ndots for _, ndots in names])
+    for ndots in np.unique(under).tolist():
+        mine = pairs[under == ndots]
+        left = table.at(None if ndots == ABSENT else ndots)[mine, WASTED]
+        gain[under == ndots] = left - table.written[mine, WASTED]
+    key = (table.bases[pairs] << _ID_BITS) | table.full[pairs]
+    every, at, count = np.unique(key, return_inverse=True, return_counts=True)
+    if every.size <= most:
+        return names, int(every.size)
+    rate = np.zeros(every.size, np.int64)
+    np.add.at(rate, at, gain)
+    rate = (rate << _RATE_BITS) // count
+    least = np.partition(rate, -most)[-most]
+    kept = np.flatnonzero(rate[at] >= least)
+    return [names[n] for n in kept.tolist()], int(every.size)
 
 
 class Ordering:

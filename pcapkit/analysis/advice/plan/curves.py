@@ -89,13 +89,52 @@ class Curve:
         steps = np.diff(self.values)
         return bool((self.values > UNREACHED).all() and (steps[1:] <= steps[:-1]).all())
 
+    @cached_property
+    def sides(self) -> Matrix:
+        """The sides of its concave hull, a row each, with what each adds.
+
+        The columns: 0, edits before, more edits, wasted queries, value, saved queries.
+        """
+        if self.is_concave:
+            values = np.diff(self.values)
+            ended = np.diff(waste_of(self.values))
+            edits = np.arange(values.size)
+            keep = ended > 0
+            one, saved = np.ones(values.size, np.int64), np.diff(self.queries)
+            out: Matrix = np.stack([0 * one, edits, one, ended, values, saved], axis=1)[keep]
+            return out
+        ended_by, hull = waste_of(self.values).tolist(), [0]
+        for edits in np.flatnonzero(self.values > UNREACHED)[1:].tolist():
+            if ended_by[edits] <= ended_by[hull[-1]]:
+                continue
+            while len(hull) > 1:
+                a, b = hull[-2], hull[-1]
+                if (ended_by[b] - ended_by[a]) * (edits - b) > (ended_by[edits] - ended_by[b]) * (
+                    b - a
+                ):
+                    break
+                hull.pop()
+            hull.append(edits)
+        sides = [
+            (
+                0,
+                a,
+                b - a,
+                ended_by[b] - ended_by[a],
+                int(self.values[b] - self.values[a]),
+                int(self.queries[b] - self.queries[a]),
+            )
+            for a, b in zip(hull, hull[1:], strict=False)
+        ]
+        return np.array(sides, np.int64).reshape(-1, 6)
+
 
 class Curves:
     """The curves of all subjects."""
 
     def __init__(self, table: Table, subjects: Sequence[Subject]) -> None:
         self._table, self._subjects = table, subjects
-        self._order: dict[int | None, tuple[Matrix, Matrix]] = {}
+        self._order: dict[int | None, tuple[Matrix, list[int], Matrix]] = {}
         self._alone: dict[int, tuple[list[int], list[int]]] = {}
         self._harmed: dict[int, dict[int, Matrix]] = {}
 
@@ -105,10 +144,11 @@ class Curves:
         out: Matrix = sums[self._table.bounds[1:]] - sums[self._table.bounds[:-1]]
         return out
 
-    def _names(self, ndots: int | None) -> tuple[Matrix, Matrix]:
+    def _names(self, ndots: int | None) -> tuple[Matrix, list[int], Matrix]:
         """Return pairs that waste under an ndots and may be written in full, and bounds by subject.
 
-        They stand subject by subject, those that waste most first.
+        They stand subject by subject, those that waste most first. The last are sums: of the waste
+        that the first so many of them end, and of the queries that they save.
         """
         if (known := self._order.get(ndots)) is None:
             t = self._table
@@ -116,7 +156,10 @@ class Curves:
             pairs = np.flatnonzero((gain > 0) & (t.full != ABSENT))
             pairs = pairs[np.lexsort((t.ranks[pairs], -gain[pairs], t.subjects[pairs]))]
             bounds = np.searchsorted(t.subjects[pairs], np.arange(len(self._subjects) + 1))
-            known = self._order[ndots] = pairs, bounds
+            saved = t.at(ndots)[pairs, QUERIES] - t.written[pairs, QUERIES]
+            sums = np.zeros((2, pairs.size + 1), np.int64)
+            np.cumsum([gain[pairs], saved], axis=1, out=sums[:, 1:])
+            known = self._order[ndots] = pairs, bounds.tolist(), sums
         return known
 
     def _ends_alone(self, ndots: int) -> tuple[list[int], list[int]]:
@@ -155,23 +198,22 @@ class Curves:
             alone = self._ends_alone(ndots)
             ended, saved = alone[0][subject], alone[1][subject]
             far = abs(self._subjects[subject].ndots - ndots)
-        if kind is PlanKind.SETTINGS:
-            names = _NONE
-        else:
-            pairs, bounds = self._names(ndots)
-            names = pairs[bounds[subject] : bounds[subject + 1]]
-            if obliged.size:
-                names = names[~np.isin(names, obliged)]
-        both = t.at(ndots)[:, [WASTED, QUERIES]], t.written[:, [WASTED, QUERIES]]
         if obliged.size:
-            more = (both[0][obliged] - both[1][obliged]).sum(axis=0)
-            ended, saved = ended + int(more[0]), saved + int(more[1])
-        gained = np.zeros((names.size + 1, 2), np.int64)
-        np.cumsum(both[0][names] - both[1][names], axis=0, out=gained[1:])
+            more = (t.at(ndots)[obliged] - t.written[obliged]).sum(axis=0)
+            ended, saved = ended + int(more[WASTED]), saved + int(more[QUERIES])
+        names, gained = _NONE, np.zeros((2, 1), np.int64)
+        if kind is not PlanKind.SETTINGS:
+            pairs, bounds, sums = self._names(ndots)
+            begin, end = bounds[subject : subject + 2]
+            names, gained = pairs[begin:end], sums[:, begin : end + 1] - sums[:, begin : begin + 1]
+            if obliged.size and (others := ~np.isin(names, obliged)).size:
+                gained = np.diff(gained, axis=1)[:, others].cumsum(axis=1)
+                gained = np.concatenate([np.zeros((2, 1), np.int64), gained], axis=1)
+                names = names[others]
         written = obliged.size + np.arange(names.size + 1)
-        values = ((ended + gained[:, 0]) << _WASTE_BITS) - (written << _NAME_BITS) - far
+        values = ((ended + gained[0]) << _WASTE_BITS) - (written << _NAME_BITS) - far
         first = (ndots is not None) + obliged.size
-        return _Option(ndots, obliged, names, first, values, saved + gained[:, 1])
+        return _Option(ndots, obliged, names, first, values, saved + gained[1])
 
     def curve(self, subject: int, kind: PlanKind) -> Curve:
         """Return the curve of one subject."""

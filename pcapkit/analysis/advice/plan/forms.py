@@ -7,8 +7,9 @@ only those that were seen. Names of one label never do.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+
+import numpy as np
 
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import Table
@@ -17,6 +18,7 @@ from pcapkit.model.plans import NameForm
 from pcapkit.names.labels import Labels
 from pcapkit.schema import ABSENT
 
+_ID_BITS = 32
 #: (dots, form), in the order in which they are shown.
 _FORMS: tuple[tuple[int, str], ...] = (
     (1, "service.namespace"),
@@ -45,25 +47,36 @@ def form_of(base: Labels, full: Labels, zones: Sequence[Labels]) -> str | None:
     return None
 
 
-def changed_forms(
-    ndots: int,
-    members: Sequence[int],
-    subjects: Sequence[Subject],
-    table: Table,
-    zones: Sequence[Labels],
-) -> tuple[NameForm, ...]:
-    """Return the forms that an ndots of some subjects (``members``) would change, if they exist."""
-    before = max(subjects[s].most_ndots for s in members)
-    forms = [form for dots, form in _FORMS if ndots <= dots < before]
-    if not forms:
-        return ()
-    seen: Counter[str | None] = Counter()
-    known = set()
-    for s in members:
-        begin, end = table.bounds[s : s + 2].tolist()
-        for pair in range(begin, end):
-            base, full = int(table.bases[pair]), int(table.full[pair])
-            if full != ABSENT and (base, full) not in known:
-                known.add((base, full))
-                seen[form_of(table.base_labels(pair), table.full_labels(pair), zones)] += 1
-    return tuple(NameForm(form, seen[form]) for form in forms)
+class Forms:
+    """The forms of all names of a table."""
+
+    def __init__(self, table: Table, subjects: Sequence[Subject], zones: Sequence[Labels]) -> None:
+        self._table, self._subjects = table, subjects
+        # names with a dot that the list completed, each once
+        completed = (table.full != ABSENT) & (table.full != table.bases)
+        pairs = np.flatnonzero(completed & (table.label_counts() > 1))
+        key = (table.bases[pairs] << _ID_BITS) | table.full[pairs]
+        _, first, at = np.unique(key, return_index=True, return_inverse=True)
+        numbers = {form: n for n, (_, form) in enumerate(_FORMS)}
+        found = [
+            form_of(table.base_labels(p), table.full_labels(p), zones)
+            for p in pairs[first].tolist()
+        ]
+        form = np.array([ABSENT if f is None else numbers[f] for f in found], np.int64)
+        #: of each pair: which of _FORMS, and the number of its name among those of that form
+        self._form = np.full(table.size, ABSENT)
+        self._name = np.full(table.size, ABSENT)
+        self._form[pairs] = form[at]
+        self._name[pairs] = at
+
+    def changed(self, ndots: int, members: Sequence[int]) -> tuple[NameForm, ...]:
+        """Return the forms that an ndots of some subjects would change, if they exist."""
+        before = max(self._subjects[s].most_ndots for s in members)
+        shown = [(n, form) for n, (dots, form) in enumerate(_FORMS) if ndots <= dots < before]
+        if not shown:
+            return ()
+        pairs = np.concatenate([np.arange(*self._table.bounds[s : s + 2]) for s in members])
+        of = self._form[pairs]
+        return tuple(
+            NameForm(form, int(np.unique(self._name[pairs[of == n]]).size)) for n, form in shown
+        )

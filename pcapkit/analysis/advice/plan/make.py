@@ -10,11 +10,13 @@ import numpy as np
 from pcapkit.analysis.advice.groups import Counted
 from pcapkit.analysis.advice.plan.changes import Ordering, Writer, merged
 from pcapkit.analysis.advice.plan.curves import Choice, Curve, Curves, waste_of
+from pcapkit.analysis.advice.plan.forms import Forms
 from pcapkit.analysis.advice.plan.reasons import wording_of_safe
 from pcapkit.analysis.advice.plan.search import Search
 from pcapkit.analysis.advice.plan.steps import Account, Timing
 from pcapkit.analysis.advice.plan.subjects import subjects_of
 from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
+from pcapkit.analysis.advice.plan.timing import timings
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
@@ -41,7 +43,7 @@ class _Scope:
     subjects: tuple[int, ...]
     clients: tuple[str, ...]
     before: Matrix  # by column of the table, of everyone
-    peak: int | None
+    is_everyone: bool  # then the times of its lookups are known
     coverage: Coverage
     thin: str | None
     most_steps: int
@@ -54,6 +56,7 @@ class _Draft:
     choices: tuple[Choice, ...]
     bound: int
     is_greedy: bool = False  # fewer edits might do
+    ends_most: bool = True  # of all that so many edits can do
 
 
 def make_plans(
@@ -85,6 +88,7 @@ class _Maker:
         self._table = Table(counted, self._subjects)
         self._curves = Curves(self._table, self._subjects)
         self._writer = Writer(self._table, self._subjects)
+        self._forms = Forms(self._table, self._subjects, counted.zones)
         self._changed = np.flatnonzero(np.diff(self._table.bounds)).tolist()
         self._by_kind: Mapping[PlanKind, Mapping[int, Curve]] = {
             kind: {s: self._curves.curve(s, kind) for s in self._changed} for kind in PlanKind
@@ -111,7 +115,7 @@ class _Maker:
             tuple(self._changed),
             tuple(dict.fromkeys(result.addresses[i] for i in result.members.tolist())),
             self._sums(result.members),
-            result.peak(IN_FORCE),
+            True,
             result.coverage(result.members),
             result.thin(result.members),
             _MOST_STEPS,
@@ -119,9 +123,15 @@ class _Maker:
 
     def _one(self, subject: int, most_steps: int) -> _Scope:
         of = self._subjects[subject]
-        before = self._sums(of.everyone)
         return _Scope(
-            of.title, (subject,), of.addresses, before, None, of.coverage, of.thin, most_steps
+            of.title,
+            (subject,),
+            of.addresses,
+            self._sums(of.everyone),
+            of.everyone.size == self._counted.result.members.size,
+            of.coverage,
+            of.thin,
+            most_steps,
         )
 
     def _sums(self, clients: Matrix) -> Matrix:
@@ -163,21 +173,27 @@ class _Maker:
         if not wanted or not enough.size:
             return None
         chosen = [choice for _, choice in each[: int(enough[0]) + 1]]
-        return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound)
+        return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound, ends_most=False)
 
     def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
-        changes = merged(draft.choices, self._writer)
+        changes, every = merged(draft.choices, self._writer, self._table, scope.most_steps)
         changes = Ordering(self._table, self._subjects, draft.choices, changes).put()
-        dropped = len(changes) - scope.most_steps
         changes = changes[: scope.most_steps]
-        account = Account(self._table, self._subjects, self._counted.zones, scope.before)
+        dropped = every - len(changes)
+        timed = [Timing()] * (len(changes) + 1)
+        if scope.is_everyone:
+            timed = list(timings(self._counted.result, self._table, changes))
+        account = Account(
+            self._table, self._subjects, self._forms, self._counted.zones, scope.before
+        )
         steps = []
         for number, change in enumerate(changes, 1):
             queries = int(account.left[QUERIES])
             account.apply(change)
             saved = queries - int(account.left[QUERIES])
-            steps.append(account.step(number, change, saved, Timing()))
-        before, after = self._load(scope.before, scope.peak), self._load(account.left, None)
+            steps.append(account.step(number, change, saved, timed[number]))
+        before = self._load(scope.before, timed[0].peak_queries_per_s)
+        after = self._load(account.left, timed[-1].peak_queries_per_s)
         edits = sum(s.edits for s in steps)
         ended = before.wasted_queries - after.wasted_queries
         saved = before.queries - after.queries
@@ -204,7 +220,9 @@ class _Maker:
             frontier=search.frontier(
                 before.queries,
                 before.wasted_queries,
-                FrontierPoint(edits, after.queries, after.wasted_queries),
+                FrontierPoint(edits, after.queries, after.wasted_queries)
+                if draft.ends_most and not draft.is_greedy and dropped <= 0
+                else None,
             ),
         )
 

@@ -43,7 +43,7 @@ def _of_name(change: Change, subjects: Sequence[Subject], table: Table) -> tuple
     if name.is_new_text:
         out.append(_NEW_TEXT)
     if name.final_dot:
-        unsure = [subjects[s] for s in change.subjects if not subjects[s].asks_as_is_first]
+        unsure = [subjects[s] for s in change.subjects if not subjects[s].asks_dotted_as_is_first]
         out.append(
             "with its final dot: not every release of this resolver asks names with enough dots as "
             "is first"

@@ -37,11 +37,12 @@ class Search:
     def __init__(self, curves: Sequence[Curve]) -> None:
         self._curves = curves
         self._concave = all(c.is_concave for c in curves)
-        parts = [_increments(n, c) for n, c in enumerate(curves)]
-        rows = np.concatenate([np.zeros((0, 5), np.int64), *parts])
+        parts = [c.sides for c in curves]
+        rows = np.concatenate([np.zeros((0, 6), np.int64), *parts])
+        rows[:, 0] = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
         slopes = (rows[:, 3] << _SLOPE_BITS) // rows[:, 2]
         order = np.lexsort((rows[:, 1], rows[:, 0], -(rows[:, 4] // rows[:, 2]), -slopes))
-        #: curve, edits before, more edits, what they end, their value
+        #: curve, edits before, more edits, what they end, their value, what they save
         self._steps = rows[order]
         self._edits = np.cumsum(self._steps[:, 2])
         self._ended = np.cumsum(self._steps[:, 3])
@@ -56,10 +57,9 @@ class Search:
         if wanted <= 0:
             return Found((0,) * len(self._curves), 0)
         last = int(np.searchsorted(self._ended, wanted))
-        edits = [0] * len(self._curves)
-        for curve, before, more, *_ in self._steps[:last].tolist():
-            edits[curve] = before + more
-        curve, before, more, ended, _ = self._steps[last].tolist()
+        done = self._steps[:last]
+        edits = np.bincount(done[:, 0], done[:, 2], len(self._curves)).astype(np.int64).tolist()
+        curve, before, more, ended, *_ = self._steps[last].tolist()
         missing = wanted - int(self._ended[last] - ended)
         bound = int(self._edits[last]) - more + -(-missing * more // ended)
         edits[curve] = before + more
@@ -107,69 +107,37 @@ class Search:
         if ended <= 0 or not self._ended.size:
             return 0
         last = min(int(np.searchsorted(self._ended, ended)), self._ended.size - 1)
-        _, _, more, gained, _ = self._steps[last].tolist()
+        _, _, more, gained, *_ = self._steps[last].tolist()
         missing = ended - int(self._ended[last] - gained)
-        return int(self._edits[last]) - more + -(-missing * more // gained)
+        return int(self._edits[last] - more) - int(-missing * more // gained)
 
-    def frontier(self, queries: int, wasted: int, plan: FrontierPoint) -> tuple[FrontierPoint, ...]:
-        """Return what so many edits leave of so many queries; at most MOST_POINTS points.
+    def frontier(
+        self, queries: int, wasted: int, plan: FrontierPoint | None
+    ) -> tuple[FrontierPoint, ...]:
+        """Return the least that so many edits leave of so many queries; at most MOST_POINTS points.
 
-        ``plan`` is one of them.
+        ``plan`` is one of them: a plan that leaves the least with its edits.
         """
-        points = {0: FrontierPoint(0, queries, wasted), plan.edits: plan}
         if len(self._curves) == 1:
             (curve,) = self._curves
-            ended = waste_of(curve.values)
-            better = np.flatnonzero(ended > np.maximum.accumulate(np.append(0, ended[:-1])))
-            rows = zip(better, ended[better], curve.queries[better], strict=True)
-        else:
-            saved = [
-                int(self._curves[c].queries[before + more] - self._curves[c].queries[before])
-                for c, before, more, *_ in self._steps.tolist()
-            ]
-            rows = zip(self._edits, self._ended, np.cumsum(saved), strict=True)
-        for edits, ended_by, saved_by in rows:
-            points.setdefault(
-                int(edits),
-                FrontierPoint(int(edits), queries - int(saved_by), wasted - int(ended_by)),
+            edits, saved, ended = (
+                np.arange(curve.values.size),
+                curve.queries,
+                waste_of(curve.values),
             )
-        every = [points[e] for e in sorted(points)]
-        kept = [
-            p
-            for n, p in enumerate(every)
-            if n == 0 or p.wasted_queries < every[n - 1].wasted_queries
-        ]
-        if len(kept) <= MOST_POINTS:
-            return tuple(kept)
-        at = np.unique(np.linspace(0, len(kept) - 1, MOST_POINTS - 1).round().astype(np.int64))
-        shown = {kept[n].edits: kept[n] for n in at.tolist()} | {plan.edits: plan}
-        return tuple(shown[e] for e in sorted(shown))
-
-
-def _increments(number: int, curve: Curve) -> Matrix:
-    """Return the sides of a curve's concave hull: number, edits before, more, ended, value."""
-    if curve.is_concave:
-        values = np.diff(curve.values)
-        ended = np.diff(waste_of(curve.values))
-        edits = np.arange(values.size)
-        keep = ended > 0
-        rows = [np.full(values.size, number), edits, np.ones(values.size, np.int64), ended, values]
-        out: Matrix = np.stack(rows, axis=1)[keep]
-        return out
-    ended_by, hull = waste_of(curve.values).tolist(), [0]
-    for edits in np.flatnonzero(curve.values > UNREACHED)[1:].tolist():
-        if ended_by[edits] <= ended_by[hull[-1]]:
-            continue
-        while len(hull) > 1:
-            a, b = hull[-2], hull[-1]
-            if (ended_by[b] - ended_by[a]) * (edits - b) > (ended_by[edits] - ended_by[b]) * (
-                b - a
-            ):
-                break
-            hull.pop()
-        hull.append(edits)
-    sides = [
-        (number, a, b - a, ended_by[b] - ended_by[a], int(curve.values[b] - curve.values[a]))
-        for a, b in zip(hull, hull[1:], strict=False)
-    ]
-    return np.array(sides, np.int64).reshape(-1, 5)
+        else:
+            edits, saved, ended = self._edits, np.cumsum(self._steps[:, 5]), self._ended
+        if plan is not None and len(self._curves) > 1:
+            at = int(np.searchsorted(edits, plan.edits))
+            edits = np.insert(edits, at, plan.edits)
+            saved = np.insert(saved, at, queries - plan.queries)
+            ended = np.insert(ended, at, wasted - plan.wasted_queries)
+        better = np.flatnonzero(ended > np.maximum.accumulate(np.append(0, ended[:-1])))
+        if better.size >= MOST_POINTS:
+            shown = np.linspace(0, better.size - 1, MOST_POINTS - 2).round().astype(np.int64)
+            if plan is not None:
+                shown = np.union1d(shown, np.flatnonzero(edits[better] == plan.edits))
+            better = better[np.unique(shown)]
+        columns = edits[better], queries - saved[better], wasted - ended[better]
+        rows = zip(*(c.tolist() for c in columns), strict=True)
+        return (FrontierPoint(0, queries, wasted), *(FrontierPoint(*row) for row in rows))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcapkit.analysis.advice.plan.changes import Change, InFull
-from pcapkit.analysis.advice.plan.forms import changed_forms
+from pcapkit.analysis.advice.plan.forms import Forms
 from pcapkit.analysis.advice.plan.reasons import reasons_of
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import QUERIES, UPSTREAM, WASTED, Table
 from pcapkit.analysis.whatif.affected_names import Matrix
-from pcapkit.model.plans import Step
+from pcapkit.model.plans import NameForm, Step
 from pcapkit.names.labels import Labels
 
 
@@ -29,9 +29,14 @@ class Account:
     """Adds up what changes leave, in their order."""
 
     def __init__(
-        self, table: Table, subjects: Sequence[Subject], zones: Sequence[Labels], before: Matrix
+        self,
+        table: Table,
+        subjects: Sequence[Subject],
+        forms: Forms,
+        zones: Sequence[Labels],
+        before: Matrix,
     ) -> None:
-        self._table, self._subjects, self._zones = table, subjects, zones
+        self._table, self._subjects, self._forms, self._zones = table, subjects, forms, zones
         #: by column of the table
         self.left = before.copy()
         self._ndots: dict[int, int] = {}
@@ -57,11 +62,9 @@ class Account:
         """Return a change that was just made, as a step."""
         name = change.name
         queries, wasted = int(self.left[QUERIES]), int(self.left[WASTED])
-        forms = ()
+        forms: tuple[NameForm, ...] = ()
         if change.ndots is not None:
-            forms = changed_forms(
-                change.ndots, change.subjects, self._subjects, self._table, self._zones
-            )
+            forms = self._forms.changed(change.ndots, change.subjects)
         return Step(
             number=number,
             code="set_ndots" if name is None else self._code(change),

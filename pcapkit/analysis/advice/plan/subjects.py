@@ -34,7 +34,7 @@ class Subject:
     today: frozenset[int]
     most_ndots: int  # in any of their periods
     is_known: bool  # are the rules of all its resolvers known?
-    asks_as_is_first: bool
+    asks_dotted_as_is_first: bool
     counted: Counted
 
     @cached_property
@@ -90,7 +90,7 @@ def subjects_of(counted: Counted) -> list[Subject]:
                 frozenset(now),
                 max((r.ndots.value for r in readings), default=0),
                 all(m.is_known for m in models),
-                all(m.asks_as_is_first for m in models),
+                all(m.asks_dotted_as_is_first for m in models),
                 counted,
             )
         )

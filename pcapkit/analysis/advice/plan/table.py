@@ -18,7 +18,7 @@ from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.replay import BROKEN, ELSEWHERE, LEAKED
 from pcapkit.analysis.whatif.settings import MOST_NDOTS
-from pcapkit.analysis.whatif.sums import NOW, REORDERED, SENT, STATES, WRITTEN
+from pcapkit.analysis.whatif.sums import NOW, REORDERED, STATES, WRITTEN
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.schema import ABSENT
@@ -29,6 +29,8 @@ NDOTS = range(1, MOST_NDOTS + 1)
 #: Columns of what is sent in a state.
 QUERIES, WASTED, UPSTREAM, ASSUMED, TIME_NS = range(5)
 COLUMNS = 5
+_ID_BITS = 32
+_SENT_FIELDS = 5
 _FLAGS = 4  # the place of flags in SENT
 
 
@@ -47,19 +49,24 @@ class Table:
             subject_of[subject.members] = s
         owner = subject_of[planned.rows["client"]]
         base = planned.groups["base"][planned.rows["group"]]
-        order = np.lexsort((base, owner))
-        #: of the planned rows, the pair that each belongs to (ABSENT: of none); for later passes
+        order = np.argsort((owner << _ID_BITS) | base, kind="stable")
+        #: how many PLANNED rows there are, and those that belong to a pair, pair by pair
+        self.planned_rows = planned.rows.size
         self.order = order = order[owner[order] >= 0]
         rows = planned.rows[order]
         owner, base, group = owner[order], base[order], rows["group"]
         new = np.ones(order.size, np.bool_)
         new[1:] = (owner[1:] != owner[:-1]) | (base[1:] != base[:-1])
         self._first = np.flatnonzero(new)
+        self._row_bounds = np.searchsorted(owner, np.arange(len(subjects) + 1))
+        #: the pair of each of them
         self.pair_of = np.cumsum(new) - 1
         self.subjects: Matrix = owner[self._first]
         self.bases: Matrix = base[self._first].astype(np.int64)
         self.bounds: Matrix = np.searchsorted(self.subjects, np.arange(len(subjects) + 1))
-        states = planned.states.view(np.int32).reshape(-1, STATES, len(SENT))[group]
+        of_groups = planned.states.view(np.int32).reshape(-1, STATES, _SENT_FIELDS)
+        states = of_groups[group]
+        self._queries = of_groups[planned.rows["group"], :, QUERIES].astype(np.int64)
         self._flags = states[:, :, _FLAGS]
         self._sent = np.empty((order.size, STATES, COLUMNS), np.int64)
         self._sent[:, :, :TIME_NS] = states[:, :, :TIME_NS] * rows["count"][:, None, None]
@@ -82,6 +89,15 @@ class Table:
             return np.zeros((0, COLUMNS), np.int64)
         out: Matrix = np.add.reduceat(sent, self._first)
         return out
+
+    def rows_of(self, subject: int) -> tuple[int, int]:
+        """Return the bounds of a subject's rows in ``order``."""
+        begin, end = self._row_bounds[subject : subject + 2].tolist()
+        return begin, end
+
+    def queries_of_rows(self) -> Matrix:
+        """Return the queries of one lookup of each PLANNED row, in each state: (rows, STATES)."""
+        return self._queries
 
     def is_reordered(self, ndots: int) -> Flags:
         """Say of each row (in ``order``) if an ndots changes the order in which it is asked."""
@@ -160,6 +176,11 @@ class Table:
         rank = np.empty(once.size, np.int64)
         rank[sorted(range(once.size), key=texts.__getitem__)] = np.arange(once.size)
         out: Matrix = rank[at]
+        return out
+
+    def label_counts(self) -> Matrix:
+        """Count the labels of each pair's base name."""
+        out: Matrix = self._names.label_counts()[self.bases].astype(np.int64)
         return out
 
     def base_text(self, pair: int) -> str:

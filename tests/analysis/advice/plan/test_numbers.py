@@ -1,0 +1,288 @@
+"""The numbers of plans, held against the same workloads with the steps done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pcapkit.model.plans import Plan, PlanKind, Step
+from pcapkit.model.vocabulary import Safety
+from pcapkit.pipeline.analysis import Analysis
+from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.options import Options
+from tests import build
+from tests.analysis.advice.plan.applied import applied, hosts, sent
+from tests.play import BOTH, ONLY_A, SEARCH, SHOP, Workload, write_together
+
+LAB = Path(__file__).resolve().parents[4] / "captures" / "lab"
+
+#: The world alone, and services of the own namespace.
+OUTSIDE = SHOP.under(
+    names=(
+        "cart",
+        "api.example.com",
+        "www.example.org",
+        "cdn.example.net",
+        "example.com",
+        "pay.api.example.com",
+        "a.b.c.example.com",
+    ),
+    zone={**SHOP.zone, "example.com": ONLY_A, "a.b.c.example.com": BOTH},
+    rounds=4,
+)
+#: Pods of StatefulSets, and services in every form.
+FORMS = Workload(
+    (
+        "db-0.db",
+        "db-1.db.shop",
+        "mq-0.mq.queues",
+        "mq-0.mq.queues.svc",
+        "ledger.finance",
+        "ledger.finance.svc",
+        "ledger.finance.svc.cluster.local",
+        "cart",
+        "api.example.com",
+    ),
+    {
+        "db-0.db.shop.svc.cluster.local": BOTH,
+        "db-1.db.shop.svc.cluster.local": ONLY_A,
+        "mq-0.mq.queues.svc.cluster.local": ONLY_A,
+        "ledger.finance.svc.cluster.local": ONLY_A,
+        "cart.shop.svc.cluster.local": ONLY_A,
+        "api.example.com": ONLY_A,
+    },
+    rounds=4,
+)
+#: Short names that are names of the Internet, too.
+COLLIDING = Workload(
+    ("web.dev", "auth.app", "api.example.com", "www.example.org", "cart", "x.y.example.com"),
+    {
+        "web.dev.svc.cluster.local": ONLY_A,
+        "auth.app.svc.cluster.local": ONLY_A,
+        "api.example.com": ONLY_A,
+        "www.example.org": BOTH,
+        "cart.shop.svc.cluster.local": ONLY_A,
+        "x.y.example.com": ONLY_A,
+    },
+    rounds=5,
+)
+#: Hosts under a suffix of the node's.
+CORP = Workload(
+    ("wiki", "git.tools", "api.example.com", "cart", "www.example.org", "auth.login"),
+    {
+        "wiki.corp.example": ONLY_A,
+        "git.tools.corp.example": ONLY_A,
+        "api.example.com": ONLY_A,
+        "www.example.org": ONLY_A,
+        "cart.shop.svc.cluster.local": ONLY_A,
+        "auth.login.svc.cluster.local": ONLY_A,
+    },
+    search=(*SEARCH, "corp.example"),
+    rounds=5,
+)
+#: Names that do not exist, and names of one family.
+MISSES = Workload(
+    ("gone", "gone.example.com", "v6.example.com", "cart", "api.example.com", "auth.login"),
+    {
+        "v6.example.com": (2, 1),
+        "cart.shop.svc.cluster.local": ONLY_A,
+        "api.example.com": BOTH,
+        "auth.login.svc.cluster.local": ONLY_A,
+    },
+    rounds=5,
+)
+WORKS = {
+    "shop": SHOP,
+    "outside": OUTSIDE,
+    "forms": FORMS,
+    "colliding": COLLIDING,
+    "corp": CORP,
+    "misses": MISSES,
+}
+
+
+def read(work: Workload, folder: Path) -> Analysis:
+    return analyze(work.write(folder), options=Options(resolver=work.model))
+
+
+def plans(analysis: Analysis, kind: PlanKind, subject: str | None = None) -> list[Plan]:
+    return [p for p in analysis.plans if p.kind is kind and p.subject == subject]
+
+
+def assert_true(plan: Plan, *works: tuple[str, Workload]) -> None:
+    """Hold every number of a plan against the workloads with its first steps done."""
+    before = sent(*(w for _, w in works))
+    assert (plan.before.queries, plan.before.wasted_queries, plan.before.upstream_queries) == before
+    reached = hosts(*(w for _, w in works))
+    left = plan.before.queries
+    for number, step in enumerate(plan.steps, 1):
+        assert step.number == number
+        done = [applied(w, plan.steps[:number], subject) for subject, w in works]
+        after = step.queries_after, step.wasted_queries_after, step.upstream_queries_after
+        assert after == sent(*done), step
+        assert left - step.saves_queries == step.queries_after
+        left = step.queries_after
+        assert hosts(*done) == reached, step
+    assert sum(s.saves_queries for s in plan.steps) == plan.saves_queries
+    assert sum(s.edits for s in plan.steps) == plan.edits
+    assert plan.after.queries == left
+
+
+@pytest.mark.parametrize("model", ["glibc", "musl", "go", "c-ares", "dnspython", "bind-nslookup"])
+@pytest.mark.parametrize("name", WORKS)
+def test_every_step_leaves_what_the_resolver_then_sends(
+    name: str, model: str, tmp_path: Path
+) -> None:
+    for ndots in (5, 3, 2, 1):
+        work = WORKS[name].under(model=model, ndots=ndots)
+        analysis = read(work, tmp_path)
+        seen = work.resolved == sum(o == "resolved" for o in analysis.lookups["outcome"])
+        for plan in analysis.plans:
+            if seen:
+                assert_true(plan, ("shop", work))
+
+
+def test_two_namespaces_get_names_of_their_own(tmp_path: Path) -> None:
+    other = ("bank.svc.cluster.local", "svc.cluster.local", "cluster.local")
+    names = ("db.data", "api.example.com", "www.example.org", "cart", "auth.login", "db-0.db")
+    shop = Workload(
+        names,
+        {
+            "db.data.shop.svc.cluster.local": ONLY_A,
+            "db.data.bank.svc.cluster.local": ONLY_A,
+            "db-0.db.shop.svc.cluster.local": ONLY_A,
+            "db-0.db.bank.svc.cluster.local": ONLY_A,
+            "api.example.com": ONLY_A,
+            "www.example.org": ONLY_A,
+            "cart.shop.svc.cluster.local": ONLY_A,
+            "cart.bank.svc.cluster.local": ONLY_A,
+            "auth.login.svc.cluster.local": ONLY_A,
+        },
+        rounds=5,
+    )
+    bank = shop.under(search=other, clients=("10.244.9.9",), rounds=4)
+    path = write_together((shop, bank), tmp_path)
+    analysis = analyze(path, options=Options(resolver="glibc"))
+    for plan in analysis.plans:
+        works = [("shop", shop), ("bank", bank)]
+        assert_true(plan, *(w for w in works if plan.subject in (None, w[0])))
+    (best,) = plans(analysis, PlanKind.BEST)
+    assert best.steps[0].subjects == ("bank", "shop")  # the same change for both is one step
+    assert best.steps[0].edits == 2
+    (names_alone,) = plans(analysis, PlanKind.NAMES)
+    shared = next(s for s in names_alone.steps if s.name == "api.example.com")
+    assert shared.subjects == ("bank", "shop")
+
+
+def test_times_and_peaks_are_those_of_the_workload_with_the_steps_done(tmp_path: Path) -> None:
+    for work in (SHOP, FORMS, CORP):
+        for plan in read(work, tmp_path).plans:
+            for number, step in enumerate(plan.steps, 1):
+                (now,) = [
+                    w
+                    for w in read(applied(work, plan.steps[:number]), tmp_path).what_if_rows
+                    if w.client_addr is None and w.observed
+                ]
+                assert step.peak_queries_per_s_after == now.peak_queries_per_s
+                assert step.lookup_p95_s_after == pytest.approx(now.p95_s, rel=0.2)
+
+
+def test_plans_do_not_depend_on_how_a_capture_is_split(tmp_path: Path) -> None:
+    works = (
+        SHOP,
+        SHOP.under(clients=("10.244.9.9",), search=("bank.svc.cluster.local", *SEARCH[1:])),
+    )
+    packets = sorted((p for w in works for p in w.packets()), key=lambda p: p.time)
+    whole = build.save(tmp_path, build.pcap(packets), "whole.pcap")
+    known = Options(resolver="glibc")
+    plans = analyze(whole, options=known).plans
+    assert plans
+    for at in (1, len(packets) // 3, len(packets) - 40):
+        pieces = [
+            build.save(tmp_path, build.pcap(part), f"{n}.pcap")
+            for n, part in enumerate((packets[:at], packets[at:]))
+        ]
+        assert analyze(*pieces, options=known).plans == plans
+
+
+def step_for(plan: Plan, name: str) -> Step:
+    return next(s for s in plan.steps if s.name == name)
+
+
+def test_a_name_with_enough_dots_needs_no_final_dot(tmp_path: Path) -> None:
+    (best,) = plans(read(SHOP, tmp_path), PlanKind.BEST)
+    step = step_for(best, "ledger.finance.svc")
+    assert step.fqdn == "ledger.finance.svc.cluster.local"
+    assert not step.final_dot
+    assert step.safety is Safety.REVIEW  # TLS and HTTP see another text
+    assert any("SNI" in r for r in step.reasons)
+    assert best.steps[0].ndots == 2
+    unknown = analyze(SHOP.write(tmp_path), options=Options(resolver="unknown"))
+    (unsure,) = plans(unknown, PlanKind.BEST)
+    kept = step_for(unsure, "ledger.finance.svc")
+    assert kept.final_dot
+    assert kept.fqdn == "ledger.finance.svc.cluster.local."
+
+
+def test_names_alone_keep_their_final_dots(tmp_path: Path) -> None:
+    (names,) = plans(read(SHOP, tmp_path), PlanKind.NAMES)
+    assert {s.code for s in names.steps} == {"use_fqdn", "full_service_name"}
+    assert all(s.final_dot and s.safety is Safety.REVIEW for s in names.steps)
+
+
+def test_settings_touch_no_application(tmp_path: Path) -> None:
+    for work in WORKS.values():
+        for plan in plans(read(work, tmp_path), PlanKind.SETTINGS):
+            assert all(s.code == "set_ndots" and not s.names for s in plan.steps)
+
+
+def test_the_forms_that_an_ndots_would_change_are_named(tmp_path: Path) -> None:
+    (best,) = plans(read(FORMS, tmp_path), PlanKind.SETTINGS)
+    (step,) = best.steps
+    forms = {f.form: f.seen for f in step.forms}
+    assert step.ndots == 4 or set(forms) >= {"pod.service.namespace.svc"}
+    one = Workload(
+        ("auth.login", "metrics.monitoring", "cart", "api.example.com", "example.com"),
+        {**OUTSIDE.zone},
+        rounds=5,
+    )
+    full = [p for p in read(one, tmp_path).plans if p.kind is PlanKind.BEST and p.steps[0].ndots]
+    step = full[0].steps[0]
+    forms = {f.form: f.seen for f in step.forms}
+    if step.ndots == 1:
+        assert forms["service.namespace"] == 2
+    assert forms["service.namespace.svc"] == 0
+
+
+@pytest.mark.parametrize("model", ["glibc", "musl", "go"])
+def test_a_thin_capture_is_never_safe(model: str, tmp_path: Path) -> None:
+    for work in (OUTSIDE.under(rounds=2), OUTSIDE.under(names=OUTSIDE.names[:4], rounds=9)):
+        found = read(work.under(model=model), tmp_path).plans
+        assert found
+        for plan in found:
+            assert not plan.steps or plan.safety is Safety.REVIEW
+            assert any("thin capture" in r for r in plan.reasons) == bool(plan.steps)
+
+
+def test_a_short_capture_says_so_where_it_is_safe(tmp_path: Path) -> None:
+    (settings,) = plans(read(OUTSIDE, tmp_path), PlanKind.SETTINGS)
+    assert settings.safety is Safety.SAFE
+    assert any(r.startswith("safe for what was seen in") for r in settings.reasons)
+
+
+def test_where_nothing_is_wasted_there_is_no_plan(tmp_path: Path) -> None:
+    assert read(SHOP.under(names=("cart", "db"), rounds=20), tmp_path).plans == ()
+    assert read(SHOP.under(names=()), tmp_path).plans == ()
+
+
+def test_names_that_nothing_answered_are_in_no_plan(tmp_path: Path) -> None:
+    for plan in read(MISSES, tmp_path).plans:
+        written = {s.name for s in plan.steps} | {n for s in plan.steps for n in s.names}
+        assert not written & {"gone", "gone.example.com"}
+
+
+def test_no_plan_writes_the_host_of_a_wildcard() -> None:
+    for plan in analyze(LAB / "wildcard_suffix.pcap").plans:
+        texts = [s.fqdn for s in plan.steps if s.fqdn] + [t for s in plan.steps for t in s.names]
+        assert not [t for t in texts if "apps-shared" in t]
