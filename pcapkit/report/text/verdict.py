@@ -80,7 +80,8 @@ def _sentences(analysis: Results) -> Iterator[str]:
     waste = analysis.waste
     if costly is not None and not (failed and _explains(costly, cause_of_failures(analysis))):
         lost = seconds(lost_s(costly))
-        yield f"A fault, not waste: {printable(costly.title)}; it cost {lost}."
+        what = "A fault costs more than the waste" if waste.share >= _MUCH else "A fault, not waste"
+        yield f"{what}: {printable(costly.title)}; it cost {lost}."
     if waste.wasted_queries:
         yield from _waste(analysis, costly)
     elif not failed and costly is None:
