@@ -19,6 +19,7 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.report.html.index import render_index
+from pcapkit.report.text.plans import best_plan, ended, plan_safety
 from pcapkit.report.writer import report_folder, write_report
 from pcapkit.text import encodable
 from pcapkit.version import __version__
@@ -29,6 +30,7 @@ SCHEMA = "pcapkit.audit/1"
 def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
     """Return what the index shows of one analysis."""
     best = analysis.recommendations[0] if analysis.recommendations else None
+    plan = best_plan(analysis)
     return AuditRow(
         path=path,
         report=report,
@@ -43,6 +45,9 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
         saves_queries=best.saves_queries if best else 0,
         warnings=len(analysis.warnings),
         faults=shown_faults(analysis),
+        plan_edits=plan.edits if plan else 0,
+        plan_ends=ended(plan) if plan else 0,
+        plan_safety=plan_safety(plan) if plan else None,
     )
 
 

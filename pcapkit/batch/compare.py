@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
+from pcapkit.batch.plan_promises import plan_promises
 from pcapkit.batch.sides import Side
 from pcapkit.model.clients import Client, Ndots
 from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject
@@ -271,5 +272,10 @@ def compare(before: Side, after: Side, *, names: tuple[str, str]) -> Comparison:
     if not matched and before.clients and after.clients:
         warnings.append("no client is on both sides: give --pods, so that workloads are compared")
     return Comparison(
-        *names, after.waste.share, tuple(subjects), tuple(p for p in promises if p), tuple(warnings)
+        *names,
+        after.waste.share,
+        tuple(subjects),
+        tuple(p for p in promises if p),
+        plan_promises(before, after, subjects),
+        tuple(warnings),
     )

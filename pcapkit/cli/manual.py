@@ -50,12 +50,12 @@ _MARKS: tuple[Entry, ...] = (
 @cache
 def entries() -> tuple[Entry, ...]:
     """Return the whole manual: the entries here, and those that stand beside their rules."""
-    from pcapkit.analysis.advice.manual import ADVICE_MANUAL
+    from pcapkit.analysis.advice.manual import ADVICE_MANUAL, PLAN_MANUAL
     from pcapkit.analysis.faults.catalogue import FAULTS
     from pcapkit.analysis.lookups.waste import WASTE_MANUAL
     from pcapkit.ingest.skip_reasons import SKIP_MANUAL
 
-    here = _WORDS + WASTE_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
+    here = _WORDS + WASTE_MANUAL + PLAN_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
     return here + tuple(
         Entry(f.code, "fault", f"{f.title}.", f.meaning, f.whole_action, f.signature, f.rivals)
         for f in FAULTS

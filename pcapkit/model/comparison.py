@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 
+from pcapkit.model.plans import PlanKind
 from pcapkit.model.settings import Setting
 
 SCHEMA = "pcapkit.comparison/1"
@@ -80,6 +81,24 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanPromise:
+    """What a plan of the first analysis promised, against what came; ``subject`` None: all clients.
+
+    Of the plan's ``steps`` the first ``done`` came true: their ndots is in force, their names are
+    searched no more. ``promised`` is what these (all, where none came true) change in the queries
+    of a lookup, ``measured`` what changed. ``verdict`` as of a ``Promise``.
+    """
+
+    subject: str | None
+    kind: PlanKind
+    steps: int
+    done: int
+    promised: float
+    measured: Rate | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """The result; ``subjects`` begins with all clients together."""
 
@@ -88,6 +107,7 @@ class Comparison:
     after_share: float
     subjects: tuple[Subject, ...]
     promises: tuple[Promise, ...]
+    plans: tuple[PlanPromise, ...]
     warnings: tuple[str, ...]
 
     def to_json(self) -> str:

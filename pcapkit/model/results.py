@@ -177,6 +177,11 @@ class AuditRow:
     warnings: int
     #: codes of the faults that are shown
     faults: tuple[str, ...] = ()
+    #: of the plan of the whole capture, 0 and None where there is none: how many wasted queries it
+    #: ends, and how safe it is
+    plan_edits: int = 0
+    plan_ends: int = 0
+    plan_safety: str | None = None
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,9 @@ class Reading:
             what_if_rows=judged.overall,
             findings=findings,
             recommendations=(),
-            plans=(),
+            plans=make_plans(
+                judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
+            ),
             warnings=(
                 *warnings_of(collected),
                 *pod_warnings(told(clients), self._options.pods),
@@ -188,12 +190,7 @@ class Reading:
             faults.wildcard_suffixes(),
             self._containers.pod_of,
         )
-        plans = make_plans(
-            judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
-        )
-        results = replace(
-            results, what_if_rows=told(judged.rows()), recommendations=advice, plans=plans
-        )
+        results = replace(results, what_if_rows=told(judged.rows()), recommendations=advice)
         return Analysis.of(results, self)
 
     def _scene(self, tally: VantageTally) -> Scene:

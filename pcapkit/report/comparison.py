@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pcapkit.model.comparison import Comparison, Measure, Promise, Rate, Subject
+from pcapkit.model.comparison import Comparison, Measure, PlanPromise, Promise, Rate, Subject
+from pcapkit.model.plans import PlanKind
 from pcapkit.report.text.formatting import number, percent, printable, shorten
+from pcapkit.report.text.plans import KINDS
 from pcapkit.report.text.wording import setting_text
 
 _SUBJECTS, _PROMISES = 10, 10
@@ -95,6 +97,24 @@ def _promise(promise: Promise) -> Text:
     return text
 
 
+def _plan(promise: PlanPromise) -> Text:
+    """Return what became of a plan: how many of its steps came true, and what they changed."""
+    who = "" if promise.subject is None else f" of {shorten(promise.subject, 36)}"
+    kind = "" if promise.kind is PlanKind.BEST else f", {KINDS[promise.kind]}"
+    text = Text(f"the plan{who}{kind}: ")
+    if not promise.done:
+        text.append(f"{_signed(promise.promised)} queries promised: ")
+    else:
+        steps = f"{promise.done} of {promise.steps} steps"
+        if promise.done == promise.steps:
+            steps = "its step" if promise.steps == 1 else f"all {promise.steps} steps"
+        text.append(f"{steps} came true, {_signed(promise.promised)} queries promised, ")
+        if promise.measured is not None:
+            text.append(f"{_signed(promise.measured.value)} came: ")
+    text.append(_VERDICTS[promise.verdict], style=_STYLES.get(promise.verdict, "yellow"))
+    return text
+
+
 def render_comparison(comparison: Comparison, console: Console) -> None:
     """Print a comparison; it fits 80 columns, and names never act as markup."""
     whole, *clients = comparison.subjects
@@ -112,9 +132,14 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
         console.print(_clients(clients[:_SUBJECTS]))
         if len(clients) > _SUBJECTS:
             console.print(Text(f"and {len(clients) - _SUBJECTS} more (--json)", style="dim"))
-    if comparison.promises:
+    if comparison.promises or comparison.plans:
         console.print()
         console.print(Text("What was promised:"))
+    for plan in comparison.plans[:_PROMISES]:
+        console.print(Text("- ") + _plan(plan))
+    if len(comparison.plans) > _PROMISES:
+        more = len(comparison.plans) - _PROMISES
+        console.print(Text(f"and {more} more plans (--json)", style="dim"))
     for promise in comparison.promises[:_PROMISES]:
         console.print(Text("- ") + _promise(promise))
     if len(comparison.promises) > _PROMISES:

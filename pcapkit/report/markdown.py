@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from pcapkit.model.plans import Plan
 from pcapkit.model.results import Results
 from pcapkit.report.text.formatting import number, percent, printable
+from pcapkit.report.text.plans import (
+    beside_plan,
+    best_plan,
+    plan_cells,
+    plan_safety,
+    reasons_by_steps,
+    safety_text,
+    safety_title,
+    side_by_side,
+    step_text,
+    steps_ended,
+    subjects_text,
+)
 from pcapkit.report.text.verdict import headline
 from pcapkit.report.text.wording import (
     action_text,
@@ -18,7 +32,7 @@ from pcapkit.report.text.wording import (
     setting_text,
 )
 
-_NAMES = 10
+_STEPS, _NAMES = 20, 5
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-!|<>~&])")
 
 
@@ -41,8 +55,39 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["", *(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
+def _plan(best: Plan, analysis: Results) -> Iterator[str]:
+    """Yield the steps, what their verdicts rest on, and the plans side by side."""
+    rows = [
+        (
+            number(step.number),
+            step_text(step, code),
+            plain(subjects_text(step.subjects)),
+            number(step.edits),
+            number(ended),
+            number(step.queries_after),
+            plain(safety_text(step.safety, best.coverage)),
+        )
+        for step, ended in zip(best.steps[:_STEPS], steps_ended(best), strict=False)
+    ]
+    yield from ("", "## The plan")
+    yield from _table(
+        ("#step", "what to do", "for whom", "#edits", "#ends", "#queries left", "safety"), rows
+    )
+    if (more := len(best.steps) - _STEPS) > 0:
+        yield from (f"and {number(more)} more steps in the report.", "")
+    for which, reason in reasons_by_steps(best.steps[:_STEPS]):
+        yield f"- {'step' if which.isdigit() else 'steps'} {which}: {plain(reason)}"
+    yield from _table(
+        ("plan", "#edits", "#ends", "#of the waste", "#queries left", "safety"),
+        [
+            (plain(title), *plan_cells(of), plain(plan_safety(of)))
+            for title, of in side_by_side(analysis)
+        ],
+    )
+
+
 def render_markdown(analysis: Results) -> str:
-    """Return the verdict, the settings, the worst names, the advice and the faults."""
+    """Return the verdict, the plan, the settings, the worst names, other advice and the faults."""
     lines = [
         "# DNS search-path report",
         "",
@@ -50,6 +95,8 @@ def render_markdown(analysis: Results) -> str:
         "",
         plain(evidence(analysis)),
     ]
+    if (best := best_plan(analysis)) is not None:
+        lines += _plan(best, analysis)
     if settings := overall(analysis):
         rows = [
             (
@@ -60,7 +107,7 @@ def render_markdown(analysis: Results) -> str:
             )
             for w in settings
         ]
-        lines += _table(("setting", "#queries", "#wasted", "safety"), rows)
+        lines += _table(("setting", "#queries", "#wasted", plain(safety_title(analysis))), rows)
     if names := [n for n in analysis.name_rows if n.wasted_queries][:_NAMES]:
         rows2 = [
             (
@@ -73,19 +120,19 @@ def render_markdown(analysis: Results) -> str:
         ]
         lines += _table(("name", "answered by", "#queries", "#wasted"), rows2)
     who = client_texts(analysis)
-    for rank, advice in enumerate(analysis.recommendations, 1):
+    if beside := beside_plan(analysis):
+        lines += ["", "## Beside the plan", ""]
+    for advice in beside:
         lines += [
-            f"{rank}. {plain(action_text(advice, who))} "
+            f"- {plain(action_text(advice, who))} "
             f"Saves {queries_text(advice.saves_queries)} "
-            f"({percent(advice.saves_share)}); {advice.safety.value}"
+            f"({percent(advice.saves_share)}) alone; "
+            + plain(safety_text(advice.safety, advice.coverage))
             + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "")
             + "."
         ]
-        if advice.patch is not None and advice.code == "set_ndots":
-            block = ("```yaml", *advice.patch.splitlines(), "```")
-            lines += ["", *(f"   {line}" for line in block), ""]
     if analysis.findings:
-        lines += ["", "Faults:", ""]
+        lines += ["", "## Faults", ""]
     for fault in analysis.findings:
         lines.append(
             f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}"

@@ -1,4 +1,4 @@
-"""The summary on a terminal: the verdict, the settings, the worst names, the advice."""
+"""The summary on a terminal: the verdict, the plan, the settings, the worst names, other advice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pcapkit.model.plans import Plan
 from pcapkit.model.results import Results
-from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.text.formatting import number, printable, seconds, shorten
+from pcapkit.report.text.plans import (
+    beside_plan,
+    best_plan,
+    common_subjects,
+    is_short,
+    plan_cells,
+    reasons_by_steps,
+    safety_text,
+    safety_title,
+    side_by_side,
+    step_text,
+    steps_ended,
+    subjects_text,
+)
 from pcapkit.report.text.verdict import headline
 from pcapkit.report.text.wording import (
     action_text,
@@ -21,7 +35,8 @@ from pcapkit.report.text.wording import (
     setting_text,
 )
 
-_NAMES, _ADVICE, _FAULTS = 10, 5, 5
+_STEPS, _REASONS, _NAMES, _ADVICE, _FAULTS = 6, 4, 5, 3, 5
+_STEP_WIDTH = 60  # of a name in a step; the page has all of it
 _SAFETY_STYLE = {"safe": "green", "review": "yellow", "unsafe": "red"}
 _SEVERITY_STYLE = {"error": "red", "warning": "yellow", "info": "dim"}
 
@@ -35,18 +50,82 @@ def _table(*columns: tuple[str, bool]) -> Table:
     return table
 
 
+def _print_plan(plan: Plan, analysis: Results, console: Console) -> None:
+    """Print the steps, what their verdicts rest on, and the plans side by side."""
+    everyone = common_subjects(plan)
+    table = _table(
+        ("", True),
+        ("the plan" + (f", for {everyone}" if everyone else ""), False),
+        ("edits", True),
+        ("ends", True),
+        ("left", True),
+        ("safety", False),
+    )
+    action = table.columns[1]
+    action.no_wrap, action.overflow, action.ratio = False, "fold", 1
+    table.expand = True
+    steps = plan.steps[:_STEPS]
+    for step, ended in zip(steps, steps_ended(plan), strict=False):
+        who = "" if everyone else subjects_text(step.subjects)
+        table.add_row(
+            str(step.number),
+            Text(step_text(step, lambda name: shorten(name, _STEP_WIDTH), who)),
+            number(step.edits),
+            number(ended),
+            number(step.queries_after),
+            _safety(step.safety, plan),
+        )
+    console.print()
+    console.print(table)
+    if (more := len(plan.steps) - _STEPS) > 0:
+        console.print(Text(f"   and {number(more)} more in the report", style="dim"))
+    reasons = list(reasons_by_steps(steps))
+    for which, reason in reasons[:_REASONS]:
+        line = Text(f"{'step' if which.isdigit() else 'steps'} {which}: {reason}", style="dim")
+        _print_wrapped(line, console, "   ", "     ")
+    if (more := len(reasons) - _REASONS) > 0:
+        console.print(Text(f"   and {more} more in the report", style="dim"))
+    console.print()
+    others = _table(
+        ("plans side by side", False),
+        ("edits", True),
+        ("ends", True),
+        ("share", True),
+        ("left", True),
+        ("safety", False),
+    )
+    for title, other in side_by_side(analysis):
+        safety = _safety(other.safety, other) if other.steps else Text()
+        others.add_row(title, *plan_cells(other), safety)
+    console.print(others)
+
+
+def _safety(safety: Safety, plan: Plan) -> Text:
+    """Return a verdict; below ten minutes, ``safe`` says for how long."""
+    short = safety is Safety.SAFE and is_short(plan.coverage)
+    seen = f" ({seconds(plan.coverage.duration_s)} seen)" if short else ""
+    return Text(safety.value + seen, style=_SAFETY_STYLE[safety.value])
+
+
+def _print_wrapped(line: Text, console: Console, first: str, rest: str) -> None:
+    for k, part in enumerate(line.wrap(console, max(20, console.width - len(rest)))):
+        part.rstrip()
+        console.print(Text.assemble(rest if k else first, part))
+
+
 def _settings(analysis: Results) -> Table:
+    """Return what each ndots would have sent, and every name in full."""
     table = _table(
         ("setting", False),
         ("queries", True),
         ("wasted", True),
         ("broken", True),
         ("p50", True),
-        ("safety", False),
+        (safety_title(analysis), False),
     )
     for row in overall(analysis):
-        if row.setting.change is Change.DROP and row.safety is Safety.UNSAFE:
-            continue  # nobody would; the page has it
+        if not (row.observed or row.setting.is_ndots or row.setting.is_fqdn_of_all):
+            continue  # the page has all of them
         mark = " (in force)" if row.observed else ""
         table.add_row(
             Text(
@@ -99,31 +178,39 @@ def _print_faults(analysis: Results, console: Console) -> None:
         console.print(Text("pcapkit explain CODE says what each means, and what to do", "dim"))
 
 
+def _print_advice(analysis: Results, console: Console) -> None:
+    """Print the advice that is no step of the plan."""
+    who, beside = client_texts(analysis), beside_plan(analysis)
+    if beside:
+        console.print()
+        console.print(Text("beside the plan:", style="dim"))
+    for advice in beside[:_ADVICE]:
+        line = Text(f"{action_text(advice, who)} ")
+        line.append(f"Saves {queries_text(advice.saves_queries)} alone; ")
+        line.append(
+            safety_text(advice.safety, advice.coverage), style=_SAFETY_STYLE[advice.safety.value]
+        )
+        if advice.safety is not Safety.SAFE and advice.reasons:
+            line.append(f": {printable(advice.reasons[0])}")
+        _print_wrapped(line, console, "- ", "  ")
+    if (more := len(beside) - _ADVICE) > 0:
+        console.print(Text(f"  and {more} more in the report", style="dim"))
+
+
 def render_terminal(analysis: Results, console: Console) -> None:
     """Print the summary; it fits 80 columns, and names never act as markup."""
     console.print(Text(headline(analysis), style="bold"))
     if analysis.waste.queries == 0:
         return
     console.print(Text(evidence(analysis), style="dim"))
+    if (plan := best_plan(analysis)) is not None:
+        _print_plan(plan, analysis, console)
     if analysis.what_if_rows:
         console.print()
         console.print(_settings(analysis))
     if any(n.wasted_queries for n in analysis.name_rows):
         console.print()
         console.print(_names(analysis, console.width))
-    who = client_texts(analysis)
-    for rank, advice in enumerate(analysis.recommendations[:_ADVICE], 1):
-        if rank == 1:
-            console.print()
-        line = Text(f"{action_text(advice, who)} ")
-        line.append(f"Saves {queries_text(advice.saves_queries)}; ")
-        line.append(advice.safety.value, style=_SAFETY_STYLE[advice.safety.value])
-        if advice.safety.value != "safe" and advice.reasons:
-            line.append(f": {printable(advice.reasons[0])}")
-        for k, part in enumerate(line.wrap(console, max(20, console.width - 3))):
-            part.rstrip()
-            console.print(Text.assemble("   " if k else f"{rank}. ", part))
-    if (more := len(analysis.recommendations) - _ADVICE) > 0:
-        console.print(Text(f"   and {more} more in the report", style="dim"))
+    _print_advice(analysis, console)
     _print_faults(analysis, console)
     console.print()

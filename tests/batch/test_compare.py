@@ -49,6 +49,29 @@ def test_the_same_workload_under_another_ndots() -> None:
     assert verdicts["github.com"] == "not_applied"  # one dot: as wasteful as before
 
 
+def test_a_plan_is_held_against_what_came() -> None:
+    """ndots 2 is the first step of the best plan; the names that it leaves were not changed."""
+    before, after = (json.loads(run("analyze", c, "--json").stdout) for c in (GLIBC, NDOTS_2))
+    best = next(p for p in before["plans"] if p["subject"] is None and p["kind"] == "best")
+    assert (best["steps"][0]["code"], best["steps"][0]["ndots"]) == ("set_ndots", 2)
+    (plan,) = compared(GLIBC, NDOTS_2)["plans"]
+    assert (plan["subject"], plan["kind"], plan["done"]) == (None, "best", 1)
+    assert plan["steps"] == len(best["steps"]) > 1
+    assert plan["promised"] == best["steps"][0]["queries_after"] / best["before"]["queries"] - 1
+    assert plan["measured"]["value"] == pytest.approx(
+        after["waste"]["queries"] / before["waste"]["queries"] - 1, abs=0.02
+    )
+    assert plan["verdict"] == "kept"
+    shown = run("compare", GLIBC, NDOTS_2).stdout.decode()
+    assert f"- the plan: 1 of {plan['steps']} steps came true, " in shown
+
+
+def test_a_plan_that_nobody_followed_is_not_applied() -> None:
+    (plan,) = compared(GLIBC, GLIBC)["plans"]
+    assert (plan["done"], plan["measured"], plan["verdict"]) == (0, None, "not_applied")
+    assert plan["promised"] < 0
+
+
 @pytest.mark.skipif("PCAPKIT_EXTRA_CAPTURES" not in os.environ, reason="needs extra captures")
 @pytest.mark.parametrize("resolver", ["glibc", "musl", "go"])
 @pytest.mark.parametrize("ndots", [1, 2, 3])

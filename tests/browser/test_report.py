@@ -105,7 +105,7 @@ def test_nothing_runs_over_the_edge(report: Path, width: int, tmp_path: Path) ->
     seen = measure(report, width, dark=False, profile=tmp_path)
     assert seen["over"] == []
     assert seen["width"] == seen["view"]
-    assert seen["svgs"] == 7
+    assert seen["svgs"] == 8
 
 
 def test_dark_and_light_differ(report: Path, tmp_path: Path) -> None:

@@ -410,6 +410,8 @@ def test_explain() -> None:
     assert "search_miss" in every
     assert max(map(len, every.splitlines())) <= 80
     assert b"suffix" in run("explain", "search-miss").stdout
+    assert b"four fifths of the waste" in run("explain", "plan").stdout
+    assert b"one name written in full in one workload" in run("explain", "edits").stdout
     done = run("explain", "serch_miss")
     assert done.returncode == 2 and b"search_miss" in done.stderr
 

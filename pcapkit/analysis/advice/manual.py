@@ -4,6 +4,32 @@ from __future__ import annotations
 
 from pcapkit.model.manual import Entry
 
+PLAN_MANUAL: tuple[Entry, ...] = (
+    Entry(
+        "plan",
+        "plan",
+        "The fewest edits that end at least four fifths of the waste that safe edits, and edits to "
+        "be reviewed, can end; in the order in which to make them.",
+        "All numbers come from one replay of all of its steps together, by the rules of each "
+        "client's own resolver: the steps' savings add up to the plan's. 'settings' changes "
+        "dnsConfig alone, 'names' writes names in full alone, 'best' does both. It is safe where "
+        "every name that was seen still resolves, to the same name; below ten minutes of capture "
+        "that is said with how long it was.",
+        "Make the steps from the first on: after each, the state is no less safe than the whole "
+        "plan. 'pcapkit fix CAPTURE --manifests DIR' prints it as a diff on your own manifests; "
+        "'pcapkit compare BEFORE AFTER' says whether its promise was kept.",
+    ),
+    Entry(
+        "edits",
+        "plan",
+        "What a plan counts: one dnsConfig changed, or one name written in full in one workload.",
+        "A setting that would harm a name brings that name along, written in full in the same "
+        "roll-out: each is an edit. A name with at least as many dots as the plan's ndots needs no "
+        "final dot (glibc, musl, Go, c-ares from 1.28 on, dnspython); others keep it.",
+        "Edit the workload's pod template, or where its configuration names the host.",
+    ),
+)
+
 #: In the order in which ``explain`` lists them.
 ADVICE_MANUAL: tuple[Entry, ...] = (
     Entry(

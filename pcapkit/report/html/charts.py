@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,40 +22,32 @@ from matplotlib.figure import Figure
 from pcapkit.model.results import Name, Results, WhatIf
 from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTE_CLASSES, WASTED_CLASSES
+from pcapkit.report.html.canvas import (
+    COLOURS,
+    GREY,
+    HATCHES,
+    INK,
+    WIDTH,
+    Picture,
+    new_figure,
+    set_position,
+)
 from pcapkit.report.html.drawing import Drawn
+from pcapkit.report.html.plan_chart import plan_curve
 from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
 from pcapkit.report.text.wording import FEWEST, client_names, evidence, judged_queries, overall
 
-INK = "#3b3b3c"  #: text and lines; which the page replaces with its own colour
-_GREY = "#8a8a8a"
-#: One meaning, one colour (Okabe and Ito, https://jfly.uni-koeln.de/color/).
-COLOURS: dict[str, str] = {
-    "search_miss": "#D55E00",
-    "absolute_miss": "#E69F00",
-    "answer": "#0072B2",
-    "empty_family": "#56B4E9",
-    "no_such_type": "#CC79A7",
-    "nonexistent": "#CC79A7",
-    "server_error": INK,
-    "unanswered": INK,
-    "reverse_miss": "#9a9a9a",
-    "service_probe": "#b5b5b5",
-    "incomplete": "#cfcfcf",
-}
-#: Classes that share a colour differ by their pattern.
-_HATCHES = {"nonexistent": "////", "unanswered": "xx", "service_probe": "\\\\\\\\"}
 #: Waste first, so that it stands at the left of every bar.
 _ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WASTED_CLASSES))
 _LABELS = {c: c.replace("_", " ") for c in WASTE_CLASSES}
-_WIDTH = 4.4  # inches; at 91 pixels each, 400 px
-_PNG_DPI = 1200 / _WIDTH
+_PNG_DPI = 1200 / WIDTH
 _MOST_NAMES = 8
 _STYLE: Any = {
     "font.size": 8.5,
     "font.family": "sans-serif",
     "text.color": INK,
     "axes.labelcolor": INK,
-    "axes.edgecolor": _GREY,
+    "axes.edgecolor": GREY,
     "xtick.color": INK,
     "ytick.color": INK,
     "text.parse_math": False,
@@ -66,45 +57,6 @@ _STYLE: Any = {
     "path.simplify": True,
     "text.hinting": "none",  # which shows in no picture so large, and costs a fifth of drawing it
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A figure with the words for those who cannot see it."""
-
-    figure: Figure
-    alt: str
-
-
-def _new(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
-    """Return a figure and its axes, below a title (the message) and a subtitle (the evidence)."""
-    figure = Figure(figsize=(_WIDTH, height))
-    lines = _wrap(title, 54)
-    top = 0.17 * len(lines) + 0.30
-    for k, line in enumerate(lines):
-        figure.text(
-            0.015, 1 - (0.05 + 0.17 * k) / height, line, fontsize=10, fontweight="bold", va="top"
-        )
-    figure.text(
-        0.015, 1 - (0.08 + 0.17 * len(lines)) / height, subtitle, fontsize=7.5, va="top", alpha=0.8
-    )
-    axes = figure.add_axes((0.1, 0.42 / height, 0.87, 1 - (top + 0.50) / height))
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    return figure, axes
-
-
-def _wrap(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width) or [""]
-
-
-def _set_position(axes: Axes, left: float, bottom: float, height: float) -> None:
-    """Move the axes: inches from the figure's edges, ``height`` of it left below the titles."""
-    assert isinstance(axes.figure, Figure)
-    size = axes.figure.get_size_inches()[1]
-    axes.set_position((left / _WIDTH, bottom / size, 1 - (left + 0.12) / _WIDTH, height / size))
 
 
 def waste_by_class(analysis: Results) -> Picture | None:
@@ -117,8 +69,8 @@ def waste_by_class(analysis: Results) -> Picture | None:
     title = "No query was search-path waste"
     if analysis.waste.wasted_queries:
         title = f"{percent(analysis.waste.share)} of the queries were search-path waste"
-    figure, axes = _new(1.1 + 0.2 * len(shown), title, evidence(analysis))
-    _set_position(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
+    figure, axes = new_figure(1.1 + 0.2 * len(shown), title, evidence(analysis))
+    set_position(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
     left = 0.0
     for name in shown:
         axes.barh(
@@ -127,7 +79,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
             left=left,
             height=0.9,
             color=COLOURS[name],
-            hatch=_HATCHES.get(name),
+            hatch=HATCHES.get(name),
             edgecolor="white",
             linewidth=0.6,
         )
@@ -139,7 +91,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
             total * 0.03,
             height=0.5,
             color=COLOURS[name],
-            hatch=_HATCHES.get(name),
+            hatch=HATCHES.get(name),
             edgecolor="white",
             linewidth=0.4,
         )
@@ -160,8 +112,8 @@ def ndots_settings(analysis: Results) -> Picture | None:
     if not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
-    figure, axes = _new(2.9, _settings_title(rows, now), evidence(analysis))
-    _set_position(axes, 0.5, 0.62, 1.55)
+    figure, axes = new_figure(2.9, _settings_title(rows, now), evidence(analysis))
+    set_position(axes, 0.5, 0.62, 1.55)
     highest = max(r.queries for r in rows)
     for x, row in enumerate(rows):
         rest = row.queries - row.wasted_queries
@@ -240,15 +192,15 @@ def worst_names(analysis: Results) -> Picture | None:
         if count > len(names)
         else ("1 name makes" if count == 1 else f"{count} names make") + " all of the waste"
     )
-    figure, axes = _new(
+    figure, axes = new_figure(
         0.62 + 0.36 * len(names), title, "beside each bar: wasted queries of all for the name"
     )
-    _set_position(axes, 0.12, 0.04, 0.36 * len(names))
+    set_position(axes, 0.12, 0.04, 0.36 * len(names))
     widest = max(n.queries for n in names)
     longest = max(len(_shares(n)) for n in names)
     for k, name in enumerate(names):
         _name_bar(axes, -k, name, widest)
-    label = (0.1 + 0.062 * longest) / _WIDTH  # of the width, beside the widest bar
+    label = (0.1 + 0.062 * longest) / WIDTH  # of the width, beside the widest bar
     axes.set_xlim(0, widest * max(1.22, 1 / (1 - label)))
     axes.set_ylim(-len(names) + 0.7, 0.7)
     axes.axis("off")
@@ -272,7 +224,7 @@ def _name_bar(axes: Axes, y: float, name: Name, widest: int) -> None:
                 left=left,
                 height=0.36,
                 color=COLOURS[waste_class],
-                hatch=_HATCHES.get(waste_class),
+                hatch=HATCHES.get(waste_class),
                 edgecolor="white",
                 linewidth=0.4,
             )
@@ -300,8 +252,8 @@ def draw_chain(chain: Chain) -> Picture:
         if timed
         else ", no times in the capture"
     )
-    figure, axes = _new(1.0 + 0.55 * len(candidates), title, subtitle)
-    _set_position(axes, 0.12, 0.36, 0.55 * len(candidates))
+    figure, axes = new_figure(1.0 + 0.55 * len(candidates), title, subtitle)
+    set_position(axes, 0.12, 0.36, 0.55 * len(candidates))
     span = max((s.start_s + (s.rtt_s or 0) for s in chain.steps), default=0) or 1.0
     for step_number, step in enumerate(chain.steps):
         row = candidates.index(step.candidate)
@@ -315,7 +267,7 @@ def draw_chain(chain: Chain) -> Picture:
             left=start,
             height=0.2,
             color=COLOURS[step.waste_class],
-            hatch=_HATCHES.get(step.waste_class),
+            hatch=HATCHES.get(step.waste_class),
             edgecolor="white",
             linewidth=0.3,
         )
@@ -362,8 +314,8 @@ def timeline(analysis: Results) -> Picture | None:
             waste[i] += n if waste_class in WASTED_CLASSES else 0
     peak = max(total)
     title = f"At most {number(peak)} queries in {seconds(line.bin_s)}"
-    figure, axes = _new(2.3, title, evidence(analysis))
-    _set_position(axes, 0.5, 0.4, 1.25)
+    figure, axes = new_figure(2.3, title, evidence(analysis))
+    set_position(axes, 0.5, 0.4, 1.25)
     edges = [i * line.bin_s for i in range(bins + 1)]
     axes.stairs(total, edges, fill=True, color=COLOURS["answer"], linewidth=0)
     axes.stairs(waste, edges, fill=True, color=COLOURS["search_miss"], linewidth=0)
@@ -397,8 +349,8 @@ def latency(analysis: Results) -> Picture | None:
     title = f"Half of the lookups took {seconds(now)} or less"
     if lean < now * 0.95:
         title = f"Without the waste a typical lookup takes {seconds(lean)}, not {seconds(now)}"
-    figure, axes = _new(2.5, title, f"{number(curve.lookups)} resolved lookups, cumulative")
-    _set_position(axes, 0.5, 0.42, 1.35)
+    figure, axes = new_figure(2.5, title, f"{number(curve.lookups)} resolved lookups, cumulative")
+    set_position(axes, 0.5, 0.42, 1.35)
     for values, name, style in (
         (curve.without_waste_s, "answer", "--"),
         (curve.duration_s, "search_miss", "-"),
@@ -438,10 +390,10 @@ def clients(analysis: Results) -> Picture | None:
     names = client_names(analysis)
     called = [names[c.client_addr, c.container] for c in rows]
     title = f"{called[0]} wastes most of {number(len(rows))} clients"
-    figure, axes = _new(
+    figure, axes = new_figure(
         2.7, title, f"{number(judged_queries(analysis))} queries, each client a point"
     )
-    _set_position(axes, 0.5, 0.5, 1.45)
+    set_position(axes, 0.5, 0.5, 1.45)
     axes.scatter(
         [c.queries for c in rows],
         [100 * c.wasted_queries / c.queries for c in rows],
@@ -478,6 +430,7 @@ def clients(analysis: Results) -> Picture | None:
 
 
 CHARTS: tuple[tuple[str, Callable[[Results], Picture | None]], ...] = (
+    ("plan", plan_curve),
     ("waste-by-class", waste_by_class),
     ("ndots-settings", ndots_settings),
     ("worst-names", worst_names),

@@ -12,6 +12,7 @@ from rich.text import Text
 from pcapkit.model.results import AuditRow
 from pcapkit.report.html.page import environment
 from pcapkit.report.text.formatting import number, percent, printable, shorten
+from pcapkit.report.text.plans import plan_line
 
 
 def verdict(rows: Sequence[AuditRow]) -> str:
@@ -30,6 +31,14 @@ def verdict(rows: Sequence[AuditRow]) -> str:
     return text + (f" {number(failed)} could not be analysed." if failed else "")
 
 
+def _plan(row: AuditRow) -> str:
+    """Return the plan of a capture in a line."""
+    if row.plan_safety is None:
+        return "no change that is safe" if row.wasted_queries else "nothing to do"
+    share = row.plan_ends / row.wasted_queries if row.wasted_queries else 0.0
+    return plan_line(row.plan_edits, row.plan_ends, share, row.plan_safety)
+
+
 def render_index(rows: Sequence[AuditRow], version: str) -> str:
     """Return the index as one self-contained page; links lead to the reports beside it."""
     shown = [
@@ -42,8 +51,7 @@ def render_index(rows: Sequence[AuditRow], version: str) -> str:
             "share": percent(r.share),
             "width": round(100 * r.share),
             "clients": number(r.clients),
-            "advice": printable(r.advice) if r.advice else "nothing to do",
-            "saves": number(r.saves_queries),
+            "plan": _plan(r),
             "warnings": number(r.warnings) if r.warnings else "",
         }
         for r in rows

@@ -15,8 +15,8 @@ from pcapkit.kernels.cache import folder_for
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections import SECTIONS
 from pcapkit.report.text.formatting import printable
-from pcapkit.report.text.verdict import headline
-from pcapkit.report.text.wording import action_text, client_texts, evidence, figures
+from pcapkit.report.text.verdict import verdict
+from pcapkit.report.text.wording import evidence, figures
 
 if TYPE_CHECKING:
     from pcapkit.report.html.drawing import Drawn
@@ -48,6 +48,7 @@ def environment() -> Environment:
         bytecode_cache=_Kept(folder_for(__name__)),
     )
     made.filters["cells"] = _cells
+    made.filters["breakable"] = _breakable
     return made
 
 
@@ -58,6 +59,11 @@ def _cell(sign: str, value: str) -> str:
     if sign == "@":
         text = text.replace(".", ".<wbr>")  # where a name may be broken; no entity has a dot
     return f"<td{_CLASSES.get(sign, '')}{title}>{text}</td>"
+
+
+def _breakable(text: str) -> Markup:
+    """Return text, escaped, that may be broken after the dots of its names."""
+    return Markup(str(escape(text)).replace(".", ".<wbr>"))  # noqa: S704 - escaped
 
 
 def _cells(row: Sequence[str], columns: Sequence[str]) -> Markup:
@@ -82,12 +88,13 @@ class Page:
                 )
         paths = [c.path for c in analysis.captures]
         subject = paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+        first, *then = (text.replace(" %", "\u00a0%") for text in verdict(analysis))
         self._frame = {
             "subject": printable(subject),
-            "headline": headline(analysis),
+            "headline": first,
+            "then": " ".join(then),
             "figures": figures(analysis),
             "evidence": evidence(analysis),
-            "first": _first(analysis),
             "version": analysis.pcapkit_version,
         }
 
@@ -105,15 +112,3 @@ def render_page(analysis: Results, drawn: Sequence[Drawn] | None = None) -> str:
 
         drawn = draw(analysis, png=False)
     return Page(analysis).render(drawn)
-
-
-def _first(analysis: Results) -> dict[str, Any] | None:
-    """The first action and its patch, for the top of the page."""
-    if not analysis.recommendations:
-        return None
-    best = analysis.recommendations[0]
-    return {
-        "action": action_text(best, client_texts(analysis)),
-        "safety": best.safety.value,
-        "patch": None if best.patch is None else best.patch.rstrip("\n"),
-    }

@@ -43,11 +43,12 @@ class Painter:
     def begin(self, analysis: Results, *, png: bool) -> None:
         """Hand an analysis over; its charts are drawn while the caller goes on.
 
-        Charts show no advice, and no settings of single clients.
+        Charts show no advice, and neither settings nor plans of single clients.
         """
         # There may be a million names that no chart shows, too.
         charted = {f.name: getattr(analysis, f.name) for f in fields(Results)}
         charted["recommendations"] = ()
+        charted["plans"] = tuple(p for p in analysis.plans if p.subject is None)
         charted["name_rows"] = analysis.name_rows[:_NAMES]
         charted["what_if_rows"] = tuple(w for w in analysis.what_if_rows if w.client_addr is None)
         work = pickle.dumps((Results(**charted), png))

@@ -12,59 +12,42 @@ from typing import Any
 from pcapkit.model.results import Finding, Results, WhatIf
 from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTE_CLASSES, WASTED_CLASSES
+from pcapkit.report.html.plan import plan
+from pcapkit.report.html.tables import MOST_ROWS, Context, table
 from pcapkit.report.text.formatting import iso_time, number, percent, printable, seconds
+from pcapkit.report.text.plans import beside_plan, safety_text, safety_title
 from pcapkit.report.text.wording import (
     FEWEST,
     action_text,
     certainty_text,
     client_names,
     client_texts,
-    lookups_text,
     overall,
     queries_text,
     setting_text,
 )
 
-Context = Mapping[str, Any]
-_MOST_ROWS = 500
-_MOST_CARDS = 5
+_MOST_NAMED = 5
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> Context:
-    """A table for the page; columns with # hold numbers, with @ names."""
-    return {"columns": columns, "rows": rows, "left_out": total - len(rows)}
-
-
-def what_to_do(analysis: Results) -> Context | None:
-    """Ranked advice as cards."""
+def beside(analysis: Results) -> Context | None:
+    """Advice that is no step of the plan."""
     who = client_texts(analysis)
-    cards = [
+    rows = [
         {
-            "rank": rank,
             "action": action_text(a, who),
             "saves": f"saves {queries_text(a.saves_queries)}, {percent(a.saves_share)}"
             + (f", {number(a.saves_upstream)} of them upstream" if a.saves_upstream else "")
             + (f"; {seconds(a.saves_s)} of lookup time" if a.saves_s else ""),
             "safety": a.safety.value,
+            "said": safety_text(a.safety, a.coverage),
             "reasons": [printable(r) for r in a.reasons],
-            "coverage": f"rests on {lookups_text(a.coverage.lookups)} of "
-            f"{number(a.coverage.names)} names"
-            + (
-                f" in {seconds(a.coverage.duration_s)}" if a.coverage.duration_s is not None else ""
-            ),
-            "patch": None if a.patch is None else a.patch.rstrip("\n"),
-            "clients": ", ".join(a.clients) if len(a.clients) > 1 else "",
-            "others": [
-                (name, text.rstrip("\n")) for name, text in a.patches.items() if text != a.patch
-            ]
-            if rank <= _MOST_CARDS
-            else [],
+            "clients": ", ".join(printable(c) for c in a.clients) if len(a.clients) > 1 else "",
+            "patches": [(name, text.rstrip("\n")) for name, text in a.patches.items()],
         }
-        for rank, a in enumerate(analysis.recommendations, 1)
+        for a in beside_plan(analysis)
     ]
-    if not cards:
-        return None
-    return {"cards": cards[:_MOST_CARDS], "more": cards[_MOST_CARDS:]}
+    return {"rows": rows} if rows else None
 
 
 def settings(analysis: Results) -> Context | None:
@@ -86,7 +69,7 @@ def settings(analysis: Results) -> Context | None:
         "#assumed",
         "#p50",
         "#p95",
-        "safety",
+        safety_title(analysis),
     )
     who, names = client_texts(analysis), client_names(analysis)
     who_of = {of: who[called] for of, called in names.items()}
@@ -104,12 +87,12 @@ def settings(analysis: Results) -> Context | None:
             seconds(w.p95_s),
             w.safety.value,
         )
-        for w in shown[:_MOST_ROWS]
+        for w in shown[:MOST_ROWS]
     ]
     start = 1 if alone else 0  # one client needs no column
     return {
         "charts": ["ndots-settings"],
-        "table": _table(columns[start:], [row[start:] for row in rows], len(shown)),
+        "table": table(columns[start:], [row[start:] for row in rows], len(shown)),
         "open_rows": max(10, len(overall(analysis))),
         "why": _why(overall(analysis), who_of),
         "why_clients": []
@@ -125,7 +108,7 @@ def _client(row: WhatIf, who: Mapping[tuple[str | None, str | None], str]) -> st
 def _why(rows: Sequence[WhatIf], who: Mapping[tuple[str | None, str | None], str]) -> list[Context]:
     """Why settings are not safe; those of a client that share their reasons stand together."""
     groups: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for w in rows[:_MOST_ROWS]:
+    for w in rows[:MOST_ROWS]:
         if w.reasons:
             key = (_client(w, who), w.safety.value, w.reasons)
             groups.setdefault(key, []).append(printable(setting_text(w.setting)))
@@ -155,7 +138,7 @@ def where(analysis: Results) -> Context | None:
             n.kind,
             printable(n.fqdn or ""),
         )
-        for n in analysis.name_rows[:_MOST_ROWS]
+        for n in analysis.name_rows[:MOST_ROWS]
     ]
     who, called = client_texts(analysis), client_names(analysis)
     clients = [
@@ -170,7 +153,7 @@ def where(analysis: Results) -> Context | None:
             printable(", ".join(c.search))
             + (f" ({c.dns_policy.value})" if c.dns_policy.value else ""),
         )
-        for c in analysis.client_rows[:_MOST_ROWS]
+        for c in analysis.client_rows[:MOST_ROWS]
     ]
     suffixes = [
         (printable(s.suffix), number(s.wasted_queries), number(s.queries), number(s.answers))
@@ -178,7 +161,7 @@ def where(analysis: Results) -> Context | None:
     ]
     return {
         "charts": ["waste-by-class", "worst-names", "clients"],
-        "names": _table(
+        "names": table(
             (
                 "@name",
                 "#wasted",
@@ -192,7 +175,7 @@ def where(analysis: Results) -> Context | None:
             names,
             len(analysis.name_rows),
         ),
-        "clients": _table(
+        "clients": table(
             (
                 "client",
                 "#wasted",
@@ -206,7 +189,7 @@ def where(analysis: Results) -> Context | None:
             clients,
             len(analysis.client_rows),
         ),
-        "suffixes": _table(("@suffix", "#wasted", "#queries", "#answers"), suffixes, len(suffixes)),
+        "suffixes": table(("@suffix", "#wasted", "#queries", "#answers"), suffixes, len(suffixes)),
     }
 
 
@@ -236,7 +219,7 @@ def _chain(chain: Chain, who: Mapping[str, str]) -> Context:
         "about": f"lookup {chain.lookup_id} of {client} in {printable(chain.capture)}: "
         f"{wasted} of {len(chain.steps)} queries wasted",
         "filter": "frame.number in {" + ", ".join(_ranges(packets)) + "}",
-        "table": _table(
+        "table": table(
             (
                 "@candidate",
                 "type",
@@ -339,7 +322,7 @@ def _subjects(evidence: Mapping[str, Any]) -> Context | None:
             ]
             signs = ["" if any(isinstance(r.get(k), list) for r in rows) else "#" for k in columns]
             titles = [sign + _what(k) for sign, k in zip(signs, columns, strict=True)]
-            return _table((f"@{_what(key).removesuffix('s')}", *titles), cells, len(cells))
+            return table((f"@{_what(key).removesuffix('s')}", *titles), cells, len(cells))
     return None
 
 
@@ -355,8 +338,8 @@ def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
         )
         for e in evidence.get("examples", ())
     ]
-    clients = ", ".join(who.get(c, c) for c in finding.clients[:_MOST_CARDS])
-    if (more := len(finding.clients) - _MOST_CARDS) > 0:
+    clients = ", ".join(who.get(c, c) for c in finding.clients[:_MOST_NAMED])
+    if (more := len(finding.clients) - _MOST_NAMED) > 0:
         clients += f" and {number(more)} more"
     return {
         "code": finding.code,
@@ -369,8 +352,8 @@ def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
         "action": finding.action,
         "facts": list(_facts(evidence)),
         "subjects": _subjects(evidence),
-        "names": _table(("@name", "#count"), names, len(names)),
-        "examples": _table(("@name", "client", "@capture", "packets"), examples, len(examples)),
+        "names": table(("@name", "#count"), names, len(names)),
+        "examples": table(("@name", "client", "@capture", "packets"), examples, len(examples)),
         "filter": evidence.get("display_filter"),
     }
 
@@ -428,13 +411,13 @@ def unseen(analysis: Results) -> Context | None:
         "sentence": sentence,
         "point": _POINTS[vantage.point] + "".join(f": {printable(e)}" for e in vantage.evidence),
         "unseen": [printable(text) for text in vantage.unseen],
-        "servers": _table(
+        "servers": table(
             ("server", "@name", "role", "#clients", "#queries", "#over TCP"),
-            servers[:_MOST_ROWS],
+            servers[:MOST_ROWS],
             len(servers),
         ),
         "warnings": [printable(w) for w in analysis.warnings],
-        "ledger": _table(("what", "#packets"), rows, len(rows)),
+        "ledger": table(("what", "#packets"), rows, len(rows)),
     }
 
 
@@ -467,17 +450,18 @@ def how_computed(analysis: Results) -> Context | None:
     return {
         "version": analysis.pcapkit_version,
         "options": printable(", ".join(f"{k}: {_given(v)}" for k, v in analysis.options.items())),
-        "captures": _table(
+        "captures": table(
             ("@capture", "format", "link", "#packets", "first packet", "#lasted"),
             captures,
             len(captures),
         ),
-        "classes": _table(("class", "#queries"), classes, len(classes)),
+        "classes": table(("class", "#queries"), classes, len(classes)),
     }
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[Results], Context | None], str], ...] = (
-    ("what-to-do", "What to do", what_to_do, "what_to_do.html"),
+    ("plan", "The plan", plan, "plan.html"),
+    ("what-to-do", "Beside the plan", beside, "beside.html"),
     ("settings", "Queries under each setting", settings, "settings.html"),
     ("where", "Where the waste is", where, "where.html"),
     ("chains", "How a lookup goes wrong", chains, "chains.html"),

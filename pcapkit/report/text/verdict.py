@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pcapkit.model.plans import Plan, PlanKind
 from pcapkit.model.results import Finding, Results
 from pcapkit.model.vocabulary import Certainty, Severity
 from pcapkit.report.text.formatting import number, percent, printable, seconds
-from pcapkit.report.text.wording import judged_queries, lead, lookups_text
+from pcapkit.report.text.plans import (
+    best_plan,
+    contents,
+    edits_text,
+    ended,
+    plan_of,
+    safety_sentence,
+)
+from pcapkit.report.text.wording import judged_queries, lookups_text
 
 #: Fewer complete lookups are too few to judge.
 FEWEST_LOOKUPS = 20
@@ -32,10 +41,13 @@ _DENIED = ("nxdomain", "nodata")
 
 def headline(analysis: Results) -> str:
     """Return the verdict: the sentence that matters most, then what comes second."""
+    return " ".join(verdict(analysis))
+
+
+def verdict(analysis: Results) -> list[str]:
+    """Return the sentence that matters most, and what comes second, each by itself."""
     nothing = _nothing_to_judge(analysis)
-    if nothing:
-        return nothing
-    return " ".join(_sentences(analysis))
+    return [nothing] if nothing else list(_sentences(analysis))
 
 
 def _nothing_to_judge(analysis: Results) -> str:
@@ -68,9 +80,10 @@ def _sentences(analysis: Results) -> Iterator[str]:
     waste = analysis.waste
     if costly is not None and not (failed and _explains(costly, cause_of_failures(analysis))):
         lost = seconds(lost_s(costly))
-        yield f"A fault, not waste: {printable(costly.title)}; it cost {lost}."
+        what = "A fault costs more than the waste" if waste.share >= _MUCH else "A fault, not waste"
+        yield f"{what}: {printable(costly.title)}; it cost {lost}."
     if waste.wasted_queries:
-        yield _waste(analysis, costly)
+        yield from _waste(analysis, costly)
     elif not failed and costly is None:
         yield _healthy(analysis, thin=thin)
 
@@ -130,24 +143,38 @@ def _costly(analysis: Results) -> Finding | None:
     return worst
 
 
-def _waste(analysis: Results, costly: Finding | None) -> str:
-    """Say what was wasted, and what ends it."""
+def _waste(analysis: Results, costly: Finding | None) -> Iterator[str]:
+    """Say what was wasted, and the plan that ends it."""
     waste = analysis.waste
     share = f"{percent(waste.share)} of these DNS queries"
     counts = f"{number(waste.wasted_queries)} of {number(judged_queries(analysis))}"
     text = f"{share} were search-path waste: {counts}."
-    if analysis.recommendations:
-        best = analysis.recommendations[0]
-        return f"{text} {lead(analysis, best)} saves {number(best.saves_queries)} of them."
     found = _serious(analysis)
-    if waste.share >= _MUCH:
+    if (plan := best_plan(analysis)) is not None:
+        yield f"{text} {_ends(analysis, plan, ' of them')} ({percent(plan.ends_share)}): " + (
+            f"{contents(plan)}."
+        )
+        yield safety_sentence(plan)
+        if any(step.code == "set_ndots" for step in plan.steps):
+            names = plan_of(analysis, PlanKind.NAMES)
+            alone = "they end none" if names is None else _ends(analysis, names)
+            yield f"Names in full (FQDNs) alone: {alone}."
+    elif waste.share >= _MUCH:
         if found:
-            return f"{text} First mend what stands in the way: {printable(found[0].title)}."
-        return f"{text} No change was found that is safe to advise."
-    if costly is not None or failures(analysis):
-        return text
-    only = f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
-    return _without_advice(found, only)
+            yield f"{text} First mend what stands in the way: {printable(found[0].title)}."
+        else:
+            yield f"{text} No change was found that is safe to advise."
+    elif costly is not None or failures(analysis):
+        yield text
+    else:
+        only = f"only {share.replace('these DNS ', '')} were search-path waste: {counts}"
+        yield _without_advice(found, only)
+
+
+def _ends(analysis: Results, plan: Plan, of: str = "") -> str:
+    """Say how many edits end how many of the wasted queries that the sentence is about."""
+    count = min(ended(plan), analysis.waste.wasted_queries)
+    return f"{edits_text(plan.edits)} {'ends' if plan.edits == 1 else 'end'} {number(count)}{of}"
 
 
 def _healthy(analysis: Results, *, thin: bool) -> str:

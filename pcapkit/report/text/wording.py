@@ -80,18 +80,6 @@ def certainty_text(finding: Finding) -> str:
     return "consistent with the traffic, not shown"
 
 
-def lead(analysis: Results, advice: Recommendation) -> str:
-    """Return advice as the beginning of a sentence."""
-    target = client_texts(analysis).get(advice.target, printable(advice.target))
-    return {
-        "set_ndots": f"Setting ndots to {advice.ndots} for {target}",
-        "drop_suffix": f"Dropping the suffix {target}",
-        "no_aaaa": f"Asking no AAAA in {target}",
-        "cache": "A cache on each node",
-        "enable_autopath": "CoreDNS walking the search list",
-    }.get(advice.code, f"Writing {target} in full")
-
-
 def figures(analysis: Results) -> list[Figure]:
     """Return the large figures under the headline."""
     waste, lookups = analysis.waste, analysis.lookup_counts

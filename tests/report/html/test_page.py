@@ -14,7 +14,8 @@ import pytest
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.report.html.charts import CHARTS, COLOURS, draw
+from pcapkit.report.html.canvas import COLOURS
+from pcapkit.report.html.charts import CHARTS, draw
 from pcapkit.report.html.page import render_page
 from pcapkit.report.html.sections import SECTIONS, chains
 from pcapkit.report.markdown import render_markdown

@@ -1,0 +1,157 @@
+"""The plan on the page: its curve, its steps, what its settings would change, other plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from pcapkit.model.plans import Plan, PlanKind, Step
+from pcapkit.model.results import Results
+from pcapkit.report.html.tables import MOST_ROWS, Context, table
+from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.plans import (
+    KINDS,
+    best_plan,
+    common_subjects,
+    plan_cells,
+    plan_safety,
+    safety_text,
+    side_by_side,
+    step_text,
+    steps_ended,
+    subjects_text,
+)
+from pcapkit.report.text.wording import lookups_text
+
+_MOST_SUBJECTS = 500
+_MOST_STEPS_IN_CELL = 3
+
+
+def plan(analysis: Results) -> Context | None:
+    """The plan of the whole capture, and those of its workloads, namespaces or clients."""
+    best = best_plan(analysis)
+    if best is None:
+        return None
+    coverage = best.coverage
+    seen = "" if coverage.duration_s is None else f" in {seconds(coverage.duration_s)}"
+    of_subjects = [p for p in analysis.plans if p.subject is not None and p.steps]
+    return {
+        "charts": ["plan"],
+        "everyone": common_subjects(best),
+        "columns": _columns(best),
+        "steps": [_step(s, n, best) for s, n in zip(best.steps, steps_ended(best), strict=True)],
+        "reasons": [printable(r) for r in best.reasons],
+        "rests_on": f"{lookups_text(coverage.lookups)} of {number(coverage.names)} names{seen}",
+        "assumed": number(best.assumed_queries) if best.assumed_queries else "",
+        "dns_config": _dns_config(best),
+        "forms": _forms(best),
+        "seen": seen,
+        "side_by_side": table(
+            ("what it changes", "#edits", "#ends", "#of the waste", "#queries left", "safety"),
+            [(title, *plan_cells(p), plan_safety(p)) for title, p in side_by_side(analysis)],
+            len(side_by_side(analysis)),
+        ),
+        "of_subjects": _of_subjects(of_subjects),
+        "patches": [(name, text.rstrip("\n")) for name, text in best.patches.items()],
+    }
+
+
+def _columns(best: Plan) -> list[tuple[str, str]]:
+    """Return the columns with figures of a step, and their keys: those of which any is known."""
+    columns = [
+        ("edits", "edits"),
+        ("ends", "ends"),
+        ("queries left", "left"),
+        ("waste left", "share"),
+    ]
+    if best.coverage.duration_s:
+        columns += [("queries a second", "rate"), ("upstream a second", "upstream")]
+    if any(s.peak_queries_per_s_after is not None for s in best.steps):
+        columns.append(("peak of queries a second", "peak"))
+    if any(s.lookup_p95_s_after is not None for s in best.steps):
+        columns.append(("95th percentile of lookups", "p95"))
+    return columns
+
+
+def _step(step: Step, ends: int, best: Plan) -> Context:
+    per_second = partial(_per_second, span_s=best.coverage.duration_s)
+    peak = step.peak_queries_per_s_after
+    return {
+        "number": number(step.number),
+        "action": step_text(step),
+        "who": subjects_text(step.subjects),
+        "subjects": _listed(step.subjects) if len(step.subjects) > 1 else "",
+        "names": [(printable(base), printable(full)) for base, full in step.names.items()][3:],
+        "edits": number(step.edits),
+        "ends": number(ends),
+        "left": number(step.queries_after),
+        "share": percent(step.waste_share_after),
+        "rate": per_second(step.queries_after),
+        "upstream": per_second(step.upstream_queries_after),
+        "peak": "" if peak is None else number(peak),
+        "p95": seconds(step.lookup_p95_s_after),
+        "safety": step.safety.value,
+        "said": safety_text(step.safety, best.coverage),
+        "reasons": [printable(r) for r in step.reasons],
+    }
+
+
+def _per_second(count: int, span_s: float | None) -> str:
+    if not span_s:
+        return ""
+    rate = count / span_s
+    return number(round(rate)) if rate >= 100 else f"{rate:.1f}"
+
+
+def _listed(subjects: Sequence[str]) -> str:
+    shown = ", ".join(printable(s) for s in subjects[:_MOST_SUBJECTS])
+    more = len(subjects) - _MOST_SUBJECTS
+    return shown + (f" and {number(more)} more" if more > 0 else "")
+
+
+def _dns_config(best: Plan) -> list[tuple[str, str]]:
+    """Return what to write into pod templates, for each ndots of the plan."""
+    values = dict.fromkeys(s.ndots for s in best.steps if s.ndots is not None)
+    return [
+        (f"ndots {n}", f'dnsConfig:\n  options:\n    - name: ndots\n      value: "{n}"')
+        for n in values
+    ]
+
+
+def _forms(best: Plan) -> Context:
+    """Return the forms of names that settings would change, and how many of each were seen."""
+    counts: dict[tuple[int | None, str], int] = {}
+    for step in best.steps:
+        for form in step.forms:
+            key = step.ndots, form.form
+            counts[key] = counts.get(key, 0) + form.seen
+    rows = [(f"ndots {n}", form, number(seen)) for (n, form), seen in counts.items()]
+    return table(("setting", "form of names", "#seen"), rows, len(rows))
+
+
+def _of_subjects(plans: Sequence[Plan]) -> Context:
+    rows = []
+    first: set[tuple[str | None, PlanKind]] = set()
+    for of in plans[:MOST_ROWS]:
+        title = KINDS[of.kind]
+        if (of.subject, of.kind) in first:
+            title += ", with a review"
+        first.add((of.subject, of.kind))
+        steps = "; ".join(step_text(s) for s in of.steps[:_MOST_STEPS_IN_CELL])
+        if (more := len(of.steps) - _MOST_STEPS_IN_CELL) > 0:
+            steps += f"; and {number(more)} more"
+        rows.append((printable(of.subject or ""), title, *plan_cells(of), plan_safety(of), steps))
+    return table(
+        (
+            "@for",
+            "what it changes",
+            "#edits",
+            "#ends",
+            "#of the waste",
+            "#queries left",
+            "safety",
+            "@steps",
+        ),
+        rows,
+        len(plans),
+    )
