@@ -38,7 +38,14 @@ TCPDUMP_HEAD = re.compile(
     r"(?P<rest>\S.*)",
     re.S,
 )
-TCPDUMP_IP = re.compile(r"(?:^|\s)IP6? |ethertype IPv[46] ")
+#: What follows the word where a packet is printed: its fields, or its ends, perhaps cut.
+_AFTER_IP = r"(?=[(\[]|truncated-|bad-|\S+ > |\S+(?: >?)?$)"
+#: A packet of IP: at the start, behind another header, or said by the one of the link.
+TCPDUMP_IP = re.compile(
+    rf"^(?:\S+ +(?:In|Out|B|M|P) +)?(?:ifindex \d+ \S+ )?IP6? {_AFTER_IP}"
+    r"|\sIP6? (?:\((?:tos|class|flowlabel|hlim|v\d)|\S+ > \S+:(?:\s|$))"
+    r"|ethertype IPv[46] "
+)
 #: What tcpdump prints of other protocols than IP.
 TCPDUMP_OTHER = re.compile(
     r"(?:\S+ +(?:In|Out|B|M|P) +)?"
@@ -82,7 +89,8 @@ TCPDUMP_TOKENS = (
 #: A packet somewhere in a line, behind what a tool wrote before it.
 TCPDUMP_WITHIN = re.compile(
     r"(?:(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{6}(?:\d{3})? |\b\d{9,12}\.\d{6}(?:\d{3})? )"
-    r"(?:\S+ +(?:In|Out|B|M|P) +)?(?:IP6? |\S{17} (?:> \S{17}, )?(?:\S+ )?ethertype IPv[46] )"
+    rf"(?:\S+ +(?:In|Out|B|M|P) +)?"
+    rf"(?:IP6? {_AFTER_IP}|\S{{17}} (?:> \S{{17}}, )?(?:\S+ )?ethertype IPv[46] )"
 )
 TCPDUMP_ENDS = re.compile(
     r" > (?:[^\s<>]|<[^\s<>]{1,60}>){1,260}\.\w[\w-]*: |, length \d+\)?\s*$|^IP6? \(tos|\d > \d"

@@ -311,7 +311,7 @@ def json_documents(lines: Iterator[bytes]) -> Iterator[bytes]:
             elif raw.lstrip()[:1] not in _IN_JSON or len(held) > _DOCUMENT_LINES:
                 yield from held
                 held = []
-        elif raw[-1:] in b"{[" and raw.strip() in (b"{", b"["):
+        elif raw.endswith((b"{", b"[")) and raw.strip() in (b"{", b"["):
             if raw.strip() == b"{":
                 held = [raw]
                 indent = raw[: len(raw) - len(raw.lstrip())]

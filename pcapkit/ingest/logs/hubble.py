@@ -117,7 +117,7 @@ def _add_response(message: LineMessage, dns: dict[str, Any]) -> None:
         message.typed_answers = sum(t not in _ALIASES for t in types)
     message.answers = len(types) or len(addresses) + len(texts(dns.get("cnames")))
     ttl = whole_number(dns.get("ttl", 0), 0xFFFFFFFF)
-    message.min_ttl = ttl if message.answers and ttl < 0x80000000 else ABSENT
+    message.min_ttl = ttl if message.typed_answers and ttl < 0x80000000 else ABSENT
 
 
 def _time(value: object) -> int | None:

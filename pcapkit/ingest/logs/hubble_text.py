@@ -164,4 +164,4 @@ def _add_answer(message: LineMessage, summary: str) -> None:
         message.typed_answers = family_answers(message.qtype, addresses)
     elif not rcode and ttl < _NO_RECORD:
         message.typed_answers = message.answers = max(message.answers, 1)
-    message.min_ttl = ttl if message.answers and ttl < _NO_RECORD else ABSENT
+    message.min_ttl = ttl if message.typed_answers and ttl < _NO_RECORD else ABSENT

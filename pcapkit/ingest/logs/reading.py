@@ -60,7 +60,10 @@ _HINFO = 13
 _LOOKED_AT, _EVERY = 1 << 10, 16
 _EXCHANGES = 1 << 16  # whose direction is remembered
 _HEAD_BYTES = 1 << 16
-_MARKS = b"`~-=#$>|+*\xe2\x1b"  # what decoration may begin with
+#: What decoration may begin with ...
+_MARKS = frozenset(bytes([mark]) for mark in b"`~-=#$>|+*\xe2\x1b") | {b""}
+#: ... or hold near its start.
+_PROMPTS = re.compile(rb"[$#] ")
 
 
 def byte_lines(source: Source) -> Iterator[list[bytes]]:
@@ -128,9 +131,10 @@ class _Lines:
         self._fruitless += 1
         if self._form is None or (self._fruitless > _LOOKED_AT and self._fruitless % _EVERY):
             return
-        if (other := form_of(raw)) is not None and other is not self._form:
+        other = form_of(raw)
+        if other is not None and other is not self._form and other.name not in self.others:
             self._fruitless = 0
-            self.others.setdefault(other.name, self.number)
+            self.others[other.name] = self.number
 
     def form(self, form: Format | None) -> Format | None:
         """Return the form of the first line that has one, which stays to be read."""
@@ -154,7 +158,7 @@ class _Lines:
         return waiting
 
     def _count(self, raw: bytes) -> None:
-        if raw[:1] in _MARKS or len(raw) < 4 or b"$ " in raw[:80] or b"# " in raw[:80]:
+        if raw[:1] in _MARKS or len(raw) < 4 or _PROMPTS.search(raw, 0, 80) is not None:
             if raw and self._is_decoration(raw):
                 return
         if raw.strip():

@@ -424,10 +424,15 @@ class TcpdumpReader(PlainReader):
         )
         if "[|" in answers or (not found and message.answers):
             message.typed_answers = message.answers  # cut off: as the header counts them
-        message.min_ttl = min((_ttl(r["ttl"]) for r in found if r["ttl"]), default=ABSENT)
-        if not found and (negative := _NEGATIVE.search(records)):
-            message.min_ttl = min(_ttl(negative["ttl"]), int(negative[3][:18]), 0x7FFFFFFF)
-            message.soa = min(1 + len(split(negative["owner"])), MOST_SOA)
+        ttls = [_ttl(r["ttl"]) for r in found if r["ttl"]]
+        if not message.typed_answers:  # how long a denial may be kept, its SOA record says
+            negative = _NEGATIVE.search(records)
+            if negative is None:
+                ttls = []
+            else:
+                ttls += [_ttl(negative["ttl"]), min(int(negative[3][:18]), 0x7FFFFFFF)]
+                message.soa = min(1 + len(split(negative["owner"])), MOST_SOA)
+        message.min_ttl = min(ttls, default=ABSENT)
         size = re.search(r"\bOPT UDPsize=(\d{1,9})", records)
         message.edns_bytes = min(int(size[1]), 0xFFFF) if size else ABSENT
         return ""

@@ -60,6 +60,7 @@ def test_absent_fields_are_zeros_as_protocol_buffers_have_it(tmp_path: Path) -> 
         ({"ips": ["192.0.2.1"], "cnames": ["x.example."], "rrtypes": ["CNAME", "A"]}, 2, 0),
         ({"ips": ["192.0.2.1"], "cnames": ["x.example."], "rrtypes": []}, 2, 0),  # before rrtypes
         ({"ttl": 4294967295}, 0, None),
+        ({"cnames": ["x.example."], "rrtypes": ["CNAME"], "ttl": 30}, 1, None),  # a denial
     ],
 )
 def test_the_answer_is_counted(
