@@ -44,6 +44,7 @@ from pcapkit.codes import TYPE_AAAA
 from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
+from pcapkit.resolver.models import resolver_model
 from pcapkit.schema import ABSENT, Ids
 from pcapkit.spool import Spool
 
@@ -89,7 +90,10 @@ class WhatIfTally:
         order = put_in_order(part.lookups, walker_of, len(numbers))
         if not order.by_client.size:
             return
-        sums = _sums_for(part, order)
+        # resolvers that keep answers take their lookups one by one
+        keeps = any(resolver_model(alike.model).keeps_answers for alike in numbers)
+        groups = order.by_client.size if keeps else order.group_bases.size
+        sums = _sums_for(part, order, groups)
         self._replay(part, list(numbers), walker_of, order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
         marked, _, groups, planned, lookups = sums.used.tolist()
@@ -195,8 +199,11 @@ class WhatIfTally:
         )
 
 
-def _sums_for(part: Readings, order: Order) -> Sums:
-    """Return the sums to which a part's lookups in such an order are added, all 0."""
+def _sums_for(part: Readings, order: Order, groups: int) -> Sums:
+    """Return the sums to which a part's lookups in such an order are added, all 0.
+
+    They are replayed in at most so many ``groups``.
+    """
     columns, size = len(SETTINGS), order.by_client.size
     first, last = (order.starts // _SECOND_NS).tolist()
     seconds = last - first + 1
@@ -211,8 +218,8 @@ def _sums_for(part: Readings, order: Order) -> Sums:
         np.empty(min(size, seconds), np.int64),
         np.empty(size, MARKED),
         np.empty((size, columns), np.uint8),
-        np.empty(order.group_bases.size, PLANNED_GROUP),
-        np.empty((order.group_bases.size, STATES), SENT),
+        np.empty(groups, PLANNED_GROUP),
+        np.empty((groups, STATES), SENT),
         np.empty(size, PLANNED),
         np.empty((size, STATES), np.int64),
         np.empty(size, PLANNED_LOOKUP),
