@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test fuzz bench example ci clean
+.PHONY: check test fuzz bench example wheel ci clean
 
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,6 +31,9 @@ example: .venv/made  ## rebuild the example report and its picture
 	chromium --headless=new --no-sandbox --hide-scrollbars --window-size=900,620 \
 	  --force-device-scale-factor=1.5 --screenshot=reports/example/report.png \
 	  reports/example/whatif_w1_glibc_ndots5/report.html
+
+wheel:  ## a release wheel with compiled kernels, for this Python and this machine, in dist/
+	$(PYTHON) deploy/build_wheel.py dist
 
 ci:  ## what a change must pass, in a fresh environment
 	bash .ci/run

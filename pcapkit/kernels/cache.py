@@ -5,9 +5,11 @@ compiled together with the helpers and the rows that its module imports, so here
 folder named after the content of all that: a change anywhere in it, or another version of the
 package, compiles anew, and never reads what does not fit.
 
-The folder is beside the package; where that is read-only, in the user's cache folder; where that is
-too (a container without a home), in a temporary one that lasts as long as the process and those
-that it starts. ``NUMBA_CACHE_DIR`` beats all of them.
+A release wheel brings such folders inside the package (``deploy/build_wheel.py``): they are read
+first, and never written. All else is kept beside the package; where that is read-only, in the
+user's cache folder; where that is too (a container without a home), in a temporary one that lasts
+as long as the process and those that it starts; where nothing can be written, nowhere.
+``NUMBA_CACHE_DIR`` beats all of them but the wheel's.
 
 What is kept is unpickled, which runs what it says. So it is only read from folders that nobody can
 write who could not change the package as well, or this user's files: any other is passed over.
@@ -30,25 +32,49 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Where definitions begin, and no imports come any more (ruff's E402 sees to that).
 _FIRST_BLOCK = re.compile(r"\n\n\n(?=@|def |class )")
+#: What a release wheel brings: a folder for each module, named as those that are made here.
+_SHIPPED = _PACKAGE / "kernels" / "shipped"
 _VARIABLE = "NUMBA_CACHE_DIR"
+#: Names the temporary folder to the processes that this one starts. Not by Numba's variable: Numba
+#: reads its whole configuration again when one of its variables changes, and forgets ``jit``'s.
+_HANDED_ON = "PCAPKIT_TEMPORARY_KERNELS"
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: The folder that goes with the process which made it.
 _temporary: dict[int, str] = {}
 _making = threading.Lock()
 
 
-def folder_for(module: str) -> str:
-    """Return the folder for what a module of the package compiles, made where it is new."""
+def shipped_folder(module: str) -> str | None:
+    """Return the folder of what the package brought compiled of a module, if it fits the module."""
+    folder = _SHIPPED / name_of(module)
+    return str(folder) if _is_as_safe_as_package(_SHIPPED, folder) else None
+
+
+@cache
+def name_of(module: str) -> str:
+    """Return the name of the folder for a module of the package, which says what is in it."""
     content = "".join(f"{name} {_digest(name)}\n" for name in sorted(_closure(module)))
-    leaf = f"{module}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    return f"{module}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def folder_for(module: str) -> str | None:
+    """Return the folder for what a module of the package compiles, made where it is new.
+
+    None where nothing can be written, not even a temporary file.
+    """
+    leaf = name_of(module)
     for place in _places():
         new = not os.path.lexists(place / leaf)
         # Numba makes folders in it by the umask, which may let others write them: none gets so far.
         if _is_safe(place / leaf, mode=0o700):
             break
     else:
-        place, new = _temporary_place(), False
-        (place / leaf).mkdir(parents=True, exist_ok=True)
+        new = False
+        try:
+            place = _temporary_place()
+            (place / leaf).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return None
     if new:
         for older in place.glob(f"{module}-*"):
             if older.name != leaf:  # which another first run may be filling already
@@ -72,6 +98,8 @@ def _places() -> tuple[Path, ...]:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(home):  # a user without an entry in /etc/passwd has none
         places.append(Path(home) / "pcapkit" / installed)
+    if handed_on := os.environ.get(_HANDED_ON):
+        places.append(Path(handed_on) / installed)
     return tuple(place for place in places if _is_safe_place(place))
 
 
@@ -110,19 +138,32 @@ def _is_safe(folder: Path, *, mode: int = 0o755) -> bool:
             folder.mkdir(mode)
         except FileExistsError:
             pass
-        status, owners, others = folder.lstat(), {os.geteuid()}, 0
         if _PACKAGE in folder.parents:
-            package = _PACKAGE.stat()
-            owners |= {0, package.st_uid}
-            others = package.st_mode & _BY_OTHERS
-            if package.st_gid != status.st_gid:
-                others &= ~stat.S_IWGRP
+            safe = _is_as_safe_as_package(folder)
+        else:
+            status = folder.lstat()
+            safe = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            safe = safe and not status.st_mode & _BY_OTHERS
     except OSError:
         return False
-    safe = stat.S_ISDIR(status.st_mode) and status.st_uid in owners
-    return (
-        safe and not status.st_mode & _BY_OTHERS & ~others and os.access(folder, os.W_OK | os.X_OK)
-    )
+    return safe and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _is_as_safe_as_package(*folders: Path) -> bool:
+    """Can nobody write these folders in the package who could not change the package as well?"""
+    try:
+        package = _PACKAGE.stat()
+        for folder in folders:
+            status, others = folder.lstat(), package.st_mode & _BY_OTHERS
+            if package.st_gid != status.st_gid:
+                others &= ~stat.S_IWGRP
+            if not stat.S_ISDIR(status.st_mode) or status.st_mode & _BY_OTHERS & ~others:
+                return False
+            if status.st_uid not in (0, os.geteuid(), package.st_uid):
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def _keeps_its_entries(folder: Path) -> bool:
@@ -137,7 +178,7 @@ def _temporary_place() -> Path:
     with _making:
         if not _temporary:
             folder = tempfile.mkdtemp(prefix="pcapkit-kernels-")
-            os.environ[_VARIABLE] = folder  # for the processes that this one starts
+            os.environ[_HANDED_ON] = folder
             _temporary[os.getpid()] = folder
         return Path(*_temporary.values()) / _installed()
 

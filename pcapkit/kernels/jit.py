@@ -2,23 +2,26 @@
 
 A kernel is Python that Numba compiles to machine code, without bounds checks: every read from a
 buffer must come after a length check. It allocates nothing. Only the first run compiles:
-``cache.py`` says where the compiled form is kept. ``NUMBA_DISABLE_JIT=1`` runs kernels as
-plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under both.
+``compiled.py`` keeps the compiled form, ``cache.py`` says where. ``NUMBA_DISABLE_JIT=1`` runs
+kernels as plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
 from numba.extending import register_jitable
 
-from pcapkit.kernels.cache import folder_for
+from pcapkit.kernels.compiled import Compiled
 
-# Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile.
+# Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile. Nor
+# do they gain by what this CPU has and others lack: so they are compiled for any of its kind, and
+# what is compiled here runs there. Numba settles the CPU with the first function that it is given.
 config.LOOP_VECTORIZE = 0
+if config.CPU_NAME is None and config.CPU_FEATURES is None:
+    config.CPU_NAME, config.CPU_FEATURES = "generic", ""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 #: Kernels get all their memory from their callers and allocate nothing; so they can do without the
@@ -35,12 +38,10 @@ _OPTIONS: dict[str, Any] = {
 
 def kernel(function: Function) -> Function:
     """Compile ``function`` when it is first called; release the interpreter lock while it runs."""
-    others = config.CACHE_DIR
-    config.CACHE_DIR = folder_for(function.__module__)  # read by the next line, and never later
-    try:
-        return cast(Function, njit(cache=True, **_OPTIONS)(function))
-    finally:
-        config.CACHE_DIR = others
+    compiled = njit(**_OPTIONS)(function)
+    if compiled is not function:  # as it is under NUMBA_DISABLE_JIT
+        compiled._cache = Compiled(function)  # what enable_caching() does, with Numba's own cache
+    return cast(Function, compiled)
 
 
 def inline_kernel(function: Function) -> Function:
@@ -63,8 +64,6 @@ def helper_kernel(function: Function) -> Function:
 
 
 def compiled_before(function: Callable[..., Any]) -> bool:
-    """Is there a cache of this kernel from an earlier run? True where nothing is compiled."""
-    stats = getattr(function, "stats", None)
-    if stats is None or not stats.cache_path:
-        return True
-    return any(Path(stats.cache_path).glob(f"*.{function.__name__}-*.nbi"))
+    """Is a form of this kernel kept that can be used? True where nothing is compiled."""
+    kept = getattr(function, "_cache", None)
+    return not isinstance(kept, Compiled) or kept.fits(cast(Any, function).targetctx.codegen())

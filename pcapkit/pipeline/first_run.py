@@ -14,6 +14,7 @@ import numpy as np
 
 from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.faults.findings import FaultTally
+from pcapkit.analysis.lookups.grouping import group_clients
 from pcapkit.analysis.lookups.reading import ClientReading, Readings, read_parts
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import survey
@@ -21,11 +22,14 @@ from pcapkit.analysis.summary.tally import Tally
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.analysis.traffic.name_flags import NameFlags
 from pcapkit.analysis.traffic.part import Context, PartTraffic
+from pcapkit.analysis.whatif.accumulate import replay_groups
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.concurrency import python_command
 from pcapkit.ingest.capture.decode import decode_window
-from pcapkit.ingest.window import Interners
+from pcapkit.ingest.capture.decoder import Decoder
+from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
+from pcapkit.ingest.window import Capture, Interners
 from pcapkit.kernels.jit import compiled_before
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source
@@ -34,11 +38,17 @@ from pcapkit.schema import EXCHANGE, LOOKUP, MARK_QUESTION_SHOWN, QR, TRANSACTIO
 
 #: No first run takes longer; one that does has lost its second process.
 _LONGEST_S = 300
+#: Kernels that take longest to compile: of decoding, reading and judging one each.
+_LONGEST = (decode_window, group_clients, replay_groups)
 
 
 def is_first_run() -> bool:
-    """Will the kernels be compiled now, which takes some seconds?"""
-    return not compiled_before(decode_window)
+    """Will kernels be compiled now, which takes some seconds?
+
+    So it is where none are kept, and where those that are were made for another CPU, by another
+    Numba, or have been damaged.
+    """
+    return not all(compiled_before(kernel) for kernel in _LONGEST)
 
 
 @contextmanager
@@ -55,6 +65,7 @@ def first_run() -> Iterator[Callable[[], None]]:
     ) as other:
 
         def wait() -> None:
+            warm_decoding()
             warm_judging()
             other.wait(_LONGEST_S)
 
@@ -62,6 +73,14 @@ def first_run() -> Iterator[Callable[[], None]]:
             yield wait
         finally:
             other.kill()
+
+
+def warm_decoding() -> None:
+    """Decode a packet without bytes: logs need no decoders, but the next input may be a capture."""
+    decoder = Decoder(Interners(), Capture("", "", None, iter(())), frozenset((53,)))
+    records = np.zeros(1, RECORD)
+    for _ in decoder.windows(np.zeros(64, np.uint8), records, np.zeros(0, OPTIONS)):
+        pass
 
 
 def warm_reading() -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import pytest
 
 import pcapkit
 
 PACKAGE = Path(pcapkit.__file__).parent
 #: Adds a name, which compiles one small kernel; prints where it is kept, and if it was found there.
+#: That there is something to find is known before.
 ADD = (
-    "from pcapkit.kernels import interning as i; i.Interner().add(b'x'); s = i._intern_one.stats; "
-    "print(s.cache_path, sum(s.cache_hits.values()))"
+    "from pcapkit.kernels import interning as i, jit; before = jit.compiled_before(i._intern_one); "
+    "i.Interner().add(b'x'); s = i._intern_one.stats; hits = sum(s.cache_hits.values()); "
+    "assert before == (hits > 0); print(s.cache_path, hits)"
 )
+#: No folder for temporary files.
+NOWHERE = "import tempfile; tempfile.tempdir = '/proc/none'; "
 WHERE = (
     "from pcapkit.kernels.cache import folder_for; "
     "print(folder_for('pcapkit.analysis.lookups.grouping'))"
@@ -103,10 +109,15 @@ def test_templates_are_kept_with_them(package: Path) -> None:
     assert run(never + TEMPLATE, package) == str(folder)
 
 
-def test_a_template_is_compiled_where_its_folder_has_gone(package: Path) -> None:
-    gone = "import shutil; from pcapkit.report.html.page import environment as e; "
-    gone += "shutil.rmtree(e().bytecode_cache.directory); "
-    assert not Path(run(gone + TEMPLATE, package)).exists()
+def test_a_template_is_compiled_where_its_folder_has_gone_or_its_form_is_cut(package: Path) -> None:
+    gone = "import shutil; from pcapkit.report.html import page; "
+    gone += f"shutil.rmtree(page.folder_for(page.__name__)); {TEMPLATE}"
+    folder = Path(run(gone, package))
+    (form,) = folder.iterdir()
+    whole = form.read_bytes()
+    for size in (0, 5, 30, len(whole) // 2):
+        form.write_bytes(whole[:size])
+        assert run(TEMPLATE, package) == str(folder) and form.read_bytes() == whole
 
 
 def test_a_change_in_what_a_kernel_is_made_of_makes_it_anew(package: Path) -> None:
@@ -147,6 +158,137 @@ def test_nothing_is_left_where_nothing_may_be_kept(package: Path, tmp_path: Path
     command += "from pcapkit.cli.main import main; main()"
     run(command, package, prefix=PLAIN, HOME=str(home), TMPDIR=str(temporary))
     assert not list(temporary.iterdir())
+
+
+def _ship(package: Path) -> Path:
+    """Compile, and make of it what a release wheel brings; return the folder of one module."""
+    folder, _ = folder_and_hits(run(ADD, package))
+    run(TEMPLATE, package)
+    shipped = package / "kernels" / "shipped"
+    folder.parent.rename(shipped)
+    return shipped / folder.name
+
+
+def _contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_copy_elsewhere_is_as_good(package: Path, tmp_path: Path) -> None:
+    folder, _ = folder_and_hits(run(ADD, package))
+    copy = tmp_path / "elsewhere" / "pcapkit"
+    shutil.copytree(package, copy, copy_function=shutil.copyfile)  # all files are new
+    again, hits = folder_and_hits(run(ADD, copy))
+    assert hits == 1 and again == copy / folder.relative_to(package)
+
+
+@needs_setpriv
+def test_what_a_wheel_brings_needs_no_place_to_write(package: Path, tmp_path: Path) -> None:
+    shipped = _ship(package)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    for folder in (package, *(p for p in package.rglob("*") if p.is_dir())):
+        folder.chmod(0o555)
+    before = _contents(tmp_path)
+    said = run(NOWHERE + ADD, package, prefix=PLAIN, HOME=str(home))
+    assert folder_and_hits(said) == (shipped, 1)
+    never = f"{NOWHERE}import jinja2; jinja2.Environment.compile = None; "
+    assert Path(run(never + TEMPLATE, package, prefix=PLAIN, HOME=str(home))).is_relative_to(
+        package
+    )
+    assert _contents(tmp_path) == before and not list(home.iterdir())
+
+
+def test_what_a_wheel_brings_is_not_written(package: Path) -> None:
+    shipped = _ship(package)
+    before = _contents(shipped.parent)
+    other = {"NUMBA_CPU_NAME": "nocona", "NUMBA_CPU_FEATURES": ""}
+    folder, hits = folder_and_hits(run(ADD, package, **other))
+    assert hits == 0 and folder.parent == package / "__pycache__" / "kernels"
+    assert folder_and_hits(run(ADD, package, **other)) == (folder, 1)
+    assert folder_and_hits(run(ADD, package)) == (shipped, 1)
+    assert _contents(shipped.parent) == before
+
+
+@needs_setpriv
+def test_where_nothing_can_be_written_at_all_nothing_is_kept(package: Path, tmp_path: Path) -> None:
+    package.chmod(0o555)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    said = run(NOWHERE + ADD, package, prefix=PLAIN, HOME=str(home))
+    assert said == "0"  # no folder, no hit
+    assert run(NOWHERE + TEMPLATE, package, prefix=PLAIN, HOME=str(home)) == ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"NUMBA_CPU_NAME": "nocona", "NUMBA_CPU_FEATURES": ""},
+        {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+sse4.2"},
+        {"NUMBA_BOUNDSCHECK": "1"},
+        {"NUMBA_OPT": "1"},
+    ],
+    ids=str,
+)
+def test_what_was_compiled_for_something_else_is_not_taken(
+    package: Path, other: dict[str, str]
+) -> None:
+    folder, hits = folder_and_hits(run(ADD, package, **other))
+    assert hits == 0 and folder_and_hits(run(ADD, package)) == (folder, 0)
+    assert folder_and_hits(run(ADD, package)) == (folder, 1)
+
+
+def test_the_cpu_that_is_compiled_for_is_any_of_its_kind(package: Path) -> None:
+    run(ADD, package)
+    any_cpu = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    assert folder_and_hits(run(ADD, package, **any_cpu))[1] == 1
+
+
+def _other_version(index: Path, form: Path) -> None:
+    content = index.read_bytes()
+    head = pickle.dumps(numba.__version__, protocol=-1)
+    assert content.startswith(head)
+    index.write_bytes(pickle.dumps("0.60.0", protocol=-1) + content[len(head) :])
+
+
+def _no_form(index: Path, form: Path) -> None:
+    form.unlink()
+
+
+def _no_index(index: Path, form: Path) -> None:
+    index.unlink()
+
+
+def _cut(what: str, kept: float) -> Callable[[Path, Path], None]:
+    def cut(index: Path, form: Path) -> None:
+        path = index if what == "index" else form
+        path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+
+    cut.__name__ = f"{what}_cut_at_{kept}"
+    return cut
+
+
+DAMAGES = [_other_version, _no_form, _no_index]
+DAMAGES += [_cut(what, kept) for what in ("index", "form") for kept in (0, 0.5, 0.999)]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_what_does_not_fit_or_is_damaged_is_compiled_anew(
+    package: Path, damage: Callable[[Path, Path], None], compiled: Path
+) -> None:
+    kept = package / "__pycache__" / "kernels" / compiled.name
+    shutil.copytree(compiled, kept)
+    (index,), (form,) = kept.glob("*.nbi"), kept.glob("*.nbc")
+    damage(index, form)
+    assert folder_and_hits(run(ADD, package)) == (kept, 0)
+    assert folder_and_hits(run(ADD, package)) == (kept, 1)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one kernel that was compiled by a copy of the package elsewhere."""
+    copy = tmp_path_factory.mktemp("compiled") / "pcapkit"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder_and_hits(run(ADD, copy))[0]
 
 
 def test_a_named_folder_beats_all_others(package: Path, tmp_path: Path) -> None:
@@ -214,6 +356,21 @@ def test_the_package_is_no_better_a_place_than_its_own_folder(
     assert before.is_relative_to(package)
     spoil([before, before.parent, before.parent.parent][level])
     assert Path(run(WHERE, package, **own)).is_relative_to(tmp_path / "home")
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
+@pytest.mark.parametrize("level", range(2))
+def test_what_a_wheel_brought_is_not_read_where_somebody_else_may_write(
+    package: Path, spoil: Callable[[Path], None], level: int, compiled: Path
+) -> None:
+    shipped = package / "kernels" / "shipped" / compiled.name
+    shutil.copytree(compiled, shipped)
+    where = WHERE.replace("folder_for", "shipped_folder").replace(
+        "analysis.lookups.grouping", "kernels.interning"
+    )
+    assert run(where, package) == str(shipped)
+    spoil([shipped, shipped.parent][level])
+    assert run(where, package) == "None"
 
 
 def test_who_may_change_the_package_may_write_what_is_compiled_of_it(package: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
+from importlib.metadata import version
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
-from pcapkit.kernels.cache import folder_for
+from pcapkit.kernels.cache import folder_for, shipped_folder
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections import SECTIONS
 from pcapkit.report.text.formatting import printable
@@ -29,11 +31,26 @@ _CLASSES = {"#": ' class="number"', "@": ' class="name"'}
 
 
 class _Kept(FileSystemBytecodeCache):
-    """Compiled templates, kept where kernels are: compiling them takes longer than a page."""
+    """Compiled templates, kept where kernels are: compiling them takes longer than a page.
+
+    They are named by what they come from, not by where that is; Jinja itself checks their source.
+    """
+
+    def get_cache_key(self, name: str, filename: str | None = None) -> str:
+        return super().get_cache_key(f"{name} {version('jinja2')}")
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        for find in (shipped_folder, folder_for):
+            if bucket.code is None and (folder := find(__name__)):
+                self.directory = folder
+                with suppress(EOFError, UnpicklingError):  # where a file has been cut
+                    super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        with suppress(OSError):  # then the next run compiles them, too
-            super().dump_bytecode(bucket)
+        if folder := folder_for(__name__):
+            self.directory = folder
+            with suppress(OSError):  # then the next run compiles them, too
+                super().dump_bytecode(bucket)
 
 
 @cache
@@ -45,7 +62,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_Kept(folder_for(__name__)),
+        bytecode_cache=_Kept(""),
     )
     made.filters["cells"] = _cells
     made.filters["breakable"] = _breakable
