@@ -57,7 +57,7 @@ def plan_curve(analysis: Results) -> Picture | None:
                 (at, queries),
                 xytext=(0, 4),
                 textcoords="offset points",
-                ha="center" if few else "left",
+                ha="center" if few else "left" if at < 0.8 * end else "right",
                 fontsize=7.5,
             )
     axes.set_ylim(0, left[0] * 1.14)
