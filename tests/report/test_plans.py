@@ -186,7 +186,7 @@ def test_many_steps_are_cut_with_a_word(lab: Analysis) -> None:
     shown = terminal(many)
     assert f"and {len(names.steps) - 6} more in the report" in shown
     assert f"show all {len(names.steps)} steps" in page_text(many)
-    assert names.steps[-1].fqdn in render_markdown(many)
+    assert str(names.steps[-1].fqdn) in render_markdown(many)
     assert "Names in full (FQDNs) alone" not in headline(many)
 
 

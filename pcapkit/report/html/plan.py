@@ -65,11 +65,11 @@ def _columns(best: Plan) -> list[tuple[str, str]]:
         ("waste left", "share"),
     ]
     if best.coverage.duration_s:
-        columns += [("queries a second", "rate"), ("upstream a second", "upstream")]
+        columns += [("queries per s", "rate"), ("upstream per s", "upstream")]
     if any(s.peak_queries_per_s_after is not None for s in best.steps):
-        columns.append(("peak of queries a second", "peak"))
+        columns.append(("peak per s", "peak"))
     if any(s.lookup_p95_s_after is not None for s in best.steps):
-        columns.append(("95th percentile of lookups", "p95"))
+        columns.append(("p95 of lookups", "p95"))
     return columns
 
 

@@ -27,9 +27,9 @@ def plan_curve(analysis: Results) -> Picture | None:
     verb = "leaves" if plan.edits == 1 else "leave"
     title = f"{edits_text(plan.edits)} {verb} {number(left[-1])} of {number(left[0])} queries"
     figure, axes = new_figure(2.75, title, evidence(analysis))
-    set_position(axes, 0.2, 0.66, 1.35)
+    set_position(axes, 0.2, 0.66, 1.55)
     end = min(plan.frontier[-1].edits, max(plan.edits + 2, round(1.5 * plan.edits)))
-    end = max(end, plan.edits)
+    end = max(plan.edits, *(p.edits for p in plan.frontier if p.edits <= end))
     few = plan.edits <= _MOST_BARS
     if few:
         bars: Any = {"width": 0.68, "edgecolor": "white", "linewidth": 0}
@@ -57,7 +57,7 @@ def plan_curve(analysis: Results) -> Picture | None:
                 (at, queries),
                 xytext=(0, 4),
                 textcoords="offset points",
-                ha="center" if few else "left",
+                ha="center" if few else "left" if at < 0.8 * end else "right",
                 fontsize=7.5,
             )
     axes.set_ylim(0, left[0] * 1.14)
