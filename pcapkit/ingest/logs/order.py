@@ -14,7 +14,7 @@ under a Kubernetes list: ``<namespace>.svc.<zone>``, ``svc.<zone>``, ``<zone>``,
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pcapkit.ingest.logs.lines import LineMessage
@@ -111,27 +111,45 @@ def in_order(messages: Sequence[LineMessage], pairs: list[int], *, timed: bool) 
         if len({messages[at].stream for at in mine}) == 1:
             out += mine
             continue
-        groups = _by_base(messages, mine)
-        for group in groups:
-            out += _joined(messages, group, timed=timed)
+        for base, group in _by_base(messages, mine).items():
+            out += _joined(messages, group, base, timed=timed)
     return out
 
 
-def _by_base(messages: Sequence[LineMessage], mine: Sequence[int]) -> Iterable[list[int]]:
-    """Group one client's lines by the base name that a Kubernetes list explains them with."""
+def _by_base(
+    messages: Sequence[LineMessage], mine: Sequence[int]
+) -> dict[tuple[bytes, ...], list[int]]:
+    """Group one client's lines by the base name that a Kubernetes list explains them with.
+
+    A name that none explains is of the longest base that it begins with: such lists often end with
+    suffixes of the node's (``ec2.internal``).
+    """
     names = {messages[at].qname or b"\0": () for at in mine}
-    labels = {wire: tuple(label.lower() for label in wire_labels(wire)) for wire in names}
+    labels = {wire: _labels(wire) for wire in names}
     known = set(labels.values())
+    found = {wire: _base(parts, known) for wire, parts in labels.items()}
+    explained = {base for base in found.values() if base is not None}
     groups: dict[tuple[bytes, ...], list[int]] = {}
-    bases = {wire: _base(parts, known) for wire, parts in labels.items()}
     for at in mine:
-        groups.setdefault(bases[messages[at].qname or b"\0"], []).append(at)
-    return groups.values()
+        wire = messages[at].qname or b"\0"
+        base, parts = found[wire], labels[wire]
+        if base is None:
+            begun = (parts[:n] for n in range(len(parts) - 1, 0, -1))
+            base = next((b for b in begun if b in explained), parts)
+        groups.setdefault(base, []).append(at)
+    return groups
 
 
-def _base(name: tuple[bytes, ...], known: set[tuple[bytes, ...]]) -> tuple[bytes, ...]:
-    """Return what is left of a name without the suffix of a Kubernetes list, the likeliest."""
-    best, most = name, 1
+def _labels(wire: bytes) -> tuple[bytes, ...]:
+    return tuple(label.lower() for label in wire_labels(wire))
+
+
+def _base(name: tuple[bytes, ...], known: set[tuple[bytes, ...]]) -> tuple[bytes, ...] | None:
+    """Return what is left of a name without the suffix of a Kubernetes list, the likeliest.
+
+    None where no such list explains it.
+    """
+    best, most = None, 1
     for zone in _zones(known):
         for base in _bases(name, zone):
             under = sum((*base, *rest) in known for rest in ((b"svc", *zone), zone, ())) + any(
@@ -164,12 +182,15 @@ def _bases(name: tuple[bytes, ...], zone: tuple[bytes, ...]) -> Iterator[tuple[b
     yield name
 
 
-def _joined(messages: Sequence[LineMessage], group: list[int], *, timed: bool) -> Iterator[int]:
+def _joined(
+    messages: Sequence[LineMessage], group: list[int], base: tuple[bytes, ...], *, timed: bool
+) -> Iterator[int]:
     """Yield the lines of one base name in the order of its walks; each log keeps its own order."""
     heads: dict[str, deque[int]] = {}
     for at in group:
         heads.setdefault(messages[at].stream, deque()).append(at)
-    walk = _Walk()
+    names = {_labels(messages[at].qname or b"\0") for at in group}
+    walk = _Walk(len(base), set(_zones(names)))
     while heads:
         near = list(heads)
         if timed:
@@ -188,21 +209,23 @@ def _joined(messages: Sequence[LineMessage], group: list[int], *, timed: bool) -
 class _Walk:
     """How far one walk down the list has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, base_labels: int, zones: set[tuple[bytes, ...]]) -> None:
+        self._base_labels = base_labels
+        self._zones = zones
         self._name = b""
-        self._labels = 1 << 16
+        self._place = _LAST + 1  # no candidate goes on from here
         self._asked: set[int] = set()
         self._answered = False
 
     def rank(self, query: LineMessage) -> tuple[int, int]:
         """Say how well a query goes on: another type of the candidate, the next one, a new walk."""
         name = (query.qname or b"\0").lower()
-        labels = len(wire_labels(name))
+        place = self._place_of(name)
         if name == self._name and query.qtype not in self._asked:
             return 2, 0
-        if not self._answered and labels < self._labels:
-            return 1, labels
-        return 0, labels
+        if not self._answered and name != self._name and place >= self._place:
+            return 1, -place
+        return 0, -place
 
     def take(self, query: LineMessage, response: LineMessage) -> None:
         """Go on with a query."""
@@ -211,6 +234,18 @@ class _Walk:
         if kind < 2:
             self._answered = self._answered and kind > 0
             self._asked = set()
-        self._name, self._labels = name, len(wire_labels(name))
+        self._name, self._place = name, self._place_of(name)
         self._asked.add(query.qtype)
         self._answered = self._answered or response.typed_answers > 0
+
+    def _place_of(self, name: bytes) -> int:
+        """Return where a candidate stands in a Kubernetes list, the name as is behind it."""
+        suffix = _labels(name)[self._base_labels :]
+        if not suffix:
+            return _LAST
+        if b"svc" in suffix[:2]:
+            return 1 - suffix.index(b"svc")
+        return 2 if suffix in self._zones else 3
+
+
+_LAST = 4  # behind <namespace>.svc.<zone>, svc.<zone>, <zone>, and what the node's own list adds

@@ -307,6 +307,8 @@ COLUMNS = {
     "long and wide": ("K8S.", "K8S.PODNAME", "PKT_TYPE", "NUM_ANSWERS", 7),
     "no count": ("", "POD", "TYPE", "LATENCY", 0),
     "mixed": ("K8S.", "POD", "PKT_TYPE", "NUM_ANSWERS", 1),
+    "names cut": ("", "PODNAME", "TYPE", "LATENCY", 3),
+    "long, with a latency": ("K8S.", "K8S.PODNAME", "PKT_TYPE", "LATENCY_NS", 4),
 }
 
 

@@ -273,6 +273,10 @@ BETWEEN = {
     "a firewall": ["kernel: [8.12] DROP IN=eth0 OUT= SRC=10.0.0.5 DST=10.0.1.1 SPT=1 DPT=53"],
     "microseconds": ["2026-03-01 10:00:00.000123 INFO worker > done"],
     "a page of HTML": ["<p>IP &gt; x</p>"],
+    "a later clock": ["23:59:59.000000 worker 1: got IP 10.0.3.1 from the pool"],
+    "a later day": ["2030-03-01 10:00:00.000001 INFO dhcp: IP 10.1.1.1 leased"],
+    "a clock and two ends": ["10:00:07.000500 fw: drop IP 10.0.0.1 > 10.0.0.2 len 5"],
+    "a clock at the word": ["23:59:59.000000 IP pool exhausted"],
     "a shipper's": ["2026-03-01T10:00:00.000123Z stdout F worker IP check > fine"],
 }
 

@@ -72,6 +72,11 @@ STAMPS: dict[str, Callable[[int, int], str]] = {
     "read in one go": lambda _, at: iso(START + 3 * MS + 4_107 * at) + " stdout F ",
     "read late in one go": lambda _, at: iso(START + 400 * MS + 900 * at) + " stdout F ",
     "padded": lambda time, _: iso(time // MS * MS) + " ",
+    "another zone": lambda time, _: iso(time + 5400 * SECOND, 3)[:-1] + "+01:30 ",
+    "west of Greenwich": lambda time, _: iso(time - 7 * 3600 * SECOND, 0)[:-1] + "-0700 ",
+    "container runtime": lambda time, _: iso(time, 3) + " stdout F ",
+    "no zone": lambda time, _: iso(time, 3)[:-1].replace("T", " ") + " ",
+    "comma": lambda time, _: iso(time, 3)[:-1].replace("T", " ").replace(".", ",") + " ",
 }
 
 
@@ -149,6 +154,86 @@ def test_replicas_behind_one_another(
     found = told(save(tmp_path, "\n".join(lines[0] + lines[1]).encode()))
     assert (found["lookups"], found["complete"], found["wasted"]) == (3, 3, 18)
     assert found["search"] == [list(LIST)]
+
+
+#: How lines of several replicas are printed: with their pod, their time in ns and their text.
+REPLICAS: dict[str, Callable[[str, int, str], str]] = {
+    "kubectl": lambda pod, t, line: f"[pod/{pod}/coredns] {iso(t, 3)} {line}",
+    "kubectl, 1 s": lambda pod, t, line: f"[pod/{pod}/coredns] {iso(t, 0)} {line}",
+    "kubectl, all containers": lambda pod, t, line: (
+        f"[pod/kube-system/{pod}/coredns] {iso(t)} {line}"
+    ),
+    "kubectl, no times": lambda pod, _, line: f"[pod/{pod}/coredns] {line}",
+    "a zone": lambda pod, t, line: (
+        f"[pod/{pod}/coredns] {iso(t + 19_800 * SECOND, 6)[:-1]}+05:30 {line}"
+    ),
+    "stern": lambda pod, t, line: f"{pod} coredns {iso(t)} {line}",
+    "Fluent Bit": lambda pod, t, line: json.dumps(
+        {"@timestamp": iso(t, 3), "log": line + "\n", "kubernetes": {"pod_name": pod}}
+    ),
+    "Vector": lambda pod, t, line: json.dumps(
+        {"timestamp": iso(t), "message": line, "kubernetes": {"pod_name": pod, "labels": {}}}
+    ),
+    "Loki": lambda pod, t, line: json.dumps(
+        {"labels": {"pod": pod, "app": "dns"}, "line": line, "timestamp": str(t)}
+    ),
+    "Cloud Logging": lambda pod, t, line: json.dumps(
+        {"textPayload": line, "timestamp": iso(t), "resource": {"labels": {"pod_name": pod}}}
+    ),
+    "Filebeat": lambda pod, t, line: json.dumps(
+        {"@timestamp": iso(t, 3), "message": line, "kubernetes": {"pod": {"name": pod}}}
+    ),
+}
+
+
+@pytest.mark.parametrize("form", REPLICAS)
+@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "by their times"])
+@pytest.mark.parametrize("pods", [2, 3])
+def test_replicas_in_what_people_print(
+    form: str, together: bool, pods: int, tmp_path: Path
+) -> None:
+    """Candidates went to any of the replicas; two clients of other lists asked for two names."""
+    asked = {
+        "10.9.0.18": (LIST, ("api.acme.test", "mail.corp.example")),
+        "10.9.3.7": (("ns-1.svc.k8s.lan", "svc.k8s.lan", "k8s.lan", "ec2.internal"), ("a.b", "c")),
+    }
+    queries = [
+        q
+        for n, (client, (search, bases)) in enumerate(asked.items())
+        for m, base in enumerate(bases)
+        for q in walk(
+            base, search, client=client, start=START + (2 * n + 5 * m) * SECOND, seed=5 * n + m
+        )
+    ]
+    printed = [
+        (
+            q.done,
+            (n // 2) % pods,
+            REPLICAS[form](f"coredns-5d78c9869d-x{n // 2 % pods}z7q", q.done, coredns(q)),
+        )
+        for n, q in enumerate(queries)
+    ]
+    printed.sort(key=lambda p: p[0] if together else p[1])
+    found = analyze(save(tmp_path, "\n".join(line for *_, line in printed).encode()))
+    assert {n.base_name for n in found.name_rows} == {
+        b for _, bases in asked.values() for b in bases
+    }
+    assert {c.client_addr: c.search for c in found.client_rows} == {
+        client: search for client, (search, _) in asked.items()
+    }
+    assert (found.lookup_counts.total, found.lookup_counts.complete) == (4, 4)
+    assert found.waste.queries == len(queries)
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_a_replica_that_is_missing_is_said(lost: int, tmp_path: Path) -> None:
+    """Of four replicas the log of one is not there: what it answered is missed by its walks."""
+    queries = walk("api.acme.test", LIST)
+    kept = [(n // 2, q) for n, q in enumerate(queries) if n // 2 != lost]
+    lines = [f"[pod/coredns-{n}/coredns] {iso(q.done, 3)} {coredns(q)}" for n, q in kept]
+    found = analyze(save(tmp_path, "\n".join(lines).encode()))
+    assert (found.waste.queries, found.waste.wasted_queries) == (6, 0)
+    assert found.lookup_counts.complete == 0
 
 
 def test_replicas_without_times_are_said(tmp_path: Path) -> None:
