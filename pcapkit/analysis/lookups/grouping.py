@@ -35,6 +35,7 @@ from pcapkit.analysis.lookups.state import (
     Walks,
     add_candidate,
     ask,
+    begins_again,
     finished,
     has_port,
     is_absent,
@@ -73,22 +74,6 @@ _MOST_TYPES = 256
 
 
 @helper_kernel
-def _begins_again(w: Walks, walk: Int, e: Row) -> bool:
-    """Does ``e`` (EXCHANGE) belong to another walk of the list, for another type?
-
-    Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
-    first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
-    """
-    x = w.walks[walk]
-    first, last = np.int64(x["first"]), np.int64(x["last"])
-    if first == last or not w.name_nodes[w.candidates[first]["node"]]["alive"]:
-        return False
-    if question_of(w, first, e["qtype"]) >= 0 or is_silent(w, last, e["query_time"]):
-        return False
-    return True
-
-
-@helper_kernel
 def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: Rules) -> bool:
     """Is this the same candidate asked for another type?
 
@@ -102,7 +87,7 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
         join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
-    if w.candidates[candidate]["types"] >= _MOST_TYPES or _begins_again(w, walk, e):
+    if w.candidates[candidate]["types"] >= _MOST_TYPES or begins_again(w, walk, e):
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])

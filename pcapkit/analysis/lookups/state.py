@@ -493,3 +493,19 @@ def keep_at_base(w: Walks, base: Int, walk: Int) -> None:
     n["walk"] = walk
     n["older"] = w.at_base[base]
     w.at_base[base] = node
+
+
+@helper_kernel
+def begins_again(w: Walks, walk: Int, e: Row) -> bool:
+    """Does ``e`` (EXCHANGE) belong to another walk of the list, for another type?
+
+    Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
+    first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
+    """
+    x = w.walks[walk]
+    first, last = np.int64(x["first"]), np.int64(x["last"])
+    if first == last or not w.name_nodes[w.candidates[first]["node"]]["alive"]:
+        return False
+    if question_of(w, first, e["qtype"]) >= 0 or is_silent(w, last, e["query_time"]):
+        return False
+    return True
