@@ -270,7 +270,8 @@ def warnings_of(collected: Collected) -> list[str]:
             f"{host} passed {what} on to {server}: that hop is left out, so that each lookup is "
             "counted once, where its client asks"
         )
-    if collected.message_counts.total == 0:
+    # where all messages are other clients', a warning says which client sent none
+    if collected.message_counts.total == 0 and not collected.skipped.get("other_client"):
         paths = ", ".join(c.path for c in collected.captures)
         if any(c.truncated_tail for c in collected.captures):
             why = "in what could be read of it"

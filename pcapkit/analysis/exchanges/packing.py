@@ -1,6 +1,6 @@
 """Exchanges as few bytes: how they wait until all are collected.
 
-One exchange is a control word of eight bytes and the fields that are not as expected, each in as
+One exchange is a control word of seven bytes and the fields that are not as expected, each in as
 many bytes as it needs. What is expected of an exchange is mostly what the one before it of the same
 client has: a walk asks similar questions of one server, one soon after the other.
 A *stretch* is the packed exchanges of one client within a run (see ``runs.py``).
@@ -20,7 +20,7 @@ from pcapkit.schema import ABSENT, Bytes, Exchanges, Hashes, Ids, Int, Integers,
 PACKED_MOST = 104
 #: Exchanges that are fetched together to be packed.
 BATCH = 32
-_CONTROL_BYTES = 8
+_CONTROL_BYTES = 7
 # Where each field's size, or the flags, begin in the control word: a size is two bits, of a long
 # field four.
 _QUERY_TIME, _RESPONSE_TIME, _QUERY_PACKET, _RESPONSE_PACKET = range(0, 16, 4)
@@ -203,7 +203,8 @@ def _pack_one(e: Row, before: Row, out: Bytes, at: Int) -> Int:
     at, c = _put(out, at, c, _ANSWERS, np.uint64(e["answers"]))
     at, c = _put(out, at, c, _EDNS_OPTIONS, _changed(e["edns_options"], before["edns_options"]))
     at, c = _put(out, at, c, _CAPTURE, _changed(e["capture"], before["capture"]))
-    put_u64_little(out, begin, c)
+    first = u64_little(out, begin) & ~_MASKS[_CONTROL_BYTES]
+    put_u64_little(out, begin, first | c)
     return at
 
 

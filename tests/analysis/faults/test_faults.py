@@ -67,7 +67,7 @@ SHOWN = {
 #: The same of captures that are too many to be kept here.
 SHOWN_OUTSIDE = {
     "edge_eight_suffixes_glibc.pcap": {"search_list"},
-    "edge_search_dot_musl.pcap": {"search_list"},
+    "edge_search_dot_musl.pcap": {"search_list", "failed_lookups"},
     "edge_search_dot_glibc.pcap": set(),
     "fault_dead_first_nameserver.pcap": {"dead_nameserver", "resolver_stalls"},
     "fault_silent_first_nameserver.pcap": {"dead_nameserver", "resolver_stalls"},
@@ -78,11 +78,11 @@ SHOWN_OUTSIDE = {
     "opt_rotate_two_servers.pcap": {"large_answer_walks"},
     "opt_use_vc.pcap": {"large_answer_walks"},
     "polling_app.pcap": {"repeated_lookups"},
-    "probe_s_aresgai_b_servfail_suffix.pcap": {"cut_chain"},
+    "probe_s_aresgai_b_servfail_suffix.pcap": {"cut_chain", "failed_lookups"},
     "probe_s_glibc_b_servfail_suffix.pcap": set(),
     "probe_s_go_b_servfail_suffix.pcap": set(),
-    "probe_s_musl_a.pcap": {"cut_chain", "truncated_without_tcp"},
-    "probe_s_musl_b_servfail_suffix.pcap": {"cut_chain"},
+    "probe_s_musl_a.pcap": {"cut_chain", "truncated_without_tcp", "failed_lookups"},
+    "probe_s_musl_b_servfail_suffix.pcap": {"cut_chain", "failed_lookups"},
     "thin_only_hits.pcap": set(),
 }
 
