@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from platform import libc_ver
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What compiled kernels depend on, beside the package.
@@ -91,9 +92,10 @@ def with_tag(description: str) -> str:
 
 
 def platform() -> str:
-    """Return the platform tag. Kernels call nothing of the C library, so any of glibc's will do."""
+    """Return the platform tag. Kernels call nothing of the C library: with glibc, any will do."""
     name = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    return name.replace("linux_", "manylinux_2_17_", 1) if name.startswith("linux_") else name
+    glibc = name.startswith("linux_") and libc_ver()[0] == "glibc"
+    return name.replace("linux_", "manylinux_2_17_", 1) if glibc else name
 
 
 def run(*command: object) -> str:

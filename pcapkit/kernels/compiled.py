@@ -82,9 +82,13 @@ class _Files:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._module, self._base = function.__module__, _base_name(function)
         self.folder = ""
+        self._read: dict[tuple[Any, ...], tuple[str, Any]] = {}  # by holds(), for load()
 
     def load(self, key: tuple[Any, ...]) -> Any:
         """Return the packed form for a key of Numba's; None where none is kept."""
+        if key in self._read:
+            self.folder, data = self._read.pop(key)
+            return data
         for index in self._indexes():
             if (data := index.load(key)) is not None:
                 self.folder = index.folder
@@ -100,7 +104,12 @@ class _Files:
 
     def holds(self, made_for: tuple[Any, ...]) -> bool:
         """Is there a whole form that was made for this: the CPU, and the bytecode of the kernel?"""
-        return any(index.holds(made_for) for index in self._indexes())
+        for index in self._indexes():
+            for key in index.keys_for(made_for):
+                if (data := index.load(key)) is not None:
+                    self._read[key] = index.folder, data
+                    return True
+        return False
 
     def flush(self) -> None:
         """Forget what was compiled here."""
@@ -134,11 +143,9 @@ class _Index(IndexDataCacheFile):  # type: ignore[misc]
         overloads[key] = name
         self._save_index(overloads)
 
-    def holds(self, made_for: tuple[Any, ...]) -> bool:
-        for key in self._load_index():
-            if key[1:] == made_for and self.load(key) is not None:
-                return True
-        return False
+    def keys_for(self, made_for: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Return the keys, whatever their types are, of forms that were made for this."""
+        return [key for key in self._load_index() if key[1:] == made_for]
 
     def _load_index(self) -> dict[tuple[Any, ...], str]:
         try:
