@@ -222,14 +222,14 @@ class PartTraffic:
         never searches asks otherwise: one family, or with EDNS.
         """
         r = self.readings
-        lookups, first = r.lookups, r.rows[r.lookups["exchange"]]
+        lookups, edns = r.lookups, r.rows["edns_bytes"]
+        alone = np.flatnonzero((lookups["absolute"] == 1) & (lookups["candidates"] == 1))
         both = lookups["queries"] >= 2 * lookups["candidates"]
-        alone = (lookups["absolute"] == 1) & (lookups["candidates"] == 1)
-        dotless = alone & (r.labels[lookups["base"]] == 1)
-        final = np.unique(lookups["client"][dotless]).tolist()
-        as_is = np.flatnonzero(alone & both)
+        as_is = alone[both[alone]]
         if as_is.size < _NAMES_BOTH_WAYS:
             return []
+        dotless = alone[r.labels[lookups["base"][alone]] == 1]
+        final = np.unique(lookups["client"][dotless]).tolist()
         key = lookups["client"].astype(np.int64) << 32 | lookups["base"]
         listed = np.flatnonzero((lookups["mode"] == LIST) & (lookups["candidates"] > 1) & both)
         listed = listed[np.isin(key[listed], key[as_is])]
@@ -237,17 +237,21 @@ class PartTraffic:
         out = []
         for index in sorted({*lookups["client"][as_is].tolist()} - {*final}):
             mine, searched = (s[lookups["client"][s] == index] for s in (as_is, listed))
-            same_edns = set(first["edns_bytes"][mine].tolist()) == set(
-                first["edns_bytes"][searched].tolist()
+            of_mine, of_searched = (
+                {*edns[lookups["exchange"][s]].tolist()} for s in (mine, searched)
             )
             enough = np.unique(lookups["base"][mine]).size >= _NAMES_BOTH_WAYS
             if (
                 enough
-                and same_edns
+                and of_mine == of_searched
                 and _overlap(lookups["start"][mine], lookups["start"][searched])
             ):
                 out.append(index)
         return out
+
+    @cached_property
+    def _has_tcp(self) -> bool:
+        return bool((self.readings.rows["transport"] == TCP).any())
 
     def forwards(self, index: int) -> bool:
         """May this client ask for others: NodeLocal DNSCache, dnsmasq, unbound?
@@ -256,16 +260,18 @@ class PartTraffic:
         each candidate. Over UDP it sends each question from a port of its own: walks of two
         namespaces are several stub resolvers' where A and AAAA leave one port.
         """
-        t = self.readings.transactions[slice(*self._of_client(index))]
-        first = self.readings.rows[t["first"]]
-        over_tcp = first["transport"] == TCP
+        if not self._has_tcp and index not in self.two_namespaces_at_once:
+            return False
+        t, rows = self.readings.transactions[slice(*self._of_client(index))], self.readings.rows
+        first = t["first"]
+        over_tcp = rows["transport"][first] == TCP
         if 2 * np.count_nonzero(over_tcp) > t.size:
-            ports = np.unique(first["client_port"][over_tcp]).size
+            ports = np.unique(rows["client_port"][first[over_tcp]]).size
             return bool(np.unique(t["lookup"][over_tcp]).size > ports)
         if index not in self.two_namespaces_at_once:
             return False
         pair = (np.diff(t["lookup"]) == 0) & (np.diff(t["name"]) == 0)
-        one_port = np.diff(first["client_port"].astype(np.int64))[pair] == 0
+        one_port = np.diff(rows["client_port"][first].astype(np.int64))[pair] == 0
         return bool(2 * np.count_nonzero(one_port) <= one_port.size)
 
     @cached_property

@@ -148,7 +148,7 @@ class WhatIfTally:
             part.names.inside([("arpa",)]),
             self._answers.questions,
             self._answers.typical_ns,
-            self._answers.denial_ttl(in_zone),
+            self._answers.denial_ttl(in_zone) if kept else np.zeros(2, np.int64),
             SEED,
         )
         longest = max(len(w.suffixes) for w in alike)
