@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from pcapkit.analysis.advice.plan.steps import Account, Timing
 from pcapkit.analysis.advice.plan.subjects import subjects_of
 from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
 from pcapkit.analysis.advice.plan.timing import timings
+from pcapkit.analysis.advice.plan_patches import plan_patches
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
@@ -71,12 +72,17 @@ def make_plans(
 
     There are none where nothing is wasted, and of a subject only those that change something. A
     plan that is safe and takes more edits than one to be reviewed stands before that one.
-    ``wildcards`` are suffixes under which a wildcard record answers.
+    Those of the whole capture have patches. ``wildcards`` are suffixes under which a wildcard
+    record answers.
     """
     if not waste.wasted_queries or not result.members.size:
         return ()
     counted = Counted(result, names, clients, zones, waste.queries, tuple(sorted(wildcards)))
-    return tuple(_Maker(counted).plans())
+    kinds = {f"{c.namespace}/{c.workload}": c.workload_kind for c in clients if c.workload}
+    return tuple(
+        replace(plan, patches=plan_patches(plan, kinds)) if plan.subject is None else plan
+        for plan in _Maker(counted).plans()
+    )
 
 
 class _Maker:

@@ -10,7 +10,7 @@ from pcapkit.model.plans import Plan, PlanKind, Step
 from pcapkit.model.vocabulary import Safety
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.pipeline.options import Options
+from pcapkit.pipeline.options import Options, make_options
 from tests import build
 from tests.analysis.advice.plan.applied import applied, hosts, sent
 from tests.play import BOTH, ONLY_A, SEARCH, SHOP, Workload, write_together
@@ -286,3 +286,17 @@ def test_no_plan_writes_the_host_of_a_wildcard() -> None:
     for plan in analyze(LAB / "wildcard_suffix.pcap").plans:
         texts = [s.fqdn for s in plan.steps if s.fqdn] + [t for s in plan.steps for t in s.names]
         assert not [t for t in texts if "apps-shared" in t]
+
+
+def test_plans_of_the_whole_capture_have_patches() -> None:
+    """One for all workloads of equal steps, and none a client."""
+    pods = LAB.parents[1] / "tests" / "data" / "kubernetes" / "pods-services.json"
+    made = analyze(LAB / "multi6_any_sll2.pcap", options=make_options(pods=str(pods))).plans
+    (settings,) = [p for p in made if p.subject is None and p.kind is PlanKind.SETTINGS]
+    (best,) = [p for p in made if p.subject is None and p.kind is PlanKind.BEST]
+    for step in settings.steps:
+        for workload in step.subjects:
+            assert workload.split("/")[1] in settings.patches["workload"]
+    assert "kyverno" not in settings.patches  # nothing in it is safe
+    assert all(s.name in best.patches["list"] for s in best.steps if s.name)
+    assert not any(p.patches for p in made if p.subject is not None)
