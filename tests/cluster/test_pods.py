@@ -180,7 +180,7 @@ def test_reports_name_the_workload(tmp_path: Path) -> None:
     pods = build.save(tmp_path, json.dumps(listed).encode(), "pods.json")
     done = run("analyze", GLIBC, "--pods", pods, "-o", str(tmp_path), "--format", "html,md")
     assert done.returncode == 0, done.stderr
-    assert "for <b>shop</b>/nginx saves" in " ".join(done.stdout.decode().split())
+    assert "for workload <b>shop</b>/nginx" in " ".join(done.stdout.decode().split())
     folder = tmp_path / "whatif_w1_glibc_ndots5"
     page = (folder / "report.html").read_text()
     assert "172.41.10.200 (&lt;b&gt;shop&lt;/b&gt;/nginx)" in page and "<b>shop" not in page

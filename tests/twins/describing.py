@@ -148,9 +148,15 @@ def _is_rest(x: Lookup, looks: Sequence[Lookup], begin: int) -> bool:
     last = [y for y in looks if y.base == x.base][-1]
     if last.mode != "list" or last.candidates == 1:
         return False
-    start = min(q.sent[0].time for q in x.questions)
-    early = start - begin <= PAUSED
-    return x.candidates == 1 and x.mode == "as is" and early
+    alone = [y for y in looks if y.candidates == 1 and y.mode == "as is"]
+    late = [y for y in alone if _start(y) - begin > PAUSED]
+    if any(len(y.base) <= len(x.base) for y in late) or looks.index(x) >= 8:
+        return False
+    return x in alone and x not in late
+
+
+def _start(x: Lookup) -> int:
+    return min(q.sent[0].time for q in x.questions)
 
 
 def without_rests(looks: Sequence[Lookup], begin: int) -> list[Lookup]:

@@ -45,6 +45,8 @@ from pcapkit.schema import (
 #: Indexes of model.LOOKUP_OUTCOMES.
 RESOLVED, WAITED, FAILED, DENIED, BROKEN, EMPTY, MISSING = range(7)
 _PLAIN_BYTES = 512  # the most that a response has without EDNS (RFC 1035 section 4.2.1)
+#: Walks of one client, the first ones of a file, that may have begun before it.
+_MOST_RESTS = 8
 #: ``absolute`` of a lookup.
 _NOT_ABSOLUTE, _ABSOLUTE, _UNKNOWN = 0, 1, -1
 #: Entries of ``Described.used``.
@@ -509,11 +511,21 @@ def _is_rest(grouped: Grouped, out: Described, number: Int, first: Int) -> bool:
     """Does a lookup that asked a name as is lack its suffixes, asked before the capture?
 
     It is ``number`` in ``out``, at the beginning of a file that shows the name searched, too; the
-    lookups of its client are those from ``first`` on. Their exchanges are ``grouped``.
+    lookups of its client are those from ``first`` on. Their exchanges are ``grouped``. A client
+    that asks a name alone, as is, later as well, may write names with a final dot, or be two.
     """
     lookup = out.lookups[number]
     if lookup["start"] - grouped.lists.begin > grouped.lists.gaps.near:
         return False
+    if number - first >= _MOST_RESTS:
+        return False
+    dots = grouped.lists.labels[out.base_of[number]]
+    for k in range(first, out.used[LOOKUPS]):
+        later = out.lookups[k]
+        if later["mode"] == AS_IS and later["candidates"] == 1 and k != number:
+            is_early = later["start"] - grouped.lists.begin <= grouped.lists.gaps.near
+            if grouped.lists.labels[out.base_of[k]] <= dots and not is_early:
+                return False
     last = np.int64(out.previous[out.base_of[number]])
     if last < first:
         return False
@@ -521,7 +533,7 @@ def _is_rest(grouped: Grouped, out: Described, number: Int, first: Int) -> bool:
     if other["mode"] != LIST or other["candidates"] == 1:
         return False
     one, two = grouped.rows[lookup["exchange"]], grouped.rows[other["exchange"]]
-    return bool(one["capture"] == two["capture"])
+    return bool(one["capture"] == two["capture"] and one["edns_bytes"] == two["edns_bytes"])
 
 
 @helper_kernel

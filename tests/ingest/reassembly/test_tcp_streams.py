@@ -331,7 +331,7 @@ BROUGHT_BY = {
 @pytest.mark.parametrize("case", [*COMMON, *RARE])
 def test_windows_do_not_matter(tmp_path, monkeypatch, case, window):
     """Wherever a window ends, each message is found once, at the packet that completes it."""
-    monkeypatch.setattr(records, "_RECORDS", window)
+    monkeypatch.setattr(records, "RECORDS", window)
     pieces = (COMMON | RARE)[case]
     frames = [syn()] + [segment(STREAM[a:b], a, ident=2 + i) for i, (a, b) in enumerate(pieces)]
     frames.append(segment(b"", ENDS[6], ident=99, flags=ACK | 1))
