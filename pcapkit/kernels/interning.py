@@ -40,7 +40,7 @@ _ID_BITS = np.uint64(0xFFFFFFFF)
 
 
 @inline_kernel
-def _equal(left: Bytes, a: Int, right: Bytes, b: Int, length: Int) -> bool:
+def equal_bytes(left: Bytes, a: Int, right: Bytes, b: Int, length: Int) -> bool:
     """Are ``length`` bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on?"""
     if length >= 8:
         k = 0
@@ -78,7 +78,7 @@ def _ends_search(entry: np.uint64, key: tuple[Bytes, Integers, Bytes, Int, Int, 
         return False
     known = np.int64(entry & _ID_BITS) - 1
     begin = _start(ends, known)
-    return bool(ends[known] - begin == length) and _equal(arena, begin, buffer, start, length)
+    return bool(ends[known] - begin == length) and equal_bytes(arena, begin, buffer, start, length)
 
 
 @inline_kernel
