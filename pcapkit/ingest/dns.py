@@ -92,17 +92,40 @@ def _intern_name(
 
 
 @inline_kernel
+def hash_of_name_asked(buffer: Bytes, at: Int, end: Int, seed: np.uint64) -> np.uint64:
+    """Return the hash, by ``seed``, under which the name is known that ``buffer[at:end]`` asks.
+
+    A message is to begin there; 0 where it asks nothing, or is no message.
+    """
+    begin = at + HEADER_BYTES
+    if end - begin < 1 or u16(buffer, at + 4) == 0:
+        return np.uint64(0)
+    size = _first_zero(buffer, begin, end) + 1 - begin
+    if size > MAX_NAME_BYTES or end - begin < size:
+        return np.uint64(0)
+    return hash_bytes(buffer, begin, size, seed)
+
+
+@inline_kernel
 def _name_asked(
-    buffer: Bytes, message: Int, at: Int, end: Int, names: InternerArrays, scratch: Bytes
+    buffer: Bytes,
+    message: Int,
+    at: Int,
+    end: Int,
+    h: np.uint64,
+    names: InternerArrays,
+    scratch: Bytes,
 ) -> tuple[Int, Int]:
     """Return what :func:`_intern_name` does, of the name in a question.
 
     Names end with a zero byte, and hardly ever have one elsewhere. No name begins another one: so
     where the bytes up to the first zero are a name that is known, they are the name that is here.
+    ``h`` is what :func:`hash_of_name_asked` says of the message, or 0.
     """
     size = _first_zero(buffer, at, end) + 1 - at
     if size <= MAX_NAME_BYTES and end - at - size >= 4:
-        h = hash_bytes(buffer, at, size, names.seed[0])
+        if h == 0:
+            h = hash_bytes(buffer, at, size, names.seed[0])
         known, _ = look_up(names, buffer, at, size, h)
         if known != NOT_FOUND:
             return known, at + size
@@ -311,13 +334,13 @@ def _labels_from(buffer: Bytes, at: Int, end: Int, wanted: Int) -> Int:
 
 @inline_kernel
 def _same_name(left: Bytes, a: Int, right: Bytes, b: Int, size: Int) -> bool:
-    """Are ``size`` bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on, in any case?"""
+    """Are so many bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on, in any case?"""
     if equal_bytes(left, a, right, b, size):
         return True
-    for k in range(size):
-        if _lower(u8(left, a + k)) != _lower(u8(right, b + k)):
-            return False
-    return True
+    k = np.int64(0)
+    while k < size and _lower(u8(left, a + k)) == _lower(u8(right, b + k)):
+        k += 1
+    return bool(k == size)
 
 
 @helper_kernel
@@ -443,14 +466,16 @@ def decode_message(
     start: Int,
     end: Int,
     wire_end: Int,
+    h: np.uint64,
     names: InternerArrays,
     scratch: Bytes,
     row: Row,
 ) -> bool:
     """Decode the message ``buffer[start:end]`` into ``row``; False where there is no whole header.
 
-    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it. ``names`` gets its
-    name; ``scratch`` (uint8) holds 256 bytes.
+    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it. ``h`` is what
+    :func:`hash_of_name_asked` says of it, or 0 where that was not asked. ``names`` gets its name;
+    ``scratch`` (uint8) holds 256 bytes.
     """
     if end - start < HEADER_BYTES:
         return False
@@ -476,7 +501,7 @@ def decode_message(
     at = start + HEADER_BYTES
     asked_end: Int = np.int64(NO_NAME)
     if questions:
-        name, stop = _name_asked(buffer, start, at, end, names, scratch)
+        name, stop = _name_asked(buffer, start, at, end, h, names, scratch)
         if stop == NO_NAME:
             row["marks"] = row["marks"] | damage
             if wire_end > end:
