@@ -58,7 +58,8 @@ def _external(part: PartTraffic, transactions: Indexes) -> Indexes:
     r = part.readings
     bases = r.lookups["base"][r.transactions["lookup"][transactions]]
     external = np.zeros(int(bases.max()) + 1, np.bool_)
-    for base in np.unique(bases).tolist():
+    external[bases] = True
+    for base in np.flatnonzero(external).tolist():
         external[base] = _is_external(r.names.labels(base))
     out: Indexes = transactions[external[bases]]
     return out

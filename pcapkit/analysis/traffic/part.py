@@ -250,8 +250,13 @@ class PartTraffic:
         return out
 
     @cached_property
-    def _has_tcp(self) -> bool:
-        return bool((self.readings.rows["transport"] == TCP).any())
+    def _over_tcp(self) -> Integers:
+        """Count the exchanges of each client over TCP."""
+        r = self.readings
+        over_tcp = np.flatnonzero(r.rows["transport"] == TCP)
+        clients = np.array([c.client for c in r.clients], np.int64)
+        asked = np.bincount(r.rows["client"][over_tcp], minlength=int(clients.max(initial=0)) + 1)
+        return asked[clients]
 
     def forwards(self, index: int) -> bool:
         """May this client ask for others: NodeLocal DNSCache, dnsmasq, unbound?
@@ -260,9 +265,11 @@ class PartTraffic:
         each candidate. Over UDP it sends each question from a port of its own: walks of two
         namespaces are several stub resolvers' where A and AAAA leave one port.
         """
-        if not self._has_tcp and index not in self.two_namespaces_at_once:
+        begin, end = self._of_client(index)
+        mostly_tcp = 2 * self._over_tcp[index] > end - begin
+        if not mostly_tcp and index not in self.two_namespaces_at_once:
             return False
-        t, rows = self.readings.transactions[slice(*self._of_client(index))], self.readings.rows
+        t, rows = self.readings.transactions[begin:end], self.readings.rows
         first = t["first"]
         over_tcp = rows["transport"][first] == TCP
         if 2 * np.count_nonzero(over_tcp) > t.size:

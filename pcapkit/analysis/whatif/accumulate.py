@@ -41,9 +41,12 @@ from pcapkit.analysis.whatif.sums import (
     time_bin,
 )
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.kernels.words import prefetch
 from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
 
 _SECOND_NS = 1_000_000_000
+#: How many lookups ahead memory is fetched: lookups that are alike lie apart.
+_LOOKUP_AHEAD, _TRANSACTIONS_AHEAD = 8, 4
 #: Before the first query of a lookup.
 _NO_POSITION = -2
 
@@ -82,6 +85,20 @@ def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
         np.zeros(rows, np.int64),
         np.zeros(STATES, np.int64),
     )
+
+
+@inline_kernel
+def _prefetch_lookup(observed: Observations, numbers: Integers, index: Int) -> None:
+    """Begin to fetch the lookups of ``observed`` that soon follow the one at ``numbers[index]``.
+
+    They lie anywhere, and so do their transactions.
+    """
+    if index + _LOOKUP_AHEAD < numbers.shape[0]:
+        prefetch(observed.lookups, numbers[index + _LOOKUP_AHEAD])
+    if index + _TRANSACTIONS_AHEAD < numbers.shape[0]:
+        first = np.int64(observed.lookups[numbers[index + _TRANSACTIONS_AHEAD]]["first"])
+        prefetch(observed.transactions, first)
+        prefetch(observed.transactions, first + 1)
 
 
 @inline_kernel
@@ -168,6 +185,7 @@ def replay_groups(
         keeps_answers = walkers.rules[n]["keeps_answers"] != 0 and keeping.base_of.shape[0] > 0
         for g in range(order.walker_bounds[n], order.walker_bounds[n + 1]):
             members = order.members[order.group_bounds[g] : order.group_bounds[g + 1]]
+            _prefetch_lookup(observed, order.members, order.group_bounds[g])
             base = order.group_bases[g]
             if keeps_answers:
                 for number in members:
@@ -274,6 +292,7 @@ def _replay_group(
         end = begin
         while end < members.shape[0] and observed.lookups[members[end]]["client"] == client:
             lookup = observed.lookups[members[end]]
+            _prefetch_lookup(observed, members, end)
             _measure_spans(lookup, observed.transactions, spans)
             _add_times(lookup["start"], rows, distinct, spans, settings.timed, group, sums)
             if planned >= 0:
