@@ -14,6 +14,7 @@ import numpy as np
 from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
 from pcapkit.analysis.lookups.cut_names import name_unread
+from pcapkit.analysis.lookups.describe import describe_clients
 from pcapkit.analysis.lookups.fingerprints import (
     SIGNS,
     count_signs,
@@ -23,7 +24,7 @@ from pcapkit.analysis.lookups.fingerprints import (
 )
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
-from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clients
+from pcapkit.analysis.lookups.outcomes import Described, Grouped
 from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, Walks, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pcapkit.analysis.whatif.affected_names import BROKEN, LEAKED
 from pcapkit.analysis.whatif.caching import asks_nothing_again
 from pcapkit.analysis.whatif.candidates import (
     NAME_AS_IS,
@@ -15,8 +16,6 @@ from pcapkit.analysis.whatif.candidates import (
 )
 from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.replay import (
-    BROKEN,
-    LEAKED,
     MAX_POSITIONS,
     NOT_WALKED,
     ROWS_A_SETTING,

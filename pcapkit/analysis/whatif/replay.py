@@ -12,6 +12,7 @@ import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS
 from pcapkit.analysis.lookups.waste import SERVICE_PROBE
+from pcapkit.analysis.whatif.affected_names import marks_of
 from pcapkit.analysis.whatif.caching import Kept, ask_unkept, keep_seen, kept_for
 from pcapkit.analysis.whatif.candidates import (
     ANSWER_TAKEN,
@@ -39,9 +40,6 @@ from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
 from pcapkit.schema import ABSENT, Int, Integers, Row, Rows
 
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
-#: Marks of a replayed lookup. DOUBTFUL: unsafe if the application wrote the short form of a name
-#: that answered at once, safe if it wrote it in full.
-BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
 #: What one lookup would have sent under one setting.
 REPLAY = np.dtype(
     [
@@ -315,28 +313,6 @@ def _walk(
 
 
 @inline_kernel
-def _marks(replay: LookupReplay, first: Int, hit: Int) -> Int:
-    """Return the marks of a ``replay`` that asks position ``first`` first and ends at ``hit``."""
-    observed, lookup = replay.observed, replay.lookup
-    if replay.answered == NOT_ANSWERED:
-        return 0
-    marks = 0
-    if hit == NOT_ANSWERED:
-        marks |= BROKEN
-    elif hit != replay.answered:
-        marks |= ELSEWHERE
-    in_zone = observed.in_zone[lookup["base"]]
-    if first != NAME_AS_IS:
-        in_zone = replay.walker.suffixes[first]["in_zone"]
-    if in_zone == 0 and observed.in_zone[lookup["answered_by"]]:
-        marks |= LEAKED
-    if marks and lookup["ambiguous"]:
-        if np.int64(observed.labels[lookup["answered_by"]]) - 1 >= replay.walker.rules["ndots"]:
-            return DOUBTFUL
-    return marks
-
-
-@inline_kernel
 def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
     """Return what holds for the lookup of ``replay``; ``types`` of ``scratch`` get what it asks."""
     observed, walker, lookup = replay.observed, replay.walker, replay.lookup
@@ -495,7 +471,7 @@ def _walk_variant(
         if variant.without_aaaa:
             questions, ends = traits.without_aaaa, scratch.ends[_WITHOUT_AAAA]
         hit = _walk(replay, questions, steps, ends, scratch, world, row)
-        row["flags"] = _marks(replay, first, hit)
+        row["flags"] = marks_of(replay, first, hit)
         if traits.is_made and variant.order == _AS_IS_FIRST and variant.order != traits.order:
             _walk_in_full(replay, questions, ends, scratch, world, row)
         if traits.is_probe:

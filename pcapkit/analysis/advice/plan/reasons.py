@@ -9,7 +9,7 @@ import numpy as np
 from pcapkit.analysis.advice.plan.changes import Change
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import ASSUMED, Table
-from pcapkit.analysis.whatif.replay import DOUBTFUL, LEAKED
+from pcapkit.analysis.whatif.affected_names import DOUBTFUL, LEAKED
 from pcapkit.analysis.whatif.settings import TLS
 from pcapkit.model.plans import Coverage
 from pcapkit.model.vocabulary import Safety

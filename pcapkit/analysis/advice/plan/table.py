@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from pcapkit.analysis.advice.groups import Counted
 from pcapkit.analysis.advice.plan.subjects import Subject
-from pcapkit.analysis.whatif.affected_names import Matrix
-from pcapkit.analysis.whatif.replay import BROKEN, ELSEWHERE, LEAKED
+from pcapkit.analysis.whatif.affected_names import BROKEN, ELSEWHERE, LEAKED, Matrix
 from pcapkit.analysis.whatif.settings import MOST_NDOTS
 from pcapkit.analysis.whatif.sums import NOW, REORDERED, STATES, WRITTEN
 from pcapkit.names.table import Folded
