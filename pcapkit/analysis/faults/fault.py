@@ -1,4 +1,4 @@
-"""What one fault is: a row of the table in ``catalogue.py``."""
+"""What one fault is: a row of the tables beside it."""
 
 from __future__ import annotations
 

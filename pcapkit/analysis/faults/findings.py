@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 
 from pcapkit.analysis.faults import settings
-from pcapkit.analysis.faults.catalogue import FAULTS, WILDCARD
+from pcapkit.analysis.faults.catalogue import FAULTS
 from pcapkit.analysis.faults.fault import Fault
+from pcapkit.analysis.faults.name_faults import WILDCARD
 from pcapkit.analysis.faults.notes import FAILED_LOOKUPS, Note, Notes, add_notes
 from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.model.results import Finding
