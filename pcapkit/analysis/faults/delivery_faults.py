@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcapkit.analysis.faults import delivery
+from pcapkit.analysis.faults import delivery, losses
 from pcapkit.analysis.faults.fault import Fault
 from pcapkit.model.vocabulary import Severity
 
@@ -20,15 +20,19 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         "its upstream for AAAA, or in CoreDNS 'template IN AAAA . { rcode NOERROR }'. A "
         "lower ndots does not help: it is the right name that fails. musl cannot be told "
         "to ask no AAAA.",
-        delivery.failed_families,
+        losses.failed_families,
+        is_guilty=losses.has_failed_family,
+        show=losses.family_counts,
         rivals="A name that does not exist has no answer in the other family. A lost packet has "
-        "no response to one try, and gets one to the next. A failure that nobody waits for "
-        "(glibc with SERVFAIL) is not counted.",
+        "no response to one try, and gets one to the next: where all that shows are questions "
+        "without a response, lost packets are excluded where the losses elsewhere do not explain "
+        "so many that lost every try (p < 0.01); else the finding only says 'consistent_with'. "
+        "A failure that nobody waits for (glibc with SERVFAIL) is not counted.",
         excludes=(
             "names that do not exist: the other family was answered in each of {lookups:,} lookups",
-            "lost packets: {servfail:,} of {failed_questions:,} questions got SERVFAIL, "
-            "{refused:,} REFUSED, {unanswered:,} no response to two tries or more",
         ),
+        excludes_more=losses.family_rivals,
+        certainty=losses.family_certainty,
         for_glibc="The option no-aaaa (from 2.36 on) asks A alone.",
     ),
     Fault(
@@ -45,16 +49,16 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         "Run NodeLocal DNSCache, which takes pods' queries past connection tracking. "
         "Kernels from 5.0 on lose fewer. Fewer queries (ndots, final dots) mean fewer "
         "races. If losses elsewhere are as frequent, look for plain packet loss first.",
-        delivery.conntrack_race,
-        is_guilty=delivery.may_have_raced,
-        show=delivery.race_counts,
+        losses.conntrack_race,
+        is_guilty=losses.may_have_raced,
+        show=losses.race_counts,
         rivals="Plain loss hits queries with a port of their own (Go, single questions) as often "
         "as pairs: it is excluded where pairs lose more (Fisher's exact test, p < 0.01). "
         "Where it is not, the finding only says 'consistent_with', as with plain loss; "
         "outside a cluster, where nothing translates addresses, there is none. Not where "
         "both of a pair are lost, or a type is never answered.",
-        excludes_more=delivery.race_rivals,
-        certainty=delivery.race_certainty,
+        excludes_more=losses.race_rivals,
+        certainty=losses.race_certainty,
         for_glibc="The option single-request-reopen gives each query a port of its own.",
     ),
     Fault(
@@ -72,10 +76,12 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         "at conntrack -S (insert_failed), at dropped packets of the node, and at the CPU "
         "limits of CoreDNS. timeout:1 and attempts:3 in dnsConfig shorten the waits, and "
         "hide them.",
-        delivery.stalls,
+        losses.stalls,
         rivals="An answer that is only slow comes before the resend, or for it. An application "
-        "that asks again by itself takes another port or ID. What glibc asks again with a "
-        "lost other family is not counted.",
+        "that asks again by itself takes another port or ID: that counts where nothing was "
+        "answered, and the client gets other responses. A client of which no response was "
+        "captured may get them all: only what it sends again from the same port with the same "
+        "ID counts. What glibc asks again with a lost other family is not counted.",
         excludes=(
             "slow answers: {queries_lost:,} of {stalls:,} waits had no response, "
             "{answers_lost:,} had one before the question was sent again from the same "
@@ -147,13 +153,18 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         "Allow TCP port 53 in network policies and firewalls. musl before 1.2.4 (Alpine "
         "before 3.18) never uses TCP: update the image. Smaller answers help every client.",
         delivery.truncated_without_tcp,
+        show=delivery.truncated_counts,
         rivals="A client that did ask over TCP is not counted, answered or not. TCP connections "
         "that never carried a query do not show: a blocked port 53 looks the same, and is "
-        "the same fault.",
+        "the same fault. A capture that takes UDP alone (tcpdump udp port 53) hides what was "
+        "asked over TCP: where it holds no TCP packet of anybody's, the finding only says "
+        "'consistent_with'.",
         excludes=(
             "clients that follow: none of the {responses:,} truncated responses was "
             "followed over TCP",
         ),
+        excludes_more=delivery.truncated_rivals,
+        certainty=delivery.truncated_certainty,
         for_glibc="EDNS (option edns0) lifts the limit of 512 bytes.",
     ),
     Fault(
@@ -208,7 +219,8 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         show=delivery.rescued_counts,
         subjects="nameservers",
         rivals="One that answers slowly has responses. One that is silent for a zone only answers "
-        "for others. A zone that is mute anywhere is answered by no other.",
+        "for others. A zone that is mute anywhere is answered by no other. Responses that take "
+        "a way past the capture point reach the client, which would not ask another nameserver.",
         excludes=(
             "slow nameservers: {answered:,} of {asked:,} queries were answered",
             "mute zones: another nameserver answered {answered_by_another:,} of the same questions",
@@ -228,7 +240,8 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         is_guilty=delivery.slow,
         show=delivery.response_times,
         subjects="nameservers",
-        rivals="A few slow names leave most responses fast.",
+        rivals="A few slow names leave most responses fast. A nameserver that waits for others is "
+        "slow to its clients all the same.",
         excludes=("a few slow names: {slow:,} of {answered:,} responses took longer than 100 ms",),
     ),
     Fault(
@@ -247,9 +260,13 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         show=delivery.peak,
         subjects="nameservers",
         rivals="The cluster's own DNS has no such limit: one that answers names of the cluster is "
-        "left out. Several clients together are not one network interface.",
+        "left out. Several clients together are not one network interface. A network without "
+        "the limit lets all through: where no query of those seconds was lost, the finding only "
+        "says 'consistent_with'.",
         excludes=(
             "the cluster's own DNS: {held:,} responses were data or denials of the cluster domain",
         ),
+        excludes_more=delivery.rate_rivals,
+        certainty=delivery.rate_certainty,
     ),
 )

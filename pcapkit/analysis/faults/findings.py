@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
 
-from pcapkit.analysis.faults import settings
+from pcapkit.analysis.faults import delivery, settings
 from pcapkit.analysis.faults.catalogue import FAULTS
 from pcapkit.analysis.faults.fault import Fault
 from pcapkit.analysis.faults.name_faults import WILDCARD
@@ -36,8 +36,13 @@ class FaultTally:
         for note, noted in other._noted.items():
             add_notes(self._noted.setdefault(note, {}), noted)
 
-    def note_packets(self, skipped: Mapping[str, int]) -> None:
-        """Note packets without messages that show a fault, by their skip reason."""
+    def note_packets(self, skipped: Mapping[str, int], tcp: int) -> None:
+        """Note packets without messages that show a fault, by their skip reason.
+
+        ``tcp`` is how many messages and other packets came over TCP.
+        """
+        for note in self._noted.get(delivery.truncated_without_tcp, {}).values():
+            note.counts[delivery.TCP_PACKETS] = tcp
         for fault in FAULTS:
             if count := skipped.get(fault.skip_reason, 0):
                 add_notes(

@@ -26,13 +26,12 @@ NAME_FAULTS: tuple[Fault, ...] = (
         is_guilty=names.is_wildcard,
         show=names.captured_lookups,
         subjects="suffixes",
-        rivals="Real hosts of that domain are few among many names that miss there. A full "
-        "service name has no reason to exist outside its cluster.",
-        excludes=(
-            "real hosts of that domain: {answered:,} names with dots were answered there, "
-            "{missed:,} were not",
-            "services: {caught:,} answers were for full names of the cluster, outside its domain",
-        ),
+        rivals="Real hosts of that domain (db1.eu of corp.example) are few among many names that "
+        "miss there, and end alike: they are excluded where names of several domains "
+        "were answered and none missed; else the finding only says 'consistent_with'. A full "
+        "service name has no reason to exist outside its cluster: one is enough.",
+        excludes_more=names.wildcard_rivals,
+        certainty=names.wildcard_certainty,
     ),
     Fault(
         "cut_chain",
@@ -160,8 +159,10 @@ NAME_FAULTS: tuple[Fault, ...] = (
         "forward).",
         names.changing,
         is_guilty=names.is_of_several_servers,
-        rivals="A service that is created or deleted changes once, at every server. One server "
-        "that changes its mind is unstable_names.",
+        rivals="A service that is created or deleted changes once, at every server: one change "
+        "alone, of servers asked within a second but not at one moment (20 ms), only says "
+        "'consistent_with'. One server that changes its mind is unstable_names.",
+        certainty=names.contradiction_certainty,
         excludes=(
             "a name that was created or deleted: {changes:,} changes of {questions:,} "
             "questions, each server with one view",
@@ -171,7 +172,8 @@ NAME_FAULTS: tuple[Fault, ...] = (
         "repeated_lookups",
         Severity.INFO,
         "The same questions while their answers are still valid",
-        "The client keeps no cache and asks again what it was told a moment ago.",
+        "One address asks again what it was told a moment ago: its client keeps no cache, or "
+        "several clients behind it ask for the same.",
         "One client asked one question at least three times more before the last answer's "
         "TTL (or the negative TTL) had run out.",
         "Run NodeLocal DNSCache, or keep connections open in the application. The number "

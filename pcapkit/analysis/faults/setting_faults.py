@@ -26,7 +26,8 @@ SETTING_FAULTS: tuple[Fault, ...] = (
         rivals="Lists that differ by their namespace alone, lists that were not walked to their "
         "end, and one address whose settings changed once (a restart) are none. An address "
         "that answers DNS itself, or asks over TCP (NodeLocal DNSCache, dnsmasq, unbound), "
-        "asks for others.",
+        "asks for others. Final dots here and there may explain names that are searched and "
+        "asked as is in turns: where that is all, the finding only says 'consistent_with'.",
         excludes=(
             "a restart: what differs is of different addresses, or in turns at {at_once:,} of them",
         ),
@@ -47,7 +48,7 @@ SETTING_FAULTS: tuple[Fault, ...] = (
         show=settings.problems_seen,
         rivals="A list in the traffic is one that walks show in its order. An empty question that "
         "is not sent again after FORMERR is a stray one.",
-        excludes=("stray questions: {empty_questions:,} empty questions were sent again",),
+        excludes_more=settings.list_rivals,
     ),
     Fault(
         "given_contradicted",
@@ -64,5 +65,6 @@ SETTING_FAULTS: tuple[Fault, ...] = (
         rivals="A name with a final dot is asked as is under any ndots: only names that were "
         "searched afterwards count. A walk that was not seen to its end leaves suffixes "
         "out, and contradicts nothing.",
+        excludes_more=settings.contradiction_rivals,
     ),
 )
