@@ -5,6 +5,8 @@ Each notes what a part shows; those with a threshold also judge the notes of all
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from pcapkit.analysis.faults.losses import are_heard, count_outcomes, waited_ns
@@ -30,6 +32,7 @@ _AHEAD = 4096
 PACKETS_PER_SECOND = 1024
 #: The count of what the capture holds of TCP, whoever sent it.
 TCP_PACKETS = "tcp_packets"
+_MOST_SERVERS, _NAMED = 10, 3  # that a finding shows, and names in a sentence
 _FEWEST_ASKED = 2
 _FEWEST_RESPONSES = 10
 
@@ -79,6 +82,35 @@ def query_unreachable(part: PartTraffic) -> Notes:
 def answer_unreachable(part: PartTraffic) -> Notes:
     """ICMP errors about responses: noted of the packets, which are no messages."""
     return {}
+
+
+def concerned(note: Note) -> dict[str, object]:
+    """Show how many packets there were, and which nameservers they concern."""
+    most = sorted(note.servers.items(), key=lambda item: (-item[1], item[0]))[:_MOST_SERVERS]
+    shown: dict[str, object] = {"packets": note.counts["packets"]}
+    if most:
+        shown["nameservers"] = [{"subject": server, "packets": n} for server, n in most]
+    return shown
+
+
+def _most(counts: Counter[str]) -> str:
+    """Name the most frequent ones."""
+    most = sorted(counts, key=lambda one: (-counts[one], one))
+    more = len(most) - _NAMED
+    return ", ".join(most[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def quoted_queries(note: Note) -> tuple[str, ...]:
+    """Say which queries the ICMP messages quote."""
+    ends = f" of {_most(note.clients)} to {_most(note.servers)}" if note.servers else ""
+    return (f"lost packets: {note.counts['packets']:,} ICMP messages quote queries{ends}",)
+
+
+def quoted_answers(note: Note) -> tuple[str, ...]:
+    """Say which responses the ICMP messages quote."""
+    ends = f" of {_most(note.servers)} to {_most(note.clients)}" if note.servers else ""
+    packets = note.counts["packets"]
+    return (f"unreachable nameservers: {packets:,} ICMP messages quote responses{ends}",)
 
 
 def failures(note: Note) -> dict[str, object]:

@@ -124,7 +124,8 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         delivery.query_unreachable,
         rivals="A lost packet brings no ICMP message. One about a response quotes a packet from "
         "port 53, and is closed_port_answers.",
-        excludes=("lost packets: {packets:,} ICMP messages quote queries",),
+        show=delivery.concerned,
+        excludes_more=delivery.quoted_queries,
         skip_reason="query_unreachable",
     ),
     Fault(
@@ -139,7 +140,8 @@ DELIVERY_FAULTS: tuple[Fault, ...] = (
         delivery.answer_unreachable,
         rivals="An ICMP message about a query quotes a packet to port 53, and is "
         "nameserver_unreachable.",
-        excludes=("unreachable nameservers: {packets:,} ICMP messages quote responses",),
+        show=delivery.concerned,
+        excludes_more=delivery.quoted_answers,
         skip_reason="answer_unreachable",
     ),
     Fault(

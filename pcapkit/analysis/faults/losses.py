@@ -315,6 +315,7 @@ def family_counts(note: Note) -> dict[str, object]:
 
 
 def count_outcomes(note: Note, outcomes: npt.NDArray[np.uint8]) -> None:
+    """Count outcomes in a note, each under its name."""
     for outcome, n in zip(*np.unique(outcomes, return_counts=True), strict=True):
         note.counts[TRANSACTION_OUTCOMES[outcome]] += int(n)
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pcapkit.pipeline.analyze import analyze
+from pcapkit.report.html.page import render_page
+from pcapkit.report.markdown import render_markdown
 from tests import build
 from tests.analysis.talk import NXDOMAIN, REFUSED, SERVFAIL, SERVICES, TRUNCATED, ZONE, Talk
 from tests.build import AAAA, A
@@ -177,8 +179,45 @@ def test_packets_that_meet_a_closed_port(
     talk.unreachable(400, quote(of_query=of_query), ends)
     analysis = talk.analyze(tmp_path)
     assert [f.code for f in analysis.findings] == [code]
-    assert analysis.findings[0].evidence["packets"] == 1
+    finding = analysis.findings[0]
+    assert finding.clients == (build.CLIENT,)
+    assert finding.evidence["packets"] == 1
+    assert finding.evidence["nameservers"] == [{"subject": build.SERVER, "packets": 1}]
+    assert build.SERVER in finding.excludes[0]
     assert analysis.packets.skipped == {reason: 1}
+
+
+def test_the_clients_and_servers_of_icmp_messages_are_named_in_every_report(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(6):
+        client, server = f"10.244.1.{number}", f"10.96.0.{number % 2}"
+        talk.exchange(number, NAME, client=client, server=server)
+        asked = build.udp(build.query(NAME), 40001, 53)
+        talk.unreachable(number + 400, build.ipv4(asked, client, server)[:28], (server, client))
+    analysis = talk.analyze(tmp_path)
+    finding = analysis.findings[0]
+    assert len(finding.clients) == 6
+    assert finding.evidence["nameservers"] == [
+        {"subject": "10.96.0.0", "packets": 3},
+        {"subject": "10.96.0.1", "packets": 3},
+    ]
+    said = "queries of 10.244.1.0, 10.244.1.1, 10.244.1.2 and 3 more to 10.96.0.0, 10.96.0.1"
+    assert said in finding.excludes[0]
+    assert said in render_markdown(analysis)
+    assert said in render_page(analysis, [])
+    (mine,) = talk.analyze(tmp_path, clients=["10.244.1.3"]).findings
+    assert mine.clients == ("10.244.1.3",)
+
+
+def test_icmp_over_ipv6_and_in_a_tunnel(tmp_path: Path) -> None:
+    asked = build.ipv6(build.udp(build.query(NAME), 40001, 53), "fd00::17", "fd00::10")
+    said = build.ipv6(b"\x01\x04" + bytes(6) + asked, "fd00::10", "fd00::17", following=58)
+    inside = build.ipv4(said, "192.0.2.1", "192.0.2.2", protocol=41)
+    for frame in (build.ethernet(said), build.ethernet(inside)):
+        path = build.save(tmp_path, build.pcap([build.Packet(frame, build.START_NS)]))
+        (finding,) = analyze(path).findings
+        assert (finding.code, finding.clients) == ("nameserver_unreachable", ("fd00::17",))
+        assert finding.evidence["nameservers"] == [{"subject": "fd00::10", "packets": 1}]
 
 
 def test_icmp_about_something_else(tmp_path: Path) -> None:
@@ -190,14 +229,42 @@ def test_icmp_about_something_else(tmp_path: Path) -> None:
     assert (analysis.findings, analysis.packets.skipped) == ((), {"icmp": 1})
 
 
-def test_a_printed_line_says_that_nothing_listens(tmp_path: Path) -> None:
-    lines = [
-        f"10:00:00.000100 IP 10.244.1.17.40001 > 10.96.0.10.53: 1+ A? {NAME}. (47)",
-        "10:00:00.000300 IP 10.96.0.10 > 10.244.1.17: ICMP 10.96.0.10 udp port 53 unreachable, "
-        "length 83",
-    ]
-    path = build.save(tmp_path, ("\n".join(lines) + "\n").encode(), "printed.txt")
-    assert [f.code for f in analyze(path).findings] == ["nameserver_unreachable"]
+PRINTED = "10:00:00.000300 IP 10.96.0.10 > 10.244.1.17: ICMP 10.96.0.10 udp port 53 unreachable"
+QUOTED = (
+    "10:00:00.000300 IP (tos 0x0, ttl 64, id 1, offset 0, flags [DF], proto ICMP (1), length 103)\n"
+    "    {0} > {1}: ICMP {0} udp port {2} unreachable, length 83\n"
+    "\tIP (tos 0x0, ttl 64, id 1, offset 0, flags [DF], proto UDP (17), length 75)\n"
+    "    {1}.{3} > {0}.{2}: "
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (f"{PRINTED}, length 83", "nameserver_unreachable"),
+        (
+            "10:00:00.000300 IP6 10.96.0.10 > 10.244.1.17: ICMP6, destination unreachable, "
+            "unreachable port, 10.96.0.10 udp port 53, length 103",
+            "nameserver_unreachable",
+        ),
+        (
+            QUOTED.format("10.96.0.10", "10.244.1.17", 53, 40001) + f"4660+ A? {NAME}. (47)",
+            "nameserver_unreachable",
+        ),
+        (
+            QUOTED.format("10.244.1.17", "10.96.0.10", 40001, 53) + "4660 1/0/0 A 192.0.2.1 (63)",
+            "closed_port_answers",
+        ),
+    ],
+)
+def test_printed_lines_say_that_nothing_listens(tmp_path: Path, line: str, code: str) -> None:
+    """What an ICMP message quotes is no query of its own."""
+    asked = f"10:00:00.000100 IP 10.244.1.17.40001 > 10.96.0.10.53: 1+ A? {NAME}. (47)"
+    analysis = analyze(build.save(tmp_path, f"{asked}\n{line}\n".encode(), "printed.txt"))
+    (finding,) = analysis.findings
+    assert (finding.code, finding.clients) == (code, ("10.244.1.17",))
+    assert finding.evidence["nameservers"] == [{"subject": "10.96.0.10", "packets": 1}]
+    assert analysis.messages.queries == 1
 
 
 def test_truncated_and_not_asked_again(tmp_path: Path) -> None:
