@@ -15,6 +15,7 @@ from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
 from pcapkit.analysis.lookups.cut_names import name_unread
 from pcapkit.analysis.lookups.fingerprints import (
+    GRPC_PROBES,
     SIGNS,
     count_signs,
     guess_resolver,
@@ -133,7 +134,7 @@ class _Reader:
         clients["searches_after_as_is"] = 1
         self._group(walks, again=False)
         signs = np.zeros((clients.size, SIGNS), np.int64)
-        count_signs(rows, clients, walks, signs)
+        count_signs(rows, clients, walks, self._begin_with(GRPC_PROBES), signs)
         guesses = [
             guess_resolver(mine)
             if c.given.resolver is None
@@ -153,7 +154,7 @@ class _Reader:
             np.zeros(size, LOOKUP),
             np.zeros(rows.size, TRANSACTION),
             np.zeros(2, np.int64),
-            self._probes(),
+            self._begin_with(PROBES),
             np.empty(size, np.int32),
             np.empty(rows.size, np.int32),
             np.full(local_names, NO_ROW, np.int32),
@@ -191,15 +192,15 @@ class _Reader:
         else:
             group_cut_clients(rows, clients, self._arrays, lists, walks, again)
 
-    def _probes(self) -> Bytes:
-        """Mark the local names that client libraries ask SRV and TXT of by themselves."""
+    def _begin_with(self, labels: tuple[str, ...]) -> Bytes:
+        """Mark the local names that begin with one of some labels, each with an underscore."""
         arena, ends = self._arrays.arena, self._arrays.ends
         names = self._lists.name_ids
         begins = np.where(names > 0, ends[names - 1], 0)
         out = np.zeros(names.size, np.uint8)
         longer = ends[names] - begins > 1
         for name in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
-            out[name] = self._names.labels(int(names[name]))[0].startswith(PROBES)
+            out[name] = self._names.labels(int(names[name]))[0].startswith(labels)
         return out
 
 
