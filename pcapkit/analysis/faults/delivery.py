@@ -176,7 +176,7 @@ def largest(note: Note) -> dict[str, object]:
 
 def _may_walk_again(client: ClientReading) -> bool:
     """Does the resolver walk again for large answers? One that is not known must walk at all."""
-    model = resolver_model(client.resolver.model)
+    model = resolver_model(client.resolver.rules)
     return model.walks_again_when_large and (model.is_known or len(client.search.suffixes) > 0)
 
 

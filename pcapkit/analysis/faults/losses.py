@@ -256,7 +256,7 @@ def _failing_pairs(part: PartTraffic) -> Note:
     count_outcomes(note, t["outcome"])
     for qtype, key in ((TYPE_A, "a_questions"), (TYPE_AAAA, "aaaa_questions")):
         note.counts[key] += int((t["qtype"] == qtype).sum())
-    gives_up = [resolver_model(c.resolver.model).failure_of_one_is_failure for c in r.clients]
+    gives_up = [resolver_model(c.resolver.rules).failure_of_one_is_failure for c in r.clients]
     clients = r.lookups["client"][t["lookup"]]
     note.counts[FAILED_LOOKUPS] += int(np.array(gives_up)[clients].sum())
     return note

@@ -147,7 +147,7 @@ def cut_walks(part: PartTraffic) -> Notes:
     failed = failed[_is_walk(part, r.lookups[r.transactions["lookup"][failed]])]
     if not failed.size:
         return {}
-    known = np.array([resolver_model(c.resolver.model).is_known for c in r.clients])
+    known = np.array([resolver_model(c.resolver.rules).is_known for c in r.clients])
     known |= part.walked_to_the_end()  # else what looks like a list may be none
     failed = failed[known[r.lookups["client"][r.transactions["lookup"][failed]]]]
     t = r.transactions[failed]

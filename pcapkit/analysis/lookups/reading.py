@@ -30,7 +30,7 @@ from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
-from pcapkit.model.clients import Ndots, ResolverGuess
+from pcapkit.model.clients import Ndots, ResolverGuess, given_resolver
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
@@ -136,12 +136,10 @@ class _Reader:
         signs = np.zeros((clients.size, SIGNS), np.int64)
         count_signs(rows, clients, walks, self._begin_with(GRPC_PROBES), signs)
         guesses = [
-            guess_resolver(mine)
-            if c.given.resolver is None
-            else ResolverGuess(c.given.resolver, 1.0, ("given",))
+            guess_resolver(mine) if c.given.resolver is None else given_resolver(c.given.resolver)
             for c, mine in zip(self._surveyed, signs, strict=True)
         ]
-        models = [resolver_model(guess.model) for guess in guesses]
+        models = [resolver_model(guess.rules) for guess in guesses]
         clients["searches_after_as_is"] = [m.searches_after_as_is for m in models]
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
         clients["caches"] = [m.keeps_answers for m in models]
