@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pcapkit.addresses import address_text
 from pcapkit.analysis.advice.plan.make import make_plans
 from pcapkit.analysis.advice.recommend import recommend
 from pcapkit.analysis.faults.findings import FaultTally
@@ -29,7 +30,7 @@ from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.cluster.clients import name_pods, pod_warnings
 from pcapkit.concurrency import in_order
 from pcapkit.errors import UsageError
-from pcapkit.ingest.skip_reasons import NOT_READ
+from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
@@ -138,7 +139,12 @@ class Reading:
         """
         collected = self._collected
         tally, replays, faults, vantage_tally, holes = self._counted()
-        faults.note_packets(collected.ledger.skipped)
+        tcp = sum(n for reason, n in collected.skipped.items() if reason in TCP_REASONS)
+        concerned = [
+            (ends.reason, address_text(ends.client), address_text(ends.server), packets)
+            for ends, packets in collected.unreachable.items()
+        ]
+        faults.note_packets(concerned, collected.message_counts.tcp + tcp)
         faults.leave_out_forwarders(vantage_tally.forwarders())
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(vantage_tally)

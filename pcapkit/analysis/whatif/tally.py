@@ -84,7 +84,7 @@ class WhatIfTally:
         walker_of = np.zeros(len(part.clients), np.int32)
         for i, c in enumerate(part.clients):
             alike = WalkSettings(
-                c.search.suffixes, c.resolver.model, c.ndots.value, c.stops_on_nodata
+                c.search.suffixes, c.resolver.rules, c.ndots.value, c.stops_on_nodata
             )
             walker_of[i] = numbers.setdefault(alike, len(numbers))
         order = put_in_order(part.lookups, walker_of, len(numbers))

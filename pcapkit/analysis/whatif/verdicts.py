@@ -186,7 +186,7 @@ class WhatIfResult:
         members = self.members.tolist()
         alike: dict[tuple[int, str], list[int]] = defaultdict(list)
         for i in members:
-            alike[self.clients[i].ndots.value, self.clients[i].resolver.model].append(i)
+            alike[self.clients[i].ndots.value, self.clients[i].resolver.rules].append(i)
         each: dict[int, list[WhatIf]] = {i: [] for i in members}
         for like in alike.values():
             groups = [np.array([i]) for i in like]
@@ -209,7 +209,7 @@ class WhatIfResult:
             if s is NDOTS[0] and not everyone and 0 not in in_force:
                 continue
             if s.no_aaaa and not any(
-                "no-aaaa" in resolver_model(r.resolver.model).options for r in readings
+                "no-aaaa" in resolver_model(r.resolver.rules).options for r in readings
             ):
                 continue
             out.append(s)

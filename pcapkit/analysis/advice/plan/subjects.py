@@ -78,7 +78,7 @@ def subjects_of(counted: Counted) -> list[Subject]:
         everyone = together[title]
         members = [i for i in everyone if _can_change(counted, i)]
         readings = [result.clients[i] for i in members]
-        models = [resolver_model(m) for m in {r.resolver.model for r in readings}]
+        models = [resolver_model(m) for m in {r.resolver.rules for r in readings}]
         addresses = tuple(dict.fromkeys(result.addresses[i] for i in members))
         now = (result.clients[i].ndots.value for i in (last[a] for a in addresses))
         out.append(
@@ -101,4 +101,4 @@ def _can_change(counted: Counted, client: int) -> bool:
     reading = counted.result.clients[client]
     if counted.result.addresses[client] in counted.result.mixtures:
         return False  # one resolver's rules say nothing of what the others would send
-    return bool(reading.search.suffixes) and resolver_model(reading.resolver.model).searches
+    return bool(reading.search.suffixes) and resolver_model(reading.resolver.rules).searches

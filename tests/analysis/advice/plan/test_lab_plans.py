@@ -112,7 +112,7 @@ def test_no_step_breaks_a_name_that_was_seen_or_leads_it_elsewhere(path: Path) -
             if subject is None or plan.subject not in (None, subject):
                 continue
             ndots, texts = _texts(plan, subject)
-            base, model = str(lookup["base_name"]), resolver_model(client.resolver.model)
+            base, model = str(lookup["base_name"]), resolver_model(client.resolver.rules)
             types = str(lookup["qtypes"]) if isinstance(lookup["qtypes"], str) else lookup["qtypes"]
             families = types.split(",") if isinstance(types, str) else list(types)
 
