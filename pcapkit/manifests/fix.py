@@ -160,6 +160,11 @@ def _why_not(step: Step, include_review: bool) -> str:
         if not step.name or not step.fqdn:
             return "it names no name"
         texts = [step.name, step.fqdn]
+    elif step.code == "drop_suffix":
+        return (
+            "a shorter search list needs dnsPolicy None with nameservers, list and ndots written "
+            "out, or another resolv.conf on the node: the patches of the report's plan have it"
+        )
     else:
         return "it is no edit of a workload's manifest"
     if not all(is_host_name(text) for text in texts):

@@ -1,8 +1,9 @@
 """Plans: the fewest changes that end most of the waste, in order, with what each leaves.
 
-An *edit* is one dnsConfig of one workload, whatever changes in it, or one name written in full in
-one workload. All counts are of complete lookups, first transmissions, replayed under all steps of
-the plan together; the savings of the steps add up to the plan's.
+An *edit* is one dnsConfig changed, one search list made shorter (whatever is taken out of it), or
+one name written in full, each in one workload. All counts are of complete lookups, first
+transmissions, replayed under all steps of the plan together; the savings of the steps add up to the
+plan's.
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ class Step:
     ``code`` is ``set_ndots``, ``use_fqdn``, ``full_service_name`` or ``drop_suffix``. ``subjects``
     are workloads ``namespace/name``, namespaces or addresses of clients. ``name`` and ``fqdn`` are
     of a step that writes a name in full; ``fqdn`` ends in a dot where ``final_dot`` says that the
-    plan needs it. ``names`` are those that a ``set_ndots`` obliges to be written in full: base name
-    to the text to write.
+    plan needs it. ``suffixes`` are those that a ``drop_suffix`` takes out of search lists.
+    ``names`` are those that a ``set_ndots`` obliges to be written in full: base name to the text to
+    write.
     """
 
     number: int
@@ -104,6 +106,7 @@ class Step:
     safety: Safety
     reasons: tuple[str, ...]
     forms: tuple[NameForm, ...] = ()
+    suffixes: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
 
 

@@ -20,6 +20,7 @@ from pcapkit.analysis.whatif.replay import (
     MAX_POSITIONS,
     NOT_WALKED,
     ROWS_A_SETTING,
+    WITHOUT_IDLE,
     ReplayScratch,
     replay_settings,
 )
@@ -35,6 +36,11 @@ from pcapkit.analysis.whatif.sums import (
     PLANNED_LOOKUPS,
     PLANNED_ROWS,
     REORDERED,
+    SHORTER,
+    SHORTER_GROUPS,
+    SHORTER_REORDERED,
+    SHORTER_ROWS,
+    SHORTER_STATES,
     STATES,
     WRITTEN,
     Sums,
@@ -62,25 +68,25 @@ class GroupScratch(NamedTuple):
     """What replaying one group writes to."""
 
     spans: Integers  # (positions): time of a lookup at each, the name as is at 0
-    row_of: Integers  # (settings)
+    row_of: Integers  # (settings, and WITHOUT_IDLE more)
     time_row: Integers  # (rows): of each row, the first that takes the same time
     distinct: Integers  # (rows): rows whose times differ
     took: Integers  # (rows): of these rows, in ns
     bins: Integers  # (rows): of these rows
-    state_rows: Integers  # (STATES): the row of each state
+    state_rows: Integers  # (STATES and SHORTER_STATES): the row of each state
 
 
 def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
     """Return scratch for groups under so many settings, of walks of up to so many suffixes."""
-    rows = ROWS_A_SETTING * settings
+    rows = ROWS_A_SETTING * settings + WITHOUT_IDLE
     return GroupScratch(
         np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
-        np.zeros(settings, np.int64),
+        np.zeros(settings + WITHOUT_IDLE, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
-        np.zeros(STATES, np.int64),
+        np.zeros(STATES + SHORTER_STATES, np.int64),
     )
 
 
@@ -317,7 +323,7 @@ def _note_states(
     the ``settings``; ``state_rows`` gets that of each state. Returns the number of the group's
     PLANNED_GROUP, ABSENT where nothing differs.
     """
-    row_of = scratch.row_of
+    row_of, count = scratch.row_of, settings.rows.shape[0]
     now, written = row_of[settings.in_force], row_of[settings.in_full]
     other, bits = now, 0
     for n in range(settings.ndots.shape[0]):
@@ -325,7 +331,13 @@ def _note_states(
         if row != now and _differs(rows[row], rows[now]):
             other = row
             bits |= 1 << n
-    if other == now and not _differs(rows[written], rows[now]):
+    shorter, shorter_other = now, other
+    if row_of[count] != NOT_WALKED:
+        shorter = row_of[count]
+    if row_of[count + 1] != NOT_WALKED:
+        shorter_other = row_of[count + 1]
+    is_shorter = _differs(rows[shorter], rows[now]) or _differs(rows[shorter_other], rows[other])
+    if other == now and not is_shorter and not _differs(rows[written], rows[now]):
         return np.int64(ABSENT)
     number = sums.used[PLANNED_GROUPS]
     sums.used[PLANNED_GROUPS] = number + 1
@@ -336,15 +348,30 @@ def _note_states(
     for state in range(STATES):
         row = now if state == NOW else other if state == REORDERED else written
         sent = sums.planned_states[number, state]
-        sent["queries"] = rows[row]["queries"]
-        sent["wasted"] = rows[row]["wasted"]
-        sent["upstream"] = rows[row]["upstream"]
-        sent["assumed"] = rows[row]["assumed"]
-        sent["flags"] = rows[row]["flags"]
+        _note_sent(rows[row], sent)
+    group["shorter"] = ABSENT
+    if is_shorter:
+        at = sums.used[SHORTER_GROUPS]
+        sums.used[SHORTER_GROUPS] = at + 1
+        group["shorter"] = at
+        _note_sent(rows[shorter], sums.shorter_states[at, 0])
+        _note_sent(rows[shorter_other], sums.shorter_states[at, 1])
     scratch.state_rows[NOW] = now
     scratch.state_rows[REORDERED] = other
     scratch.state_rows[WRITTEN] = written
+    scratch.state_rows[SHORTER] = shorter
+    scratch.state_rows[SHORTER_REORDERED] = shorter_other
     return np.int64(number)
+
+
+@inline_kernel
+def _note_sent(row: Row, sent: Row) -> None:
+    """Set ``sent`` (SENT) to what one walk, ``row`` (REPLAY), sends."""
+    sent["queries"] = row["queries"]
+    sent["wasted"] = row["wasted"]
+    sent["upstream"] = row["upstream"]
+    sent["assumed"] = row["assumed"]
+    sent["flags"] = row["flags"]
 
 
 @inline_kernel
@@ -362,6 +389,10 @@ def _note_planned_lookup(start: Int, scratch: GroupScratch, sums: Sums) -> None:
     lookup["now"] = scratch.bins[scratch.time_row[scratch.state_rows[NOW]]]
     lookup["reordered"] = scratch.bins[scratch.time_row[scratch.state_rows[REORDERED]]]
     lookup["written"] = scratch.bins[scratch.time_row[scratch.state_rows[WRITTEN]]]
+    lookup["shorter"] = scratch.bins[scratch.time_row[scratch.state_rows[SHORTER]]]
+    lookup["shorter_reordered"] = scratch.bins[
+        scratch.time_row[scratch.state_rows[SHORTER_REORDERED]]
+    ]
 
 
 @inline_kernel
@@ -380,6 +411,13 @@ def _note_planned(client: Int, group: Int, count: Int, scratch: GroupScratch, su
     for state in range(STATES):
         took = scratch.took[scratch.time_row[scratch.state_rows[state]]]
         sums.planned_times[number, state] = took
+    if sums.planned_groups[group]["shorter"] >= 0:
+        at = sums.used[SHORTER_ROWS]
+        sums.used[SHORTER_ROWS] = at + 1
+        sums.shorter_rows[at] = number
+        for state in range(SHORTER_STATES):
+            took = scratch.took[scratch.time_row[scratch.state_rows[SHORTER + state]]]
+            sums.shorter_times[at, state] = took
 
 
 @inline_kernel

@@ -1,6 +1,7 @@
 """Plans in words and figures, alike on the page, the terminal and in Markdown.
 
-An *edit* is one dnsConfig changed, or one name written in full in one workload.
+An *edit* is one dnsConfig changed, one search list made shorter, or one name written in full, each
+in one workload.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pcapkit.report.text.wording import lookups_text
 SHORT_S = 600
 #: Advice that a plan takes the place of.
 _PLANNED = ("set_ndots", "use_fqdn", "full_service_name")
+_SETTINGS = ("set_ndots", "drop_suffix")
 KINDS = {
     PlanKind.SETTINGS: "dnsConfig alone",
     PlanKind.NAMES: "names in full alone",
@@ -92,10 +94,11 @@ def step_text(step: Step, named: Callable[[str], str] = printable, who: str = ""
             shown = ", ".join(pairs[:3]) + (f" and {len(pairs) - 3} more" if pairs[3:] else "")
             text += f"; write in full with it: {shown}"
         return text
+    if step.code == "drop_suffix":
+        suffixes = " and ".join(named(s) for s in step.suffixes)
+        return f"Take {suffixes} out of the search list" + (f" of {who}" if who else "")
     name, full = step.name or "", step.fqdn or ""
     where = f" in {who}" if who else ""
-    if step.code == "drop_suffix":
-        return f"Take {named(name)} out of the search list{where}"
     form = "with its final dot" if step.final_dot else "no final dot needed"
     return f"Write {named(full)} ({form}) instead of {named(name)}{where}"
 
@@ -110,14 +113,17 @@ def contents(plan: Plan) -> str:
     """Return what a plan's edits are of."""
     if len(plan.steps) == 1 and plan.steps[0].code == "set_ndots" and not plan.steps[0].names:
         return f"ndots {plan.steps[0].ndots} for {subjects_text(plan.steps[0].subjects)}"
-    settings = sum(len(s.subjects) for s in plan.steps if s.code in ("set_ndots", "drop_suffix"))
-    names = plan.edits - settings
+    settings = sum(len(s.subjects) for s in plan.steps if s.code == "set_ndots")
+    lists = sum(len(s.subjects) for s in plan.steps if s.code == "drop_suffix")
+    names = plan.edits - settings - lists
     parts = []
     if settings:
         parts.append(f"{number(settings)} dnsConfig{'' if settings == 1 else 's'}")
+    if lists:
+        parts.append(f"{number(lists)} shorter search list{'' if lists == 1 else 's'}")
     if names:
         parts.append(f"{number(names)} name{'' if names == 1 else 's'} in full")
-    return " and ".join(parts)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 2 else parts)
 
 
 # ---- how safe --------------------------------------------------------------------------------

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pcapkit.analysis.advice.groups import Counted
-from pcapkit.analysis.advice.plan.changes import Ordering, Writer, merged
+from pcapkit.analysis.advice.plan.changes import Writer, merged
 from pcapkit.analysis.advice.plan.curves import Choice, Curve, Curves, waste_of
 from pcapkit.analysis.advice.plan.forms import Forms
+from pcapkit.analysis.advice.plan.ordering import Ordering
 from pcapkit.analysis.advice.plan.reasons import wording_of_safe
 from pcapkit.analysis.advice.plan.search import Search
 from pcapkit.analysis.advice.plan.steps import Account, Timing
 from pcapkit.analysis.advice.plan.subjects import subjects_of
 from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
 from pcapkit.analysis.advice.plan.timing import timings
-from pcapkit.analysis.advice.plan_patches import plan_patches
+from pcapkit.analysis.advice.plan_patches import PodDns, plan_patches
+from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
@@ -67,21 +69,24 @@ def make_plans(
     waste: WasteCounts,
     zones: Sequence[Labels],
     wildcards: Collection[str] = (),
+    nameservers: Sequence[str] = (),
 ) -> tuple[Plan, ...]:
     """Return the plans: of the whole capture first, then of each subject in the order of titles.
 
     There are none where nothing is wasted, and of a subject only those that change something. A
     plan that is safe and takes more edits than one to be reviewed stands before that one.
     Those of the whole capture have patches. ``wildcards`` are suffixes under which a wildcard
-    record answers.
+    record answers, ``nameservers`` the cluster's, as clients ask them.
     """
     if not waste.wasted_queries or not result.members.size:
         return ()
     counted = Counted(result, names, clients, zones, waste.queries, tuple(sorted(wildcards)))
     kinds = {f"{c.namespace}/{c.workload}": c.workload_kind for c in clients if c.workload}
+    maker = _Maker(counted)
+    dns = maker.pod_dns(tuple(nameservers))
     return tuple(
-        replace(plan, patches=plan_patches(plan, kinds)) if plan.subject is None else plan
-        for plan in _Maker(counted).plans()
+        replace(plan, patches=plan_patches(plan, kinds, dns)) if plan.subject is None else plan
+        for plan in maker.plans()
     )
 
 
@@ -113,6 +118,18 @@ class _Maker:
                 if search.most or scope.title is None:
                     for draft in self._drafts(kind, curves, search):
                         yield self._plan(scope, kind, draft, search)
+
+    def pod_dns(self, nameservers: tuple[str, ...]) -> dict[str, PodDns]:
+        """Return what the pods of subjects have now, where their lists can be shorter.
+
+        Those whose clients have several lists are left out.
+        """
+        clients, out = self._counted.result.clients, {}
+        for of in self._subjects:
+            lists = {clients[i].search.suffixes for i in of.members.tolist()}
+            if of.idle and len(lists) == 1:
+                out[of.title] = PodDns(nameservers, suffix_texts(lists.pop()), of.ndots)
+        return out
 
     def _whole(self) -> _Scope:
         result = self._counted.result
@@ -168,7 +185,10 @@ class _Maker:
             yield draft
 
     def _is_safe(self, draft: _Draft) -> bool:
-        return all(not c.names and self._writer.safety(c) is Safety.SAFE for c in draft.choices)
+        return all(
+            not c.names and not c.shorter and self._writer.safety(c) is Safety.SAFE
+            for c in draft.choices
+        )
 
     def _safe(self, curves: Sequence[Curve], wanted: int, bound: int) -> _Draft | None:
         """Return the fewest edits that end so much and are safe; None where there are none."""
@@ -183,7 +203,7 @@ class _Maker:
 
     def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
         changes, every = merged(draft.choices, self._writer, self._table, scope.most_steps)
-        changes = Ordering(self._table, self._subjects, draft.choices, changes).put()
+        changes = Ordering(self._table, self._subjects, changes).put()
         changes = changes[: scope.most_steps]
         dropped = every - len(changes)
         timed = [Timing()] * (len(changes) + 1)

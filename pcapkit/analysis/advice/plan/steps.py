@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcapkit.analysis.advice.plan.changes import Change, InFull
+from pcapkit.analysis.advice.plan.curves import Settings
 from pcapkit.analysis.advice.plan.forms import Forms
+from pcapkit.analysis.advice.plan.ordering import after_change
 from pcapkit.analysis.advice.plan.reasons import reasons_of
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import QUERIES, UPSTREAM, WASTED, Table
@@ -39,24 +41,30 @@ class Account:
         self._table, self._subjects, self._forms, self._zones = table, subjects, forms, zones
         #: by column of the table
         self.left = before.copy()
-        self._ndots: dict[int, int] = {}
+        self._settings: dict[int, Settings] = {}
         self._in_full: dict[int, set[int]] = {}
 
     def apply(self, change: Change) -> None:
         """Make one change."""
         t = self._table
-        if change.ndots is not None:
+        if change.name is None:
             for s in change.subjects:
                 begin, end = t.bounds[s : s + 2].tolist()
                 pairs = np.arange(begin, end)
                 if done := self._in_full.get(s):
                     pairs = pairs[~np.isin(pairs, list(done))]
-                self.left += t.at(change.ndots)[pairs].sum(axis=0) - t.now[pairs].sum(axis=0)
-                self._ndots[s] = change.ndots
+                before = self._under(s)
+                self._settings[s] = after_change(self._settings.get(s, (None, False)), change)
+                self.left += (self._under(s)[pairs] - before[pairs]).sum(axis=0)
         for pair in change.pairs:
             s = int(t.subjects[pair])
-            self.left += t.written[pair] - t.at(self._ndots.get(s))[pair]
+            self.left += t.written[pair] - self._under(s)[pair]
             self._in_full.setdefault(s, set()).add(pair)
+
+    def _under(self, subject: int) -> Matrix:
+        """Return what each pair sends under the settings that a subject has by now."""
+        ndots, shorter = self._settings.get(subject, (None, False))
+        return self._table.at(ndots, shorter=shorter)
 
     def step(self, number: int, change: Change, saved: int, timing: Timing) -> Step:
         """Return a change that was just made, as a step."""
@@ -67,9 +75,10 @@ class Account:
             forms = self._forms.changed(change.ndots, change.subjects)
         return Step(
             number=number,
-            code="set_ndots" if name is None else self._code(change),
+            code=self._code(change),
             subjects=tuple(self._subjects[s].title for s in change.subjects),
             ndots=change.ndots,
+            suffixes=change.suffixes,
             name=None if name is None else name.base,
             fqdn=None if name is None else name.text,
             final_dot=name is not None and name.final_dot,
@@ -88,6 +97,8 @@ class Account:
         )
 
     def _code(self, change: Change) -> str:
+        if change.name is None:
+            return "drop_suffix" if change.suffixes else "set_ndots"
         full = self._table.full_labels(change.pairs[0])
         inside = any(full[-len(z) :] == z for z in self._zones)
         return "full_service_name" if inside else "use_fqdn"

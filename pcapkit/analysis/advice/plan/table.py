@@ -1,8 +1,9 @@
 """What every name of every subject sends in each state: what all numbers of plans are sums of.
 
 Lookups are independent of one another, and complete ones count by their first transmissions. So
-under a plan each name of a client is in one state: asked as it is now, under one ndots, or written
-in full; and the numbers of a plan are sums over these states, none of them counted alone.
+under a plan each name of a client is in one state: asked as it is now, under one ndots, each with
+the search list as it is or with a shorter one, or written in full; and the numbers of a plan are
+sums over these states, none of them counted alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.replay import BROKEN, ELSEWHERE, LEAKED
 from pcapkit.analysis.whatif.settings import MOST_NDOTS
-from pcapkit.analysis.whatif.sums import NOW, REORDERED, STATES, WRITTEN
+from pcapkit.analysis.whatif.sums import NOW, REORDERED, SHORTER_STATES, STATES, WRITTEN
+from pcapkit.analysis.whatif.verdicts import Planned
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.schema import ABSENT
@@ -76,7 +78,8 @@ class Table:
         self._answered = planned.groups["answered_by"][group]
         self.now = self._summed(self._sent[:, NOW])
         self.written = self._summed(self._sent[:, WRITTEN])
-        self._at: dict[int, Matrix] = {}
+        self._at: dict[tuple[int | None, bool], Matrix] = {(None, False): self.now}
+        self._shorter = _Shorter(planned, order)
 
     @property
     def size(self) -> int:
@@ -96,37 +99,69 @@ class Table:
         return begin, end
 
     def queries_of_rows(self) -> Matrix:
-        """Return the queries of one lookup of each PLANNED row, in each state: (rows, STATES)."""
-        return self._queries
+        """Return the queries of one lookup of each PLANNED row, in each state.
+
+        (rows, STATES and SHORTER_STATES)
+        """
+        out = np.concatenate([self._queries, self._queries[:, :SHORTER_STATES]], axis=1)
+        rows = self._shorter.rows
+        out[self.order[rows], STATES:] = self._shorter.queries
+        return out
 
     def is_reordered(self, ndots: int) -> Flags:
         """Say of each row (in ``order``) if an ndots changes the order in which it is asked."""
         out: Flags = (self._reordered_at >> ndots) & 1 != 0
         return out
 
-    def at(self, ndots: int | None) -> Matrix:
-        """Return what each pair sends under an ndots (None: in force), (pairs, COLUMNS)."""
-        if ndots is None:
-            return self.now
-        if (known := self._at.get(ndots)) is None:
-            reordered = self.is_reordered(ndots)[:, None]
-            sent = np.where(reordered, self._sent[:, REORDERED], self._sent[:, NOW])
-            known = self._at[ndots] = self._summed(sent)
-        return known
+    def at(self, ndots: int | None, *, shorter: bool = False) -> Matrix:
+        """Return what each pair sends under an ndots (None: in force), (pairs, COLUMNS).
 
-    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019 (lives as long as the table)
-    def marks(self, ndots: int) -> Matrix:
-        """Return the marks that an ndots gives each pair, of ``whatif.replay``."""
+        ``shorter``: and without the suffixes under which nothing is ever answered.
+        """
+        if (known := self._at.get((ndots, shorter))) is not None:
+            return known
+        if shorter:
+            out = self.at(ndots).copy()
+            rows = self._shorter.rows
+            reordered = self._reordered(ndots)[rows]
+            with_them = np.where(
+                reordered[:, None], self._sent[rows, REORDERED], self._sent[rows, NOW]
+            )
+            np.add.at(out, self.pair_of[rows], self._shorter.sent(reordered) - with_them)
+        else:
+            reordered = self._reordered(ndots)[:, None]
+            out = self._summed(np.where(reordered, self._sent[:, REORDERED], self._sent[:, NOW]))
+        self._at[ndots, shorter] = out
+        return out
+
+    def _reordered(self, ndots: int | None) -> Flags:
+        if ndots is None:
+            return np.zeros(self.order.size, np.bool_)
+        return self.is_reordered(ndots)
+
+    @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019 (lives as long as the table)
+    def marks(self, ndots: int | None, *, shorter: bool = False) -> Matrix:
+        """Return the marks that an ndots gives each pair, of ``whatif.replay``.
+
+        With ``shorter`` those of a shorter list, too.
+        """
         if not self._first.size:
             return np.zeros(0, np.int64)
-        flags = np.where(self.is_reordered(ndots), self._flags[:, REORDERED], 0)
+        reordered = self._reordered(ndots)
+        flags = np.where(reordered, self._flags[:, REORDERED], 0)
+        if shorter:
+            rows = self._shorter.rows
+            flags[rows] |= self._shorter.flags(reordered[rows])
         out: Matrix = np.bitwise_or.reduceat(flags, self._first)
         return out
 
-    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019
-    def harmed(self, ndots: int) -> Flags:
-        """Say of each pair whether an ndots would break it or let another host answer."""
-        marks = self.marks(ndots)
+    @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019
+    def harmed(self, ndots: int | None, *, shorter: bool = False) -> Flags:
+        """Say of each pair whether an ndots would break it or let another host answer.
+
+        With ``shorter``: that ndots, or the same with a shorter list.
+        """
+        marks = self.marks(ndots, shorter=shorter)
         out: Flags = marks & (BROKEN | ELSEWHERE) != 0
         leaked = np.flatnonzero(marks & LEAKED)
         out[leaked] |= self._collides(self.bases[leaked])
@@ -202,3 +237,34 @@ class Table:
     def full_labels(self, pair: int) -> tuple[str, ...]:
         """Return the labels of the name that answered a pair."""
         return self._names.labels(int(self.full[pair]))
+
+
+class _Shorter:
+    """What rows of a table send where their search lists lose suffixes that never answer."""
+
+    def __init__(self, planned: Planned, order: Matrix) -> None:
+        place = np.full(planned.rows.size, ABSENT)
+        place[order] = np.arange(order.size)
+        at = place[planned.shorter_rows]
+        kept = at >= 0
+        #: places of the rows in ``Table.order``
+        self.rows: Matrix = at[kept]
+        rows = planned.rows[planned.shorter_rows[kept]]
+        group = planned.groups["shorter"][rows["group"]]
+        states = planned.shorter_states.view(np.int32).reshape(-1, SHORTER_STATES, _SENT_FIELDS)
+        states = states[group]
+        self.queries = states[:, :, QUERIES].astype(np.int64)
+        self._flags = states[:, :, _FLAGS].astype(np.int64)
+        self._sent = np.empty((group.size, SHORTER_STATES, COLUMNS), np.int64)
+        self._sent[:, :, :TIME_NS] = states[:, :, :TIME_NS] * rows["count"][:, None, None]
+        self._sent[:, :, TIME_NS] = planned.shorter_times[kept]
+
+    def sent(self, reordered: Flags) -> Matrix:
+        """Return what each of the rows sends, ``reordered`` or not."""
+        out: Matrix = np.where(reordered[:, None], self._sent[:, REORDERED], self._sent[:, NOW])
+        return out
+
+    def flags(self, reordered: Flags) -> Matrix:
+        """Return the marks of each of the rows, ``reordered`` or not."""
+        out: Matrix = np.where(reordered, self._flags[:, REORDERED], self._flags[:, NOW])
+        return out

@@ -16,7 +16,15 @@ from pcapkit.analysis.advice.plan.changes import Change
 from pcapkit.analysis.advice.plan.steps import Timing
 from pcapkit.analysis.advice.plan.table import Table
 from pcapkit.analysis.whatif.settings import IN_FORCE
-from pcapkit.analysis.whatif.sums import NOW, REORDERED, TIME_BINS, WRITTEN, quantile
+from pcapkit.analysis.whatif.sums import (
+    NOW,
+    REORDERED,
+    SHORTER,
+    SHORTER_REORDERED,
+    TIME_BINS,
+    WRITTEN,
+    quantile,
+)
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.schema import Ids, Int, Integers, Rows
@@ -54,9 +62,9 @@ def _add_moves(
 ) -> None:
     """Add what the steps from ``begin`` on change to ``times`` and ``seconds`` (see ``_move``).
 
-    ``lookups`` are PLANNED_LOOKUP. ``steps`` (rows, 2) are those at which the lookups of a PLANNED
-    row get another order, and are written in full; ``queries`` (rows, states) what one of them
-    sends. ``first_second`` is the first of ``seconds``.
+    ``lookups`` are PLANNED_LOOKUP. ``steps`` (rows, 3) are those at which the lookups of a PLANNED
+    row get another order, a shorter list, and are written in full; ``queries`` (rows, states) what
+    one of them sends. ``first_second`` is the first of ``seconds``.
     """
     for k in range(lookups.shape[0]):
         lookup = lookups[k]
@@ -64,24 +72,38 @@ def _add_moves(
         if row < 0 or row >= steps.shape[0]:
             continue
         second = lookup["second"] - first_second
-        state, at = NOW, np.int64(lookup["now"])
-        if steps[row, 0] >= 0:
-            bins = (at, np.int64(lookup["reordered"]))
-            more = queries[row, REORDERED] - queries[row, NOW]
-            _move(steps[row, 0] - begin, bins, second, more, times, seconds)
-            state, at = REORDERED, bins[1]
-        if steps[row, 1] >= 0:
-            bins = (at, np.int64(lookup["written"]))
+        state: Int = np.int64(NOW)
+        at: Int = np.int64(lookup["now"])
+        first = 1 if 0 <= steps[row, 1] < steps[row, 0] or steps[row, 0] < 0 else 0
+        for k in range(2):
+            what = first if k == 0 else 1 - first
+            if steps[row, what] < 0:
+                continue
+            is_last = k == 1 and steps[row, first] >= 0
+            to: Int = np.int64(SHORTER_REORDERED)
+            end: Int = np.int64(lookup["shorter_reordered"])
+            if not is_last and what == 0:
+                to, end = np.int64(REORDERED), np.int64(lookup["reordered"])
+            elif not is_last:
+                to, end = np.int64(SHORTER), np.int64(lookup["shorter"])
+            more = queries[row, to] - queries[row, state]
+            _move(steps[row, what] - begin, (at, end), second, more, times, seconds)
+            state, at = to, end
+        if steps[row, 2] >= 0:
             more = queries[row, WRITTEN] - queries[row, state]
-            _move(steps[row, 1] - begin, bins, second, more, times, seconds)
+            end = np.int64(lookup["written"])
+            _move(steps[row, 2] - begin, (at, end), second, more, times, seconds)
 
 
 def _steps_of(table: Table, changes: Sequence[Change], rows: int) -> npt.NDArray[np.int64]:
-    """Return the steps of each PLANNED row: of its order, and of its name in full; -1 for none."""
-    reordered = np.full(table.order.size, -1)
+    """Return the steps of each PLANNED row: of its order, its list, its name in full; -1: none."""
+    reordered, shorter = np.full((2, table.order.size), -1)
     written = np.full(table.size, -1)
     for number, change in enumerate(changes):
         written[change.pairs] = number
+        if change.suffixes:
+            for s in change.subjects:
+                shorter[slice(*table.rows_of(s))] = number
         if change.ndots is None:
             continue
         is_reordered = table.is_reordered(change.ndots)
@@ -89,10 +111,10 @@ def _steps_of(table: Table, changes: Sequence[Change], rows: int) -> npt.NDArray
             begin, end = table.rows_of(s)
             reordered[begin:end][is_reordered[begin:end]] = number
     in_full = written[table.pair_of]
-    reordered[(in_full >= 0) & (in_full <= reordered)] = -1
-    out = np.full((rows, 2), -1)
-    out[table.order, 0] = reordered
-    out[table.order, 1] = in_full
+    for steps in (reordered, shorter):
+        steps[(in_full >= 0) & (in_full <= steps)] = -1
+    out = np.full((rows, 3), -1)
+    out[table.order] = np.stack([reordered, shorter, in_full], axis=1)
     return out
 
 

@@ -92,7 +92,19 @@ MISSES = Workload(
     },
     rounds=5,
 )
+#: Suffixes of the node's under which nothing answers, and names that nothing answers.
+NODE = Workload(
+    ("gone", "gone", "nowhere", "gone.example.com", "cart", "api.example.com", "auth.login"),
+    {
+        "cart.shop.svc.cluster.local": ONLY_A,
+        "api.example.com": BOTH,
+        "auth.login.svc.cluster.local": ONLY_A,
+    },
+    search=(*SEARCH, "c.project.internal", "google.internal"),
+    rounds=5,
+)
 WORKS = {
+    "node": NODE,
     "shop": SHOP,
     "outside": OUTSIDE,
     "forms": FORMS,
@@ -176,7 +188,7 @@ def test_two_namespaces_get_names_of_their_own(tmp_path: Path) -> None:
 
 
 def test_times_and_peaks_are_those_of_the_workload_with_the_steps_done(tmp_path: Path) -> None:
-    for work in (SHOP, FORMS, CORP):
+    for work in (SHOP, FORMS, CORP, NODE):
         for plan in read(work, tmp_path).plans:
             for number, step in enumerate(plan.steps, 1):
                 (now,) = [
@@ -269,6 +281,29 @@ def test_a_short_capture_says_so_where_it_is_safe(tmp_path: Path) -> None:
     (settings,) = plans(read(OUTSIDE, tmp_path), PlanKind.SETTINGS)
     assert settings.safety is Safety.SAFE
     assert any(r.startswith("safe for what was seen in") for r in settings.reasons)
+
+
+@pytest.mark.parametrize("model", ["glibc", "musl", "go", "c-ares"])
+def test_suffixes_that_never_answer_are_taken_out_of_the_list(model: str, tmp_path: Path) -> None:
+    found = read(NODE.under(model=model), tmp_path).plans
+    drops = {(p.kind, s.suffixes) for p in found for s in p.steps if s.code == "drop_suffix"}
+    assert drops == {(PlanKind.BEST, ("c.project.internal", "google.internal"))}
+    for plan in found:
+        for step in plan.steps:
+            if step.code == "drop_suffix":
+                assert (step.name, step.fqdn, step.ndots, step.edits) == (None, None, None, 1)
+                assert step.safety is Safety.REVIEW
+                assert any("dnsPolicy None" in r for r in step.reasons)
+                assert step.saves_queries > 0
+
+
+def test_a_suffix_that_answers_anything_stays(tmp_path: Path) -> None:
+    asked = NODE.under(
+        names=(*NODE.names, "metadata.google.internal"),
+        zone={**NODE.zone, "metadata.google.internal": ONLY_A},
+    )
+    steps = [s for p in read(asked, tmp_path).plans for s in p.steps if s.suffixes]
+    assert {s.suffixes for s in steps} == {("c.project.internal",)}
 
 
 def test_where_nothing_is_wasted_there_is_no_plan(tmp_path: Path) -> None:
