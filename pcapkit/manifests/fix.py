@@ -107,6 +107,11 @@ def fix_plan(
         return Fix(plan, (), (*notes, "the analysis has no such plan: there is nothing to change"))
     if plan.safety is Safety.UNSAFE:
         return Fix(plan, (), (*notes, "the plan is unsafe as a whole: nothing is changed"))
+    if plan.steps_in_all > len(plan.steps):
+        notes.append(
+            f"the analysis lists the first {len(plan.steps)} of the plan's {plan.steps_in_all} "
+            "steps: the others are not looked at"
+        )
     steps = list(_usable(plan, include_review, notes))
     if not steps:
         return Fix(plan, (), tuple(notes))

@@ -21,6 +21,7 @@ from pcapkit.analysis.traffic.vantage import (
     FROM_SERVERS,
     Scene,
     mixture_warnings,
+    outside_servers,
     vantage,
     with_policies,
 )
@@ -183,6 +184,7 @@ class Reading:
                 self._zones,
                 faults.wildcard_suffixes(),
                 _nameservers(seen_from),
+                outside_servers(seen_from),
             ),
             warnings=(
                 *warnings_of(collected),

@@ -59,7 +59,7 @@ def plan(*steps: Step, subject: str | None = None, kind: PlanKind = PlanKind.BES
     safety = Safety.SAFE if all(s.safety is Safety.SAFE for s in steps) else Safety.REVIEW
     return Plan(
         subject, kind, ("10.0.0.1",), load, load, len(steps), len(steps), 10, 0.1, 0.2, safety, (),
-        0, Coverage(100, 10, 3600.0), numbered, (),
+        0, Coverage(100, 10, 3600.0), numbered, (), {}, {}, len(steps),
     )  # fmt: skip
 
 

@@ -154,7 +154,11 @@ def plan_patches(
         ),
         "list": _list(steps),
     }
-    return {shape: text for shape, text in texts.items() if text}
+    texts = {shape: text for shape, text in texts.items() if text}
+    if plan.steps_in_all > len(plan.steps):
+        said = f"# of the first {len(plan.steps)} of the plan's {plan.steps_in_all} steps\n"
+        return {shape: said + text for shape, text in texts.items()}
+    return texts
 
 
 def _groups(steps: Iterable[Step], kinds: Mapping[str, str | None]) -> list[_Group]:

@@ -50,6 +50,8 @@ from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
 
 _SECOND_NS = 1_000_000_000
+#: What PLANNED_LOOKUP can hold of queries.
+_MOST_SENT = 32_767
 #: Before the first query of a lookup.
 _NO_POSITION = -2
 
@@ -282,8 +284,7 @@ def _replay_group(
             lookup = observed.lookups[members[end]]
             _measure_spans(lookup, observed.transactions, spans)
             _add_times(lookup["start"], rows, distinct, spans, settings.timed, group, sums)
-            if planned >= 0:
-                _note_planned_lookup(lookup["start"], group, sums)
+            _note_lookup(observed, lookup, rows[group.state_rows[NOW]], planned, group, sums)
             end += 1
         for s in range(count):
             row = group.row_of[s]
@@ -320,8 +321,8 @@ def _note_states(
     """Note in ``sums`` what a lookup of a group, ``lookup`` (LOOKUP), sends in each state.
 
     ``rows`` (REPLAY) are its walks, and ``row_of`` of ``scratch`` which of them is that of each of
-    the ``settings``; ``state_rows`` gets that of each state. Returns the number of the group's
-    PLANNED_GROUP, ABSENT where nothing differs.
+    the ``settings``; ``state_rows`` gets that of each state, NOW's where nothing differs. Returns
+    the number of the group's PLANNED_GROUP, then ABSENT.
     """
     row_of, count = scratch.row_of, settings.rows.shape[0]
     now, written = row_of[settings.in_force], row_of[settings.in_full]
@@ -337,6 +338,8 @@ def _note_states(
     if row_of[count + 1] != NOT_WALKED:
         shorter_other = row_of[count + 1]
     is_shorter = _differs(rows[shorter], rows[now]) or _differs(rows[shorter_other], rows[other])
+    for state in range(STATES + SHORTER_STATES):
+        scratch.state_rows[state] = now
     if other == now and not is_shorter and not _differs(rows[written], rows[now]):
         return np.int64(ABSENT)
     number = sums.used[PLANNED_GROUPS]
@@ -356,7 +359,6 @@ def _note_states(
         group["shorter"] = at
         _note_sent(rows[shorter], sums.shorter_states[at, 0])
         _note_sent(rows[shorter_other], sums.shorter_states[at, 1])
-    scratch.state_rows[NOW] = now
     scratch.state_rows[REORDERED] = other
     scratch.state_rows[WRITTEN] = written
     scratch.state_rows[SHORTER] = shorter
@@ -375,17 +377,24 @@ def _note_sent(row: Row, sent: Row) -> None:
 
 
 @inline_kernel
-def _note_planned_lookup(start: Int, scratch: GroupScratch, sums: Sums) -> None:
-    """Note in ``sums`` a lookup of the PLANNED row that comes next, which began at ``start`` (ns).
+def _note_lookup(
+    observed: Observations, seen: Row, row: Row, planned: Int, scratch: GroupScratch, sums: Sums
+) -> None:
+    """Note in ``sums`` a lookup that was ``seen`` (LOOKUP) among those that are ``observed``.
 
-    ``bins`` of ``scratch`` are those of its time, and ``state_rows`` which of them is that of each
-    state.
+    ``row`` (REPLAY) is what it sends now. It is of the PLANNED row that comes next, or of none
+    where ``planned`` is ABSENT. ``bins`` of ``scratch`` are those of its time, and ``state_rows``
+    which of them is that of each state.
     """
     number = sums.used[PLANNED_LOOKUPS]
     sums.used[PLANNED_LOOKUPS] = number + 1
     lookup = sums.planned_lookups[number]
-    lookup["second"] = start // _SECOND_NS
-    lookup["row"] = sums.used[PLANNED_ROWS]
+    lookup["second"] = seen["start"] // _SECOND_NS
+    lookup["row"] = sums.used[PLANNED_ROWS] if planned >= 0 else -1 - seen["client"]
+    first = observed.transactions[seen["first"]]["first"]
+    lookup["server"] = observed.exchanges[first]["server"]
+    lookup["queries"] = min(row["queries"], np.int32(_MOST_SENT))
+    lookup["upstream"] = min(row["upstream"], np.int32(_MOST_SENT))
     lookup["now"] = scratch.bins[scratch.time_row[scratch.state_rows[NOW]]]
     lookup["reordered"] = scratch.bins[scratch.time_row[scratch.state_rows[REORDERED]]]
     lookup["written"] = scratch.bins[scratch.time_row[scratch.state_rows[WRITTEN]]]

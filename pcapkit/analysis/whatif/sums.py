@@ -53,11 +53,15 @@ PLANNED_GROUP = np.dtype(
 )
 #: The lookups of one such group that are one client's.
 PLANNED = np.dtype([("client", np.int32), ("group", np.int32), ("count", np.int32)])
-#: One lookup of them: when it began, and the bins of its time in each state.
+#: One complete lookup: when it began, whom it asked, what it sends, and the bins of its time in
+#: each state.
 PLANNED_LOOKUP = np.dtype(
     [
         ("second", np.int64),
-        ("row", np.int32),  # PLANNED
+        ("row", np.int32),  # PLANNED; where no state sends anything else: -1 - client
+        ("server", np.int32),  # id of the address that got its first query, ABSENT
+        ("queries", np.int16),  # NOW
+        ("upstream", np.int16),  # NOW
         ("now", np.int16),
         ("reordered", np.int16),
         ("written", np.int16),

@@ -80,6 +80,7 @@ class WhatIfTally:
         self._names: Folded | None = None
         self._has_clock = True
         self._planned = 0  # PLANNED rows of all parts
+        self._clients = 0  # of all parts
         self._lookups = Spool(PLANNED_LOOKUP)
 
     def add(self, part: Readings) -> None:
@@ -127,11 +128,13 @@ class WhatIfTally:
         self._times.add(sums)
         self._keep(sums.planned_lookups[:lookups])
         self._planned += planned
+        self._clients += len(part.clients)
 
     def _keep(self, lookups: npt.NDArray[np.void]) -> None:
         """Keep the lookups of a part behind those of earlier ones."""
         moved = lookups.copy()
-        moved["row"] += self._planned
+        shift = np.where(moved["row"] >= 0, self._planned, -self._clients)
+        moved["row"] += shift.astype(np.int32)
         self._lookups.add(moved)
 
     def _replay(
@@ -188,6 +191,7 @@ class WhatIfTally:
         for begin in range(0, other._lookups.size, _PIECE):
             self._keep(other._lookups.read(begin, min(begin + _PIECE, other._lookups.size)))
         self._planned += other._planned
+        self._clients += other._clients
         self._names = self._names or other._names
         self._has_clock &= other._has_clock
 

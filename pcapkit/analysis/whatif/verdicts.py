@@ -137,8 +137,10 @@ class WhatIfResult:
         idle: Set[Labels] = frozenset(),
     ) -> None:
         self._parts, self._times, self._names, self._has_clock = parts, times, names, has_clock
-        #: PLANNED_LOOKUP, in no order
+        #: PLANNED_LOOKUP, in no order; their clients are counted through the parts
         self.planned_lookups = planned_lookups
+        #: turns the id of an address into text
+        self.address = address
         #: names that have an AAAA answer somewhere in the capture
         self.ipv6_answers = ipv6_answers
         #: addresses with several resolvers behind them, which no verdict takes for one
@@ -149,6 +151,8 @@ class WhatIfResult:
         order = np.argsort([c.client for c in every], kind="stable").astype(np.int64)
         position = np.empty_like(order)
         position[order] = np.arange(order.size)
+        #: by the number of a client, counted through the parts: its index in ``clients``
+        self.position = position
         self.clients = [every[i] for i in order.tolist()]
         self.addresses = [address(c.client) for c in self.clients]
         self.members = np.zeros(0, np.int64)
@@ -163,7 +167,6 @@ class WhatIfResult:
         )
         self._marked = MarkedNames(bounds, bases, marks, names)
         self._part_bounds = first
-        self._position = position
         pairs = [position[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
         self._pair_bounds, (self._pair_base,) = _by_client(
             pairs, len(every), [p.pairs[:, 1] for p in parts]
@@ -346,7 +349,7 @@ class WhatIfResult:
         for first, part in zip(self._part_bounds, self._parts, strict=False):
             planned = part.planned
             mine = planned.rows.copy()
-            mine["client"] = self._position[first + mine["client"]]
+            mine["client"] = self.position[first + mine["client"]]
             mine["group"] += begin
             rows.append(mine)
             its = planned.groups.copy()

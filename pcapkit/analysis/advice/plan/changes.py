@@ -91,13 +91,17 @@ class Writer:
         return Safety.REVIEW if doubtful else Safety.SAFE
 
 
+#: What stands for the names of all changes that are not made one by one.
+_SEVERAL = InFull("", "", final_dot=False, is_new_text=False)
+
+
 def merged(
     choices: Sequence[Choice], writer: Writer, table: Table, most: int
-) -> tuple[list[Change], int]:
+) -> tuple[list[Change], Change, int]:
     """Return the changes of a plan, equal ones as one, in no order of their own.
 
     Of those that write one name in full there are at most about ``most``, those that end most an
-    edit once all else is done; with how many there would be in all.
+    edit once all else is done. The second is one change for all others, which are so many.
     """
     found: dict[object, Change] = {}
     names: list[tuple[int, Choice]] = []
@@ -116,8 +120,7 @@ def merged(
             change = found.setdefault(idle, Change(None, idle, None, (), Safety.REVIEW))
             change.subjects.append(choice.subject)
         names += [(pair, choice) for pair in choice.names]
-    settings = len(found)
-    kept, every = _costliest(names, table, most)
+    kept, others, count = _costliest(names, table, most)
     for pair, choice in kept:
         name, subject = writer.in_full(pair, choice.ndots), choice.subject
         change = found.setdefault(name, Change(None, (), name, (), Safety.REVIEW))
@@ -125,19 +128,20 @@ def merged(
         change.pairs.append(pair)
         if choice.ndots is not None and writer.needs(pair, name):
             change.waits_for.add(subject)
-    return list(found.values()), every + settings
+    rest = Change(None, (), _SEVERAL, (), Safety.REVIEW, pairs=others)
+    return list(found.values()), rest, count
 
 
 def _costliest(
     names: Sequence[tuple[int, Choice]], table: Table, most: int
-) -> tuple[Sequence[tuple[int, Choice]], int]:
-    """Return the pairs of the names that waste most a pair, and how many names there are in all.
+) -> tuple[Sequence[tuple[int, Choice]], list[int], int]:
+    """Return the pairs of the names that waste most a pair; the other pairs, of so many names.
 
     ``names`` are pairs, each with the choice that it is of. Names that waste as much as the last
-    one are returned, too.
+    one are among the first, too.
     """
     if len(names) <= most:
-        return names, len(names)
+        return names, [], 0
     pairs = np.array([pair for pair, _ in names])
     gain = np.zeros(pairs.size, np.int64)
     settings = [(choice.ndots, choice.shorter) for _, choice in names]
@@ -150,10 +154,11 @@ def _costliest(
     key = (table.bases[pairs] << _ID_BITS) | table.full[pairs]
     every, at, count = np.unique(key, return_inverse=True, return_counts=True)
     if every.size <= most:
-        return names, int(every.size)
+        return names, [], 0
     rate = np.zeros(every.size, np.int64)
     np.add.at(rate, at, gain)
     rate = (rate << RATE_BITS) // count
     least = np.partition(rate, -most)[-most]
-    kept = np.flatnonzero(rate[at] >= least)
-    return [names[n] for n in kept.tolist()], int(every.size)
+    is_kept = rate[at] >= least
+    kept = [names[n] for n in np.flatnonzero(is_kept).tolist()]
+    return kept, pairs[~is_kept].tolist(), int((rate < least).sum())

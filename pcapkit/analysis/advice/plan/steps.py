@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,17 +13,10 @@ from pcapkit.analysis.advice.plan.ordering import after_change
 from pcapkit.analysis.advice.plan.reasons import reasons_of
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import QUERIES, UPSTREAM, WASTED, Table
+from pcapkit.analysis.advice.plan.timing import Timing
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.model.plans import NameForm, Step
 from pcapkit.names.labels import Labels
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What only the times of lookups say, after a step; None where it is not known."""
-
-    p95_s: float | None = None
-    peak_queries_per_s: int | None = None
 
 
 class Account:
@@ -61,6 +53,14 @@ class Account:
             self.left += t.written[pair] - self._under(s)[pair]
             self._in_full.setdefault(s, set()).add(pair)
 
+    def finish(self, change: Change) -> None:
+        """Write all pairs of a last change in full, at once."""
+        pairs = np.array(change.pairs, np.int64)
+        subjects = self._table.subjects[pairs]
+        for s in np.unique(subjects).tolist():
+            mine = pairs[subjects == s]
+            self.left += (self._table.written[mine] - self._under(s)[mine]).sum(axis=0)
+
     def _under(self, subject: int) -> Matrix:
         """Return what each pair sends under the settings that a subject has by now."""
         ndots, shorter = self._settings.get(subject, (None, False))
@@ -91,6 +91,8 @@ class Account:
             waste_share_after=wasted / queries if queries else 0.0,
             lookup_p95_s_after=timing.p95_s,
             peak_queries_per_s_after=timing.peak_queries_per_s,
+            peak_upstream_per_s_after=timing.peak_upstream_per_s,
+            outside_after=timing.outside,
             safety=change.safety,
             reasons=reasons_of(change, self._subjects, self._table),
             forms=forms,
