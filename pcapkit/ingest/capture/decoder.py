@@ -16,6 +16,7 @@ import numpy as np
 from pcapkit.codes import linktype_text
 from pcapkit.ingest.capture.comments import CommentReader
 from pcapkit.ingest.capture.decode import (
+    AHEAD,
     BY_REASON,
     CUT_MESSAGES,
     EARLIEST,
@@ -208,7 +209,13 @@ class Decoder:
             records,
             Tables(self._ports, streams, names.arrays, addresses.arrays),
             Decoded(rows, reasons, self._deferred, self._elsewhere),
-            Scratch(np.zeros(FACTS, np.int64), np.zeros(256, np.uint8), self._joined),
+            Scratch(
+                np.zeros(FACTS, np.int64),
+                np.zeros(256, np.uint8),
+                self._joined,
+                np.zeros(AHEAD, np.uint64),
+                np.zeros(AHEAD, np.int64),
+            ),
         )
         return records[:used], rows[:filled], reasons[:used], self._deferred[:deferred]
 
