@@ -13,7 +13,6 @@ from numba.core.typing.templates import infer_global
 from numba.extending import intrinsic, register_jitable
 
 from pcapkit.kernels.calls import Code
-from pcapkit.kernels.jit import helpers, machine_forms
 from pcapkit.kernels.settings import CPU_FEATURES, CPU_NAME
 
 # Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile.
@@ -33,9 +32,22 @@ _OPTIONS: dict[str, Any] = {
 _RETURNS = {types.none: "none", types.boolean: "bool", types.int64: "int"}
 
 
-def compile_kernel(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Code:
-    """Compile a kernel for the types of these arguments."""
-    _declare()
+#: Functions that kernels call, each with what Numba is to know of it.
+Declared = list[tuple[Callable[..., Any], Any]]
+
+
+def compile_kernel(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    helpers: Declared,
+    machine_forms: Declared,
+) -> Code:
+    """Compile a kernel for the types of these arguments.
+
+    ``helpers`` and ``machine_forms`` are what kernels call, each with its options, or what makes
+    it; what Numba has been told of is taken out of them.
+    """
+    _declare(helpers, machine_forms)
     made = njit(**_OPTIONS)(function)
     signature = tuple(made.typeof_pyval(argument) for argument in arguments)
     made.compile(signature)
@@ -55,7 +67,7 @@ def _returns(kind: Any) -> str:
     return _RETURNS[kind]
 
 
-def _declare() -> None:
+def _declare(helpers: Declared, machine_forms: Declared) -> None:
     """Tell Numba of all that kernels call; modules that came since the last time have more."""
     while helpers:
         function, options = helpers.pop()

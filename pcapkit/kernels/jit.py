@@ -56,13 +56,13 @@ class Kernel:
         with _making:
             if kinds not in self.forms:
                 code = self._kept.load(kinds)
-                if (found := code is not None) is False:
+                found = code is not None
+                if code is None:
                     # Which takes longer to import than a small capture to analyse.
                     from pcapkit.kernels.compiler import compile_kernel
 
-                    code = compile_kernel(self._function, arguments)
+                    code = compile_kernel(self._function, arguments, helpers, machine_forms)
                     self._kept.save(kinds, code)
-                assert code is not None
                 self.forms[kinds] = Form(code, kinds, self._kept.folder, found=found)
         return self.forms[kinds]
 

@@ -67,7 +67,7 @@ def _jinja() -> str:
 
     To look up a version among all packages that are installed takes longer than to read these.
     """
-    parts = (Path(module.__file__).read_bytes() for module in (compiler, runtime))
+    parts = (Path(str(module.__file__)).read_bytes() for module in (compiler, runtime))
     return sha256(b"".join(parts)).hexdigest()
 
 
