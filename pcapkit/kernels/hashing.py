@@ -25,7 +25,7 @@ No order of slots may ever show in a result: they lie differently in every run.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +37,7 @@ from pcapkit.kernels.words import mix, u8, u32_little, u64_little
 from pcapkit.schema import Array, Bytes, Hashes, Int, Integers
 
 #: Of the hash tables of this process: no capture can be made to fill their slots unevenly.
-SEED = np.uint64(secrets.randbits(64))
+SEED = np.uint64(int.from_bytes(os.urandom(8), "little"))
 #: Odd numbers whose bits are spread evenly: the golden ratio, and a prime of xxHash's.
 GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 SECOND_FACTOR = np.uint64(0xC2B2AE3D27D4EB4F)

@@ -10,7 +10,7 @@ before, since kernels cannot grow arrays.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -235,7 +235,7 @@ class Interner:
             np.zeros(1 << 8, np.uint64),
             np.zeros(1 << 10, np.uint64),
             np.zeros(1, np.int64),
-            np.array([secrets.randbits(64)], np.uint64),
+            np.array([int.from_bytes(os.urandom(8), "little")], np.uint64),
         )
 
     def __len__(self) -> int:

@@ -37,6 +37,7 @@ from pcapkit.ingest.reassembly.tcp_segments import (
     follow_segment,
 )
 from pcapkit.ingest.skip_reasons import (
+    ANSWER_UNREACHABLE,
     CUT_SHORT,
     ENCRYPTED_DNS,
     FOUND_TCP,
@@ -47,6 +48,7 @@ from pcapkit.ingest.skip_reasons import (
     MULTICAST_DNS,
     NO_REASON,
     NOT_DNS,
+    QUERY_UNREACHABLE,
     SKIP_REASONS,
 )
 from pcapkit.kernels.interning import (
@@ -347,7 +349,8 @@ def decode_window(
     names, addresses and TCP streams. Comes out: ``out``, its rows and, one a record, why a packet
     carries no message. A packet that needs more than itself (a fragment, a segment with a part of a
     message) is deferred to reassembly; its reason is what it is if nothing comes of it, NO_REASON
-    where the messages that it completes are in the rows already. ``scratch`` is what its name says.
+    where the messages that it completes are in the rows already. So is an ICMP message about DNS,
+    for the addresses that it quotes. ``scratch`` is what its name says.
 
     Returns (rows filled, records done, packets deferred): fewer done than given where the rows or
     an interner are full.
@@ -369,7 +372,7 @@ def decode_window(
         marks = tables.ports[facts[SOURCE_PORT]] | tables.ports[facts[DESTINATION_PORT]]
         if found > FOUND_TCP or not marks & DNS_PORT:
             out.reasons[i] = _why_skipped(buffer, found, facts, record, out.elsewhere)
-            if found == FRAGMENT:
+            if found == FRAGMENT or found == QUERY_UNREACHABLE or found == ANSWER_UNREACHABLE:
                 deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
             continue
         data, at, stop = buffer, facts[PAYLOAD], facts[CAPTURED_END]

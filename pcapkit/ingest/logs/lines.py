@@ -18,6 +18,7 @@ from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.inputs.wrappings import Line
+from pcapkit.ingest.window import Ends
 from pcapkit.names.text import wire_from_text
 from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_SOA, UDP
 
@@ -81,8 +82,10 @@ class LineReader(Protocol):
         """Yield lines, those that continue another one joined to it."""
         ...
 
-    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
+    def read(self, line: Line) -> Sequence[LineMessage] | Ends | str | None:
         """Return the messages of a line, or the reason why there are none, None: not its program's.
+
+        An ICMP message about DNS is none, but says whom it concerns.
 
         Raises NotUnderstood (or another ValueError) where the line does not fit the format.
         """

@@ -39,7 +39,7 @@ from pcapkit.ingest.inputs.wrappings import (
     utf16_of,
 )
 from pcapkit.ingest.logs.lines import LineMessage, LineReader
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Ends, Interners, Unreachable, Window
 from pcapkit.kernels.interning import Interner
 from pcapkit.schema import (
     ABSENT,
@@ -225,6 +225,7 @@ class _Gathered:
     skipped: Counter[str] = field(default_factory=Counter)
     first: int | None = None
     last: int | None = None
+    unreachable: Unreachable = field(default_factory=Unreachable)
 
     def span(self, time: int | None) -> None:
         """Let the window's span hold this time."""
@@ -250,6 +251,7 @@ class _Gathered:
             self.skipped,
             self.first if has_clock else None,
             self.last if has_clock else None,
+            self.unreachable.take(),
         )
 
 
@@ -446,6 +448,9 @@ class _Gatherer:
             found = "text_not_understood"
         gathered = self._gathered
         gathered.span(self._reader.time)
+        if isinstance(found, Ends):
+            gathered.unreachable.count(found)
+            found = found.reason
         if found is None:
             self._lines.pass_over(line.text.encode("utf-8", "replace"))
             found = "other_event"
