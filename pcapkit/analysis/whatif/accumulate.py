@@ -98,14 +98,15 @@ def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
 def _prefetch_lookup(observed: Observations, numbers: Integers, index: Int) -> None:
     """Begin to fetch the lookups of ``observed`` that soon follow the one at ``numbers[index]``.
 
-    They lie anywhere, and so do their transactions.
+    They lie anywhere, and so do their transactions and exchanges.
     """
     if index + _LOOKUP_AHEAD < numbers.shape[0]:
         prefetch(observed.lookups, numbers[index + _LOOKUP_AHEAD])
     if index + _TRANSACTIONS_AHEAD < numbers.shape[0]:
-        first = np.int64(observed.lookups[numbers[index + _TRANSACTIONS_AHEAD]]["first"])
-        prefetch(observed.transactions, first)
-        prefetch(observed.transactions, first + 1)
+        following = observed.lookups[numbers[index + _TRANSACTIONS_AHEAD]]
+        prefetch(observed.transactions, np.int64(following["first"]))
+        prefetch(observed.transactions, np.int64(following["first"]) + 1)
+        prefetch(observed.exchanges, np.int64(following["exchange"]))
 
 
 @inline_kernel
