@@ -1,8 +1,9 @@
 """Plans of the first of two analyses: which of their steps came true, and did they keep their word?
 
 A step that sets an ndots has come true where all of its subjects that are seen again have that
-value; one that takes suffixes out of search lists where theirs no longer have these; one that
-writes a name in full where the name is asked again and wastes nothing any more.
+value, and the names that it obliges to be written in full are asked again only so; one that takes
+suffixes out of search lists where theirs no longer have these; one that writes a name in full where
+the name is asked again and wastes nothing any more, though ndots would have it searched.
 Steps are counted from the first on: the number that a plan gives a step has all earlier ones done.
 """
 
@@ -73,11 +74,12 @@ class _Seen:
     def _came_true(self, step: Step) -> bool:
         if step.ndots is not None:
             found = [s for s in step.subjects if s in self._new]
-            return bool(found) and all(self._has(s, step.ndots) for s in found)
+            done = bool(found) and all(self._has(s, step.ndots) for s in found)
+            return done and all(self._is_obeyed(*pair) for pair in step.names.items())
         if step.suffixes:
             lists = [c.search for s in step.subjects for c in self._new.get(s, ()) if c.search]
             return bool(lists) and not any(set(known) & set(step.suffixes) for known in lists)
-        return step.name is not None and self._is_in_full(step.name)
+        return step.name is not None and self._is_in_full(step, step.name)
 
     def _has(self, subject: str, ndots: int) -> bool:
         """Have all clients of a subject this ndots, and does the traffic say so?"""
@@ -91,7 +93,18 @@ class _Seen:
             for c in self._new[subject]
         )
 
-    def _is_in_full(self, name: str) -> bool:
+    def _is_obeyed(self, name: str, full: str) -> bool:
+        """Is a name that had to be written in full asked by no other text any more?
+
+        A short name that answers at once cannot be told from the full one.
+        """
+        rows = [n for n in self._after.names if n.base_name == name]
+        return all(n.fqdn == f"{full.rstrip('.')}." and not n.wasted_queries for n in rows)
+
+    def _is_in_full(self, step: Step, name: str) -> bool:
+        clients = [c for s in step.subjects for c in self._new.get(s, ())]
+        if step.final_dot and clients and all(c.ndots.value <= name.count(".") for c in clients):
+            return False  # asked as is first, with a final dot or without
         full = {n.fqdn for n in self._before.names if n.base_name == name and n.fqdn}
         rows = [n for n in self._after.names if n.base_name == name or n.fqdn in full]
         return bool(rows) and not any(n.wasted_queries for n in rows)

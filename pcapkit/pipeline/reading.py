@@ -191,6 +191,7 @@ class Reading:
                 faults.wildcard_suffixes(),
                 _nameservers(seen_from),
                 outside_servers(seen_from),
+                self._containers.pod_of,
             ),
             warnings=(
                 *warnings_of(collected),

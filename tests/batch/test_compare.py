@@ -13,6 +13,7 @@ from tests import build
 from tests.analysis.talk import Talk
 from tests.cli.test_cli import GLIBC, LAB, TRACE_1, run
 from tests.cluster.test_pods import PODS
+from tests.play import SHOP
 
 NDOTS_2 = str(LAB / "whatif_w1_glibc_ndots2.pcap")
 ADDRESS = "172.41.10.200"
@@ -49,21 +50,40 @@ def test_the_same_workload_under_another_ndots() -> None:
     assert verdicts["github.com"] == "not_applied"  # one dot: as wasteful as before
 
 
-def test_a_plan_is_held_against_what_came() -> None:
-    """ndots 2 is the first step of the best plan; the names that it leaves were not changed."""
-    before, after = (json.loads(run("analyze", c, "--json").stdout) for c in (GLIBC, NDOTS_2))
-    best = next(p for p in before["plans"] if p["subject"] is None and p["kind"] == "best")
-    assert (best["steps"][0]["code"], best["steps"][0]["ndots"]) == ("set_ndots", 2)
-    (plan,) = compared(GLIBC, NDOTS_2)["plans"]
+def test_an_ndots_without_the_names_that_it_obliges_has_not_come_true(tmp_path: Path) -> None:
+    """musl never searches a name with enough dots: its service names break where they stay."""
+    work = SHOP.under(model="musl", rounds=12)
+    before = work.write(tmp_path, "before.pcap")
+    saved = json.loads(run("analyze", before, "--json", "--resolver", "musl").stdout)
+    best = next(p for p in saved["plans"] if p["subject"] is None and p["kind"] == "best")
+    step = best["steps"][0]
+    assert step["code"] == "set_ndots"
+    assert step["names"]
+    obeyed = work.under(ndots=step["ndots"], names=[step["names"].get(n, n) for n in work.names])
+    path = obeyed.write(tmp_path, "after.pcap")
+    (plan, *_) = compared(before, path, "--resolver", "musl")["plans"]
     assert (plan["subject"], plan["kind"], plan["done"]) == (None, "best", 1)
     assert plan["steps"] == len(best["steps"]) > 1
-    assert plan["promised"] == best["steps"][0]["queries_after"] / best["before"]["queries"] - 1
+    assert plan["promised"] == step["queries_after"] / best["before"]["queries"] - 1
+    after = json.loads(run("analyze", path, "--json", "--resolver", "musl").stdout)
     assert plan["measured"]["value"] == pytest.approx(
-        after["waste"]["queries"] / before["waste"]["queries"] - 1, abs=0.02
+        after["waste"]["queries"] / saved["waste"]["queries"] - 1, abs=0.02
     )
     assert plan["verdict"] == "kept"
-    shown = run("compare", GLIBC, NDOTS_2).stdout.decode()
+    shown = run("compare", before, path, "--resolver", "musl").stdout.decode()
     assert f"- the plan: 1 of {plan['steps']} steps came true, " in shown
+    ignored = work.under(ndots=step["ndots"]).write(tmp_path, "ignored.pcap")
+    (plan, *_) = compared(before, ignored, "--resolver", "musl")["plans"]
+    assert (plan["kind"], plan["done"], plan["verdict"]) == ("best", 0, "not_applied")
+
+
+def test_a_name_that_another_ndots_leaves_alone_was_not_written_in_full() -> None:
+    """ndots 2 is set, and the name that it obliges is not in full: no plan was followed."""
+    before = json.loads(run("analyze", GLIBC, "--json").stdout)
+    best = next(p for p in before["plans"] if p["subject"] is None and p["kind"] == "best")
+    assert best["steps"][0]["names"]
+    (plan,) = compared(GLIBC, NDOTS_2)["plans"]
+    assert (plan["kind"], plan["done"], plan["verdict"]) == ("best", 0, "not_applied")
 
 
 def test_a_plan_that_nobody_followed_is_not_applied() -> None:

@@ -411,7 +411,7 @@ def test_explain() -> None:
     assert b"suffix" in run("explain", "search-miss").stdout
     assert b"four fifths of the waste" in run("explain", "plan").stdout
     edits = run("explain", "edits").stdout.split()
-    assert b" ".join(edits).count(b"one name written in full in one workload") == 1
+    assert b" ".join(edits).count(b"one name written in full, each in one workload") == 1
     done = run("explain", "serch_miss")
     assert done.returncode == 2 and b"search_miss" in done.stderr
 

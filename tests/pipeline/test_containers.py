@@ -211,6 +211,27 @@ def test_containers_of_one_pod_are_advised_one_ndots(tmp_path: Path) -> None:
     assert len({a.ndots for a in advised}) == 2
 
 
+def test_containers_of_one_pod_are_one_subject_of_plans(tmp_path: Path) -> None:
+    """Also where nothing names a namespace: one ndots for both is one edit."""
+    nodes = ("corp.example", "ec2.internal")
+    zone = {"wiki.corp.example": play.ONLY_A, "git.tools.corp.example": play.ONLY_A}
+    zone |= {f"{h}.example.com": play.ONLY_A for h in ("api", "www", "a.b.c.d")}
+    names = ["wiki", "git.tools", "api.example.com", "www.example.com", "a.b.c.d.example.com"]
+    app = GLIBC.under(names=names * 3, zone=zone, rounds=2, search=nodes)
+    sidecar = MUSL.under(names=names[1:] * 4, zone=zone, rounds=2, search=nodes)
+    one, two = (named(*ptcpdump(c)) for c in ("app", "sidecar"))
+    found = analyze(write(tmp_path, (app, one), (sidecar, two)))
+    assert {(c.client_addr, c.container) for c in found.client_rows} == {
+        (CLIENT, "app"),
+        (CLIENT, "sidecar"),
+    }
+    assert {p.subject for p in found.plans} == {None, CLIENT}
+    for plan in found.plans:
+        for step in plan.steps:
+            assert step.subjects == (CLIENT,)
+            assert step.edits == 1 + (len(step.names) if step.name is None else 0)
+
+
 @pytest.mark.parametrize("readers", [1, 3])
 def test_any_number_of_threads_gives_the_same_bytes(
     tmp_path: Path, readers: int, monkeypatch: pytest.MonkeyPatch

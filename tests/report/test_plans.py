@@ -264,7 +264,7 @@ def test_packets_out_of_the_cluster_are_shown_by_sender(lab: Analysis) -> None:
     )
     shown = with_plan(lab, loud)
     assert "Packets out of the cluster" in page_text(shown)
-    assert "10.96.0.10 1,500 2,000 40.5 90" in page_text(shown)
+    assert "10.96.0.101,5002,00040.590" in page_text(shown)
     assert "40.5 (90)" in page_text(shown)
     said = "up to 2,000 packets a second out of the cluster, 90 after the plan"
     for text in (terminal(shown), render_markdown(shown).replace("\\", "")):

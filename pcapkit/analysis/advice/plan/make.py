@@ -70,6 +70,7 @@ def make_plans(
     wildcards: Collection[str] = (),
     nameservers: Sequence[str] = (),
     outside: Collection[str] = (),
+    pods: Mapping[str, str] | None = None,
 ) -> tuple[Plan, ...]:
     """Return the plans: of the whole capture first, then of each subject in the order of titles.
 
@@ -77,11 +78,14 @@ def make_plans(
     plan that is safe and takes more edits than one to be reviewed stands before that one.
     Those of the whole capture have patches. ``wildcards`` are suffixes under which a wildcard
     record answers, ``nameservers`` the cluster's, as clients ask them, ``outside`` servers out of
-    the cluster that clients ask by themselves.
+    the cluster that clients ask by themselves. ``pods`` maps containers to the pod whose dnsConfig
+    they share.
     """
     if not waste.wasted_queries or not result.members.size:
         return ()
-    counted = Counted(result, names, clients, zones, waste.queries, tuple(sorted(wildcards)))
+    counted = Counted(
+        result, names, clients, zones, waste.queries, tuple(sorted(wildcards)), pods or {}
+    )
     kinds = {f"{c.namespace}/{c.workload}": c.workload_kind for c in clients if c.workload}
     maker = _Maker(counted, outside)
     dns = maker.pod_dns(tuple(nameservers))

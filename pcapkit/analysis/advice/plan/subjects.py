@@ -57,11 +57,9 @@ class Subject:
         return max(self.today, default=0)
 
 
-def _title(space: str | None, client: Client | None, address: str) -> str:
+def _title(space: str | None, client: Client | None) -> str | None:
     workload = client.workload if client else None
-    if space is None:
-        return address
-    return f"{space}/{workload}" if workload else space
+    return f"{space}/{workload}" if space and workload else space
 
 
 def subjects_of(counted: Counted) -> list[Subject]:
@@ -69,14 +67,24 @@ def subjects_of(counted: Counted) -> list[Subject]:
     result = counted.result
     known: Mapping[str, Client] = {c.client_addr: c for c in counted.clients}
     together: dict[str, list[int]] = defaultdict(list)
+    titles: dict[int, str] = {}
+    of_pods: dict[str, str] = {}
     last: dict[str, int] = {}
     for i in result.members.tolist():
         address = result.addresses[i]
         client = known.get(address)
         space = client.namespace if client else None
         space = space or namespace_of([join(s) for s in result.clients[i].search.suffixes[:1]])
-        together[_title(space, client, address)].append(i)
+        if (title := _title(space, client)) is not None:
+            titles[i] = title
+            if address in counted.pods:
+                of_pods.setdefault(counted.pods[address], title)
         last[address] = i
+    for i in result.members.tolist():
+        address = result.addresses[i]
+        pod = counted.pods.get(address)  # its containers have one dnsConfig
+        own = titles.get(i, address) if pod is None else of_pods.get(pod, pod)
+        together[own].append(i)
     out = []
     for title in sorted(together, key=lambda t: t.encode("utf-8", "surrogateescape")):
         everyone = together[title]
