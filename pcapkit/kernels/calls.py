@@ -33,9 +33,8 @@ _NUMBERS: dict[str, Any] = {
 }
 _INT, _BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 _LIMIT = 1 << 63
-#: What an array's flags say that matters: contiguous (as C has it, as Fortran has it), aligned,
-#: writable.
-_FLAGS = 0x1 | 0x2 | 0x100 | 0x400
+#: Of an array's flags: its items follow one another as in C, or as in Fortran; aligned, writable.
+_C, _FORTRAN, _OTHER_FLAGS = 0x1, 0x2, 0x100 | 0x400
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,10 @@ def split(arguments: Iterable[Any]) -> tuple[Kinds, list[int]]:
 
 def _add(argument: Any, kinds: list[Any], words: list[int]) -> None:
     if isinstance(argument, np.ndarray):
-        kinds.append((argument.dtype, argument.ndim, argument.flags.num & _FLAGS))
+        flags = argument.flags.num
+        # An array of one row or column is contiguous in both ways, and no type of its own.
+        layout = flags & _C or flags & _FORTRAN
+        kinds.append((argument.dtype, argument.ndim, flags & _OTHER_FLAGS | layout))
         words += (0, 0, argument.size, argument.itemsize, argument.ctypes.data)
         words += argument.shape
         words += argument.strides

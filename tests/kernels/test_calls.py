@@ -10,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 
+from pcapkit.kernels.calls import split
 from pcapkit.kernels.interning import Interner, fold_names
 from pcapkit.names.table import count_labels
 
@@ -36,6 +37,12 @@ def test_each_kind_of_argument_has_a_form() -> None:
         folded = np.zeros(arena.size, np.uint8)
         assert fold_names(given, np.array([arena.size]), 0, 1, folded) == arena.size
         assert folded.tobytes() == NAMES[1]
+
+
+def test_an_array_of_one_row_is_no_kind_of_its_own() -> None:
+    """It is contiguous in two ways; a form of its own would be compiled on some later run."""
+    many, one = np.zeros((3, 3), np.int64), np.zeros((1, 3), np.int64)
+    assert split((many,))[0] == split((one,))[0] != split((many.T,))[0]
 
 
 @pytest.mark.parametrize(
