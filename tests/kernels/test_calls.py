@@ -39,6 +39,19 @@ def test_each_kind_of_argument_has_a_form() -> None:
         assert folded.tobytes() == NAMES[1]
 
 
+def test_an_array_is_told_by_its_address() -> None:
+    rows = np.zeros((4, 3), [("a", np.int32), ("b", np.uint8)])
+    for array in (rows, rows[1:, ::2], rows["b"], rows[2:2], np.frombuffer(b"read only", np.uint8)):
+        _, words = split((array,))
+        assert words[2:] == [
+            array.size,
+            array.itemsize,
+            array.ctypes.data,
+            *array.shape,
+            *array.strides,
+        ]
+
+
 def test_an_array_of_one_row_is_no_kind_of_its_own() -> None:
     """It is contiguous in two ways; a form of its own would be compiled on some later run."""
     many, one = np.zeros((3, 3), np.int64), np.zeros((1, 3), np.int64)
