@@ -61,18 +61,19 @@ class Form:
         self._function = ctypes.CFUNCTYPE(*types)(_link(code))
         self._returns = code.returns
         self._results = int(code.returns) if code.returns.isdecimal() else 1
+        self._memory = ctypes.c_int64 * (self._results + 1)  # for them, and for what errors leave
 
     def call(self, words: list[int]) -> Any:
         """Run it; raises what it raises, as it does where indexes are checked."""
-        # memory of this call alone: the same form may run in other threads
-        result, problem = (ctypes.c_int64 * self._results)(), ctypes.c_void_p()
-        if status := self._function(ctypes.addressof(result), ctypes.addressof(problem), *words):
-            raise _error(status, problem)
+        result = self._memory()  # of this call alone: the same form may run in other threads
+        address = ctypes.addressof(result)
+        if status := self._function(address, address + 8 * self._results, *words):
+            raise _error(status, result[-1])
         if self._returns == "none":
             return None
         if self._returns == "bool":
             return bool(result[0] & 0xFF)
-        return result[0] if self._returns == "int" else tuple(result)
+        return result[0] if self._returns == "int" else tuple(result[:-1])
 
 
 class _Array(ctypes.Structure):
@@ -90,10 +91,10 @@ class _Problem(ctypes.Structure):
     _fields_ = [("pickled", ctypes.c_void_p), ("size", ctypes.c_int32)]
 
 
-def _error(status: int, problem: ctypes.c_void_p) -> Exception:
-    if status < 0 or not problem.value:
+def _error(status: int, problem: int) -> Exception:
+    if status < 0 or not problem:
         return RuntimeError(f"a kernel ended with status {status}")
-    left = _Problem.from_address(problem.value)
+    left = _Problem.from_address(problem)
     kind, arguments, *_ = pickle.loads(ctypes.string_at(left.pickled, left.size))
     error: Exception = kind(*(arguments or ()))
     return error
