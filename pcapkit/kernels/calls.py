@@ -33,9 +33,8 @@ _NUMBERS: dict[str, Any] = {
 }
 _INT, _BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 _LIMIT = 1 << 63
-#: What an array's flags say that matters: contiguous (as C has it, as Fortran has it), aligned,
-#: writable.
-_FLAGS = 0x1 | 0x2 | 0x100 | 0x400
+#: Of an array's flags: its items follow one another as in C, or as in Fortran; aligned, writable.
+_C, _FORTRAN, _OTHER_FLAGS = 0x1, 0x2, 0x100 | 0x400
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +61,28 @@ class Form:
         self._function = ctypes.CFUNCTYPE(*types)(_link(code))
         self._returns = code.returns
         self._results = int(code.returns) if code.returns.isdecimal() else 1
+        self._memory = ctypes.c_int64 * (self._results + 1)  # for them, and for what errors leave
 
     def call(self, words: list[int]) -> Any:
         """Run it; raises what it raises, as it does where indexes are checked."""
-        # memory of this call alone: the same form may run in other threads
-        result, problem = (ctypes.c_int64 * self._results)(), ctypes.c_void_p()
-        if status := self._function(ctypes.addressof(result), ctypes.addressof(problem), *words):
-            raise _error(status, problem)
+        result = self._memory()  # of this call alone: the same form may run in other threads
+        address = ctypes.addressof(result)
+        if status := self._function(address, address + 8 * self._results, *words):
+            raise _error(status, result[-1])
         if self._returns == "none":
             return None
         if self._returns == "bool":
             return bool(result[0] & 0xFF)
-        return result[0] if self._returns == "int" else tuple(result)
+        return result[0] if self._returns == "int" else tuple(result[:-1])
+
+
+class _Array(ctypes.Structure):
+    """How an array begins in memory, by NumPy's C interface (``PyArrayObject``).
+
+    ``array.ctypes.data`` says where its items are, too, but takes five times as long.
+    """
+
+    _fields_ = [("object", ctypes.c_byte * object.__basicsize__), ("data", ctypes.c_void_p)]
 
 
 class _Problem(ctypes.Structure):
@@ -82,10 +91,10 @@ class _Problem(ctypes.Structure):
     _fields_ = [("pickled", ctypes.c_void_p), ("size", ctypes.c_int32)]
 
 
-def _error(status: int, problem: ctypes.c_void_p) -> Exception:
-    if status < 0 or not problem.value:
+def _error(status: int, problem: int) -> Exception:
+    if status < 0 or not problem:
         return RuntimeError(f"a kernel ended with status {status}")
-    left = _Problem.from_address(problem.value)
+    left = _Problem.from_address(problem)
     kind, arguments, *_ = pickle.loads(ctypes.string_at(left.pickled, left.size))
     error: Exception = kind(*(arguments or ()))
     return error
@@ -105,8 +114,12 @@ def split(arguments: Iterable[Any]) -> tuple[Kinds, list[int]]:
 
 def _add(argument: Any, kinds: list[Any], words: list[int]) -> None:
     if isinstance(argument, np.ndarray):
-        kinds.append((argument.dtype, argument.ndim, argument.flags.num & _FLAGS))
-        words += (0, 0, argument.size, argument.itemsize, argument.ctypes.data)
+        flags = argument.flags.num
+        # An array of one row or column is contiguous in both ways, and no type of its own.
+        layout = flags & _C or flags & _FORTRAN
+        kinds.append((argument.dtype, argument.ndim, flags & _OTHER_FLAGS | layout))
+        address = _Array.from_address(id(argument)).data or 0
+        words += (0, 0, argument.size, argument.itemsize, address)
         words += argument.shape
         words += argument.strides
     elif isinstance(argument, tuple):

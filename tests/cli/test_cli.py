@@ -479,6 +479,32 @@ def test_what_reads_nothing_imports_nothing_heavy(
         assert f" {heavy}\n" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "others"),
+    [
+        (["explain", "ndots"], ["pcapkit.pipeline.analyze", "rich", "jinja2"]),
+        (["expand", "example.com"], ["numpy", "pcapkit.pipeline.analyze", "rich", "jinja2"]),
+        (["analyze", GLIBC, "--json"], ["rich", "jinja2", "pcapkit.report.html.painter"]),
+        (["analyze", GLIBC, "-q", "--format", "html,png,json", "-o"], ["rich"]),
+    ],
+)
+def test_a_command_imports_what_it_needs(
+    arguments: list[str], others: list[str], tmp_path: Path
+) -> None:
+    """Nor does one that reads a capture import Numba, once kernels have been compiled."""
+    arguments = [*arguments, str(tmp_path)] if arguments[-1] == "-o" else arguments
+    assert run(*arguments).returncode == 0  # which compiles what has not been
+    code = "from pcapkit.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for heavy in ("numba", "pandas", "matplotlib", "pyarrow", "scapy", *others):
+        assert f" {heavy}\n" not in done.stderr
+
+
 def test_options_come_from_the_environment_too() -> None:
     done = run("analyze", GLIBC, "--json", PCAPKIT_ANALYZE_NDOTS="4")
     assert json.loads(done.stdout)["options"] == {"ndots": 4}

@@ -274,6 +274,23 @@ def test_what_does_not_fit_or_is_damaged_is_compiled_anew(
     assert folder_and_hits(run(ADD, package)) == (kept, 1)
 
 
+@pytest.mark.parametrize("compiler", ["numba", "llvmlite"])
+def test_what_another_compiler_made_is_not_taken(
+    package: Path, compiler: str, compiled: Path
+) -> None:
+    shutil.copytree(compiled, package / "__pycache__" / "kernels" / compiled.name)
+    before = "from pcapkit.kernels import interning as i, jit; "
+    before += "print(jit.compiled_before(i._intern_one))"
+    assert run(before, package) == "True"
+    if compiler == "llvmlite":
+        before = f"import llvmlite; llvmlite.__version__ = '0.1'; {before}"
+    else:
+        (package.parent / "numba").mkdir()
+        (package.parent / "numba" / "__init__.py").touch()
+        (package.parent / "numba" / "_version.py").write_text("version = '0.1'\n")
+    assert run(before, package) == "False"
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one kernel that was compiled by a copy of the package elsewhere."""
