@@ -13,7 +13,18 @@ from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
-from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_TIME, TCP, Exchanges, Int, Integers, Row, Rows
+from pcapkit.schema import (
+    ABSENT,
+    EDNS_HIDDEN,
+    NO_TIME,
+    TCP,
+    Exchanges,
+    Ids,
+    Int,
+    Integers,
+    Row,
+    Rows,
+)
 
 _A, _AAAA, _MX = 1, 28, 15
 _EDNS_OF_GO_AND_CARES = 1232
@@ -107,24 +118,26 @@ def _insists(rows: Exchanges, w: Walks, failed: Int, answered: Int) -> bool:
 
 
 @kernel
-def count_signs(rows: Exchanges, clients: Rows, w: Walks, signs: Integers) -> None:
+def count_signs(rows: Exchanges, order: Ids, clients: Rows, w: Walks, signs: Integers) -> None:
     """Count the signs of every client.
 
-    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT). Comes out: ``signs``
-    (int64, (clients, SIGNS), zeros at first).
+    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT); ``order`` (int32) are
+    the numbers of rows, client by client. Comes out: ``signs`` (int64, (clients, SIGNS), zeros at
+    first).
     """
     for c in range(clients.shape[0]):
-        _count_signs(rows, clients[c], w, signs[c])
+        _count_signs(rows, order, clients[c], w, signs[c])
 
 
 @helper_kernel
-def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> None:
+def _count_signs(rows: Exchanges, order: Ids, client: Row, w: Walks, signs: Integers) -> None:
     """Count the signs of one ``client`` (CLIENT): see :func:`count_signs`.
 
-    Its walks are in ``w``, its exchanges in ``rows``; ``signs`` (int64) are its own.
+    Its walks are in ``w``, its exchanges in ``rows``, as ``order`` numbers them; ``signs`` (int64)
+    are its own.
     """
-    for number in range(client["begin"], client["end"]):
-        e = rows[number]
+    for k in range(client["begin"], client["end"]):
+        e = rows[order[k]]
         if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
             signs[COOKIE] += 1
     signs[PORT_HELD] = client["keeps_port"]

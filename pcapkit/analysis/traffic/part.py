@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pcapkit.addresses import Network
 from pcapkit.analysis.lookups.reading import Readings, suffixes_of
-from pcapkit.analysis.lookups.state import AS_IS, LIST
+from pcapkit.analysis.lookups.state import AS_IS, LIST, MANY_DOTS
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic.nameservers import (
     COUNT_ROWS,
@@ -29,7 +29,6 @@ from pcapkit.analysis.traffic.nameservers import (
 from pcapkit.analysis.traffic.signs import (
     CHANGING,
     HELD,
-    MANY_DOTS,
     PAIRED,
     REPEATED,
     REPEATED_ROWS,
