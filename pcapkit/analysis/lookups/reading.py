@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 
@@ -35,7 +34,7 @@ from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
-from pcapkit.concurrency import in_order
+from pcapkit.concurrency import at_once
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
@@ -56,7 +55,7 @@ from pcapkit.schema import (
 )
 
 #: Exchanges of one client that are read at once; those of one that has more are read in pieces.
-PIECE = PART
+MOST_AT_ONCE = PART
 _UNDERSCORE = 0x5F
 #: What grouping again must know of a client: fields of CLIENT.
 _KNOWN_OF_RESOLVERS = (
@@ -68,7 +67,6 @@ _KNOWN_OF_RESOLVERS = (
     "searched_dots",
     "again",
 )
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +220,8 @@ class _Reader:
         self.searched = np.zeros(local_names, np.int32)
         see_habits(rows, lists.local_names, lists.gaps.near, clients)
         pieces = self._pieces()
-        _run([piece.group for piece in pieces])
+        is_long = len(pieces) > 1
+        at_once([piece.group for piece in pieces], is_long=is_long)
         signs = np.sum([piece.signs for piece in pieces], axis=0)
         guesses = [
             guess_resolver(mine)
@@ -241,7 +240,7 @@ class _Reader:
         mark_to_be_read_again(clients)
         for field in _KNOWN_OF_RESOLVERS:
             _tell(clients, pieces, field)
-        _run([piece.bound for piece in pieces])
+        at_once([piece.bound for piece in pieces], is_long=is_long)
         _agree(clients, pieces, "low", np.maximum)
         _agree(clients, pieces, "high", np.minimum)
         as_is = pieces[0].as_is
@@ -251,7 +250,7 @@ class _Reader:
         ndots = choose_ndots(clients, as_is, lists, self._surveyed, self._names)
         for field in ("low", "high", "value"):
             _tell(clients, pieces, field)
-        parts = _run([piece.describe for piece in pieces])
+        parts = at_once([piece.describe for piece in pieces], is_long=is_long)
         _agree(clients, pieces, "index", np.maximum)
         del pieces
         out = _put_together(parts) if len(parts) > 1 else parts[0]
@@ -280,9 +279,9 @@ class _Reader:
     def _pieces(self) -> list[_Piece]:
         """Divide the part: all of its clients, or one that has too many exchanges, in pieces."""
         size, clients = self.rows.size, self._clients
-        if clients.size > 1 or size <= PIECE or not self.are_whole:
+        if clients.size > 1 or size <= MOST_AT_ONCE or not self.are_whole:
             return [_Piece(self, np.arange(size, dtype=np.int32), clients)]
-        order, bounds = divide(self.lists, self.arrays, -(-size // PIECE))
+        order, bounds = divide(self.lists, self.arrays, -(-size // MOST_AT_ONCE))
         pieces = []
         for begin, end in pairwise(bounds.tolist()):
             mine = clients.copy()
@@ -300,11 +299,6 @@ class _Reader:
         for name in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
             out[name] = self._names.labels(int(names[name]))[0].startswith(PROBES)
         return out
-
-
-def _run(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Run what is to be done of each piece, in threads where there are several."""
-    return list(in_order(tasks)) if len(tasks) > 1 else [task() for task in tasks]
 
 
 def _agree(clients: Rows, pieces: Sequence[_Piece], field: str, of_two: np.ufunc) -> None:

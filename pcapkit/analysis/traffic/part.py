@@ -107,7 +107,7 @@ class PartTraffic:
         slots = 0
         if r.has_clock:
             asked = np.bincount(r.lookups["client"], weights=r.lookups["queries"])
-            slots = slot_count(int(asked.max(initial=0)))
+            slots = slot_count(min(self.name_flags.size, int(asked.max(initial=0))))
         clients = np.array([c.client for c in r.clients], np.int64)
         servers = servers_for(clients, r.rows.size, size, has_clock=r.has_clock)
         zone_labels = min((len(zone) for zone in self.context.zones), default=0)

@@ -95,7 +95,7 @@ class WhatIfTally:
         groups = order.by_client.size if keeps else order.group_bases.size
         sums = _sums_for(part, order, groups)
         self._replay(part, list(numbers), walker_of, order, sums)
-        add_cached(part, order, SETTINGS.index(CACHE), sums)
+        add_cached(part, order, SETTINGS.index(CACHE), sums, self._answers.count)
         marked, _, groups, planned, lookups = sums.used.tolist()
         self._parts.append(
             Part(
