@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -119,6 +119,11 @@ def in_order(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def at_once(tasks: Sequence[Callable[[], Result]], *, is_long: bool) -> list[Result]:
+    """Return the results of some tasks, which are run in threads where they are long."""
+    return list(in_order(tasks)) if is_long else [task() for task in tasks]
 
 
 def import_paths() -> list[str]:

@@ -12,7 +12,7 @@ from pcapkit.addresses import address_text
 from pcapkit.analysis.advice.plan.make import make_plans
 from pcapkit.analysis.advice.recommend import recommend
 from pcapkit.analysis.faults.findings import FaultTally
-from pcapkit.analysis.lookups.reading import Readings, read_parts
+from pcapkit.analysis.lookups.reading import MOST_AT_ONCE, Readings, read_parts
 from pcapkit.analysis.search_lists.survey import Client, survey
 from pcapkit.analysis.summary.tally import Tally, zones_of
 from pcapkit.analysis.tables.listing import PIECE, Listed, Listing
@@ -30,7 +30,7 @@ from pcapkit.analysis.traffic.vantage_tally import VantageTally
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.cluster.clients import name_pods, pod_warnings
-from pcapkit.concurrency import in_order
+from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
 from pcapkit.model.clients import Vantage
@@ -127,11 +127,15 @@ class Reading:
 
         def run(read: Callable[[], Readings]) -> _Tallies:
             readings, tallies = read(), self._tallies()
-            tallies.lookups.add(readings, address, self._paths)
-            tallies.replays.add(readings)
             part = PartTraffic(readings, context, flags.known())
-            tallies.faults.add(part)
-            tallies.vantage.add(part)
+
+            def judge() -> None:
+                tallies.faults.add(part)
+                tallies.vantage.add(part)
+
+            counts = partial(tallies.lookups.add, readings, address, self._paths)
+            each = (judge, partial(tallies.replays.add, readings), counts)
+            at_once(each, is_long=readings.rows.size > MOST_AT_ONCE)
             tallies.holes.append(int(readings.lookups["holes"].sum()))
             return tallies
 

@@ -16,6 +16,7 @@ import numpy as np
 from pcapkit.analysis.lookups.state import NO_BASE
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.timing import Gaps
+from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.interning import InternerArrays, intern
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u64_little
@@ -308,3 +309,31 @@ def number_names(
 
 def _by_size(search: SearchList) -> list[int]:
     return sorted(range(len(search.suffixes)), key=lambda p: -len(search.suffixes[p]))
+
+
+def divide(lists: Lists, names: InternerArrays, pieces: int) -> tuple[Ids, Integers]:
+    """Divide the exchanges of one client into pieces by the first label of the names they ask.
+
+    All candidates of a lookup begin with the labels of its base name, so none goes across. Returns
+    the numbers of the exchanges, piece by piece and each in their order, and where each begins, and
+    the end. Those that show no name are in the first.
+    """
+    piece_of = np.zeros(lists.name_ids.size + 1, np.uint8 if pieces <= 1 << 8 else np.uint16)
+    _divide_names(lists.name_ids, names, pieces, piece_of)
+    mine = piece_of[lists.local_names]  # ABSENT is the last one
+    order = np.argsort(mine, kind="stable").astype(np.int32)
+    bounds = np.zeros(pieces + 1, np.int64)
+    np.cumsum(np.bincount(mine, minlength=pieces), out=bounds[1:])
+    return order, bounds
+
+
+@kernel
+def _divide_names(name_ids: Ids, names: InternerArrays, pieces: Int, piece_of: Ids) -> None:
+    """Give each local name the piece of its first label in ``piece_of`` (unsigned).
+
+    Goes in: ``name_ids`` (int32) of the local names among ``names``; how many ``pieces`` there are.
+    """
+    for i in range(name_ids.shape[0]):
+        at = name_start(names.ends, np.int64(name_ids[i]))
+        h = hash_bytes(names.arena, at, np.int64(names.arena[at]) + 1, names.seed[0])
+        piece_of[i] = (h >> np.uint64(32)) % np.uint64(pieces)

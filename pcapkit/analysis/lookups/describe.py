@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import Reading, reading_of
+from pcapkit.analysis.lookups.base_names import Lists, Reading, reading_of
 from pcapkit.analysis.lookups.hidden import (
     is_cut,
     is_rest,
@@ -107,15 +107,17 @@ def _note_repetition(rows: Exchanges, out: Described, at: Int, base: Int, oldest
 
 
 @helper_kernel
-def _mark_absolute(grouped: Grouped, out: Described, first: Int, low: Int, searcher: Int) -> None:
+def _mark_absolute(
+    rows: Exchanges, lists: Lists, out: Described, first: Int, last: Int, low: Int, searcher: Int
+) -> None:
     """Mark what only a final dot explains: too few dots for as is, or searched elsewhere.
 
-    The lookups of the client in ``out``, of what is ``grouped``, are those from ``first`` on. Names
-    with ``low`` dots or more may be asked as is; those that the client searched are marked
-    ``searcher``.
+    The lookups of the client in ``out``, of ``rows`` whose names are in ``lists``, are those from
+    ``first`` to before ``last``. Names with ``low`` dots or more may be asked as is; those that the
+    client searched are marked ``searcher``.
     """
-    labels = grouped.lists.labels
-    for number in range(first, out.used[LOOKUPS]):
+    labels = lists.labels
+    for number in range(first, last):
         lookup = out.lookups[number]
         base = out.base_of[number]
         lookup["absolute"] = _UNKNOWN
@@ -123,22 +125,20 @@ def _mark_absolute(grouped: Grouped, out: Described, first: Int, low: Int, searc
             if lookup["mode"] != OPEN:
                 lookup["absolute"] = _NOT_ABSOLUTE
         elif lookup["mode"] == AS_IS:
-            if is_rest(grouped, out, number, first):
+            if is_rest(rows, lists, out, number, first, last):
                 leave_out(out, lookup)
             elif labels[base] - 1 < low or out.searched[base] == searcher:
                 lookup["absolute"] = _ABSOLUTE
 
 
 @kernel
-def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
+def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> None:
     """Describe the walks of every client, one client after the other.
 
     Goes in: what is ``grouped``, of ``clients`` (CLIENT). Comes out: the rows of ``out``, and each
-    client's ``index``; those without lookups get none. Returns whether the lookups of each client
-    are in the order of their first queries.
+    client's ``index``; those without lookups get none. :func:`compare_lookups` completes them.
     """
-    lists = grouped.lists
-    in_order = True
+    lists, w = grouped.lists, grouped.walks
     described = 0
     for c in range(clients.shape[0]):
         client = clients[c]
@@ -146,24 +146,45 @@ def describe_clients(grouped: Grouped, clients: Rows, out: Described) -> bool:
         reading = reading_of(lists, client["list"])
         oldest = out.used[LOOKUPS]
         for number in range(client["first_walk"], client["last_walk"]):
-            walk = grouped.walks.walks[number]
+            walk = w.walks[number]
             if not walk["captured"]:
                 continue
             at, first = out.used[LOOKUPS], out.used[TRANSACTIONS]
             lookup = out.lookups[at]
             lookup["client"] = described
             lookup["first"] = first
+            out.opened_by[at] = w.questions[w.candidates[walk["first"]]["question"]]["first"]
             _describe_walk(grouped, reading, walk, client, at, first, out)
-            base = np.int64(out.base_of[at])
-            if lookup["mode"] == LIST and lookup["candidates"] > 1:
-                out.searched[base] = c + 1
-            _note_repetition(grouped.rows, out, at, base, oldest)
-            if at > oldest and lookup["start"] < out.lookups[at - 1]["start"]:
-                in_order = False
+            _note_repetition(grouped.rows, out, at, np.int64(out.base_of[at]), oldest)
             out.used[LOOKUPS] = at + 1
             out.used[TRANSACTIONS] = first + lookup["queries"]
         if out.used[LOOKUPS] > oldest:
             client["index"] = described
             described += 1
-            _mark_absolute(grouped, out, oldest, client["low"], c + 1)
+
+
+@kernel
+def compare_lookups(rows: Exchanges, lists: Lists, clients: Rows, out: Described) -> bool:
+    """Complete lookups by what all of their client say: ``absolute``, and rests of walks.
+
+    Goes in: ``rows`` (EXCHANGE), their names in ``lists``; ``clients`` (CLIENT), as
+    :func:`describe_clients` left them. Comes out: the lookups of ``out``. Returns whether those of
+    each client are in the order of their first queries.
+    """
+    in_order = True
+    last = np.int64(0)
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        if client["index"] < 0:
+            continue
+        first = last
+        while last < out.used[LOOKUPS] and out.lookups[last]["client"] == client["index"]:
+            lookup, base = out.lookups[last], out.base_of[last]
+            out.previous[base] = last
+            if lookup["mode"] == LIST and lookup["candidates"] > 1:
+                out.searched[base] = c + 1
+            if last > first and lookup["start"] < out.lookups[last - 1]["start"]:
+                in_order = False
+            last += 1
+        _mark_absolute(rows, lists, out, first, last, np.int64(client["low"]), c + 1)
     return in_order

@@ -137,16 +137,28 @@ def _insists(rows: Exchanges, w: Walks, failed: Int, answered: Int) -> bool:
 
 
 @kernel
-def count_signs(rows: Exchanges, clients: Rows, w: Walks, grpc: Bytes, signs: Integers) -> None:
-    """Count the signs of every client.
+def count_plain_signs(rows: Exchanges, clients: Rows, signs: Integers) -> None:
+    """Count what the queries of every client show without their walks.
 
-    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT); ``grpc`` (uint8), one
-    a local name: begins it with one of GRPC_PROBES? Comes out: ``signs`` (int64, (clients, SIGNS),
-    zeros at first).
+    Goes in: the exchanges of ``clients`` (CLIENT) in ``rows`` (EXCHANGE), in the order of time.
+    Comes out: ``signs`` (int64, (clients, SIGNS)), to which they are added.
     """
     for c in range(clients.shape[0]):
         _count_plain(rows, clients[c], signs[c])
-        _count_signs(rows, clients[c], w, grpc, signs[c])
+
+
+@kernel
+def count_signs(
+    rows: Exchanges, clients: Rows, whole: Rows, w: Walks, grpc: Bytes, signs: Integers
+) -> None:
+    """Count the signs that the walks of every client, or of a piece of it, show.
+
+    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT); ``whole`` (CLIENT), the
+    same with all of their exchanges; ``grpc`` (uint8), one a local name: begins it with one of
+    GRPC_PROBES? Comes out: ``signs`` (int64, (clients, SIGNS), zeros at first).
+    """
+    for c in range(clients.shape[0]):
+        _count_signs(rows, clients[c], whole[c], w, grpc, signs[c])
 
 
 @helper_kernel
@@ -229,10 +241,13 @@ def _has_doubled_timer(rows: Exchanges, w: Walks, first: Int) -> bool:
 
 
 @helper_kernel
-def _count_signs(rows: Exchanges, client: Row, w: Walks, grpc: Bytes, signs: Integers) -> None:
+def _count_signs(
+    rows: Exchanges, client: Row, whole: Row, w: Walks, grpc: Bytes, signs: Integers
+) -> None:
     """Count the signs that the walks of one ``client`` (CLIENT) show: see :func:`count_signs`.
 
-    They are in ``w``, the exchanges in ``rows``; ``grpc`` marks names, ``signs`` are its own.
+    They are in ``w``, the exchanges in ``rows``, where ``whole`` says which are the client's;
+    ``grpc`` marks names, ``signs`` are its own.
     """
     signs[PORT_HELD] = client["keeps_port"]
     for number in range(client["first_walk"], client["last_walk"]):
@@ -259,7 +274,7 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, grpc: Bytes, signs: Int
                 mx = mx or q["qtype"] == _MX
                 if grpc[w.candidates[candidate]["name"]] and x >= 0:
                     if q["qtype"] == _SRV or q["qtype"] == _TXT:
-                        signs[GRPC_ONE_PORT] += _has_grpc_port(rows, client, x)
+                        signs[GRPC_ONE_PORT] += _has_grpc_port(rows, whole, x)
                 at = np.int64(q["after"])
             step = _count_steps(rows, w, walk, candidate, signs)
             if a >= 0 and aaaa >= 0:

@@ -13,7 +13,6 @@ import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
 from pcapkit.analysis.lookups.cut_names import cut_question, follow_cut, repeats_unread
-from pcapkit.analysis.lookups.habits import is_to_be_read
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -431,16 +430,17 @@ def _add_orphan(
 
 
 @helper_kernel
-def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> None:
+def _group(rows: Exchanges, order: Ids, names: Ids, rules: Rules, w: Walks, client: Row) -> None:
     """Read one client's exchanges into walks, appended to ``w``.
 
-    ``names`` (int32) are the local names of ``rows``; the ``client`` (CLIENT)
-    has ``rules``.
+    ``names`` (int32) are the local names of ``rows``, ``order`` (int32) their numbers; the
+    ``client`` (CLIENT) has ``rules``.
     """
     client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
-    for number in range(client["begin"], client["end"]):
+    for k in range(client["begin"], client["end"]):
+        number = np.int64(order[k])
         name = np.int64(names[number])
         if name < 0:
             continue  # a response that shows no name, to a query that was not captured
@@ -454,18 +454,26 @@ def _group(rows: Exchanges, names: Ids, rules: Rules, w: Walks, client: Row) -> 
 
 @helper_kernel
 def _group_cut(
-    rows: Exchanges, names: InternerArrays, lists: Lists, rules: Rules, w: Walks, client: Row
+    rows: Exchanges,
+    order: Ids,
+    names: InternerArrays,
+    lists: Lists,
+    rules: Rules,
+    w: Walks,
+    client: Row,
 ) -> None:
     """Do as :func:`_group` does, where names may be cut: a walk may begin with one.
 
-    Goes in: ``rows`` (EXCHANGE); ``names`` of the interner; ``lists``, which know the local names;
-    the ``rules`` of the ``client`` (CLIENT). Comes out: ``w``.
+    Goes in: ``rows`` (EXCHANGE), ``order`` (int32) their numbers; ``names`` of the interner;
+    ``lists``, which know the local names; the ``rules`` of the ``client`` (CLIENT). Comes out:
+    ``w``.
     """
     client["first_walk"] = w.used[WALKS]
     oldest_name = w.used[NAME_NODES]
     oldest_base = w.used[BASE_NODES]
     cut: Int = np.int64(NO_ROW)  # the latest walk that began with a name that is cut
-    for number in range(client["begin"], client["end"]):
+    for k in range(client["begin"], client["end"]):
+        number = np.int64(order[k])
         name = np.int64(lists.local_names[number])
         if name < 0:
             continue
@@ -487,33 +495,53 @@ def _group_cut(
     client["last_walk"] = w.used[WALKS]
 
 
+@helper_kernel
+def _is_to_be_read(client: Row, w: Walks, again: bool) -> bool:
+    """Is a ``client`` (CLIENT) read now? ``again``: where it is marked so, and ``w`` forgets it."""
+    if not again:
+        return True
+    if not client["again"]:
+        return False
+    for number in range(client["first_walk"], client["last_walk"]):
+        w.walks[number]["captured"] = 0
+    return True
+
+
 @kernel
-def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again: bool) -> None:
+def group_clients(
+    rows: Exchanges, order: Ids, clients: Rows, lists: Lists, w: Walks, again: bool
+) -> None:
     """Read the exchanges of every client into walks.
 
-    Goes in: ``rows`` (EXCHANGE), client by client and each in the order of time; their names, and
-    the search lists, in ``lists``. Comes out: ``w``, and the walks of each of ``clients`` (CLIENT).
-    ``again``: only where the resolver is known to ask nothing after the name as is, or names with
-    as many dots are searched first, and what looks like such a walk is two lookups.
+    Goes in: ``rows`` (EXCHANGE), and ``order`` (int32), their numbers, client by client and each in
+    the order of time; their names, and the search lists, in ``lists``. Comes out: ``w``, and the
+    walks of each of ``clients`` (CLIENT). ``again``: only of those that are marked so.
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if is_to_be_read(rows, lists, w, client, again):
+        if _is_to_be_read(client, w, again):
             rules = rules_of(lists, client)
-            _group(rows, lists.local_names, rules, w, client)
+            _group(rows, order, lists.local_names, rules, w, client)
 
 
 @kernel
 def group_cut_clients(
-    rows: Exchanges, clients: Rows, names: InternerArrays, lists: Lists, w: Walks, again: bool
+    rows: Exchanges,
+    order: Ids,
+    clients: Rows,
+    names: InternerArrays,
+    lists: Lists,
+    w: Walks,
+    again: bool,
 ) -> None:
     """Do as :func:`group_clients` does, where questions were cut; ``names`` is the interner's.
 
     Apart from it, since this rare work in the midst of it would make it take three times as long.
-    ``rows`` (EXCHANGE), ``clients`` (CLIENT), ``lists``, ``w`` and ``again`` are as there.
+    ``rows`` (EXCHANGE), ``order``, ``clients`` (CLIENT), ``lists``, ``w`` and ``again`` are as
+    there.
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if is_to_be_read(rows, lists, w, client, again):
+        if _is_to_be_read(client, w, again):
             rules = rules_of(lists, client)
-            _group_cut(rows, names, lists, rules, w, client)
+            _group_cut(rows, order, names, lists, rules, w, client)

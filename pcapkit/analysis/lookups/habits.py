@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import Lists
-from pcapkit.analysis.lookups.state import AS_IS, LIST, Walks
-from pcapkit.kernels.jit import helper_kernel
-from pcapkit.schema import ABSENT, Exchanges, Ids, Int, Row
+from pcapkit.analysis.lookups.state import AS_IS, LIST, MANY_DOTS, Walks
+from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.schema import ABSENT, Exchanges, Ids, Int, Row, Rows
 
 _A, _AAAA = 1, 28
 #: A client asks both families where this share of its A queries stand beside one for AAAA.
@@ -18,7 +17,7 @@ _BOTH_SHARE = 4
 
 
 @helper_kernel
-def note_habits(rows: Exchanges, names: Ids, near: Int, client: Row) -> None:
+def _note_habits(rows: Exchanges, names: Ids, near: Int, client: Row) -> None:
     """Note whether a ``client`` (CLIENT) asks A and AAAA together, and keeps its port.
 
     ``names`` (int32) are the local names of ``rows``; both families follow within ``near`` ns.
@@ -38,55 +37,45 @@ def note_habits(rows: Exchanges, names: Ids, near: Int, client: Row) -> None:
     client["keeps_port"] = kept * 2 > others
 
 
-@helper_kernel
-def searched_dots(w: Walks, labels: Ids, client: Row) -> Int:
-    """Return the dots of names that a client searched first, at most, or ABSENT.
+@kernel
+def see_habits(rows: Exchanges, names: Ids, near: Int, clients: Rows) -> None:
+    """Note what ``clients`` (CLIENT) are seen to do from one exchange to the next.
 
-    ``labels`` (int32) is how many labels each local name has; its walks are in ``w``.
+    Goes in: ``rows`` (EXCHANGE), client by client and each in the order of time; their local
+    ``names`` (int32); both families follow within ``near`` ns. Comes out: ``asks_both`` and
+    ``keeps_port`` of the clients.
     """
-    most = np.int64(ABSENT)
-    for number in range(client["first_walk"], client["last_walk"]):
-        walk = w.walks[number]
-        if walk["captured"] and walk["mode"] == LIST and walk["closed"]:
-            most = max(most, np.int64(labels[walk["base"]]) - 1)
-    return most
+    for c in range(clients.shape[0]):
+        _note_habits(rows, names, near, clients[c])
 
 
-@helper_kernel
-def contradicts(w: Walks, labels: Ids, client: Row) -> bool:
-    """Was a name asked as is, and then searched, with no more dots than one searched first?"""
-    for number in range(client["first_walk"], client["last_walk"]):
-        walk = w.walks[number]
-        if walk["mode"] == AS_IS and walk["candidates"] > 1:
-            if labels[w.candidates[walk["first"]]["name"]] - 1 <= client["searched_dots"]:
-                return True
-    return False
+@kernel
+def see_searches(w: Walks, labels: Ids, clients: Rows) -> None:
+    """Note with how many dots names were searched first, and asked as is first and then searched.
 
-
-@helper_kernel
-def searches_after_as_is(w: Walks, client: Row) -> bool:
-    """Does some walk go on with the list after the name as is?"""
-    for number in range(client["first_walk"], client["last_walk"]):
-        if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
-            return True
-    return False
-
-
-@helper_kernel
-def is_to_be_read(rows: Exchanges, lists: Lists, w: Walks, client: Row, again: bool) -> bool:
-    """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be.
-
-    Its exchanges are among ``rows``, its names and list in ``lists``; what it is seen to do, of
-    which its rules are, is noted.
+    Goes in: the walks ``w`` of ``clients`` (CLIENT); ``labels`` (int32), how many each local name
+    has. Comes out: ``searched_dots`` and ``as_is_dots`` of the clients.
     """
-    if not again:
-        client["searched_dots"] = ABSENT
-        note_habits(rows, lists.local_names, np.int64(lists.gaps.near), client)
-        return True
-    client["searched_dots"] = searched_dots(w, lists.labels, client)
-    wrong = not client["searches_after_as_is"] and searches_after_as_is(w, client)
-    if not wrong and not contradicts(w, lists.labels, client):
-        return False
-    for number in range(client["first_walk"], client["last_walk"]):
-        w.walks[number]["captured"] = 0
-    return True
+    for c in range(clients.shape[0]):
+        client = clients[c]
+        most, fewest = np.int64(ABSENT), np.int64(MANY_DOTS)
+        for number in range(client["first_walk"], client["last_walk"]):
+            walk = w.walks[number]
+            if walk["mode"] == LIST and walk["captured"] and walk["closed"]:
+                most = max(most, np.int64(labels[walk["base"]]) - 1)
+            elif walk["mode"] == AS_IS and walk["candidates"] > 1:
+                name = w.candidates[walk["first"]]["name"]
+                fewest = min(fewest, np.int64(labels[name]) - 1)
+        client["searched_dots"] = most
+        client["as_is_dots"] = fewest
+
+
+def mark_to_be_read_again(clients: Rows) -> None:
+    """Mark ``clients`` (CLIENT) whose walks are read as they cannot be.
+
+    Their resolver asks nothing after the name as is, and some walk goes on there; or a name was
+    asked as is, and then searched, with no more dots than one that was searched first.
+    """
+    goes_on = clients["as_is_dots"] < MANY_DOTS
+    wrong = goes_on & (clients["searches_after_as_is"] == 0)
+    clients["again"] = wrong | (clients["as_is_dots"] <= clients["searched_dots"])

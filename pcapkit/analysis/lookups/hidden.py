@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.base_names import Reading
-from pcapkit.analysis.lookups.outcomes import LOOKUPS, RESOLVED, Described, Grouped, suffix_of
+from pcapkit.analysis.lookups.base_names import Lists, Reading
+from pcapkit.analysis.lookups.outcomes import RESOLVED, Described, Grouped, suffix_of
 from pcapkit.analysis.lookups.state import AS_IS, LIST, OPEN, Walks
 from pcapkit.analysis.lookups.waste import INCOMPLETE
 from pcapkit.analysis.timing import GOES_ON_NS, WAITS_NS, WAITS_WITHOUT_CLOCK_NS
 from pcapkit.codes import NODATA, NXDOMAIN, TYPE_A, TYPE_AAAA, UNANSWERED
 from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR
 from pcapkit.kernels.jit import helper_kernel
-from pcapkit.schema import NO_TIME, Ids, Int, Row, Transactions
+from pcapkit.schema import NO_TIME, Exchanges, Ids, Int, Row, Transactions
 
 #: Walks of one client, the first ones of a file, that may have begun before it.
 _MOST_RESTS = 8
@@ -165,30 +165,30 @@ def leave_out(out: Described, lookup: Row) -> None:
 
 
 @helper_kernel
-def is_rest(grouped: Grouped, out: Described, number: Int, first: Int) -> bool:
+def is_rest(
+    rows: Exchanges, lists: Lists, out: Described, number: Int, first: Int, last: Int
+) -> bool:
     """Does a lookup that asked a name as is lack its suffixes, asked before the capture?
 
     It is ``number`` in ``out``, at the beginning of a file that shows the name searched, too; the
-    lookups of its client are those from ``first`` on. Their exchanges are ``grouped``. A client
-    that asks a name alone, as is, later as well, may write names with a final dot, or be two.
+    lookups of its client are those from ``first`` to before ``last``. Their exchanges are ``rows``,
+    their names in ``lists``. A client that asks a name alone, as is, later as well, may write names
+    with a final dot, or be two.
     """
     lookup = out.lookups[number]
-    if lookup["start"] - grouped.lists.begin > grouped.lists.gaps.near:
+    if lookup["start"] - lists.begin > lists.gaps.near:
         return False
     if number - first >= _MOST_RESTS:
         return False
-    dots = grouped.lists.labels[out.base_of[number]]
-    for k in range(first, out.used[LOOKUPS]):
+    dots = lists.labels[out.base_of[number]]
+    for k in range(first, last):
         later = out.lookups[k]
         if later["mode"] == AS_IS and later["candidates"] == 1 and k != number:
-            is_early = later["start"] - grouped.lists.begin <= grouped.lists.gaps.near
-            if grouped.lists.labels[out.base_of[k]] <= dots and not is_early:
+            is_early = later["start"] - lists.begin <= lists.gaps.near
+            if lists.labels[out.base_of[k]] <= dots and not is_early:
                 return False
-    last = np.int64(out.previous[out.base_of[number]])
-    if last < first:
-        return False
-    other = out.lookups[last]
+    other = out.lookups[out.previous[out.base_of[number]]]
     if other["mode"] != LIST or other["candidates"] == 1:
         return False
-    one, two = grouped.rows[lookup["exchange"]], grouped.rows[other["exchange"]]
+    one, two = rows[lookup["exchange"]], rows[other["exchange"]]
     return bool(one["capture"] == two["capture"] and one["edns_bytes"] == two["edns_bytes"])

@@ -8,6 +8,7 @@ is, answered, and never searched speak against it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,19 +25,29 @@ from pcapkit.resolver.resolv_conf import MAX_NDOTS
 from pcapkit.schema import NO_TIME, Exchanges, Ids, Integers, Row, Rows
 
 
-def bound_ndots(
-    rows: Exchanges,
-    walks: Walks,
-    lists: Lists,
-    clients: Rows,
-    surveyed: Sequence[Client],
-    names: Folded,
-) -> list[Ndots]:
-    """Return the ndots of every client (CLIENT rows, whose bounds are set)."""
+class AsIs(NamedTuple):
+    """Names that clients asked as is, with an answer, and never under the list first."""
+
+    names: Ids  # local names, client by client
+    ends: Integers  # where those of client ``i`` begin, and end at ``i + 1``
+
+
+def bound_ndots(rows: Exchanges, walks: Walks, lists: Lists, notes: Ids, clients: Rows) -> AsIs:
+    """Set ``low`` and ``high`` of every client (CLIENT rows); return what they asked as is.
+
+    ``notes`` (int32, by local name) are zeros at first.
+    """
     as_is = np.empty(int(walks.used[WALKS]), np.int32)
     ends = np.zeros(clients.size + 1, np.int64)
-    notes = np.zeros(lists.labels.size, np.int32)
     _bound(rows, walks, lists.labels, notes, clients, as_is, ends)
+    return AsIs(as_is[: ends[-1]], ends)
+
+
+def choose_ndots(
+    clients: Rows, as_is: AsIs, lists: Lists, surveyed: Sequence[Client], names: Folded
+) -> list[Ndots]:
+    """Return the ndots of every client (CLIENT rows), whose bounds are set: see ``bound_ndots``."""
+    ends = as_is.ends
     clients["low"] = np.minimum(clients["low"], MAX_NDOTS)
     clients["high"] = np.maximum(clients["high"], clients["low"])
     clients["value"] = np.clip(KUBERNETES_NDOTS, clients["low"], clients["high"])
@@ -47,7 +58,7 @@ def bound_ndots(
         if client.given.ndots is not None:
             value, source = client.given.ndots, client.given.source
         elif ends[i + 1] - ends[i] > 1 and not _is_wildcard(client):
-            alone = as_is[ends[i] : ends[i + 1]]
+            alone = as_is.names[ends[i] : ends[i + 1]]
             few = alone[(lists.labels[alone] > 1) & (lists.labels[alone] - 1 < value)]
             if weak := _outside(lists.name_ids[few].tolist(), client, names):
                 value = max(low, min(weak), 1)

@@ -51,6 +51,7 @@ class Described(NamedTuple):
     used: Integers  # how many lookups, and transactions
     probes: Bytes  # by local name: is it one that client libraries ask by themselves?
     base_of: Ids  # by lookup: the local name of its base
+    opened_by: Ids  # by lookup: the exchange that opened its walk
     name_of: Ids  # by transaction: the local name of its candidate
     previous: Ids  # by local name: the last lookup of that base, NO_ROW
     searched: Ids  # by local name: 1 + the last client that searched it first

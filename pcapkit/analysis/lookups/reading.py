@@ -1,42 +1,49 @@
 """Read the surveyed clients, part by part: resolver, ndots, and what each lookup was.
 
 A part is some clients, each whole for one period of constant settings; what is counted over parts
-adds up, and any thread may read any part.
+adds up, and any thread may read any part. A client with more exchanges than one part has is read in
+pieces, by the first label of the names it asks: see ``docs/decisions/busy-clients.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from pcapkit.analysis.exchanges.store import Store, parts
-from pcapkit.analysis.lookups.base_names import number_names
+from pcapkit.analysis.exchanges.runs import row_words
+from pcapkit.analysis.exchanges.store import PART, Store, parts
+from pcapkit.analysis.lookups.base_names import divide, number_names
 from pcapkit.analysis.lookups.cut_names import name_unread
-from pcapkit.analysis.lookups.describe import describe_clients
+from pcapkit.analysis.lookups.describe import compare_lookups, describe_clients
 from pcapkit.analysis.lookups.fingerprints import (
     GRPC_PROBES,
     SIGNS,
+    count_plain_signs,
     count_signs,
     guess_resolver,
     models_at_once,
     stops_on_nodata,
 )
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
-from pcapkit.analysis.lookups.ndots import bound_ndots
+from pcapkit.analysis.lookups.habits import mark_to_be_read_again, see_habits, see_searches
+from pcapkit.analysis.lookups.ndots import AsIs, bound_ndots, choose_ndots
 from pcapkit.analysis.lookups.outcomes import Described, Grouped
-from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, Walks, new_walks
+from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, new_links, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
+from pcapkit.concurrency import at_once
 from pcapkit.model.clients import Ndots, ResolverGuess, given_resolver
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import AFTER_STOP, resolver_model
 from pcapkit.schema import (
+    ABSENT,
     LOOKUP,
     TRANSACTION,
     Bytes,
@@ -44,11 +51,24 @@ from pcapkit.schema import (
     Ids,
     Integers,
     Lookups,
+    Rows,
     Transactions,
     take_rows,
 )
 
+#: Exchanges of one client that are read at once; those of one that has more are read in pieces.
+MOST_AT_ONCE = PART
 _UNDERSCORE = 0x5F
+#: What grouping again must know of a client: fields of CLIENT.
+_KNOWN_OF_RESOLVERS = (
+    "searches_after_as_is",
+    "stops_on_nodata",
+    "caches",
+    "fails_on_one",
+    "known",
+    "searched_dots",
+    "again",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +119,67 @@ def read_parts(
         yield _Reader(rows, names, [known[piece] for piece in part], span, has_clock).read
 
 
+class _Piece:
+    """Some clients of a part, or a piece of its only one, while they are read.
+
+    Pieces have no name in common, nor an exchange, so that each is read in a thread of its own.
+    """
+
+    def __init__(self, part: _Reader, order: Ids, clients: Rows) -> None:
+        self.part, self._order, self.clients = part, order, clients
+        self._size = int((clients["end"] - clients["begin"]).sum())
+        self._walks = new_walks(self._size, part.links)
+        self.signs = np.zeros((clients.size, SIGNS), np.int64)
+        self.as_is = AsIs(order[:0], np.zeros(clients.size + 1, np.int64))
+
+    def group(self) -> None:
+        """Group the exchanges into walks, and count the signs of resolvers."""
+        part = self.part
+        self._group(again=False)
+        count_signs(part.rows, self.clients, part.clients, self._walks, part.grpc, self.signs)
+        see_searches(self._walks, part.lists.labels, self.clients)
+
+    def bound(self) -> None:
+        """Bound ndots, once clients that were read as they cannot be are read again."""
+        part = self.part
+        if self.clients["again"].any():
+            self._group(again=True)
+        self.as_is = bound_ndots(part.rows, self._walks, part.lists, part.notes, self.clients)
+
+    def _group(self, *, again: bool) -> None:
+        part, order, clients, walks = self.part, self._order, self.clients, self._walks
+        if part.are_whole:
+            group_clients(part.rows, order, clients, part.lists, walks, again)
+        else:
+            group_cut_clients(part.rows, order, clients, part.arrays, part.lists, walks, again)
+
+    def describe(self) -> Described:
+        """Describe the walks, once ndots are known; they are read no more."""
+        part, size = self.part, int(self._walks.used[WALKS])
+        out = Described(
+            np.zeros(size, LOOKUP),
+            np.zeros(self._size, TRANSACTION),
+            np.zeros(2, np.int64),
+            part.probes,
+            np.empty(size, np.int32),
+            np.empty(size, np.int32),
+            np.empty(self._size, np.int32),
+            part.previous,
+            part.searched,
+            part.span[1],
+            part.has_clock,
+        )
+        describe_clients(Grouped(part.rows, self._walks, part.lists), self.clients, out)
+        del self._walks
+        lookups, transactions = out.used.tolist()
+        return out._replace(
+            lookups=out.lookups[:lookups],
+            transactions=out.transactions[:transactions],
+            base_of=out.base_of[:lookups],
+            opened_by=out.opened_by[:lookups],
+        )
+
+
 class _Reader:
     """Groups, recognises and describes the clients of one part."""
 
@@ -110,32 +191,42 @@ class _Reader:
         span: tuple[int, int],
         has_clock: bool,
     ) -> None:
-        self._rows, self._names, self._surveyed = rows, names, surveyed
-        self._span, self._has_clock = span, has_clock
-        self._are_whole = not (rows["qtype"] == CUT_QUESTION).any()
-        if not self._are_whole:
+        self.rows, self._names, self._surveyed = rows, names, surveyed
+        self.span, self.has_clock = span, has_clock
+        self.are_whole = not (rows["qtype"] == CUT_QUESTION).any()
+        if not self.are_whole:
             name_unread(rows, names)
         numbers: dict[SearchList, int] = {}
-        self._clients = np.zeros(len(surveyed), CLIENT)
-        self._clients["list"] = [numbers.setdefault(c.assumed, len(numbers)) for c in surveyed]
-        self._clients["walks"] = [bool(c.search.suffixes) for c in surveyed]
-        self._clients["end"] = np.cumsum([c.piece.size for c in surveyed])
-        self._clients["begin"][1:] = self._clients["end"][:-1]
-        self._clients["logged"] = [c.logged for c in surveyed]
-        self._clients["headless"] = [c.logged and is_headless(c.search) for c in surveyed]
-        self._lists = number_names(
-            rows, self._clients, list(numbers), names, gaps_of(has_clock=has_clock), span[0]
+        self.clients = clients = np.zeros(len(surveyed), CLIENT)
+        clients["list"] = [numbers.setdefault(c.assumed, len(numbers)) for c in surveyed]
+        clients["walks"] = [bool(c.search.suffixes) for c in surveyed]
+        clients["end"] = np.cumsum([c.piece.size for c in surveyed])
+        clients["begin"][1:] = clients["end"][:-1]
+        clients["logged"] = [c.logged for c in surveyed]
+        clients["headless"] = [c.logged and is_headless(c.search) for c in surveyed]
+        clients["searched_dots"] = ABSENT
+        clients["searches_after_as_is"] = 1
+        self.lists = number_names(
+            rows, clients, list(numbers), names, gaps_of(has_clock=has_clock), span[0]
         )
-        self._arrays, self._labels = names.names.arrays, names.label_counts()
+        self.arrays, self._labels = names.names.arrays, names.label_counts()
 
     def read(self) -> Readings:
         """Return everything that can be said."""
-        rows, clients, lists = self._rows, self._clients, self._lists
-        walks = new_walks(rows.size, lists.name_ids.size)
-        clients["searches_after_as_is"] = 1
-        self._group(walks, again=False)
-        signs = np.zeros((clients.size, SIGNS), np.int64)
-        count_signs(rows, clients, walks, self._begin_with(GRPC_PROBES), signs)
+        rows, clients, lists = self.rows, self.clients, self.lists
+        local_names = lists.name_ids.size
+        self.links = new_links(rows.size, local_names)
+        self.notes = np.zeros(local_names, np.int32)
+        self.probes = self._begin_with(PROBES)
+        self.grpc = self._begin_with(GRPC_PROBES)
+        self.previous = np.full(local_names, NO_ROW, np.int32)
+        self.searched = np.zeros(local_names, np.int32)
+        see_habits(rows, lists.local_names, lists.gaps.near, clients)
+        pieces = self._pieces()
+        is_long = len(pieces) > 1
+        at_once([piece.group for piece in pieces], is_long=is_long)
+        signs = np.sum([piece.signs for piece in pieces], axis=0)
+        count_plain_signs(rows, clients, signs)
         guesses = [
             guess_resolver(mine) if c.given.resolver is None else given_resolver(c.given.resolver)
             for c, mine in zip(self._surveyed, signs, strict=True)
@@ -146,25 +237,28 @@ class _Reader:
         clients["caches"] = [m.keeps_answers for m in models]
         clients["fails_on_one"] = [m.failure_of_one_is_failure for m in models]
         clients["known"] = [m.is_known for m in models]
-        self._group(walks, again=True)
-        ndots = bound_ndots(rows, walks, lists, clients, self._surveyed, self._names)
-        size, local_names = int(walks.used[WALKS]), lists.name_ids.size
-        out = Described(
-            np.zeros(size, LOOKUP),
-            np.zeros(rows.size, TRANSACTION),
-            np.zeros(2, np.int64),
-            self._begin_with(PROBES),
-            np.empty(size, np.int32),
-            np.empty(rows.size, np.int32),
-            np.full(local_names, NO_ROW, np.int32),
-            np.zeros(local_names, np.int32),
-            self._span[1],
-            self._has_clock,
-        )
-        in_order = describe_clients(Grouped(rows, walks, lists), clients, out)
-        used = out.used.tolist()
-        lookups, transactions = out.lookups[: used[0]], out.transactions[: used[1]]
-        if not in_order:
+        _agree(clients, pieces, "searched_dots", np.maximum)
+        _agree(clients, pieces, "as_is_dots", np.minimum)
+        mark_to_be_read_again(clients)
+        for field in _KNOWN_OF_RESOLVERS:
+            _tell(clients, pieces, field)
+        at_once([piece.bound for piece in pieces], is_long=is_long)
+        _agree(clients, pieces, "low", np.maximum)
+        _agree(clients, pieces, "high", np.minimum)
+        as_is = pieces[0].as_is
+        if len(pieces) > 1:
+            alone = np.concatenate([piece.as_is.names for piece in pieces])
+            as_is = AsIs(alone, np.array([0, alone.size]))
+        ndots = choose_ndots(clients, as_is, lists, self._surveyed, self._names)
+        for field in ("low", "high", "value"):
+            _tell(clients, pieces, field)
+        parts = at_once([piece.describe for piece in pieces], is_long=is_long)
+        _agree(clients, pieces, "index", np.maximum)
+        del pieces
+        out = _put_together(parts) if len(parts) > 1 else parts[0]
+        ordered = compare_lookups(rows, lists, clients, out)
+        lookups, transactions = out.lookups, out.transactions
+        if not ordered:
             lookups = _put_in_order(lookups, transactions)
         described = tuple(
             ClientReading(
@@ -181,26 +275,80 @@ class _Reader:
             if clients["index"][i] >= 0
         )
         return Readings(
-            described, lookups, transactions, rows, self._names, self._labels, self._has_clock
+            described, lookups, transactions, rows, self._names, self._labels, self.has_clock
         )
 
-    def _group(self, walks: Walks, *, again: bool) -> None:
-        rows, clients, lists = self._rows, self._clients, self._lists
-        if self._are_whole:
-            group_clients(rows, clients, lists, walks, again)
-        else:
-            group_cut_clients(rows, clients, self._arrays, lists, walks, again)
+    def _pieces(self) -> list[_Piece]:
+        """Divide the part: all of its clients, or one that has too many exchanges, in pieces."""
+        size, clients = self.rows.size, self.clients
+        if clients.size > 1 or size <= MOST_AT_ONCE or not self.are_whole:
+            return [_Piece(self, np.arange(size, dtype=np.int32), clients)]
+        order, bounds = divide(self.lists, self.arrays, -(-size // MOST_AT_ONCE))
+        pieces = []
+        for begin, end in pairwise(bounds.tolist()):
+            mine = clients.copy()
+            mine["begin"], mine["end"] = begin, end
+            pieces.append(_Piece(self, order, mine))
+        return pieces
 
     def _begin_with(self, labels: tuple[str, ...]) -> Bytes:
         """Mark the local names that begin with one of some labels, each with an underscore."""
-        arena, ends = self._arrays.arena, self._arrays.ends
-        names = self._lists.name_ids
+        arena, ends = self.arrays.arena, self.arrays.ends
+        names = self.lists.name_ids
         begins = np.where(names > 0, ends[names - 1], 0)
         out = np.zeros(names.size, np.uint8)
         longer = ends[names] - begins > 1
         for name in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
             out[name] = self._names.labels(int(names[name]))[0].startswith(labels)
         return out
+
+
+def _agree(clients: Rows, pieces: Sequence[_Piece], field: str, of_two: np.ufunc) -> None:
+    """Set a field of a client to what all of its pieces come to: the most, or the least."""
+    if len(pieces) > 1:
+        clients[field] = of_two.reduce([piece.clients[field] for piece in pieces])
+
+
+def _tell(clients: Rows, pieces: Sequence[_Piece], field: str) -> None:
+    """Let all pieces of a client know a field of it."""
+    for piece in pieces:
+        piece.clients[field] = clients[field]
+
+
+def _put_together(pieces: list[Described]) -> Described:
+    """Put the lookups of one client's pieces, and their transactions, in the order of the walks.
+
+    That is the order in which they were opened; ``pieces`` are used up.
+    """
+    lookups = np.concatenate([piece.lookups for piece in pieces])
+    opened_by = np.concatenate([piece.opened_by for piece in pieces])
+    base_of = np.concatenate([piece.base_of for piece in pieces])
+    order = np.argsort(opened_by)
+    number = np.empty(order.size, np.int32)
+    number[order] = np.arange(order.size, dtype=np.int32)
+    counts = lookups["queries"].astype(np.int64)
+    firsts = np.empty(order.size, np.int64)
+    firsts[order] = np.cumsum(counts[order]) - counts[order]
+    transactions = np.empty(int(counts.sum()), TRANSACTION)
+    at, out = 0, pieces[0]
+    while pieces:
+        piece = pieces.pop(0)
+        own = slice(at, at + piece.lookups.size)
+        at += piece.lookups.size
+        mine = piece.transactions
+        mine["lookup"] = number[own][mine["lookup"]]
+        to = np.repeat(firsts[own] - piece.lookups["first"], counts[own]) + np.arange(mine.size)
+        row_words(transactions)[to] = row_words(mine)
+        again = lookups["walk_of"][own]
+        again[again >= 0] = number[own][again[again >= 0]]
+    lookups["first"] = firsts
+    return out._replace(
+        lookups=take_rows(lookups, order),
+        transactions=transactions,
+        used=np.array([order.size, transactions.size]),
+        base_of=base_of[order],
+        opened_by=opened_by[order],
+    )
 
 
 def _put_in_order(lookups: Lookups, transactions: Transactions) -> Lookups:

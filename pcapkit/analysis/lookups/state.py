@@ -43,6 +43,8 @@ NEVER = np.iinfo(np.int64).max
 PENDING = NO_TIME + 1
 #: The type of a question that the capture cut, or that nobody can read: then it has no ``qname``.
 CUT_QUESTION = 0
+#: More dots than any name has.
+MANY_DOTS = 1 << 16
 #: Exchanges of one question that are looked through: who repeats one more often is no resolver, and
 #: each of them would be looked at with every further one.
 _MOST_REPEATED = 1024
@@ -109,10 +111,10 @@ NAME_NODE = np.dtype(
     align=True,
 )
 BASE_NODE = np.dtype([("walk", np.int32), ("older", np.int32)], align=True)
-#: One client of a part, while it is read.
+#: One client of a part, or a piece of it (see ``reading.py``), while it is read.
 CLIENT = np.dtype(
     [
-        ("begin", np.int64),  # its exchanges
+        ("begin", np.int64),  # its exchanges, in the order of pieces
         ("end", np.int64),
         ("first_walk", np.int64),  # its walks
         ("last_walk", np.int64),
@@ -132,9 +134,31 @@ CLIENT = np.dtype(
         ("asks_both", np.uint8),  # A and AAAA of most names
         ("keeps_port", np.uint8),  # from name to name, mostly
         ("searched_dots", np.int32),  # of names that were searched first, at most; ABSENT: none
+        ("as_is_dots", np.int32),  # of names asked as is first, then searched, at least; MANY_DOTS
+        ("again", np.uint8),  # its walks are read as they cannot be, and must be read again
     ],
     align=True,
 )
+
+
+class Links(NamedTuple):
+    """Where the linked rows of a part begin and go on; its pieces share them.
+
+    No two pieces have an exchange, or a local name, in common.
+    """
+
+    next_exchange: Ids  # of the same question
+    at_name: Ids  # newest node by local name
+    at_base: Ids
+
+
+def new_links(exchanges: int, local_names: int) -> Links:
+    """Return links of so many exchanges and local names, none of which is linked yet."""
+    return Links(
+        np.empty(exchanges, np.int32),
+        np.full(local_names, NO_ROW, np.int32),
+        np.full(local_names, NO_ROW, np.int32),
+    )
 
 
 class Walks(NamedTuple):
@@ -154,17 +178,17 @@ class Walks(NamedTuple):
 WALKS, CANDIDATES, QUESTIONS, NAME_NODES, BASE_NODES = range(5)
 
 
-def new_walks(exchanges: int, local_names: int) -> Walks:
+def new_walks(exchanges: int, links: Links) -> Walks:
     """Return empty rows for the walks of so many exchanges, grouped twice at most."""
     twice = 2 * exchanges  # memory that is never written is never used
     return Walks(
         np.empty(twice, WALK),
         np.empty(twice, CANDIDATE),
         np.empty(twice, QUESTION),
-        np.empty(exchanges, np.int32),
+        links.next_exchange,
         np.zeros(5, np.int64),
-        np.full(local_names, NO_ROW, np.int32),
-        np.full(local_names, NO_ROW, np.int32),
+        links.at_name,
+        links.at_base,
         np.empty(twice, NAME_NODE),
         np.empty(2 * twice, BASE_NODE),
     )

@@ -33,7 +33,6 @@ LIMIT = 1 << 18
 _FOLLOWS = Follows(NEAR_NS, NEAR_IN_LOG_NS, PAUSED_NS)
 _FOLLOWS_WITHOUT_CLOCK = Follows(*[NEAR_WITHOUT_CLOCK_NS] * 3)
 _TWO_WAYS = 1 << 14  # lookups that are kept of names that were asked in two ways
-_FIRST_LABELS = 1 << 12  # slots of the sequences that may go on
 _TAILS = 64  # different suffixes of one client that are told apart
 _UNDERSCORE = 0x5F
 _MOST_LABELS = 255  # more than any name has (RFC 1035 section 3.1: 255 bytes)
@@ -430,7 +429,6 @@ def gather_evidence(
         if mine.shape[0] > 0 and mine[0]["server"] < 0:  # a log does not name its own server
             near = follows.near_in_log
         count = find_asked_names(mine, follows.paused, work.latest, work.asked)
-        work.sequences.newest[:] = ABSENT
         found = find_sequences(
             names, labels, near, follows.paused, work.asked, count, work.sequences
         )
@@ -464,7 +462,7 @@ class Scratch:
                 Sequences(
                     np.empty(exchanges, SEQUENCE),
                     np.empty((exchanges, NAMES), np.int32),
-                    np.empty(_FIRST_LABELS, np.int32),
+                    np.empty(slot_count(exchanges), np.int32),
                 ),
                 np.empty(exchanges, MARK),
                 np.empty(_TAILS, np.uint64),

@@ -89,7 +89,9 @@ class Sequences(NamedTuple):
 
     rows: Rows  # SEQUENCE
     members: Ids  # (sequences, NAMES): the ids of their names
-    newest: Ids  # a power of two many: the newest sequence by hash of the first label, _NONE
+    newest: Ids
+    """a power of two many, over twice as many as names: the newest sequence by hash of the first
+    label, _NONE"""
 
 
 @helper_kernel
@@ -245,6 +247,19 @@ def _extend(arena: Bytes, ends: Integers, labels: Ids, s: Row, members: Ids, new
 
 
 @helper_kernel
+def _have_one_first_label(arena: Bytes, ends: Integers, left: Int, right: Int) -> bool:
+    """Do the names ``left`` and ``right`` begin with the same label?
+
+    Neither is the root. Both are ids of an interner, whose ``arena`` and ``ends`` these are.
+    """
+    a, b = name_start(ends, left), name_start(ends, right)
+    for k in range(np.int64(arena[a]) + 1):
+        if arena[a + k] != arena[b + k]:
+            return False
+    return True
+
+
+@helper_kernel
 def _first_label_slot(names: InternerArrays, name: Int, newest: Ids) -> Int:
     """Return the slot of ``newest`` in which the sequences with a name's first label stand."""
     begin = name_start(names.ends, name)
@@ -266,10 +281,15 @@ def find_sequences(
 
     Goes in: the first ``count`` of ``asked``; all ``names`` with their ``labels``, how many each
     has (int32); how soon one follows another, at once (``near``) or after a pause (``paused``), in
-    ns. Comes out: ``sequences``, as many as asked names at most; its ``newest`` is _NONE for all at
-    first.
+    ns. Comes out: ``sequences``, as many as asked names at most. How many are compared counts those
+    of one first label only, so that it never shows which labels share a slot.
     """
-    rows, newest = sequences.rows, sequences.newest
+    slots = 1
+    while slots < 2 * count:
+        slots *= 2
+    rows, newest = sequences.rows, sequences.newest[:slots]
+    newest[:] = _NONE
+    arena, ends = names.arena, names.ends
     found = 0
     for i in range(count):
         item = asked.rows[i]
@@ -289,10 +309,13 @@ def find_sequences(
                     rows[newer]["older"] = s["older"]
                 at = np.int64(s["older"])
                 continue
+            if not _have_one_first_label(arena, ends, np.int64(sequences.members[at, 0]), name):
+                newer, at = at, np.int64(s["older"])
+                continue
             compared += 1
             last = asked.rows[s["last"]]
             if _follows(last, item, paused) and _extend(
-                names.arena, names.ends, labels, s, sequences.members[at], name
+                arena, ends, labels, s, sequences.members[at], name
             ):
                 if last["silent"] or item["start"] - last["done"] <= near:
                     s["at_once"] |= np.uint32(3) << np.uint32(s["size"] - 2)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pcapkit.addresses import Network
 from pcapkit.analysis.lookups.reading import Readings, suffixes_of
-from pcapkit.analysis.lookups.state import AS_IS, LIST
+from pcapkit.analysis.lookups.state import AS_IS, LIST, MANY_DOTS
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.traffic.nameservers import (
     COUNT_ROWS,
@@ -29,7 +29,6 @@ from pcapkit.analysis.traffic.nameservers import (
 from pcapkit.analysis.traffic.signs import (
     CHANGING,
     HELD,
-    MANY_DOTS,
     PAIRED,
     REPEATED,
     REPEATED_ROWS,
@@ -108,7 +107,7 @@ class PartTraffic:
         slots = 0
         if r.has_clock:
             asked = np.bincount(r.lookups["client"], weights=r.lookups["queries"])
-            slots = slot_count(int(asked.max(initial=0)))
+            slots = slot_count(min(self.name_flags.size, int(asked.max(initial=0))))
         clients = np.array([c.client for c in r.clients], np.int64)
         servers = servers_for(clients, r.rows.size, size, has_clock=r.has_clock)
         zone_labels = min((len(zone) for zone in self.context.zones), default=0)

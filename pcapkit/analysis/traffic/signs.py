@@ -94,8 +94,6 @@ WALKED = np.dtype(
     ],
     align=True,
 )
-#: More dots than any name has.
-MANY_DOTS = 1 << 16
 #: Bits of ``PartSigns.outcomes``.
 SOME_ANSWER, SOME_DENIAL = 1, 2
 #: Columns of ``PartSigns.under``.

@@ -135,6 +135,11 @@ class Answers:
                 _move(self.questions, larger, SEED)
                 self.questions = larger
 
+    @property
+    def count(self) -> int:
+        """How many different questions there are, those that nobody can read as one."""
+        return int(self._used[0])
+
     def answered(self, qtype: int) -> int:
         """Count the names that have an answer of a type."""
         keys = self.questions["key"]

@@ -135,9 +135,12 @@ def _replay_lookup(cache: _Cache, lookup: Row, client: Int, column: Int, sums: S
         sums.seconds[second, column] += sent
 
 
-def add_cached(part: Readings, order: Order, column: int, sums: Sums) -> None:
-    """Replay a part's complete lookups, client by client, with a cache beside each client."""
-    most = int(order.covered["queries"].max(initial=0))
+def add_cached(part: Readings, order: Order, column: int, sums: Sums, questions: int) -> None:
+    """Replay a part's complete lookups, client by client, with a cache beside each client.
+
+    All clients of the capture ask so many different ``questions``.
+    """
+    most = min(questions, int(order.covered["queries"].max(initial=0)))
     kept = np.zeros(max(16, slot_count(most)), _KEPT)
     cache = _Cache(part.lookups, part.transactions, part.rows, WASTED, kept, SEED)
     replay_cached(cache, order, column, sums)

@@ -102,7 +102,7 @@ class WhatIfTally:
         has_idle = any(s in self._idle for alike in numbers for s in alike.suffixes)
         sums = _sums_for(part, order, groups, has_idle=has_idle)
         self._replay(part, list(numbers), walker_of, order, sums)
-        add_cached(part, order, SETTINGS.index(CACHE), sums)
+        add_cached(part, order, SETTINGS.index(CACHE), sums, self._answers.count)
         marked, _, groups, planned, lookups, shorter, shorter_rows = sums.used.tolist()
         self._parts.append(
             Part(
