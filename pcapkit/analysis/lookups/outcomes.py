@@ -246,7 +246,7 @@ def _is_cut(
 @helper_kernel
 def _suffix_of(reading: Reading, name: Int, base: Int) -> Int:
     for p in range(reading.starts.shape[0]):
-        if reading.bases[name, p] == base:
+        if reading.bases[name, p] == base and name != base:  # under '.' it is the name as is
             return np.int64(p)
     return np.int64(NO_SUFFIX)
 

@@ -205,16 +205,19 @@ def _write_order(
         at = as_is
         if not rules["searches_after_as_is"]:
             return at
+        as_is = 0
     for p in range(walker.suffixes.shape[0]):
-        if p == variant.dropped:
+        suffix = walker.suffixes[p]
+        is_root = suffix["size"] == 1  # the name as is, where it has not been asked
+        skipped = p == variant.dropped or (is_root and not as_is)
+        if skipped or (suffix["left_out"] and not traits.takes_whole_list):
             continue
-        if walker.suffixes[p]["left_out"] and not traits.takes_whole_list:
-            continue
-        if traits.base_bytes + walker.suffixes[p]["size"] > LONGEST:
+        if traits.base_bytes + suffix["size"] > LONGEST:
             if rules["abandons_too_long"]:
                 break
             continue
-        order[at] = p
+        order[at] = NAME_AS_IS if is_root else p
+        as_is = 0 if is_root else as_is
         at += 1
     follows = rules["as_is_after_list"] or at == 0
     if variant.order == _LISTED and rules["tries_as_is"] and follows and as_is:
@@ -301,12 +304,11 @@ def _walk(
             empty = no_such_type if position != NAME_AS_IS else 0
         if after == AFTER_STOP:
             break
+        at += 1
         if after == AFTER_AS_IS and position != NAME_AS_IS:
-            if scratch.order[steps - 1] != NAME_AS_IS:  # it has been asked
-                break
-            at = max(at + 1, steps - 1)
-        else:
-            at += 1
+            while at < steps and scratch.order[at] != NAME_AS_IS:  # else it has been asked
+                at += 1
+            steps = min(steps, at + 1)
     if hit == NOT_ANSWERED:
         row["wasted"] = missed_suffixes - empty
     elif asks_all:

@@ -89,11 +89,16 @@ def _step(step: Step, ends: int, best: Plan) -> Context:
         "rate": per_second(step.queries_after),
         "upstream": per_second(step.upstream_queries_after),
         "peak": "" if peak is None else number(peak),
-        "p95": seconds(step.lookup_p95_s_after),
+        "p95": _assumed(seconds(step.lookup_p95_s_after), best),
         "safety": step.safety.value,
         "said": safety_text(step.safety, best.coverage),
         "reasons": [printable(r) for r in step.reasons],
     }
+
+
+def _assumed(text: str, best: Plan) -> str:
+    """Mark a time after a step where the plan rests on answers that nobody saw."""
+    return f"{text} (assumed)" if text and best.assumed_queries else text
 
 
 def _per_second(count: int, span_s: float | None) -> str:
