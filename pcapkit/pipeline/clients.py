@@ -10,7 +10,7 @@ from pcapkit.analysis.exchanges.store import Store
 from pcapkit.analysis.search_lists.survey import Given
 from pcapkit.cluster.clients import pod_families
 from pcapkit.model.vocabulary import Source
-from pcapkit.names.labels import split
+from pcapkit.names.labels import Labels, split
 from pcapkit.names.text import fold
 from pcapkit.pipeline.collect import Collected
 from pcapkit.pipeline.containers import Containers, find_containers
@@ -20,11 +20,11 @@ from pcapkit.pipeline.options import Options
 def given_facts(collected: Collected, options: Options, containers: Containers) -> dict[int, Given]:
     """Turn options into facts per client; an option beats a file, a bound file a general one.
 
-    An entry ``.`` of a list is left out: the name as is stands at the end of every walk. Kubernetes
-    puts it there, too, behind the suffixes of the cluster and of the node (KEP-4427).
+    An entry ``.`` is left out at the end of a list, where Kubernetes puts it, behind the suffixes
+    of the cluster and of the node (KEP-4427): the name as is stands at the end of every walk.
     """
     out: dict[int, Given] = {}
-    named = tuple(split(fold(s)) for s in options.search if split(fold(s))) or None
+    named = _listed(options.search) or None
     for number, packed in enumerate(collected.interners.addresses):
         address = ip_or_none(packed)
         files = [c for n, c in options.resolv_confs if n is not None and address and address in n]
@@ -33,12 +33,20 @@ def given_facts(collected: Collected, options: Options, containers: Containers) 
         if files:
             if search is None and ndots is None:
                 source = Source.RESOLV_CONF
-            search = search or tuple(split(s) for s in files[0].search if split(s))
+            search = search or _listed(files[0].search)
             ndots = files[0].ndots_in_force if ndots is None else ndots
         given = Given(search, ndots, options.resolver, source)
         if given != Given():
             out[number] = given
     return out | {n: out[at] for n, at in containers.at.items() if at in out}
+
+
+def _listed(suffixes: Sequence[str]) -> tuple[Labels, ...]:
+    """Return a list as it is walked: an entry ``.`` at its end changes nothing."""
+    out = [split(fold(s)) for s in suffixes]
+    while out and not out[-1]:
+        out.pop()
+    return tuple(out)
 
 
 def find_clients(collected: Collected, options: Options) -> Containers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,7 @@ from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
 from pcapkit.model.clients import Vantage
-from pcapkit.model.results import Results
+from pcapkit.model.results import LookupCounts, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
@@ -165,6 +165,7 @@ class Reading:
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)
+        seen = partial(_as_seen, tally.lookups)
         clients = name_pods(
             tally.clients, self._options.pods, self._containers.pods | collected.pods
         )
@@ -183,7 +184,7 @@ class Reading:
             vantage=seen_from,
             client_rows=told(clients),
             name_rows=names,
-            what_if_rows=judged.overall,
+            what_if_rows=seen(judged.overall),
             findings=findings,
             recommendations=(),
             plans=make_plans(
@@ -220,7 +221,8 @@ class Reading:
             faults.wildcard_suffixes(),
             self._containers.pod_of,
         )
-        results = replace(results, what_if_rows=told(judged.rows()), recommendations=advice)
+        rows = told(seen(judged.rows()))
+        results = replace(results, what_if_rows=rows, recommendations=advice)
         return Analysis.of(results, self)
 
     def _scene(self, tally: VantageTally) -> Scene:
@@ -273,6 +275,14 @@ def _nameservers(seen_from: Vantage) -> list[str]:
         key=lambda s: (-s.queries, s.server_addr),
     )
     return list(dict.fromkeys(before.get(s.server_addr, s.server_addr) for s in asked))[:3]
+
+
+def _as_seen(lookups: LookupCounts, rows: Iterable[WhatIf]) -> tuple[WhatIf, ...]:
+    """Give the setting in force the times of the lookups that were seen, where its own are kept."""
+    times = {"p50_s": lookups.p50_s, "p95_s": lookups.p95_s, "p99_s": lookups.p99_s}
+    return tuple(
+        replace(row, **times) if row.observed and row.p50_s is not None else row for row in rows
+    )
 
 
 def _hole_warnings(lookups: int) -> Iterator[str]:

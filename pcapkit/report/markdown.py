@@ -30,6 +30,7 @@ from pcapkit.report.text.wording import (
     client_texts,
     evidence,
     overall,
+    predicted,
     queries_text,
     setting_text,
 )
@@ -107,11 +108,13 @@ def render_markdown(analysis: Results) -> str:
                 setting_text(w.setting) + (" (in force)" if w.observed else ""),
                 number(w.queries),
                 number(w.wasted_queries),
+                predicted(w.p50_s, w),
                 w.safety.value,
             )
             for w in settings
         ]
-        lines += _table(("setting", "#queries", "#wasted", plain(safety_title(analysis))), rows)
+        columns = ("setting", "#queries", "#wasted", "#p50", plain(safety_title(analysis)))
+        lines += _table(columns, rows)
     if names := [n for n in analysis.name_rows if n.wasted_queries][:_NAMES]:
         rows2 = [
             (

@@ -33,6 +33,7 @@ from pcapkit.report.text.wording import (
     client_texts,
     evidence,
     overall,
+    predicted,
     queries_text,
     setting_text,
 )
@@ -139,7 +140,7 @@ def _settings(analysis: Results) -> Table:
             number(row.queries),
             number(row.wasted_queries),
             number(row.broken_lookups),
-            seconds(row.p50_s),
+            predicted(row.p50_s, row),
             Text(row.safety.value, style=_SAFETY_STYLE[row.safety.value]),
         )
     return table

@@ -38,7 +38,7 @@ SETTING_FAULTS: tuple[Fault, ...] = (
         Severity.WARNING,
         "The search list breaks a limit",
         "Resolvers ignore, cut or misread search lists that are too long, hold a suffix "
-        "twice, or hold a lone dot.",
+        "twice, or, with musl before 1.2.4, hold a lone dot.",
         "In a given resolv.conf: a line of 255 bytes or more, '.', a suffix twice, more "
         "than 6 or 32 suffixes; in the traffic: more than 6 or 32 suffixes, or musl's "
         "empty questions.",

@@ -141,7 +141,10 @@ def lint(config: ResolverConfig) -> Iterator[str]:
     if size >= _MUSL_LINE_BYTES:
         yield f"its search line has {size} bytes: musl ignores it as a whole"
     if "." in entries:
-        yield "'.' is no suffix: musl asks an empty question and fails every lookup"
+        yield (
+            "'.': musl before 1.2.4 asks an empty question and fails every lookup; others take it "
+            "for the name as is, or pass it over"
+        )
     if twice := sorted(s for s, n in Counter(config.search).items() if n > 1):
         yield f"named twice: {' '.join(twice)}"
     yield from _too_many(len(config.search))

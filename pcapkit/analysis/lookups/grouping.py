@@ -342,8 +342,13 @@ def _step(
     else:
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
     add_candidate(rows, w, walk, number, name, position)
+    suffixes = rules.starts.shape[0]
     if position < 0:
         x["closed"] = 1
+    elif position == suffixes - 1 and x["mode"] == LIST:  # it is the end where '.' came before
+        for p in range(suffixes - 1):
+            if rules.bases[x["base"], p] == x["base"]:
+                x["closed"] = 1
 
 
 @helper_kernel

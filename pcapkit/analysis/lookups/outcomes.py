@@ -166,7 +166,7 @@ def _lookup_outcome(transactions: Transactions, count: Int) -> Int:
 def suffix_of(reading: Reading, name: Int, base: Int) -> Int:
     """Return the position of the suffix under which a local ``base`` is ``name``, or NO_SUFFIX."""
     for p in range(reading.starts.shape[0]):
-        if reading.bases[name, p] == base:
+        if reading.bases[name, p] == base and name != base:  # under '.' it is the name as is
             return np.int64(p)
     return np.int64(NO_SUFFIX)
 

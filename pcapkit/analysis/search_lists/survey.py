@@ -32,10 +32,13 @@ from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
+from pcapkit.resolver.models import ROOT_AS_IS, resolver_model
 from pcapkit.schema import EXCHANGE_ITERATIVE, Exchanges, Integers
 
 #: Names of the world under one suffix that show it to be one.
 _WORLD = 3
+#: Queries of one client that say what it does with an entry ``.`` of its list.
+_MOST_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +126,28 @@ def _client(
         search = _without_hole(search)
     source = Source.OBSERVED if search.suffixes else Source.ASSUMED
     if fact.search is not None:
-        search, source = SearchList(fact.search, frozenset(fact.search[:1])), fact.source
+        listed = fact.search
+        if () in listed and not _asks_at_root(listed, fact.resolver, mine, names):
+            listed = tuple(suffix for suffix in listed if suffix)
+        search, source = SearchList(listed, frozenset(listed[:1])), fact.source
     assumed = search if search.suffixes else _assume_list(mine, names)
     return Client(piece, search, source, fact, assumed, proven, logged)
+
+
+def _asks_at_root(
+    listed: tuple[Labels, ...], resolver: str | None, mine: Exchanges, names: Folded
+) -> bool:
+    """Does a client ask names as is where its list says ``.``, and not at the end of the list?
+
+    glibc and c-ares do; musl, Go and hickory pass it over. Where the resolver is not given, a name
+    that is asked as is right behind the last suffix shows that ``.`` was passed over.
+    """
+    if resolver is not None:
+        return resolver_model(resolver).root_suffix == ROOT_AS_IS
+    asked = mine["folded"][mine["folded"] >= 0][:_MOST_LOOKED_AT]
+    asked = asked[np.append(True, asked[1:] != asked[:-1])] if asked.size else asked
+    labels = [names.labels(name) for name in asked.tolist()]
+    return not any((*after, *listed[-1]) == before for before, after in pairwise(labels))
 
 
 def is_headless(search: SearchList) -> bool:

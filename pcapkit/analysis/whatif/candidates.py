@@ -517,8 +517,12 @@ def write_order(
         at = as_is
         if not rules["searches_after_as_is"]:
             return at
+        as_is = 0
     for p in range(walker.suffixes.shape[0]):
         suffix = walker.suffixes[p]
+        is_root = suffix["size"] == 1  # the name as is, where it has not been asked
+        if is_root and not as_is:
+            continue
         left_out = suffix["left_out"]
         if variant.dropped == IDLE:
             left_out = suffix["left_out_without_idle"]
@@ -530,7 +534,8 @@ def write_order(
             if rules["abandons_too_long"]:
                 break
             continue
-        order[at] = p
+        order[at] = NAME_AS_IS if is_root else p
+        as_is = 0 if is_root else as_is
         at += 1
     follows = rules["as_is_after_list"] or at == 0
     if variant.order == LISTED and rules["tries_as_is"] and follows and as_is:

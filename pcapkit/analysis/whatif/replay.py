@@ -193,12 +193,11 @@ def _walk(
             empty = no_such_type if position != NAME_AS_IS else 0
         if after == AFTER_STOP:
             break
+        at += 1
         if after == AFTER_AS_IS and position != NAME_AS_IS:
-            if scratch.order[steps - 1] != NAME_AS_IS:  # it has been asked
-                break
-            at = max(at + 1, steps - 1)
-        else:
-            at += 1
+            while at < steps and scratch.order[at] != NAME_AS_IS:  # else it has been asked
+                at += 1
+            steps = min(steps, at + 1)
     if hit == NOT_ANSWERED:
         row["wasted"] = missed_suffixes - empty
     elif asks_all:

@@ -99,7 +99,7 @@ def _step(step: Step, ends: int, best: Plan) -> Context:
             _mean(step.upstream_queries_after, span_s), step.peak_upstream_per_s_after
         ),
         "outside": " ".join(_rate(o.packets_per_s, o.peak_packets_per_s) for o in outside),
-        "p95": seconds(step.lookup_p95_s_after),
+        "p95": _assumed(seconds(step.lookup_p95_s_after), best),
         "safety": step.safety.value,
         "said": safety_text(step.safety, best.coverage),
         "reasons": [printable(r) for r in step.reasons],
@@ -114,6 +114,11 @@ def _rate(mean: float | None, peak: int | None) -> str:
     """Return how many a second, and at most, as far as they are known."""
     text = rate_text(mean)
     return text if peak is None else f"{text} ({number(peak)})".lstrip()
+
+
+def _assumed(text: str, best: Plan) -> str:
+    """Mark a time after a step where the plan rests on answers that nobody saw."""
+    return f"{text} (assumed)" if text and best.assumed_queries else text
 
 
 def _listed(subjects: Sequence[str]) -> str:

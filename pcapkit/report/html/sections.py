@@ -23,6 +23,7 @@ from pcapkit.report.text.wording import (
     client_names,
     client_texts,
     overall,
+    predicted,
     queries_text,
     setting_text,
 )
@@ -83,8 +84,8 @@ def settings(analysis: Results) -> Context | None:
             number(w.leaked_first),
             number(w.broken_lookups),
             number(w.assumed_queries),
-            seconds(w.p50_s),
-            seconds(w.p95_s),
+            predicted(w.p50_s, w),
+            predicted(w.p95_s, w),
             w.safety.value,
         )
         for w in shown[:MOST_ROWS]

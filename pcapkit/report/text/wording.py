@@ -99,6 +99,12 @@ def figures(analysis: Results) -> list[Figure]:
     ]
 
 
+def predicted(value: float | None, row: WhatIf) -> str:
+    """Return a time under a setting, with a mark where it rests on answers that nobody saw."""
+    rests = value is not None and row.assumed_queries and not row.observed
+    return seconds(value) + (" (assumed)" if rests else "")
+
+
 def overall(analysis: Results) -> list[WhatIf]:
     """Return the what-if rows of all clients together."""
     return [row for row in analysis.what_if_rows if row.client_addr is None]
