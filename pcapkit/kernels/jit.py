@@ -2,8 +2,9 @@
 
 A kernel is Python that Numba compiles to machine code, without bounds checks: every read from a
 buffer must come after a length check. It allocates nothing. Only the first run compiles:
-``compiled.py`` keeps the compiled form, ``cache.py`` says where. ``NUMBA_DISABLE_JIT=1`` runs
-kernels as plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under both.
+``making.py`` says how, ``compiled.py`` keeps the compiled form, ``cache.py`` says where.
+``NUMBA_DISABLE_JIT=1`` runs kernels as plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index;
+the tests run under both.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import config, njit
-from numba.extending import register_jitable
+from numba import config, njit, types
+from numba.core.typing.templates import infer_global
 
 from pcapkit.kernels.compiled import Compiled
+from pcapkit.kernels.making import KernelCompiler, PartCompiler
 
 # Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile. Nor
 # do they gain by what this CPU has and others lack: so they are compiled for any of its kind, and
@@ -34,11 +36,13 @@ _OPTIONS: dict[str, Any] = {
     "_nrt": False,
     "no_cfunc_wrapper": True,
 }
+#: What Numba makes of functions that kernels call; its types hold them weakly.
+_parts: list[Any] = []
 
 
 def kernel(function: Function) -> Function:
     """Compile ``function`` when it is first called; release the interpreter lock while it runs."""
-    compiled = njit(**_OPTIONS)(function)
+    compiled = njit(pipeline_class=KernelCompiler, **_OPTIONS)(function)
     if compiled is not function:  # as it is under NUMBA_DISABLE_JIT
         compiled._cache = Compiled(function)  # what enable_caching() does, with Numba's own cache
     return cast(Function, compiled)
@@ -49,9 +53,9 @@ def inline_kernel(function: Function) -> Function:
 
     A kernel that comes from the cache is machine code already, which the compiler can no longer
     look into: calls to it would cost more than such a function's work. Called from Python, this one
-    is Python: ``njit`` would compile an entry for such calls too, a fourth of all compilation.
+    is Python.
     """
-    return cast(Function, register_jitable(forceinline=True, **_OPTIONS)(function))
+    return _part_of_kernels(function, forceinline=True)
 
 
 def helper_kernel(function: Function) -> Function:
@@ -60,10 +64,29 @@ def helper_kernel(function: Function) -> Function:
     For functions that are long or called from many places: forced inlining of those costs seconds
     of compilation and gains nothing.
     """
-    return cast(Function, register_jitable(**_OPTIONS)(function))
+    return _part_of_kernels(function)
 
 
 def compiled_before(function: Callable[..., Any]) -> bool:
     """Is a form of this kernel kept that can be used? True where nothing is compiled."""
     kept = getattr(function, "_cache", None)
     return not isinstance(kept, Compiled) or kept.fits(cast(Any, function).targetctx.codegen())
+
+
+def _part_of_kernels(function: Function, **options: Any) -> Function:
+    """Tell Numba what kernels mean by ``function``, which stays what it is for Python."""
+    wrapped = njit(pipeline_class=PartCompiler, no_cpython_wrapper=True, **options, **_OPTIONS)(
+        function
+    )
+    if wrapped is not function:
+        template = wrapped.get_call_template
+
+        def without_values(args: Any, kws: Any) -> Any:
+            # A 3 in a call is an integer like others: for it alone nothing is compiled.
+            kws = {name: types.unliteral(each) for name, each in kws.items()}
+            return template(tuple(map(types.unliteral, args)), kws)
+
+        wrapped.get_call_template = without_values
+        _parts.append(wrapped)
+        infer_global(function, types.Dispatcher(wrapped))
+    return function
