@@ -26,7 +26,7 @@ from numba.core.caching import (
     _CacheLocator,
 )
 
-from pcapkit.kernels.cache import folder_for, name_of, shipped_folder
+from pcapkit.kernels.cache import folder_for, may_be_read, name_of, shipped_folder
 
 
 class Compiled(FunctionCache):  # type: ignore[misc]
@@ -148,6 +148,8 @@ class _Index(IndexDataCacheFile):  # type: ignore[misc]
         return [key for key in self._load_index() if key[1:] == made_for]
 
     def _load_index(self) -> dict[tuple[Any, ...], str]:
+        if not may_be_read(self._index_path):
+            return {}
         try:
             found: dict[tuple[Any, ...], str] = super()._load_index()
         except Exception:  # whatever a pickle raises that has been cut
@@ -155,10 +157,12 @@ class _Index(IndexDataCacheFile):  # type: ignore[misc]
         return found
 
     def _load_data(self, name: str) -> Any:
+        if not may_be_read(self._data_path(name)):
+            raise OSError(f"{name} may be of somebody else")  # load() takes it for a missing file
         try:
             return super()._load_data(name)
         except Exception as problem:
-            raise OSError(f"{name} is damaged") from problem  # load() takes it for a missing file
+            raise OSError(f"{name} is damaged") from problem
 
 
 def _base_name(function: Callable[..., Any]) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 import pytest
@@ -16,12 +17,24 @@ import pytest
 import pcapkit
 
 PACKAGE = Path(pcapkit.__file__).parent
-#: Adds a name, which compiles one small kernel; prints where it is kept, and if it was found there.
+#: Adds names, which compiles one small kernel; prints where it is kept, and if it was found there.
 #: That there is something to find is known before.
 ADD = (
     "from pcapkit.kernels import interning as i, jit; before = jit.compiled_before(i._intern_one); "
-    "i.Interner().add(b'x'); s = i._intern_one.stats; hits = sum(s.cache_hits.values()); "
+    "a = i.Interner().add; assert [a(b'x'), a(b'yy'), a(b''), a(b'yy')] == [0, 1, 2, 1]; "
+    "s = i._intern_one.stats; hits = sum(s.cache_hits.values()); "
     "assert before == (hits > 0); print(s.cache_path, hits)"
+)
+#: What the command line does before it reads, and the processes that it starts for that.
+ANNOUNCED = (
+    "import sys; from pcapkit.cli.session import first_run; started = []; "
+    "sys.addaudithook(lambda e, a: started.append(a[1]) if e == 'subprocess.Popen' else None); "
+    "context = first_run(); context.__enter__(); print(started); context.__exit__(None, None, None)"
+)
+#: The folders of kernels that have been used.
+KEPT = (
+    "import gc; from pcapkit.kernels.compiled import Compiled; "
+    "print(*{c.cache_path for c in gc.get_objects() if isinstance(c, Compiled) and c.cache_path})"
 )
 #: No folder for temporary files.
 NOWHERE = "import tempfile; tempfile.tempdir = '/proc/none'; "
@@ -62,6 +75,8 @@ PLAIN = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.ge
 needs_setpriv = pytest.mark.skipif(
     bool(PLAIN) and shutil.which("setpriv") is None, reason="setpriv is not installed"
 )
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
 
 
 @pytest.fixture
@@ -250,6 +265,24 @@ def _other_version(index: Path, form: Path) -> None:
     index.write_bytes(pickle.dumps("0.60.0", protocol=-1) + content[len(head) :])
 
 
+def _not_ours(index: Path, form: Path) -> None:
+    os.chown(form, 65534, -1)
+
+
+def _index_not_ours(index: Path, form: Path) -> None:
+    os.chown(index, 65534, -1)
+
+
+def _open_to_all(index: Path, form: Path) -> None:
+    form.parent.chmod(0o755)
+    form.chmod(0o666)
+
+
+def _linked(index: Path, form: Path) -> None:
+    form.rename(form.with_suffix(".apart"))
+    form.symlink_to(form.with_suffix(".apart"))
+
+
 def _no_form(index: Path, form: Path) -> None:
     form.unlink()
 
@@ -267,11 +300,17 @@ def _cut(what: str, kept: float) -> Callable[[Path, Path], None]:
     return cut
 
 
-DAMAGES = [_other_version, _no_form, _no_index]
+DAMAGES = [_other_version, _no_form, _no_index, _open_to_all, _linked]
 DAMAGES += [_cut(what, kept) for what in ("index", "form") for kept in (0, 0.5, 0.999)]
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(pytest.param(damage, id=damage.__name__) for damage in DAMAGES),
+        *(pytest.param(d, id=d.__name__, marks=needs_root) for d in (_not_ours, _index_not_ours)),
+    ],
+)
 def test_what_does_not_fit_or_is_damaged_is_compiled_anew(
     package: Path, damage: Callable[[Path, Path], None], compiled: Path
 ) -> None:
@@ -281,6 +320,50 @@ def test_what_does_not_fit_or_is_damaged_is_compiled_anew(
     damage(index, form)
     assert folder_and_hits(run(ADD, package)) == (kept, 0)
     assert folder_and_hits(run(ADD, package)) == (kept, 1)
+
+
+def _foreign(shape: str) -> Callable[[Path], dict[str, str]]:
+    """Make what there is into what does not fit; return what the environment adds to that."""
+
+    def spoil(kernels: Path) -> dict[str, str]:
+        if shape == "CPU":
+            return {"NUMBA_CPU_NAME": "nocona", "NUMBA_CPU_FEATURES": ""}
+        (index,) = kernels.glob("*/replay_groups.*.nbi")
+        (form,) = kernels.glob("*/replay_groups.*.nbc")
+        {"Numba": _other_version, "deleted": _no_form, "cut": _cut("form", 0.5)}[shape](index, form)
+        return {}
+
+    return spoil
+
+
+@pytest.mark.parametrize("shape", ["CPU", "Numba", "deleted", "cut"])
+def test_a_cache_that_does_not_fit_is_announced_and_compiled_on_both_cores(
+    package: Path, all_compiled: Path, shape: str
+) -> None:
+    kernels = package / "__pycache__" / "kernels"
+    shutil.copytree(all_compiled, kernels, copy_function=shutil.copyfile)
+    assert run(ANNOUNCED, package) == "[]"  # copied, it is as good
+    more = _foreign(shape)(kernels)
+    done = subprocess.run(
+        [sys.executable, "-c", ANNOUNCED],
+        env=environment(package, **more),
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.startswith("first run: compiling") and "warm_other_core" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def all_compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all kernels compiled, by this package as it is installed."""
+    made = tmp_path_factory.mktemp("all")
+    for work in ("warm_decoding", "warm_other_core", "warm_what_if"):
+        code = f"from pcapkit.pipeline.first_run import {work} as work; work(); " + KEPT
+        for folder in run(code, PACKAGE).split():
+            shutil.copytree(folder, made / Path(folder).name, dirs_exist_ok=True)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -314,7 +397,6 @@ def _link(folder: Path) -> None:
     folder.symlink_to(apart)
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
 SPOILED = [pytest.param(_other_user, marks=needs_root), _any_user, _group, _link]
 
 
@@ -344,6 +426,93 @@ def test_nothing_is_read_from_where_somebody_else_may_put_another_folder(
     spoil(around)
     after = Path(run(WHERE, package, **own))
     assert after.parents[2] == tmp_path and not after.exists()  # it went with its process
+
+
+class Trap:
+    """What leaves a file behind when it is unpickled."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.sprung,)
+
+
+def _in_index(kept: Path, trap: Trap) -> None:
+    (index,) = kept.glob("*.nbi")
+    version = pickle.dumps(numba.__version__, protocol=-1)
+    index.write_bytes(version + pickle.dumps(trap))
+
+
+def _in_form(kept: Path, trap: Trap) -> None:
+    (form,) = kept.glob("*.nbc")
+    form.write_bytes(pickle.dumps(trap))
+
+
+def _file_of_others(folder: Path) -> None:
+    for path in folder.iterdir():
+        os.chown(path, 65534, -1)
+
+
+def _file_for_others(folder: Path) -> None:
+    folder.chmod(0o755)
+    for path in folder.iterdir():
+        path.chmod(0o666)
+
+
+def _trapped(
+    package: Path, tmp_path: Path, compiled: Path, where: str, set_up: Callable[[Path, Trap], None]
+) -> tuple[Path, Trap, dict[str, str]]:
+    """Copy a kernel to where it is looked for, and set a trap.
+
+    Returns the folder, the trap, and what the environment needs for that.
+    """
+    more = {"HOME": str(tmp_path / "home"), "NUMBA_CACHE_DIR": str(tmp_path / "named")}
+    around = package / "kernels" / "shipped"
+    if where == "named":
+        around = Path(run(WHERE, package, **more)).parent
+    shutil.copytree(compiled, around / compiled.name)
+    trap = Trap(tmp_path / "sprung")
+    set_up(around / compiled.name, trap)
+    return around / compiled.name, trap, more
+
+
+@pytest.mark.parametrize("set_up", [_in_index, _in_form])
+@pytest.mark.parametrize("where", ["named", "shipped"])
+def test_what_is_ours_is_unpickled(
+    package: Path, tmp_path: Path, compiled: Path, where: str, set_up: Callable[[Path, Trap], None]
+) -> None:
+    _, trap, more = _trapped(package, tmp_path, compiled, where, set_up)
+    run(ADD, package, **more)
+    assert trap.sprung.exists()  # so the traps of the next test are where somebody would step
+
+
+FILES = [pytest.param(_file_of_others, marks=needs_root), _file_for_others]
+
+
+@pytest.mark.parametrize("spoil", [*SPOILED, *FILES])
+@pytest.mark.parametrize("where", ["named", "shipped"])
+def test_what_somebody_else_may_have_written_is_not_unpickled(
+    package: Path, tmp_path: Path, compiled: Path, where: str, spoil: Callable[[Path], None]
+) -> None:
+    folder, trap, more = _trapped(package, tmp_path, compiled, where, _in_index)
+    spoil(folder)
+    assert folder_and_hits(run(ADD, package, **more))[1] == 0
+    assert not trap.sprung.exists()
+
+
+@pytest.mark.parametrize("spoil", FILES)
+def test_nor_is_a_form_to_which_an_index_of_our_own_leads(
+    package: Path, tmp_path: Path, compiled: Path, spoil: Callable[[Path], None]
+) -> None:
+    folder, trap, more = _trapped(package, tmp_path, compiled, "named", _in_form)
+    (index,) = folder.glob("*.nbi")
+    whole = index.read_bytes()
+    spoil(folder)
+    index.unlink()
+    index.write_bytes(whole)
+    assert folder_and_hits(run(ADD, package, **more))[1] == 0
+    assert not trap.sprung.exists()
 
 
 @pytest.mark.parametrize("spoil", SPOILED)
