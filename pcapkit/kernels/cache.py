@@ -11,8 +11,9 @@ user's cache folder; where that is too (a container without a home), in a tempor
 as long as the process and those that it starts; where nothing can be written, nowhere.
 ``NUMBA_CACHE_DIR`` beats all of them but the wheel's.
 
-What is kept is unpickled, which runs what it says. So it is only read from folders that nobody can
-write who could not change the package as well, or this user's files: any other is passed over.
+What is kept is run. So it is only read from folders that nobody can write who could not change the
+package as well, or this user's files: any other is passed over. So is a file of somebody else in
+such a folder, as copying and unpacking leave them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import shutil
 import stat
 import tempfile
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -82,6 +84,24 @@ def folder_for(module: str) -> str | None:
             if older.name != leaf:  # which another first run may be filling already
                 shutil.rmtree(older, ignore_errors=True)
     return str(place / leaf)
+
+
+def may_be_read(path: str) -> bool:
+    """Can nobody have written this file, in one of these folders, who must not?
+
+    A symbolic link is none. In a folder that others cannot enter, what the umask lets them do with
+    a file does not count.
+    """
+    file = Path(path)
+    if _PACKAGE in file.parents and _is_as_safe_as_package(file, kind=stat.S_ISREG):
+        return True
+    try:
+        status, folder = file.lstat(), file.parent.lstat()
+    except OSError:
+        return False
+    closed = not folder.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    safe = stat.S_ISREG(status.st_mode) and status.st_uid in (0, os.geteuid())
+    return safe and (closed or not status.st_mode & _BY_OTHERS)
 
 
 @atexit.register
@@ -151,15 +171,15 @@ def _is_safe(folder: Path, *, mode: int = 0o755) -> bool:
     return safe and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _is_as_safe_as_package(*folders: Path) -> bool:
+def _is_as_safe_as_package(*paths: Path, kind: Callable[[int], bool] = stat.S_ISDIR) -> bool:
     """Can nobody write these folders in the package who could not change the package as well?"""
     try:
         package = _PACKAGE.stat()
-        for folder in folders:
-            status, others = folder.lstat(), package.st_mode & _BY_OTHERS
+        for path in paths:
+            status, others = path.lstat(), package.st_mode & _BY_OTHERS
             if package.st_gid != status.st_gid:
                 others &= ~stat.S_IWGRP
-            if not stat.S_ISDIR(status.st_mode) or status.st_mode & _BY_OTHERS & ~others:
+            if not kind(status.st_mode) or status.st_mode & _BY_OTHERS & ~others:
                 return False
             if status.st_uid not in (0, os.geteuid(), package.st_uid):
                 return False

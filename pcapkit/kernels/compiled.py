@@ -21,7 +21,7 @@ import llvmlite.binding as llvm
 
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
-from pcapkit.kernels.cache import folder_for, shipped_folder
+from pcapkit.kernels.cache import folder_for, may_be_read, shipped_folder
 from pcapkit.kernels.calls import Code, Kinds, text_of
 from pcapkit.kernels.settings import BOUNDSCHECK, CPU_FEATURES, CPU_NAME, OTHERS
 
@@ -102,7 +102,9 @@ def _pack(code: Code) -> bytes:
 
 
 def _read(path: Path) -> Code | None:
-    """Return the form in a file; None where there is none, or it is not whole."""
+    """Return the form in a file; None where there is none, may be of others, or is not whole."""
+    if not may_be_read(str(path)):
+        return None
     try:
         data = path.read_bytes()
     except OSError:

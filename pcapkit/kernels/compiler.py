@@ -10,9 +10,10 @@ from typing import Any
 
 from numba import config, njit, types
 from numba.core.typing.templates import infer_global
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 from pcapkit.kernels.calls import Code
+from pcapkit.kernels.making import KernelCompiler, PartCompiler
 from pcapkit.kernels.settings import CPU_FEATURES, CPU_NAME
 
 # Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile.
@@ -29,6 +30,8 @@ _OPTIONS: dict[str, Any] = {
     "no_cfunc_wrapper": True,
     "no_cpython_wrapper": True,
 }
+#: What Numba makes of functions that kernels call; its types hold them weakly.
+_parts: list[Any] = []
 _RETURNS = {types.none: "none", types.boolean: "bool", types.int64: "int"}
 
 
@@ -48,7 +51,7 @@ def compile_kernel(
     it; what Numba has been told of is taken out of them.
     """
     _declare(helpers, machine_forms)
-    made = njit(**_OPTIONS)(function)
+    made = njit(pipeline_class=KernelCompiler, **_OPTIONS)(function)
     signature = tuple(made.typeof_pyval(argument) for argument in arguments)
     made.compile(signature)
     form = made.overloads[signature]
@@ -71,12 +74,27 @@ def _declare(helpers: Declared, machine_forms: Declared) -> None:
     """Tell Numba of all that kernels call; modules that came since the last time have more."""
     while helpers:
         function, options = helpers.pop()
-        register_jitable(**options, **_OPTIONS)(function)
+        _part_of_kernels(function, options)
     while machine_forms:
         function, make = machine_forms.pop()
         # what a kernel finds under the function's name is what it would find under the intrinsic's
         made = intrinsic(make)
         infer_global(function, _typing_context().resolve_value_type(made))
+
+
+def _part_of_kernels(function: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Tell Numba what kernels mean by ``function``."""
+    wrapped = njit(pipeline_class=PartCompiler, **options, **_OPTIONS)(function)
+    template = wrapped.get_call_template
+
+    def without_values(args: Any, kws: Any) -> Any:
+        # A 3 in a call is an integer like others: for it alone nothing is compiled.
+        kws = {name: types.unliteral(each) for name, each in kws.items()}
+        return template(tuple(map(types.unliteral, args)), kws)
+
+    wrapped.get_call_template = without_values
+    _parts.append(wrapped)
+    infer_global(function, types.Dispatcher(wrapped))
 
 
 def _typing_context() -> Any:

@@ -1,7 +1,8 @@
 """The first run: compile the kernels on two cores, once, into the cache that later runs read.
 
-Numba compiles one function at a time in one process. So a second process compiles what reading
-needs, on a lookup of its own, while this one compiles the decoders as it uses them.
+Numba compiles one function at a time in one process. So a second process compiles what reading and
+looking for faults need, on a lookup of its own, while this one compiles the decoders and what
+replays lookups: either takes as long.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def is_first_run() -> bool:
 @contextmanager
 def first_run() -> Iterator[Callable[[], None]]:
     """Compile what reading needs beside the block; give a function that waits until it is done."""
-    command = python_command("from pcapkit.pipeline.first_run import warm_reading; warm_reading()")
+    command = python_command("from pcapkit.pipeline import first_run as f; f.warm_other_core()")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
         command,
@@ -66,13 +67,19 @@ def first_run() -> Iterator[Callable[[], None]]:
 
         def wait() -> None:
             warm_decoding()
-            warm_judging()
+            warm_what_if()
             other.wait(_LONGEST_S)
 
         try:
             yield wait
         finally:
             other.kill()
+
+
+def warm_other_core() -> None:
+    """Compile half of all: what the process that reads captures does not begin with."""
+    warm_reading()
+    warm_faults()
 
 
 def warm_decoding() -> None:
@@ -105,8 +112,21 @@ def warm_reading() -> None:
         tally.add(part, str, ["first run"])
 
 
-def warm_judging() -> None:
-    """Replay one lookup that somebody is said to have made, and look for faults in it."""
+def warm_what_if() -> None:
+    """Replay one lookup that somebody is said to have made."""
+    part, zones = _one_lookup()
+    WhatIfTally(Answers(), zones).add(part)
+
+
+def warm_faults() -> None:
+    """Look for faults in one lookup that somebody is said to have made."""
+    part, zones = _one_lookup()
+    context, flags = Context(str, ["first run"], zones), NameFlags(part.names, zones)
+    FaultTally().add(PartTraffic(part, context, flags.known()))
+
+
+def _one_lookup() -> tuple[Readings, list[tuple[str, ...]]]:
+    """Return one lookup of a client of which nothing is known, and the zone of a cluster."""
     names = Folded(Interners().names)
     lookups, transactions = np.zeros(1, LOOKUP), np.zeros(1, TRANSACTION)
     lookups["queries"] = lookups["complete"] = lookups["candidates"] = 1
@@ -121,7 +141,4 @@ def warm_judging() -> None:
     part = Readings(
         (client,), lookups, transactions, np.zeros(1, EXCHANGE), names, names.label_counts(), True
     )
-    zones = [("cluster", "local")]
-    WhatIfTally(Answers(), zones).add(part)
-    context, flags = Context(str, ["first run"], zones), NameFlags(names, zones)
-    FaultTally().add(PartTraffic(part, context, flags.known()))
+    return part, [("cluster", "local")]

@@ -14,12 +14,24 @@ import pytest
 import pcapkit
 
 PACKAGE = Path(pcapkit.__file__).parent
-#: Adds a name, which compiles one small kernel; prints where it is kept, and if it was found there.
+#: Adds names, which compiles one small kernel; prints where it is kept, and if it was found there.
 #: That there is something to find is known before.
 ADD = (
     "from pcapkit.kernels import interning as i, jit; before = jit.compiled_before(i._intern_one); "
-    "i.Interner().add(b'x'); (form,) = i._intern_one.forms.values(); "
+    "a = i.Interner().add; assert [a(b'x'), a(b'yy'), a(b''), a(b'yy')] == [0, 1, 2, 1]; "
+    "(form,) = i._intern_one.forms.values(); "
     "assert before == form.found; print(form.folder, int(form.found))"
+)
+#: What the command line does before it reads, and the processes that it starts for that.
+ANNOUNCED = (
+    "import sys; from pcapkit.cli.session import first_run; started = []; "
+    "sys.addaudithook(lambda e, a: started.append(a[1]) if e == 'subprocess.Popen' else None); "
+    "context = first_run(); context.__enter__(); print(started); context.__exit__(None, None, None)"
+)
+#: The folders of kernels that have been used.
+KEPT = (
+    "import gc; from pcapkit.kernels.compiled import Compiled; "
+    "print(*{c.folder for c in gc.get_objects() if isinstance(c, Compiled) and c.folder})"
 )
 #: No folder for temporary files.
 NOWHERE = "import tempfile; tempfile.tempdir = '/proc/none'; "
@@ -60,6 +72,8 @@ PLAIN = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.ge
 needs_setpriv = pytest.mark.skipif(
     bool(PLAIN) and shutil.which("setpriv") is None, reason="setpriv is not installed"
 )
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
 
 
 @pytest.fixture
@@ -241,6 +255,20 @@ def test_the_cpu_that_is_compiled_for_is_any_of_its_kind(package: Path) -> None:
     assert folder_and_hits(run(ADD, package, **any_cpu))[1] == 1
 
 
+def _not_ours(form: Path) -> None:
+    os.chown(form, 65534, -1)
+
+
+def _open_to_all(form: Path) -> None:
+    form.parent.chmod(0o755)
+    form.chmod(0o666)
+
+
+def _linked(form: Path) -> None:
+    form.rename(form.with_suffix(".apart"))
+    form.symlink_to(form.with_suffix(".apart"))
+
+
 def _no_form(form: Path) -> None:
     form.unlink()
 
@@ -259,10 +287,17 @@ def _cut(kept: float) -> Callable[[Path], None]:
     return cut
 
 
-DAMAGES = [_no_form, _other_form, *(_cut(kept) for kept in (0, 0.001, 0.5, 0.999))]
+DAMAGES = [_no_form, _other_form, _open_to_all, _linked]
+DAMAGES += [_cut(kept) for kept in (0, 0.001, 0.5, 0.999)]
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(pytest.param(damage, id=damage.__name__) for damage in DAMAGES),
+        *(pytest.param(d, id=d.__name__, marks=needs_root) for d in (_not_ours,)),
+    ],
+)
 def test_what_does_not_fit_or_is_damaged_is_compiled_anew(
     package: Path, damage: Callable[[Path], None], compiled: Path
 ) -> None:
@@ -289,6 +324,54 @@ def test_what_another_compiler_made_is_not_taken(
         (package.parent / "numba" / "__init__.py").touch()
         (package.parent / "numba" / "_version.py").write_text("version = '0.1'\n")
     assert run(before, package) == "False"
+
+
+def _by_another(form: Path) -> None:
+    kernel, _, kinds, suffix = form.name.split(".")
+    form.rename(form.with_name(f"{kernel}.{'0' * 16}.{kinds}.{suffix}"))
+
+
+def _foreign(shape: str) -> Callable[[Path], dict[str, str]]:
+    """Make what there is into what does not fit; return what the environment adds to that."""
+
+    def spoil(kernels: Path) -> dict[str, str]:
+        if shape == "CPU":
+            return {"NUMBA_CPU_NAME": "nocona", "NUMBA_CPU_FEATURES": ""}
+        (form,) = kernels.glob("*/replay_groups.*.kernel")
+        {"Numba": _by_another, "deleted": _no_form, "cut": _cut(0.5)}[shape](form)
+        return {}
+
+    return spoil
+
+
+@pytest.mark.parametrize("shape", ["CPU", "Numba", "deleted", "cut"])
+def test_a_cache_that_does_not_fit_is_announced_and_compiled_on_both_cores(
+    package: Path, all_compiled: Path, shape: str
+) -> None:
+    kernels = package / "__pycache__" / "kernels"
+    shutil.copytree(all_compiled, kernels, copy_function=shutil.copyfile)
+    assert run(ANNOUNCED, package) == "[]"  # copied, it is as good
+    more = _foreign(shape)(kernels)
+    done = subprocess.run(
+        [sys.executable, "-c", ANNOUNCED],
+        env=environment(package, **more),
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.startswith("first run: compiling") and "warm_other_core" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def all_compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all kernels compiled, by this package as it is installed."""
+    made = tmp_path_factory.mktemp("all")
+    for work in ("warm_decoding", "warm_other_core", "warm_what_if"):
+        code = f"from pcapkit.pipeline.first_run import {work} as work; work(); " + KEPT
+        for folder in run(code, PACKAGE).split():
+            shutil.copytree(folder, made / Path(folder).name, dirs_exist_ok=True)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +405,6 @@ def _link(folder: Path) -> None:
     folder.symlink_to(apart)
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
 SPOILED = [pytest.param(_other_user, marks=needs_root), _any_user, _group, _link]
 
 
@@ -352,6 +434,48 @@ def test_nothing_is_read_from_where_somebody_else_may_put_another_folder(
     spoil(around)
     after = Path(run(WHERE, package, **own))
     assert after.parents[2] == tmp_path and not after.exists()  # it went with its process
+
+
+def _file_of_others(folder: Path) -> None:
+    for path in folder.iterdir():
+        os.chown(path, 65534, -1)
+
+
+def _file_for_others(folder: Path) -> None:
+    folder.chmod(0o755)
+    for path in folder.iterdir():
+        path.chmod(0o666)
+
+
+def _copied(
+    package: Path, tmp_path: Path, compiled: Path, where: str
+) -> tuple[Path, dict[str, str]]:
+    """Copy a kernel to where it is looked for; return the folder, and what that needs be set."""
+    more = {"HOME": str(tmp_path / "home"), "NUMBA_CACHE_DIR": str(tmp_path / "named")}
+    around = package / "kernels" / "shipped"
+    if where == "named":
+        around = Path(run(WHERE, package, **more)).parent
+    shutil.copytree(compiled, around / compiled.name)
+    return around / compiled.name, more
+
+
+@pytest.mark.parametrize("where", ["named", "shipped"])
+def test_what_is_ours_is_run(package: Path, tmp_path: Path, compiled: Path, where: str) -> None:
+    folder, more = _copied(package, tmp_path, compiled, where)
+    assert folder_and_hits(run(ADD, package, **more)) == (folder, 1)
+
+
+FILES = [pytest.param(_file_of_others, marks=needs_root), _file_for_others]
+
+
+@pytest.mark.parametrize("spoil", [*SPOILED, *FILES])
+@pytest.mark.parametrize("where", ["named", "shipped"])
+def test_what_somebody_else_may_have_written_is_not_run(
+    package: Path, tmp_path: Path, compiled: Path, where: str, spoil: Callable[[Path], None]
+) -> None:
+    folder, more = _copied(package, tmp_path, compiled, where)
+    spoil(folder)
+    assert folder_and_hits(run(ADD, package, **more))[1] == 0
 
 
 @pytest.mark.parametrize("spoil", SPOILED)

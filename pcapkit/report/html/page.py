@@ -21,7 +21,7 @@ from jinja2 import (
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
-from pcapkit.kernels.cache import folder_for, shipped_folder
+from pcapkit.kernels.cache import folder_for, may_be_read, shipped_folder
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections import SECTIONS
 from pcapkit.report.text.formatting import printable
@@ -51,6 +51,8 @@ class _Kept(FileSystemBytecodeCache):
         for find in (shipped_folder, folder_for):
             if bucket.code is None and (folder := find(__name__)):
                 self.directory = folder
+                if not may_be_read(self._get_cache_filename(bucket)):
+                    continue
                 with suppress(EOFError, UnpicklingError):  # where a file has been cut
                     super().load_bytecode(bucket)
 
