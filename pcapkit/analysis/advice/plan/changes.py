@@ -62,10 +62,10 @@ class Writer:
     def in_full(self, pair: int, ndots: int | None) -> InFull:
         """Return how a pair's name is written in full where a plan sets ``ndots`` (or none)."""
         t = self._table
-        of = self._subjects[int(t.subjects[pair])]
+        of = self._subjects[t.subject_of[pair]]
         most = of.most_ndots if ndots is None else ndots
-        final_dot = not of.asks_dotted_as_is_first or t.full_dots(pair) < most
-        key = int(t.bases[pair]), int(t.full[pair]), final_dot
+        final_dot = not of.asks_dotted_as_is_first or t.full_dots[pair] < most
+        key = *t.names_of[pair], final_dot
         if (known := self._known.get(key)) is None:
             base, full = t.base_text(pair), t.full_text(pair)
             text = full + "." * final_dot
@@ -78,8 +78,8 @@ class Writer:
 
     def needs(self, pair: int, name: InFull) -> bool:
         """Would a name written so be searched before the plan's ndots is set?"""
-        of = self._subjects[int(self._table.subjects[pair])]
-        return not name.final_dot and self._table.full_dots(pair) < of.most_ndots
+        of = self._subjects[self._table.subject_of[pair]]
+        return not name.final_dot and self._table.full_dots[pair] < of.most_ndots
 
     def safety(self, choice: Choice) -> Safety:
         """Judge the ndots of a choice, with the names that it obliges to be written in full."""
@@ -123,7 +123,8 @@ def merged(
     kept, others, count = _costliest(names, table, most)
     for pair, choice in kept:
         name, subject = writer.in_full(pair, choice.ndots), choice.subject
-        change = found.setdefault(name, Change(None, (), name, (), Safety.REVIEW))
+        if (change := found.get(name)) is None:
+            change = found[name] = Change(None, (), name, (), Safety.REVIEW)
         change.subjects.append(subject)
         change.pairs.append(pair)
         if choice.ndots is not None and writer.needs(pair, name):

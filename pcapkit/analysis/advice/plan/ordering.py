@@ -46,9 +46,8 @@ class Ordering:
                     change.ended += self._ended_by(change, subject)
                 continue
             for pair in change.pairs:
-                subject = int(table.subjects[pair])
-                change.ended += self._wasted(pair, _IN_FORCE) - self._written(pair)
-                self._of_names[subject].append((number, pair))
+                change.ended += table.ended_by_writing[pair]
+                self._of_names[table.subject_of[pair]].append((number, pair))
 
     def _wasted(self, pair: int, settings: Settings) -> int:
         ndots, shorter = settings
@@ -106,7 +105,7 @@ class Ordering:
                 touched |= self._set(change, subject, done)
             return touched
         for pair in change.pairs:
-            subject = int(self._table.subjects[pair])
+            subject = self._table.subject_of[pair]
             now = self._settings.get(subject, _IN_FORCE)
             self._in_full[pair] = True
             for number in self._of_settings[subject]:
@@ -132,10 +131,12 @@ class Ordering:
         for number in others:
             self._changes[number].ended += self._ended_by(self._changes[number], subject)
             touched.add(number)
+        after, before = (self._table.at(n, shorter=s)[begin:end, WASTED] for n, s in (then, now))
+        more = (after - before).tolist()
         for number, pair in self._of_names[subject]:
             if not done[number]:
                 other = self._changes[number]
-                other.ended += self._wasted(pair, then) - self._wasted(pair, now)
+                other.ended += more[pair - begin]
                 if change.ndots is not None:
                     other.waits_for.discard(subject)
                 touched.add(number)

@@ -56,13 +56,13 @@ def _of_name(change: Change, subjects: Sequence[Subject], table: Table) -> tuple
             "with its final dot: not every release of this resolver asks names with enough dots as "
             "is first"
             if unsure
-            else f"with its final dot: its {table.full_dots(change.pairs[0])} dots are fewer than "
+            else f"with its final dot: its {table.full_dots[change.pairs[0]]} dots are fewer than "
             "ndots"
         )
         out.append(TLS)
     else:
         out.append(
-            f"no final dot: its {table.full_dots(change.pairs[0])} dots are enough for ndots"
+            f"no final dot: its {table.full_dots[change.pairs[0]]} dots are enough for ndots"
         )
     thin = _thin(change.subjects, subjects)
     return (*out, *([thin] if thin else []))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,11 +31,12 @@ class Account:
         zones: Sequence[Labels],
         before: Matrix,
     ) -> None:
-        self._table, self._subjects, self._forms, self._zones = table, subjects, forms, zones
+        self._table, self._subjects, self._forms = table, subjects, forms
+        self._inside = table.are_inside(zones)
         #: by column of the table
         self.left = before.copy()
         self._settings: dict[int, Settings] = {}
-        self._in_full: dict[int, set[int]] = {}
+        self._in_full: dict[int, set[int]] = defaultdict(set)
 
     def apply(self, change: Change) -> None:
         """Make one change."""
@@ -49,17 +51,19 @@ class Account:
                 self._settings[s] = after_change(self._settings.get(s, (None, False)), change)
                 self.left += (self._under(s)[pairs] - before[pairs]).sum(axis=0)
         for pair in change.pairs:
-            s = int(t.subjects[pair])
-            self.left += t.written[pair] - self._under(s)[pair]
-            self._in_full.setdefault(s, set()).add(pair)
+            s = t.subject_of[pair]
+            ndots, shorter = self._settings.get(s, (None, False))
+            self.left += t.by_writing(ndots, shorter=shorter)[pair]
+            self._in_full[s].add(pair)
 
     def finish(self, change: Change) -> None:
         """Write all pairs of a last change in full, at once."""
         pairs = np.array(change.pairs, np.int64)
         subjects = self._table.subjects[pairs]
         for s in np.unique(subjects).tolist():
-            mine = pairs[subjects == s]
-            self.left += (self._table.written[mine] - self._under(s)[mine]).sum(axis=0)
+            ndots, shorter = self._settings.get(s, (None, False))
+            by_writing = self._table.by_writing(ndots, shorter=shorter)
+            self.left += by_writing[pairs[subjects == s]].sum(axis=0)
 
     def _under(self, subject: int) -> Matrix:
         """Return what each pair sends under the settings that a subject has by now."""
@@ -101,8 +105,7 @@ class Account:
     def _code(self, change: Change) -> str:
         if change.name is None:
             return "drop_suffix" if change.suffixes else "set_ndots"
-        full = self._table.full_labels(change.pairs[0])
-        inside = any(full[-len(z) :] == z for z in self._zones)
+        inside = self._inside[self._table.full[change.pairs[0]]]
         return "full_service_name" if inside else "use_fqdn"
 
 

@@ -21,6 +21,7 @@ from pcapkit.analysis.whatif.affected_names import BROKEN, ELSEWHERE, LEAKED, Ma
 from pcapkit.analysis.whatif.settings import MOST_NDOTS
 from pcapkit.analysis.whatif.sums import NOW, REORDERED, SENT, SHORTER_STATES, STATES, WRITTEN
 from pcapkit.kernels.jit import inline_kernel, kernel
+from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.schema import ABSENT, Bytes, Ids, Int, Integers, Row, Rows
@@ -192,6 +193,11 @@ class Table:
             self._at[ndots, shorter] = known
         return known
 
+    @lru_cache(maxsize=2 * MOST_NDOTS + 4)  # noqa: B019 (lives as long as the table)
+    def by_writing(self, ndots: int | None, *, shorter: bool = False) -> Matrix:
+        """Return what writing each pair in full changes where :meth:`at` is what it sends now."""
+        return self.written - self.at(ndots, shorter=shorter)
+
     @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019
     def harmed(self, ndots: int | None, *, shorter: bool = False) -> Flags:
         """Say of each pair whether an ndots would break it or let another host answer.
@@ -261,9 +267,33 @@ class Table:
         """Return the name that answered a pair, without its final dot."""
         return self._names.text(int(self.full[pair]))
 
-    def full_dots(self, pair: int) -> int:
-        """Count the dots of the name that answered a pair."""
-        return len(self._names.labels(int(self.full[pair]))) - 1
+    @cached_property
+    def full_dots(self) -> list[int]:
+        """The dots of the name that answered each pair."""
+        counts = self._names.label_counts()[np.maximum(self.full, 0)]
+        out: list[int] = (counts - 1).tolist()
+        return out
+
+    @cached_property
+    def ended_by_writing(self) -> list[int]:
+        """The wasted queries that writing each pair in full ends, as it is asked now."""
+        out: list[int] = (-self.by_writing(None)[:, WASTED]).tolist()
+        return out
+
+    @cached_property
+    def subject_of(self) -> list[int]:
+        """The subject of each pair."""
+        out: list[int] = self.subjects.tolist()
+        return out
+
+    @cached_property
+    def names_of(self) -> list[tuple[int, int]]:
+        """The ids of each pair's base name, and of the name that answered it."""
+        return list(zip(self.bases.tolist(), self.full.tolist(), strict=True))
+
+    def are_inside(self, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
+        """Return, for every name by its id, 1 where it lies in one of the zones."""
+        return self._names.inside(zones)
 
     def base_labels(self, pair: int) -> tuple[str, ...]:
         """Return the labels of a pair's base name."""
