@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pcapkit.model.results import AuditRow
 from pcapkit.report.html.page import environment
-from pcapkit.report.text.formatting import number, percent, printable, shorten
+from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import SAFE_FOR, edits_text, plan_line
 
 
@@ -91,8 +91,11 @@ def render_index_terminal(rows: Sequence[AuditRow], console: Console) -> None:
             header_style="dim",
             no_wrap=True,
         )
+    widest = max((len(_short_plan(r)) for r in rows), default=0)
+    width = max(24, console.width - widest - 27)  # the end of a path tells captures apart
     for row in rows:
-        name = Text(shorten(row.path, max(16, console.width - 64)))
+        path = printable(row.path)
+        name = Text(path if len(path) <= width else f"…{path[1 - width :]}")
         if row.error is not None:
             name.stylize("red")
             table.add_row(name, "failed", "", "", "")
