@@ -75,9 +75,9 @@ def _columns(best: Plan) -> list[tuple[str, str]]:
     if best.coverage.duration_s:
         columns += [("queries per s (peak)", "rate"), ("upstream per s (peak)", "upstream")]
     if any(s.outside_after for s in best.steps):
-        columns.append(("out of the cluster per s (peak)", "outside"))
+        columns.append(("outside per s (peak)", "outside"))
     if any(s.lookup_p95_s_after is not None for s in best.steps):
-        columns.append(("p95 of lookups", "p95"))
+        columns.append(("lookups’ p95", "p95"))
     return columns
 
 

@@ -43,7 +43,13 @@ def best_plan(analysis: Results) -> Plan | None:
 
 def beside_plan(analysis: Results) -> list[Recommendation]:
     """Return the advice that is no step of a plan."""
-    return [a for a in analysis.recommendations if a.code not in _PLANNED]
+    plan = best_plan(analysis)
+    dropped = {suffix for step in (plan.steps if plan else ()) for suffix in step.suffixes}
+    return [
+        a
+        for a in analysis.recommendations
+        if a.code not in _PLANNED and not (a.code == "drop_suffix" and a.target in dropped)
+    ]
 
 
 def ended(plan: Plan) -> int:
