@@ -133,12 +133,12 @@ def _dns_config(best: Plan) -> list[tuple[str, str]]:
 
 def _forms(best: Plan) -> Context:
     """Return the forms of names that settings would change, and how many of each were seen."""
-    counts: dict[tuple[int | None, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for step in best.steps:
         for form in step.forms:
-            key = step.ndots, form.form
+            key = f"ndots {step.ndots}" if step.suffixes == () else "shorter list", form.form
             counts[key] = counts.get(key, 0) + form.seen
-    rows = [(f"ndots {n}", form, number(seen)) for (n, form), seen in counts.items()]
+    rows = [(setting, printable(form), number(seen)) for (setting, form), seen in counts.items()]
     return table(("setting", "form of names", "#seen"), rows, len(rows))
 
 
