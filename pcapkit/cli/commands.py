@@ -49,6 +49,18 @@ def say(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
+def _say_wrapped(text: str) -> None:
+    """Print sentences on standard error, 80 columns wide; words and places stay whole."""
+    from textwrap import wrap
+
+    from pcapkit.report.text.formatting import printable
+
+    lines = wrap(
+        printable(text), 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    click.echo("\n".join(lines), err=True)
+
+
 def _warn(warnings: tuple[str, ...]) -> None:
     for warning in warnings:
         say(f"warning: {warning}")
@@ -346,7 +358,7 @@ def fix(
         elsewhere=elsewhere,
     )
     for note in result.notes:
-        say(note)
+        _say_wrapped(note)
     if form != "diff" or not write:
         click.echo(render_fix(result, manifests, form).encode(), nl=False)
     if write:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ruamel.yaml.nodes import Node
+from yaml.nodes import Node
 
 from pcapkit.manifests.dns_config import Change, set_ndots
 from pcapkit.manifests.documents import Unreadable, entry, get, text_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ruamel.yaml.nodes import MappingNode, Node
+from yaml.nodes import MappingNode, Node
 
 from pcapkit.manifests.documents import Document, entry, get, items, text_of
 from pcapkit.manifests.tree import SourceFile

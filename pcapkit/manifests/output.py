@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from pcapkit.errors import InputError
 from pcapkit.files import whole_file
-from pcapkit.manifests.fix import FileChange, Fix
+from pcapkit.manifests.edits import FileChange
+from pcapkit.manifests.fix import Fix
 from pcapkit.model.plans import Place, Step
 from pcapkit.model.vocabulary import Safety
 from pcapkit.version import __version__
@@ -26,6 +27,7 @@ _SARIF = (
 _RULES = {
     "set_ndots": "Set ndots in the pods' dnsConfig.",
     "use_fqdn": "Write an external name with its final dot.",
+    "drop_suffix": "Take suffixes that never answer anything out of the search list.",
     "full_service_name": "Write a service of another namespace in full.",
 }
 

@@ -7,12 +7,12 @@ what lies outside is nobody's to change. What is no YAML is named and left alone
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from pcapkit.errors import InputError
-from pcapkit.manifests.documents import Document, Unreadable, read_documents
+from pcapkit.manifests.documents import Document, Unreadable, read_documents, without_collector
 from pcapkit.words import some
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -54,6 +54,19 @@ class Tree:
     files: dict[str, SourceFile]
     notes: tuple[str, ...]
 
+    def exactly(self, paths: Collection[str]) -> Tree:
+        """Return the same with some files as the composer reads them, or without them."""
+        files, notes = dict(self.files), list(self.notes)
+        for path in sorted(paths):
+            try:
+                documents = tuple(read_documents(files[path].text, exact=True))
+            except Unreadable as problem:
+                del files[path]
+                notes.append(_left_alone(path, problem))
+                continue
+            files[path] = replace(files[path], documents=documents)
+        return replace(self, files=files, notes=tuple(notes))
+
 
 def read_tree(folder: Path) -> Tree:
     """Read the manifests below a folder. Raises InputError where it is none, or holds none."""
@@ -63,13 +76,14 @@ def read_tree(folder: Path) -> Tree:
     files: dict[str, SourceFile] = {}
     notes: list[str] = []
     outside = Path(os.path.realpath(folder))
-    for path in _found(folder, outside, notes):
-        relative = path.relative_to(folder).as_posix()
-        if len(files) >= MOST_FILES:
-            notes.append(f"more than {MOST_FILES:,} files: the rest is not read")
-            break
-        if (file := _read(path, relative, notes)) is not None:
-            files[relative] = file
+    with without_collector():
+        for path in _found(folder, outside, notes):
+            relative = path.relative_to(folder).as_posix()
+            if len(files) >= MOST_FILES:
+                notes.append(f"more than {MOST_FILES:,} files: the rest is not read")
+                break
+            if (file := _read(path, relative, notes)) is not None:
+                files[relative] = file
     if templates := [f.path for f in files.values() if f.template]:
         notes.append(f"templates ({{{{ }}}}), which are no YAML and left alone: {some(templates)}")
     if not files:
@@ -79,6 +93,11 @@ def read_tree(folder: Path) -> Tree:
             hint="give the folder of your YAML files",
         )
     return Tree(folder, files, tuple(notes))
+
+
+def _left_alone(path: str, problem: Unreadable) -> str:
+    at = f" line {problem.line}:" if problem.line else ""
+    return f"{path}:{at} {problem.problem}; it is left alone"
 
 
 def _found(folder: Path, inside: Path, notes: list[str]) -> Iterator[Path]:
@@ -126,7 +145,6 @@ def _read(path: Path, relative: str, notes: list[str]) -> SourceFile | None:
     except Unreadable as problem:
         if "{{" in text:
             return SourceFile(relative, data, text, (), template=True)
-        at = f" line {problem.line}:" if problem.line else ""
-        notes.append(f"{relative}:{at} {problem.problem}; it is left alone")
+        notes.append(_left_alone(relative, problem))
         return None
     return SourceFile(relative, data, text, documents)

@@ -73,6 +73,7 @@ class NameForm:
     """A form of names that a setting would change, such as ``service.namespace``.
 
     ``seen`` is how many names of that form the subjects asked for; 0 is no proof that none exists.
+    Names that only a suffix completes are of the form ``name.SUFFIX``.
     """
 
     form: str

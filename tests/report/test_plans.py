@@ -16,6 +16,7 @@ from pcapkit.model.plans import Outside, Plan, PlanKind
 from pcapkit.model.results import Results
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
+from pcapkit.pipeline.options import Options
 from pcapkit.report.html.charts import draw
 from pcapkit.report.html.index import render_index
 from pcapkit.report.html.page import render_page
@@ -23,6 +24,7 @@ from pcapkit.report.markdown import plain, render_markdown
 from pcapkit.report.terminal import render_terminal
 from pcapkit.report.text.plans import best_plan, ended, plan_of, side_by_side
 from pcapkit.report.text.verdict import headline
+from tests.analysis.advice.plan.test_numbers import NODE
 from tests.analysis.talk import NAMESPACE, SERVFAIL, Talk
 
 LAB = Path(__file__).resolve().parents[2] / "captures" / "lab"
@@ -270,3 +272,22 @@ def test_packets_out_of_the_cluster_are_shown_by_sender(lab: Analysis) -> None:
     for text in (terminal(shown), render_markdown(shown).replace("\\", "")):
         assert said in " ".join(text.split())
     assert "clouds let through" not in terminal(lab)
+
+
+def test_a_shorter_list_is_shown_as_a_step_and_not_beside_the_plan(tmp_path: Path) -> None:
+    analysis = analyze(NODE.write(tmp_path), options=Options(resolver="glibc"))
+    best = best_plan(analysis)
+    assert best is not None
+    (step,) = [s for s in best.steps if s.code == "drop_suffix"]
+    action = "Take c.project.internal and google.internal out of the search list"
+    page = page_text(analysis)
+    assert action in page
+    assert "1 shorter search list" in page
+    assert "dnsPolicy None with nameservers, list and ndots written out" in page
+    for text in (terminal(analysis, 200), render_markdown(analysis).replace("`", "")):
+        assert action in " ".join(text.split())
+        assert "Take c.project.internal out of" not in text
+    assert {s.value for s in (step.safety, best.safety)} == {"review"}
+    dropped = [w for w in analysis.what_if_rows if w.setting.suffix]
+    assert dropped
+    assert {w.safety.value for w in dropped} <= {"review", "unsafe"}

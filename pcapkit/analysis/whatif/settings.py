@@ -122,7 +122,16 @@ _TIMED: tuple[Replayed, ...] = (
     CACHE,
 )
 #: By the position of the suffix.
-DROPPED = tuple(Replayed(Setting(Change.DROP), drop=p) for p in range(MOST_DROPPED))
+DROPPED = tuple(
+    Replayed(
+        Setting(Change.DROP),
+        drop=p,
+        best=Safety.REVIEW,
+        caveat="names that only this suffix completes would no longer resolve; pods need dnsPolicy "
+        "None with nameservers, list and ndots written out, or nodes another resolv.conf",
+    )
+    for p in range(MOST_DROPPED)
+)
 SETTINGS = (*_TIMED, *DROPPED)
 #: The first so many have percentiles and peaks; the others are for lists that are long enough.
 TIMED = len(_TIMED)

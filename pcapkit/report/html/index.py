@@ -11,8 +11,8 @@ from rich.text import Text
 
 from pcapkit.model.results import AuditRow
 from pcapkit.report.html.page import environment
-from pcapkit.report.text.formatting import number, percent, printable, shorten
-from pcapkit.report.text.plans import plan_line
+from pcapkit.report.text.formatting import number, percent, printable
+from pcapkit.report.text.plans import SAFE_FOR, edits_text, plan_line
 
 
 def verdict(rows: Sequence[AuditRow]) -> str:
@@ -68,24 +68,39 @@ def render_index(rows: Sequence[AuditRow], version: str) -> str:
     )
 
 
+def _short_plan(row: AuditRow) -> str:
+    """Return the plan of a capture in few words: edits, the share of the waste that they end."""
+    if not row.plan_edits or row.plan_safety is None:
+        return ""
+    ends = percent(row.plan_ends / row.wasted_queries) if row.wasted_queries else ""
+    safety = row.plan_safety
+    if safety.startswith(SAFE_FOR):
+        safety = f"safe ({safety.removeprefix(SAFE_FOR)} seen)"
+    return f"{edits_text(row.plan_edits)}, {ends}, {safety}"
+
+
 def render_index_terminal(rows: Sequence[AuditRow], console: Console) -> None:
     """Print the ranking; it fits 80 columns."""
     console.print(Text(verdict(rows), style="bold"))
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("capture", "queries", "wasted", "share"):
+    for title in ("capture", "queries", "wasted", "share", "plan"):
         table.add_column(
             title,
-            justify="left" if title == "capture" else "right",
+            justify="left" if title in ("capture", "plan") else "right",
             header_style="dim",
             no_wrap=True,
         )
+    widest = max((len(_short_plan(r)) for r in rows), default=0)
+    width = max(24, console.width - widest - 27)  # the end of a path tells captures apart
     for row in rows:
-        name = Text(shorten(row.path, max(20, console.width - 32)))
+        path = printable(row.path)
+        name = Text(path if len(path) <= width else f"…{path[1 - width :]}")
         if row.error is not None:
             name.stylize("red")
-            table.add_row(name, "failed", "", "")
+            table.add_row(name, "failed", "", "", "")
         else:
-            table.add_row(name, number(row.queries), number(row.wasted_queries), percent(row.share))
+            counts = number(row.queries), number(row.wasted_queries), percent(row.share)
+            table.add_row(name, *counts, _short_plan(row))
     console.print(table)
     console.print()

@@ -75,9 +75,9 @@ def _columns(best: Plan) -> list[tuple[str, str]]:
     if best.coverage.duration_s:
         columns += [("queries per s (peak)", "rate"), ("upstream per s (peak)", "upstream")]
     if any(s.outside_after for s in best.steps):
-        columns.append(("out of the cluster per s (peak)", "outside"))
+        columns.append(("outside per s (peak)", "outside"))
     if any(s.lookup_p95_s_after is not None for s in best.steps):
-        columns.append(("p95 of lookups", "p95"))
+        columns.append(("lookups’ p95", "p95"))
     return columns
 
 
@@ -138,12 +138,12 @@ def _dns_config(best: Plan) -> list[tuple[str, str]]:
 
 def _forms(best: Plan) -> Context:
     """Return the forms of names that settings would change, and how many of each were seen."""
-    counts: dict[tuple[int | None, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for step in best.steps:
         for form in step.forms:
-            key = step.ndots, form.form
+            key = f"ndots {step.ndots}" if step.suffixes == () else "shorter list", form.form
             counts[key] = counts.get(key, 0) + form.seen
-    rows = [(f"ndots {n}", form, number(seen)) for (n, form), seen in counts.items()]
+    rows = [(setting, printable(form), number(seen)) for (setting, form), seen in counts.items()]
     return table(("setting", "form of names", "#seen"), rows, len(rows))
 
 

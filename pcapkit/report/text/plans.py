@@ -17,6 +17,7 @@ from pcapkit.report.text.wording import lookups_text
 
 #: Below this a capture shows too little of a day: ``safe`` says how long it was.
 SHORT_S = 600
+SAFE_FOR = "safe for what was seen in "
 #: Packets a second that AWS lets one network interface send to its resolvers.
 MOST_OUTSIDE = 1024
 #: Advice that a plan takes the place of.
@@ -42,7 +43,13 @@ def best_plan(analysis: Results) -> Plan | None:
 
 def beside_plan(analysis: Results) -> list[Recommendation]:
     """Return the advice that is no step of a plan."""
-    return [a for a in analysis.recommendations if a.code not in _PLANNED]
+    plan = best_plan(analysis)
+    dropped = {suffix for step in (plan.steps if plan else ()) for suffix in step.suffixes}
+    return [
+        a
+        for a in analysis.recommendations
+        if a.code not in _PLANNED and not (a.code == "drop_suffix" and a.target in dropped)
+    ]
 
 
 def ended(plan: Plan) -> int:
@@ -181,7 +188,7 @@ def contents(plan: Plan) -> str:
 def safety_text(safety: Safety, coverage: Coverage) -> str:
     """Return a verdict as what it is: below ten minutes, ``safe`` is for what was seen."""
     if safety is Safety.SAFE and is_short(coverage):
-        return f"safe for what was seen in {seconds(coverage.duration_s)}"
+        return f"{SAFE_FOR}{seconds(coverage.duration_s)}"
     return safety.value
 
 

@@ -74,7 +74,8 @@ class Account:
         """Return a change that was just made, as a step."""
         name = change.name
         queries, wasted = int(self.left[QUERIES]), int(self.left[WASTED])
-        forms: tuple[NameForm, ...] = ()
+        # names that only these suffixes complete: none was seen, or they would stay
+        forms = tuple(NameForm(f"name.{suffix}", 0) for suffix in change.suffixes)
         if change.ndots is not None:
             forms = self._forms.changed(change.ndots, change.subjects)
         return Step(

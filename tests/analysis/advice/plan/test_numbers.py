@@ -383,6 +383,10 @@ def test_suffixes_that_never_answer_are_taken_out_of_the_list(model: str, tmp_pa
                 assert (step.name, step.fqdn, step.ndots, step.edits) == (None, None, None, 1)
                 assert step.safety is Safety.REVIEW
                 assert any("dnsPolicy None" in r for r in step.reasons)
+                assert [(f.form, f.seen) for f in step.forms] == [
+                    ("name.c.project.internal", 0),
+                    ("name.google.internal", 0),
+                ]
                 assert step.saves_queries > 0
 
 
