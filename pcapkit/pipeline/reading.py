@@ -279,9 +279,12 @@ def _nameservers(seen_from: Vantage) -> list[str]:
 
 def _as_seen(lookups: LookupCounts, rows: Iterable[WhatIf]) -> tuple[WhatIf, ...]:
     """Give the setting in force the times of the lookups that were seen, where its own are kept."""
-    times = {"p50_s": lookups.p50_s, "p95_s": lookups.p95_s, "p99_s": lookups.p99_s}
+    p50, p95, p99 = lookups.p50_s, lookups.p95_s, lookups.p99_s
     return tuple(
-        replace(row, **times) if row.observed and row.p50_s is not None else row for row in rows
+        replace(row, p50_s=p50, p95_s=p95, p99_s=p99)
+        if row.observed and row.p50_s is not None
+        else row
+        for row in rows
     )
 
 

@@ -163,7 +163,8 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     start = np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p] or early):
+        begun = (orphan or early) and rules.bases[name, p] != name  # under '.' it is as is
+        if rules.bases[name, p] >= 0 and (begun or rules.starts[p]):
             start = p
             break
     walk = w.used[WALKS]

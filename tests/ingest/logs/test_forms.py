@@ -312,9 +312,8 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("head", COLUMNS)
-def test_columns_of_inspektor_gadget(head: str, tmp_path: Path) -> None:
-    """Without addresses the pod is the client; what the server's pod shows says nothing."""
+def gadget(head: str) -> list[str]:
+    """Return the columns of one walk under such a head."""
     prefix, pod_column, kind_column, count_column, wider = COLUMNS[head]
     columns = [
         f"{prefix}NODE",
@@ -349,7 +348,13 @@ def test_columns_of_inspektor_gadget(head: str, tmp_path: Path) -> None:
                 count,
             ]
             lines.append("".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)).rstrip())
-    path = save(tmp_path, "\n".join(lines).encode())
+    return lines
+
+
+@pytest.mark.parametrize("head", COLUMNS)
+def test_columns_of_inspektor_gadget(head: str, tmp_path: Path) -> None:
+    """Without addresses the pod is the client; what the server's pod shows says nothing."""
+    path = save(tmp_path, "\n".join(gadget(head)).encode())
     assert told(path) == whole("api.acme.test", LIST)
     (row,) = analyze(path).client_rows
     assert (row.namespace, row.pod) == ("shop", "till-0")
@@ -397,8 +402,8 @@ FLOWS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("more", FLOWS.values(), ids=FLOWS)
-def test_flows_of_netobserv(more: dict[str, Any], tmp_path: Path) -> None:
+def netobserv(more: dict[str, Any]) -> list[str]:
+    """Return the flows of one walk, and one of another protocol."""
     flows = []
     for q in sorted(walk("api.acme.test", LIST), key=lambda q: q.asked):
         flow: dict[str, Any] = {
@@ -420,7 +425,12 @@ def test_flows_of_netobserv(more: dict[str, Any], tmp_path: Path) -> None:
         flow = {k: v for k, v in (flow | more).items() if v is not None}
         flows.append(json.dumps(flow))
     flows.append(json.dumps({"SrcAddr": "10.0.0.1", "DstAddr": "10.0.0.2", "Proto": 6}))
-    path = save(tmp_path, "\n".join(flows).encode())
+    return flows
+
+
+@pytest.mark.parametrize("more", FLOWS.values(), ids=FLOWS)
+def test_flows_of_netobserv(more: dict[str, Any], tmp_path: Path) -> None:
+    path = save(tmp_path, "\n".join(netobserv(more)).encode())
     found = told(path)
     assert (found["lookups"], found["queries"], found["wasted"]) == (1, 8, 6)
     assert found["search"] == [list(LIST)]
