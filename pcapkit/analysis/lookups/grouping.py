@@ -37,6 +37,8 @@ from pcapkit.analysis.lookups.state import (
     ask,
     begins_again,
     finished,
+    follows_apart,
+    goes_on_apart,
     has_port,
     is_absent,
     is_answered,
@@ -87,7 +89,11 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
         join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
-    if w.candidates[candidate]["types"] >= _MOST_TYPES or begins_again(w, walk, e):
+    if w.candidates[candidate]["types"] >= _MOST_TYPES:
+        return False
+    if w.walks[walk]["one_port"] and follows_apart(rows, w, candidate, e, rules.near):
+        return True
+    if begins_again(w, walk, e):
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
@@ -139,6 +145,12 @@ def _repeats(
             return True  # glibc, which sends on from new ports after a timeout
         same = other_server
     if q["earliest"] == NO_TIME or q["earliest"] > time:
+        if (
+            q["first"] != q["last"]
+            and not q["several_ids"]
+            and last["client_port"] != e["client_port"]
+        ):
+            return same  # who kept the ID when it asked again gives each lookup its own
         return bool(same or waited >= SHORTEST_TIMER_NS)
     if not q["good"] or q["newest"] > time:
         got = rows[newest_by(rows, w, question, time)]
@@ -180,6 +192,8 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     x["cut_start"] = 0
     x["closed"] = 0
     x["parallel"] = 0
+    x["apart"] = 0
+    x["one_port"] = 0
     x["captured"] = 0
     if start < 0:
         x["base"] = NO_BASE
@@ -261,6 +275,8 @@ def _due(
     time = e["query_time"]
     end = finished(w, current, time)
     if end == PENDING or (is_answered(w, current, time) and not is_absent(w, current, time)):
+        if goes_on_apart(w, current, e, rules.near):
+            return np.int64(0)
         return np.int64(0 if _in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
     as_is_first = w.candidates[x["first"]]["name"] == base
     if as_is_first and rules.labels[base] - 1 <= rules.searched_dots:
@@ -385,9 +401,16 @@ def _step(
     if x["candidates"] == 1 and x["mode"] == LIST and w.candidates[current]["position"] >= 0:
         x["cut_start"] = 1  # its first suffixes were asked before the capture
     time = e["query_time"]
-    if _in_batch(rows, w, rules, walk, position, e):  # earlier ones may be asked for more types
+    apart = goes_on_apart(w, current, e, rules.near)
+    if apart or _in_batch(rows, w, rules, walk, position, e):
         if finished(w, current, time) == PENDING or is_answered(w, current, time):
-            x["parallel"] = 1
+            if apart:
+                x["apart"] = 1
+            else:
+                x["parallel"] = 1
+    one_port = e["edns_bytes"] < 0 and e["transport"] != TCP
+    if x["apart"] or (one_port and has_port(rows, w, current, e["client_port"])):
+        x["one_port"] = 1  # earlier ones may be asked for more types
     else:
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
     add_candidate(rows, w, walk, number, name, position)

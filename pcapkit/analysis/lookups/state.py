@@ -57,6 +57,8 @@ WALK = np.dtype(
         ("cut_start", np.uint8),  # it began earlier, or what it asks is not all to be seen
         ("closed", np.uint8),  # the name as is has been asked after the list
         ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
+        ("apart", np.uint8),  # each family goes on by itself (gRPC's C core)
+        ("one_port", np.uint8),  # an earlier candidate may be asked for more, from the port of all
         ("captured", np.uint8),  # some query of it was
     ],
     align=True,
@@ -88,6 +90,7 @@ QUESTION = np.dtype(
         ("message_id", np.uint16),  # of the last exchange
         ("port", np.uint16),  # of the first exchange
         ("several_ports", np.uint8),
+        ("several_ids", np.uint8),
         ("good", np.uint8),  # no response was truncated, or an error of the server's
         ("truncated", np.uint8),
         ("absent", np.uint8),  # some response is NXDOMAIN
@@ -235,7 +238,8 @@ def is_absent(w: Walks, candidate: Int, time: Int) -> bool:
 def finished(w: Walks, candidate: Int, time: Int) -> Int:
     """Return when its last answer came, or its last timer began; PENDING while one is awaited.
 
-    A timer of whole seconds may have begun with another question of the candidate.
+    A timer of whole seconds may have begun with another question of the candidate; what is asked
+    again after an answer, as glibc does where it lost the other family, ends anew.
     """
     latest = NO_TIME
     pending = False
@@ -246,6 +250,9 @@ def finished(w: Walks, candidate: Int, time: Int) -> Int:
         began = min(began, q["asked"])
         if q["earliest"] != NO_TIME and q["earliest"] <= time:
             latest = max(latest, q["earliest"])
+            if q["asked"] > q["earliest"]:
+                came = q["done"] != NO_TIME and q["done"] <= time
+                latest = max(latest, q["done"] if came else q["asked"])
         else:
             latest = max(latest, q["asked"])
             pending = pending or time - q["asked"] < SHORTEST_TIMER_NS
@@ -350,6 +357,8 @@ def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -
         w.next_exchange[q["last"]] = number
         if q["port"] != e["client_port"]:
             q["several_ports"] = 1
+        if q["message_id"] != e["message_id"]:
+            q["several_ids"] = 1
         if q["earliest"] > e["query_time"] and rows[q["last"]]["client_port"] != e["client_port"]:
             q["earliest"] = NO_TIME  # it will meet a closed socket
             q["answer"] = NO_TIME
@@ -380,6 +389,7 @@ def _new_question(w: Walks, c: Row, number: Int, e: Row) -> Row:
     q["newest"] = NO_TIME
     q["answer"] = NO_TIME
     q["several_ports"] = 0
+    q["several_ids"] = 0
     q["good"] = 1
     q["truncated"] = 0
     q["absent"] = 0
@@ -496,11 +506,49 @@ def keep_at_base(w: Walks, base: Int, walk: Int) -> None:
 
 
 @helper_kernel
+def goes_on_apart(w: Walks, candidate: Int, e: Row, near: Int) -> bool:
+    """Does a family go on to ``e`` (EXCHANGE), whatever the other one of a ``candidate`` gets?
+
+    gRPC's C core asks each family in a walk of its own, both from one port. The candidate of ``w``
+    has none of this type, and said so within ``near`` ns.
+    """
+    at = question_of(w, candidate, e["qtype"])
+    if at < 0:
+        return False
+    q = w.questions[at]
+    time = e["query_time"]
+    if q["port"] != e["client_port"] or q["several_ports"] or not q["good"]:
+        return False
+    if q["done"] == NO_TIME or q["done"] > time or q["answer"] != NO_TIME:
+        return False
+    return bool(time - q["done"] <= near)
+
+
+@helper_kernel
+def follows_apart(rows: Exchanges, w: Walks, candidate: Int, e: Row, near: Int) -> bool:
+    """Does a family come to a ``candidate`` of ``w`` from the one before it in its walk?
+
+    ``e``, one of ``rows``, asks it. The first candidate follows the last one, where all were asked
+    from one port for the other family before.
+    """
+    x = w.walks[w.candidates[candidate]["walk"]]
+    last = np.int64(x["last"])
+    if candidate == x["first"]:
+        since = e["query_time"] - w.name_nodes[w.candidates[last]["node"]]["latest"]
+        return since <= near and has_port(rows, w, last, e["client_port"])
+    before = np.int64(x["first"])
+    while before >= 0 and w.candidates[before]["after"] != candidate:
+        before = np.int64(w.candidates[before]["after"])
+    return before >= 0 and goes_on_apart(w, before, e, near)
+
+
+@helper_kernel
 def begins_again(w: Walks, walk: Int, e: Row) -> bool:
     """Does ``e`` (EXCHANGE) belong to another walk of the list, for another type?
 
-    Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
-    first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
+    Where all suffixes were asked from one port for one type, and answered, what asks the first of
+    them for another type, unless at once (see :func:`follows_apart`), begins a ``walk`` of ``w`` of
+    its own, and the others follow it.
     """
     x = w.walks[walk]
     first, last = np.int64(x["first"]), np.int64(x["last"])
