@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
+from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, OPEN, Walks
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
@@ -46,8 +46,9 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     CLOSE_GOES_ON,  # NODATA_GOES_ON, at a pair with close ones
     INSISTS,  # one family is answered, the other SERVFAIL again and again from the same port
     CONSECUTIVE,  # IDs that are counted up: no known resolver's
-) = range(23)
-SIGNS = 23
+    APART,  # each family walks the list by itself
+) = range(24)
+SIGNS = 24
 
 
 @helper_kernel
@@ -136,6 +137,8 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
             first = w.questions[w.candidates[walk["first"]]["question"]]["first"]
             if rows[first]["edns_bytes"] < 0:
                 signs[PARALLEL] += 1
+        elif walk["apart"]:
+            signs[APART] += 1
         candidate = np.int64(walk["first"])
         while candidate >= 0:
             a, aaaa, some, mx = np.int64(NO_ROW), np.int64(NO_ROW), np.int64(NO_ROW), False
@@ -183,6 +186,8 @@ def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: In
             following = w.questions[w.candidates[c["after"]]["question"]]
             signs[PORT_KEPT] += following["port"] == first["client_port"]
     if walk["mode"] == AS_IS or walk["base"] < 0 or c["name"] == walk["base"]:
+        return np.int64(NO_ROW)
+    if walk["mode"] == OPEN and c["position"] >= 0:  # a full name, perhaps
         return np.int64(NO_ROW)
     at = question
     while at >= 0:
@@ -235,6 +240,8 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("c-ares", 0.8, ("EDNS 1232, one port for both families",))
     if n[EDNS_TWO_PORTS]:
         return ResolverGuess("go", 0.9, ("EDNS 1232, a port of its own for every query",))
+    if n[APART] >= _OWN_STEPS:
+        return ResolverGuess("grpc", 0.7, ("each family walks the list by itself, on one port",))
     if n[PORT_KEPT] >= _OWN_STEPS and 4 * n[PORT_KEPT] >= pairs:
         return ResolverGuess("c-ares", 0.6, ("one port for all of a walk, no EDNS",))
     if n[PORT_HELD]:

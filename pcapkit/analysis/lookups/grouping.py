@@ -178,12 +178,17 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     e = rows[number]
     orphan = e["query_packet"] < 0
     early = e["query_time"] - rules.begin <= rules.near  # its walk may have begun before
-    start = np.int64(NO_SUFFIX)
+    start, later = np.int64(NO_SUFFIX), np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[name, p] >= 0 and (orphan or rules.starts[p] or early):
+        if rules.bases[name, p] < 0:
+            continue
+        if orphan or rules.starts[p] or early:
             start = p
             break
+        later = p if later < 0 else later
+    if start < 0:
+        start = later  # a cache may have had the suffixes before it
     walk = w.used[WALKS]
     w.used[WALKS] = walk + 1
     x = w.walks[walk]
@@ -269,7 +274,8 @@ def _due(
     if x["closed"] or c["name"] == name:
         return np.int64(_NOT_DUE)
     if not rules.logged and not was_asked(w, current, e["qtype"]):
-        return np.int64(_NOT_DUE)
+        if not has_port(rows, w, current, e["client_port"]):  # else a cache had this type of it
+            return np.int64(_NOT_DUE)
     if not _fits_list(w, rules, walk, position, base):
         return np.int64(_NOT_DUE)
     time = e["query_time"]
@@ -419,6 +425,20 @@ def _step(
 
 
 @helper_kernel
+def _note_order(rows: Exchanges, w: Walks, rules: Rules, candidate: Int, e: Row) -> None:
+    """Note at the walk of a ``candidate`` of ``w`` why ``e`` asks it when others were asked, too.
+
+    Its family goes on by itself (gRPC's C core), or all were asked whatever the answers (busybox).
+    ``e`` is one of ``rows``; the client has ``rules``.
+    """
+    x = w.walks[w.candidates[candidate]["walk"]]
+    if candidate != x["first"] and follows_apart(rows, w, candidate, e, rules.near):
+        x["apart"] = 1
+    else:
+        x["parallel"] = 1
+
+
+@helper_kernel
 def _at_same_name(
     rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, oldest: Int, oldest_base: Int
 ) -> bool:
@@ -462,7 +482,7 @@ def _at_same_name(
             continue
         if same_port:
             if question < 0 and w.walks[n["walk"]]["last"] != candidate:
-                w.walks[n["walk"]]["parallel"] = 1
+                _note_order(rows, w, rules, candidate, e)
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question
