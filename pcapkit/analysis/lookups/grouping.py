@@ -19,6 +19,15 @@ from pcapkit.analysis.lookups.habits import (
     searched_dots,
     searches_after_as_is,
 )
+from pcapkit.analysis.lookups.one_port import (
+    begins_again,
+    follows_apart,
+    goes_on_apart,
+    in_batch,
+    note_order,
+    note_step,
+    stays_open,
+)
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -35,10 +44,7 @@ from pcapkit.analysis.lookups.state import (
     Walks,
     add_candidate,
     ask,
-    begins_again,
     finished,
-    follows_apart,
-    goes_on_apart,
     has_port,
     is_absent,
     is_answered,
@@ -235,24 +241,6 @@ def _fits_list(w: Walks, rules: Rules, walk: Int, position: Int, base: Int) -> b
 
 
 @helper_kernel
-def _in_batch(rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, e: Row) -> bool:
-    """Is this the next suffix of a walk whose candidates are asked whatever the answers (busybox)?
-
-    ``e`` (one of ``rows``) asks it, the suffix at ``position``, for the ``walk`` of ``w``; the
-    client has ``rules``. All come from one port, without EDNS.
-    """
-    x = w.walks[walk]
-    c = w.candidates[x["last"]]
-    if e["edns_bytes"] >= 0 or e["transport"] == TCP or x["mode"] == AS_IS or x["base"] < 0:
-        return False
-    if position - max(np.int64(c["position"]), np.int64(0)) != 1:
-        return False
-    if e["query_time"] - w.name_nodes[c["node"]]["latest"] > rules.near:
-        return False
-    return has_port(rows, w, np.int64(x["last"]), e["client_port"])
-
-
-@helper_kernel
 def _is_half(w: Walks, rules: Rules, candidate: Int) -> bool:
     """Was a candidate of ``w`` asked for one type only, by a client that asks both families?"""
     question = np.int64(w.candidates[candidate]["question"])
@@ -283,7 +271,7 @@ def _due(
     if end == PENDING or (is_answered(w, current, time) and not is_absent(w, current, time)):
         if goes_on_apart(w, current, e, rules.near):
             return np.int64(0)
-        return np.int64(0 if _in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
+        return np.int64(0 if in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
     as_is_first = w.candidates[x["first"]]["name"] == base
     if as_is_first and rules.labels[base] - 1 <= rules.searched_dots:
         limit = min(np.int64(NEAR_NS), rules.near)  # names with as many dots are searched first
@@ -406,36 +394,12 @@ def _step(
     current = np.int64(x["last"])
     if x["candidates"] == 1 and x["mode"] == LIST and w.candidates[current]["position"] >= 0:
         x["cut_start"] = 1  # its first suffixes were asked before the capture
-    time = e["query_time"]
-    apart = goes_on_apart(w, current, e, rules.near)
-    if apart or _in_batch(rows, w, rules, walk, position, e):
-        if finished(w, current, time) == PENDING or is_answered(w, current, time):
-            if apart:
-                x["apart"] = 1
-            else:
-                x["parallel"] = 1
-    one_port = e["edns_bytes"] < 0 and e["transport"] != TCP
-    if x["apart"] or (one_port and has_port(rows, w, current, e["client_port"])):
-        x["one_port"] = 1  # earlier ones may be asked for more types
-    else:
+    note_step(rows, w, rules, walk, position, e)
+    if not stays_open(rows, w, current, e):
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
     add_candidate(rows, w, walk, number, name, position)
     if position < 0:
         x["closed"] = 1
-
-
-@helper_kernel
-def _note_order(rows: Exchanges, w: Walks, rules: Rules, candidate: Int, e: Row) -> None:
-    """Note at the walk of a ``candidate`` of ``w`` why ``e`` asks it when others were asked, too.
-
-    Its family goes on by itself (gRPC's C core), or all were asked whatever the answers (busybox).
-    ``e`` is one of ``rows``; the client has ``rules``.
-    """
-    x = w.walks[w.candidates[candidate]["walk"]]
-    if candidate != x["first"] and follows_apart(rows, w, candidate, e, rules.near):
-        x["apart"] = 1
-    else:
-        x["parallel"] = 1
 
 
 @helper_kernel
@@ -482,7 +446,7 @@ def _at_same_name(
             continue
         if same_port:
             if question < 0 and w.walks[n["walk"]]["last"] != candidate:
-                _note_order(rows, w, rules, candidate, e)
+                note_order(rows, w, rules, candidate, e)
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question
