@@ -114,6 +114,9 @@ class Candidate:
         if any(time - t < TIMER for t in pending) and time - began < WHOLE_TIMER:
             return None
         ends = [self.earliest(t) or 0 for t in self.questions if self.ended(t, time)]
+        for t, q in self.questions.items():
+            if self.ended(t, time) and q[-1].time > (self.earliest(t) or 0):  # asked once more
+                ends.append((q[-1].done or 0) if q[-1].came(time) else q[-1].time)
         return max(pending + ends)
 
 
@@ -140,6 +143,8 @@ class Walk:
     closed: bool = False
     cut: bool = False  # its first suffixes were asked before the capture
     parallel: bool = False
+    apart: bool = False  # each family goes on by itself
+    one_port: bool = False  # an earlier candidate may be asked for more, from the port of all
     over: set[tuple[str, ...]] = field(default_factory=set)  # bases at which it is seen no more
 
     def is_over(self, time: int) -> bool:
@@ -171,7 +176,8 @@ def _repeats(c: Candidate, e: Exchange, habits: Habits) -> bool:
         if len(c.ports) > 1 or not settled or c.latest > e.time:
             return True
     if not c.ended(e.qtype, e.time):
-        return waited >= TIMER
+        keeps_id = len(q) > 1 and len({x.ident for x in q}) == 1 and last.port != e.port
+        return waited >= TIMER and not keeps_id
     newest = max((x for x in q if x.came(e.time)), key=lambda x: x.done or 0)
     if not _good(newest):
         return e.time - (newest.done or 0) <= JOIN or last.port == e.port
@@ -188,8 +194,31 @@ def _begins_again(w: Walk, e: Exchange) -> bool:
     return batch and e.qtype not in first.questions and not last.silent(e.time)
 
 
+def _goes_on_apart(c: Candidate, e: Exchange) -> bool:
+    """Has this type come to its end at a candidate, from the same port?"""
+    q = c.questions.get(e.qtype)
+    if q is None or {x.port for x in q} != {e.port} or not q[-1].came(e.time):
+        return False
+    if any(x.done is not None and x.outcome not in (NODATA, NXDOMAIN) for x in q):
+        return False
+    return e.time - (q[-1].done or 0) <= PAUSED
+
+
+def _follows_apart(w: Walk, c: Candidate, e: Exchange) -> bool:
+    """Does a type come to a candidate from the one before it, or to the first from the last?"""
+    at = next(k for k, x in enumerate(w.candidates) if x is c)
+    if at == 0:
+        last = w.candidates[-1]
+        return e.time - last.latest <= PAUSED and e.port in last.ports
+    return _goes_on_apart(w.candidates[at - 1], e)
+
+
 def _joins(w: Walk, c: Candidate, e: Exchange, habits: Habits) -> bool:
-    if e.time - w.start > WALK or _begins_again(w, e):
+    if e.time - w.start > WALK:
+        return False
+    if w.one_port and _follows_apart(w, c, e):
+        return True
+    if _begins_again(w, e):
         return False
     if any(not c.ended(t, e.time) for t in c.questions):
         return True
@@ -210,7 +239,7 @@ def _in_batch(w: Walk, position: int, e: Exchange) -> bool:
 def _due(w: Walk, position: int, base: tuple[str, ...], e: Exchange, habits: Habits) -> int | None:
     """Return how long after the walk's current candidate this follows as its next, or None."""
     c = w.candidates[-1]
-    if w.closed or c.name == e.name or e.qtype not in c.questions:
+    if w.closed or c.name == e.name or (e.qtype not in c.questions and e.port not in c.ports):
         return None
     as_is_first = w.first == base
     if position < 0 and (w.mode == "as is" or w.base != base):
@@ -221,7 +250,7 @@ def _due(w: Walk, position: int, base: tuple[str, ...], e: Exchange, habits: Hab
             return None
     end, answered = c.finished(e.time), c.answered(e.time)
     if end is None or (answered and not c.absent(e.time)):
-        return 0 if _in_batch(w, position, e) else None
+        return 0 if _goes_on_apart(c, e) or _in_batch(w, position, e) else None
     limit = NEXT
     if as_is_first and len(base) - 1 <= habits.searched_dots:
         limit = NEAR
@@ -262,7 +291,8 @@ def _habits(exchanges: Sequence[Exchange], begin: int) -> Habits:
         for a, b in together
     )
     kept = [a.port == b.port for a, b in together if a.name != b.name]
-    both = pairs > 0 and pairs * 4 >= sum(a.qtype == A for a, _ in together)
+    asked = [sum(a.qtype == t for a, _ in together) for t in (A, AAAA)]
+    both = pairs > 0 and pairs * 4 >= min(asked[0], max(asked[1], 1))
     return Habits(begin, True, both, sum(kept) * 2 > len(kept))
 
 
@@ -280,7 +310,7 @@ def _group(
             continue
         if not _continues(walks, e, bases, len(search), habits):
             early = e.time - habits.begin <= PAUSED
-            at = next((p for p in sorted(bases) if p == 0 or early), -1)
+            at = next((p for p in sorted(bases) if p == 0 or early), min(bases, default=-1))
             c = Candidate(e.name, at if at > 0 else -1, {e.qtype: [e]})
             base = bases.get(at)
             walks.append(Walk(e.time, e.name, base, "open" if base else "as is", [c]))
@@ -302,7 +332,11 @@ def _at_same_name(
         again = e.qtype in c.questions
         if _repeats(c, e, habits) if again else _joins(w, c, e, habits):
             if same_port:
-                w.parallel |= not again and c is not w.candidates[-1]
+                if not again and c is not w.candidates[-1]:
+                    if c is not w.candidates[0] and _follows_apart(w, c, e):
+                        w.apart = True
+                    else:
+                        w.parallel = True
                 c.ask(e)
                 return True
             other = c
@@ -341,8 +375,14 @@ def _continues(
         w.mode = "list" if listed else "as is"
     c = w.candidates[-1]
     w.cut |= len(w.candidates) == 1 and w.mode == "list" and c.position >= 0
-    if _in_batch(w, position, e):
-        w.parallel |= c.finished(e.time) is None or c.answered(e.time)
+    apart = _goes_on_apart(c, e)
+    if (apart or _in_batch(w, position, e)) and (c.finished(e.time) is None or c.answered(e.time)):
+        if apart:
+            w.apart = True
+        else:
+            w.parallel = True
+    if w.apart or e.port in c.ports:
+        w.one_port = True
     else:
         c.left = True
     w.candidates.append(Candidate(e.name, position, {e.qtype: [e]}))

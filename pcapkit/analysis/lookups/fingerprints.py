@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
+from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, OPEN, Walks
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
@@ -76,8 +76,9 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     LIST_ALONE,  # with EDNS 1280: all of a list missed, and the name as is was not asked
     GRPC_ONE_PORT,  # gRPC's own questions, from the port of an A or AAAA question
     DOUBLED_TIMER,  # one question sent again after 1, 2 and 4 s, with one ID
-) = range(31)
-SIGNS = 31
+    APART,  # each family walks the list by itself
+) = range(32)
+SIGNS = 32
 
 
 @helper_kernel
@@ -258,6 +259,8 @@ def _count_signs(
             first = w.questions[w.candidates[walk["first"]]["question"]]["first"]
             if rows[first]["edns_bytes"] < 0:
                 signs[PARALLEL] += 1
+        elif walk["apart"]:
+            signs[APART] += 1
         candidate = np.int64(walk["first"])
         signs[LIST_ALONE] += _is_list_alone(rows, w, walk)
         close, far = signs[CLOSE_IDS] + signs[NEAR_IDS], signs[ONE_PORT] + signs[ONE_PORT_IN_TURN]
@@ -339,6 +342,8 @@ def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: In
             signs[PORT_KEPT] += following["port"] == first["client_port"]
     if walk["mode"] == AS_IS or walk["base"] < 0 or c["name"] == walk["base"]:
         return np.int64(NO_ROW)
+    if walk["mode"] == OPEN and c["position"] >= 0:  # a full name, perhaps
+        return np.int64(NO_ROW)
     at = question
     while at >= 0:
         if rows[w.questions[at]["last"]]["outcome"] != NODATA:
@@ -404,6 +409,8 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("c-ares", 0.8, ("EDNS 1232, one port for both families",))
     if n[EDNS_TWO_PORTS]:
         return ResolverGuess("go", 0.9, ("EDNS 1232, a port of its own for every query",))
+    if n[APART] >= _OWN_STEPS:
+        return ResolverGuess("grpc", 0.7, ("each family walks the list by itself, on one port",))
     if n[PORT_KEPT] >= _OWN_STEPS and 4 * n[PORT_KEPT] >= pairs:
         return ResolverGuess("c-ares", 0.6, ("one port for all of a walk, no EDNS",))
     if n[PORT_HELD]:

@@ -13,6 +13,15 @@ import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
 from pcapkit.analysis.lookups.cut_names import cut_question, follow_cut, repeats_unread
+from pcapkit.analysis.lookups.one_port import (
+    begins_again,
+    follows_apart,
+    goes_on_apart,
+    in_batch,
+    note_order,
+    note_step,
+    stays_open,
+)
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -29,7 +38,6 @@ from pcapkit.analysis.lookups.state import (
     Walks,
     add_candidate,
     ask,
-    begins_again,
     finished,
     has_port,
     is_absent,
@@ -81,7 +89,11 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
         join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
-    if w.candidates[candidate]["types"] >= _MOST_TYPES or begins_again(w, walk, e):
+    if w.candidates[candidate]["types"] >= _MOST_TYPES:
+        return False
+    if w.walks[walk]["one_port"] and follows_apart(rows, w, candidate, e, rules.near):
+        return True
+    if begins_again(w, walk, e):
         return False
     latest = NO_TIME
     at = np.int64(w.candidates[candidate]["question"])
@@ -133,6 +145,12 @@ def _repeats(
             return True  # glibc, which sends on from new ports after a timeout
         same = other_server
     if q["earliest"] == NO_TIME or q["earliest"] > time:
+        if (
+            q["first"] != q["last"]
+            and not q["several_ids"]
+            and last["client_port"] != e["client_port"]
+        ):
+            return same  # who kept the ID when it asked again gives each lookup its own
         return bool(same or waited >= SHORTEST_TIMER_NS)
     if not q["good"] or q["newest"] > time:
         got = rows[newest_by(rows, w, question, time)]
@@ -160,13 +178,19 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     e = rows[number]
     orphan = e["query_packet"] < 0
     early = e["query_time"] - rules.begin <= rules.near  # its walk may have begun before
-    start = np.int64(NO_SUFFIX)
+    start, later = np.int64(NO_SUFFIX), np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        begun = (orphan or early) and rules.bases[name, p] != name  # under '.' it is as is
-        if rules.bases[name, p] >= 0 and (begun or rules.starts[p]):
+        if rules.bases[name, p] < 0:
+            continue
+        is_as_is = rules.bases[name, p] == name  # under '.'
+        if rules.starts[p] or ((orphan or early) and not is_as_is):
             start = p
             break
+        if later < 0 and not is_as_is:
+            later = p
+    if start < 0:
+        start = later  # a cache may have had the suffixes before it
     walk = w.used[WALKS]
     w.used[WALKS] = walk + 1
     x = w.walks[walk]
@@ -175,6 +199,8 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     x["cut_start"] = 0
     x["closed"] = 0
     x["parallel"] = 0
+    x["apart"] = 0
+    x["one_port"] = 0
     x["captured"] = 0
     if start < 0:
         x["base"] = NO_BASE
@@ -211,24 +237,6 @@ def _fits_list(w: Walks, rules: Rules, walk: Int, position: Int, base: Int) -> b
 
 
 @helper_kernel
-def _in_batch(rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, e: Row) -> bool:
-    """Is this the next suffix of a walk whose candidates are asked whatever the answers (busybox)?
-
-    ``e`` (one of ``rows``) asks it, the suffix at ``position``, for the ``walk`` of ``w``; the
-    client has ``rules``. All come from one port, without EDNS.
-    """
-    x = w.walks[walk]
-    c = w.candidates[x["last"]]
-    if e["edns_bytes"] >= 0 or e["transport"] == TCP or x["mode"] == AS_IS or x["base"] < 0:
-        return False
-    if position - max(np.int64(c["position"]), np.int64(0)) != 1:
-        return False
-    if e["query_time"] - w.name_nodes[c["node"]]["latest"] > rules.near:
-        return False
-    return has_port(rows, w, np.int64(x["last"]), e["client_port"])
-
-
-@helper_kernel
 def _is_half(w: Walks, rules: Rules, candidate: Int) -> bool:
     """Was a candidate of ``w`` asked for one type only, by a client that asks both families?"""
     question = np.int64(w.candidates[candidate]["question"])
@@ -250,13 +258,16 @@ def _due(
     if x["closed"] or c["name"] == name:
         return np.int64(_NOT_DUE)
     if not rules.logged and not was_asked(w, current, e["qtype"]):
-        return np.int64(_NOT_DUE)
+        if not has_port(rows, w, current, e["client_port"]):  # else a cache had this type of it
+            return np.int64(_NOT_DUE)
     if not _fits_list(w, rules, walk, position, base):
         return np.int64(_NOT_DUE)
     time = e["query_time"]
     end = finished(w, current, time)
     if end == PENDING or (is_answered(w, current, time) and not is_absent(w, current, time)):
-        return np.int64(0 if _in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
+        if goes_on_apart(w, current, e, rules.near):
+            return np.int64(0)
+        return np.int64(0 if in_batch(rows, w, rules, walk, position, e) else _NOT_DUE)
     as_is_first = w.candidates[x["first"]]["name"] == base
     if as_is_first and rules.labels[base] - 1 <= rules.searched_dots:
         limit = min(np.int64(NEAR_NS), rules.near)  # names with as many dots are searched first
@@ -336,11 +347,8 @@ def _step(
     current = np.int64(x["last"])
     if x["candidates"] == 1 and x["mode"] == LIST and w.candidates[current]["position"] >= 0:
         x["cut_start"] = 1  # its first suffixes were asked before the capture
-    time = e["query_time"]
-    if _in_batch(rows, w, rules, walk, position, e):  # earlier ones may be asked for more types
-        if finished(w, current, time) == PENDING or is_answered(w, current, time):
-            x["parallel"] = 1
-    else:
+    note_step(rows, w, rules, walk, position, e)
+    if not stays_open(rows, w, current, e):
         w.name_nodes[w.candidates[current]["node"]]["alive"] = 0
     add_candidate(rows, w, walk, number, name, position)
     suffixes = rules.starts.shape[0]
@@ -396,7 +404,7 @@ def _at_same_name(
             continue
         if same_port:
             if question < 0 and w.walks[n["walk"]]["last"] != candidate:
-                w.walks[n["walk"]]["parallel"] = 1
+                note_order(rows, w, rules, candidate, e)
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question

@@ -12,7 +12,8 @@ from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.schema import ABSENT, Exchanges, Ids, Int, Row, Rows
 
 _A, _AAAA = 1, 28
-#: A client asks both families where this share of its A queries stand beside one for AAAA.
+#: A client asks both families where this share of its A queries stand beside one for AAAA, or of
+#: those for AAAA beside one for A: BIND's tools ask AAAA only of the name that has an A.
 _BOTH_SHARE = 4
 
 
@@ -22,18 +23,20 @@ def _note_habits(rows: Exchanges, names: Ids, near: Int, client: Row) -> None:
 
     ``names`` (int32) are the local names of ``rows``; both families follow within ``near`` ns.
     """
-    queries, pairs = np.int64(0), np.int64(0)
+    queries, further, pairs = np.int64(0), np.int64(0), np.int64(0)
     others, kept = np.int64(0), np.int64(0)
     for number in range(client["begin"], client["end"] - 1):
         e, after = rows[number], rows[number + 1]
         queries += e["qtype"] == _A
+        further += e["qtype"] == _AAAA
         if names[number] != names[number + 1]:
             others += 1
             kept += e["client_port"] == after["client_port"]
         elif e["qtype"] + after["qtype"] == _A + _AAAA:
             if after["query_time"] - e["query_time"] <= near:
                 pairs += 1
-    client["asks_both"] = pairs > 0 and pairs * _BOTH_SHARE >= queries
+    least = min(queries, max(further, np.int64(1)))
+    client["asks_both"] = pairs > 0 and pairs * _BOTH_SHARE >= least
     client["keeps_port"] = kept * 2 > others
 
 

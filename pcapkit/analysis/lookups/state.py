@@ -59,6 +59,8 @@ WALK = np.dtype(
         ("cut_start", np.uint8),  # it began earlier, or what it asks is not all to be seen
         ("closed", np.uint8),  # the name as is has been asked after the list
         ("parallel", np.uint8),  # candidates were asked before others had answered (busybox)
+        ("apart", np.uint8),  # each family goes on by itself (gRPC's C core)
+        ("one_port", np.uint8),  # an earlier candidate may be asked for more, from the port of all
         ("captured", np.uint8),  # some query of it was
     ],
     align=True,
@@ -90,6 +92,7 @@ QUESTION = np.dtype(
         ("message_id", np.uint16),  # of the last exchange
         ("port", np.uint16),  # of the first exchange
         ("several_ports", np.uint8),
+        ("several_ids", np.uint8),
         ("good", np.uint8),  # no response was truncated, or an error of the server's
         ("truncated", np.uint8),
         ("absent", np.uint8),  # some response is NXDOMAIN
@@ -259,7 +262,8 @@ def is_absent(w: Walks, candidate: Int, time: Int) -> bool:
 def finished(w: Walks, candidate: Int, time: Int) -> Int:
     """Return when its last answer came, or its last timer began; PENDING while one is awaited.
 
-    A timer of whole seconds may have begun with another question of the candidate.
+    A timer of whole seconds may have begun with another question of the candidate; what is asked
+    again after an answer, as glibc does where it lost the other family, ends anew.
     """
     latest = NO_TIME
     pending = False
@@ -270,6 +274,9 @@ def finished(w: Walks, candidate: Int, time: Int) -> Int:
         began = min(began, q["asked"])
         if q["earliest"] != NO_TIME and q["earliest"] <= time:
             latest = max(latest, q["earliest"])
+            if q["asked"] > q["earliest"]:
+                came = q["done"] != NO_TIME and q["done"] <= time
+                latest = max(latest, q["done"] if came else q["asked"])
         else:
             latest = max(latest, q["asked"])
             pending = pending or time - q["asked"] < SHORTEST_TIMER_NS
@@ -374,6 +381,8 @@ def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -
         w.next_exchange[q["last"]] = number
         if q["port"] != e["client_port"]:
             q["several_ports"] = 1
+        if q["message_id"] != e["message_id"]:
+            q["several_ids"] = 1
         if q["earliest"] > e["query_time"] and rows[q["last"]]["client_port"] != e["client_port"]:
             q["earliest"] = NO_TIME  # it will meet a closed socket
             q["answer"] = NO_TIME
@@ -404,6 +413,7 @@ def _new_question(w: Walks, c: Row, number: Int, e: Row) -> Row:
     q["newest"] = NO_TIME
     q["answer"] = NO_TIME
     q["several_ports"] = 0
+    q["several_ids"] = 0
     q["good"] = 1
     q["truncated"] = 0
     q["absent"] = 0
@@ -517,19 +527,3 @@ def keep_at_base(w: Walks, base: Int, walk: Int) -> None:
     n["walk"] = walk
     n["older"] = w.at_base[base]
     w.at_base[base] = node
-
-
-@helper_kernel
-def begins_again(w: Walks, walk: Int, e: Row) -> bool:
-    """Does ``e`` (EXCHANGE) belong to another walk of the list, for another type?
-
-    Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
-    first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
-    """
-    x = w.walks[walk]
-    first, last = np.int64(x["first"]), np.int64(x["last"])
-    if first == last or not w.name_nodes[w.candidates[first]["node"]]["alive"]:
-        return False
-    if question_of(w, first, e["qtype"]) >= 0 or is_silent(w, last, e["query_time"]):
-        return False
-    return True
