@@ -16,7 +16,7 @@ import hashlib
 import re
 import zlib
 from calendar import timegm
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pcapkit.addresses import packed_name
@@ -187,30 +187,36 @@ class TcpdumpReader(PlainReader):
         self._clocked: bool | None = None
         self._interfaces: dict[str, int] = {}
         self._host_names = 0
-        self._endless = False
+        self._may_go_on: bool | None = None  # may the next line be part of what is held?
+        self._went_by = False
 
-    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """Yield one line a packet, its continuation lines joined to it."""
-        held: Line | None = None
-        goes_on: bool | None = None  # may the next line be part of what is held?
-        for line in lines:
-            text = line.text
-            if held is not None and text[0] in " \t" and not _starts_packet(text):
-                if _HEX_LINE.match(text):  # -x and -X print the bytes as well
-                    continue
-                if goes_on is None:
-                    goes_on = self._goes_on(held.text)
-                if goes_on:
+    def units(self, line: Line) -> Sequence[Line]:
+        """Return the packet before this one, its continuation lines joined to it."""
+        text, held = line.text, self.held
+        if (held or self._went_by) and text[0] in " \t" and not _starts_packet(text):
+            if _HEX_LINE.match(text):  # -x and -X print the bytes as well
+                return ()
+            if held is not None:
+                if self._may_go_on is None:
+                    self._may_go_on = self._goes_on(held.text)
+                if self._may_go_on:
                     held.text += " " + text.strip()
                     if " > " in text or len(held.text) > _UNIT_CHARACTERS:
-                        goes_on = None
-                    continue
-            if held is not None:
-                yield held
-            held = None if TCPDUMP_CHATTER.match(text) else line
-            goes_on = None
-        if held is not None:
-            yield held
+                        self._may_go_on = None
+                    return ()
+        whole = self.rest()
+        self.held = None if TCPDUMP_CHATTER.match(text) else line
+        return whole
+
+    def rest(self) -> Sequence[Line]:
+        """Return the packet that is held."""
+        held, self.held = self.held, None
+        self._may_go_on, self._went_by = None, False
+        return () if held is None else (held,)
+
+    def went_by(self) -> None:
+        """Note that the packet before the next line was whole."""
+        self._went_by = True
 
     def _goes_on(self, text: str) -> bool:
         """May an indented line be part of this one? A packet of DNS is whole, others are long."""
