@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.codes import QTYPES, RCODES, qtype_number
-from pcapkit.ingest.logs.blocks.filled import Filled, Span, Streams, Taken
+from pcapkit.codes import RCODES
+from pcapkit.ingest.logs.blocks.filled import Filled, Span, Streams, Taken, clear_row
 from pcapkit.ingest.logs.blocks.objects import (
     OBJECT_FACTS,
     POD_BEGIN,
@@ -41,9 +41,10 @@ from pcapkit.ingest.logs.blocks.text import (
     name_at,
     number_at,
     number_of,
-    packed_word,
     stamp_at,
+    type_numbers,
     word_at,
+    word_numbers,
 )
 from pcapkit.ingest.window import Interners
 from pcapkit.kernels.interning import InternerArrays, find, has_space, intern
@@ -55,7 +56,6 @@ from pcapkit.schema import (
     ABSENT,
     AD,
     MARK_QUESTION_SHOWN,
-    NO_SOA,
     QR,
     RA,
     RD,
@@ -86,7 +86,6 @@ _MOST_BYTES = 0xFFFF
 _SERVFAIL, _SECOND_NS = 2, 1_000_000_000
 _LINE_BYTES = 4096  # no usual line is longer
 _SHORTEST = 60  # and none is shorter
-_FREQUENT = ("A", "AAAA", "PTR", "SRV", "HTTPS", "TXT", "MX", "CNAME", "NS", "SOA")
 
 #: What is found in a line, before it is written to rows.
 (
@@ -429,26 +428,11 @@ def _answers(wire: Bytes, facts: Integers, with_opt: bool) -> Int:
 
 
 @inline_kernel
-def _clear(row: Row) -> None:
-    """Set what no line shows in ``row``."""
-    row["link"] = 0
-    row["server"] = ABSENT
-    row["interface"] = 0
-    row["min_ttl"] = ABSENT
-    row["ip_id"] = ABSENT
-    row["server_port"] = 0
-    row["qclass"] = 1
-    row["edns_options"] = 0
-    row["hop_limit"] = 0
-    row["marks"] = MARK_QUESTION_SHOWN
-    row["soa"] = NO_SOA
-    row["owner"] = ABSENT
-
-
-@inline_kernel
 def _ask(row: Row, facts: Integers, name: Int, client: Int, number: Int, place: Int) -> None:
     """Set in ``row`` what a query and its response have in common: message ``place`` of a line."""
-    _clear(row)
+    clear_row(row)
+    row["qclass"] = 1
+    row["marks"] = MARK_QUESTION_SHOWN
     row["packet_no"] = number
     row["message_no"] = place
     row["content"] = np.uint64(number << 8 | place)
@@ -567,29 +551,13 @@ def read_queries(
     return np.int64(at), lines, np.int64(passing)
 
 
-def _numbers(texts: dict[int, str]) -> tuple[Hashes, Integers]:
-    """Return the words of a table of numbers and their mnemonics, and the numbers beside them."""
-    order = {text: k for k, text in enumerate(_FREQUENT)}
-    words = [
-        (order.get(text, len(order)), packed, number)
-        for number, text in texts.items()
-        if (packed := packed_word(text)) is not None
-    ]
-    words.sort()
-    return (
-        np.array([word for _, word, _ in words], np.uint64),
-        np.array([number for _, _, number in words], np.int64),
-    )
-
-
 class QueryBlocks:
     """Reads CoreDNS' query lines."""
 
     def __init__(self, interners: Interners, streams: Streams) -> None:
         self._interners, self._streams = interners, streams
         self._keys = make_keys()
-        types = {number: text for number, text in QTYPES.items() if qtype_number(text) == number}
-        self._words = *_numbers(types), *_numbers(RCODES)
+        self._words = *type_numbers(), *word_numbers(RCODES)
         self._scratch = Scratch(
             np.zeros(_FACTS, np.int64),
             np.zeros(OBJECT_FACTS, np.int64),

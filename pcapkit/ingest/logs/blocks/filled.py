@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from pcapkit.kernels.interning import Interner
-from pcapkit.schema import Bytes, Ids, Integers, Messages, new_messages
+from pcapkit.kernels.jit import inline_kernel
+from pcapkit.schema import ABSENT, NO_SOA, Bytes, Ids, Integers, Messages, Row, new_messages
 
 
 class Filled(NamedTuple):
@@ -23,6 +24,21 @@ def new_filled(count: int) -> Filled:
     """Return space for so many messages."""
     rows, ids = new_messages(count), np.zeros((2, count), np.int32)
     return Filled(rows, ids[0], ids[1], np.zeros(count, np.int64))
+
+
+@inline_kernel
+def clear_row(row: Row) -> None:
+    """Set what no line of the usual shape shows in ``row`` of MESSAGE."""
+    row["link"] = 0
+    row["server"] = ABSENT
+    row["interface"] = 0
+    row["min_ttl"] = ABSENT
+    row["ip_id"] = ABSENT
+    row["server_port"] = 0
+    row["edns_options"] = 0
+    row["hop_limit"] = 0
+    row["soa"] = NO_SOA
+    row["owner"] = ABSENT
 
 
 class Taken(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pcapkit.codes import QTYPES, qtype_number
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8
 from pcapkit.names.text import MAX_LABEL_BYTES, MAX_NAME_BYTES
@@ -22,6 +23,7 @@ _SECOND_NS = 1_000_000_000
 _NS_DIGITS = 9
 _WORD_BYTES = 8
 _GROUPS = 8  # of an IPv6 address
+_FREQUENT = ("A", "AAAA", "PTR", "SRV", "HTTPS", "TXT", "MX", "CNAME", "NS", "SOA")
 _MARCH_FIRST = 719_468  # days from 0000-03-01 to 1970-01-01
 
 
@@ -308,3 +310,23 @@ def number_of(words: Hashes, numbers: Integers, word: np.uint64) -> Int:
         if words[k] == word:
             return np.int64(numbers[k])
     return np.int64(NOT_MINE)
+
+
+def word_numbers(texts: dict[int, str]) -> tuple[Hashes, Integers]:
+    """Return the words of a table of numbers and their mnemonics, and the numbers beside them."""
+    order = {text: k for k, text in enumerate(_FREQUENT)}
+    words = [
+        (order.get(text, len(order)), packed, number)
+        for number, text in texts.items()
+        if (packed := packed_word(text)) is not None
+    ]
+    words.sort()
+    return (
+        np.array([word for _, word, _ in words], np.uint64),
+        np.array([number for _, _, number in words], np.int64),
+    )
+
+
+def type_numbers() -> tuple[Hashes, Integers]:
+    """Return :func:`word_numbers` of the query types whose mnemonics mean just them."""
+    return word_numbers({n: text for n, text in QTYPES.items() if qtype_number(text) == n})
