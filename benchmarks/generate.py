@@ -2,15 +2,15 @@
 """Write a large pod-like DNS capture (classic pcap, Ethernet, IPv4), sorted by time, untidy as real
 ones are. Standard library only.
 
-    generate.py OUT.pcap LOOKUPS [--seed N] [--unique-names] [--tcp SHARE] [--loss SHARE]
+    generate.py OUT.pcap LOOKUPS [--seed N] [--pods N] [--unique-names] [--tcp SHARE] [--loss SHARE]
                 [--copies N] [--noise SHARE]
 
-600 pods in 40 namespaces, four suffixes, ndots mostly 5; 65 % external names by a Zipf law;
-glibc-like pods (A and AAAA on one port) and Go-like ones (two ports, EDNS); lookups of one pod
-overlap; external answers and cloud suffixes come without AA; lost queries are asked again after
-5 s; a share goes over TCP; --copies writes every packet N times, as `-i any` does; --noise SHARE:
-that share of all packets is not DNS (below 1). Prints the exact truth as JSON: packets, queries,
-retries, NXDOMAIN responses, lookups, wasted queries, copies, noise.
+600 pods (--pods: so many) in 40 namespaces, four suffixes, ndots mostly 5; 65 % external names by a
+Zipf law; glibc-like pods (A and AAAA on one port) and Go-like ones (two ports, EDNS); lookups of
+one pod overlap; external answers and cloud suffixes come without AA; lost queries are asked again
+after 5 s; a share goes over TCP; --copies writes every packet N times, as `-i any` does; --noise
+SHARE: that share of all packets is not DNS (below 1). Prints the exact truth as JSON: packets,
+queries, retries, NXDOMAIN responses, lookups, wasted queries, copies, noise.
 """
 
 import argparse
@@ -26,6 +26,7 @@ p = argparse.ArgumentParser(
 p.add_argument("out")
 p.add_argument("lookups", type=int)
 p.add_argument("--seed", type=int, default=1)
+p.add_argument("--pods", type=int, default=600)
 p.add_argument("--unique-names", action="store_true")
 p.add_argument("--tcp", type=float, default=0.002)
 p.add_argument("--loss", type=float, default=0.0005)
@@ -47,7 +48,7 @@ PODS = [
         R.choice([5, 5, 5, 5, 2, 1]),
         R.random() < 0.25,
     )
-    for i in range(600)
+    for i in range(o.pods)
 ]
 EXT = [
     f"{a}.{b}.{c}"

@@ -24,6 +24,8 @@ FULL = "full traffic, 1 % DNS"
 SHAPES: dict[str, tuple[str, ...]] = {
     PLAIN: (),
     "unique names": ("--unique-names",),
+    "one client": ("--pods", "1", "--seed", "5"),
+    "one client, unique names": ("--pods", "1", "--seed", "5", "--unique-names"),
     "TCP-heavy": ("--tcp", "0.3"),
     "four copies": ("--copies", "4"),
     FULL: ("--noise", "0.99"),

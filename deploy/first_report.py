@@ -11,11 +11,10 @@ import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 import pcapkit
 from pcapkit.cli.main import cli
-from pcapkit.kernels.compiled import Compiled
+from pcapkit.kernels.jit import Kernel
 from pcapkit.pipeline.first_run import is_first_run
 
 
@@ -24,22 +23,23 @@ def main(capture: str, folder: str) -> int:
         print("the compiled kernels do not fit", file=sys.stderr)
         return 1
     cli(["analyze", capture, "-o", folder, "--quiet"], standalone_mode=False)
-    stats = {kernel.py_func: kernel.stats for kernel in kernels()}
-    used = {f.__name__: of for f, of in stats.items() if of.cache_hits or of.cache_misses}
+    used = {kernel.__name__: kernel.forms.values() for kernel in kernels() if kernel.forms}
     shipped = os.path.join(os.path.dirname(pcapkit.__file__), "kernels", "shipped", "")
     others = [
-        n for n, of in used.items() if of.cache_misses or not of.cache_path.startswith(shipped)
+        name
+        for name, forms in used.items()
+        if not all(form.found and form.folder.startswith(shipped) for form in forms)
     ]
     print(f"{len(used)} kernels were used; not of the wheel: {', '.join(others) or 0}")
     return 1 if others or not used else 0
 
 
-def kernels() -> Iterator[Any]:
+def kernels() -> Iterator[Kernel]:
     """Yield all kernels of the modules that are loaded, some of them more than once."""
     for module in list(sys.modules.values()):
         if isinstance(module, ModuleType) and module.__name__.startswith("pcapkit."):
             for value in vars(module).values():
-                if isinstance(getattr(value, "_cache", None), Compiled):
+                if isinstance(value, Kernel):
                     yield value
 
 

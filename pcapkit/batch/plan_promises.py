@@ -1,7 +1,8 @@
 """Plans of the first of two analyses: which of their steps came true, and did they keep their word?
 
 A step that sets an ndots has come true where all of its subjects that are seen again have that
-value; one that writes a name in full where the name is asked again and wastes nothing any more.
+value; one that takes suffixes out of search lists where theirs no longer have these; one that
+writes a name in full where the name is asked again and wastes nothing any more.
 Steps are counted from the first on: the number that a plan gives a step has all earlier ones done.
 """
 
@@ -73,6 +74,9 @@ class _Seen:
         if step.ndots is not None:
             found = [s for s in step.subjects if s in self._new]
             return bool(found) and all(self._has(s, step.ndots) for s in found)
+        if step.suffixes:
+            lists = [c.search for s in step.subjects for c in self._new.get(s, ()) if c.search]
+            return bool(lists) and not any(set(known) & set(step.suffixes) for known in lists)
         return step.name is not None and self._is_in_full(step.name)
 
     def _has(self, subject: str, ndots: int) -> bool:

@@ -27,7 +27,6 @@ from pcapkit.cli.options import (
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.errors import UsageError
 from pcapkit.model.plans import PlanKind
-from pcapkit.model.results import shown_faults
 from pcapkit.model.vocabulary import FIX_FORMATS, TABLE_FORMATS, TABLES
 from pcapkit.version import __version__
 
@@ -123,6 +122,8 @@ def analyze(
             click.echo(analysis.to_json(), nl=False)
         else:
             _report(analysis, output, wanted, painter, quiet=quiet)
+    from pcapkit.model.results import shown_faults  # what nobody needs before all is read
+
     _gate(limit, faults, analysis.waste.share, shown_faults(analysis))
 
 

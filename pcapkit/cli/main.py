@@ -12,6 +12,7 @@ import click
 
 from pcapkit.cli.commands import cli, say
 from pcapkit.errors import PcapkitError
+from pcapkit.memory import keep_freed_memory
 
 
 def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
@@ -25,6 +26,9 @@ def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
     sys.unraisablehook = _pass_on
+    keep_freed_memory()
+    # Nothing here multiplies matrices. NumPy's threads for that take as long to start as NumPy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(300_000, 20, 100)  # an analysis makes many objects, and hardly a cycle
     status = _run()
     # Python would give up all that was read piece by piece, and take the ground from under a thread

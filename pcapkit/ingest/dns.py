@@ -11,7 +11,7 @@ import numpy as np
 
 from pcapkit.codes import TYPE_ANY, TYPE_CNAME, TYPE_OPT, TYPE_SOA
 from pcapkit.kernels.hashing import hash_bytes
-from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, intern, look_up
+from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, equal_bytes, intern, look_up
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32, u64_little, zero_byte
 from pcapkit.names.text import CUT_LABEL, MAX_NAME_BYTES
@@ -92,17 +92,40 @@ def _intern_name(
 
 
 @inline_kernel
+def hash_of_name_asked(buffer: Bytes, at: Int, end: Int, seed: np.uint64) -> np.uint64:
+    """Return the hash, by ``seed``, under which the name is known that ``buffer[at:end]`` asks.
+
+    A message is to begin there; 0 where it asks nothing, or is no message.
+    """
+    begin = at + HEADER_BYTES
+    if end - begin < 1 or u16(buffer, at + 4) == 0:
+        return np.uint64(0)
+    size = _first_zero(buffer, begin, end) + 1 - begin
+    if size > MAX_NAME_BYTES or end - begin < size:
+        return np.uint64(0)
+    return hash_bytes(buffer, begin, size, seed)
+
+
+@inline_kernel
 def _name_asked(
-    buffer: Bytes, message: Int, at: Int, end: Int, names: InternerArrays, scratch: Bytes
+    buffer: Bytes,
+    message: Int,
+    at: Int,
+    end: Int,
+    h: np.uint64,
+    names: InternerArrays,
+    scratch: Bytes,
 ) -> tuple[Int, Int]:
     """Return what :func:`_intern_name` does, of the name in a question.
 
     Names end with a zero byte, and hardly ever have one elsewhere. No name begins another one: so
     where the bytes up to the first zero are a name that is known, they are the name that is here.
+    ``h`` is what :func:`hash_of_name_asked` says of the message, or 0.
     """
     size = _first_zero(buffer, at, end) + 1 - at
     if size <= MAX_NAME_BYTES and end - at - size >= 4:
-        h = hash_bytes(buffer, at, size, names.seed[0])
+        if h == 0:
+            h = hash_bytes(buffer, at, size, names.seed[0])
         known, _ = look_up(names, buffer, at, size, h)
         if known != NOT_FOUND:
             return known, at + size
@@ -293,59 +316,80 @@ def _is_alias_to_candidate(
 
 
 @helper_kernel
-def _label_starts(buffer: Bytes, at: Int, end: Int, wanted: Int) -> tuple[Int, Int]:
-    """Count the labels of the uncompressed name in ``buffer[at:end]``: all, and from ``wanted`` on.
+def _labels_from(buffer: Bytes, at: Int, end: Int, wanted: Int) -> Int:
+    """Count the labels of the uncompressed name in ``buffer[at:end]`` from offset ``wanted`` on.
 
-    The second is NO_NAME where none of its labels begins at offset ``wanted``.
+    NO_NAME where none of them begins there.
     """
+    while at < wanted:
+        at += 1 + u8(buffer, at)
+    if at != wanted:
+        return np.int64(NO_NAME)
     count = np.int64(0)
-    before = np.int64(NO_NAME)
     while at < end and u8(buffer, at) != 0:
-        if at == wanted:
-            before = count
         count += 1
-        at += 1 + np.int64(u8(buffer, at))
-    return count, np.int64(NO_NAME) if before < 0 else count - before
+        at += 1 + u8(buffer, at)
+    return count
+
+
+@inline_kernel
+def _same_name(left: Bytes, a: Int, right: Bytes, b: Int, size: Int) -> bool:
+    """Are so many bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on, in any case?"""
+    if equal_bytes(left, a, right, b, size):
+        return True
+    k = np.int64(0)
+    while k < size and _lower(u8(left, a + k)) == _lower(u8(right, b + k)):
+        k += 1
+    return bool(k == size)
 
 
 @helper_kernel
-def _zone_of(buffer: Bytes, message: Int, owner: Int, end: Int, scratch: Bytes) -> Int:
+def _zone_of(
+    buffer: Bytes, message: Int, asked_end: Int, owner: Int, end: Int, scratch: Bytes
+) -> Int:
     """Say which zone of the message's question the owner of its SOA record is: see NO_SOA.
 
-    The ``message`` begins in ``buffer[message:end]``, the name of the record at ``owner``, which
-    was read before; ``scratch`` (uint8) holds 256 bytes. Most servers point into the question.
+    The ``message`` begins in ``buffer[message:end]``, its question's name ends before ``asked_end``
+    (NO_NAME where it has none), and the name of the record at ``owner`` was read before;
+    ``scratch`` (uint8) holds 256 bytes. Most servers point into the question.
     """
     if u8(buffer, owner) == 0:
         return np.int64(1)
-    asked = message + HEADER_BYTES
-    asked_end = plain_name_end(buffer, asked, end)
     if asked_end == NO_NAME:
         return np.int64(NO_SOA)
+    asked = message + HEADER_BYTES
+    labels = np.int64(NO_NAME)
     if u8(buffer, owner) >= _POINTER:
         target = message + ((u8(buffer, owner) & 63) << 8 | u8(buffer, owner + 1))
-        _, labels = _label_starts(buffer, asked, asked_end, target)
-        if labels != NO_NAME:
-            return np.int64(min(labels + 1, MOST_SOA))
-    size, _ = unpack_name(buffer, message, owner, end, scratch)
-    if size == NO_NAME:
-        return np.int64(NO_SOA)
-    if size == 1:
-        return np.int64(1)
-    begin = asked_end - size
-    _, labels = _label_starts(buffer, asked, asked_end, begin)
+        if asked <= target < asked_end - 1:
+            labels = _labels_from(buffer, asked, asked_end, target)
     if labels == NO_NAME:
-        return np.int64(OTHER_SOA)
-    for k in range(size):
-        if _lower(np.int64(scratch[k])) != _lower(u8(buffer, begin + k)):
+        wire, begin = buffer, np.int64(owner)
+        size = np.int64(plain_name_end(buffer, owner, end)) - owner
+        if size < 0:
+            size, _ = unpack_name(buffer, message, owner, end, scratch)
+            wire, begin = scratch, np.int64(0)
+        if size == NO_NAME:
+            return np.int64(NO_SOA)
+        if size == 1:
+            return np.int64(1)
+        same_end = asked_end - size
+        if same_end < asked or not _same_name(wire, begin, buffer, same_end, size):
+            return np.int64(OTHER_SOA)
+        labels = _labels_from(buffer, asked, asked_end, same_end)
+        if labels == NO_NAME:
             return np.int64(OTHER_SOA)
     return np.int64(min(labels + 1, MOST_SOA))
 
 
 @inline_kernel
-def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row: Row) -> bool:
+def _records(
+    buffer: Bytes, message: Int, asked_end: Int, at: Int, end: Int, scratch: Bytes, row: Row
+) -> bool:
     """Read the three record sections into ``row``; False where they stop early.
 
-    The ``message`` (where it begins) has them in ``buffer[at:end]``; ``scratch`` holds 256 bytes.
+    The ``message`` (where it begins) has them in ``buffer[at:end]``, and the name that is asked
+    before ``asked_end`` (NO_NAME: none is); ``scratch`` holds 256 bytes.
     """
     answers = u16(buffer, message + 6)
     authority = u16(buffer, message + 8)
@@ -384,7 +428,7 @@ def _records(buffer: Bytes, message: Int, at: Int, end: Int, scratch: Bytes, row
             if kind == TYPE_SOA and negative < 0:
                 negative = _soa_negative_ttl(buffer, data, length, end, _clip_ttl(ttl))
                 if typed == 0:
-                    row["soa"] = _zone_of(buffer, message, owner, end, scratch)
+                    row["soa"] = _zone_of(buffer, message, asked_end, owner, end, scratch)
         elif kind == TYPE_OPT:
             row["edns_bytes"] = u16(buffer, at + 2)
             row["edns_options"] = length
@@ -422,14 +466,16 @@ def decode_message(
     start: Int,
     end: Int,
     wire_end: Int,
+    h: np.uint64,
     names: InternerArrays,
     scratch: Bytes,
     row: Row,
 ) -> bool:
     """Decode the message ``buffer[start:end]`` into ``row``; False where there is no whole header.
 
-    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it. ``names`` gets its
-    name; ``scratch`` (uint8) holds 256 bytes.
+    ``wire_end`` is where it ended on the wire: past ``end``, the capture cut it. ``h`` is what
+    :func:`hash_of_name_asked` says of it, or 0 where that was not asked. ``names`` gets its name;
+    ``scratch`` (uint8) holds 256 bytes.
     """
     if end - start < HEADER_BYTES:
         return False
@@ -453,8 +499,9 @@ def decode_message(
     damage = MARK_CUT if wire_end > end else MARK_MALFORMED
     row["marks"] = MARK_CUT if wire_end > end else 0
     at = start + HEADER_BYTES
+    asked_end: Int = np.int64(NO_NAME)
     if questions:
-        name, stop = _name_asked(buffer, start, at, end, names, scratch)
+        name, stop = _name_asked(buffer, start, at, end, h, names, scratch)
         if stop == NO_NAME:
             row["marks"] = row["marks"] | damage
             if wire_end > end:
@@ -464,6 +511,7 @@ def decode_message(
         row["qtype"] = u16(buffer, stop)
         row["qclass"] = u16(buffer, stop + 2)
         row["marks"] = row["marks"] | MARK_QUESTION_SHOWN
+        asked_end = np.int64(stop)
         at = stop + 4
         if questions > 1:
             at = _skip_questions(buffer, at, end, questions - 1)
@@ -472,6 +520,6 @@ def decode_message(
                 return True
     if flags & _OPCODE == _UPDATE:  # an UPDATE's sections are not answers (RFC 2136 section 2)
         return True
-    if not _records(buffer, start, at, end, scratch, row):
+    if not _records(buffer, start, asked_end, at, end, scratch, row):
         row["marks"] = row["marks"] | damage
     return True

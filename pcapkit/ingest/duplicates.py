@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, find_way, home_slot
+from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, aligned, find_way, home_slot
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.kernels.words import prefetch
 from pcapkit.schema import NO_TIME, QR, TC, TCP, Hashes, Int, Integers, Messages, Row, Rows
@@ -200,8 +200,8 @@ class DuplicateFilter:
     def __init__(self, slots: int = 1 << 16) -> None:
         self.counts = np.zeros(COUNTS, np.int64)
         self._seen = Seen(
-            np.zeros(slots, np.uint64),
-            np.full(slots, NO_TIME, np.int64),
+            aligned(slots, 0, np.uint64),
+            aligned(slots, NO_TIME, np.int64),
             np.zeros(slots, _SEEN),
             np.full(slots, NO_TIME, np.int64),
         )

@@ -32,6 +32,8 @@ HELD = 1
 
 #: Reasons of packets of which nothing is known but that they are there.
 NOT_READ = frozenset({"not_ip", "unknown_link_type", "truncated_by_snaplen", "malformed"})
+#: Reasons of packets that came over TCP.
+TCP_REASONS = frozenset({"tcp_without_message", "tcp_continuation", "tcp_retransmission"})
 #: Names of the reasons in the packet ledger, by their number.
 SKIP_REASONS: tuple[str, ...] = (
     "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -86,11 +87,49 @@ class Interners:
         return self.folded
 
 
+class Ends(NamedTuple):
+    """What an ICMP message about DNS says: its skip reason, and whom it concerns, packed."""
+
+    reason: str
+    client: bytes
+    server: bytes
+
+
+class Unreachable:
+    """ICMP messages about DNS, counted by whom they concern."""
+
+    _MOST = 1 << 12  # pairs of addresses that a capture may hold; of others nobody is named
+
+    def __init__(self) -> None:
+        self._known: set[Ends] = set()
+        self._counts: Counter[Ends] = Counter()
+
+    def note(self, reason: str, quoted: bytes) -> None:
+        """Count one that quotes a packet from and to these addresses, one after the other."""
+        half = len(quoted) // 2
+        ends = Ends(reason, quoted[:half], quoted[half:])
+        if reason == "answer_unreachable":
+            ends = Ends(reason, quoted[half:], quoted[:half])
+        self.count(ends)
+
+    def count(self, ends: Ends) -> None:
+        """Count one."""
+        if len(self._known) < self._MOST:
+            self._known.add(ends)
+        self._counts[ends if ends in self._known else Ends(ends.reason, b"", b"")] += 1
+
+    def take(self) -> Counter[Ends]:
+        """Return what was counted since the last time."""
+        counts, self._counts = self._counts, Counter()
+        return counts
+
+
 @dataclass(slots=True)
 class Window:
     """Messages in the order of their packets; every packet is in ``messages`` or ``skipped``.
 
     A packet that carries a message is counted by its rows (``packet_no``); ``packets`` counts all.
+    Of those skipped, ``unreachable`` are ICMP messages about DNS, by whom they concern.
     """
 
     messages: Messages
@@ -98,6 +137,7 @@ class Window:
     skipped: Mapping[str, int]
     first_time: int | None
     last_time: int | None
+    unreachable: Counter[Ends] = field(default_factory=Counter)
 
 
 class Unfinished(NamedTuple):

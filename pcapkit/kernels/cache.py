@@ -17,7 +17,6 @@ write who could not change the package as well, or this user's files: any other 
 
 from __future__ import annotations
 
-import ast
 import atexit
 import hashlib
 import os
@@ -32,6 +31,9 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Where definitions begin, and no imports come any more (ruff's E402 sees to that).
 _FIRST_BLOCK = re.compile(r"\n\n\n(?=@|def |class )")
+#: What is imported of the package when a module is loaded, as ruff formats it, and names in it.
+_IMPORT = re.compile(r"^from (pcapkit[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
+_NAME = re.compile(r"\w+")
 #: What a release wheel brings: a folder for each module, named as those that are made here.
 _SHIPPED = _PACKAGE / "kernels" / "shipped"
 _VARIABLE = "NUMBA_CACHE_DIR"
@@ -202,10 +204,9 @@ def _digest(module: str) -> str:
 def _imports(module: str) -> tuple[str, ...]:
     """Return what a module imports of the package when it is loaded, modules or what is in them."""
     found = []
-    head = _FIRST_BLOCK.split(_source(module), maxsplit=1)[0]  # all else takes ten times as long
-    for node in ast.parse(head).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pcapkit"):
-            found += [str(node.module), *(f"{node.module}.{name.name}" for name in node.names)]
+    head = _FIRST_BLOCK.split(_source(module), maxsplit=1)[0]
+    for home, names in _IMPORT.findall(head):  # by ast it takes five times as long
+        found += [home, *(f"{home}.{name}" for name in _NAME.findall(names))]
     return tuple(name for name in found if _source(name))
 
 

@@ -10,15 +10,15 @@ before, since kernels cannot grow arrays.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.kernels.hashing import find_slot, hash_bytes, slot_count
+from pcapkit.kernels.hashing import find_slot, hash_bytes, home_slot, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.kernels.words import u8, u32_little, u64_little
+from pcapkit.kernels.words import prefetch, u8, u32_little, u64_little
 from pcapkit.schema import Array, Bytes, Hashes, Int, Integers
 
 
@@ -40,7 +40,7 @@ _ID_BITS = np.uint64(0xFFFFFFFF)
 
 
 @inline_kernel
-def _equal(left: Bytes, a: Int, right: Bytes, b: Int, length: Int) -> bool:
+def equal_bytes(left: Bytes, a: Int, right: Bytes, b: Int, length: Int) -> bool:
     """Are ``length`` bytes of ``left`` from ``a`` on those of ``right`` from ``b`` on?"""
     if length >= 8:
         k = 0
@@ -78,7 +78,7 @@ def _ends_search(entry: np.uint64, key: tuple[Bytes, Integers, Bytes, Int, Int, 
         return False
     known = np.int64(entry & _ID_BITS) - 1
     begin = _start(ends, known)
-    return bool(ends[known] - begin == length) and _equal(arena, begin, buffer, start, length)
+    return bool(ends[known] - begin == length) and equal_bytes(arena, begin, buffer, start, length)
 
 
 @inline_kernel
@@ -92,6 +92,35 @@ def look_up(
     key = (arrays.arena, arrays.ends, buffer, start, length, h)
     slot = find_slot(arrays.slots, h, _ends_search, key)
     return np.int64(arrays.slots[slot] & _ID_BITS) - 1, slot  # a free slot is 0
+
+
+@inline_kernel
+def prefetch_slot(arrays: InternerArrays, h: np.uint64) -> None:
+    """Begin to fetch the slot in which the search for the hash ``h`` begins.
+
+    What :func:`look_up` reads lies in three places, each of which says where the next one is: for a
+    string that is looked up soon, this comes first, then :func:`prefetch_ends` and, last,
+    :func:`prefetch_bytes`, with other work in between.
+    """
+    prefetch(arrays.slots, home_slot(arrays.slots, h))
+
+
+@inline_kernel
+def prefetch_ends(arrays: InternerArrays, h: np.uint64) -> None:
+    """Begin to fetch where the string ends that the first slot for the hash ``h`` names."""
+    entry = arrays.slots[home_slot(arrays.slots, h)]
+    if entry != 0:
+        prefetch(arrays.ends, np.int64(entry & _ID_BITS) - 1)
+
+
+@inline_kernel
+def prefetch_bytes(arrays: InternerArrays, h: np.uint64) -> None:
+    """Begin to fetch the bytes of the string that the first slot for the hash ``h`` names."""
+    entry = arrays.slots[home_slot(arrays.slots, h)]
+    if entry != 0:
+        number = np.int64(entry & _ID_BITS) - 1
+        prefetch(arrays.arena, _start(arrays.ends, number))
+        prefetch(arrays.arena, np.int64(arrays.ends[number]) - 1)
 
 
 @helper_kernel
@@ -206,7 +235,7 @@ class Interner:
             np.zeros(1 << 8, np.uint64),
             np.zeros(1 << 10, np.uint64),
             np.zeros(1, np.int64),
-            np.array([secrets.randbits(64)], np.uint64),
+            np.array([int.from_bytes(os.urandom(8), "little")], np.uint64),
         )
 
     def __len__(self) -> int:

@@ -1,47 +1,75 @@
 """The one way compiled code is declared here.
 
 A kernel is Python that Numba compiles to machine code, without bounds checks: every read from a
-buffer must come after a length check. It allocates nothing. Only the first run compiles:
-``compiled.py`` keeps the compiled form, ``cache.py`` says where. ``NUMBA_DISABLE_JIT=1`` runs
-kernels as plain Python and ``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under both.
+buffer must come after a length check. It allocates nothing. Only the first run compiles, and only
+that imports Numba (``compiler.py``): ``compiled.py`` keeps the machine code, ``cache.py`` says
+where, ``calls.py`` links and calls it. ``NUMBA_DISABLE_JIT=1`` runs kernels as plain Python and
+``NUMBA_BOUNDSCHECK=1`` checks every index; the tests run under both.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, TypeVar, cast
 
-from numba import config, njit
-from numba.extending import register_jitable
-
+from pcapkit.kernels.calls import Form, Kinds, split
 from pcapkit.kernels.compiled import Compiled
-
-# Kernels here decide byte by byte: nothing can be vectorised, and trying takes time to compile. Nor
-# do they gain by what this CPU has and others lack: so they are compiled for any of its kind, and
-# what is compiled here runs there. Numba settles the CPU with the first function that it is given.
-config.LOOP_VECTORIZE = 0
-if config.CPU_NAME is None and config.CPU_FEATURES is None:
-    config.CPU_NAME, config.CPU_FEATURES = "generic", ""
+from pcapkit.kernels.settings import DISABLE_JIT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-#: Kernels get all their memory from their callers and allocate nothing; so they can do without the
-#: reference counts of Numba's runtime (``_nrt``), atomic counters that are touched with every array
-#: that is: with them, kernels that go through linked rows take twice to three times as long.
-#: Nobody calls one from C.
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "_nrt": False,
-    "no_cfunc_wrapper": True,
-}
+
+#: What Numba has to know before it compiles the first kernel: functions that kernels call, each
+#: with its options; and functions that are a few machine instructions, each with what makes them.
+helpers: list[tuple[Callable[..., Any], dict[str, Any]]] = []
+machine_forms: list[tuple[Callable[..., Any], Callable[..., Any]]] = []
+
+#: Numba compiles one function at a time, and so does LLVM link.
+_making = threading.RLock()
+
+
+class Kernel:
+    """A compiled function: called from Python, it runs without the interpreter's lock.
+
+    It takes integers, booleans, arrays, rows of arrays and tuples of all these, and returns
+    nothing, an integer, a boolean or integers. For other types of arguments it has another form.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self._function = function
+        self._kept = Compiled(function)
+        #: by the kinds of arguments
+        self.forms: dict[Kinds, Form] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        kinds, words = split(arguments)
+        form = self.forms.get(kinds) or self._form_for(kinds, arguments)
+        return form.call(words)
+
+    def compiled_before(self) -> bool:
+        """Is a form kept, for whatever arguments, that can be used?"""
+        return self._kept.any()
+
+    def _form_for(self, kinds: Kinds, arguments: tuple[Any, ...]) -> Form:
+        with _making:
+            if kinds not in self.forms:
+                code = self._kept.load(kinds)
+                found = code is not None
+                if code is None:
+                    # Which takes longer to import than a small capture to analyse.
+                    from pcapkit.kernels.compiler import compile_kernel
+
+                    code = compile_kernel(self._function, arguments, helpers, machine_forms)
+                    self._kept.save(kinds, code)
+                self.forms[kinds] = Form(code, kinds, self._kept.folder, found=found)
+        return self.forms[kinds]
 
 
 def kernel(function: Function) -> Function:
     """Compile ``function`` when it is first called; release the interpreter lock while it runs."""
-    compiled = njit(**_OPTIONS)(function)
-    if compiled is not function:  # as it is under NUMBA_DISABLE_JIT
-        compiled._cache = Compiled(function)  # what enable_caching() does, with Numba's own cache
-    return cast(Function, compiled)
+    return function if DISABLE_JIT else cast(Function, Kernel(function))
 
 
 def inline_kernel(function: Function) -> Function:
@@ -49,9 +77,10 @@ def inline_kernel(function: Function) -> Function:
 
     A kernel that comes from the cache is machine code already, which the compiler can no longer
     look into: calls to it would cost more than such a function's work. Called from Python, this one
-    is Python: ``njit`` would compile an entry for such calls too, a fourth of all compilation.
+    is Python.
     """
-    return cast(Function, register_jitable(forceinline=True, **_OPTIONS)(function))
+    helpers.append((function, {"forceinline": True}))
+    return function
 
 
 def helper_kernel(function: Function) -> Function:
@@ -60,10 +89,23 @@ def helper_kernel(function: Function) -> Function:
     For functions that are long or called from many places: forced inlining of those costs seconds
     of compilation and gains nothing.
     """
-    return cast(Function, register_jitable(**_OPTIONS)(function))
+    helpers.append((function, {}))
+    return function
+
+
+def machine_kernel(make: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Let kernels call a function that ``make`` gives machine instructions.
+
+    ``make`` is what Numba's ``intrinsic`` takes. Called from Python, the function is Python.
+    """
+
+    def declare(function: Function) -> Function:
+        machine_forms.append((function, make))
+        return function
+
+    return declare
 
 
 def compiled_before(function: Callable[..., Any]) -> bool:
     """Is a form of this kernel kept that can be used? True where nothing is compiled."""
-    kept = getattr(function, "_cache", None)
-    return not isinstance(kept, Compiled) or kept.fits(cast(Any, function).targetctx.codegen())
+    return not isinstance(function, Kernel) or function.compiled_before()

@@ -2,21 +2,20 @@
 
 The caller has checked that the bytes are there.
 
-The fast forms are single machine loads at any alignment. Under ``NUMBA_BOUNDSCHECK=1`` or
+In kernels these are single machine loads at any alignment. Under ``NUMBA_BOUNDSCHECK=1`` or
 ``NUMBA_DISABLE_JIT=1``, which exist to find a missing length check, plain indexing takes their
 place, so that every byte read is checked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import config, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from pcapkit.kernels.jit import inline_kernel
+from pcapkit.kernels.jit import Function, inline_kernel, machine_kernel
+from pcapkit.kernels.settings import BOUNDSCHECK
 from pcapkit.schema import Array, Bytes, Int
 
 # What Numba hands to those who generate machine code; it has no types that mypy could see.
@@ -26,17 +25,17 @@ Signature = Any
 Values = Any  #: the arguments, as llvmlite's values
 NumbaType = Any  #: of an argument
 
-_intrinsic: Any = intrinsic  # which has no types of its own
 _TOP_BITS = 0x8080808080808080
 
 
 def _load(bits: int, *, swap: bool) -> Any:
-    """Make an intrinsic ``load(buffer, at)`` of an unsigned integer of ``bits``."""
+    """Return what makes ``load(buffer, at)`` of an unsigned integer of ``bits``."""
 
     def generate(
         context: Context, builder: Builder, signature: Signature, arguments: Values
     ) -> Any:
         from llvmlite import ir
+        from numba.core import cgutils
 
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
         integer = ir.IntType(bits)
@@ -49,12 +48,13 @@ def _load(bits: int, *, swap: bool) -> Any:
             value = builder.zext(value, ir.IntType(64))
         return value
 
-    result = types.uint64 if bits == 64 else types.int64
-
     def load(typing_context: Context, buffer: NumbaType, at: NumbaType) -> Any:
+        from numba import types
+
+        result = types.uint64 if bits == 64 else types.int64
         return result(buffer, types.int64), generate
 
-    return _intrinsic(load)
+    return load
 
 
 def _folded_product(typing_context: Context, left: NumbaType, right: NumbaType) -> Any:
@@ -67,6 +67,8 @@ def _folded_product(typing_context: Context, left: NumbaType, right: NumbaType) 
         product = builder.mul(*(builder.zext(value, wide) for value in arguments))
         high = builder.trunc(builder.lshr(product, wide(64)), ir.IntType(64))
         return builder.xor(builder.trunc(product, ir.IntType(64)), high)
+
+    from numba import types
 
     return types.uint64(types.uint64, types.uint64), generate
 
@@ -83,6 +85,8 @@ def _first_zero_byte(typing_context: Context, word: NumbaType) -> Any:
         marks = builder.and_(builder.and_(borrowed, builder.not_(value)), integer(_TOP_BITS))
         return builder.lshr(builder.cttz(marks, ir.IntType(1)(0)), integer(3))
 
+    from numba import types
+
     return types.int64(types.uint64), generate
 
 
@@ -91,6 +95,7 @@ def _prefetch(typing_context: Context, array: NumbaType, at: NumbaType) -> Any:
         context: Context, builder: Builder, signature: Signature, arguments: Values
     ) -> Any:
         from llvmlite import ir
+        from numba.core import cgutils
 
         data = cgutils.create_struct_proxy(signature.args[0])(
             context, builder, value=arguments[0]
@@ -105,36 +110,19 @@ def _prefetch(typing_context: Context, array: NumbaType, at: NumbaType) -> Any:
         builder.call(function, [address, number(1), number(3), number(1)])
         return context.get_dummy_value()
 
+    from numba import types
+
     return types.void(array, types.int64), generate
 
 
-if config.DISABLE_JIT:
-
-    def mix(left: np.uint64, right: np.uint64) -> np.uint64:
-        """Multiply two 64-bit numbers and fold the 128 bits of the product into 64."""
-        product = int(left) * int(right)
-        return np.uint64((product ^ product >> 64) & 0xFFFFFFFFFFFFFFFF)
-
-    def zero_byte(word: np.uint64) -> Int:
-        """Return which byte of a little-endian word is its first zero, 8 where there is none."""
-        return np.int64((int(word).to_bytes(8, "little") + b"\0").index(0))
-
-    def prefetch(array: Array, at: Int) -> None:
-        """Begin to fetch the element at ``at``, which is about to be read and written."""
-
-else:
-    mix = _intrinsic(_folded_product)
-    zero_byte = _intrinsic(_first_zero_byte)
-    prefetch = _intrinsic(_prefetch)
-
-
-def _put_u64() -> Any:
-    """Make an intrinsic ``put(buffer, at, value)`` of a little-endian 64-bit integer."""
+def _put_u64(typing_context: Context, buffer: NumbaType, at: NumbaType, value: NumbaType) -> Any:
+    """Store a little-endian 64-bit integer."""
 
     def generate(
         context: Context, builder: Builder, signature: Signature, arguments: Values
     ) -> Any:
         from llvmlite import ir
+        from numba.core import cgutils
 
         array = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=arguments[0])
         address = builder.gep(array.data, [arguments[1]])
@@ -142,59 +130,76 @@ def _put_u64() -> Any:
         stored.align = 1
         return context.get_dummy_value()
 
-    def put(typing_context: Context, buffer: NumbaType, at: NumbaType, value: NumbaType) -> Any:
-        return types.void(buffer, types.int64, types.uint64), generate
+    from numba import types
 
-    return _intrinsic(put)
+    return types.void(buffer, types.int64, types.uint64), generate
 
 
-if config.DISABLE_JIT or config.BOUNDSCHECK:
+@machine_kernel(_folded_product)
+def mix(left: np.uint64, right: np.uint64) -> np.uint64:
+    """Multiply two 64-bit numbers and fold the 128 bits of the product into 64."""
+    product = int(left) * int(right)
+    return np.uint64((product ^ product >> 64) & 0xFFFFFFFFFFFFFFFF)
 
-    @inline_kernel
-    def u8(buffer: Bytes, at: Int) -> Int:
-        """Return the byte at ``at``."""
-        return np.int64(buffer[at])
 
-    @inline_kernel
-    def u16(buffer: Bytes, at: Int) -> Int:
-        """Return the big-endian 16-bit integer at ``at``."""
-        return (np.int64(buffer[at]) << 8) | np.int64(buffer[at + 1])
+@machine_kernel(_first_zero_byte)
+def zero_byte(word: np.uint64) -> Int:
+    """Return which byte of a little-endian word is its first zero, 8 where there is none."""
+    return np.int64((int(word).to_bytes(8, "little") + b"\0").index(0))
 
-    @inline_kernel
-    def u32(buffer: Bytes, at: Int) -> Int:
-        """Return the big-endian 32-bit integer at ``at``."""
-        return (u16(buffer, at) << 16) | u16(buffer, at + 2)
 
-    @inline_kernel
-    def u16_little(buffer: Bytes, at: Int) -> Int:
-        """Return the little-endian 16-bit integer at ``at``."""
-        return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
+@machine_kernel(_prefetch)
+def prefetch(array: Array, at: Int) -> None:
+    """Begin to fetch the element at ``at``, which is about to be read and written."""
 
-    @inline_kernel
-    def u32_little(buffer: Bytes, at: Int) -> Int:
-        """Return the little-endian 32-bit integer at ``at``."""
-        return u16_little(buffer, at) | (u16_little(buffer, at + 2) << 16)
 
-    @inline_kernel
-    def u64_little(buffer: Bytes, at: Int) -> np.uint64:
-        """Return the little-endian 64-bit integer at ``at``."""
-        low = np.uint64(u32_little(buffer, at))
-        return low | (np.uint64(u32_little(buffer, at + 4)) << np.uint64(32))
+def _unchecked(make: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Let kernels read or write by machine instructions, but by indexes where those are checked."""
+    return inline_kernel if BOUNDSCHECK else machine_kernel(make)
 
-    @inline_kernel
-    def put_u64_little(buffer: Bytes, at: Int, value: np.uint64) -> None:
-        """Write a little-endian 64-bit integer at ``at``."""
-        for k in range(8):
-            buffer[at + k] = np.uint8((np.uint64(value) >> np.uint64(8 * k)) & np.uint64(0xFF))
 
-else:
-    u8 = _load(8, swap=False)
-    u16 = _load(16, swap=True)
-    u32 = _load(32, swap=True)
-    u16_little = _load(16, swap=False)
-    u32_little = _load(32, swap=False)
-    u64_little = _load(64, swap=False)
-    put_u64_little = _put_u64()
+@_unchecked(_load(8, swap=False))
+def u8(buffer: Bytes, at: Int) -> Int:
+    """Return the byte at ``at``."""
+    return np.int64(buffer[at])
+
+
+@_unchecked(_load(16, swap=True))
+def u16(buffer: Bytes, at: Int) -> Int:
+    """Return the big-endian 16-bit integer at ``at``."""
+    return (np.int64(buffer[at]) << 8) | np.int64(buffer[at + 1])
+
+
+@_unchecked(_load(32, swap=True))
+def u32(buffer: Bytes, at: Int) -> Int:
+    """Return the big-endian 32-bit integer at ``at``."""
+    return (u16(buffer, at) << 16) | u16(buffer, at + 2)
+
+
+@_unchecked(_load(16, swap=False))
+def u16_little(buffer: Bytes, at: Int) -> Int:
+    """Return the little-endian 16-bit integer at ``at``."""
+    return np.int64(buffer[at]) | (np.int64(buffer[at + 1]) << 8)
+
+
+@_unchecked(_load(32, swap=False))
+def u32_little(buffer: Bytes, at: Int) -> Int:
+    """Return the little-endian 32-bit integer at ``at``."""
+    return u16_little(buffer, at) | (u16_little(buffer, at + 2) << 16)
+
+
+@_unchecked(_load(64, swap=False))
+def u64_little(buffer: Bytes, at: Int) -> np.uint64:
+    """Return the little-endian 64-bit integer at ``at``."""
+    low = np.uint64(u32_little(buffer, at))
+    return low | (np.uint64(u32_little(buffer, at + 4)) << np.uint64(32))
+
+
+@_unchecked(_put_u64)
+def put_u64_little(buffer: Bytes, at: Int, value: np.uint64) -> None:
+    """Write a little-endian 64-bit integer at ``at``."""
+    for k in range(8):
+        buffer[at + k] = np.uint8((np.uint64(value) >> np.uint64(8 * k)) & np.uint64(0xFF))
 
 
 @inline_kernel

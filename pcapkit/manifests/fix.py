@@ -107,6 +107,11 @@ def fix_plan(
         return Fix(plan, (), (*notes, "the analysis has no such plan: there is nothing to change"))
     if plan.safety is Safety.UNSAFE:
         return Fix(plan, (), (*notes, "the plan is unsafe as a whole: nothing is changed"))
+    if plan.steps_in_all > len(plan.steps):
+        notes.append(
+            f"the analysis lists the first {len(plan.steps)} of the plan's {plan.steps_in_all} "
+            "steps: the others are not looked at"
+        )
     steps = list(_usable(plan, include_review, notes))
     if not steps:
         return Fix(plan, (), tuple(notes))
@@ -160,6 +165,11 @@ def _why_not(step: Step, include_review: bool) -> str:
         if not step.name or not step.fqdn:
             return "it names no name"
         texts = [step.name, step.fqdn]
+    elif step.code == "drop_suffix":
+        return (
+            "a shorter search list needs dnsPolicy None with nameservers, list and ndots written "
+            "out, or another resolv.conf on the node: the patches of the report's plan have it"
+        )
     else:
         return "it is no edit of a workload's manifest"
     if not all(is_host_name(text) for text in texts):

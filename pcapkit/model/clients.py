@@ -21,12 +21,24 @@ class Ndots:
 class ResolverGuess:
     """The stub resolver that the traffic looks like; ``model`` is ``unknown`` rather than a guess.
 
-    ``confidence`` is between 0 and 1.
+    ``confidence`` is between 0 and 1, ``release`` what the user says; no traffic shows it.
     """
 
     model: str
     confidence: float
     evidence: tuple[str, ...]
+    release: str | None = None
+
+    @property
+    def rules(self) -> str:
+        """By whose rules it asks, with the release where that is known: ``c-ares@1.27``."""
+        return self.model if self.release is None else f"{self.model}@{self.release}"
+
+
+def given_resolver(text: str) -> ResolverGuess:
+    """Return the resolver that the user names, of a release where that stands behind ``@``."""
+    model, _, release = text.partition("@")
+    return ResolverGuess(model, 1.0, ("given",), release or None)
 
 
 @dataclass(frozen=True, slots=True)

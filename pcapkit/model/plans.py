@@ -1,8 +1,9 @@
 """Plans: the fewest changes that end most of the waste, in order, with what each leaves.
 
-An *edit* is one dnsConfig of one workload, whatever changes in it, or one name written in full in
-one workload. All counts are of complete lookups, first transmissions, replayed under all steps of
-the plan together; the savings of the steps add up to the plan's.
+An *edit* is one dnsConfig changed, one search list made shorter (whatever is taken out of it), or
+one name written in full, each in one workload. All counts are of complete lookups, first
+transmissions, replayed under all steps of the plan together; the savings of the steps add up to the
+plan's.
 """
 
 from __future__ import annotations
@@ -32,12 +33,29 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """Packets that one sender sends to addresses outside the cluster.
+
+    That is a server that forwards questions, or a client that asks a server outside by itself;
+    ``sender`` is None where the source does not name it. Packets are queries, first transmissions:
+    their mean (None without a duration), and the most of lookups that began within one second.
+    Clouds limit them: to 1,024 a second from one network interface to the cloud's own resolvers.
+    """
+
+    sender: str | None
+    packets_per_s: float | None
+    peak_packets_per_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What lookups cost, as they are or after a plan.
 
     ``upstream_queries`` are those that the cluster's DNS does not answer itself; ``lookups_s`` is
-    the time of all lookups together, ``peak_queries_per_s`` counts queries of lookups that began
-    within one second; both are None without a clock.
+    the time of all lookups together. ``peak_queries_per_s`` counts queries of lookups that began
+    within one second, ``peak_upstream_per_s`` those of them that are upstream. Without a clock all
+    these are None. ``outside`` are the senders that send most out of the cluster, of the whole
+    capture's lookups.
     """
 
     queries: int
@@ -45,6 +63,9 @@ class Load:
     upstream_queries: int
     lookups_s: float | None
     peak_queries_per_s: int | None
+    peak_upstream_per_s: int | None = None
+    lookup_p95_s: float | None = None
+    outside: tuple[Outside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +102,9 @@ class Step:
     ``code`` is ``set_ndots``, ``use_fqdn``, ``full_service_name`` or ``drop_suffix``. ``subjects``
     are workloads ``namespace/name``, namespaces or addresses of clients. ``name`` and ``fqdn`` are
     of a step that writes a name in full; ``fqdn`` ends in a dot where ``final_dot`` says that the
-    plan needs it. ``names`` are those that a ``set_ndots`` obliges to be written in full: base name
-    to the text to write.
+    plan needs it. ``suffixes`` are those that a ``drop_suffix`` takes out of search lists.
+    ``names`` are those that a ``set_ndots`` obliges to be written in full: base name to the text to
+    write.
     """
 
     number: int
@@ -104,6 +126,9 @@ class Step:
     safety: Safety
     reasons: tuple[str, ...]
     forms: tuple[NameForm, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    peak_upstream_per_s_after: int | None = None
+    outside_after: tuple[Outside, ...] = ()
     places: tuple[Place, ...] = ()
 
 
@@ -121,7 +146,9 @@ class Plan:
     """One plan for one subject; ``subject`` None is the whole capture.
 
     ``saves_share`` is of the queries, ``ends_share`` of the wasted ones. No plan of fewer edits
-    than ``edits_bound`` ends as much: where the search was exact, that is ``edits``.
+    than ``edits_bound`` ends as much: where the search was exact, that is ``edits``. ``edits_of``
+    says what they are of: ``ndots`` set, ``lists`` made shorter, ``names`` in full. A plan of very
+    many steps lists the first of ``steps_in_all``; its own numbers are those of all.
     """
 
     subject: str | None
@@ -141,3 +168,5 @@ class Plan:
     steps: tuple[Step, ...]
     frontier: tuple[FrontierPoint, ...]
     patches: Mapping[str, str] = field(default_factory=dict)
+    edits_of: Mapping[str, int] = field(default_factory=dict)
+    steps_in_all: int = 0

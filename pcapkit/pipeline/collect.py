@@ -38,7 +38,7 @@ from pcapkit.ingest.hops import HopFilter
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import warn_of_files
 from pcapkit.ingest.inputs.sequence import open_in_order
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Unfinished, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Ends, Interners, Unfinished, Window
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names.text import text_from_wire
 from pcapkit.pipeline.hooks import Progress
@@ -69,6 +69,8 @@ class Collected:
     left_out: Counter[int] = field(default_factory=Counter)
     #: packets seen again with another server address, by the ids of both
     translations: Counter[tuple[int, int]] = field(default_factory=Counter)
+    #: ICMP messages about DNS, by whom they concern
+    unreachable: Counter[Ends] = field(default_factory=Counter)
     #: queries that a forwarder on the host passed on, by the ids of its address and of the next
     hops: Counter[tuple[int, int]] = field(default_factory=Counter)
     #: queries that were captured at two places of their way
@@ -92,6 +94,7 @@ class Collected:
             store=self.store.snapshot(),
             captures=[*self.captures, reading],
             skipped=self.skipped.copy(),
+            unreachable=self.unreachable.copy(),
             counts=self.counts.copy(),
             warnings=list(self.warnings),
             translations=self.translations.copy(),
@@ -229,6 +232,9 @@ class _Collector:
         out = self._out
         rows = self.wanted.keep(window.messages)
         out.skipped.update(window.skipped)
+        for ends, packets in window.unreachable.items():
+            if self.wanted.holds(ends.client):
+                out.unreachable[ends] += packets
         if self._unfinished is not None:
             # Packets of the capture before that waited for this one have numbers below 1.
             early = int(np.searchsorted(rows["packet_no"], 1))

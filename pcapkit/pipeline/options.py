@@ -73,9 +73,9 @@ def _ndots(value: int) -> int:
     return value
 
 
-def _resolver(name: str) -> str:
-    resolver_model(name)
-    return name
+def _resolver(text: str) -> str:
+    resolver_model(text)
+    return text
 
 
 #: (clients it is bound to or None, parsed file)
@@ -194,8 +194,8 @@ READING_OPTIONS: tuple[ReadingOption, ...] = (
         "resolver",
         "resolver",
         "resolver",
-        "MODEL",
-        "glibc, musl, go, c-ares, hickory, dnsjava, grpc, jndi, busybox ...",
+        "MODEL[@RELEASE]",
+        "glibc, musl, go, c-ares@1.27, hickory, dnsjava, grpc, jndi, busybox ...",
         _resolver,
         _same,
     ),

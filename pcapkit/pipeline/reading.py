@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from pcapkit.addresses import address_text
 from pcapkit.analysis.advice.plan.make import make_plans
 from pcapkit.analysis.advice.recommend import recommend
 from pcapkit.analysis.faults.findings import FaultTally
@@ -20,6 +22,7 @@ from pcapkit.analysis.traffic.vantage import (
     FROM_SERVERS,
     Scene,
     mixture_warnings,
+    outside_servers,
     vantage,
     with_policies,
 )
@@ -29,7 +32,8 @@ from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.cluster.clients import name_pods, pod_warnings
 from pcapkit.concurrency import in_order
 from pcapkit.errors import UsageError
-from pcapkit.ingest.skip_reasons import NOT_READ
+from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
+from pcapkit.model.clients import Vantage
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 
 #: So many addresses are kept as text.
 _ADDRESSES = 1 << 16
+#: So many suffixes outside the cluster domain are looked at: do they ever answer anything?
+_MOST_OUTSIDE = 8
 
 
 class _Tallies(NamedTuple):
@@ -75,7 +81,14 @@ class Reading:
         self._zones: list[Labels] = [split(d) for d in options.cluster_domains] or zones_of(
             self._clients
         )
+        self._idle = self._answers.idle(self._outside_suffixes(), self._names)
         self._paths = [c.path for c in collected.captures]
+
+    def _outside_suffixes(self) -> list[Labels]:
+        """Return suffixes of search lists outside the cluster domain, those of most lists first."""
+        lists = Counter(s for c in self._clients for s in c.assumed.suffixes)
+        outside = [s for s in lists if s and not any(s[-len(z) :] == z for z in self._zones)]
+        return sorted(outside, key=lambda s: (-lists[s], s))[:_MOST_OUTSIDE]
 
     def _called(self, number: int) -> str:
         """Return a client's address, with its container where that shares it, as text."""
@@ -100,7 +113,7 @@ class Reading:
             span = c.store.first_time, c.store.last_time
         return _Tallies(
             Tally(self._names, span=span, has_clock=c.has_clock),
-            WhatIfTally(self._answers, self._zones),
+            WhatIfTally(self._answers, self._zones, self._idle),
             FaultTally(),
             VantageTally(),
             [],
@@ -138,7 +151,12 @@ class Reading:
         """
         collected = self._collected
         tally, replays, faults, vantage_tally, holes = self._counted()
-        faults.note_packets(collected.ledger.skipped)
+        tcp = sum(n for reason, n in collected.skipped.items() if reason in TCP_REASONS)
+        concerned = [
+            (ends.reason, address_text(ends.client), address_text(ends.server), packets)
+            for ends, packets in collected.unreachable.items()
+        ]
+        faults.note_packets(concerned, collected.message_counts.tcp + tcp)
         faults.leave_out_forwarders(vantage_tally.forwarders())
         names, findings = tally.names(self._zones), faults.findings()
         scene = self._scene(vantage_tally)
@@ -165,7 +183,14 @@ class Reading:
             findings=findings,
             recommendations=(),
             plans=make_plans(
-                judged, clients, names, tally.waste, self._zones, faults.wildcard_suffixes()
+                judged,
+                clients,
+                names,
+                tally.waste,
+                self._zones,
+                faults.wildcard_suffixes(),
+                _nameservers(seen_from),
+                outside_servers(seen_from),
             ),
             warnings=(
                 *warnings_of(collected),
@@ -233,6 +258,16 @@ class Reading:
                 yield lookups_table(piece, self._paths, self._who, self._zones)
             else:
                 yield transactions_table(piece, self._paths, self._who, c.address, c.name)
+
+
+def _nameservers(seen_from: Vantage) -> list[str]:
+    """Return the cluster's servers as clients ask them, at most what resolv.conf(5) takes."""
+    before = {t.after: t.before for t in seen_from.translations}
+    asked = sorted(
+        (s for s in seen_from.servers if s.role != "other"),
+        key=lambda s: (-s.queries, s.server_addr),
+    )
+    return list(dict.fromkeys(before.get(s.server_addr, s.server_addr) for s in asked))[:3]
 
 
 def _hole_warnings(lookups: int) -> Iterator[str]:

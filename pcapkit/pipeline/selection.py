@@ -51,9 +51,15 @@ class Wanted:
             rows = self._drop(rows, rows["time"] <= self._to, "outside_time_range")
         return rows
 
+    def holds(self, client: bytes) -> bool:
+        """Is this client wanted, given as packed address or the name that stands for one?"""
+        return not self._clients or bool(self._named(client))
+
     def _matching(self, number: int) -> set[int]:
         """Return which of the clients that are wanted an address is, by its id."""
-        packed = self._addresses[number]
+        return self._named(self._addresses[number])
+
+    def _named(self, packed: bytes) -> set[int]:
         address = ip_or_none(packed)
         if address is None:
             name = address_text(packed).lower()

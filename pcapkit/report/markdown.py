@@ -11,6 +11,8 @@ from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import (
     beside_plan,
     best_plan,
+    cut_text,
+    over_limit,
     plan_cells,
     plan_safety,
     reasons_by_steps,
@@ -75,6 +77,8 @@ def _plan(best: Plan, analysis: Results) -> Iterator[str]:
     )
     if (more := len(best.steps) - _STEPS) > 0:
         yield from (f"and {number(more)} more steps in the report.", "")
+    for line in filter(None, (cut_text(best), over_limit(best))):
+        yield from (plain(line), "")
     for which, reason in reasons_by_steps(best.steps[:_STEPS]):
         yield f"- {'step' if which.isdigit() else 'steps'} {which}: {plain(reason)}"
     yield from _table(

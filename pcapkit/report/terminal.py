@@ -14,7 +14,9 @@ from pcapkit.report.text.plans import (
     beside_plan,
     best_plan,
     common_subjects,
+    cut_text,
     is_short,
+    over_limit,
     plan_cells,
     reasons_by_steps,
     safety_text,
@@ -79,6 +81,8 @@ def _print_plan(plan: Plan, analysis: Results, console: Console) -> None:
     console.print(table)
     if (more := len(plan.steps) - _STEPS) > 0:
         console.print(Text(f"   and {number(more)} more in the report", style="dim"))
+    for said in filter(None, (cut_text(plan), over_limit(plan))):
+        _print_wrapped(Text(said, style="dim"), console, "   ", "     ")
     reasons = list(reasons_by_steps(steps))
     for which, reason in reasons[:_REASONS]:
         line = Text(f"{'step' if which.isdigit() else 'steps'} {which}: {reason}", style="dim")

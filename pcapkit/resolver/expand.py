@@ -76,8 +76,7 @@ def expand(
 
     Raises UsageError for a bad name, an unknown resolver or a bad release.
     """
-    kind, _, release = resolver.partition("@")
-    model = resolver_model(kind, release)
+    model = resolver_model(resolver)
     suffixes = tuple(fold(s) if s != "." else s for s in search)
     config = ResolverConfig(tuple(nameservers), suffixes, ndots, tuple(options), "")
     absolute = name.endswith(".") and name != "."
@@ -122,7 +121,7 @@ def _by(model: ResolverModel, name: str, config: ResolverConfig) -> ModelWalk:
 
 
 def _only_searched(e: Expansion) -> bool:
-    domain = resolver_model(e.resolver.partition("@")[0]).never_asked
+    domain = resolver_model(e.resolver).never_asked
     return bool(domain) and e.name.endswith(f".{domain}")
 
 

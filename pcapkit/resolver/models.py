@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pcapkit.codes import NODATA, NXDOMAIN, REFUSED, UNANSWERED
@@ -293,21 +294,26 @@ OLDER: tuple[tuple[str, tuple[int, ...], Mapping[str, Any], str], ...] = (
 )
 
 
-def resolver_model(name: str, version: str = "") -> ResolverModel:
-    """Return the rules of a resolver by its name, of one release where ``version`` names it.
+@lru_cache
+def resolver_model(text: str) -> ResolverModel:
+    """Return the rules of a resolver by its name, of one release where ``glibc@2.25`` names it.
 
-    Raises UsageError listing the known ones, or where the version is none.
+    Raises UsageError that lists the known ones, or the releases that changed something.
     """
+    name, at, release = text.partition("@")
     for model in RESOLVERS:
         if model.name == name:
-            return _of_release(model, version) if version else model
+            return _of_release(model, release) if at else model
     raise UsageError(f"no resolver {name!r}: {', '.join(m.name for m in RESOLVERS)}")
 
 
-def _of_release(model: ResolverModel, version: str) -> ResolverModel:
-    parts = version.split(".")
-    if not all(p.isdigit() for p in parts):
-        raise UsageError(f"no release {version!r} of {model.name}: write it as 2.36")
+def _of_release(model: ResolverModel, text: str) -> ResolverModel:
+    parts = text.split(".")
+    changed = sorted(until for name, until, _, _ in OLDER if name == model.name)
+    if not all(p.isascii() and p.isdigit() and len(p) < 6 for p in parts):
+        known = ", ".join(".".join(map(str, until)) for until in changed)
+        what = f"its rules changed with {known}" if known else "its rules are those of all releases"
+        raise UsageError(f"no release {text!r} of {model.name}: write it as 2.36; {what}")
     release = tuple(int(p) for p in parts)
     for name, until, changes, _ in OLDER:
         if name == model.name and release < until:

@@ -59,7 +59,7 @@ class Talk:
         ident: int | None = None,
         client: str | None = None,
         server: str | None = None,
-        edns: bool = False,
+        edns: bool | int = False,
         tcp: bool = False,
         ttl: int = 30,
         minimum: int | None = 5,
@@ -69,14 +69,15 @@ class Talk:
         """One query and, unless ``took`` is None, its response.
 
         Without ``answers``, NOERROR has one record of the asked type; negative responses have an
-        SOA record, of ``zone`` or of the asked name itself, unless ``minimum`` is None.
+        SOA record, of ``zone`` or of the asked name itself, unless ``minimum`` is None. ``edns``
+        may be the size that the query announces.
         """
         client, server = client or self.client, server or self.server
         self._serial += 1
         number = self._serial
         port = port or 30000 + number
         ident = number * 7919 % 65536 if ident is None else ident  # far apart: glibc, not musl
-        extra = [build.opt_record()] if edns else []
+        extra = [build.opt_record(1232 if edns is True else edns)] if edns else []
         asked = build.query(
             name, qtype, ident=ident, flags=RECURSION if recursive else 0, additional=extra
         )

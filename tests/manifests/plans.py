@@ -23,18 +23,25 @@ def step(
     safety: Safety = Safety.SAFE,
     reasons: tuple[str, ...] = (),
     number: int = 0,
+    suffixes: tuple[str, ...] = (),
 ) -> Step:
     """Return a step; its number comes from its plan."""
     final_dot = fqdn is not None and fqdn.endswith(".")
     return Step(
         number, code, subjects or (WEB,), ndots, name, fqdn, final_dot, names or {}, 1, 10, 90, 9,
-        9, 0.1, 0.01, 12, safety, reasons,
+        9, 0.1, 0.01, 12, safety, reasons, (), suffixes,
     )  # fmt: skip
 
 
 def set_ndots(ndots: int, *subjects: str, **more: object) -> Step:
     """Return a step that sets ndots."""
     return step("set_ndots", *subjects, ndots=ndots, **more)  # type: ignore[arg-type]
+
+
+def drop(suffixes: tuple[str, ...], *subjects: str, **more: object) -> Step:
+    """Return a step that takes suffixes out of search lists."""
+    more = {"safety": Safety.REVIEW, **more}
+    return step("drop_suffix", *subjects, suffixes=suffixes, **more)  # type: ignore[arg-type]
 
 
 def in_full(name: str, fqdn: str, *subjects: str, **more: object) -> Step:
@@ -52,7 +59,7 @@ def plan(*steps: Step, subject: str | None = None, kind: PlanKind = PlanKind.BES
     safety = Safety.SAFE if all(s.safety is Safety.SAFE for s in steps) else Safety.REVIEW
     return Plan(
         subject, kind, ("10.0.0.1",), load, load, len(steps), len(steps), 10, 0.1, 0.2, safety, (),
-        0, Coverage(100, 10, 3600.0), numbered, (),
+        0, Coverage(100, 10, 3600.0), numbered, (), {}, {}, len(steps),
     )  # fmt: skip
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pcapkit.errors import UsageError
+from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import READING_OPTIONS, Options, make_options
+from pcapkit.resolver.models import RESOLVERS
 from tests import build
+from tests.play import SEARCH, SHOP
 
 
 def test_every_option_has_one_row() -> None:
@@ -68,3 +74,27 @@ def test_what_was_set_is_in_the_json_in_the_order_of_the_fields(tmp_path: Path) 
 def test_what_makes_no_sense_is_refused_by_its_name(typed: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         make_options(**typed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("resolver", "final_dot"), [("c-ares", False), ("c-ares@1.27", True)])
+def test_a_release_of_the_resolver_walks_as_that_one_did(
+    tmp_path: Path, resolver: str, final_dot: bool
+) -> None:
+    """Before 1.28 c-ares took ndots:0 for 1, and searched some full names first."""
+    work = SHOP.under(model=resolver)
+    options = make_options(resolver=resolver, search=SEARCH, ndots=5)
+    analysis = analyze(work.write(tmp_path), options=options)
+    (client,) = analysis.client_rows
+    assert (client.resolver.model, client.resolver.rules) == ("c-ares", resolver)
+    (row,) = (w for w in analysis.what_if_rows if w.client_addr and str(w.setting) == "ndots:0")
+    assert row.queries == work.under(ndots=0).queries
+    plan = next(p for p in analysis.plans if p.subject is None and p.kind == "best")
+    assert [s.final_dot for s in plan.steps if s.name] == [final_dot]
+    assert json.loads(analysis.to_json())["options"]["resolver"] == resolver
+
+
+@pytest.mark.parametrize("model", [m.name for m in RESOLVERS])
+def test_every_resolver_may_stand_in_the_json(tmp_path: Path, model: str) -> None:
+    analysis = analyze(SHOP.write(tmp_path), options=make_options(resolver=model))
+    schema = json.loads((files("pcapkit.report") / "analysis.schema.json").read_text())
+    jsonschema.validate(json.loads(analysis.to_json()), schema)

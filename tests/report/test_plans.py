@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from pcapkit.batch.audit import row_of
-from pcapkit.model.plans import Plan, PlanKind
+from pcapkit.model.plans import Outside, Plan, PlanKind
 from pcapkit.model.results import Results
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
@@ -236,3 +236,37 @@ def test_the_index_of_an_audit_says_each_plan(lab: Analysis, tmp_path: Path) -> 
     index = render_index(rows, "1")
     assert f"{best.edits} edits end {ended(best)} (64.5 %), review" in index
     assert "nothing to do" in index
+
+
+def test_a_plan_that_is_not_listed_whole_says_so_everywhere(lab: Analysis) -> None:
+    best = best_plan(lab)
+    assert best is not None
+    more = replace(best, steps_in_all=len(best.steps) + 525)
+    cut = with_plan(lab, more)
+    said = f"only the first {len(best.steps)} of its {len(best.steps) + 525} steps are listed"
+    assert said in page_text(cut)
+    assert said in " ".join(terminal(cut).split())
+    assert said in " ".join(render_markdown(cut).replace("\\", "").split())
+    for text in (page_text(lab), terminal(lab), render_markdown(lab)):
+        assert "only the first" not in text
+
+
+def test_packets_out_of_the_cluster_are_shown_by_sender(lab: Analysis) -> None:
+    best = best_plan(lab)
+    assert best is not None
+    assert "Packets out of the cluster" not in page_text(lab)  # the server answers all itself
+    before, after = Outside("10.96.0.10", 1_500.0, 2_000), Outside("10.96.0.10", 40.5, 90)
+    loud = replace(
+        best,
+        before=replace(best.before, outside=(before,)),
+        after=replace(best.after, outside=(after,)),
+        steps=tuple(replace(s, outside_after=(after,)) for s in best.steps),
+    )
+    shown = with_plan(lab, loud)
+    assert "Packets out of the cluster" in page_text(shown)
+    assert "10.96.0.10 1,500 2,000 40.5 90" in page_text(shown)
+    assert "40.5 (90)" in page_text(shown)
+    said = "up to 2,000 packets a second out of the cluster, 90 after the plan"
+    for text in (terminal(shown), render_markdown(shown).replace("\\", "")):
+        assert said in " ".join(text.split())
+    assert "clouds let through" not in terminal(lab)

@@ -14,8 +14,7 @@ LIST = ("ns.svc.z", "svc.z", "z")
 
 
 def walk(name: str, model: str, ndots: int) -> list[str]:
-    kind, _, release = model.partition("@")
-    return list(candidates(name, LIST, ndots=ndots, model=resolver_model(kind, release)))
+    return list(candidates(name, LIST, ndots=ndots, model=resolver_model(model)))
 
 
 @pytest.mark.parametrize(
@@ -56,22 +55,40 @@ def test_ndots_0_once_counted_as_1_in_c_ares(model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "version", "certain"),
+    ("model", "certain"),
     [
-        ("glibc", "", True),
-        ("musl", "", True),
-        ("go", "", True),
-        ("c-ares", "", True),
-        ("c-ares", "1.28", True),
-        ("dnspython", "", True),
-        ("c-ares", "1.27.0", False),
-        ("grpc", "", False),
-        ("dnsjava", "", False),
-        ("unknown", "", False),
+        ("glibc", True),
+        ("musl", True),
+        ("go", True),
+        ("c-ares", True),
+        ("c-ares@1.28", True),
+        ("dnspython", True),
+        ("c-ares@1.27.0", False),
+        ("grpc", False),
+        ("dnsjava", False),
+        ("unknown", False),
     ],
 )
-def test_which_need_a_final_dot_behind_a_full_name(model: str, version: str, certain: bool) -> None:
-    assert resolver_model(model, version).asks_dotted_as_is_first is certain
+def test_which_need_a_final_dot_behind_a_full_name(model: str, certain: bool) -> None:
+    assert resolver_model(model).asks_dotted_as_is_first is certain
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nsd", "no resolver 'nsd': glibc, musl, go, c-ares,"),
+        ("nsd@1.0", "no resolver 'nsd': glibc, musl, go, c-ares,"),
+        ("c-ares@", "no release '' of c-ares: write it as 2.36; its rules changed with 1.22, 1.28"),
+        ("c-ares@new", "no release 'new' of c-ares: write it as 2.36; its rules changed with 1.22"),
+        ("go@1.²", "no release '1.²' of go: write it as 2.36; its rules changed with 1.22"),
+        ("jndi@x", "no release 'x' of jndi: write it as 2.36; its rules are those of all releases"),
+    ],
+)
+def test_what_is_no_resolver_is_refused_with_those_that_are(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        make_options(resolver=text)
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_final_dot_goes_as_is_only() -> None:

@@ -40,7 +40,9 @@ def look(
     config = ResolverConfig(
         tuple(f"10.0.0.{n}" for n in range(servers)), search, ndots, options, "resolv.conf"
     )
-    return walk(name, config, resolver_model(model, version), zone(known))
+    return walk(
+        name, config, resolver_model(f"{model}@{version}" if version else model), zone(known)
+    )
 
 
 ONLY_A = (ANSWER, NODATA)

@@ -12,9 +12,10 @@ PLAN_MANUAL: tuple[Entry, ...] = (
         "be reviewed, can end; in the order in which to make them.",
         "All numbers come from one replay of all of its steps together, by the rules of each "
         "client's own resolver: the steps' savings add up to the plan's. 'settings' changes "
-        "dnsConfig alone, 'names' writes names in full alone, 'best' does both. It is safe where "
-        "every name that was seen still resolves, to the same name; below ten minutes of capture "
-        "that is said with how long it was.",
+        "dnsConfig alone, 'names' writes names in full alone, 'best' does both, and takes suffixes "
+        "that never answer anything out of search lists where that is worth an edit. It is safe "
+        "where every name that was seen still resolves, to the same name; below ten minutes of "
+        "capture that is said with how long it was.",
         "Make the steps from the first on: after each, the state is no less safe than the whole "
         "plan. 'pcapkit fix CAPTURE --manifests DIR' prints it as a diff on your own manifests; "
         "'pcapkit compare BEFORE AFTER' says whether its promise was kept.",
@@ -22,7 +23,8 @@ PLAN_MANUAL: tuple[Entry, ...] = (
     Entry(
         "edits",
         "plan",
-        "What a plan counts: one dnsConfig changed, or one name written in full in one workload.",
+        "What a plan counts: one dnsConfig changed, one search list made shorter, or one name "
+        "written in full, each in one workload.",
         "A setting that would harm a name brings that name along, written in full in the same "
         "roll-out: each is an edit. A name with at least as many dots as the plan's ndots needs no "
         "final dot (glibc, musl, Go, c-ares from 1.28 on, dnspython); others keep it.",
@@ -64,8 +66,11 @@ ADVICE_MANUAL: tuple[Entry, ...] = (
         "Take a suffix out of the search list.",
         "Every name that walks the list is asked under it, and nothing was answered there. Such "
         "suffixes usually come from the node's resolv.conf.",
-        "Give the kubelet a resolv.conf without it, or use dnsPolicy None with a list of your "
-        "own. Names that only this suffix completes stop resolving.",
+        "Give the kubelet a resolv.conf without it, or use dnsPolicy None with nameservers, list "
+        "and ndots written out (dnsConfig alone only adds to the list). Names that only this "
+        "suffix completes stop resolving. A step of a plan takes out the suffixes outside the "
+        "cluster domain under which nothing in the capture was answered, and is always to be "
+        "reviewed.",
     ),
     Entry(
         "no_aaaa",

@@ -5,6 +5,9 @@ MutatingAdmissionPolicy (``admissionregistration.k8s.io/v1``, Kubernetes 1.36), 
 select by kind, namespace and name the workloads whose verdict is ``safe``, and nothing else; where
 they cannot be evaluated, nothing is changed and nothing is stopped (``failurePolicy: Ignore``).
 
+A search list is only made shorter by ``dnsPolicy: None``, which takes nothing from the cluster:
+nameservers, list and ndots are written out.
+
 ``dnsConfig.options`` is an atomic list: apply configurations may not touch it, and merges replace
 it. So the admission policy patches by JSON Patch, and Kyverno's keeps the options that are there.
 """
@@ -17,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pcapkit.analysis.advice.patches import helm_values, printer, replacements
 from pcapkit.model.plans import Plan, Step
@@ -52,6 +55,19 @@ _CREATE_AGAIN = (
     "cannot be changed: it must be created again.",
 )
 _OPTIONS = "A list of options replaces the one that is there: add what yours has."
+_WRITTEN_OUT = (
+    "dnsPolicy None takes nothing from the cluster: compare nameservers, searches and options",
+    "with /etc/resolv.conf of a pod first. Or give the kubelet a resolv.conf without the suffix,",
+    "for all pods of its node: then no workload changes.",
+)
+
+
+class PodDns(NamedTuple):
+    """What pods have now: servers that they ask, their search list, their ndots."""
+
+    nameservers: tuple[str, ...]
+    search: tuple[str, ...]
+    ndots: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,35 +88,62 @@ class _Workload:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Workloads that get the same ndots, and must write the same names in full with it."""
+    """Workloads that get the same ndots, and must write the same names in full with it.
+
+    With ``list_of`` they get a shorter search list, too.
+    """
 
     ndots: int
     names: tuple[tuple[str, str], ...]
     safe: bool
     workloads: tuple[_Workload, ...]
+    list_of: PodDns | None = None
+    suffixes: tuple[str, ...] = ()
+
+    def pod_spec(self) -> dict[str, object]:
+        """Return what a pod's spec gets."""
+        from ruamel.yaml.scalarstring import DoubleQuotedScalarString as Quoted
+
+        options: dict[str, object] = {"options": [_ndots(self.ndots)]}
+        if self.list_of is None:
+            return {"dnsConfig": options}
+        given = {
+            "nameservers": [Quoted(address) for address in self.list_of.nameservers],
+            "searches": [Quoted(s) for s in self.list_of.search if s not in self.suffixes],
+        }
+        return {"dnsPolicy": Quoted("None"), "dnsConfig": given | options}
 
     def comment(self, *lines: str) -> str:
         """Return what is said above a document of this group."""
         verdict = "safe" if self.safe else "review"
-        said = [f"ndots {self.ndots} for {some([str(w) for w in self.workloads])} ({verdict})"]
+        who = some([str(w) for w in self.workloads])
+        said = [f"ndots {self.ndots} for {who} ({verdict})"]
+        if self.list_of is not None:
+            said = [f"search list without {' and '.join(self.suffixes)} for {who} ({verdict})"]
+            said += _WRITTEN_OUT
         if self.names:
             said.append("write in full in the same roll-out:")
             said += [f"  {name} -> {full}" for name, full in self.names]
         return "\n".join([*said, *lines])
 
 
-def plan_patches(plan: Plan, kinds: Mapping[str, str | None] | None = None) -> dict[str, str]:
+def plan_patches(
+    plan: Plan,
+    kinds: Mapping[str, str | None] | None = None,
+    dns: Mapping[str, PodDns] | None = None,
+) -> dict[str, str]:
     """Return a plan as text, by shape; none for a plan that no manifest can follow.
 
     ``kinds`` maps a subject (``namespace/name``) to the kind of its workload; one of unknown kind
-    is selected by namespace and name alone. Shapes: ``workload``, ``kustomize``, ``helm``,
-    ``kyverno``, ``mutating_admission_policy``, ``list``. Policies hold the steps that are ``safe``,
-    the others ``review`` ones too, marked as such. What is no name of Kubernetes or of a host, as
-    names in a capture can be, is in none of them.
+    is selected by namespace and name alone. ``dns`` says what its pods have now. Shapes:
+    ``workload``, ``kustomize``, ``helm``, ``kyverno``, ``mutating_admission_policy``, ``list``.
+    Policies hold the steps that are ``safe``, the others ``review`` ones too, marked as such. What
+    is no name of Kubernetes or of a host, as names in a capture can be, is in none of them.
     """
     steps = [s for s in plan.steps if s.safety is not Safety.UNSAFE]
     groups = _groups(steps, kinds or {})
     safe = [g for g in groups if g.safe]
+    groups += _shorter(steps, kinds or {}, dns or {})
     texts = {
         "workload": _documents(_workload_patches(groups)),
         "kustomize": _documents(_kustomize(groups)),
@@ -111,7 +154,11 @@ def plan_patches(plan: Plan, kinds: Mapping[str, str | None] | None = None) -> d
         ),
         "list": _list(steps),
     }
-    return {shape: text for shape, text in texts.items() if text}
+    texts = {shape: text for shape, text in texts.items() if text}
+    if plan.steps_in_all > len(plan.steps):
+        said = f"# of the first {len(plan.steps)} of the plan's {plan.steps_in_all} steps\n"
+        return {shape: said + text for shape, text in texts.items()}
+    return texts
 
 
 def _groups(steps: Iterable[Step], kinds: Mapping[str, str | None]) -> list[_Group]:
@@ -123,15 +170,40 @@ def _groups(steps: Iterable[Step], kinds: Mapping[str, str | None]) -> list[_Gro
         if not all(is_host_name(text) for pair in names for text in pair):
             continue
         for subject in step.subjects:
-            namespace, _, name = subject.partition("/")
-            if _LABEL.fullmatch(namespace) and _SUBDOMAIN.fullmatch(name):
-                kind = kinds.get(subject) or ""
-                workload = _Workload(namespace, name, kind if kind in _KINDS else "")
-                if not kind or kind in _KINDS:
-                    found[step.ndots, names, step.safety is Safety.SAFE].add(workload)
+            if (workload := _workload(subject, kinds)) is not None:
+                found[step.ndots, names, step.safety is Safety.SAFE].add(workload)
     return [
         _Group(ndots, names, safe, tuple(sorted(workloads)))
         for (ndots, names, safe), workloads in sorted(found.items())
+    ]
+
+
+def _workload(subject: str, kinds: Mapping[str, str | None]) -> _Workload | None:
+    """Return a subject as a workload that can be selected; None where it is none."""
+    namespace, _, name = subject.partition("/")
+    kind = kinds.get(subject) or ""
+    if not (_LABEL.fullmatch(namespace) and _SUBDOMAIN.fullmatch(name)):
+        return None
+    return _Workload(namespace, name, kind) if not kind or kind in _KINDS else None
+
+
+def _shorter(
+    steps: Sequence[Step], kinds: Mapping[str, str | None], dns: Mapping[str, PodDns]
+) -> list[_Group]:
+    """Return the workloads that get a shorter list, those with equal settings as one."""
+    ndots = {s: step.ndots for step in steps if step.ndots is not None for s in step.subjects}
+    found: dict[tuple[PodDns, tuple[str, ...]], set[_Workload]] = defaultdict(set)
+    for step in steps:
+        for subject in step.subjects if step.suffixes else ():
+            now, workload = dns.get(subject), _workload(subject, kinds)
+            if workload is None or now is None or not now.nameservers:
+                continue
+            if all(is_host_name(s) for s in (*now.search, *step.suffixes)):
+                given = now._replace(ndots=ndots.get(subject, now.ndots))
+                found[given, step.suffixes].add(workload)
+    return [
+        _Group(given.ndots, (), False, tuple(sorted(workloads)), given, suffixes)
+        for (given, suffixes), workloads in sorted(found.items())
     ]
 
 
@@ -172,7 +244,7 @@ def _workload_patches(groups: Iterable[_Group]) -> Iterator[tuple[str, dict[str,
         for path, members in _by_path(group.workloads).items():
             yield (
                 group.comment(*_instructions(*members[0]), _OPTIONS),
-                _below((*path, "dnsConfig"), {"options": [_ndots(group.ndots)]}),
+                _below(path, group.pod_spec()),
             )
 
 
@@ -208,7 +280,7 @@ def _kustomize(groups: Iterable[_Group]) -> Iterator[tuple[str, dict[str, object
                     "kind": kind,
                     "metadata": {"name": "any"},
                 }
-                body |= _below((*path, "dnsConfig"), {"options": [_ndots(group.ndots)]})
+                body |= _below(path, group.pod_spec())
                 choice = "|".join(name.replace(".", r"\.") for name in names)
                 pattern = choice if len(names) == 1 else f"({choice})"
                 target = {
@@ -233,7 +305,10 @@ def _helm(groups: Sequence[_Group]) -> Iterator[str]:
     for group in groups:
         lines = group.comment("roll back: helm rollback RELEASE").split("\n")
         yield "".join(f"# {line}\n" for line in lines)
-        yield helm_values((("ndots", str(group.ndots)),))
+        if group.list_of is None:
+            yield helm_values((("ndots", str(group.ndots)),))
+        else:
+            yield _documents([("", group.pod_spec())])
         if group is not groups[-1]:
             yield "---\n"
 

@@ -94,7 +94,7 @@ def _set_ndots(counted: Counted) -> list[Recommendation]:
 
 def _searches(reading: ClientReading) -> bool:
     """Does ndots decide what this client asks?"""
-    model = resolver_model(reading.resolver.model)
+    model = resolver_model(reading.resolver.rules)
     return bool(reading.search.suffixes) and model.searches and model.searches_dotted
 
 
@@ -186,7 +186,7 @@ def _no_aaaa(counted: Counted) -> list[Recommendation]:
     able = {
         i: NO_AAAA
         for i in result.members.tolist()
-        if "no-aaaa" in resolver_model(result.clients[i].resolver.model).options
+        if "no-aaaa" in resolver_model(result.clients[i].resolver.rules).options
     }
     out = []
     for _, group, row in judge_groups(counted, able):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pcapkit.kernels.jit import inline_kernel, kernel
-from pcapkit.kernels.words import put_u64_little, u64_little
+from pcapkit.kernels.words import prefetch, put_u64_little, u64_little
 from pcapkit.schema import ABSENT, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row
 
 #: Bytes that must be free behind where an exchange is packed, or is read from.
@@ -288,12 +288,15 @@ def pack(
     at: Int = np.int64(0)
     k = np.int64(done)
     while k < order.shape[0] and at + BATCH * PACKED_MOST <= out.shape[0]:
-        # All of a batch are fetched at once: where they lie, nearly each waits for memory.
+        # All of a batch are fetched at once, while the one before is packed: where they lie, nearly
+        # each waits for memory.
         size = min(np.int64(BATCH), order.shape[0] - k)
         if k == done and done > 0:
             _fetch(ring, (first + order[k - 1]) & mask, words, 0)
         for j in range(size):
             _fetch(ring, (first + order[k + j]) & mask, words, j + 1)
+        for j in range(k + size, min(k + size + BATCH, order.shape[0])):
+            _prefetch_row(ring, (first + order[j]) & mask)
         for j in range(1, size + 1):
             e = rows[j]
             if used == 0 or clients[used - 1] != e["client"]:
@@ -307,6 +310,14 @@ def pack(
             words[0, j] = words[size, j]
         k += size
     return k, at, used
+
+
+@inline_kernel
+def _prefetch_row(ring: Hashes, number: Int) -> None:
+    """Begin to fetch row ``number`` of ``ring`` (rows, words of one): longer than a cache line."""
+    begin = number * ring.shape[1]
+    prefetch(ring, begin)
+    prefetch(ring, begin + ring.shape[1] - 1)
 
 
 @inline_kernel

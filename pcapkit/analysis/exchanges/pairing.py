@@ -16,6 +16,7 @@ from pcapkit.analysis.timing import LONGEST_WAIT_NS
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, OTHER_RCODE, REFUSED, SERVFAIL, UNANSWERED
 from pcapkit.kernels.hashing import GOLDEN_RATIO, home_slot, next_slot
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.kernels.words import prefetch
 from pcapkit.schema import (
     AA,
     AA_HIDDEN,
@@ -41,6 +42,8 @@ from pcapkit.schema import (
     Row,
 )
 
+#: How many messages ahead memory is fetched: what they need lies beyond the near caches.
+_AHEAD = 12
 #: A response after more queries than this belongs to none of them: it bounds the memory that
 #: pairing needs. At 10,000 queries a second it is more than LONGEST_WAIT_NS's worth.
 REMEMBERED = 1 << 20
@@ -99,6 +102,16 @@ def _slot(row: Row, slots: Ids) -> Int:
     )
     key *= GOLDEN_RATIO
     return home_slot(slots, key ^ (key >> np.uint64(32)))
+
+
+@inline_kernel
+def _prefetch_slot(rows: Messages, index: Int, folded_of: Ids, slots: Ids) -> None:
+    """Begin to fetch what ``rows[index]`` needs of two tables, if there is such a row."""
+    if index < rows.shape[0]:
+        row = rows[index]
+        prefetch(slots, _slot(row, slots))
+        if row["qname"] >= 0:
+            prefetch(folded_of, np.int64(row["qname"]))
 
 
 @inline_kernel
@@ -292,6 +305,7 @@ def pair_window(
     mask = np.int64(exchanges.shape[0] - 1)
     latest = state[LATEST]
     for i in range(rows.shape[0]):
+        _prefetch_slot(rows, i + _AHEAD, folded_of, pairing.slots)
         row = rows[i]
         latest = max(latest, np.int64(row["time"]))
         if original[i] or row["flags"] & _OPCODE:

@@ -1,10 +1,10 @@
-"""What one fault is: a row of the table in ``catalogue.py``."""
+"""What one fault is: a row of the tables beside it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pcapkit.analysis.faults.notes import Note, Notes
 from pcapkit.analysis.traffic.part import PartTraffic
@@ -46,7 +46,7 @@ class Fault:
     show: Callable[[Note], dict[str, object]] = _counts
     #: what the notes are about, as a key of the evidence; "" where they have no subject
     subjects: str = ""
-    rivals: str = ""
+    rivals: str = field(kw_only=True)
     excludes: tuple[str, ...] = ()
     #: what the texts of ``excludes`` cannot say
     excludes_more: Callable[[Note], tuple[str, ...]] = _nothing

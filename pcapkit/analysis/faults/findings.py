@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Set
 
-from pcapkit.analysis.faults import settings
-from pcapkit.analysis.faults.catalogue import FAULTS, WILDCARD
+from pcapkit.analysis.faults import delivery, settings
+from pcapkit.analysis.faults.catalogue import FAULTS
 from pcapkit.analysis.faults.fault import Fault
+from pcapkit.analysis.faults.name_faults import WILDCARD
 from pcapkit.analysis.faults.notes import FAILED_LOOKUPS, Note, Notes, add_notes
 from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.model.results import Finding
@@ -35,13 +36,21 @@ class FaultTally:
         for note, noted in other._noted.items():
             add_notes(self._noted.setdefault(note, {}), noted)
 
-    def note_packets(self, skipped: Mapping[str, int]) -> None:
-        """Note packets without messages that show a fault, by their skip reason."""
-        for fault in FAULTS:
-            if count := skipped.get(fault.skip_reason, 0):
-                add_notes(
-                    self._noted.setdefault(fault.note, {}), {"": Note(Counter(packets=count))}
-                )
+    def note_packets(self, unreachable: Iterable[tuple[str, str, str, int]], tcp: int) -> None:
+        """Note packets without messages that show a fault.
+
+        ``unreachable`` are ICMP messages: a skip reason, the client and the server that they
+        concern ("" where that is not known), and their number; ``tcp`` is how many messages and
+        other packets came over TCP.
+        """
+        for note in self._noted.get(delivery.truncated_without_tcp, {}).values():
+            note.counts[delivery.TCP_PACKETS] = tcp
+        by_reason = {f.skip_reason: f for f in FAULTS if f.skip_reason}
+        for reason, client, server, packets in unreachable:
+            note = Note(Counter(packets=packets))
+            note.clients.update({client: packets} if client else {})
+            note.servers.update({server: packets} if server else {})
+            add_notes(self._noted.setdefault(by_reason[reason].note, {}), {"": note})
 
     def leave_out_forwarders(self, addresses: Set[str]) -> None:
         """Forget the settings of addresses that ask for others: they are those of many."""

@@ -102,6 +102,39 @@ def is_wildcard(suffix: str, note: Note) -> bool:
     return answered > missed and (sure > 0 or len(domains) > 1)
 
 
+def wildcard_certainty(note: Note) -> Certainty:
+    """May the names be real hosts of that domain?
+
+    A wildcard answers for all names (RFC 4592), so none misses, whatever it ends in; real hosts end
+    in the labels of their sites, as with ``db.prod.dev`` and ``db1.eu``.
+    """
+    if note.counts["caught"]:
+        return Certainty.SHOWN
+    sure = any(name.count(".") + 1 >= _SURELY_EXTERNAL for name in note.names)
+    if not note.counts["missed"] and len(_domains(note)) > 1 and sure:
+        return Certainty.SHOWN
+    return Certainty.CONSISTENT_WITH
+
+
+def _domains(note: Note) -> set[tuple[str, ...]]:
+    """Return what the names end in: their last two labels."""
+    return {tuple(name.split(".")[-2:]) for name in note.names}
+
+
+def wildcard_rivals(note: Note) -> tuple[str, ...]:
+    """Say which names were answered there."""
+    n = note.counts
+    if n["caught"]:
+        return (f"services: {n['caught']:,} answers were for full names of a cluster, outside it",)
+    count = len(_domains(note))
+    domains = "one domain" if count == 1 else f"{count:,} domains"
+    facts = f"names of {domains} were answered there: of those with dots {n['answered']:,}"
+    facts += f" were, {n['missed']:,} were not"
+    if wildcard_certainty(note) is Certainty.SHOWN:
+        return (f"real hosts of that domain: {facts}",)
+    return (f"as with real hosts of that domain, which are not excluded: {facts}",)
+
+
 def captured_lookups(note: Note) -> dict[str, object]:
     """Show how many lookups ended there."""
     return {"lookups": note.counts["lookups"]}
@@ -114,7 +147,7 @@ def cut_walks(part: PartTraffic) -> Notes:
     failed = failed[_is_walk(part, r.lookups[r.transactions["lookup"][failed]])]
     if not failed.size:
         return {}
-    known = np.array([resolver_model(c.resolver.model).is_known for c in r.clients])
+    known = np.array([resolver_model(c.resolver.rules).is_known for c in r.clients])
     known |= part.walked_to_the_end()  # else what looks like a list may be none
     failed = failed[known[r.lookups["client"][r.transactions["lookup"][failed]]]]
     t = r.transactions[failed]
@@ -293,6 +326,9 @@ def changing(part: PartTraffic) -> Notes:
         if subject:
             note = notes.setdefault(subject, Note())
             note.add(_note_changes(part, mine[at], int(changes[number])))
+            gaps = np.diff(rows["query_time"][at])[turned[at][1:]]
+            if r.has_clock and gaps.min() <= signs.TOGETHER_NS:
+                note.counts["at_one_moment"] += 1
     return notes
 
 
@@ -342,6 +378,12 @@ def is_of_one_server(subject: str, note: Note) -> bool:
 def is_of_several_servers(subject: str, note: Note) -> bool:
     """Is this about servers with different views?"""
     return subject == _SEVERAL
+
+
+def contradiction_certainty(note: Note) -> Certainty:
+    """Do servers differ more than once, or at one moment? A name that is created changes once."""
+    proven = note.counts["changes"] > 1 or note.counts["at_one_moment"]
+    return Certainty.SHOWN if proven else Certainty.CONSISTENT_WITH
 
 
 def cluster_names(part: PartTraffic) -> Notes:

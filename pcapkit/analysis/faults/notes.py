@@ -70,6 +70,8 @@ class Note:
     counts: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
     names: Counter[str] = field(default_factory=Counter)
+    #: nameservers, by the packets that concern them
+    servers: Counter[str] = field(default_factory=Counter)
     #: the resolvers of the clients that have it
     models: set[str] = field(default_factory=set)
     largest: int = 0  #: of the sizes, or rates, that a detector is about
@@ -84,6 +86,7 @@ class Note:
         self.counts.update(other.counts)
         self.clients.update(other.clients)
         self.names.update(other.names)
+        self.servers.update(other.servers)
         self.models |= other.models
         self.largest = max(self.largest, other.largest)
         self.settings |= other.settings

@@ -171,6 +171,7 @@ def search_lists(part: PartTraffic) -> Notes:
         if client.search_source == Source.OBSERVED:
             for problem in _too_many(len(client.search.suffixes)):
                 note.problems.add(ListProblem("", problem))
+                note.counts["walked"] += 1
                 note.clients[part.context.address(client.client)] += 1
                 show_walks(part, [(note, [index])])
     for asking, count in _empty_questions(r.rows, r.names.unknown):
@@ -205,6 +206,18 @@ def problems_seen(note: Note) -> dict[str, object]:
     return {"problems": [f"{path}: {text}" if path else text for path, text in problems]}
 
 
+def list_rivals(note: Note) -> tuple[str, ...]:
+    """Say what shows that the list is one, and is used."""
+    said = []
+    if empty := note.counts["empty_questions"]:
+        said.append(f"stray questions: {empty:,} empty questions were sent again")
+    if files := {p.path for p in note.problems if p.path}:
+        said.append(f"guesses: {len(files):,} files say so themselves")
+    if note.counts["walked"]:
+        said.append("names that only look alike: walks show the suffixes in one order")
+    return tuple(said)
+
+
 def contradictions(part: PartTraffic) -> Notes:
     """Clients whose traffic cannot come from the settings that were given."""
     note = Note()
@@ -234,3 +247,13 @@ def contradictions_seen(note: Note) -> dict[str, object]:
             for client, given, seen in sorted(note.contradictions)
         ]
     }
+
+
+def contradiction_rivals(note: Note) -> tuple[str, ...]:
+    """Say why neither final dots nor walks that are cut explain what the clients sent."""
+    said = []
+    if any(c.given.startswith("ndots:") for c in note.contradictions):
+        said.append("final dots: the names that speak against the given ndots were searched")
+    if any(not c.given.startswith("ndots:") for c in note.contradictions):
+        said.append("walks that were cut: a suffix was asked that the given list lacks, or before")
+    return tuple(said)

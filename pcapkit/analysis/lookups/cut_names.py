@@ -9,7 +9,21 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules
-from pcapkit.analysis.lookups.state import CUT_QUESTION, NEVER, NO_ROW, Walks, ask, question_of
+from pcapkit.analysis.lookups.state import (
+    CUT_QUESTION,
+    LIST,
+    NEVER,
+    NO_ROW,
+    NO_SUFFIX,
+    PENDING,
+    Walks,
+    add_candidate,
+    ask,
+    finished,
+    is_silent,
+    keep_at_base,
+    question_of,
+)
 from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel
@@ -137,4 +151,47 @@ def repeats_unread(rows: Exchanges, w: Walks, number: Int, name: Int, oldest: In
             continue
         ask(rows, w, np.int64(n["candidate"]), question, number)
         return True
+    return False
+
+
+@helper_kernel
+def follow_cut(
+    rows: Exchanges,
+    w: Walks,
+    rules: Rules,
+    names: InternerArrays,
+    lists: Lists,
+    which: Int,
+    walk: Int,
+    number: Int,
+) -> bool:
+    """Add exchange ``number`` of ``rows`` to a walk of which the first name was cut, if it follows.
+
+    ``walk`` is the walk's number in ``w``. ``rules`` are those of the client, whose list is number
+    ``which`` of ``lists``; ``names`` are those of the interner.
+    """
+    x, e = w.walks[walk], rows[number]
+    c = w.candidates[x["last"]]
+    name = np.int64(lists.local_names[number])
+    if x["candidates"] != 1 or question_of(w, np.int64(x["last"]), CUT_QUESTION) < 0:
+        return False
+    end = finished(w, np.int64(x["last"]), e["query_time"])
+    if end == PENDING:
+        return False
+    limit = LONGEST_TIMEOUT_NS if is_silent(w, np.int64(x["last"]), e["query_time"]) else rules.near
+    if e["query_time"] - end > limit:
+        return False
+    for k in range(rules.by_size.shape[0] + 1):
+        position, base = np.int64(NO_SUFFIX), name
+        if k < rules.by_size.shape[0]:
+            position = np.int64(rules.by_size[k])
+            base = np.int64(rules.bases[name, position])
+        if base >= 0 and goes_on(names, lists, which, np.int64(c["name"]), base, position):
+            x["base"] = base
+            x["mode"] = LIST
+            x["closed"] = 1 if position < 0 else 0
+            keep_at_base(w, base, walk)
+            w.name_nodes[c["node"]]["alive"] = 0
+            add_candidate(rows, w, walk, number, name, position)
+            return True
     return False

@@ -2,7 +2,9 @@
 
 Signs as measured on the wire: glibc asks A and AAAA from one port with unrelated IDs; musl too, but
 its IDs come from the clock and lie close together; Go gives every query its own port and EDNS 1232;
-c-ares shows EDNS 1232 (and a cookie) on one port; BIND's tools ask AAAA only of the name that hit.
+c-ares shows EDNS 1232 (and a cookie) on one port; BIND's tools ask AAAA only of the name that hit;
+hickory draws its ports itself and asks what an alias points to; dnsjava shows EDNS 1280 and asks no
+searched name as is; gRPC's C core asks for its settings from c-ares' port; JNDI waits 1, 2, 4 s.
 """
 
 from __future__ import annotations
@@ -13,10 +15,30 @@ from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
-from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_TIME, TCP, Exchanges, Int, Integers, Row, Rows
+from pcapkit.schema import (
+    ABSENT,
+    EDNS_HIDDEN,
+    NO_TIME,
+    TCP,
+    Bytes,
+    Exchanges,
+    Int,
+    Integers,
+    Row,
+    Rows,
+)
 
-_A, _AAAA, _MX = 1, 28, 15
+_A, _AAAA, _MX, _TXT, _SRV = 1, 28, 15, 16, 33
 _EDNS_OF_GO_AND_CARES = 1232
+_EDNS_OF_DNSJAVA = 1280  # SimpleResolver.java, DEFAULT_EDNS_PAYLOADSIZE
+#: First labels of what gRPC asks SRV and TXT of by itself.
+GRPC_PROBES = ("_grpclb", "_grpc_config")
+#: Linux takes ports from here (ip_local_port_range); hickory from 1024 to 65535.
+_KERNEL_PORTS = (32768, 60999)
+#: An alias without an address, and what it points to asked next: hickory takes less than 1 ms.
+_CHASED_NS = 5_000_000
+_NEIGHBOURS = 8  # rows in which a question's companions stand
+_SECOND_NS, _LATE_NS = 1_000_000_000, 100_000_000
 _CLOSE_IDS = 1500
 #: Gaps between the IDs of a pair of musl's run to this, measured in pods at their CPU limit.
 _NEAR_IDS = 4096
@@ -46,8 +68,16 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     CLOSE_GOES_ON,  # NODATA_GOES_ON, at a pair with close ones
     INSISTS,  # one family is answered, the other SERVFAIL again and again from the same port
     CONSECUTIVE,  # IDs that are counted up: no known resolver's
-) = range(23)
-SIGNS = 23
+    FAR_IN_WALKS,  # pairs with unrelated IDs, of walks with several pairs
+    FAR_AMONG_CLOSE,  # ... of which other pairs have close ones
+    PLAIN_QUERIES,  # by UDP, without EDNS
+    OWN_PORTS,  # ... from ports that the kernel does not give
+    ALIAS_CHASED,  # one family of a name, right behind an alias that has no such address
+    LIST_ALONE,  # with EDNS 1280: all of a list missed, and the name as is was not asked
+    GRPC_ONE_PORT,  # gRPC's own questions, from the port of an A or AAAA question
+    DOUBLED_TIMER,  # one question sent again after 1, 2 and 4 s, with one ID
+) = range(31)
+SIGNS = 31
 
 
 @helper_kernel
@@ -107,26 +137,103 @@ def _insists(rows: Exchanges, w: Walks, failed: Int, answered: Int) -> bool:
 
 
 @kernel
-def count_signs(rows: Exchanges, clients: Rows, w: Walks, signs: Integers) -> None:
+def count_signs(rows: Exchanges, clients: Rows, w: Walks, grpc: Bytes, signs: Integers) -> None:
     """Count the signs of every client.
 
-    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT). Comes out: ``signs``
-    (int64, (clients, SIGNS), zeros at first).
+    Goes in: the walks ``w`` of ``rows`` (EXCHANGE) by ``clients`` (CLIENT); ``grpc`` (uint8), one
+    a local name: begins it with one of GRPC_PROBES? Comes out: ``signs`` (int64, (clients, SIGNS),
+    zeros at first).
     """
     for c in range(clients.shape[0]):
-        _count_signs(rows, clients[c], w, signs[c])
+        _count_plain(rows, clients[c], signs[c])
+        _count_signs(rows, clients[c], w, grpc, signs[c])
 
 
 @helper_kernel
-def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> None:
-    """Count the signs of one ``client`` (CLIENT): see :func:`count_signs`.
+def _count_plain(rows: Exchanges, client: Row, signs: Integers) -> None:
+    """Count what the queries of one ``client`` (CLIENT) show without their walks.
 
-    Its walks are in ``w``, its exchanges in ``rows``; ``signs`` (int64) are its own.
+    They are in ``rows``, in the order of time; ``signs`` (int64) are the client's own.
     """
+    alias = np.int64(NO_ROW)
     for number in range(client["begin"], client["end"]):
         e = rows[number]
-        if e["edns_options"] > 0 and e["edns_bytes"] == _EDNS_OF_GO_AND_CARES:
-            signs[COOKIE] += 1
+        if e["query_packet"] < 0:
+            continue
+        edns = e["edns_bytes"]
+        signs[COOKIE] += e["edns_options"] > 0 and edns == _EDNS_OF_GO_AND_CARES
+        if edns == ABSENT and e["transport"] != TCP:
+            signs[PLAIN_QUERIES] += 1
+            port = e["client_port"]
+            signs[OWN_PORTS] += port < _KERNEL_PORTS[0] or port > _KERNEL_PORTS[1]
+            if alias >= 0 and _is_chase(rows, client, number, alias):
+                signs[ALIAS_CHASED] += 1
+        if e["outcome"] == NODATA and e["answers"] > 0:
+            alias = np.int64(number)
+
+
+@helper_kernel
+def _is_chase(rows: Exchanges, client: Row, number: Int, alias: Int) -> bool:
+    """Does a question of ``client`` ask, alone, what the ``alias`` before it has no address of?
+
+    Both are numbers of ``rows``; the name that the alias points to is not kept.
+    """
+    e, before = rows[number], rows[alias]
+    since = e["query_time"] - before["response_time"]
+    if e["qtype"] != before["qtype"] or (e["qtype"] != _A and e["qtype"] != _AAAA):
+        return False
+    if since < 0 or since > _CHASED_NS or e["folded"] == before["folded"]:
+        return False
+    if e["client_port"] == before["client_port"]:
+        return False
+    first = max(client["begin"], number - _NEIGHBOURS)
+    for other in range(first, min(client["end"], number + _NEIGHBOURS)):
+        if other != number and rows[other]["folded"] == e["folded"]:
+            return False
+    return True
+
+
+@helper_kernel
+def _has_grpc_port(rows: Exchanges, client: Row, number: Int) -> bool:
+    """Did an A or AAAA question leave the port of exchange ``number``, about the same time?
+
+    It is one of ``client`` (CLIENT) in ``rows``.
+    """
+    first = max(client["begin"], number - _NEIGHBOURS)
+    for other in range(first, min(client["end"], number + _NEIGHBOURS)):
+        e = rows[other]
+        if e["qtype"] == _A or e["qtype"] == _AAAA:
+            if e["client_port"] == rows[number]["client_port"]:
+                return True
+    return False
+
+
+@helper_kernel
+def _has_doubled_timer(rows: Exchanges, w: Walks, first: Int) -> bool:
+    """Was a question sent four times, after 1, 2 and 4 s, always with one ID, and no answer?
+
+    ``first`` is the first of its exchanges in ``rows``; ``w`` says which follow.
+    """
+    x, wait = first, np.int64(_SECOND_NS)
+    for _ in range(3):
+        again = np.int64(w.next_exchange[x])
+        if again < 0 or rows[x]["response_time"] != NO_TIME or rows[x]["edns_bytes"] >= 0:
+            return False
+        waited = rows[again]["query_time"] - rows[x]["query_time"]
+        if waited < wait or waited > wait + _LATE_NS:
+            return False
+        if rows[again]["message_id"] != rows[first]["message_id"]:
+            return False
+        x, wait = again, 2 * wait
+    return bool(w.next_exchange[x] < 0)
+
+
+@helper_kernel
+def _count_signs(rows: Exchanges, client: Row, w: Walks, grpc: Bytes, signs: Integers) -> None:
+    """Count the signs that the walks of one ``client`` (CLIENT) show: see :func:`count_signs`.
+
+    They are in ``w``, the exchanges in ``rows``; ``grpc`` marks names, ``signs`` are its own.
+    """
     signs[PORT_HELD] = client["keeps_port"]
     for number in range(client["first_walk"], client["last_walk"]):
         walk = w.walks[number]
@@ -137,6 +244,8 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
             if rows[first]["edns_bytes"] < 0:
                 signs[PARALLEL] += 1
         candidate = np.int64(walk["first"])
+        signs[LIST_ALONE] += _is_list_alone(rows, w, walk)
+        close, far = signs[CLOSE_IDS] + signs[NEAR_IDS], signs[ONE_PORT] + signs[ONE_PORT_IN_TURN]
         while candidate >= 0:
             a, aaaa, some, mx = np.int64(NO_ROW), np.int64(NO_ROW), np.int64(NO_ROW), False
             at = np.int64(w.candidates[candidate]["question"])
@@ -148,6 +257,9 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                     a = x if q["qtype"] == _A else a
                     aaaa = x if q["qtype"] == _AAAA else aaaa
                 mx = mx or q["qtype"] == _MX
+                if grpc[w.candidates[candidate]["name"]] and x >= 0:
+                    if q["qtype"] == _SRV or q["qtype"] == _TXT:
+                        signs[GRPC_ONE_PORT] += _has_grpc_port(rows, client, x)
                 at = np.int64(q["after"])
             step = _count_steps(rows, w, walk, candidate, signs)
             if a >= 0 and aaaa >= 0:
@@ -156,16 +268,44 @@ def _count_signs(rows: Exchanges, client: Row, w: Walks, signs: Integers) -> Non
                     signs[BOTH_OF_ABSENT] += 1
                 sign = _pair_sign(rows[a], rows[aaaa], rows[some]["edns_bytes"])
                 signs[sign] += 1
-                signs[FAR_ENDS] += sign == ONE_PORT and step == NODATA_ENDS
+                is_far = sign == ONE_PORT or sign == ONE_PORT_IN_TURN
+                signs[FAR_ENDS] += is_far and step == NODATA_ENDS
                 signs[CLOSE_GOES_ON] += sign == CLOSE_IDS and step == NODATA_GOES_ON
                 signs[INSISTS] += _insists(rows, w, a, aaaa) or _insists(rows, w, aaaa, a)
             elif some >= 0 and some == a and walk["candidates"] > 1:
                 signs[EDNS_SINGLE if rows[a]["edns_bytes"] >= 0 else SINGLE] += 1
+            elif some >= 0 and _has_doubled_timer(rows, w, some):
+                signs[DOUBLED_TIMER] += 1
             elif some >= 0 and rows[some]["qname"] < 0:
                 signs[CLOSE_IDS] += _is_unread_pair(rows, w, some)
             if mx and a >= 0:
                 signs[HOST] += 1
             candidate = np.int64(w.candidates[candidate]["after"])
+        close = signs[CLOSE_IDS] + signs[NEAR_IDS] - close
+        far = signs[ONE_PORT] + signs[ONE_PORT_IN_TURN] - far
+        if close + far > 1:
+            signs[FAR_IN_WALKS] += far
+            signs[FAR_AMONG_CLOSE] += far if close else 0
+
+
+@helper_kernel
+def _is_list_alone(rows: Exchanges, w: Walks, walk: Row) -> bool:
+    """Did all of a list miss, with EDNS 1280, and the name as is was not asked?
+
+    The ``walk`` (WALK) is in ``w``, its exchanges in ``rows``.
+    """
+    if walk["mode"] == AS_IS or walk["candidates"] < 2:
+        return False
+    candidate = np.int64(walk["first"])
+    while candidate >= 0:
+        c = w.candidates[candidate]
+        e = rows[w.questions[c["question"]]["last"]]
+        if c["name"] == walk["base"] or e["outcome"] != NXDOMAIN:
+            return False
+        if e["edns_bytes"] != _EDNS_OF_DNSJAVA:
+            return False
+        candidate = np.int64(c["after"])
+    return True
 
 
 @helper_kernel
@@ -199,7 +339,8 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
 
     One resolver shows some of another's signs by chance, as unrelated IDs may lie close together;
     a fifth of the pairs is more than chance. IDs of musl's lie far apart, too, where its process is
-    kept from running between the two: a walk that ends there at a NODATA is musl's all the same.
+    kept from running between the two: a walk that ends there at a NODATA is musl's all the same,
+    and so is one of whose pairs others lie close. Two containers take turns by walks, not by pairs.
     """
     counts = {
         "c-ares": int(signs[EDNS_ONE_PORT]),
@@ -208,12 +349,21 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
         "musl": int(signs[CLOSE_IDS]),
         "a tool that counts its IDs up": int(signs[CONSECUTIVE]),
     }
-    if signs[FAR_ENDS] > 1 and not signs[NODATA_GOES_ON]:
+    if (signs[FAR_ENDS] > 1 and not signs[NODATA_GOES_ON]) or _is_held_up(signs):
         counts["glibc"] = 0
     if signs[CLOSE_GOES_ON] > 1 and not signs[NODATA_ENDS]:
         counts["musl"] = 0
     least = max(_OWN_PAIRS, sum(counts.values()) / 5)
     return tuple(model for model, count in counts.items() if count >= least)
+
+
+def _is_held_up(signs: Integers) -> bool:
+    """Are the unrelated IDs those of a musl that is kept from running between two queries?
+
+    Most of them stand in walks with close ones: by chance that is one in eight of glibc's.
+    """
+    close = signs[CLOSE_IDS] + signs[NEAR_IDS]
+    return bool(close >= _OWN_PAIRS and 2 * signs[FAR_AMONG_CLOSE] > signs[FAR_IN_WALKS])
 
 
 def stops_on_nodata(signs: Integers) -> bool:
@@ -231,6 +381,10 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
     pairs, in_turn = near + n[ONE_PORT], n[ONE_PORT_IN_TURN]
     if n[PARALLEL]:
         return ResolverGuess("busybox", 0.8, ("every suffix asked at once on one port",))
+    if n[LIST_ALONE] > 1:
+        return ResolverGuess("dnsjava", 0.8, ("EDNS 1280, searched names never asked as is",))
+    if n[GRPC_ONE_PORT]:
+        return ResolverGuess("grpc", 0.7, ("_grpclb and _grpc_config from c-ares' port",))
     if n[COOKIE] or n[EDNS_ONE_PORT] > n[EDNS_TWO_PORTS]:
         return ResolverGuess("c-ares", 0.8, ("EDNS 1232, one port for both families",))
     if n[EDNS_TWO_PORTS]:
@@ -249,10 +403,17 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
             return ResolverGuess("musl", 0.9, together)
         if near >= _OWN_PAIRS and near > 0.7 * (pairs + in_turn):
             return ResolverGuess("musl", 0.7, together)
+        if near and _is_held_up(signs):
+            return ResolverGuess("musl", 0.6, (f"{together[0]} in every walk",))
     if pairs >= 2:
         return ResolverGuess("glibc", 0.9, ("A and AAAA on one port with unrelated IDs, no EDNS",))
     if in_turn >= 2:
         return ResolverGuess("glibc", 0.6, ("A, answer, AAAA on one port (single-request)",))
+    if n[ALIAS_CHASED] >= _OWN_STEPS and n[BOTH_OF_ABSENT] and 4 * n[OWN_PORTS] > n[PLAIN_QUERIES]:
+        chased = "a port of its own choice for every query, what aliases point to asked, no EDNS"
+        return ResolverGuess("hickory", 0.8, (chased,))
+    if n[DOUBLED_TIMER]:
+        return ResolverGuess("jndi", 0.7, ("one question sent again after 1, 2 and 4 s",))
     if n[HOST]:
         return ResolverGuess("bind-host", 0.7, ("A, AAAA and MX for one name",))
     if n[TWO_PORTS_IN_TURN] and n[SINGLE] and not pairs and not n[BOTH_OF_ABSENT]:

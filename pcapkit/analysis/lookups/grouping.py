@@ -12,13 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists, Rules, rules_of
-from pcapkit.analysis.lookups.cut_names import cut_question, goes_on, repeats_unread
-from pcapkit.analysis.lookups.habits import (
-    contradicts,
-    note_habits,
-    searched_dots,
-    searches_after_as_is,
-)
+from pcapkit.analysis.lookups.cut_names import cut_question, follow_cut, repeats_unread
+from pcapkit.analysis.lookups.habits import is_to_be_read
 from pcapkit.analysis.lookups.state import (
     AS_IS,
     BASE_NODES,
@@ -59,7 +54,7 @@ from pcapkit.analysis.timing import (
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.interning import InternerArrays
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.schema import ABSENT, NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
+from pcapkit.schema import NO_TIME, TCP, Exchanges, Ids, Int, Row, Rows
 
 #: Walks at one name, and at one base, that are compared, the newest first.
 _AT_NAME, _AT_BASE = 8, 16
@@ -325,49 +320,6 @@ def _continue(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int, o
 
 
 @helper_kernel
-def _follow_cut(
-    rows: Exchanges,
-    w: Walks,
-    rules: Rules,
-    names: InternerArrays,
-    lists: Lists,
-    which: Int,
-    walk: Int,
-    number: Int,
-) -> bool:
-    """Add exchange ``number`` of ``rows`` to a walk of which the first name was cut, if it follows.
-
-    ``walk`` is the walk's number in ``w``. ``rules`` are those of the client, whose list is number
-    ``which`` of ``lists``; ``names`` are those of the interner.
-    """
-    x, e = w.walks[walk], rows[number]
-    c = w.candidates[x["last"]]
-    name = np.int64(lists.local_names[number])
-    if x["candidates"] != 1 or question_of(w, np.int64(x["last"]), CUT_QUESTION) < 0:
-        return False
-    end = finished(w, np.int64(x["last"]), e["query_time"])
-    if end == PENDING:
-        return False
-    limit = LONGEST_TIMEOUT_NS if is_silent(w, np.int64(x["last"]), e["query_time"]) else rules.near
-    if e["query_time"] - end > limit:
-        return False
-    for k in range(rules.by_size.shape[0] + 1):
-        position, base = np.int64(NO_SUFFIX), name
-        if k < rules.by_size.shape[0]:
-            position = np.int64(rules.by_size[k])
-            base = np.int64(rules.bases[name, position])
-        if base >= 0 and goes_on(names, lists, which, np.int64(c["name"]), base, position):
-            x["base"] = base
-            x["mode"] = LIST
-            x["closed"] = 1 if position < 0 else 0
-            keep_at_base(w, base, walk)
-            w.name_nodes[c["node"]]["alive"] = 0
-            add_candidate(rows, w, walk, number, name, position)
-            return True
-    return False
-
-
-@helper_kernel
 def _step(
     rows: Exchanges, w: Walks, rules: Rules, walk: Int, position: Int, number: Int, name: Int
 ) -> None:
@@ -527,32 +479,12 @@ def _group_cut(
                 continue
             is_cut = rows[number]["qtype"] == CUT_QUESTION
             if cut >= 0 and not is_cut:
-                if _follow_cut(rows, w, rules, names, lists, client["list"], cut, number):
+                if follow_cut(rows, w, rules, names, lists, client["list"], cut, number):
                     continue
             walk = _open(rows, w, rules, number, name)
             if is_cut:
                 cut = walk
     client["last_walk"] = w.used[WALKS]
-
-
-@helper_kernel
-def _is_to_be_read(rows: Exchanges, lists: Lists, w: Walks, client: Row, again: bool) -> bool:
-    """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be.
-
-    Its exchanges are among ``rows``, its names and list in ``lists``; what it is seen to do, of
-    which its rules are, is noted.
-    """
-    if not again:
-        client["searched_dots"] = ABSENT
-        note_habits(rows, lists.local_names, np.int64(lists.gaps.near), client)
-        return True
-    client["searched_dots"] = searched_dots(w, lists.labels, client)
-    wrong = not client["searches_after_as_is"] and searches_after_as_is(w, client)
-    if not wrong and not contradicts(w, lists.labels, client):
-        return False
-    for number in range(client["first_walk"], client["last_walk"]):
-        w.walks[number]["captured"] = 0
-    return True
 
 
 @kernel
@@ -566,7 +498,7 @@ def group_clients(rows: Exchanges, clients: Rows, lists: Lists, w: Walks, again:
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if _is_to_be_read(rows, lists, w, client, again):
+        if is_to_be_read(rows, lists, w, client, again):
             rules = rules_of(lists, client)
             _group(rows, lists.local_names, rules, w, client)
 
@@ -582,6 +514,6 @@ def group_cut_clients(
     """
     for c in range(clients.shape[0]):
         client = clients[c]
-        if _is_to_be_read(rows, lists, w, client, again):
+        if is_to_be_read(rows, lists, w, client, again):
             rules = rules_of(lists, client)
             _group_cut(rows, names, lists, rules, w, client)

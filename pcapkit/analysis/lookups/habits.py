@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pcapkit.analysis.lookups.base_names import Lists
 from pcapkit.analysis.lookups.state import AS_IS, LIST, Walks
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.schema import ABSENT, Exchanges, Ids, Int, Row
@@ -69,3 +70,23 @@ def searches_after_as_is(w: Walks, client: Row) -> bool:
         if w.walks[number]["mode"] == AS_IS and w.walks[number]["candidates"] > 1:
             return True
     return False
+
+
+@helper_kernel
+def is_to_be_read(rows: Exchanges, lists: Lists, w: Walks, client: Row, again: bool) -> bool:
+    """Is a ``client`` (CLIENT) read now? ``again``: only where ``w`` reads it as it cannot be.
+
+    Its exchanges are among ``rows``, its names and list in ``lists``; what it is seen to do, of
+    which its rules are, is noted.
+    """
+    if not again:
+        client["searched_dots"] = ABSENT
+        note_habits(rows, lists.local_names, np.int64(lists.gaps.near), client)
+        return True
+    client["searched_dots"] = searched_dots(w, lists.labels, client)
+    wrong = not client["searches_after_as_is"] and searches_after_as_is(w, client)
+    if not wrong and not contradicts(w, lists.labels, client):
+        return False
+    for number in range(client["first_walk"], client["last_walk"]):
+        w.walks[number]["captured"] = 0
+    return True

@@ -14,7 +14,9 @@ import numpy as np
 from pcapkit.analysis.exchanges.store import Store, parts
 from pcapkit.analysis.lookups.base_names import number_names
 from pcapkit.analysis.lookups.cut_names import name_unread
+from pcapkit.analysis.lookups.describe import describe_clients
 from pcapkit.analysis.lookups.fingerprints import (
+    GRPC_PROBES,
     SIGNS,
     count_signs,
     guess_resolver,
@@ -23,13 +25,13 @@ from pcapkit.analysis.lookups.fingerprints import (
 )
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
 from pcapkit.analysis.lookups.ndots import bound_ndots
-from pcapkit.analysis.lookups.outcomes import Described, Grouped, describe_clients
+from pcapkit.analysis.lookups.outcomes import Described, Grouped
 from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, Walks, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
-from pcapkit.model.clients import Ndots, ResolverGuess
+from pcapkit.model.clients import Ndots, ResolverGuess, given_resolver
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
@@ -133,14 +135,12 @@ class _Reader:
         clients["searches_after_as_is"] = 1
         self._group(walks, again=False)
         signs = np.zeros((clients.size, SIGNS), np.int64)
-        count_signs(rows, clients, walks, signs)
+        count_signs(rows, clients, walks, self._begin_with(GRPC_PROBES), signs)
         guesses = [
-            guess_resolver(mine)
-            if c.given.resolver is None
-            else ResolverGuess(c.given.resolver, 1.0, ("given",))
+            guess_resolver(mine) if c.given.resolver is None else given_resolver(c.given.resolver)
             for c, mine in zip(self._surveyed, signs, strict=True)
         ]
-        models = [resolver_model(guess.model) for guess in guesses]
+        models = [resolver_model(guess.rules) for guess in guesses]
         clients["searches_after_as_is"] = [m.searches_after_as_is for m in models]
         clients["stops_on_nodata"] = [m.on_nodata == AFTER_STOP for m in models]
         clients["caches"] = [m.keeps_answers for m in models]
@@ -153,7 +153,7 @@ class _Reader:
             np.zeros(size, LOOKUP),
             np.zeros(rows.size, TRANSACTION),
             np.zeros(2, np.int64),
-            self._probes(),
+            self._begin_with(PROBES),
             np.empty(size, np.int32),
             np.empty(rows.size, np.int32),
             np.full(local_names, NO_ROW, np.int32),
@@ -191,15 +191,15 @@ class _Reader:
         else:
             group_cut_clients(rows, clients, self._arrays, lists, walks, again)
 
-    def _probes(self) -> Bytes:
-        """Mark the local names that client libraries ask SRV and TXT of by themselves."""
+    def _begin_with(self, labels: tuple[str, ...]) -> Bytes:
+        """Mark the local names that begin with one of some labels, each with an underscore."""
         arena, ends = self._arrays.arena, self._arrays.ends
         names = self._lists.name_ids
         begins = np.where(names > 0, ends[names - 1], 0)
         out = np.zeros(names.size, np.uint8)
         longer = ends[names] - begins > 1
         for name in np.flatnonzero(longer & (arena[begins + longer] == _UNDERSCORE)).tolist():
-            out[name] = self._names.labels(int(names[name]))[0].startswith(PROBES)
+            out[name] = self._names.labels(int(names[name]))[0].startswith(labels)
         return out
 
 

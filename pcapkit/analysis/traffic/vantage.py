@@ -53,6 +53,20 @@ class Scene:
         return out
 
 
+def outside_servers(seen_from: Vantage) -> frozenset[str]:
+    """Return the servers that are out of the cluster.
+
+    They are a cloud's and public ones, and all others that are asked beside the cluster's, or by
+    the cluster's.
+    """
+    others = [s.server_addr for s in seen_from.servers if s.role == "other"]
+    if seen_from.point == "upstream" or len(others) < len(seen_from.servers):
+        return frozenset(others)
+    return frozenset(
+        a for a in others if a in _OF_THE_CLOUD or ((ip := ip_or_none(a)) and ip.is_global)
+    )
+
+
 def servers(scene: Scene) -> tuple[Server, ...]:
     """Return every address that was asked, the busiest first."""
     by_server: dict[str, list[QueryCounts]] = defaultdict(list)

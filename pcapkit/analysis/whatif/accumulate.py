@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pcapkit.analysis.whatif.affected_names import BROKEN, LEAKED
 from pcapkit.analysis.whatif.caching import asks_nothing_again
 from pcapkit.analysis.whatif.candidates import (
     NAME_AS_IS,
@@ -15,11 +16,10 @@ from pcapkit.analysis.whatif.candidates import (
 )
 from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.replay import (
-    BROKEN,
-    LEAKED,
     MAX_POSITIONS,
     NOT_WALKED,
     ROWS_A_SETTING,
+    WITHOUT_IDLE,
     ReplayScratch,
     replay_settings,
 )
@@ -35,6 +35,11 @@ from pcapkit.analysis.whatif.sums import (
     PLANNED_LOOKUPS,
     PLANNED_ROWS,
     REORDERED,
+    SHORTER,
+    SHORTER_GROUPS,
+    SHORTER_REORDERED,
+    SHORTER_ROWS,
+    SHORTER_STATES,
     STATES,
     WRITTEN,
     Sums,
@@ -44,6 +49,8 @@ from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
 
 _SECOND_NS = 1_000_000_000
+#: What PLANNED_LOOKUP can hold of queries.
+_MOST_SENT = 32_767
 #: Before the first query of a lookup.
 _NO_POSITION = -2
 
@@ -62,25 +69,25 @@ class GroupScratch(NamedTuple):
     """What replaying one group writes to."""
 
     spans: Integers  # (positions): time of a lookup at each, the name as is at 0
-    row_of: Integers  # (settings)
+    row_of: Integers  # (settings, and WITHOUT_IDLE more)
     time_row: Integers  # (rows): of each row, the first that takes the same time
     distinct: Integers  # (rows): rows whose times differ
     took: Integers  # (rows): of these rows, in ns
     bins: Integers  # (rows): of these rows
-    state_rows: Integers  # (STATES): the row of each state
+    state_rows: Integers  # (STATES and SHORTER_STATES): the row of each state
 
 
 def group_scratch_for(settings: int, suffixes: int) -> GroupScratch:
     """Return scratch for groups under so many settings, of walks of up to so many suffixes."""
-    rows = ROWS_A_SETTING * settings
+    rows = ROWS_A_SETTING * settings + WITHOUT_IDLE
     return GroupScratch(
         np.zeros(min(MAX_POSITIONS, suffixes) + 1, np.int64),
-        np.zeros(settings, np.int64),
+        np.zeros(settings + WITHOUT_IDLE, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
         np.zeros(rows, np.int64),
-        np.zeros(STATES, np.int64),
+        np.zeros(STATES + SHORTER_STATES, np.int64),
     )
 
 
@@ -276,8 +283,7 @@ def _replay_group(
             lookup = observed.lookups[members[end]]
             _measure_spans(lookup, observed.transactions, spans)
             _add_times(lookup["start"], rows, distinct, spans, settings.timed, group, sums)
-            if planned >= 0:
-                _note_planned_lookup(lookup["start"], group, sums)
+            _note_lookup(observed, lookup, rows[group.state_rows[NOW]], planned, group, sums)
             end += 1
         for s in range(count):
             row = group.row_of[s]
@@ -314,10 +320,10 @@ def _note_states(
     """Note in ``sums`` what a lookup of a group, ``lookup`` (LOOKUP), sends in each state.
 
     ``rows`` (REPLAY) are its walks, and ``row_of`` of ``scratch`` which of them is that of each of
-    the ``settings``; ``state_rows`` gets that of each state. Returns the number of the group's
-    PLANNED_GROUP, ABSENT where nothing differs.
+    the ``settings``; ``state_rows`` gets that of each state, NOW's where nothing differs. Returns
+    the number of the group's PLANNED_GROUP, then ABSENT.
     """
-    row_of = scratch.row_of
+    row_of, count = scratch.row_of, settings.rows.shape[0]
     now, written = row_of[settings.in_force], row_of[settings.in_full]
     other, bits = now, 0
     for n in range(settings.ndots.shape[0]):
@@ -325,7 +331,15 @@ def _note_states(
         if row != now and _differs(rows[row], rows[now]):
             other = row
             bits |= 1 << n
-    if other == now and not _differs(rows[written], rows[now]):
+    shorter, shorter_other = now, other
+    if row_of[count] != NOT_WALKED:
+        shorter = row_of[count]
+    if row_of[count + 1] != NOT_WALKED:
+        shorter_other = row_of[count + 1]
+    is_shorter = _differs(rows[shorter], rows[now]) or _differs(rows[shorter_other], rows[other])
+    for state in range(STATES + SHORTER_STATES):
+        scratch.state_rows[state] = now
+    if other == now and not is_shorter and not _differs(rows[written], rows[now]):
         return np.int64(ABSENT)
     number = sums.used[PLANNED_GROUPS]
     sums.used[PLANNED_GROUPS] = number + 1
@@ -336,32 +350,57 @@ def _note_states(
     for state in range(STATES):
         row = now if state == NOW else other if state == REORDERED else written
         sent = sums.planned_states[number, state]
-        sent["queries"] = rows[row]["queries"]
-        sent["wasted"] = rows[row]["wasted"]
-        sent["upstream"] = rows[row]["upstream"]
-        sent["assumed"] = rows[row]["assumed"]
-        sent["flags"] = rows[row]["flags"]
-    scratch.state_rows[NOW] = now
+        _note_sent(rows[row], sent)
+    group["shorter"] = ABSENT
+    if is_shorter:
+        at = sums.used[SHORTER_GROUPS]
+        sums.used[SHORTER_GROUPS] = at + 1
+        group["shorter"] = at
+        _note_sent(rows[shorter], sums.shorter_states[at, 0])
+        _note_sent(rows[shorter_other], sums.shorter_states[at, 1])
     scratch.state_rows[REORDERED] = other
     scratch.state_rows[WRITTEN] = written
+    scratch.state_rows[SHORTER] = shorter
+    scratch.state_rows[SHORTER_REORDERED] = shorter_other
     return np.int64(number)
 
 
 @inline_kernel
-def _note_planned_lookup(start: Int, scratch: GroupScratch, sums: Sums) -> None:
-    """Note in ``sums`` a lookup of the PLANNED row that comes next, which began at ``start`` (ns).
+def _note_sent(row: Row, sent: Row) -> None:
+    """Set ``sent`` (SENT) to what one walk, ``row`` (REPLAY), sends."""
+    sent["queries"] = row["queries"]
+    sent["wasted"] = row["wasted"]
+    sent["upstream"] = row["upstream"]
+    sent["assumed"] = row["assumed"]
+    sent["flags"] = row["flags"]
 
-    ``bins`` of ``scratch`` are those of its time, and ``state_rows`` which of them is that of each
-    state.
+
+@inline_kernel
+def _note_lookup(
+    observed: Observations, seen: Row, row: Row, planned: Int, scratch: GroupScratch, sums: Sums
+) -> None:
+    """Note in ``sums`` a lookup that was ``seen`` (LOOKUP) among those that are ``observed``.
+
+    ``row`` (REPLAY) is what it sends now. It is of the PLANNED row that comes next, or of none
+    where ``planned`` is ABSENT. ``bins`` of ``scratch`` are those of its time, and ``state_rows``
+    which of them is that of each state.
     """
     number = sums.used[PLANNED_LOOKUPS]
     sums.used[PLANNED_LOOKUPS] = number + 1
     lookup = sums.planned_lookups[number]
-    lookup["second"] = start // _SECOND_NS
-    lookup["row"] = sums.used[PLANNED_ROWS]
+    lookup["second"] = seen["start"] // _SECOND_NS
+    lookup["row"] = sums.used[PLANNED_ROWS] if planned >= 0 else -1 - seen["client"]
+    first = observed.transactions[seen["first"]]["first"]
+    lookup["server"] = observed.exchanges[first]["server"]
+    lookup["queries"] = min(row["queries"], np.int32(_MOST_SENT))
+    lookup["upstream"] = min(row["upstream"], np.int32(_MOST_SENT))
     lookup["now"] = scratch.bins[scratch.time_row[scratch.state_rows[NOW]]]
     lookup["reordered"] = scratch.bins[scratch.time_row[scratch.state_rows[REORDERED]]]
     lookup["written"] = scratch.bins[scratch.time_row[scratch.state_rows[WRITTEN]]]
+    lookup["shorter"] = scratch.bins[scratch.time_row[scratch.state_rows[SHORTER]]]
+    lookup["shorter_reordered"] = scratch.bins[
+        scratch.time_row[scratch.state_rows[SHORTER_REORDERED]]
+    ]
 
 
 @inline_kernel
@@ -380,6 +419,13 @@ def _note_planned(client: Int, group: Int, count: Int, scratch: GroupScratch, su
     for state in range(STATES):
         took = scratch.took[scratch.time_row[scratch.state_rows[state]]]
         sums.planned_times[number, state] = took
+    if sums.planned_groups[group]["shorter"] >= 0:
+        at = sums.used[SHORTER_ROWS]
+        sums.used[SHORTER_ROWS] = at + 1
+        sums.shorter_rows[at] = number
+        for state in range(SHORTER_STATES):
+            took = scratch.took[scratch.time_row[scratch.state_rows[SHORTER + state]]]
+            sums.shorter_times[at, state] = took
 
 
 @inline_kernel

@@ -8,11 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.whatif.replay import BROKEN, DOUBTFUL, ELSEWHERE, LEAKED
+from pcapkit.analysis.whatif.candidates import NAME_AS_IS, NOT_ANSWERED, LookupReplay
+from pcapkit.kernels.jit import inline_kernel
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
+from pcapkit.schema import Int
 from pcapkit.words import SHOWN, some
 
+#: Marks of a replayed lookup. DOUBTFUL: unsafe if the application wrote the short form of a name
+#: that answered at once, safe if it wrote it in full.
+BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
 Matrix = npt.NDArray[np.int64]
 #: Asked upstream first under a real top-level domain: another mark of names that are LEAKED.
 _COLLIDING = LEAKED << 3
@@ -119,3 +124,25 @@ def distinct(values: Matrix, size: int) -> Matrix:
     there = np.zeros(size, np.bool_)  # which is much faster where they are dense
     there[values] = True
     return np.flatnonzero(there)
+
+
+@inline_kernel
+def marks_of(replay: LookupReplay, first: Int, hit: Int) -> Int:
+    """Return the marks of a ``replay`` that asks position ``first`` first and ends at ``hit``."""
+    observed, lookup = replay.observed, replay.lookup
+    if replay.answered == NOT_ANSWERED:
+        return 0
+    marks = 0
+    if hit == NOT_ANSWERED:
+        marks |= BROKEN
+    elif hit != replay.answered:
+        marks |= ELSEWHERE
+    in_zone = observed.in_zone[lookup["base"]]
+    if first != NAME_AS_IS:
+        in_zone = replay.walker.suffixes[first]["in_zone"]
+    if in_zone == 0 and observed.in_zone[lookup["answered_by"]]:
+        marks |= LEAKED
+    if marks and lookup["ambiguous"]:
+        if np.int64(observed.labels[lookup["answered_by"]]) - 1 >= replay.walker.rules["ndots"]:
+            return DOUBTFUL
+    return marks

@@ -7,12 +7,16 @@ So exchanges may be noted in any order. Times are means over the exchanges that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids
 from pcapkit.kernels.jit import inline_kernel, kernel
+from pcapkit.names.labels import Labels
+from pcapkit.names.table import Folded
 from pcapkit.schema import AA_HIDDEN, ABSENT, NO_TIME, Bytes, Int, Integers, Row, Rows
 
 #: What one question was answered.
@@ -136,6 +140,18 @@ class Answers:
         keys = self.questions["key"]
         mine = (keys - np.uint64(1)) & np.uint64((1 << _TYPE_BITS) - 1) == qtype
         return int((mine & (keys != 0) & (self.questions["outcome"] == ANSWER)).sum())
+
+    def idle(self, suffixes: Sequence[Labels], names: Folded) -> frozenset[Labels]:
+        """Return those of some suffixes below which no name has an answer of any type."""
+        keys = self.questions["key"]
+        asked = keys[(keys != 0) & (self.questions["outcome"] == ANSWER)]
+        known = ((asked - np.uint64(1)) >> np.uint64(_TYPE_BITS)).astype(np.int64)
+        labels = names.label_counts()[known]
+        return frozenset(
+            suffix
+            for suffix in suffixes
+            if not ((names.inside([suffix])[known] != 0) & (labels > len(suffix))).any()
+        )
 
     def denial_ttl(self, in_zone: Bytes) -> npt.NDArray[np.int64]:
         """Return the mean negative TTL of names outside and inside the cluster domain, in seconds.

@@ -1,6 +1,7 @@
-"""How one candidate of a replayed lookup ends, whatever asks it (compiled).
+"""Which candidates a replayed lookup asks, in which order, and how each ends (compiled).
 
-From the lookup itself where it asked the candidate, else from anywhere in the capture; where
+Settings that come to one order share one walk; how a candidate ends is the same whatever asks it.
+That is seen in the lookup itself where it asked the candidate, else anywhere in the capture; where
 nothing was seen the name is taken not to exist, and its queries are counted as assumed. The time of
 a candidate that was asked is its own; of others, what its question took elsewhere, or what such
 questions take.
@@ -14,12 +15,13 @@ import numpy as np
 
 from pcapkit.analysis.whatif.answers import AUTHORITATIVE, FORWARDED, question_key, question_slot
 from pcapkit.analysis.whatif.rules import Walker
+from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_A, TYPE_AAAA, TYPE_PTR, UNANSWERED
 from pcapkit.kernels.interning import NOT_FOUND, InternerArrays, find
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_NEXT, AFTER_STOP
-from pcapkit.schema import AA_HIDDEN, Bytes, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import AA_HIDDEN, ABSENT, Bytes, Ids, Int, Integers, Row, Rows
 
 MAX_TYPES = 8
 LONGEST = 255  #: bytes of a name without its root
@@ -37,6 +39,16 @@ _NOT_SEEN = -1
 _SECOND_NS = 1_000_000_000
 _UNDERSCORE, _DASH, _ZERO, _NINE = 0x5F, 0x2D, 0x30, 0x39
 _DASHES_OF_IPV4 = 3
+#: The orders in which candidates are asked: with the name as is behind the list, before it, and
+#: nothing but the name that answered.
+LISTED, AS_IS_FIRST, WRITTEN_IN_FULL = range(3)
+ORDERS = 3
+#: What is left out where nothing ever answers under a suffix: all such suffixes.
+IDLE = -2
+#: Variants that leave out one and the same suffix.
+VARIANTS_A_SUFFIX = 4 * ORDERS
+#: What may be left out beside one suffix: nothing, or the idle ones.
+WITHOUT_SUFFIX = 2
 #: How one candidate of a lookup ends; the same whatever asks it, so it is found out once.
 CANDIDATE = np.dtype(
     [
@@ -422,3 +434,119 @@ def answered_position(lookup: Row, transactions: Rows) -> Int:
             if transactions[k]["name"] == lookup["answered_by"]:
                 answered = np.int64(transactions[k]["suffix"])
     return answered
+
+
+class Variant(NamedTuple):
+    """One way to walk a lookup; it is the same under all settings that come to it."""
+
+    order: Int
+    without_aaaa: bool
+    by_server: bool  # autopath: the server walks
+    dropped: Int  # position of the suffix that is left out, ABSENT, IDLE
+
+
+class Traits(NamedTuple):
+    """What holds for a lookup under all settings."""
+
+    order: Int  # in force
+    base_bytes: Int  # of the base name, without its root
+    dots: Int  # of the base name
+    in_zone: bool  # is the name that answered inside the cluster domain?
+    is_final: bool  # no setting makes it walk the list: it is taken for a full name
+    is_never_listed: bool
+    is_never_as_is: bool  # the resolver sends no such name as it is
+    is_made: bool  # it is rather a full name that a program has made, than a short one
+    takes_whole_list: bool  # suffixes that the resolver's caps leave out were asked all the same
+    is_probe: bool
+    questions: Questions
+    without_aaaa: Questions
+
+
+@inline_kernel
+def variant_of(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
+    """Return how ``walker`` walks a lookup of so many ``dots`` under a ``setting`` (SETTING).
+
+    ``in_zone``: is the name that answered inside the cluster domain?
+    """
+    rules = walker.rules
+    ndots = rules["ndots"]
+    if setting["ndots"] >= 0:
+        ndots = max(np.int64(setting["ndots"]), rules["least_ndots"])
+    order = np.int64(AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else LISTED)
+    if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
+        order = np.int64(WRITTEN_IN_FULL)
+    dropped = np.int64(ABSENT)
+    if setting["drop"] < walker.suffixes.shape[0]:
+        dropped = np.int64(setting["drop"])
+    return Variant(
+        order,
+        setting["no_aaaa"] != 0 and rules["honours_no_aaaa"] != 0,
+        setting["autopath"] != 0 and order == LISTED,
+        dropped,
+    )
+
+
+@inline_kernel
+def variant_number(variant: Variant) -> Int:
+    """Return the index of a ``variant`` among all of a walk."""
+    number = variant.dropped - IDLE
+    number = 2 * number + (1 if variant.by_server else 0)
+    number = 2 * number + (1 if variant.without_aaaa else 0)
+    return ORDERS * number + variant.order
+
+
+@helper_kernel
+def write_order(
+    walker: Walker, variant: Variant, traits: Traits, answered: Int, order: Integers
+) -> Int:
+    """Write to ``order`` the positions that ``walker`` asks one after the other; return how many.
+
+    ``variant`` is how it walks, a lookup of such ``traits`` which the position ``answered``.
+    """
+    rules = walker.rules
+    order[0] = NAME_AS_IS
+    as_is = 0 if traits.is_never_as_is else 1
+    if variant.order == WRITTEN_IN_FULL:
+        if answered != NOT_ANSWERED:
+            order[0] = answered
+        return 1 if order[0] != NAME_AS_IS else as_is
+    if traits.is_never_listed:
+        return as_is
+    at = 0
+    if variant.order == AS_IS_FIRST:
+        at = as_is
+        if not rules["searches_after_as_is"]:
+            return at
+    for p in range(walker.suffixes.shape[0]):
+        suffix = walker.suffixes[p]
+        left_out = suffix["left_out"]
+        if variant.dropped == IDLE:
+            left_out = suffix["left_out_without_idle"]
+        if p == variant.dropped or (variant.dropped == IDLE and suffix["idle"]):
+            continue
+        if left_out and not traits.takes_whole_list:
+            continue
+        if traits.base_bytes + suffix["size"] > LONGEST:
+            if rules["abandons_too_long"]:
+                break
+            continue
+        order[at] = p
+        at += 1
+    follows = rules["as_is_after_list"] or at == 0
+    if variant.order == LISTED and rules["tries_as_is"] and follows and as_is:
+        order[at] = NAME_AS_IS
+        at += 1
+    return at
+
+
+@helper_kernel
+def is_never_asked(replay: LookupReplay) -> bool:
+    """Does the base name of ``replay`` end in the domain that its resolver sends no name of?"""
+    rules, names, base = replay.walker.rules, replay.observed.names, replay.lookup["base"]
+    size, end = rules["never_asked_size"], names.ends[base]
+    if rules["never_asked"] < 0 or end - name_start(names.ends, base) <= size:
+        return False
+    for k in range(size):
+        if names.arena[end - size + k] != replay.walker.wire[rules["never_asked"] + k]:
+            return False
+    return True

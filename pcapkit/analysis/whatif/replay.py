@@ -12,36 +12,44 @@ import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS
 from pcapkit.analysis.lookups.waste import SERVICE_PROBE
+from pcapkit.analysis.whatif.affected_names import marks_of
 from pcapkit.analysis.whatif.caching import Kept, ask_unkept, keep_seen, kept_for
 from pcapkit.analysis.whatif.candidates import (
     ANSWER_TAKEN,
+    AS_IS_FIRST,
     CANDIDATE,
-    LONGEST,
+    IDLE,
+    LISTED,
     MAX_TYPES,
     NAME_AS_IS,
     NOT_ANSWERED,
     QUERY_RANGE,
+    VARIANTS_A_SUFFIX,
+    WITHOUT_SUFFIX,
+    WRITTEN_IN_FULL,
     CandidateScratch,
     LookupReplay,
     Questions,
+    Traits,
+    Variant,
     find_name,
     find_outcome,
     has_final_dot,
     is_made,
+    is_never_asked,
     note_ranges,
+    variant_number,
+    variant_of,
+    write_order,
     write_types,
 )
-from pcapkit.analysis.whatif.rules import Walker
-from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL, ALL_IN_FULL, CLUSTER_IN_FULL
+from pcapkit.analysis.whatif.settings import AFFECTED_IN_FULL
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.names.labels import name_start
 from pcapkit.resolver.models import AFTER_AS_IS, AFTER_STOP
 from pcapkit.schema import ABSENT, Int, Integers, Row, Rows
 
 MAX_POSITIONS = 62  # bits of ``visited``; Kubernetes allows 32 suffixes
-#: Marks of a replayed lookup. DOUBTFUL: unsafe if the application wrote the short form of a name
-#: that answered at once, safe if it wrote it in full.
-BROKEN, LEAKED, ELSEWHERE, DOUBTFUL = 1, 2, 4, 8
 #: What one lookup would have sent under one setting.
 REPLAY = np.dtype(
     [
@@ -68,44 +76,14 @@ _WALK = np.dtype(
 )
 #: The row of a variant, and the number of the replay that it is of.
 _VARIANT_ROW = np.dtype([("replay", np.int64), ("row", np.int64)])
-#: The orders in which candidates are asked: with the name as is behind the list, before it, and
-#: nothing but the name that answered.
-_LISTED, _AS_IS_FIRST, _IN_FULL = range(3)
-_ORDERS = 3
-#: Variants that leave out one and the same suffix.
-_VARIANTS_A_SUFFIX = 4 * _ORDERS
 #: Rows at most: a setting walks a lookup anew, and once more in full where that would be unsafe.
 ROWS_A_SETTING = 2
 #: The row of a setting under which lookups are not walked.
 NOT_WALKED = -1
+#: Walks without the idle suffixes: in the order in force, and in the other one.
+WITHOUT_IDLE = 2
 #: Rows of ``ReplayScratch.types`` and ``ReplayScratch.ends``: what is asked.
 _ALL_TYPES, _WITHOUT_AAAA = 0, 1
-
-
-class Variant(NamedTuple):
-    """One way to walk a lookup; it is the same under all settings that come to it."""
-
-    order: Int
-    without_aaaa: bool
-    by_server: bool  # autopath: the server walks
-    dropped: Int  # position of the suffix that is left out, ABSENT
-
-
-class _Traits(NamedTuple):
-    """What holds for a lookup under all settings."""
-
-    order: Int  # in force
-    base_bytes: Int  # of the base name, without its root
-    dots: Int  # of the base name
-    in_zone: bool  # is the name that answered inside the cluster domain?
-    is_final: bool  # no setting makes it walk the list: it is taken for a full name
-    is_never_listed: bool
-    is_never_as_is: bool  # the resolver sends no such name as it is
-    is_made: bool  # it is rather a full name that a program has made, than a short one
-    takes_whole_list: bool  # suffixes that the resolver's caps leave out were asked all the same
-    is_probe: bool
-    questions: Questions
-    without_aaaa: Questions
 
 
 class ReplayScratch(NamedTuple):
@@ -136,11 +114,11 @@ def scratch_for(suffixes: int, settings: int, kept: int) -> ReplayScratch:
         np.zeros(suffixes + 1, np.int64),
         np.zeros((2, MAX_TYPES), np.int64),
         np.zeros((2, suffixes + 1), CANDIDATE),
-        np.zeros(_VARIANTS_A_SUFFIX * (suffixes + 1), _VARIANT_ROW),
-        np.zeros(ROWS_A_SETTING * settings, REPLAY),
+        np.zeros(VARIANTS_A_SUFFIX * (suffixes + WITHOUT_SUFFIX), _VARIANT_ROW),
+        np.zeros(ROWS_A_SETTING * settings + WITHOUT_IDLE, REPLAY),
         np.zeros(1, REPLAY),
         np.zeros(1, _WALK),
-        kept_for((settings + 1) * kept),
+        kept_for((settings + 1 + WITHOUT_IDLE) * kept),
     )
 
 
@@ -148,92 +126,6 @@ def scratch_for(suffixes: int, settings: int, kept: int) -> ReplayScratch:
 def _position_bit(position: Int) -> np.uint64:
     """Return the bit of a ``position`` below MAX_POSITIONS - 1: that of the name as is is 1."""
     return np.uint64(1) << np.uint64(position - NAME_AS_IS)
-
-
-@inline_kernel
-def _variant(setting: Row, walker: Walker, dots: Int, in_zone: bool) -> Variant:
-    """Return how ``walker`` walks a lookup of so many ``dots`` under a ``setting`` (SETTING).
-
-    ``in_zone``: is the name that answered inside the cluster domain?
-    """
-    rules = walker.rules
-    ndots = rules["ndots"]
-    if setting["ndots"] >= 0:
-        ndots = max(np.int64(setting["ndots"]), rules["least_ndots"])
-    order = np.int64(_AS_IS_FIRST if rules["tries_as_is"] and dots >= ndots else _LISTED)
-    if setting["in_full"] == ALL_IN_FULL or (setting["in_full"] == CLUSTER_IN_FULL and in_zone):
-        order = np.int64(_IN_FULL)
-    dropped = np.int64(ABSENT)
-    if setting["drop"] < walker.suffixes.shape[0]:
-        dropped = np.int64(setting["drop"])
-    return Variant(
-        order,
-        setting["no_aaaa"] != 0 and rules["honours_no_aaaa"] != 0,
-        setting["autopath"] != 0 and order == _LISTED,
-        dropped,
-    )
-
-
-@inline_kernel
-def _variant_number(variant: Variant) -> Int:
-    """Return the index of a ``variant`` among all of a walk."""
-    number = variant.dropped - ABSENT
-    number = 2 * number + (1 if variant.by_server else 0)
-    number = 2 * number + (1 if variant.without_aaaa else 0)
-    return _ORDERS * number + variant.order
-
-
-@helper_kernel
-def _write_order(
-    walker: Walker, variant: Variant, traits: _Traits, answered: Int, order: Integers
-) -> Int:
-    """Write to ``order`` the positions that ``walker`` asks one after the other; return how many.
-
-    ``variant`` is how it walks, a lookup of such ``traits`` which the position ``answered``.
-    """
-    rules = walker.rules
-    order[0] = NAME_AS_IS
-    as_is = 0 if traits.is_never_as_is else 1
-    if variant.order == _IN_FULL:
-        if answered != NOT_ANSWERED:
-            order[0] = answered
-        return 1 if order[0] != NAME_AS_IS else as_is
-    if traits.is_never_listed:
-        return as_is
-    at = 0
-    if variant.order == _AS_IS_FIRST:
-        at = as_is
-        if not rules["searches_after_as_is"]:
-            return at
-    for p in range(walker.suffixes.shape[0]):
-        if p == variant.dropped:
-            continue
-        if walker.suffixes[p]["left_out"] and not traits.takes_whole_list:
-            continue
-        if traits.base_bytes + walker.suffixes[p]["size"] > LONGEST:
-            if rules["abandons_too_long"]:
-                break
-            continue
-        order[at] = p
-        at += 1
-    follows = rules["as_is_after_list"] or at == 0
-    if variant.order == _LISTED and rules["tries_as_is"] and follows and as_is:
-        order[at] = NAME_AS_IS
-        at += 1
-    return at
-
-
-@helper_kernel
-def _is_never_asked(replay: LookupReplay) -> bool:
-    """Does the base name of ``replay`` end in the domain that its resolver sends no name of?"""
-    rules, names, base = replay.walker.rules, replay.observed.names, replay.lookup["base"]
-    size, end = rules["never_asked_size"], names.ends[base]
-    if rules["never_asked"] < 0 or end - name_start(names.ends, base) <= size:
-        return False
-    for k in range(size):
-        if names.arena[end - size + k] != replay.walker.wire[rules["never_asked"] + k]:
-            return False
-    return True
 
 
 @inline_kernel
@@ -315,34 +207,12 @@ def _walk(
 
 
 @inline_kernel
-def _marks(replay: LookupReplay, first: Int, hit: Int) -> Int:
-    """Return the marks of a ``replay`` that asks position ``first`` first and ends at ``hit``."""
-    observed, lookup = replay.observed, replay.lookup
-    if replay.answered == NOT_ANSWERED:
-        return 0
-    marks = 0
-    if hit == NOT_ANSWERED:
-        marks |= BROKEN
-    elif hit != replay.answered:
-        marks |= ELSEWHERE
-    in_zone = observed.in_zone[lookup["base"]]
-    if first != NAME_AS_IS:
-        in_zone = replay.walker.suffixes[first]["in_zone"]
-    if in_zone == 0 and observed.in_zone[lookup["answered_by"]]:
-        marks |= LEAKED
-    if marks and lookup["ambiguous"]:
-        if np.int64(observed.labels[lookup["answered_by"]]) - 1 >= replay.walker.rules["ndots"]:
-            return DOUBTFUL
-    return marks
-
-
-@inline_kernel
-def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
+def _traits(replay: LookupReplay, scratch: ReplayScratch) -> Traits:
     """Return what holds for the lookup of ``replay``; ``types`` of ``scratch`` get what it asks."""
     observed, walker, lookup = replay.observed, replay.walker, replay.lookup
     transactions, rules, base = replay.transactions, walker.rules, lookup["base"]
     is_probe, takes_whole_list = False, False
-    is_never_as_is = _is_never_asked(replay)
+    is_never_as_is = is_never_asked(replay)
     for k in range(lookup["queries"]):
         is_probe = is_probe or transactions[k]["waste_class"] == SERVICE_PROBE
         position = np.int64(transactions[k]["suffix"])
@@ -352,12 +222,12 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
             takes_whole_list = True
     ends = observed.names.ends
     dots = np.int64(observed.labels[base]) - 1
-    order = np.int64(_LISTED)
+    order = np.int64(LISTED)
     if rules["tries_as_is"] and dots >= rules["ndots"]:
-        order = np.int64(_AS_IS_FIRST)
+        order = np.int64(AS_IS_FIRST)
     is_final = (lookup["mode"] == AS_IS and lookup["candidates"] == 1) and (
         lookup["absolute"] == 1
-        or order == _LISTED
+        or order == LISTED
         or observed.is_reverse[base] != 0
         or has_final_dot(walker, lookup, transactions, scratch.candidates.outcomes)
     )
@@ -369,7 +239,7 @@ def _traits(replay: LookupReplay, scratch: ReplayScratch) -> _Traits:
         short_count, short_further = write_types(
             lookup, transactions, first_only, True, short_types
         )
-    return _Traits(
+    return Traits(
         order,
         ends[base] - name_start(ends, base) - 1,
         dots,
@@ -392,7 +262,9 @@ def replay_settings(
     """Walk the lookup of ``replay`` under all ``settings`` (SETTING); return how many walks differ.
 
     Settings that walk it alike share one of the rows of ``scratch``, whose number ``row_of`` gets,
-    one a setting: NOT_WALKED where the setting is not about walks.
+    one a setting: NOT_WALKED where the setting is not about walks. Behind them come WITHOUT_IDLE
+    more: walks without the suffixes under which nothing ever answers, in the order in force and in
+    the other one; NOT_WALKED where these suffixes change nothing.
     """
     note_ranges(replay, scratch.candidates.ranges)
     traits = _traits(replay, scratch)
@@ -402,8 +274,8 @@ def replay_settings(
         row_of[s] = NOT_WALKED
         if not settings[s]["walked"]:
             continue
-        variant = _variant(settings[s], replay.walker, traits.dots, traits.in_zone)
-        if traits.is_final and variant.order != _IN_FULL:
+        variant = variant_of(settings[s], replay.walker, traits.dots, traits.in_zone)
+        if traits.is_final and variant.order != WRITTEN_IN_FULL:
             # asked as is whatever the ndots: what was seen counts
             variant = Variant(
                 traits.order, variant.without_aaaa, variant.by_server, variant.dropped
@@ -415,7 +287,7 @@ def replay_settings(
             continue
         row = np.int64(0)
         for _ in range(2):
-            known = scratch.variant_rows[_variant_number(variant)]
+            known = scratch.variant_rows[variant_number(variant)]
             if known["replay"] != replay.number:
                 known["replay"] = replay.number
                 known["row"] = used
@@ -427,13 +299,52 @@ def replay_settings(
             # once more, as the name would be written in full
             variant = _in_full()
         row_of[s] = row
+    without = row_of[settings.shape[0] : settings.shape[0] + WITHOUT_IDLE]
+    without[:] = NOT_WALKED
+    if replay.walker.rules["idle"] > 0:
+        return _walk_without_idle(replay, traits, scratch, used, without)
+    return used
+
+
+@helper_kernel
+def _walk_without_idle(
+    replay: LookupReplay, traits: Traits, scratch: ReplayScratch, used: Int, row_of: Integers
+) -> Int:
+    """Walk a lookup without the idle suffixes of its list; return how many rows are used then.
+
+    ``used`` rows of ``scratch`` are taken. ``row_of`` (WITHOUT_IDLE), all NOT_WALKED, gets those of
+    walks that may differ from the ones with these suffixes.
+    """
+    rules, suffixes = replay.walker.rules, replay.walker.suffixes
+    asks_idle = False
+    for k in range(replay.lookup["queries"]):
+        position = np.int64(replay.transactions[k]["suffix"])
+        if position >= 0 and suffixes[position]["idle"]:
+            asks_idle = True
+    other = traits.order
+    if traits.dots > 0 and not traits.is_final and rules["tries_as_is"]:
+        other = np.int64(LISTED if traits.order == AS_IS_FIRST else AS_IS_FIRST)
+    for k in range(WITHOUT_IDLE):
+        order = traits.order if k == 0 else other
+        world = np.int64(ABSENT)
+        if replay.client > 0:
+            world = np.int64(scratch.rows.shape[0] + k)  # no setting's
+        if order == traits.order and not asks_idle:
+            if world >= 0:
+                keep_seen(replay, scratch.kept, world)
+            continue
+        _walk_variant(
+            replay, Variant(order, False, False, np.int64(IDLE)), traits, scratch, used, world
+        )
+        row_of[k] = used
+        used += 1
     return used
 
 
 @inline_kernel
 def _in_full() -> Variant:
     """Return the variant of a name that is written in full."""
-    return Variant(np.int64(_IN_FULL), False, False, np.int64(ABSENT))
+    return Variant(np.int64(WRITTEN_IN_FULL), False, False, np.int64(ABSENT))
 
 
 @helper_kernel
@@ -441,7 +352,7 @@ def _walk_keeping(
     replay: LookupReplay,
     setting: Row,
     variant: Variant,
-    traits: _Traits,
+    traits: Traits,
     scratch: ReplayScratch,
     number: Int,
     world: Int,
@@ -464,7 +375,7 @@ def _walk_keeping(
 def _walk_variant(
     replay: LookupReplay,
     variant: Variant,
-    traits: _Traits,
+    traits: Traits,
     scratch: ReplayScratch,
     number: Int,
     world: Int,
@@ -487,16 +398,18 @@ def _walk_variant(
         scratch.rows[number] = scratch.in_force[0]
     else:
         _clear(row)
-        if not (traits.is_final or variant.order == traits.order or variant.order == _IN_FULL):
+        if not (
+            traits.is_final or variant.order == traits.order or variant.order == WRITTEN_IN_FULL
+        ):
             row["reordered"] = 1
-        steps = _write_order(replay.walker, variant, traits, replay.answered, scratch.order)
+        steps = write_order(replay.walker, variant, traits, replay.answered, scratch.order)
         first = scratch.order[0]
         questions, ends = traits.questions, scratch.ends[_ALL_TYPES]
         if variant.without_aaaa:
             questions, ends = traits.without_aaaa, scratch.ends[_WITHOUT_AAAA]
         hit = _walk(replay, questions, steps, ends, scratch, world, row)
-        row["flags"] = _marks(replay, first, hit)
-        if traits.is_made and variant.order == _AS_IS_FIRST and variant.order != traits.order:
+        row["flags"] = marks_of(replay, first, hit)
+        if traits.is_made and variant.order == AS_IS_FIRST and variant.order != traits.order:
             _walk_in_full(replay, questions, ends, scratch, world, row)
         if traits.is_probe:
             row["wasted"] = 0
@@ -541,20 +454,22 @@ def _set_seen(lookup: Row, row: Row) -> None:
 
 
 @inline_kernel
-def _is_in_force(variant: Variant, traits: _Traits) -> bool:
+def _is_in_force(variant: Variant, traits: Traits) -> bool:
     """Is ``variant`` the walk in force of a lookup of such ``traits``?"""
     is_plain = not variant.without_aaaa and not variant.by_server
     return is_plain and variant.order == traits.order and variant.dropped == ABSENT
 
 
 @inline_kernel
-def _walks_as_in_force(variant: Variant, traits: _Traits, walk: Row, visited: np.uint64) -> bool:
+def _walks_as_in_force(variant: Variant, traits: Traits, walk: Row, visited: np.uint64) -> bool:
     """Is ``variant`` like the walk in force, ``walk`` (_WALK), of a lookup of such ``traits``?
 
     So it is where the server walks, or where a suffix is left out that the walk never came to (it
     ``visited`` others), as long as more than one candidate is left.
     """
     if walk["steps"] == 0 or variant.order != traits.order or variant.without_aaaa:
+        return False
+    if variant.dropped == IDLE:
         return False
     if variant.by_server:
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ RULES = np.dtype(
         ("least_ndots", np.int64),  # a lower one counts as this
         ("never_asked", np.int64),  # begin in ``wire`` of the domain it never sends, ABSENT
         ("never_asked_size", np.int64),
+        ("idle", np.int64),  # how many suffixes of its list never answer anything
         ("silence_ns", np.int64),  # until a silent candidate is given up
         ("error_ns", np.int64),  # the same of SERVFAIL and REFUSED
         ("empty_ns", np.int64),  # how long NODATA without any record is kept, 0: as its SOA says
@@ -66,6 +67,8 @@ SUFFIX = np.dtype(
         ("shared", np.int32),  # its number among suffixes that several lists have, ABSENT
         ("in_zone", np.uint8),  # is a name under it inside the cluster domain?
         ("left_out", np.uint8),  # the resolver takes the list without it
+        ("idle", np.uint8),  # nothing is ever answered under it
+        ("left_out_without_idle", np.uint8),  # the same where the idle ones are taken out
     ],
     align=True,
 )
@@ -98,8 +101,13 @@ class Walker(NamedTuple):
     wire: Bytes
 
 
-def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walkers:
-    """Return how clients with these settings walk; ``zones`` are the cluster domains."""
+def walkers_of(
+    alike: Iterable[WalkSettings], zones: Sequence[Labels], idle: Set[Labels] = frozenset()
+) -> Walkers:
+    """Return how clients with these settings walk.
+
+    ``zones`` are the cluster domains, ``idle`` suffixes under which nothing is ever answered.
+    """
     alike = list(alike)
     lists = Counter(suffix for settings in alike for suffix in settings.suffixes)
     shared = {s: n for n, (s, lists) in enumerate(lists.most_common(MOST_SHARED)) if lists > 1}
@@ -108,7 +116,7 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
     for domain in domains:
         domains[domain] = len(wire)
         wire += wire_from_text(domain)
-    rows: list[tuple[int, int, int, bool, bool]] = []
+    rows: list[tuple[int, int, int, bool, bool, bool, bool]] = []
     rules = []
     for suffixes, model_name, ndots, stops_on_nodata in alike:
         model = resolver_model(model_name)
@@ -120,8 +128,16 @@ def walkers_of(alike: Iterable[WalkSettings], zones: Sequence[Labels]) -> Walker
                 wire += name
         first = len(rows)
         left_out = _left_out(suffixes, model)
-        rows += [(*known[s], left) for s, left in zip(suffixes, left_out, strict=True)]
-        never_asked = domains.get(model.never_asked, ABSENT), len(model.never_asked) + 2
+        shorter = iter(_left_out([s for s in suffixes if s not in idle], model))
+        rows += [
+            (*known[s], left, s in idle, False if s in idle else next(shorter))
+            for s, left in zip(suffixes, left_out, strict=True)
+        ]
+        never_asked = (
+            domains.get(model.never_asked, ABSENT),
+            len(model.never_asked) + 2,
+            sum(s in idle for s in suffixes),
+        )
         used = model.effective_ndots(ndots), model.least_ndots
         rules.append((first, len(rows), *used, *never_asked, *_rules(model_name, stops_on_nodata)))
     return Walkers(np.array(rules, RULES), np.array(rows, SUFFIX), np.frombuffer(wire, np.uint8))

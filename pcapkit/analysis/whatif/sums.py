@@ -38,24 +38,35 @@ SENT = np.dtype([(key, np.int32) for key in ("queries", "wasted", "upstream", "a
 #: list and not behind it (or the other way round), and written in full.
 NOW, REORDERED, WRITTEN = range(3)
 STATES = 3
+#: Two more where a search list has suffixes under which nothing ever answers: NOW and REORDERED
+#: without them.
+SHORTER, SHORTER_REORDERED = 3, 4
+SHORTER_STATES = 2
 #: Lookups that are replayed alike, and of which some state sends something else than another.
 PLANNED_GROUP = np.dtype(
     [
         ("base", np.int32),
         ("answered_by", np.int32),  # name id, ABSENT
         ("reordered_at", np.int32),  # a bit for each ndots from 0 on under which it is REORDERED
+        ("shorter", np.int32),  # row of ``Sums.shorter_states``; ABSENT where that is no change
     ]
 )
 #: The lookups of one such group that are one client's.
 PLANNED = np.dtype([("client", np.int32), ("group", np.int32), ("count", np.int32)])
-#: One lookup of them: when it began, and the bins of its time in each state.
+#: One complete lookup: when it began, whom it asked, what it sends, and the bins of its time in
+#: each state.
 PLANNED_LOOKUP = np.dtype(
     [
         ("second", np.int64),
-        ("row", np.int32),  # PLANNED
+        ("row", np.int32),  # PLANNED; where no state sends anything else: -1 - client
+        ("server", np.int32),  # id of the address that got its first query, ABSENT
+        ("queries", np.int16),  # NOW
+        ("upstream", np.int16),  # NOW
         ("now", np.int16),
         ("reordered", np.int16),
         ("written", np.int16),
+        ("shorter", np.int16),
+        ("shorter_reordered", np.int16),
     ],
     align=True,
 )
@@ -66,6 +77,8 @@ TIME_BINS = _BINS_AN_OCTAVE * _OCTAVES
 AS_ASKED, IN_FULL = 0, 1
 #: Indexes of ``Sums.used``.
 MARKED_ROWS, BEGUN_SECONDS, PLANNED_GROUPS, PLANNED_ROWS, PLANNED_LOOKUPS = range(5)
+SHORTER_GROUPS, SHORTER_ROWS = 5, 6
+USED = 7
 
 
 @inline_kernel
@@ -116,7 +129,10 @@ class Sums(NamedTuple):
     planned: Rows  # PLANNED
     planned_times: Integers  # (planned, STATES): in ns, of all lookups of a row together
     planned_lookups: Rows  # PLANNED_LOOKUP
-    used: Integers  # (5): how many rows are used: see MARKED_ROWS and so on
+    shorter_states: Rows  # SENT (groups that a shorter list changes, SHORTER_STATES)
+    shorter_rows: Ids  # the rows of ``planned`` of such groups
+    shorter_times: Integers  # (the same, SHORTER_STATES): in ns
+    used: Integers  # (USED): how many rows are used: see MARKED_ROWS and so on
 
 
 class Times:

@@ -8,7 +8,7 @@ names leak upstream first, the capture is thin or answers are assumed, else ``sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 
 import numpy as np
 import numpy.typing as npt
@@ -33,9 +33,11 @@ from pcapkit.analysis.whatif.sums import (
     PLANNED_GROUP,
     PLANNED_LOOKUP,
     SENT,
+    SHORTER_STATES,
     STATES,
     SUM,
     TIME_BINS,
+    USED,
     Sums,
     Times,
 )
@@ -64,17 +66,21 @@ _REPLAYED = np.array(
 class WhatIfTally:
     """Sums of replayed lookups; parts may be added in any order, and tallies merged.
 
-    ``answers`` must hold the whole capture's before the first part is added. A client (and each of
+    ``answers`` must hold the whole capture's before the first part is added; ``idle`` are suffixes
+    under which nothing in it is ever answered. A client (and each of
     its periods) belongs to one part; all parts number names alike.
     """
 
-    def __init__(self, answers: Answers, zones: Sequence[Labels]) -> None:
-        self._answers, self._zones = answers, tuple(zones)
+    def __init__(
+        self, answers: Answers, zones: Sequence[Labels], idle: Set[Labels] = frozenset()
+    ) -> None:
+        self._answers, self._zones, self._idle = answers, tuple(zones), idle
         self._parts: list[Part] = []
         self._times = Times()
         self._names: Folded | None = None
         self._has_clock = True
         self._planned = 0  # PLANNED rows of all parts
+        self._clients = 0  # of all parts
         self._lookups = Spool(PLANNED_LOOKUP)
 
     def add(self, part: Readings) -> None:
@@ -84,7 +90,7 @@ class WhatIfTally:
         walker_of = np.zeros(len(part.clients), np.int32)
         for i, c in enumerate(part.clients):
             alike = WalkSettings(
-                c.search.suffixes, c.resolver.model, c.ndots.value, c.stops_on_nodata
+                c.search.suffixes, c.resolver.rules, c.ndots.value, c.stops_on_nodata
             )
             walker_of[i] = numbers.setdefault(alike, len(numbers))
         order = put_in_order(part.lookups, walker_of, len(numbers))
@@ -93,10 +99,11 @@ class WhatIfTally:
         # resolvers that keep answers take their lookups one by one
         keeps = any(resolver_model(alike.model).keeps_answers for alike in numbers)
         groups = order.by_client.size if keeps else order.group_bases.size
-        sums = _sums_for(part, order, groups)
+        has_idle = any(s in self._idle for alike in numbers for s in alike.suffixes)
+        sums = _sums_for(part, order, groups, has_idle=has_idle)
         self._replay(part, list(numbers), walker_of, order, sums)
         add_cached(part, order, SETTINGS.index(CACHE), sums)
-        marked, _, groups, planned, lookups = sums.used.tolist()
+        marked, _, groups, planned, lookups, shorter, shorter_rows = sums.used.tolist()
         self._parts.append(
             Part(
                 part.clients,
@@ -112,17 +119,22 @@ class WhatIfTally:
                     sums.planned_states[:groups].copy(),
                     sums.planned[:planned].copy(),
                     sums.planned_times[:planned].copy(),
+                    sums.shorter_states[:shorter].copy(),
+                    sums.shorter_rows[:shorter_rows].copy(),
+                    sums.shorter_times[:shorter_rows].copy(),
                 ),
             )
         )
         self._times.add(sums)
         self._keep(sums.planned_lookups[:lookups])
         self._planned += planned
+        self._clients += len(part.clients)
 
     def _keep(self, lookups: npt.NDArray[np.void]) -> None:
         """Keep the lookups of a part behind those of earlier ones."""
         moved = lookups.copy()
-        moved["row"] += self._planned
+        shift = np.where(moved["row"] >= 0, self._planned, -self._clients)
+        moved["row"] += shift.astype(np.int32)
         self._lookups.add(moved)
 
     def _replay(
@@ -135,7 +147,7 @@ class WhatIfTally:
     ) -> None:
         """Fill ``sums``."""
         in_zone = part.names.inside(self._zones)
-        walkers = walkers_of(alike, self._zones)
+        walkers = walkers_of(alike, self._zones, self._idle)
         keeps = walkers.rules["keeps_answers"][walker_of] != 0
         kept = int(order.covered["lookups"][keeps].max(initial=0)) if part.has_clock else 0
         observed = Observations(
@@ -179,6 +191,7 @@ class WhatIfTally:
         for begin in range(0, other._lookups.size, _PIECE):
             self._keep(other._lookups.read(begin, min(begin + _PIECE, other._lookups.size)))
         self._planned += other._planned
+        self._clients += other._clients
         self._names = self._names or other._names
         self._has_clock &= other._has_clock
 
@@ -196,13 +209,14 @@ class WhatIfTally:
             ipv6_answers=self._answers.answered(TYPE_AAAA),
             mixtures=mixtures,
             planned_lookups=self._lookups,
+            idle=self._idle,
         )
 
 
-def _sums_for(part: Readings, order: Order, groups: int) -> Sums:
+def _sums_for(part: Readings, order: Order, groups: int, *, has_idle: bool) -> Sums:
     """Return the sums to which a part's lookups in such an order are added, all 0.
 
-    They are replayed in at most so many ``groups``.
+    They are replayed in at most so many ``groups``. ``has_idle``: search lists may become shorter.
     """
     columns, size = len(SETTINGS), order.by_client.size
     first, last = (order.starts // _SECOND_NS).tolist()
@@ -223,5 +237,8 @@ def _sums_for(part: Readings, order: Order, groups: int) -> Sums:
         np.empty(size, PLANNED),
         np.empty((size, STATES), np.int64),
         np.empty(size, PLANNED_LOOKUP),
-        np.zeros(5, np.int64),
+        np.empty((groups * has_idle, SHORTER_STATES), SENT),
+        np.empty(size * has_idle, np.int32),
+        np.empty((size * has_idle, SHORTER_STATES), np.int64),
+        np.zeros(USED, np.int64),
     )

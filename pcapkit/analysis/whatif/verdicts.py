@@ -9,7 +9,7 @@ else ``safe``.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -34,12 +34,12 @@ from pcapkit.analysis.whatif.settings import (
     TOP_NAMES,
     Replayed,
 )
-from pcapkit.analysis.whatif.sums import PLANNED, SUM, Times
+from pcapkit.analysis.whatif.sums import PLANNED, PLANNED_GROUP, SUM, Times
 from pcapkit.model.plans import Coverage
 from pcapkit.model.results import WhatIf
 from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Safety
-from pcapkit.names.labels import join
+from pcapkit.names.labels import Labels, join
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import resolver_model
 from pcapkit.spool import Spool
@@ -74,6 +74,9 @@ class Planned:
     states: npt.NDArray[np.void]  # SENT (groups, STATES)
     rows: npt.NDArray[np.void]  # PLANNED
     times: Matrix  # (rows, STATES): in ns
+    shorter_states: npt.NDArray[np.void]  # SENT (some groups, SHORTER_STATES)
+    shorter_rows: npt.NDArray[np.int32]  # the rows of such groups
+    shorter_times: Matrix  # (the same, SHORTER_STATES): in ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +134,25 @@ class WhatIfResult:
         ipv6_answers: int,
         mixtures: Collection[str] = (),
         planned_lookups: Spool,
+        idle: Set[Labels] = frozenset(),
     ) -> None:
         self._parts, self._times, self._names, self._has_clock = parts, times, names, has_clock
-        #: PLANNED_LOOKUP, in no order
+        #: PLANNED_LOOKUP, in no order; their clients are counted through the parts
         self.planned_lookups = planned_lookups
+        #: turns the id of an address into text
+        self.address = address
         #: names that have an AAAA answer somewhere in the capture
         self.ipv6_answers = ipv6_answers
         #: addresses with several resolvers behind them, which no verdict takes for one
         self.mixtures = frozenset(mixtures)
+        #: suffixes of search lists under which nothing is ever answered
+        self.idle = frozenset(idle)
         every = [c for p in parts for c in p.clients]
         order = np.argsort([c.client for c in every], kind="stable").astype(np.int64)
         position = np.empty_like(order)
         position[order] = np.arange(order.size)
+        #: by the number of a client, counted through the parts: its index in ``clients``
+        self.position = position
         self.clients = [every[i] for i in order.tolist()]
         self.addresses = [address(c.client) for c in self.clients]
         self.members = np.zeros(0, np.int64)
@@ -157,7 +167,6 @@ class WhatIfResult:
         )
         self._marked = MarkedNames(bounds, bases, marks, names)
         self._part_bounds = first
-        self._position = position
         pairs = [position[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
         self._pair_bounds, (self._pair_base,) = _by_client(
             pairs, len(every), [p.pairs[:, 1] for p in parts]
@@ -186,7 +195,7 @@ class WhatIfResult:
         members = self.members.tolist()
         alike: dict[tuple[int, str], list[int]] = defaultdict(list)
         for i in members:
-            alike[self.clients[i].ndots.value, self.clients[i].resolver.model].append(i)
+            alike[self.clients[i].ndots.value, self.clients[i].resolver.rules].append(i)
         each: dict[int, list[WhatIf]] = {i: [] for i in members}
         for like in alike.values():
             groups = [np.array([i]) for i in like]
@@ -209,7 +218,7 @@ class WhatIfResult:
             if s is NDOTS[0] and not everyone and 0 not in in_force:
                 continue
             if s.no_aaaa and not any(
-                "no-aaaa" in resolver_model(r.resolver.model).options for r in readings
+                "no-aaaa" in resolver_model(r.resolver.rules).options for r in readings
             ):
                 continue
             out.append(s)
@@ -335,19 +344,30 @@ class WhatIfResult:
 
     def planned(self) -> Planned:
         """Return what plans are made from, of all clients: rows name indexes of ``clients``."""
-        rows, begin = [np.zeros(0, PLANNED)], 0
+        rows, groups, begin = [np.zeros(0, PLANNED)], [np.zeros(0, PLANNED_GROUP)], 0
+        shorter, shorter_begin, row_begin = [np.zeros(0, np.int32)], 0, 0
         for first, part in zip(self._part_bounds, self._parts, strict=False):
-            mine = part.planned.rows.copy()
-            mine["client"] = self._position[first + mine["client"]]
+            planned = part.planned
+            mine = planned.rows.copy()
+            mine["client"] = self.position[first + mine["client"]]
             mine["group"] += begin
-            begin += part.planned.groups.size
             rows.append(mine)
+            its = planned.groups.copy()
+            its["shorter"][its["shorter"] >= 0] += shorter_begin
+            groups.append(its)
+            shorter.append(planned.shorter_rows + row_begin)
+            begin += planned.groups.size
+            row_begin += planned.rows.size
+            shorter_begin += len(planned.shorter_states)
         each = [p.planned for p in self._parts]
         return Planned(
-            np.concatenate([p.groups for p in each]),
+            np.concatenate(groups),
             np.concatenate([p.states for p in each]),
             np.concatenate(rows),
             np.concatenate([p.times for p in each]),
+            np.concatenate([p.shorter_states for p in each]),
+            np.concatenate(shorter),
+            np.concatenate([p.shorter_times for p in each]),
         )
 
     @property

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.ingest.dns import decode_message, looks_like_message
+from pcapkit.ingest.dns import HEADER_BYTES, decode_message, hash_of_name_asked, looks_like_message
 from pcapkit.ingest.packet.fields import (
     ADDRESS_BYTES,
     CAPTURED_END,
@@ -37,6 +37,7 @@ from pcapkit.ingest.reassembly.tcp_segments import (
     follow_segment,
 )
 from pcapkit.ingest.skip_reasons import (
+    ANSWER_UNREACHABLE,
     CUT_SHORT,
     ENCRYPTED_DNS,
     FOUND_TCP,
@@ -47,16 +48,41 @@ from pcapkit.ingest.skip_reasons import (
     MULTICAST_DNS,
     NO_REASON,
     NOT_DNS,
+    QUERY_UNREACHABLE,
     SKIP_REASONS,
 )
-from pcapkit.kernels.interning import InternerArrays, has_space, intern
+from pcapkit.kernels.interning import (
+    InternerArrays,
+    has_space,
+    intern,
+    prefetch_bytes,
+    prefetch_ends,
+    prefetch_slot,
+)
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import prefetch, u8, u16
 from pcapkit.names.text import MAX_NAME_BYTES
-from pcapkit.schema import ABSENT, MARK_CUT, QR, TCP, UDP, Bytes, Int, Integers, Messages, Row, Rows
+from pcapkit.schema import (
+    ABSENT,
+    MARK_CUT,
+    QR,
+    TCP,
+    UDP,
+    Bytes,
+    Hashes,
+    Int,
+    Integers,
+    Messages,
+    Row,
+    Rows,
+)
 
-#: How many packets ahead memory is fetched: what they need lies beyond the near caches.
-_AHEAD = 10
+#: How many packets ahead memory is fetched, as it lies beyond the near caches: the packet itself,
+#: and the three places where its name is known (see ``interning.prefetch_slot``).
+_PACKET_AHEAD, _SLOT_AHEAD, _ENDS_AHEAD, _BYTES_AHEAD = 14, 7, 4, 2
+#: So many hashes of names are kept until then: a power of two.
+AHEAD = 8
+_UDP_HEADER = 8
 _MULTICAST_DNS_PORT, _LLMNR_PORT, _TLS_PORT = 5353, 5355, 853
 _LONGEST_ADDRESS = 16
 
@@ -95,15 +121,54 @@ class Scratch(NamedTuple):
     facts: Integers  # FACTS
     name: Bytes  # 256
     joined: Bytes  # JOINED_BYTES: messages that lie in several segments
+    hashes: Hashes  # AHEAD: of the names that the next packets ask, 0 where none is known
+    begins: Integers  # AHEAD: where their messages begin
 
 
 @inline_kernel
-def _prefetch_packet(buffer: Bytes, records: Rows, index: Int) -> None:
-    """Begin to fetch the packet of ``records[index]`` from ``buffer``, if there is one."""
-    if index < records.shape[0]:
-        following = records[index]["offset"]
+def _prefetch(buffer: Bytes, records: Rows, index: Int, tables: Tables, scratch: Scratch) -> None:
+    """Begin to fetch packets behind ``records[index]``, and what is known of the names they ask.
+
+    They are taken to be as long to their UDP payload as the packet before it, which was the last to
+    be read: mostly that is so, and nothing depends on it. ``scratch`` keeps the hashes of names.
+    """
+    if index + _PACKET_AHEAD < records.shape[0]:
+        following = records[index + _PACKET_AHEAD]["offset"]
         prefetch(buffer, following)
         prefetch(buffer, following + 64)
+    names, hashes = tables.names, scratch.hashes
+    if index > 0 and index + _SLOT_AHEAD < records.shape[0]:
+        headers = scratch.facts[PAYLOAD] - records[index - 1]["offset"]
+        record = records[index + _SLOT_AHEAD]
+        at = record["offset"] + headers
+        end = record["offset"] + record["captured"]
+        h = np.uint64(0)
+        if headers >= _UDP_HEADER and end - at > HEADER_BYTES:
+            marks = tables.ports[u16(buffer, at - 8)] | tables.ports[u16(buffer, at - 6)]
+            if marks & DNS_PORT:
+                h = hash_of_name_asked(buffer, at, end, names.seed[0])
+        hashes[(index + _SLOT_AHEAD) & (AHEAD - 1)] = h
+        scratch.begins[(index + _SLOT_AHEAD) & (AHEAD - 1)] = at
+        if h != 0:
+            prefetch_slot(names, h)
+    h = hashes[(index + _ENDS_AHEAD) & (AHEAD - 1)]
+    if h != 0:
+        prefetch_ends(names, h)
+    h = hashes[(index + _BYTES_AHEAD) & (AHEAD - 1)]
+    if h != 0:
+        prefetch_bytes(names, h)
+
+
+@inline_kernel
+def _hash_found(scratch: Scratch, index: Int, at: Int, found: Int) -> np.uint64:
+    """Return the hash in ``scratch`` of the name that the message at ``at`` asks; or 0.
+
+    The message is in packet ``index``, carried by what ``found`` says.
+    """
+    place = index & (AHEAD - 1)
+    if found == FOUND_UDP and scratch.begins[place] == at:
+        return scratch.hashes[place]
+    return np.uint64(0)
 
 
 @inline_kernel
@@ -204,20 +269,21 @@ def _has_space(tables: Tables, messages: Int) -> bool:
 
 @inline_kernel
 def _decode_payload(
-    data: Bytes,
-    at: Int,
-    stop: Int,
+    payload: tuple[Bytes, Int, Int],
     found: Int,
+    h: np.uint64,
     count: Int,
     rows: Messages,
     names: InternerArrays,
     scratch: Scratch,
 ) -> Int:
-    """Decode the messages in ``data[at:stop]`` into ``rows`` from ``count`` on.
+    """Decode the messages of ``payload`` into ``rows`` from ``count`` on.
 
-    Returns how many rows are filled then. ``found`` says what carries them: over TCP each one
-    stands behind its length. ``names`` gets theirs.
+    It is bytes, where the messages begin in them, and where they end. Returns how many rows are
+    filled then. ``found`` says what carries them: over TCP each one stands behind its length. ``h``
+    is the hash of the name that the first one asks, or 0. ``names`` gets theirs.
     """
+    data, at, stop = payload
     first = count
     framed = found == FOUND_TCP
     while True:
@@ -230,7 +296,7 @@ def _decode_payload(
             message_end = begin + u16(data, at)
         row = rows[count]
         captured_end = min(message_end, stop)
-        if not decode_message(data, begin, captured_end, message_end, names, scratch.name, row):
+        if not decode_message(data, begin, captured_end, message_end, h, names, scratch.name, row):
             break
         count += 1
         row["transport"] = TCP if framed else UDP
@@ -283,7 +349,8 @@ def decode_window(
     names, addresses and TCP streams. Comes out: ``out``, its rows and, one a record, why a packet
     carries no message. A packet that needs more than itself (a fragment, a segment with a part of a
     message) is deferred to reassembly; its reason is what it is if nothing comes of it, NO_REASON
-    where the messages that it completes are in the rows already. ``scratch`` is what its name says.
+    where the messages that it completes are in the rows already. So is an ICMP message about DNS,
+    for the addresses that it quotes. ``scratch`` is what its name says.
 
     Returns (rows filled, records done, packets deferred): fewer done than given where the rows or
     an interner are full.
@@ -294,7 +361,7 @@ def decode_window(
     deferred: Int = 0
     done: Int = np.int64(records.shape[0])
     for i in range(records.shape[0]):
-        _prefetch_packet(buffer, records, i + _AHEAD)
+        _prefetch(buffer, records, i, tables, scratch)
         record = records[i]
         start = record["offset"]
         end = start + record["captured"]
@@ -305,7 +372,7 @@ def decode_window(
         marks = tables.ports[facts[SOURCE_PORT]] | tables.ports[facts[DESTINATION_PORT]]
         if found > FOUND_TCP or not marks & DNS_PORT:
             out.reasons[i] = _why_skipped(buffer, found, facts, record, out.elsewhere)
-            if found == FRAGMENT:
+            if found == FRAGMENT or found == QUERY_UNREACHABLE or found == ANSWER_UNREACHABLE:
                 deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
             continue
         data, at, stop = buffer, facts[PAYLOAD], facts[CAPTURED_END]
@@ -336,7 +403,8 @@ def decode_window(
                 if joined:
                     data, at, stop = scratch.joined, np.int64(0), joined
         first = count
-        count = _decode_payload(data, at, stop, found, count, out.rows, tables.names, scratch)
+        h = _hash_found(scratch, i, at, found)
+        count = _decode_payload((data, at, stop), found, h, count, out.rows, tables.names, scratch)
         if count > first:
             out.reasons[i] = NO_REASON
             _complete_rows(buffer, record, first, count, tables, out.rows, facts)

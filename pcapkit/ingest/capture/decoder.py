@@ -16,6 +16,7 @@ import numpy as np
 from pcapkit.codes import linktype_text
 from pcapkit.ingest.capture.comments import CommentReader
 from pcapkit.ingest.capture.decode import (
+    AHEAD,
     BY_REASON,
     CUT_MESSAGES,
     EARLIEST,
@@ -59,6 +60,7 @@ from pcapkit.ingest.reassembly.tcp_segments import (
 )
 from pcapkit.ingest.reassembly.tcp_streams import Streams
 from pcapkit.ingest.skip_reasons import (
+    ANSWER_UNREACHABLE,
     ENCAPSULATED,
     FRAGMENT,
     HELD,
@@ -66,11 +68,12 @@ from pcapkit.ingest.skip_reasons import (
     NO_REASON,
     NOT_DNS,
     NOT_IP,
+    QUERY_UNREACHABLE,
     SKIP_REASONS,
     TCP_RETRANSMISSION,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.ingest.window import Capture, Interners, Unfinished, Window
+from pcapkit.ingest.window import Capture, Interners, Unfinished, Unreachable, Window
 from pcapkit.schema import MESSAGE, Bytes, Integers, Messages, Rows
 
 _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
@@ -108,6 +111,7 @@ class Decoder:
         self._slow = self._packets = self._messages = self._cut = self._gone_back = 0
         self._elsewhere = np.zeros(1 << 16, np.int64)
         self._comments = CommentReader(interners)
+        self._unreachable = Unreachable()
 
     def windows(self, buffer: Bytes, records: Rows, options: Rows) -> Iterator[Window]:
         """Decode records, in more than one window where messages outnumber packets.
@@ -205,7 +209,13 @@ class Decoder:
             records,
             Tables(self._ports, streams, names.arrays, addresses.arrays),
             Decoded(rows, reasons, self._deferred, self._elsewhere),
-            Scratch(np.zeros(FACTS, np.int64), np.zeros(256, np.uint8), self._joined),
+            Scratch(
+                np.zeros(FACTS, np.int64),
+                np.zeros(256, np.uint8),
+                self._joined,
+                np.zeros(AHEAD, np.uint64),
+                np.zeros(AHEAD, np.int64),
+            ),
         )
         return records[:used], rows[:filled], reasons[:used], self._deferred[:deferred]
 
@@ -261,13 +271,17 @@ class Decoder:
         """Return datagrams and, apart from them, TCP messages that the packets complete."""
         made: list[Made] = []
         whole: list[Made] = []
-        self._slow += deferred.shape[0]
         view = memoryview(buffer)  # type: ignore[arg-type]
         indexes = deferred[:, DEFERRED_INDEX]
         order = ("number", "time", "interface")
         columns = [records[name][indexes].tolist() for name in order]
         for row, number, time, interface in zip(deferred.tolist(), *columns, strict=True):
             index, facts = row[DEFERRED_INDEX], row[DEFERRED_FACTS:]
+            if reasons[index] in (QUERY_UNREACHABLE, ANSWER_UNREACHABLE):
+                quoted = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
+                self._unreachable.note(SKIP_REASONS[reasons[index]], quoted)
+                continue
+            self._slow += 1
             if facts[INTERFACE_INDEX] >= 0:
                 interface = facts[INTERFACE_INDEX]
             seen = Seen(number, time, interface, facts[LINK])
@@ -353,8 +367,9 @@ class Decoder:
         self._messages += rows.size
         self._cut += sums[CUT_MESSAGES]
         self._gone_back += sums[GONE_BACK]
-        times = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)
-        return Window(rows, packets, dict(skipped), *times)
+        first_time, last_time = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)
+        unreachable = self._unreachable.take()
+        return Window(rows, packets, dict(skipped), first_time, last_time, unreachable)
 
     def _warn(self) -> None:
         path, warnings = self._capture.path, self._capture.warnings

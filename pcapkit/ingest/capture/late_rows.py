@@ -9,7 +9,7 @@ import numpy as np
 
 from pcapkit.ingest.capture.decode import insert_rows
 from pcapkit.ingest.reassembly.ip_fragments import Made
-from pcapkit.ingest.window import Window
+from pcapkit.ingest.window import Ends, Window
 from pcapkit.schema import MESSAGE, Bytes, Messages
 
 
@@ -70,9 +70,12 @@ def join_rows(windows: list[Window]) -> Window:
         return windows[0]
     rows = merge_late([window.messages for window in windows])
     skipped: Counter[str] = Counter()
+    unreachable: Counter[Ends] = Counter()
     for window in windows:
         skipped.update(window.skipped)
+        unreachable.update(window.unreachable)
     first = [w.first_time for w in windows if w.first_time is not None]
     last = [w.last_time for w in windows if w.last_time is not None]
     packets = sum(window.packets for window in windows)
-    return Window(rows, packets, skipped, min(first, default=None), max(last, default=None))
+    times = min(first, default=None), max(last, default=None)
+    return Window(rows, packets, skipped, *times, unreachable)

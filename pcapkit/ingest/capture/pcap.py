@@ -109,7 +109,7 @@ def scan_pcap(
     return count, at, ROWS_FULL
 
 
-@kernel
+@helper_kernel
 def _add_interface(buffer: Bytes, at: Int, end: Int, big: Int, row: Row) -> None:
     """Read the body of an interface description block into ``row`` (INTERFACE).
 
@@ -144,7 +144,7 @@ def _add_interface(buffer: Bytes, at: Int, end: Int, big: Int, row: Row) -> None
         at += (length + 3) & ~3
 
 
-@kernel
+@helper_kernel
 def _nanoseconds(high: Int, low: Int, row: Row) -> Int:
     """Turn a timestamp, 32 bits ``high`` and 32 ``low``, into ns since 1970.
 
@@ -257,7 +257,7 @@ def scan_pcapng(
     return count, at, ROWS_FULL
 
 
-@kernel
+@helper_kernel
 def _packet_block(
     buffer: Bytes, body: Int, stop: Int, kind: Int, state: Integers, interfaces: Rows, record: Row
 ) -> bool:

@@ -286,5 +286,5 @@ def decode_frames(
     start = np.int64(0)
     for i in range(ends.shape[0]):
         end = ends[i]
-        decoded[i] = decode_message(buffer, start, end, end, names, scratch, rows[i])
+        decoded[i] = decode_message(buffer, start, end, end, np.uint64(0), names, scratch, rows[i])
         start = end

@@ -19,7 +19,7 @@ from pcapkit.cluster.pods import Pod
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.ingest.logs.blocks.filled import BlockReader, Filled, Streams
-from pcapkit.ingest.window import Interners
+from pcapkit.ingest.window import Ends, Interners
 from pcapkit.names.text import wire_from_text
 from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_SOA, UDP, Bytes, Integers
 
@@ -109,8 +109,10 @@ class LineReader(Protocol):
         """Note that ``blocks`` has read the line before the next one."""
         ...
 
-    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
+    def read(self, line: Line) -> Sequence[LineMessage] | Ends | str | None:
         """Return the messages of a line, or the reason why there are none, None: not its program's.
+
+        An ICMP message about DNS is none, but says whom it concerns.
 
         Raises NotUnderstood (or another ValueError) where the line does not fit the format.
         """

@@ -51,6 +51,7 @@ from pcapkit.ingest.logs.lines import (
     time_of,
     wire_name,
 )
+from pcapkit.ingest.window import Ends
 from pcapkit.names.labels import split
 from pcapkit.schema import AA, ABSENT, AD, MOST_SOA, QR, RA, RD, TC, TCP, UDP
 
@@ -247,8 +248,8 @@ class TcpdumpReader(PlainReader):
             SHIPPED.match(text) or TCPDUMP_WITHIN.search(text)
         )
 
-    def read(self, line: Line) -> Sequence[LineMessage] | str | None:
-        """Return a packet's message."""
+    def read(self, line: Line) -> Sequence[LineMessage] | Ends | str | None:
+        """Return a packet's message, or whom an ICMP message about DNS concerns."""
         self.time = None
         text, shipped = line.text, None
         match = TCPDUMP_HEAD.fullmatch(text)
@@ -275,7 +276,7 @@ class TcpdumpReader(PlainReader):
             return None
         self.time = time
         found_message = self._parse(match["rest"])
-        if isinstance(found_message, str):
+        if isinstance(found_message, (Ends, str)):
             return found_message
         found_message.time = time
         return (found_message,)
@@ -290,19 +291,22 @@ class TcpdumpReader(PlainReader):
             )
         return found
 
-    def _parse(self, text: str) -> LineMessage | str:
+    def _parse(self, text: str) -> LineMessage | Ends | str:
         """Return a packet's message, or the reason why there is none."""
         if not TCPDUMP_IP.search(text):
             return "not_ip"
         ends = _ENDS.search(text)
+        if "ICMP" in text and (icmp := _ICMP.search(text)):
+            if ends is None or icmp.start() < ends.start("rest"):
+                return self._unreachable(text, icmp.end())
         if ends is None:
-            return _icmp_reason(text) if re.search(r": ICMP6?[ ,]", text) else "not_dns"
+            return "not_dns"
         ports = [_port(ends["source_port"]), _port(ends["target_port"])]
         if ports[0] not in self._ports and ports[1] not in self._ports:
             for number, reason in _OTHER_PORTS:
                 if number in ports:
                     return reason
-            return _icmp_reason(text) if ends["rest"].startswith("ICMP") else "not_dns"
+            return "not_dns"
         if max(ports) > 0xFFFF:
             return "text_not_understood"
         payload = _CHECKSUM.sub("", ends["rest"])
@@ -344,6 +348,23 @@ class TcpdumpReader(PlainReader):
         message.content = payload.encode("utf-8", "surrogateescape")
         self._link(text[: ends.start("source")], message)
         return message
+
+    def _unreachable(self, text: str, at: int) -> Ends | str:
+        """Return whom an ICMP line concerns, where it is about DNS; what it says begins ``at``.
+
+        With -v it quotes the packet; otherwise it names the port that cannot be reached.
+        """
+        quoted = _ENDS.search(text, at)
+        if quoted is not None and "unreachable" in text[at : quoted.start()]:
+            source, target = self._end(quoted["source"]), self._end(quoted["target"])
+            if _port(quoted["target_port"]) in self._ports:
+                return Ends("query_unreachable", source, target)
+            if _port(quoted["source_port"]) in self._ports:
+                return Ends("answer_unreachable", target, source)
+        found = _PORT_UNREACHABLE.search(text)
+        if found is None or _port(found["port"]) not in self._ports:
+            return "icmp"
+        return Ends("query_unreachable", self._end(found["client"]), self._end(found["server"]))
 
     def _end(self, text: str) -> bytes:
         """Return an address, or the bytes of the name that stands for one."""
@@ -457,12 +478,11 @@ class TcpdumpReader(PlainReader):
         return ""
 
 
-def _icmp_reason(text: str) -> str:
-    """Return the skip reason of an ICMP line: does it say that nothing listens at port 53?"""
-    return "query_unreachable" if _QUERY_UNREACHABLE.search(text) else "icmp"
-
-
-_QUERY_UNREACHABLE = re.compile(r": ICMP6?,? \S+ (?:udp|tcp) port (?:53|domain) unreachable")
+_ICMP = re.compile(r": (?:\[[^\]]*\] )?ICMP6?[ ,]")
+_PORT_UNREACHABLE = re.compile(
+    r" > (?P<client>\S+): (?:\[[^\]]*\] )?ICMP6?,? (?:.{0,40} unreachable port, )?"
+    r"(?P<server>\S+) (?:udp|tcp) port (?P<port>[\w-]+)"
+)
 _OTHER_PORTS = ((5353, "multicast_dns"), (5355, "llmnr"), (853, "encrypted_dns"))
 _HEX_LINE = re.compile(r"\s+0x[0-9a-f]+:")
 _NUMBERED = re.compile(r"\s*\d+ {2}\S")

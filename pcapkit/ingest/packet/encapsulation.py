@@ -20,6 +20,8 @@ from pcapkit.ingest.packet.fields import (
     MAX_LAYERS,
     NO_LAYER,
     PAYLOAD,
+    PROTO_ICMP,
+    PROTO_ICMPV6,
     PROTO_TCP,
     PROTO_UDP,
     SERVICE_VLAN,
@@ -80,7 +82,7 @@ def _innermost(
             return np.int64(NO_REASON)
         if reason != NO_REASON:
             return np.int64(reason)
-        if protocol == PROTO_TCP:
+        if protocol == PROTO_TCP or protocol == PROTO_ICMP or protocol == PROTO_ICMPV6:
             return np.int64(NO_REASON)
         if protocol == PROTO_UDP:
             if transport(buffer, protocol, at, end, wire_end, facts) != FOUND_UDP:

@@ -246,11 +246,13 @@ def _other_type(buffer: Bytes, at: Int, end: Int, kind: Int) -> Int:
 
 
 @helper_kernel
-def _icmp_reason(buffer: Bytes, at: Int, end: Int, protocol: Int, ports: Bytes) -> Int:
+def _icmp_reason(
+    buffer: Bytes, at: Int, end: Int, protocol: Int, ports: Bytes, facts: Integers
+) -> Int:
     """Return the reason why an ICMP message, ``buffer[at:end]`` of ``protocol``, is skipped.
 
     Destination unreachable quotes the packet that it is about, its ports included (RFC 792, 4443);
-    ``ports`` says which are DNS.
+    ``ports`` says which are DNS. ``facts`` then say where the quoted packet's addresses are.
     """
     unreachable = 3 if protocol == PROTO_ICMP else 1
     if end - at < 8 or u8(buffer, at) != unreachable:
@@ -260,11 +262,15 @@ def _icmp_reason(buffer: Bytes, at: Int, end: Int, protocol: Int, ports: Bytes) 
         if end - at < 20 or u8(buffer, at) >> 4 != 4:
             return np.int64(ICMP)
         inside = u8(buffer, at + 9)
+        facts[SOURCE] = at + 12
+        facts[ADDRESS_BYTES] = 4
         at += (u8(buffer, at) & 15) * 4
     else:
         if end - at < 40 or u8(buffer, at) >> 4 != 6:
             return np.int64(ICMP)
         inside = u8(buffer, at + 6)
+        facts[SOURCE] = at + 8
+        facts[ADDRESS_BYTES] = 16
         at += 40
     if (inside != PROTO_UDP and inside != PROTO_TCP) or end - at < 4:
         return np.int64(ICMP)
@@ -340,7 +346,7 @@ def read_headers(
             return ENCAPSULATED
         return found
     if protocol == PROTO_ICMP or protocol == PROTO_ICMPV6:
-        return _icmp_reason(buffer, at, end, protocol, ports)
+        return _icmp_reason(buffer, at, end, protocol, ports, facts)
     for known in PROTOCOLS:
         if protocol == known:
             return ENCAPSULATED

@@ -20,12 +20,10 @@ from pcapkit.ingest.packet.fields import (
     MPLS,
     NO_LAYER,
     NSH,
-    PROTO_ICMP,
-    PROTO_ICMPV6,
     TYPED,
     Layer,
 )
-from pcapkit.ingest.skip_reasons import CUT_SHORT, ICMP, NOT_DNS
+from pcapkit.ingest.skip_reasons import CUT_SHORT, NOT_DNS
 from pcapkit.kernels.jit import helper_kernel
 from pcapkit.kernels.words import u8, u16
 from pcapkit.schema import Bytes, Int
@@ -44,8 +42,6 @@ def ip_tunnel(buffer: Bytes, at: Int, end: Int, protocol: Int) -> Layer:
         return IPV6, at, 0
     if protocol == 47:
         return gre(buffer, at, end)
-    if protocol == PROTO_ICMP or protocol == PROTO_ICMPV6:
-        return ICMP, at, 0
     if protocol == 97 and end - at >= 2:  # EtherIP (RFC 3378)
         return ETHERNET, at + 2, 0
     if protocol == 137:  # MPLS in IP (RFC 4023)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
-from importlib.metadata import version
+from hashlib import sha256
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2 import (
+    Environment,
+    FileSystemBytecodeCache,
+    PackageLoader,
+    StrictUndefined,
+    compiler,
+    runtime,
+)
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
@@ -37,7 +45,7 @@ class _Kept(FileSystemBytecodeCache):
     """
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
-        return super().get_cache_key(f"{name} {version('jinja2')}")
+        return super().get_cache_key(f"{name} {_jinja()}")
 
     def load_bytecode(self, bucket: Bucket) -> None:
         for find in (shipped_folder, folder_for):
@@ -51,6 +59,16 @@ class _Kept(FileSystemBytecodeCache):
             self.directory = folder
             with suppress(OSError):  # then the next run compiles them, too
                 super().dump_bytecode(bucket)
+
+
+@cache
+def _jinja() -> str:
+    """Return what compiled templates depend on: the compiler, and what it makes them call.
+
+    To look up a version among all packages that are installed takes longer than to read these.
+    """
+    parts = (Path(str(module.__file__)).read_bytes() for module in (compiler, runtime))
+    return sha256(b"".join(parts)).hexdigest()
 
 
 @cache

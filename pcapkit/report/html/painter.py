@@ -15,11 +15,13 @@ import threading
 from contextlib import suppress
 from dataclasses import fields
 from types import TracebackType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pcapkit.concurrency import python_command
-from pcapkit.model.results import Results
-from pcapkit.report.html.drawing import Drawn
+
+if TYPE_CHECKING:
+    from pcapkit.model.results import Results
+    from pcapkit.report.html.drawing import Drawn
 
 #: Names that charts may show.
 _NAMES = 100
@@ -45,6 +47,8 @@ class Painter:
 
         Charts show no advice, and neither settings nor plans of single clients.
         """
+        from pcapkit.model.results import Results  # after the process has been started
+
         # There may be a million names that no chart shows, too.
         charted = {f.name: getattr(analysis, f.name) for f in fields(Results)}
         charted["recommendations"] = ()
@@ -70,7 +74,7 @@ class Painter:
         """Wait for the charts; None where the process failed."""
         assert self._process.stdout is not None
         try:
-            return cast(tuple[Drawn, ...], pickle.load(self._process.stdout))
+            return cast("tuple[Drawn, ...]", pickle.load(self._process.stdout))
         except (OSError, EOFError, pickle.UnpicklingError):
             return None
 
@@ -109,7 +113,7 @@ def serve() -> None:
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
     from pcapkit.report.html.charts import CHARTS, draw
 
-    analysis, png = cast(tuple[Results, bool], pickle.load(sys.stdin.buffer))
+    analysis, png = cast("tuple[Results, bool]", pickle.load(sys.stdin.buffer))
     names = [name for name, _ in CHARTS]
     waiting, queue = os.pipe()  # a byte for each chart: whoever is free takes the next
     os.write(queue, bytes(sorted(range(len(names)), key=lambda n: names[n] in _QUICK)))

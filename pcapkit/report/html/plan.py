@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from pcapkit.model.plans import Plan, PlanKind, Step
 from pcapkit.model.results import Results
@@ -13,8 +12,11 @@ from pcapkit.report.text.plans import (
     KINDS,
     best_plan,
     common_subjects,
+    cut_text,
+    outside_rows,
     plan_cells,
     plan_safety,
+    rate_text,
     safety_text,
     side_by_side,
     step_text,
@@ -40,7 +42,13 @@ def plan(analysis: Results) -> Context | None:
         "everyone": common_subjects(best),
         "columns": _columns(best),
         "steps": [_step(s, n, best) for s, n in zip(best.steps, steps_ended(best), strict=True)],
-        "reasons": [printable(r) for r in best.reasons],
+        "reasons": [printable(r) for r in (*best.reasons, *filter(None, [cut_text(best)]))],
+        "steps_in_all": number(max(best.steps_in_all, len(best.steps))),
+        "outside": table(
+            ("@sender", "#packets per s now", "#at most", "#after the plan", "#at most then"),
+            outside_rows(best),
+            len(best.before.outside),
+        ),
         "rests_on": f"{lookups_text(coverage.lookups)} of {number(coverage.names)} names{seen}",
         "assumed": number(best.assumed_queries) if best.assumed_queries else "",
         "dns_config": _dns_config(best),
@@ -65,17 +73,17 @@ def _columns(best: Plan) -> list[tuple[str, str]]:
         ("waste left", "share"),
     ]
     if best.coverage.duration_s:
-        columns += [("queries per s", "rate"), ("upstream per s", "upstream")]
-    if any(s.peak_queries_per_s_after is not None for s in best.steps):
-        columns.append(("peak per s", "peak"))
+        columns += [("queries per s (peak)", "rate"), ("upstream per s (peak)", "upstream")]
+    if any(s.outside_after for s in best.steps):
+        columns.append(("out of the cluster per s (peak)", "outside"))
     if any(s.lookup_p95_s_after is not None for s in best.steps):
         columns.append(("p95 of lookups", "p95"))
     return columns
 
 
 def _step(step: Step, ends: int, best: Plan) -> Context:
-    per_second = partial(_per_second, span_s=best.coverage.duration_s)
-    peak = step.peak_queries_per_s_after
+    span_s = best.coverage.duration_s
+    outside = step.outside_after[:1]  # of the sender that sends most now
     return {
         "number": number(step.number),
         "action": step_text(step),
@@ -86,9 +94,11 @@ def _step(step: Step, ends: int, best: Plan) -> Context:
         "ends": number(ends),
         "left": number(step.queries_after),
         "share": percent(step.waste_share_after),
-        "rate": per_second(step.queries_after),
-        "upstream": per_second(step.upstream_queries_after),
-        "peak": "" if peak is None else number(peak),
+        "rate": _rate(_mean(step.queries_after, span_s), step.peak_queries_per_s_after),
+        "upstream": _rate(
+            _mean(step.upstream_queries_after, span_s), step.peak_upstream_per_s_after
+        ),
+        "outside": " ".join(_rate(o.packets_per_s, o.peak_packets_per_s) for o in outside),
         "p95": seconds(step.lookup_p95_s_after),
         "safety": step.safety.value,
         "said": safety_text(step.safety, best.coverage),
@@ -96,11 +106,14 @@ def _step(step: Step, ends: int, best: Plan) -> Context:
     }
 
 
-def _per_second(count: int, span_s: float | None) -> str:
-    if not span_s:
-        return ""
-    rate = count / span_s
-    return number(round(rate)) if rate >= 100 else f"{rate:.1f}"
+def _mean(count: int, span_s: float | None) -> float | None:
+    return count / span_s if span_s else None
+
+
+def _rate(mean: float | None, peak: int | None) -> str:
+    """Return how many a second, and at most, as far as they are known."""
+    text = rate_text(mean)
+    return text if peak is None else f"{text} ({number(peak)})".lstrip()
 
 
 def _listed(subjects: Sequence[str]) -> str:

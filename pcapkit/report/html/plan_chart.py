@@ -23,6 +23,10 @@ def plan_curve(analysis: Results) -> Picture | None:
         edits.append(edits[-1] + step.edits)
         left.append(step.queries_after)
         wasted.append(step.wasted_queries_after)
+    if plan.edits > edits[-1]:  # the steps that are not listed
+        edits.append(plan.edits)
+        left.append(plan.after.queries)
+        wasted.append(plan.after.wasted_queries)
     needed = [queries - waste for queries, waste in zip(left, wasted, strict=True)]
     verb = "leaves" if plan.edits == 1 else "leave"
     title = f"{edits_text(plan.edits)} {verb} {number(left[-1])} of {number(left[0])} queries"

@@ -148,7 +148,7 @@ def where(analysis: Results) -> Context | None:
             number(c.queries),
             percent(c.wasted_queries / c.queries) if c.queries else "",
             c.namespace or "",
-            "several" if c.mixture else c.resolver.model,
+            "several" if c.mixture else c.resolver.rules,
             f"{c.ndots.value} ({c.ndots.low} to {c.ndots.high}, {c.ndots.source})",
             printable(", ".join(c.search))
             + (f" ({c.dns_policy.value})" if c.dns_policy.value else ""),

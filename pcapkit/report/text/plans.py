@@ -1,6 +1,7 @@
 """Plans in words and figures, alike on the page, the terminal and in Markdown.
 
-An *edit* is one dnsConfig changed, or one name written in full in one workload.
+An *edit* is one dnsConfig changed, one search list made shorter, or one name written in full, each
+in one workload.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pcapkit.report.text.wording import lookups_text
 
 #: Below this a capture shows too little of a day: ``safe`` says how long it was.
 SHORT_S = 600
+#: Packets a second that AWS lets one network interface send to its resolvers.
+MOST_OUTSIDE = 1024
 #: Advice that a plan takes the place of.
 _PLANNED = ("set_ndots", "use_fqdn", "full_service_name")
+_SETTINGS = ("set_ndots", "drop_suffix")
 KINDS = {
     PlanKind.SETTINGS: "dnsConfig alone",
     PlanKind.NAMES: "names in full alone",
@@ -57,6 +61,55 @@ def edits_text(count: int) -> str:
     return f"{number(count)} edit{'' if count == 1 else 's'}"
 
 
+def cut_text(plan: Plan) -> str:
+    """Return how many of a plan's steps are listed; nothing where all are."""
+    if plan.steps_in_all <= len(plan.steps):
+        return ""
+    return (
+        f"only the first {number(len(plan.steps))} of its {number(plan.steps_in_all)} steps are "
+        "listed, those that end most an edit; the plan's own numbers are those of all"
+    )
+
+
+def outside_rows(plan: Plan) -> list[tuple[str, str, str, str, str]]:
+    """Return packets out of the cluster by sender: a second and at most, now and after the plan."""
+    after = {o.sender: o for o in plan.after.outside}
+    return [
+        (
+            printable(now.sender or "the DNS server"),
+            *(
+                text
+                for o in (now, after[now.sender])
+                for text in (rate_text(o.packets_per_s), number(o.peak_packets_per_s))
+            ),
+        )  # type: ignore[misc]
+        for now in plan.before.outside
+        if now.sender in after
+    ]
+
+
+def over_limit(plan: Plan) -> str:
+    """Say which sender sends more out of the cluster than clouds allow; nothing where none does."""
+    over = [o for o in plan.before.outside if o.peak_packets_per_s > MOST_OUTSIDE]
+    if not over:
+        return ""
+    after = {o.sender: o.peak_packets_per_s for o in plan.after.outside}
+    busiest = max(over, key=lambda o: o.peak_packets_per_s)
+    return (
+        f"{printable(busiest.sender or 'the DNS server')} sends up to "
+        f"{number(busiest.peak_packets_per_s)} packets a second out of the cluster, "
+        f"{number(after.get(busiest.sender, 0))} after the plan; clouds let through "
+        f"{number(MOST_OUTSIDE)} of one network interface to their own resolvers"
+    )
+
+
+def rate_text(per_second: float | None) -> str:
+    """Return a rate in digits; nothing where it is not known."""
+    if per_second is None:
+        return ""
+    return number(round(per_second)) if per_second >= 100 else f"{per_second:.1f}"
+
+
 # ---- who and what ----------------------------------------------------------------------------
 
 
@@ -92,10 +145,11 @@ def step_text(step: Step, named: Callable[[str], str] = printable, who: str = ""
             shown = ", ".join(pairs[:3]) + (f" and {len(pairs) - 3} more" if pairs[3:] else "")
             text += f"; write in full with it: {shown}"
         return text
+    if step.code == "drop_suffix":
+        suffixes = " and ".join(named(s) for s in step.suffixes)
+        return f"Take {suffixes} out of the search list" + (f" of {who}" if who else "")
     name, full = step.name or "", step.fqdn or ""
     where = f" in {who}" if who else ""
-    if step.code == "drop_suffix":
-        return f"Take {named(name)} out of the search list{where}"
     form = "with its final dot" if step.final_dot else "no final dot needed"
     return f"Write {named(full)} ({form}) instead of {named(name)}{where}"
 
@@ -110,14 +164,15 @@ def contents(plan: Plan) -> str:
     """Return what a plan's edits are of."""
     if len(plan.steps) == 1 and plan.steps[0].code == "set_ndots" and not plan.steps[0].names:
         return f"ndots {plan.steps[0].ndots} for {subjects_text(plan.steps[0].subjects)}"
-    settings = sum(len(s.subjects) for s in plan.steps if s.code in ("set_ndots", "drop_suffix"))
-    names = plan.edits - settings
+    settings, lists, names = (plan.edits_of.get(of, 0) for of in ("ndots", "lists", "names"))
     parts = []
     if settings:
         parts.append(f"{number(settings)} dnsConfig{'' if settings == 1 else 's'}")
+    if lists:
+        parts.append(f"{number(lists)} shorter search list{'' if lists == 1 else 's'}")
     if names:
         parts.append(f"{number(names)} name{'' if names == 1 else 's'} in full")
-    return " and ".join(parts)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 2 else parts)
 
 
 # ---- how safe --------------------------------------------------------------------------------
@@ -151,6 +206,8 @@ def safety_sentence(plan: Plan) -> str:
         text = f"Safe for what was seen in {seconds(plan.coverage.duration_s)}"
         return text + (": capture longer before a roll-out." if is_short(plan.coverage) else ".")
     doubtful = sum(s.safety is not Safety.SAFE for s in plan.steps)
+    if doubtful and plan.steps_in_all > len(plan.steps):
+        return "Review it first."
     if not doubtful:
         return "Review it first: the capture is thin."
     if doubtful == len(plan.steps):

@@ -127,7 +127,7 @@ def evidence(analysis: Results) -> str:
     spans = [c.duration_s for c in analysis.captures if c.duration_s is not None]
     if spans:
         parts.append(seconds(sum(spans)))
-    models = sorted({c.resolver.model for c in analysis.client_rows})
+    models = sorted({c.resolver.rules for c in analysis.client_rows})
     if 0 < len(models) <= 3:
         parts.append(", ".join("resolver unknown" if m == "unknown" else m for m in models))
     return " · ".join(parts)

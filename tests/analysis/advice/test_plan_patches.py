@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pcapkit.analysis.advice.plan_patches import plan_patches
+from pcapkit.analysis.advice.plan_patches import PodDns, plan_patches
 from pcapkit.model.vocabulary import Safety
 from tests.analysis.advice.test_patches import merged
-from tests.manifests.plans import DB, in_full, plan, set_ndots
+from tests.manifests.plans import DB, drop, in_full, plan, set_ndots
 
 TEMPLATE = {
     "metadata": {"labels": {"app": "any"}},
@@ -115,6 +115,38 @@ def test_a_patched_workload_is_valid(subject: str) -> None:
         assert "roll back" in text
     if kind in ("Pod", "Job"):
         assert "create" in texts["workload"] and "cannot" in texts["workload"]
+
+
+@pytest.mark.parametrize("subject", KINDS)
+@pytest.mark.parametrize("ndots", [None, 2])
+def test_a_shorter_list_is_written_out(subject: str, ndots: int | None) -> None:
+    """With dnsPolicy None nothing comes from the cluster: also ndots would be 1."""
+    kind, (namespace, name) = KINDS[subject], subject.split("/")
+    search = (f"{namespace}.svc.cluster.local", "svc.cluster.local", "cluster.local", "x.internal")
+    dns = {subject: PodDns(("10.96.0.10",), search, 5)}
+    steps = [drop(("x.internal",), subject), *([set_ndots(ndots, subject)] if ndots else [])]
+    texts = plan_patches(plan(*steps), KINDS, dns)
+    given = {
+        "nameservers": ["10.96.0.10"],
+        "searches": list(search[:3]),
+        "options": [{"name": "ndots", "value": str(ndots or 5)}],
+    }
+    base = workload(kind, namespace, name)
+    for patch in documents(texts["workload"]):
+        base = merged(base, patch)
+    valid(base)
+    spec = base
+    for key in PATHS.get(kind, ("spec", "template", "spec")):
+        spec = spec[key]
+    assert (spec["dnsPolicy"], spec["dnsConfig"]) == ("None", given)
+    assert documents(texts["helm"])[-1] == {"dnsPolicy": "None", "dnsConfig": given}
+    (entry,) = documents(texts["kustomize"])[-1]["patches"]
+    assert "dnsPolicy" in entry["patch"]
+    assert "kubelet" in texts["workload"]
+    for policy in ("kyverno", "mutating_admission_policy"):
+        assert "searches" not in texts.get(policy, "")
+    evil = {subject: PodDns(("10.96.0.10",), ("x\nkind: Pod",), 5)}
+    assert "kind: Pod" not in str(plan_patches(plan(steps[0]), KINDS, evil))
 
 
 def test_policies_are_valid_and_stop_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Faults of delivery: each with a capture that shows it, and one that only comes near."""
+"""Faults of delivery: what a finding says of the capture that shows it; see ``cases.py``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from pcapkit.pipeline.analyze import analyze
+from pcapkit.report.html.page import render_page
+from pcapkit.report.markdown import render_markdown
 from tests import build
 from tests.analysis.talk import NXDOMAIN, REFUSED, SERVFAIL, SERVICES, TRUNCATED, ZONE, Talk
 from tests.build import AAAA, A
@@ -85,53 +87,10 @@ def test_losses_everywhere_do_not_show_a_race(tmp_path: Path) -> None:
     assert race.evidence["other_lost"] == 8
 
 
-def test_a_lost_query_at_home_is_no_race(tmp_path: Path) -> None:
-    """No cluster, and a server that takes its time: nothing is translated on the way."""
-    talk = Talk(client="192.168.1.20", server="192.168.1.1")
-    talk.exchange(0, "www.example.com", A, port=40001, ident=1, took=490)
-    talk.exchange(0.02, "www.example.com", AAAA, port=40001, ident=2, took=None)
-    talk.exchange(5005, "www.example.com", AAAA, port=40001, ident=2, took=490, answers=[])
-    assert "conntrack_race" not in talk.findings(tmp_path)
-
-
-def test_queries_on_ports_of_their_own_do_not_race(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, NAME, A, port=40001, edns=True)
-    talk.exchange(0.02, NAME, AAAA, port=40002, edns=True, took=None)
-    talk.exchange(5003, NAME, AAAA, port=40003, edns=True, answers=[])
-    found = talk.findings(tmp_path)
-    assert "conntrack_race" not in found
-    assert "resolver_stalls" in found
-
-
-def test_a_pair_that_is_lost_as_a_whole_is_no_race(tmp_path: Path) -> None:
-    talk = Talk()
-    for qtype, ident in ((A, 1), (AAAA, 2)):
-        talk.exchange(ident / 100, NAME, qtype, port=40001, ident=ident, took=None)
-        talk.exchange(5000 + ident, NAME, qtype, port=40001, ident=ident)
-    assert "conntrack_race" not in talk.findings(tmp_path)
-
-
-def test_a_type_that_is_never_answered_is_no_race(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, NAME, A, port=40001, ident=1)
-    for time in (0.02, 5000):
-        talk.exchange(time, NAME, AAAA, port=40001, ident=2, took=None)
-    talk.exchange(5000.1, NAME, A, port=40001, ident=1)
-    talk.found(20000, "other.default.svc.cluster.local")
-    assert "conntrack_race" not in talk.findings(tmp_path)
-
-
 def test_stalls_are_counted_by_their_timer(tmp_path: Path) -> None:
     stalls = raced(5005).findings(tmp_path)["resolver_stalls"].evidence
     assert stalls["stalls"] == stalls["stalls_of_5_s"] == stalls["lookups"] == 1
     assert "stalls_of_2_5_s" not in stalls
-
-
-def test_an_answer_that_is_slow_is_no_stall(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, NAME, took=4900)
-    assert "resolver_stalls" not in talk.findings(tmp_path)
 
 
 def unheard(gap: float, *, port: int = 40001, ident: int = 1) -> Talk:
@@ -146,11 +105,6 @@ def test_an_answer_that_the_client_did_not_get(tmp_path: Path) -> None:
     finding = unheard(5005).findings(tmp_path)["resolver_stalls"]
     assert finding.evidence["answers_lost"] == finding.evidence["stalls"] == 1
     assert finding.evidence["lost_s"] == pytest.approx(5.005)
-
-
-@pytest.mark.parametrize("talk", [unheard(5005, port=40002, ident=9), unheard(300)])
-def test_an_application_that_asks_again(tmp_path: Path, talk: Talk) -> None:
-    assert "resolver_stalls" not in talk.findings(tmp_path)
 
 
 # ---- servers that fail --------------------------------------------------------------------------
@@ -174,22 +128,6 @@ def test_lookups_that_fail_because_a_server_fails(tmp_path: Path) -> None:
     }
     assert finding.evidence["failed_lookups"] == 3
     assert finding.severity == "error"
-
-
-def test_names_that_do_not_exist_are_no_failure(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.pair(0, "gone.example.com", rcode=NXDOMAIN)
-    talk.pair(1000, "empty.example.com", answers=[])
-    talk.pair(2000, f"x.{SERVICES}", rcode=SERVFAIL, minimum=None)  # passed over, and then denied
-    talk.pair(2001, "x", rcode=NXDOMAIN)
-    assert "failed_lookups" not in talk.findings(tmp_path, search=[SERVICES])
-
-
-def test_a_client_of_which_no_response_is_seen_fails_nothing(tmp_path: Path) -> None:
-    talk = Talk()
-    for number in range(30):
-        talk.exchange(number * 1000, f"r{number}.example.com", took=None)
-    assert "failed_lookups" not in talk.findings(tmp_path)
 
 
 def one_family(outcome: dict[str, Any], *, tries: int = 1, took: float = 0.3) -> Talk:
@@ -217,11 +155,6 @@ def test_one_family_fails(tmp_path: Path, talk: Talk) -> None:
     assert "failed_lookups" not in found
 
 
-@pytest.mark.parametrize("outcome", [FAILS, {"answers": []}, {"rcode": NXDOMAIN}])
-def test_one_family_that_costs_nothing(tmp_path: Path, outcome: dict[str, Any]) -> None:
-    assert "failed_family" not in one_family(outcome).findings(tmp_path)
-
-
 def quote(*, of_query: bool) -> bytes:
     """A packet as ICMP quotes it."""
     ends, ports = (build.CLIENT, build.SERVER), (40001, 53)
@@ -246,8 +179,45 @@ def test_packets_that_meet_a_closed_port(
     talk.unreachable(400, quote(of_query=of_query), ends)
     analysis = talk.analyze(tmp_path)
     assert [f.code for f in analysis.findings] == [code]
-    assert analysis.findings[0].evidence["packets"] == 1
+    finding = analysis.findings[0]
+    assert finding.clients == (build.CLIENT,)
+    assert finding.evidence["packets"] == 1
+    assert finding.evidence["nameservers"] == [{"subject": build.SERVER, "packets": 1}]
+    assert build.SERVER in finding.excludes[0]
     assert analysis.packets.skipped == {reason: 1}
+
+
+def test_the_clients_and_servers_of_icmp_messages_are_named_in_every_report(tmp_path: Path) -> None:
+    talk = Talk()
+    for number in range(6):
+        client, server = f"10.244.1.{number}", f"10.96.0.{number % 2}"
+        talk.exchange(number, NAME, client=client, server=server)
+        asked = build.udp(build.query(NAME), 40001, 53)
+        talk.unreachable(number + 400, build.ipv4(asked, client, server)[:28], (server, client))
+    analysis = talk.analyze(tmp_path)
+    finding = analysis.findings[0]
+    assert len(finding.clients) == 6
+    assert finding.evidence["nameservers"] == [
+        {"subject": "10.96.0.0", "packets": 3},
+        {"subject": "10.96.0.1", "packets": 3},
+    ]
+    said = "queries of 10.244.1.0, 10.244.1.1, 10.244.1.2 and 3 more to 10.96.0.0, 10.96.0.1"
+    assert said in finding.excludes[0]
+    assert said in render_markdown(analysis)
+    assert said in render_page(analysis, [])
+    (mine,) = talk.analyze(tmp_path, clients=["10.244.1.3"]).findings
+    assert mine.clients == ("10.244.1.3",)
+
+
+def test_icmp_over_ipv6_and_in_a_tunnel(tmp_path: Path) -> None:
+    asked = build.ipv6(build.udp(build.query(NAME), 40001, 53), "fd00::17", "fd00::10")
+    said = build.ipv6(b"\x01\x04" + bytes(6) + asked, "fd00::10", "fd00::17", following=58)
+    inside = build.ipv4(said, "192.0.2.1", "192.0.2.2", protocol=41)
+    for frame in (build.ethernet(said), build.ethernet(inside)):
+        path = build.save(tmp_path, build.pcap([build.Packet(frame, build.START_NS)]))
+        (finding,) = analyze(path).findings
+        assert (finding.code, finding.clients) == ("nameserver_unreachable", ("fd00::17",))
+        assert finding.evidence["nameservers"] == [{"subject": "fd00::10", "packets": 1}]
 
 
 def test_icmp_about_something_else(tmp_path: Path) -> None:
@@ -259,14 +229,42 @@ def test_icmp_about_something_else(tmp_path: Path) -> None:
     assert (analysis.findings, analysis.packets.skipped) == ((), {"icmp": 1})
 
 
-def test_a_printed_line_says_that_nothing_listens(tmp_path: Path) -> None:
-    lines = [
-        f"10:00:00.000100 IP 10.244.1.17.40001 > 10.96.0.10.53: 1+ A? {NAME}. (47)",
-        "10:00:00.000300 IP 10.96.0.10 > 10.244.1.17: ICMP 10.96.0.10 udp port 53 unreachable, "
-        "length 83",
-    ]
-    path = build.save(tmp_path, ("\n".join(lines) + "\n").encode(), "printed.txt")
-    assert [f.code for f in analyze(path).findings] == ["nameserver_unreachable"]
+PRINTED = "10:00:00.000300 IP 10.96.0.10 > 10.244.1.17: ICMP 10.96.0.10 udp port 53 unreachable"
+QUOTED = (
+    "10:00:00.000300 IP (tos 0x0, ttl 64, id 1, offset 0, flags [DF], proto ICMP (1), length 103)\n"
+    "    {0} > {1}: ICMP {0} udp port {2} unreachable, length 83\n"
+    "\tIP (tos 0x0, ttl 64, id 1, offset 0, flags [DF], proto UDP (17), length 75)\n"
+    "    {1}.{3} > {0}.{2}: "
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (f"{PRINTED}, length 83", "nameserver_unreachable"),
+        (
+            "10:00:00.000300 IP6 10.96.0.10 > 10.244.1.17: ICMP6, destination unreachable, "
+            "unreachable port, 10.96.0.10 udp port 53, length 103",
+            "nameserver_unreachable",
+        ),
+        (
+            QUOTED.format("10.96.0.10", "10.244.1.17", 53, 40001) + f"4660+ A? {NAME}. (47)",
+            "nameserver_unreachable",
+        ),
+        (
+            QUOTED.format("10.244.1.17", "10.96.0.10", 40001, 53) + "4660 1/0/0 A 192.0.2.1 (63)",
+            "closed_port_answers",
+        ),
+    ],
+)
+def test_printed_lines_say_that_nothing_listens(tmp_path: Path, line: str, code: str) -> None:
+    """What an ICMP message quotes is no query of its own."""
+    asked = f"10:00:00.000100 IP 10.244.1.17.40001 > 10.96.0.10.53: 1+ A? {NAME}. (47)"
+    analysis = analyze(build.save(tmp_path, f"{asked}\n{line}\n".encode(), "printed.txt"))
+    (finding,) = analysis.findings
+    assert (finding.code, finding.clients) == (code, ("10.244.1.17",))
+    assert finding.evidence["nameservers"] == [{"subject": "10.96.0.10", "packets": 1}]
+    assert analysis.messages.queries == 1
 
 
 def test_truncated_and_not_asked_again(tmp_path: Path) -> None:
@@ -275,20 +273,6 @@ def test_truncated_and_not_asked_again(tmp_path: Path) -> None:
     found = talk.findings(tmp_path)
     assert found["truncated_without_tcp"].evidence["responses"] == 1
     assert "Alpine" in found["truncated_without_tcp"].action
-
-
-def test_truncated_and_followed_over_tcp(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, NAME, flags=TRUNCATED, port=40001, ident=7)
-    talk.exchange(1, NAME, port=40002, ident=7, tcp=True)
-    assert "truncated_without_tcp" not in talk.findings(tmp_path)
-
-
-def test_truncated_and_followed_over_tcp_without_an_answer(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, NAME, flags=TRUNCATED, port=40001, ident=7)
-    talk.exchange(1, NAME, port=40002, ident=7, tcp=True, took=None)
-    assert "truncated_without_tcp" not in talk.findings(tmp_path)
 
 
 MANY = [build.address_record(f"192.0.2.{i}") for i in range(1, 41)]
@@ -300,13 +284,6 @@ def test_large_answers_to_a_client_without_edns(tmp_path: Path) -> None:
     evidence = talk.findings(tmp_path)["oversize_answers"].evidence
     assert evidence["responses"] == 1
     assert evidence["largest_bytes"] == len(build.response(NAME, answers=MANY))
-
-
-@pytest.mark.parametrize("how", [{"edns": True}, {"tcp": True}, {"answers": MANY[:20]}])
-def test_answers_that_the_client_allows(tmp_path: Path, how: dict[str, bool]) -> None:
-    talk = Talk()
-    talk.exchange(0, NAME, **({"answers": MANY} | how))  # type: ignore[arg-type]
-    assert "oversize_answers" not in talk.findings(tmp_path)
 
 
 def asked_at_once_again(gap: float) -> Talk:
@@ -326,11 +303,6 @@ def test_walks_that_are_repeated_for_a_large_answer(tmp_path: Path) -> None:
     assert "repeated_lookups" not in found
 
 
-def test_lookups_that_the_application_repeats(tmp_path: Path) -> None:
-    found = asked_at_once_again(400).findings(tmp_path, search=[SERVICES])
-    assert "large_answer_walks" not in found
-
-
 def two_servers(*, answers_late: bool) -> Talk:
     talk = Talk()
     for number in range(3):
@@ -348,16 +320,6 @@ def test_a_dead_nameserver(tmp_path: Path) -> None:
     assert finding.evidence["lost_s"] == pytest.approx(9.0)
 
 
-def test_a_nameserver_that_answers_slowly_is_alive(tmp_path: Path) -> None:
-    assert "dead_nameserver" not in two_servers(answers_late=True).findings(tmp_path)
-
-
-def test_one_mute_zone_is_no_dead_nameserver(tmp_path: Path) -> None:
-    talk = two_servers(answers_late=False)
-    talk.exchange(50000, "web.other.svc.cluster.local", server=OTHER)
-    assert "dead_nameserver" not in talk.findings(tmp_path)
-
-
 def test_a_slow_nameserver(tmp_path: Path) -> None:
     talk = Talk()
     for number in range(12):
@@ -371,20 +333,19 @@ def test_a_slow_nameserver(tmp_path: Path) -> None:
     }
 
 
-def test_a_few_slow_names_do_not_make_a_slow_nameserver(tmp_path: Path) -> None:
-    talk = Talk()
-    for number in range(12):
-        talk.exchange(number * 1000, f"web-{number}.{ZONE}", took=250 if number < 5 else 1)
-    assert "slow_nameserver" not in talk.findings(tmp_path)
-
-
-def busy(queries: int, server: str, *, clients: int = 1, spread_ms: float = 900) -> Talk:
+def busy(
+    queries: int, server: str, *, clients: int = 1, spread_ms: float = 900, lost: int = 0
+) -> Talk:
     talk = Talk(server=server)
     for number in range(queries):
         # a wall-clock second begins 876.544 ms after the first packet of these captures
         at = 880 + spread_ms * number / queries
         talk.exchange(
-            at, f"r{number}.example.com", client=f"10.0.0.{number % clients + 1}", flags=0
+            at,
+            f"r{number}.example.com",
+            client=f"10.0.0.{number % clients + 1}",
+            flags=0,
+            took=None if number < lost else 0.3,
         )
     return talk
 
@@ -396,24 +357,6 @@ def test_more_packets_than_a_cloud_lets_through(tmp_path: Path) -> None:
     assert row["peak_packets_per_s"] == 1100
     assert row["wasted_queries"] == 0
     assert finding.clients == ("10.0.0.1",)
-
-
-@pytest.mark.parametrize(
-    "talk",
-    [
-        busy(1000, "169.254.169.253"),
-        busy(1100, "169.254.169.253", clients=2),
-        busy(1100, "169.254.169.253", spread_ms=1900),
-    ],
-)
-def test_fewer_packets_for_each_interface_and_second(tmp_path: Path, talk: Talk) -> None:
-    assert "packet_rate" not in talk.findings(tmp_path)
-
-
-def test_the_limit_is_not_of_the_clusters_own_nameserver(tmp_path: Path) -> None:
-    talk = busy(1100, build.SERVER)
-    talk.found(3000, NAME)
-    assert "packet_rate" not in talk.findings(tmp_path)
 
 
 def test_musl_fails_where_one_family_does(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Faults of names: each with a capture that shows it, and one that only comes near."""
+"""Faults of names: what a finding says of the capture that shows it; see ``cases.py``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,7 @@ import pytest
 from pcapkit.model.results import Finding
 from pcapkit.pipeline.analyze import analyze
 from tests import build
-from tests.analysis.talk import (
-    LIST,
-    NAMESPACE,
-    NXDOMAIN,
-    REFUSED,
-    SERVFAIL,
-    SERVICES,
-    ZONE,
-    Talk,
-    cname,
-)
+from tests.analysis.talk import LIST, NAMESPACE, NXDOMAIN, REFUSED, SERVFAIL, SERVICES, Talk, cname
 from tests.build import AAAA, PTR, SRV, TXT, A
 
 CORP = "corp.example"
@@ -51,21 +41,6 @@ def test_external_names_that_a_suffix_answers(tmp_path: Path) -> None:
     assert finding.severity == "error"
 
 
-def test_real_hosts_under_a_suffix_are_no_wildcard(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.walk(0, "db1.eu", FOUR, ends_at=3)  # eu is a site here, and a top-level domain
-    talk.walk(1000, "www.example.com", FOUR)
-    talk.walk(2000, "github.com", FOUR)
-    assert "wildcard_suffix" not in talk.findings(tmp_path)
-
-
-def test_services_of_a_namespace_like_a_top_level_domain(tmp_path: Path) -> None:
-    talk = Talk()
-    for number, base in enumerate(("web.dev", "api.dev", "queue.app", "www.example.com")):
-        talk.walk(number * 1000, base, LIST, ends_at=1 if number < 3 else None)
-    assert "wildcard_suffix" not in talk.findings(tmp_path)
-
-
 def test_a_full_service_name_that_a_suffix_answers(tmp_path: Path) -> None:
     talk = Talk()
     talk.walk(0, f"db.ledger.{SERVICES}", FOUR, ends_at=3)
@@ -73,15 +48,6 @@ def test_a_full_service_name_that_a_suffix_answers(tmp_path: Path) -> None:
     finding = next(f for f in analysis.findings if f.code == "wildcard_suffix")
     assert rows(finding, "suffixes") == [{"subject": CORP, "lookups": 1}]
     assert f"cluster.local.{CORP}" not in str(analysis.recommendations)
-
-
-def test_a_full_service_name_that_its_cluster_answers(tmp_path: Path) -> None:
-    talk = Talk()
-    for position, suffix in enumerate(FOUR):
-        talk.pair(position, f"db.ledger.{SERVICES}.{suffix}", rcode=NXDOMAIN)
-    talk.found(5, f"db.ledger.{SERVICES}")
-    talk.found(1000, f"db.{CORP}")
-    assert "wildcard_suffix" not in talk.findings(tmp_path)
 
 
 # ---- walks that are cut -------------------------------------------------------------------------
@@ -118,16 +84,6 @@ def test_a_suffix_ends_the_walk(tmp_path: Path, rcode: int, counted: str) -> Non
     assert names(finding) == ["api.example.com"]
 
 
-def test_names_that_only_look_like_a_list(tmp_path: Path) -> None:
-    """Somebody asks for one label under two domains, and never for it alone."""
-    talk = Talk()
-    talk.exchange(0, "ns1.a.example.net", rcode=NXDOMAIN, edns=True)
-    talk.exchange(1, "ns1.b.example.net", answers=[], edns=True)
-    talk.exchange(1000, "ns2.a.example.net", rcode=NXDOMAIN, edns=True)
-    talk.exchange(1001, "ns2.b.example.net", answers=[], edns=True)
-    assert "cut_chain" not in talk.findings(tmp_path)
-
-
 def test_a_suffix_makes_the_resolver_skip_the_list(tmp_path: Path) -> None:
     talk = cut(REFUSED, position=0, then=("api.example.com",))
     (row,) = rows(talk.findings(tmp_path)["cut_chain"], "suffixes")
@@ -148,17 +104,6 @@ def test_a_suffix_hides_the_rest_of_the_list(tmp_path: Path) -> None:
     assert "failed_lookups" not in found  # the name as is was denied, not failed
 
 
-def test_a_refusing_suffix_at_the_end_of_the_list_hides_nothing(tmp_path: Path) -> None:
-    talk = Talk()
-    for number, base in enumerate(("api.example.com", "www.example.org")):
-        at = number * 1000
-        for place, suffix in enumerate(LIST):
-            talk.pair(at + place, f"{base}.{suffix}", rcode=NXDOMAIN)
-        talk.pair(at + 3, f"{base}.{CORP}", rcode=REFUSED, minimum=None)
-        talk.pair(at + 4, base)
-    assert "cut_chain" not in talk.findings(tmp_path)
-
-
 def test_one_family_whose_walk_ends_with_nodata(tmp_path: Path) -> None:
     """As musl and dnspython end it; glibc would go on."""
     talk = Talk()
@@ -170,18 +115,6 @@ def test_one_family_whose_walk_ends_with_nodata(tmp_path: Path) -> None:
     talk.exchange(20000, f"web.{NAMESPACE}", AAAA)
     (row,) = rows(talk.findings(tmp_path)["cut_chain"], "suffixes")
     assert (row["subject"], row["nodata_responses"]) == (SERVICES, 1)
-
-
-@pytest.mark.parametrize("rcode", [0, SERVFAIL, REFUSED])
-def test_the_resolver_went_on(tmp_path: Path, rcode: int) -> None:
-    then = (f"api.example.com.{ZONE}", "api.example.com")
-    assert "cut_chain" not in cut(rcode, then=then).findings(tmp_path)
-
-
-def test_a_service_without_the_asked_type_cuts_nothing(tmp_path: Path) -> None:
-    talk = cut(0, then=(f"api.example.com.{ZONE}", "api.example.com"))
-    talk.exchange(30000, f"web.{NAMESPACE}", AAAA, answers=[])
-    assert "cut_chain" not in talk.findings(tmp_path)
 
 
 # ---- expansion twice, autopath ------------------------------------------------------------------
@@ -202,16 +135,6 @@ def test_a_proxy_searches_again_for_an_expanded_name(tmp_path: Path) -> None:
     talk.walk(1000, "api.example.com")
     finding = talk.findings(tmp_path)["double_expansion"]
     assert names(finding) == [f"api.example.com.{suffix}" for suffix in sorted(LIST)[1:]]
-
-
-def test_full_cluster_names_that_are_asked_as_is(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.walk(0, "github.com")
-    talk.found(1000, f"web.{NAMESPACE}")
-    talk.walk(2000, f"web.{CORP}")  # a name under another domain is expanded once
-    talk.pair(3000, f"gone.{NAMESPACE}", rcode=NXDOMAIN)  # ndots:4, as is first
-    talk.walk(3001, f"gone.{NAMESPACE}", LIST)
-    assert "double_expansion" not in talk.findings(tmp_path)
 
 
 def aliased(target: str, base: str = "www.example.com", *, aaaa: int = 0) -> Talk:
@@ -235,11 +158,6 @@ def test_autopath_is_seen(tmp_path: Path, target: str) -> None:
     assert not {"wildcard_suffix", "autopath_disagreement"} & set(found)
 
 
-@pytest.mark.parametrize("target", ["db.example.net", f"www.other.{SERVICES}", "example.com"])
-def test_an_external_name_service_is_no_autopath(tmp_path: Path, target: str) -> None:
-    assert "autopath" not in aliased(target).findings(tmp_path)
-
-
 def test_autopath_that_denies_one_family(tmp_path: Path) -> None:
     found = aliased("www.example.com", aaaa=NXDOMAIN).findings(tmp_path)
     assert names(found["autopath_disagreement"]) == ["www.example.com"]
@@ -255,13 +173,6 @@ def test_aaaa_is_denied_with_nxdomain(tmp_path: Path) -> None:
     assert rows(finding, "examples")[0]["packets"] == [2, 4]
 
 
-def test_aaaa_without_data_is_in_order(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.found(0, "www.example.com")
-    talk.pair(1000, "gone.example.com", rcode=NXDOMAIN)
-    assert "aaaa_nxdomain" not in talk.findings(tmp_path)
-
-
 # ---- repetition, probes, leaks ------------------------------------------------------------------
 
 
@@ -272,14 +183,6 @@ def test_questions_repeated_while_their_answer_is_valid(tmp_path: Path) -> None:
     finding = talk.findings(tmp_path)["repeated_lookups"]
     assert finding.evidence["repeated_queries"] == 8  # A and AAAA, four times each
     assert names(finding) == [f"web.{NAMESPACE}"]
-
-
-@pytest.mark.parametrize(("ttl", "polls"), [(1, 5), (30, 3)])
-def test_polls_slower_than_the_ttl_or_few(tmp_path: Path, ttl: int, polls: int) -> None:
-    talk = Talk()
-    for number in range(polls):
-        talk.found(number * 2000, f"web.{NAMESPACE}", ttl=ttl, minimum=ttl)
-    assert "repeated_lookups" not in talk.findings(tmp_path)
 
 
 @pytest.mark.parametrize(("minimum", "repeats"), [(30, 8), (None, 4)])
@@ -298,13 +201,6 @@ def test_what_may_not_be_kept_is_not_repeated(
     assert talk.findings(tmp_path)["repeated_lookups"].evidence["repeated_queries"] == repeats
 
 
-def test_two_clients_do_not_repeat_one_another(tmp_path: Path) -> None:
-    talk = Talk()
-    for number in range(6):
-        talk.found(number * 2000, f"web.{NAMESPACE}", client=f"10.244.1.{number + 1}")
-    assert "repeated_lookups" not in talk.findings(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("name", "qtype"), [("_grpclb._tcp.api.example.com", SRV), ("_grpc_config.example.com", TXT)]
 )
@@ -313,13 +209,6 @@ def test_service_config_probes(tmp_path: Path, name: str, qtype: int) -> None:
     talk.exchange(0, name, qtype, rcode=NXDOMAIN)
     finding = talk.findings(tmp_path)["service_probes"]
     assert names(finding) == [name]
-
-
-def test_srv_records_that_exist_are_no_probes(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, f"_grpc._tcp.web.{NAMESPACE}", SRV)
-    talk.exchange(1000, "_imaps._tcp.example.com", SRV, rcode=NXDOMAIN)
-    assert "service_probes" not in talk.findings(tmp_path)
 
 
 PROVIDER = "169.254.169.253"
@@ -342,19 +231,6 @@ def test_cluster_names_at_a_nameserver_of_the_provider(tmp_path: Path, zone: str
     assert "2 denials carry the SOA" in finding.excludes[0]
 
 
-@pytest.mark.parametrize("how", [{"zone": ZONE}, {"zone": SERVICES.upper()}, {"minimum": None}])
-def test_a_denial_of_the_cluster_zone_or_without_soa_leaks_nothing(
-    tmp_path: Path, how: dict[str, Any]
-) -> None:
-    assert "upstream_leak" not in leaked(**how).findings(tmp_path)
-
-
-def test_a_server_that_holds_the_cluster_and_denies_for_the_root(tmp_path: Path) -> None:
-    talk = leaked(zone=".")
-    talk.found(2000, f"cart.{NAMESPACE}", flags=0, server=PROVIDER)
-    assert "upstream_leak" not in talk.findings(tmp_path)
-
-
 @pytest.mark.parametrize(("more", "leaks"), [(75, True), (86, False), (93, False), (74, False)])
 def test_the_size_of_a_printed_denial(tmp_path: Path, more: int, leaks: bool) -> None:
     """Where no records are printed, only the root's SOA shows: by its size."""
@@ -367,21 +243,6 @@ def test_the_size_of_a_printed_denial(tmp_path: Path, more: int, leaks: bool) ->
     assert ("upstream_leak" in {f.code for f in analyze(path).findings}) is leaks
 
 
-def test_external_names_at_a_nameserver_of_the_provider(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.walk(0, "github.com")
-    talk.found(1000, "www.example.com", flags=0, server="169.254.169.253")
-    talk.found(2000, f"web.{ZONE}.ec2.internal", flags=0, server="169.254.169.253")
-    assert "upstream_leak" not in talk.findings(tmp_path)
-
-
-def test_a_cache_without_authority_that_knows_the_cluster(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.walk(0, "github.com", flags=0)
-    talk.found(1000, f"web.{NAMESPACE}", flags=0)
-    assert "upstream_leak" not in talk.findings(tmp_path)
-
-
 @pytest.mark.parametrize("address", ["10.1.2.3", "172.31.0.9", "192.168.7.1"])
 def test_private_addresses_asked_upstream(tmp_path: Path, address: str) -> None:
     talk = Talk()
@@ -390,32 +251,6 @@ def test_private_addresses_asked_upstream(tmp_path: Path, address: str) -> None:
     finding = talk.findings(tmp_path)["private_reverse_leak"]
     assert names(finding) == [name]
     assert finding.certainty == "shown"
-
-
-def test_private_addresses_denied_without_soa(tmp_path: Path) -> None:
-    talk = Talk()
-    talk.exchange(0, "3.2.1.10.in-addr.arpa", PTR, rcode=NXDOMAIN, flags=0, minimum=None)
-    finding = talk.findings(tmp_path)["private_reverse_leak"]
-    assert finding.certainty == "consistent_with"
-
-
-@pytest.mark.parametrize(
-    ("address", "how"),
-    [
-        ("172.32.0.9", {"rcode": NXDOMAIN, "flags": 0}),
-        ("110.1.2.3", {"rcode": NXDOMAIN, "flags": 0}),
-        ("10.1.2.3", {"rcode": NXDOMAIN}),  # with authority: nobody else was asked
-        ("10.1.2.3", {"rcode": NXDOMAIN, "flags": 0, "zone": "10.in-addr.arpa"}),  # RFC 6303
-        ("10.1.2.3", {"flags": 0}),
-    ],
-)
-def test_reverse_lookups_that_tell_nobody(
-    tmp_path: Path, address: str, how: dict[str, Any]
-) -> None:
-    talk = Talk()
-    name = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
-    talk.exchange(0, name, PTR, **how)
-    assert "private_reverse_leak" not in talk.findings(tmp_path)
 
 
 # ---- servers that do not agree ------------------------------------------------------------------
@@ -444,16 +279,3 @@ def test_servers_that_contradict_each_other(tmp_path: Path, gap: float) -> None:
     found = views(*seen, *(seen if gap > 1000 else []), gap=gap).findings(tmp_path)
     assert found["contradicting_servers"].severity == "error"
     assert "unstable_names" not in found
-
-
-@pytest.mark.parametrize(
-    "seen",
-    [
-        [(build.SERVER, NXDOMAIN), (build.SERVER, NXDOMAIN), (build.SERVER, 0)],
-        [(build.SERVER, 0), (OTHER, NXDOMAIN)],
-        [(build.SERVER, 0), (OTHER, 0), (build.SERVER, 0)],
-    ],
-)
-def test_a_name_that_is_created_or_deleted(tmp_path: Path, seen: list[tuple[str, int]]) -> None:
-    found = views(*seen).findings(tmp_path)
-    assert not {"unstable_names", "contradicting_servers"} & set(found)

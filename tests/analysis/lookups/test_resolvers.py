@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from pcapkit.model.clients import Client
-from tests.analysis.talk import LIST, NAMESPACE, NXDOMAIN, Talk
-from tests.build import AAAA, A
+from tests import build
+from tests.analysis.talk import LIST, NAMESPACE, NXDOMAIN, Talk, cname
+from tests.build import AAAA, SRV, A
 
 Gap = Callable[[Random], int]
 
@@ -109,6 +111,18 @@ def test_walks_that_end_at_nodata_outweigh_ids(
     assert (row.resolver.model, row.mixture_reasons) == (model, ())
 
 
+@pytest.mark.parametrize("apart", [0.03, 0.15])
+@pytest.mark.parametrize("nodata", [None, 1])
+def test_one_musl_that_is_held_up_is_no_mixture(
+    tmp_path: Path, nodata: int | None, apart: float
+) -> None:
+    """Also beside a server that answers A before AAAA is sent."""
+    talk = Talk()
+    walks(talk, [seldom_far], nodata=nodata, ends=True, apart=apart)
+    row = only(talk, tmp_path)
+    assert (row.resolver.model, row.mixture_reasons) == ("musl", ())
+
+
 @pytest.mark.parametrize("given", [None, "musl"])
 def test_the_users_word_on_the_resolver_lifts_the_mixture(
     tmp_path: Path, given: str | None
@@ -148,3 +162,94 @@ def test_no_libc_keeps_its_port_from_name_to_name(tmp_path: Path, port: int | No
             name, ident = f"db{n % 5}.{NAMESPACE}", dice.randrange(65536)
             talk.exchange(300 * n + k * 0.05, name, qtype, port=own, ident=ident)
     assert only(talk, tmp_path).resolver.model == ("unknown" if port else "glibc")
+
+
+def hickory(*, chases: int = 4, own_ports: bool = True) -> Talk:
+    """Every query from a port of its own; what aliases point to is asked for the missing family.
+
+    With no ``chases`` it is what dnsmasq sends, which does not ask for that by itself.
+    """
+    talk, dice, at = Talk(), Random(3), 0.0
+    for n in range(12):
+        for suffix in (*LIST, ""):
+            name = f"v{n}.example.com.{suffix}".rstrip(".")
+            for qtype in (A, AAAA):
+                port = dice.randrange(1024, 65536) if own_ports else dice.randrange(33000, 60000)
+                alias = [cname(name, f"lb{n}.example.net")]
+                how: dict[str, Any] = {"rcode": NXDOMAIN if suffix else 0}
+                if not suffix:
+                    how["answers"] = (
+                        [*alias, build.address_record("192.0.2.7")] if qtype == A else alias
+                    )
+                talk.exchange(at, name, qtype, port=port, took=0.2, **how)
+                at += 0.1
+            at += 0.3
+        if n < chases:
+            port = dice.randrange(1024, 65536) if own_ports else dice.randrange(33000, 60000)
+            talk.exchange(at, f"lb{n}.example.net", AAAA, port=port, answers=[])
+        at += 500
+    return talk
+
+
+def dnsjava(*, size: int = 1280, as_is: bool = False) -> Talk:
+    """The list and nothing behind it, unless ``as_is``."""
+    talk, at = Talk(), 0.0
+    for n in range(6):
+        for suffix in (*LIST, *([""] if as_is else [])):
+            name = f"v{n}.example.com.{suffix}".rstrip(".")
+            talk.exchange(at, name, rcode=NXDOMAIN if suffix else 0, edns=size)
+            at += 0.5
+        talk.exchange(at + 100, f"web{n}.{NAMESPACE}", edns=size)
+        at += 500
+    return talk
+
+
+def grpc(*, one_port: bool = True) -> Talk:
+    """A, AAAA, and what gRPC asks for itself: from c-ares' one port, or each from its own (Go)."""
+    talk, at = Talk(), 0.0
+    for n in range(4):
+        for suffix in (*LIST, ""):
+            for asked, qtype in (("", A), ("", AAAA), ("_grpclb._tcp.", SRV)):
+                name = f"{asked}v{n}.example.com.{suffix}".rstrip(".")
+                rcode = NXDOMAIN if suffix or asked else 0
+                port = 30000 + n if one_port else None
+                talk.exchange(at, name, qtype, port=port, rcode=rcode, edns=1232)
+                at += 0.05
+            at += 0.5
+        at += 500
+    return talk
+
+
+def jndi(*waits: float) -> Talk:
+    """A question without response, sent again after these seconds."""
+    talk = Talk()
+    talk.found(0, f"web.{NAMESPACE}", client="10.244.1.99")
+    at = 1000.0
+    for number, wait in enumerate((0, *waits)):
+        at += wait * 1000 + number
+        talk.exchange(at, "_ldap._tcp.example.com", SRV, port=40000 + number, ident=7, took=None)
+    talk.found(60000, f"web.{NAMESPACE}", client="10.244.1.99")
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("talk", "model"),
+    [
+        (hickory(), "hickory"),
+        (hickory(chases=0), "unknown"),
+        (hickory(own_ports=False), "unknown"),
+        (dnsjava(), "dnsjava"),
+        (dnsjava(as_is=True), "unknown"),
+        (dnsjava(size=4096), "unknown"),
+        (grpc(), "grpc"),
+        (grpc(one_port=False), "go"),
+        (jndi(1, 2, 4), "jndi"),
+        (jndi(1, 2), "unknown"),
+        (jndi(5, 5, 5), "unknown"),
+    ],
+)
+def test_resolvers_of_languages_by_what_only_they_do(
+    tmp_path: Path, talk: Talk, model: str
+) -> None:
+    rows = talk.analyze(tmp_path).client_rows
+    assert next(r for r in rows if r.client_addr == talk.client).resolver.model == model

@@ -1,14 +1,7 @@
-"""A plan's choices as changes: equal ones of several subjects as one, in the order to make them.
-
-After every change the state is no less safe than the plan: an ndots comes with the names that it
-would harm, and a name that needs no final dot under the plan's ndots comes after it. Within that,
-what ends most wasted queries an edit comes first, then fewer edits, then subject and name by bytes.
-"""
+"""A plan's choices as changes: equal ones of several subjects as one."""
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,9 +11,10 @@ from pcapkit.analysis.advice.plan.curves import Choice
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import WASTED, Table
 from pcapkit.model.vocabulary import Safety
-from pcapkit.schema import ABSENT
 
-_RATE_BITS, _ID_BITS = 32, 32
+#: Bits behind the point of wasted queries an edit.
+RATE_BITS = 32
+_ID_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +31,12 @@ class InFull:
 class Change:
     """One change for one or several subjects; ``pairs`` are the names written in full with it.
 
-    ``name`` is what a change without ``ndots`` writes in full, ``obliged`` what one with it does.
+    It sets an ndots, takes ``suffixes`` out of search lists, or writes a ``name`` in full.
+    ``obliged`` are names that an ndots obliges to be written in full.
     """
 
     ndots: int | None
+    suffixes: tuple[str, ...]
     name: InFull | None
     obliged: tuple[InFull, ...]
     safety: Safety
@@ -53,7 +49,7 @@ class Change:
     @property
     def edits(self) -> int:
         """How many edits it takes."""
-        return len(self.subjects) * (self.ndots is not None) + len(self.pairs)
+        return len(self.subjects) * (self.name is None) + len(self.pairs)
 
 
 class Writer:
@@ -76,6 +72,10 @@ class Writer:
             known = self._known[key] = InFull(base, text, final_dot, base != full)
         return known
 
+    def idle(self, subject: int) -> tuple[str, ...]:
+        """Return the suffixes that a subject can do without."""
+        return self._subjects[subject].idle
+
     def needs(self, pair: int, name: InFull) -> bool:
         """Would a name written so be searched before the plan's ndots is set?"""
         of = self._subjects[int(self._table.subjects[pair])]
@@ -91,158 +91,74 @@ class Writer:
         return Safety.REVIEW if doubtful else Safety.SAFE
 
 
+#: What stands for the names of all changes that are not made one by one.
+_SEVERAL = InFull("", "", final_dot=False, is_new_text=False)
+
+
 def merged(
     choices: Sequence[Choice], writer: Writer, table: Table, most: int
-) -> tuple[list[Change], int]:
+) -> tuple[list[Change], Change, int]:
     """Return the changes of a plan, equal ones as one, in no order of their own.
 
     Of those that write one name in full there are at most about ``most``, those that end most an
-    edit once all else is done; with how many there would be in all.
+    edit once all else is done. The second is one change for all others, which are so many.
     """
     found: dict[object, Change] = {}
-    names: list[tuple[int, int | None]] = []
+    names: list[tuple[int, Choice]] = []
     for choice in choices:
         if choice.ndots is not None:
             obliged = {p: writer.in_full(p, choice.ndots) for p in choice.obliged}
             texts = tuple(sorted(obliged.values(), key=lambda n: n.base))
             safety = writer.safety(choice)
             change = found.setdefault(
-                (choice.ndots, texts, safety), Change(choice.ndots, None, texts, safety)
+                (choice.ndots, texts, safety), Change(choice.ndots, (), None, texts, safety)
             )
             change.subjects.append(choice.subject)
             change.pairs += obliged
-        names += [(pair, choice.ndots) for pair in choice.names]
-    settings = len(found)
-    kept, every = _costliest(names, table, most)
-    for pair, ndots in kept:
-        name, subject = writer.in_full(pair, ndots), int(table.subjects[pair])
-        change = found.setdefault(name, Change(None, name, (), Safety.REVIEW))
+        if choice.shorter:
+            idle = writer.idle(choice.subject)
+            change = found.setdefault(idle, Change(None, idle, None, (), Safety.REVIEW))
+            change.subjects.append(choice.subject)
+        names += [(pair, choice) for pair in choice.names]
+    kept, others, count = _costliest(names, table, most)
+    for pair, choice in kept:
+        name, subject = writer.in_full(pair, choice.ndots), choice.subject
+        change = found.setdefault(name, Change(None, (), name, (), Safety.REVIEW))
         change.subjects.append(subject)
         change.pairs.append(pair)
-        if ndots is not None and writer.needs(pair, name):
+        if choice.ndots is not None and writer.needs(pair, name):
             change.waits_for.add(subject)
-    return list(found.values()), every + settings
+    rest = Change(None, (), _SEVERAL, (), Safety.REVIEW, pairs=others)
+    return list(found.values()), rest, count
 
 
 def _costliest(
-    names: Sequence[tuple[int, int | None]], table: Table, most: int
-) -> tuple[Sequence[tuple[int, int | None]], int]:
-    """Return the pairs of the names that waste most a pair, and how many names there are in all.
+    names: Sequence[tuple[int, Choice]], table: Table, most: int
+) -> tuple[Sequence[tuple[int, Choice]], list[int], int]:
+    """Return the pairs of the names that waste most a pair; the other pairs, of so many names.
 
-    ``names`` are pairs, each with the ndots of its plan. Names that waste as much as the last one
-    are returned, too.
+    ``names`` are pairs, each with the choice that it is of. Names that waste as much as the last
+    one are among the first, too.
     """
     if len(names) <= most:
-        return names, len(names)
+        return names, [], 0
     pairs = np.array([pair for pair, _ in names])
     gain = np.zeros(pairs.size, np.int64)
-    under = np.array([ABSENT if ndots is None else ndots for _, ndots in names])
-    for ndots in np.unique(under).tolist():
-        mine = pairs[under == ndots]
-        left = table.at(None if ndots == ABSENT else ndots)[mine, WASTED]
-        gain[under == ndots] = left - table.written[mine, WASTED]
+    settings = [(choice.ndots, choice.shorter) for _, choice in names]
+    numbers = {one: n for n, one in enumerate(dict.fromkeys(settings))}
+    under = np.array([numbers[one] for one in settings])
+    for (ndots, shorter), number in numbers.items():
+        mine = pairs[under == number]
+        left = table.at(ndots, shorter=shorter)[mine, WASTED]
+        gain[under == number] = left - table.written[mine, WASTED]
     key = (table.bases[pairs] << _ID_BITS) | table.full[pairs]
     every, at, count = np.unique(key, return_inverse=True, return_counts=True)
     if every.size <= most:
-        return names, int(every.size)
+        return names, [], 0
     rate = np.zeros(every.size, np.int64)
     np.add.at(rate, at, gain)
-    rate = (rate << _RATE_BITS) // count
+    rate = (rate << RATE_BITS) // count
     least = np.partition(rate, -most)[-most]
-    kept = np.flatnonzero(rate[at] >= least)
-    return [names[n] for n in kept.tolist()], int(every.size)
-
-
-class Ordering:
-    """Puts changes in order."""
-
-    def __init__(
-        self,
-        table: Table,
-        subjects: Sequence[Subject],
-        choices: Sequence[Choice],
-        changes: Sequence[Change],
-    ) -> None:
-        self._table, self._subjects, self._changes = table, subjects, changes
-        self._ndots = {c.subject: c.ndots for c in choices if c.ndots is not None}
-        self._is_set: set[int] = set()
-        #: by subject: the changes of names that its ndots alters the worth of, and its own
-        self._of_names: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        self._of_ndots: dict[int, int] = {}
-        for number, change in enumerate(changes):
-            if change.ndots is not None:
-                self._of_ndots |= dict.fromkeys(change.subjects, number)
-                change.ended = self._ended_by_ndots(change)
-                continue
-            for pair in change.pairs:
-                change.ended += self._wasted(pair, None) - self._in_full(pair)
-                self._of_names[int(table.subjects[pair])].append((number, pair))
-
-    def _wasted(self, pair: int, ndots: int | None) -> int:
-        return int(self._table.at(ndots)[pair, WASTED])
-
-    def _in_full(self, pair: int) -> int:
-        return int(self._table.written[pair, WASTED])
-
-    def _ended_by_ndots(self, change: Change) -> int:
-        ended = 0
-        for subject in change.subjects:
-            begin, end = self._table.bounds[subject : subject + 2].tolist()
-            now = self._table.now[begin:end, WASTED].sum()
-            ended += int(now - self._table.at(change.ndots)[begin:end, WASTED].sum())
-        for pair in change.pairs:
-            ended += self._wasted(pair, change.ndots) - self._in_full(pair)
-        return ended
-
-    def _key(self, number: int) -> tuple[int, int, bytes, bytes, int, int]:
-        change = self._changes[number]
-        who = self._subjects[change.subjects[0]].title.encode("utf-8", "surrogateescape")
-        name = change.name.base.encode() if change.name else b""
-        rate = (change.ended << _RATE_BITS) // change.edits
-        return -rate, change.edits, who, name, number, change.version
-
-    def put(self) -> list[Change]:
-        """Return the changes in order."""
-        heap = [self._key(n) for n, c in enumerate(self._changes) if not c.waits_for]
-        heapq.heapify(heap)
-        out = []
-        done = [False] * len(self._changes)
-        while heap:
-            *_, number, version = heapq.heappop(heap)
-            change = self._changes[number]
-            if done[number] or version != change.version:
-                continue
-            done[number] = True
-            out.append(change)
-            touched = self._after_ndots(change) if change.ndots is not None else self._after(change)
-            for other in touched:
-                if not done[other]:
-                    self._changes[other].version += 1
-                    if not self._changes[other].waits_for:
-                        heapq.heappush(heap, self._key(other))
-        return out
-
-    def _after_ndots(self, change: Change) -> set[int]:
-        """Note that the ndots of some subjects is set; return the changes that it alters."""
-        touched = set()
-        for subject in change.subjects:
-            self._is_set.add(subject)
-            for number, pair in self._of_names[subject]:
-                other = self._changes[number]
-                other.ended += self._wasted(pair, change.ndots) - self._wasted(pair, None)
-                other.waits_for.discard(subject)
-                touched.add(number)
-        return touched
-
-    def _after(self, change: Change) -> set[int]:
-        """Note that a name is written in full; return the changes that it alters."""
-        touched = set()
-        for pair in change.pairs:
-            subject = int(self._table.subjects[pair])
-            if subject in self._is_set or subject not in self._of_ndots:
-                continue
-            number = self._of_ndots[subject]
-            other = self._changes[number]
-            other.ended -= self._wasted(pair, None) - self._wasted(pair, other.ndots)
-            touched.add(number)
-        return touched
+    is_kept = rate[at] >= least
+    kept = [names[n] for n in np.flatnonzero(is_kept).tolist()]
+    return kept, pairs[~is_kept].tolist(), int((rate < least).sum())

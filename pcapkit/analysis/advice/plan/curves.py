@@ -1,8 +1,8 @@
 """What so many edits of one subject end at most: a curve for each kind of plan.
 
-Of one subject a plan may set one ndots, or leave what is in force; the names that this ndots would
-harm must be written in full with it. The other names are independent of one another: those that
-waste most come first.
+Of one subject a plan may set one ndots, or leave what is in force; and it may take the suffixes
+that never answer anything out of the search list. The names that this would harm must be written in
+full with it. The other names are independent of one another: those that waste most come first.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from pcapkit.schema import ABSENT
 #: A point that no choice reaches.
 UNREACHED = -(1 << 61)
 #: What decides between choices of as many edits, in one integer: the queries that they end, then
-#: fewer names, then an ndots near to today's.
-_WASTE_BITS, _NAME_BITS = 33, 16
+#: fewer names, then the list as it is, then an ndots near to today's.
+_WASTE_BITS, _NAME_BITS, _LIST_BITS = 33, 16, 8
+#: Settings of a subject: its ndots (None: the one in force), and is its search list shorter?
+Settings = tuple[int | None, bool]
 
 
 def waste_of(values: Matrix) -> Matrix:
@@ -36,26 +38,29 @@ def waste_of(values: Matrix) -> Matrix:
 class Choice:
     """What is done in one subject; None of ndots leaves what is in force.
 
-    ``obliged`` and ``names`` are pairs of the table: names that the ndots obliges to be written in
-    full, and others.
+    ``shorter``: the suffixes that never answer anything are taken out of its search list.
+    ``obliged`` and ``names`` are pairs of the table: names that the settings oblige to be written
+    in full, and others.
     """
 
     subject: int
     ndots: int | None
+    shorter: bool
     obliged: tuple[int, ...]
     names: tuple[int, ...]
 
     @property
     def edits(self) -> int:
         """How many edits it takes."""
-        return (self.ndots is not None) + len(self.obliged) + len(self.names)
+        return (self.ndots is not None) + self.shorter + len(self.obliged) + len(self.names)
 
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One ndots (or none), with all names that may be written in full beside it."""
+    """Settings, with all names that may be written in full beside them."""
 
     ndots: int | None
+    shorter: bool
     obliged: Matrix
     names: Matrix  # those that waste most first
     first: int  # edits without any of the names
@@ -79,6 +84,7 @@ class Curve:
         return Choice(
             self.subject,
             option.ndots,
+            option.shorter,
             tuple(option.obliged.tolist()),
             tuple(option.names[: edits - option.first].tolist()),
         )
@@ -134,9 +140,9 @@ class Curves:
 
     def __init__(self, table: Table, subjects: Sequence[Subject]) -> None:
         self._table, self._subjects = table, subjects
-        self._order: dict[int | None, tuple[Matrix, list[int], Matrix]] = {}
-        self._alone: dict[int, tuple[list[int], list[int]]] = {}
-        self._harmed: dict[int, dict[int, Matrix]] = {}
+        self._order: dict[Settings, tuple[Matrix, list[int], Matrix]] = {}
+        self._alone: dict[Settings, tuple[list[int], list[int]]] = {}
+        self._harmed: dict[Settings, dict[int, Matrix]] = {}
 
     def _by_subject(self, pairs: Matrix) -> Matrix:
         """Add up a value of pairs, subject by subject."""
@@ -144,41 +150,47 @@ class Curves:
         out: Matrix = sums[self._table.bounds[1:]] - sums[self._table.bounds[:-1]]
         return out
 
-    def _names(self, ndots: int | None) -> tuple[Matrix, list[int], Matrix]:
-        """Return pairs that waste under an ndots and may be written in full, and bounds by subject.
+    def _names(self, settings: Settings) -> tuple[Matrix, list[int], Matrix]:
+        """Return pairs that waste under settings and may be written in full; bounds by subject.
 
         They stand subject by subject, those that waste most first. The last are sums: of the waste
         that the first so many of them end, and of the queries that they save.
         """
-        if (known := self._order.get(ndots)) is None:
+        if (known := self._order.get(settings)) is None:
             t = self._table
-            gain = t.at(ndots)[:, WASTED] - t.written[:, WASTED]
+            under = self._under(settings)
+            gain = under[:, WASTED] - t.written[:, WASTED]
             pairs = np.flatnonzero((gain > 0) & (t.full != ABSENT))
             pairs = pairs[np.lexsort((t.ranks[pairs], -gain[pairs], t.subjects[pairs]))]
             bounds = np.searchsorted(t.subjects[pairs], np.arange(len(self._subjects) + 1))
-            saved = t.at(ndots)[pairs, QUERIES] - t.written[pairs, QUERIES]
+            saved = under[pairs, QUERIES] - t.written[pairs, QUERIES]
             sums = np.zeros((2, pairs.size + 1), np.int64)
             np.cumsum([gain[pairs], saved], axis=1, out=sums[:, 1:])
-            known = self._order[ndots] = pairs, bounds.tolist(), sums
+            known = self._order[settings] = pairs, bounds.tolist(), sums
         return known
 
-    def _ends_alone(self, ndots: int) -> tuple[list[int], list[int]]:
-        """Return what an ndots alone ends and saves, by subject."""
-        if (known := self._alone.get(ndots)) is None:
-            ended = self._table.now - self._table.at(ndots)
+    def _under(self, settings: Settings) -> Matrix:
+        ndots, shorter = settings
+        return self._table.at(ndots, shorter=shorter)
+
+    def _ends_alone(self, settings: Settings) -> tuple[list[int], list[int]]:
+        """Return what settings alone end and save, by subject."""
+        if (known := self._alone.get(settings)) is None:
+            ended = self._table.now - self._under(settings)
             columns = ended[:, WASTED], ended[:, QUERIES]
-            known = self._alone[ndots] = (
+            known = self._alone[settings] = (
                 self._by_subject(columns[0]).tolist(),
                 self._by_subject(columns[1]).tolist(),
             )
         return known
 
-    def harmed(self, subject: int, ndots: int) -> Matrix:
-        """Return the pairs of a subject that an ndots would harm."""
-        if (known := self._harmed.get(ndots)) is None:
-            pairs = np.flatnonzero(self._table.harmed(ndots))
+    def harmed(self, subject: int, settings: Settings) -> Matrix:
+        """Return the pairs of a subject that settings would harm."""
+        if (known := self._harmed.get(settings)) is None:
+            ndots, shorter = settings
+            pairs = np.flatnonzero(self._table.harmed(ndots, shorter=shorter))
             owners = self._table.subjects[pairs]
-            known = self._harmed[ndots] = {
+            known = self._harmed[settings] = {
                 int(s): pairs[owners == s] for s in np.unique(owners).tolist()
             }
         return known.get(subject, _NONE)
@@ -187,23 +199,29 @@ class Curves:
         """Return the values of ndots that would be a change."""
         return [n for n in NDOTS if self._subjects[subject].today != {n}]
 
-    def _option(self, subject: int, ndots: int | None, kind: PlanKind) -> _Option | None:
-        """Return what an ndots (None: none) makes possible; None where it would do harm."""
+    def _option(self, subject: int, settings: Settings, kind: PlanKind) -> _Option | None:
+        """Return what settings make possible; None where they would do harm."""
         t = self._table
+        ndots, shorter = settings
         obliged, ended, saved, far = _NONE, 0, 0, 0
-        if ndots is not None:
-            obliged = self.harmed(subject, ndots)
-            if obliged.size and (kind is PlanKind.SETTINGS or (t.full[obliged] == ABSENT).any()):
+        if ndots is not None or shorter:
+            obliged = self.harmed(subject, settings)
+            if obliged.size and (
+                kind is PlanKind.SETTINGS or ndots is None or (t.full[obliged] == ABSENT).any()
+            ):
                 return None
-            alone = self._ends_alone(ndots)
+            alone = self._ends_alone(settings)
             ended, saved = alone[0][subject], alone[1][subject]
+        if shorter and self.harmed(subject, (None, True)).size:
+            return None
+        if ndots is not None:
             far = abs(self._subjects[subject].ndots - ndots)
         if obliged.size:
-            more = (t.at(ndots)[obliged] - t.written[obliged]).sum(axis=0)
+            more = (self._under(settings)[obliged] - t.written[obliged]).sum(axis=0)
             ended, saved = ended + int(more[WASTED]), saved + int(more[QUERIES])
         names, gained = _NONE, np.zeros((2, 1), np.int64)
         if kind is not PlanKind.SETTINGS:
-            pairs, bounds, sums = self._names(ndots)
+            pairs, bounds, sums = self._names(settings)
             begin, end = bounds[subject : subject + 2]
             names, gained = pairs[begin:end], sums[:, begin : end + 1] - sums[:, begin : begin + 1]
             if obliged.size and (others := ~np.isin(names, obliged)).size:
@@ -211,15 +229,18 @@ class Curves:
                 gained = np.concatenate([np.zeros((2, 1), np.int64), gained], axis=1)
                 names = names[others]
         written = obliged.size + np.arange(names.size + 1)
-        values = ((ended + gained[0]) << _WASTE_BITS) - (written << _NAME_BITS) - far
-        first = (ndots is not None) + obliged.size
-        return _Option(ndots, obliged, names, first, values, saved + gained[1])
+        values = ((ended + gained[0]) << _WASTE_BITS) - (written << _NAME_BITS)
+        values -= (int(shorter) << _LIST_BITS) + far
+        first = (ndots is not None) + int(shorter) + obliged.size
+        return _Option(ndots, shorter, obliged, names, first, values, saved + gained[1])
 
     def curve(self, subject: int, kind: PlanKind) -> Curve:
         """Return the curve of one subject."""
-        tried: list[int | None] = [None]
+        tried: list[Settings] = [(None, False)]
         if kind is not PlanKind.NAMES:
-            tried += self._candidates(subject)
+            tried += [(n, False) for n in self._candidates(subject)]
+        if kind is PlanKind.BEST and self._subjects[subject].idle:
+            tried += [(ndots, True) for ndots, _ in tried]
         found = [self._option(subject, n, kind) for n in tried]
         options = tuple(o for o in found if o is not None)
         size = max(o.first + o.values.size for o in options)
@@ -243,10 +264,10 @@ class Curves:
             begin, end = self._table.bounds[subject : subject + 2].tolist()
             if self._table.doubtful(n)[begin:end].any():
                 continue
-            ended = self._ends_alone(n)[0][subject]
+            ended = self._ends_alone((n, False))[0][subject]
             value = (ended << _WASTE_BITS) - abs(of.ndots - n)
             if ended > 0 and (best is None or value > best[0]):
-                best = value, Choice(subject, n, (), ())
+                best = value, Choice(subject, n, False, (), ())
         return best
 
 

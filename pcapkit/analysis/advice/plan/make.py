@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pcapkit.analysis.advice.groups import Counted
-from pcapkit.analysis.advice.plan.changes import Ordering, Writer, merged
+from pcapkit.analysis.advice.plan.changes import Change, Writer, merged
 from pcapkit.analysis.advice.plan.curves import Choice, Curve, Curves, waste_of
 from pcapkit.analysis.advice.plan.forms import Forms
+from pcapkit.analysis.advice.plan.ordering import Ordering
 from pcapkit.analysis.advice.plan.reasons import wording_of_safe
 from pcapkit.analysis.advice.plan.search import Search
-from pcapkit.analysis.advice.plan.steps import Account, Timing
+from pcapkit.analysis.advice.plan.steps import Account
 from pcapkit.analysis.advice.plan.subjects import subjects_of
 from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
-from pcapkit.analysis.advice.plan.timing import timings
-from pcapkit.analysis.advice.plan_patches import plan_patches
+from pcapkit.analysis.advice.plan.timing import Timing, Timings
+from pcapkit.analysis.advice.plan_patches import PodDns, plan_patches
+from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
@@ -31,8 +33,8 @@ from pcapkit.names.labels import Labels
 _ENOUGH, _OF = 4, 5
 #: A safe plan is preferred where it takes at most so many times the edits.
 _WORTH_EDITS = 2
-#: The most steps of the plan of a whole capture, of all others of a kind together, and the least
-#: of each of these.
+#: The most steps that are listed of the plan of a whole capture, of all others of a kind together,
+#: and the least of each of these. The numbers of a plan are of all its steps.
 _MOST_STEPS, _MOST_STEPS_TOGETHER, _LEAST_STEPS = 200, 2000, 5
 
 
@@ -44,7 +46,6 @@ class _Scope:
     subjects: tuple[int, ...]
     clients: tuple[str, ...]
     before: Matrix  # by column of the table, of everyone
-    is_everyone: bool  # then the times of its lookups are known
     coverage: Coverage
     thin: str | None
     most_steps: int
@@ -67,34 +68,40 @@ def make_plans(
     waste: WasteCounts,
     zones: Sequence[Labels],
     wildcards: Collection[str] = (),
+    nameservers: Sequence[str] = (),
+    outside: Collection[str] = (),
 ) -> tuple[Plan, ...]:
     """Return the plans: of the whole capture first, then of each subject in the order of titles.
 
     There are none where nothing is wasted, and of a subject only those that change something. A
     plan that is safe and takes more edits than one to be reviewed stands before that one.
     Those of the whole capture have patches. ``wildcards`` are suffixes under which a wildcard
-    record answers.
+    record answers, ``nameservers`` the cluster's, as clients ask them, ``outside`` servers out of
+    the cluster that clients ask by themselves.
     """
     if not waste.wasted_queries or not result.members.size:
         return ()
     counted = Counted(result, names, clients, zones, waste.queries, tuple(sorted(wildcards)))
     kinds = {f"{c.namespace}/{c.workload}": c.workload_kind for c in clients if c.workload}
+    maker = _Maker(counted, outside)
+    dns = maker.pod_dns(tuple(nameservers))
     return tuple(
-        replace(plan, patches=plan_patches(plan, kinds)) if plan.subject is None else plan
-        for plan in _Maker(counted).plans()
+        replace(plan, patches=plan_patches(plan, kinds, dns)) if plan.subject is None else plan
+        for plan in maker.plans()
     )
 
 
 class _Maker:
     """Makes the plans of one capture."""
 
-    def __init__(self, counted: Counted) -> None:
+    def __init__(self, counted: Counted, outside: Collection[str]) -> None:
         self._counted = counted
         self._subjects = subjects_of(counted)
         self._table = Table(counted, self._subjects)
         self._curves = Curves(self._table, self._subjects)
         self._writer = Writer(self._table, self._subjects)
         self._forms = Forms(self._table, self._subjects, counted.zones)
+        self._timings = Timings(counted.result, self._table, self._subjects, outside)
         self._changed = np.flatnonzero(np.diff(self._table.bounds)).tolist()
         self._by_kind: Mapping[PlanKind, Mapping[int, Curve]] = {
             kind: {s: self._curves.curve(s, kind) for s in self._changed} for kind in PlanKind
@@ -114,6 +121,18 @@ class _Maker:
                     for draft in self._drafts(kind, curves, search):
                         yield self._plan(scope, kind, draft, search)
 
+    def pod_dns(self, nameservers: tuple[str, ...]) -> dict[str, PodDns]:
+        """Return what the pods of subjects have now, where their lists can be shorter.
+
+        Those whose clients have several lists are left out.
+        """
+        clients, out = self._counted.result.clients, {}
+        for of in self._subjects:
+            lists = {clients[i].search.suffixes for i in of.members.tolist()}
+            if of.idle and len(lists) == 1:
+                out[of.title] = PodDns(nameservers, suffix_texts(lists.pop()), of.ndots)
+        return out
+
     def _whole(self) -> _Scope:
         result = self._counted.result
         return _Scope(
@@ -121,7 +140,6 @@ class _Maker:
             tuple(self._changed),
             tuple(dict.fromkeys(result.addresses[i] for i in result.members.tolist())),
             self._sums(result.members),
-            True,
             result.coverage(result.members),
             result.thin(result.members),
             _MOST_STEPS,
@@ -134,7 +152,6 @@ class _Maker:
             (subject,),
             of.addresses,
             self._sums(of.everyone),
-            of.everyone.size == self._counted.result.members.size,
             of.coverage,
             of.thin,
             most_steps,
@@ -168,7 +185,10 @@ class _Maker:
             yield draft
 
     def _is_safe(self, draft: _Draft) -> bool:
-        return all(not c.names and self._writer.safety(c) is Safety.SAFE for c in draft.choices)
+        return all(
+            not c.names and not c.shorter and self._writer.safety(c) is Safety.SAFE
+            for c in draft.choices
+        )
 
     def _safe(self, curves: Sequence[Curve], wanted: int, bound: int) -> _Draft | None:
         """Return the fewest edits that end so much and are safe; None where there are none."""
@@ -182,30 +202,32 @@ class _Maker:
         return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound, ends_most=False)
 
     def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
-        changes, every = merged(draft.choices, self._writer, self._table, scope.most_steps)
-        changes = Ordering(self._table, self._subjects, draft.choices, changes).put()
-        changes = changes[: scope.most_steps]
-        dropped = every - len(changes)
-        timed = [Timing()] * (len(changes) + 1)
-        if scope.is_everyone:
-            timed = list(timings(self._counted.result, self._table, changes))
+        changes, rest, others = merged(draft.choices, self._writer, self._table, scope.most_steps)
+        changes = Ordering(self._table, self._subjects, changes).put()
+        listed, left_out = changes[: scope.most_steps], changes[scope.most_steps :]
+        last = [*left_out, *([rest] if rest.pairs else [])]
+        timed = self._timed(scope, [*([c] for c in listed), *([last] if last else [])])
         account = Account(
             self._table, self._subjects, self._forms, self._counted.zones, scope.before
         )
         steps = []
-        for number, change in enumerate(changes, 1):
+        for number, change in enumerate(listed, 1):
             queries = int(account.left[QUERIES])
             account.apply(change)
             saved = queries - int(account.left[QUERIES])
             steps.append(account.step(number, change, saved, timed[number]))
-        before = self._load(scope.before, timed[0].peak_queries_per_s)
-        after = self._load(account.left, timed[-1].peak_queries_per_s)
-        edits = sum(s.edits for s in steps)
+        for change in left_out:
+            account.apply(change)
+        account.finish(rest)
+        before, after = self._load(scope.before, timed[0]), self._load(account.left, timed[-1])
+        every = [*changes, rest]
+        edits = sum(c.edits for c in every)
+        ndots = sum(len(c.subjects) for c in every if c.ndots is not None)
+        lists = sum(len(c.subjects) for c in every if c.suffixes)
         ended = before.wasted_queries - after.wasted_queries
         saved = before.queries - after.queries
-        bound = draft.bound if dropped <= 0 else search.bound(ended)
         safety = Safety.SAFE
-        if any(s.safety is Safety.REVIEW for s in steps) or (scope.thin and steps):
+        if last or any(s.safety is Safety.REVIEW for s in steps) or (scope.thin and steps):
             safety = Safety.REVIEW
         return Plan(
             subject=scope.title,
@@ -214,36 +236,46 @@ class _Maker:
             before=before,
             after=after,
             edits=edits,
-            edits_bound=bound,
+            edits_bound=draft.bound,
+            edits_of={"ndots": ndots, "lists": lists, "names": edits - ndots - lists},
             saves_queries=saved,
             saves_share=saved / before.queries if before.queries else 0.0,
             ends_share=ended / before.wasted_queries if before.wasted_queries else 0.0,
             safety=safety,
-            reasons=self._reasons(scope, safety, draft, edits, dropped, search),
+            reasons=self._reasons(scope, safety, draft, edits, search),
             assumed_queries=int(account.left[ASSUMED]),
             coverage=scope.coverage,
             steps=tuple(steps),
+            steps_in_all=len(changes) + others,
             frontier=search.frontier(
                 before.queries,
                 before.wasted_queries,
                 FrontierPoint(edits, after.queries, after.wasted_queries)
-                if draft.ends_most and not draft.is_greedy and dropped <= 0
+                if draft.ends_most and not draft.is_greedy
                 else None,
             ),
         )
 
-    def _load(self, left: Matrix, peak: int | None) -> Load:
+    def _timed(self, scope: _Scope, steps: Sequence[Sequence[Change]]) -> list[Timing]:
+        if scope.title is None:
+            return self._timings.whole(steps, scope.coverage.duration_s)
+        return self._timings.of(scope.subjects[0], steps)
+
+    def _load(self, left: Matrix, timing: Timing) -> Load:
         has_clock = self._counted.result.has_clock
         return Load(
             int(left[QUERIES]),
             int(left[WASTED]),
             int(left[UPSTREAM]),
             int(left[TIME_NS]) / 1e9 if has_clock else None,
-            peak,
+            timing.peak_queries_per_s,
+            timing.peak_upstream_per_s,
+            timing.p95_s,
+            timing.outside,
         )
 
     def _reasons(
-        self, scope: _Scope, safety: Safety, draft: _Draft, edits: int, dropped: int, search: Search
+        self, scope: _Scope, safety: Safety, draft: _Draft, edits: int, search: Search
     ) -> tuple[str, ...]:
         out = []
         if not search.most:
@@ -252,12 +284,7 @@ class _Maker:
             out.append(wording)
         if scope.thin and edits:
             out.append(scope.thin)
-        if dropped > 0:
-            out.append(
-                f"the {scope.most_steps} steps that end most an edit; {dropped} more would be "
-                "needed to end four fifths of what can be ended"
-            )
-        elif draft.is_greedy:
+        if draft.is_greedy:
             out.append(
                 f"found by a greedy search: no plan of fewer than {draft.bound} edits ends as much"
             )

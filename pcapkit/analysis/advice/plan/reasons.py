@@ -9,7 +9,7 @@ import numpy as np
 from pcapkit.analysis.advice.plan.changes import Change
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import ASSUMED, Table
-from pcapkit.analysis.whatif.replay import DOUBTFUL, LEAKED
+from pcapkit.analysis.whatif.affected_names import DOUBTFUL, LEAKED
 from pcapkit.analysis.whatif.settings import TLS
 from pcapkit.model.plans import Coverage
 from pcapkit.model.vocabulary import Safety
@@ -22,6 +22,12 @@ _NEW_TEXT = (
     "server names (SNI), certificates, Host headers and mesh rules see it; try it in one workload "
     "first"
 )
+_OF_LIST = (
+    "no name in the capture was answered under it; names that only it completes would no longer "
+    "resolve",
+    "dnsConfig adds to the list that ClusterFirst makes and takes nothing away: it needs dnsPolicy "
+    "None with nameservers, list and ndots written out, or another resolv.conf on the node",
+)
 _SAID = (
     (LEAKED, "cluster names asked upstream first"),
     (DOUBTFUL, "at risk if they are written without their suffix"),
@@ -30,8 +36,10 @@ _SAID = (
 
 def reasons_of(change: Change, subjects: Sequence[Subject], table: Table) -> tuple[str, ...]:
     """Return what a change's safety rests on, and which form its names need and why."""
-    if change.ndots is None:
+    if change.name is not None:
         return _of_name(change, subjects, table)
+    if change.suffixes:
+        return (*_OF_LIST, *_doubts(change.subjects, subjects))
     if change.safety is Safety.SAFE:
         return ("every name seen still resolves, and to the same name",)
     return (*_of_ndots(change, subjects, table), *_doubts(change.subjects, subjects))

@@ -102,15 +102,6 @@ class Search:
             left -= out[-1]
         return tuple(out)
 
-    def bound(self, ended: int) -> int:
-        """Return a number of edits such that no fewer end so many queries."""
-        if ended <= 0 or not self._ended.size:
-            return 0
-        last = min(int(np.searchsorted(self._ended, ended)), self._ended.size - 1)
-        _, _, more, gained, *_ = self._steps[last].tolist()
-        missing = ended - int(self._ended[last] - gained)
-        return int(self._edits[last] - more) - int(-missing * more // gained)
-
     def frontier(
         self, queries: int, wasted: int, plan: FrontierPoint | None
     ) -> tuple[FrontierPoint, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from pcapkit.analysis.advice.groups import Counted
+from pcapkit.analysis.lookups.reading import ClientReading
 from pcapkit.analysis.whatif.affected_names import Matrix
+from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.cluster.conventions import namespace_of
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Coverage
@@ -35,6 +37,8 @@ class Subject:
     most_ndots: int  # in any of their periods
     is_known: bool  # are the rules of all its resolvers known?
     asks_dotted_as_is_first: bool
+    #: suffixes of its members' search lists under which nothing is ever answered
+    idle: tuple[str, ...]
     counted: Counted
 
     @cached_property
@@ -78,7 +82,7 @@ def subjects_of(counted: Counted) -> list[Subject]:
         everyone = together[title]
         members = [i for i in everyone if _can_change(counted, i)]
         readings = [result.clients[i] for i in members]
-        models = [resolver_model(m) for m in {r.resolver.model for r in readings}]
+        models = [resolver_model(m) for m in {r.resolver.rules for r in readings}]
         addresses = tuple(dict.fromkeys(result.addresses[i] for i in members))
         now = (result.clients[i].ndots.value for i in (last[a] for a in addresses))
         out.append(
@@ -91,14 +95,21 @@ def subjects_of(counted: Counted) -> list[Subject]:
                 max((r.ndots.value for r in readings), default=0),
                 all(m.is_known for m in models),
                 all(m.asks_dotted_as_is_first for m in models),
+                _idle(result, readings),
                 counted,
             )
         )
     return out
 
 
+def _idle(result: WhatIfResult, readings: Sequence[ClientReading]) -> tuple[str, ...]:
+    """Return the suffixes that these clients could do without, in the order of their lists."""
+    lists = dict.fromkeys(r.search.suffixes for r in readings)
+    return tuple(dict.fromkeys(join(s) for known in lists for s in known if s in result.idle))
+
+
 def _can_change(counted: Counted, client: int) -> bool:
     reading = counted.result.clients[client]
     if counted.result.addresses[client] in counted.result.mixtures:
         return False  # one resolver's rules say nothing of what the others would send
-    return bool(reading.search.suffixes) and resolver_model(reading.resolver.model).searches
+    return bool(reading.search.suffixes) and resolver_model(reading.resolver.rules).searches

@@ -1,27 +1,29 @@
 """What every name of every subject sends in each state: what all numbers of plans are sums of.
 
 Lookups are independent of one another, and complete ones count by their first transmissions. So
-under a plan each name of a client is in one state: asked as it is now, under one ndots, or written
-in full; and the numbers of a plan are sums over these states, none of them counted alone.
+under a plan each name of a client is in one state: asked as it is now, under one ndots, each with
+the search list as it is or with a shorter one, or written in full; and the numbers of a plan are
+sums over these states, none of them counted alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.advice.groups import Counted
 from pcapkit.analysis.advice.plan.subjects import Subject
-from pcapkit.analysis.whatif.affected_names import Matrix
-from pcapkit.analysis.whatif.replay import BROKEN, ELSEWHERE, LEAKED
+from pcapkit.analysis.whatif.affected_names import BROKEN, ELSEWHERE, LEAKED, Matrix
 from pcapkit.analysis.whatif.settings import MOST_NDOTS
-from pcapkit.analysis.whatif.sums import NOW, REORDERED, STATES, WRITTEN
+from pcapkit.analysis.whatif.sums import NOW, REORDERED, SENT, SHORTER_STATES, STATES, WRITTEN
+from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
-from pcapkit.schema import ABSENT
+from pcapkit.schema import ABSENT, Bytes, Ids, Int, Integers, Row, Rows
 
 Flags = npt.NDArray[np.bool_]
 #: The values of ndots that a plan may set: at 0 even names of one label are asked as is first.
@@ -30,8 +32,82 @@ NDOTS = range(1, MOST_NDOTS + 1)
 QUERIES, WASTED, UPSTREAM, ASSUMED, TIME_NS = range(5)
 COLUMNS = 5
 _ID_BITS = 32
-_SENT_FIELDS = 5
-_FLAGS = 4  # the place of flags in SENT
+
+
+class Lookups(NamedTuple):
+    """Lookups of subjects, as kernels take them: rows of one client that are replayed alike."""
+
+    rows: Rows  # PLANNED
+    pairs: Ids  # by row: its pair, ABSENT
+    groups: Rows  # PLANNED_GROUP
+    states: Rows  # SENT (groups, STATES)
+    times: Integers  # (rows, STATES): in ns
+    shorter_states: Rows  # SENT (some groups, SHORTER_STATES)
+    shorter_rows: Ids  # the rows of these
+    shorter_times: Integers  # (the same, SHORTER_STATES): in ns
+
+
+@inline_kernel
+def _add(sent: Row, count: Int, time_ns: Int, total: Integers) -> None:
+    """Add ``count`` lookups that send ``sent`` (SENT) each, and their time, to ``total``."""
+    total[QUERIES] += count * sent["queries"]
+    total[WASTED] += count * sent["wasted"]
+    total[UPSTREAM] += count * sent["upstream"]
+    total[ASSUMED] += count * sent["assumed"]
+    total[TIME_NS] += time_ns
+
+
+@kernel
+def _sum_state(lookups: Lookups, ndots: Int, state: Int, sums: Integers, marks: Bytes) -> None:
+    """Add up what pairs send under an ``ndots``, or in one ``state``, as ``lookups`` say.
+
+    Below 0 neither is asked for: then it is the state in force. ``sums`` (pairs, COLUMNS) and
+    ``marks`` (pairs), of ``whatif.replay``, get the result; the state in force has no marks.
+    """
+    for r in range(lookups.rows.shape[0]):
+        pair, row = lookups.pairs[r], lookups.rows[r]
+        if pair < 0:
+            continue
+        of = max(np.int64(NOW), np.int64(state))
+        if ndots >= 0 and (lookups.groups[row["group"]]["reordered_at"] >> ndots) & 1:
+            of = np.int64(REORDERED)
+        sent = lookups.states[row["group"], of]
+        _add(sent, row["count"], lookups.times[r, of], sums[pair])
+        if of != NOW:
+            marks[pair] |= sent["flags"]
+
+
+@kernel
+def _shorten(lookups: Lookups, ndots: Int, sums: Integers, marks: Bytes) -> None:
+    """Turn what ``_sum_state`` gave for an ``ndots`` into what shorter lists leave of it."""
+    for n in range(lookups.shorter_rows.shape[0]):
+        r = lookups.shorter_rows[n]
+        pair, row = lookups.pairs[r], lookups.rows[r]
+        if pair < 0:
+            continue
+        group = lookups.groups[row["group"]]
+        of = np.int64(NOW)
+        if ndots >= 0 and (group["reordered_at"] >> ndots) & 1:
+            of = np.int64(REORDERED)
+        sent = lookups.states[row["group"], of]
+        _add(sent, -np.int64(row["count"]), -lookups.times[r, of], sums[pair])
+        sent = lookups.shorter_states[group["shorter"], of]
+        _add(sent, row["count"], lookups.shorter_times[n, of], sums[pair])
+        marks[pair] |= sent["flags"]
+
+
+@kernel
+def _find_answers(lookups: Lookups, least: Ids, most: Ids) -> None:
+    """Set ``least`` and ``most`` (pairs) to the lowest and highest id of a name that answered.
+
+    They hold ABSENT.
+    """
+    for r in range(lookups.rows.shape[0]):
+        pair = lookups.pairs[r]
+        name = lookups.groups[lookups.rows[r]["group"]]["answered_by"]
+        if pair >= 0 and name >= 0:
+            least[pair] = name if least[pair] < 0 else min(least[pair], name)
+            most[pair] = max(most[pair], name)
 
 
 class Table:
@@ -48,85 +124,81 @@ class Table:
         for s, subject in enumerate(subjects):
             subject_of[subject.members] = s
         owner = subject_of[planned.rows["client"]]
-        base = planned.groups["base"][planned.rows["group"]]
-        order = np.argsort((owner << _ID_BITS) | base, kind="stable")
-        #: how many PLANNED rows there are, and those that belong to a pair, pair by pair
-        self.planned_rows = planned.rows.size
-        self.order = order = order[owner[order] >= 0]
-        rows = planned.rows[order]
-        owner, base, group = owner[order], base[order], rows["group"]
-        new = np.ones(order.size, np.bool_)
-        new[1:] = (owner[1:] != owner[:-1]) | (base[1:] != base[:-1])
-        self._first = np.flatnonzero(new)
-        self._row_bounds = np.searchsorted(owner, np.arange(len(subjects) + 1))
-        #: the pair of each of them
-        self.pair_of = np.cumsum(new) - 1
-        self.subjects: Matrix = owner[self._first]
-        self.bases: Matrix = base[self._first].astype(np.int64)
+        key = (owner << _ID_BITS) | planned.groups["base"][planned.rows["group"]]
+        mine = np.flatnonzero(owner >= 0)
+        every, pair = np.unique(key[mine], return_inverse=True)
+        pairs = np.full(planned.rows.size, ABSENT, np.int32)
+        pairs[mine] = pair
+        self.subjects: Matrix = every >> _ID_BITS
+        self.bases: Matrix = every & ((1 << _ID_BITS) - 1)
         self.bounds: Matrix = np.searchsorted(self.subjects, np.arange(len(subjects) + 1))
-        of_groups = planned.states.view(np.int32).reshape(-1, STATES, _SENT_FIELDS)
-        states = of_groups[group]
-        self._queries = of_groups[planned.rows["group"], :, QUERIES].astype(np.int64)
-        self._flags = states[:, :, _FLAGS]
-        self._sent = np.empty((order.size, STATES, COLUMNS), np.int64)
-        self._sent[:, :, :TIME_NS] = states[:, :, :TIME_NS] * rows["count"][:, None, None]
-        self._sent[:, :, TIME_NS] = planned.times[order]
-        self._reordered_at = planned.groups["reordered_at"][group]
+        self.lookups = Lookups(
+            planned.rows,
+            pairs,
+            planned.groups,
+            planned.states,
+            planned.times,
+            planned.shorter_states,
+            planned.shorter_rows,
+            planned.shorter_times,
+        )
         self._by_wildcard = counted.by_wildcard
-        self._answered = planned.groups["answered_by"][group]
-        self.now = self._summed(self._sent[:, NOW])
-        self.written = self._summed(self._sent[:, WRITTEN])
-        self._at: dict[int, Matrix] = {}
+        self._at: dict[tuple[int | None, bool], tuple[Matrix, npt.NDArray[np.uint8]]] = {}
+        self.now = self.at(None)
+        self.written, self._written_marks = self._sums(ABSENT, WRITTEN)
 
     @property
     def size(self) -> int:
         """How many pairs there are."""
         return int(self.bases.size)
 
-    def _summed(self, sent: Matrix) -> Matrix:
-        """Add up rows, pair by pair."""
-        if not self._first.size:
-            return np.zeros((0, COLUMNS), np.int64)
-        out: Matrix = np.add.reduceat(sent, self._first)
+    def _sums(self, ndots: int, state: int) -> tuple[Matrix, npt.NDArray[np.uint8]]:
+        sums, marks = np.zeros((self.size, COLUMNS), np.int64), np.zeros(self.size, np.uint8)
+        _sum_state(self.lookups, ndots, state, sums, marks)
+        return sums, marks
+
+    def sent_by_groups(self) -> npt.NDArray[np.int32]:
+        """Return what one lookup of each PLANNED_GROUP sends in each state.
+
+        (groups, STATES and SHORTER_STATES, queries and upstream ones)
+        """
+        columns, fields = [QUERIES, UPSTREAM], len(SENT.names or ())
+        one = self.lookups.states.view(np.int32).reshape(-1, STATES, fields)[:, :, columns]
+        out = np.concatenate([one, one[:, :SHORTER_STATES]], axis=1)
+        short = self.lookups.shorter_states.view(np.int32).reshape(-1, SHORTER_STATES, fields)
+        out[self.lookups.groups["shorter"] >= 0, STATES:] = short[:, :, columns]
         return out
 
-    def rows_of(self, subject: int) -> tuple[int, int]:
-        """Return the bounds of a subject's rows in ``order``."""
-        begin, end = self._row_bounds[subject : subject + 2].tolist()
-        return begin, end
+    def at(self, ndots: int | None, *, shorter: bool = False) -> Matrix:
+        """Return what each pair sends under an ndots (None: in force), (pairs, COLUMNS).
 
-    def queries_of_rows(self) -> Matrix:
-        """Return the queries of one lookup of each PLANNED row, in each state: (rows, STATES)."""
-        return self._queries
+        ``shorter``: and without the suffixes under which nothing is ever answered.
+        """
+        return self._under(ndots, shorter)[0]
 
-    def is_reordered(self, ndots: int) -> Flags:
-        """Say of each row (in ``order``) if an ndots changes the order in which it is asked."""
-        out: Flags = (self._reordered_at >> ndots) & 1 != 0
-        return out
+    def marks(self, ndots: int | None, *, shorter: bool = False) -> npt.NDArray[np.uint8]:
+        """Return the marks that an ndots gives each pair, of ``whatif.replay``.
 
-    def at(self, ndots: int | None) -> Matrix:
-        """Return what each pair sends under an ndots (None: in force), (pairs, COLUMNS)."""
-        if ndots is None:
-            return self.now
-        if (known := self._at.get(ndots)) is None:
-            reordered = self.is_reordered(ndots)[:, None]
-            sent = np.where(reordered, self._sent[:, REORDERED], self._sent[:, NOW])
-            known = self._at[ndots] = self._summed(sent)
+        With ``shorter`` those of a shorter list, too.
+        """
+        return self._under(ndots, shorter)[1]
+
+    def _under(self, ndots: int | None, shorter: bool) -> tuple[Matrix, npt.NDArray[np.uint8]]:
+        if (known := self._at.get((ndots, shorter))) is None:
+            value = ABSENT if ndots is None else ndots
+            known = self._sums(value, ABSENT)
+            if shorter:
+                _shorten(self.lookups, value, *known)
+            self._at[ndots, shorter] = known
         return known
 
-    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019 (lives as long as the table)
-    def marks(self, ndots: int) -> Matrix:
-        """Return the marks that an ndots gives each pair, of ``whatif.replay``."""
-        if not self._first.size:
-            return np.zeros(0, np.int64)
-        flags = np.where(self.is_reordered(ndots), self._flags[:, REORDERED], 0)
-        out: Matrix = np.bitwise_or.reduceat(flags, self._first)
-        return out
+    @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019
+    def harmed(self, ndots: int | None, *, shorter: bool = False) -> Flags:
+        """Say of each pair whether an ndots would break it or let another host answer.
 
-    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019
-    def harmed(self, ndots: int) -> Flags:
-        """Say of each pair whether an ndots would break it or let another host answer."""
-        marks = self.marks(ndots)
+        With ``shorter``: that ndots, or the same with a shorter list.
+        """
+        marks = self.marks(ndots, shorter=shorter)
         out: Flags = marks & (BROKEN | ELSEWHERE) != 0
         leaked = np.flatnonzero(marks & LEAKED)
         out[leaked] |= self._collides(self.bases[leaked])
@@ -151,13 +223,11 @@ class Table:
 
         That is a name that nothing answered, that several names answered, or that a wildcard did.
         """
-        if not self._first.size:
-            return np.zeros(0, np.int64)
-        most = np.maximum.reduceat(self._answered, self._first).astype(np.int64)
-        unknown = np.where(self._answered == ABSENT, most.max(), self._answered)
-        least = np.minimum.reduceat(unknown, self._first)
-        flags = np.bitwise_or.reduceat(self._flags[:, WRITTEN], self._first)
-        out: Matrix = np.where((least == most) & (flags == 0), most, ABSENT)
+        least, most = np.full((2, self.size), ABSENT, np.int32)
+        _find_answers(self.lookups, least, most)
+        out: Matrix = np.where((least == most) & (self._written_marks == 0), most, ABSENT).astype(
+            np.int64
+        )
         once, at = np.unique(out, return_inverse=True)
         found = [f == ABSENT or self._by_wildcard(f"{t}.") for f, t in self._with_texts(once)]
         out[np.array(found, np.bool_)[at]] = ABSENT

@@ -1,132 +1,395 @@
-"""How long lookups take and how many queries a second they send, after each step of a plan.
+"""How long lookups take and what is sent within one second, after each step of a plan.
 
 A lookup changes its state at the steps that touch it: each change moves it from one bin of times to
-another, and takes queries from the second in which it began. So one pass over the lookups that some
-state changes gives all steps, each as a difference to the one before it.
+another, and takes queries from the second in which it began. So one pass over lookups gives all
+steps, each as a difference to the one before it.
+
+Packets that leave the cluster are counted by their sender: the server that forwards a question, or
+the client where it asks a server outside by itself. They are queries, first transmissions; what a
+server keeps in its cache would be fewer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.advice.plan.changes import Change
-from pcapkit.analysis.advice.plan.steps import Timing
-from pcapkit.analysis.advice.plan.table import Table
+from pcapkit.analysis.advice.plan.subjects import Subject
+from pcapkit.analysis.advice.plan.table import Lookups, Table
+from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
-from pcapkit.analysis.whatif.sums import NOW, REORDERED, TIME_BINS, WRITTEN, quantile
+from pcapkit.analysis.whatif.sums import (
+    NOW,
+    PLANNED_LOOKUP,
+    REORDERED,
+    SHORTER,
+    SHORTER_REORDERED,
+    TIME_BINS,
+    WRITTEN,
+    time_of_bin,
+)
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.kernels.jit import inline_kernel, kernel
-from pcapkit.schema import Ids, Int, Integers, Rows
+from pcapkit.model.plans import Outside
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Rows, take_rows
 
 _P95 = 0.95
-#: Lookups that are read at once, and differences that are kept at once.
-_PIECE, _CELLS = 1 << 16, 1 << 22
+#: Lookups that are read at once, those of subjects that are brought together at once, and cells of
+#: differences that are kept at once.
+_PIECE, _GATHERED, _CELLS = 1 << 16, 1 << 21, 1 << 23
+#: Seconds that may lie between two lookups of a subject, on average, for all to be counted.
+_SPARSE = 4
+#: So many senders are shown, those that send most.
+_SENDERS = 3
+#: Columns of what is sent, and the first lanes of seconds; those of senders stand behind them.
+_QUERIES, _UPSTREAM = 0, 1
+_LANES = 2
+_BINS = ("now", "reordered", "written", "shorter", "shorter_reordered")
+#: Columns of the steps at which a row gets another order, a shorter list, is written in full.
+_ORDER, _LIST, _NAME = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What only the times of lookups say, after a step; None where it is not known."""
+
+    p95_s: float | None = None
+    peak_queries_per_s: int | None = None
+    peak_upstream_per_s: int | None = None
+    outside: tuple[Outside, ...] = ()
+
+
+class _States(NamedTuple):
+    """What a kernel adds lookups to: some states one after the other, as differences."""
+
+    times: Ids  # (states, bins): lookups
+    seconds: Ids  # (lanes, states, seconds): queries, upstream ones, packets of each sender
+    first: Int  # number of the first of these states, 0 before any step
+    first_bin: Int
+    first_second: Int
 
 
 @inline_kernel
 def _move(
-    step: Int, bins: tuple[Int, Int], second: Int, queries: Int, times: Ids, seconds: Ids
+    state: Int, bins: tuple[Int, Int], second: Int, more: tuple[Int, Int], lane: Int, out: _States
 ) -> None:
-    """Move a lookup that began in ``second`` from one of two ``bins`` to the other, at ``step``.
+    """Move a lookup that began in ``second`` from one of two ``bins`` to the other in a ``state``.
 
-    It sends so many more ``queries``. ``times`` (steps, bins) and ``seconds`` (steps, seconds) are
-    int32, and get the difference.
+    A bin below 0 is none. It sends so many ``more`` queries and upstream ones. ``lane`` is that of
+    the sender of packets to outside: below 0 where these are all queries, 0 where nobody counts
+    them. ``out`` gets the difference.
     """
-    if 0 <= step < times.shape[0]:
-        times[step, bins[0]] -= 1
-        times[step, bins[1]] += 1
-        if 0 <= second < seconds.shape[1]:
-            seconds[step, second] += queries
+    at = state - out.first
+    if not 0 <= at < out.times.shape[0]:
+        return
+    for k in range(2):
+        place = bins[k] - out.first_bin
+        if 0 <= place < out.times.shape[1]:
+            out.times[at, place] += 2 * k - 1
+    place = second - out.first_second
+    if 0 <= place < out.seconds.shape[2]:
+        out.seconds[_QUERIES, at, place] += more[_QUERIES]
+        out.seconds[_UPSTREAM, at, place] += more[_UPSTREAM]
+        sender = max(np.int64(lane), -np.int64(lane))
+        if _UPSTREAM < sender < out.seconds.shape[0]:
+            out.seconds[sender, at, place] += more[_QUERIES] if lane < 0 else more[_UPSTREAM]
+
+
+class _Made(NamedTuple):
+    """At which step each change of a plan is made; ABSENT: never."""
+
+    names: Ids  # by pair: it is written in full
+    orders: Ids  # by subject: it gets ``ndots``
+    ndots: Ids  # by subject
+    lists: Ids  # by subject: its list gets shorter
+    subjects: Integers  # of pairs
+    sent: Ids  # (groups, states, 2): queries and upstream ones of one lookup
 
 
 @kernel
-def _add_moves(
-    lookups: Rows,
-    steps: Integers,
-    queries: Integers,
-    begin: Int,
-    first_second: Int,
-    times: Ids,
-    seconds: Ids,
-) -> None:
-    """Add what the steps from ``begin`` on change to ``times`` and ``seconds`` (see ``_move``).
+def _add_lookups(timed: Rows, lanes: Ids, lookups: Lookups, made: _Made, out: _States) -> None:
+    """Add ``timed`` (PLANNED_LOOKUP) to ``out``, as differences from state to state.
 
-    ``lookups`` are PLANNED_LOOKUP. ``steps`` (rows, 2) are those at which the lookups of a PLANNED
-    row get another order, and are written in full; ``queries`` (rows, states) what one of them
-    sends. ``first_second`` is the first of ``seconds``.
+    ``lanes`` are those of their senders, see ``_move``; ``lookups`` are those of which some state
+    sends anything else than another, ``made`` what a plan does.
     """
-    for k in range(lookups.shape[0]):
-        lookup = lookups[k]
-        row = lookup["row"]
-        if row < 0 or row >= steps.shape[0]:
+    for k in range(timed.shape[0]):
+        lookup, lane = timed[k], lanes[k]
+        second = lookup["second"]
+        at: Int = np.int64(lookup["now"])
+        _move(0, (-1, at), second, (lookup["queries"], lookup["upstream"]), lane, out)
+        if not 0 <= lookup["row"] < lookups.rows.shape[0]:
             continue
-        second = lookup["second"] - first_second
-        state, at = NOW, np.int64(lookup["now"])
-        if steps[row, 0] >= 0:
-            bins = (at, np.int64(lookup["reordered"]))
-            more = queries[row, REORDERED] - queries[row, NOW]
-            _move(steps[row, 0] - begin, bins, second, more, times, seconds)
-            state, at = REORDERED, bins[1]
-        if steps[row, 1] >= 0:
-            bins = (at, np.int64(lookup["written"]))
-            more = queries[row, WRITTEN] - queries[row, state]
-            _move(steps[row, 1] - begin, bins, second, more, times, seconds)
-
-
-def _steps_of(table: Table, changes: Sequence[Change], rows: int) -> npt.NDArray[np.int64]:
-    """Return the steps of each PLANNED row: of its order, and of its name in full; -1 for none."""
-    reordered = np.full(table.order.size, -1)
-    written = np.full(table.size, -1)
-    for number, change in enumerate(changes):
-        written[change.pairs] = number
-        if change.ndots is None:
+        pair = lookups.pairs[lookup["row"]]
+        if pair < 0:
             continue
-        is_reordered = table.is_reordered(change.ndots)
-        for s in change.subjects:
-            begin, end = table.rows_of(s)
-            reordered[begin:end][is_reordered[begin:end]] = number
-    in_full = written[table.pair_of]
-    reordered[(in_full >= 0) & (in_full <= reordered)] = -1
-    out = np.full((rows, 2), -1)
-    out[table.order, 0] = reordered
-    out[table.order, 1] = in_full
-    return out
+        number = lookups.rows[lookup["row"]]["group"]
+        subject, sent = made.subjects[pair], made.sent[number]
+        of_name, of_list = made.names[pair], made.lists[subject]
+        of_order = made.orders[subject]
+        if of_order >= 0:
+            if not (lookups.groups[number]["reordered_at"] >> made.ndots[subject]) & 1:
+                of_order = np.int32(ABSENT)
+        if of_name >= 0:  # then nothing later matters
+            if of_name <= of_order:
+                of_order = np.int32(ABSENT)
+            if of_name <= of_list:
+                of_list = np.int32(ABSENT)
+        state: Int = np.int64(NOW)
+        first = _LIST if of_list >= 0 and (of_order < 0 or of_list < of_order) else _ORDER
+        for n in range(3):
+            what = _NAME
+            if n < 2:
+                what = first if n == 0 else _ORDER + _LIST - first
+            step = of_order if what == _ORDER else of_list if what == _LIST else of_name
+            if step < 0:
+                continue
+            to: Int = np.int64(WRITTEN)
+            end: Int = np.int64(lookup["written"])
+            if n == 1 and of_order >= 0 and of_list >= 0:
+                to, end = np.int64(SHORTER_REORDERED), np.int64(lookup["shorter_reordered"])
+            elif what == _ORDER:
+                to, end = np.int64(REORDERED), np.int64(lookup["reordered"])
+            elif what == _LIST:
+                to, end = np.int64(SHORTER), np.int64(lookup["shorter"])
+            more = (
+                sent[to, _QUERIES] - sent[state, _QUERIES],
+                sent[to, _UPSTREAM] - sent[state, _UPSTREAM],
+            )
+            _move(step + 1, (at, end), second, more, lane, out)
+            state, at = to, end
 
 
-def timings(result: WhatIfResult, table: Table, changes: Sequence[Change]) -> Iterator[Timing]:
-    """Yield what the times of all lookups say as it is, and after each change of a plan."""
-    lasting = result.lasting(IN_FORCE)
-    begun = result.by_second(IN_FORCE)
-    first, queries = 0, np.zeros(0, np.int64)
-    if begun is not None and begun[0].size:
-        first = int(begun[0][0])
-        queries = np.zeros(int(begun[0][-1]) - first + 1, np.int64)
-        queries[begun[0] - first] = begun[1]
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Lookups whose steps are timed, and where their times and seconds lie."""
 
-    def now() -> Timing:
-        p95 = quantile(lasting, _P95) if result.has_clock else None
-        return Timing(p95, None if begun is None else int(queries.max(initial=0)))
+    pieces: Callable[[], Iterator[Rows]]  # PLANNED_LOOKUP
+    bins: tuple[int, int]
+    seconds: tuple[int, int] | None  # None: too many to count
 
-    yield now()
-    if not changes:
-        return
-    if not result.has_clock:
-        for _ in changes:
-            yield Timing()
-        return
-    steps, sent = _steps_of(table, changes, table.planned_rows), table.queries_of_rows()
-    at_once = max(1, min(len(changes), _CELLS // (TIME_BINS + queries.size)))
-    for begin in range(0, len(changes), at_once):
-        count = min(at_once, len(changes) - begin)
-        times = np.zeros((count, TIME_BINS), np.int32)
-        seconds = np.zeros((count, queries.size), np.int32)
-        for at in range(0, result.planned_lookups.size, _PIECE):
-            piece = result.planned_lookups.read(at, min(at + _PIECE, result.planned_lookups.size))
-            _add_moves(piece, steps, sent, begin, first, times, seconds)
-        for k in range(count):
-            lasting += times[k]
-            queries += seconds[k]
-            yield now()
+
+class Timings:
+    """Times the steps of plans; subjects must be asked for in ascending order."""
+
+    def __init__(
+        self,
+        result: WhatIfResult,
+        table: Table,
+        subjects: Sequence[Subject],
+        outside: Collection[str],
+    ) -> None:
+        """``outside`` are addresses of servers outside the cluster that clients ask themselves."""
+        self._result, self._table = result, table
+        self._subject_of = np.full(len(result.clients), ABSENT, np.int64)
+        for number, subject in enumerate(subjects):
+            self._subject_of[subject.everyone] = number
+        self._counts = np.zeros(len(subjects), np.int64)
+        self._gathered: tuple[int, int] = 0, 0  # subjects
+        self._lookups: Rows = np.zeros(0, PLANNED_LOOKUP)  # of these, subject by subject
+        self._bounds: Matrix = np.zeros(1, np.int64)
+        self._sent = np.zeros((0, 0, 0), np.int32)
+        self._senders: tuple[str | None, ...] = ()
+        begun = result.by_second(IN_FORCE)
+        self._seconds: tuple[int, int] | None = None
+        if begun is not None:
+            self._seconds = (int(begun[0][0]), int(begun[0][-1]) + 1) if begun[0].size else (0, 0)
+        if result.has_clock:
+            self._sent = table.sent_by_groups()
+            self._count(outside)
+
+    def _pieces(self) -> Iterator[Rows]:
+        lookups = self._result.planned_lookups
+        for at in range(0, lookups.size, _PIECE):
+            yield lookups.read(at, min(at + _PIECE, lookups.size))
+
+    def _clients(self, piece: Rows) -> Matrix:
+        """Return the client of each lookup."""
+        row = piece["row"]
+        out: Matrix = np.empty(row.size, np.int64)
+        is_planned = row >= 0
+        out[is_planned] = self._table.lookups.rows["client"][row[is_planned]]
+        out[~is_planned] = self._result.position[-1 - row[~is_planned]]
+        return out
+
+    def _count(self, outside: Collection[str]) -> None:
+        """Count the lookups of each subject, and find the senders that send most to outside."""
+        servers = np.zeros(2, np.int64)  # from ABSENT on: what each forwards
+        clients = np.zeros(len(self._result.clients), np.int64)
+        self._is_direct = np.zeros(2, np.bool_)
+        known: set[int] = {ABSENT}
+        for piece in self._pieces():
+            mine, server = self._clients(piece), piece["server"].astype(np.int64)
+            self._counts += np.bincount(
+                self._subject_of[mine] + 1, minlength=self._counts.size + 1
+            )[1:]
+            more = int(server.max(initial=0)) + 2 - servers.size
+            if more > 0:
+                servers = np.append(servers, np.zeros(more, np.int64))
+                self._is_direct = np.append(self._is_direct, np.zeros(more, np.bool_))
+            for number in set(np.unique(server).tolist()) - known:
+                known.add(number)
+                self._is_direct[number + 1] = self._result.address(number) in outside
+            direct = self._is_direct[server + 1]
+            if direct.any():
+                np.add.at(clients, mine[direct], piece["queries"][direct])
+            upstream = np.where(direct, 0, piece["upstream"])
+            servers += np.bincount(server + 1, upstream, servers.size).astype(np.int64)
+        found: dict[str | None, int] = {}
+        for n in np.flatnonzero(servers).tolist():
+            found[self._result.address(n - 1) if n else None] = int(servers[n])
+        for n in np.flatnonzero(clients).tolist():
+            text = self._result.addresses[n]
+            found[text] = found.get(text, 0) + int(clients[n])
+        ranked = sorted(found, key=lambda s: (-found[s], s or ""))[:_SENDERS]
+        lane = {sender: n for n, sender in enumerate(ranked, _LANES)}
+        self._senders = tuple(ranked)
+        self._lane_of_server = np.zeros(servers.size, np.int32)
+        for n in np.flatnonzero(servers).tolist():
+            sender = self._result.address(n - 1) if n else None
+            self._lane_of_server[n] = lane.get(sender, 0)
+        self._lane_of_client = np.zeros(clients.size, np.int32)
+        for n in np.flatnonzero(clients).tolist():
+            self._lane_of_client[n] = -lane.get(self._result.addresses[n], 0)
+
+    def _lanes(self, piece: Rows) -> npt.NDArray[np.int32]:
+        server = piece["server"].astype(np.int64) + 1
+        out: npt.NDArray[np.int32] = self._lane_of_server[server]
+        direct = self._is_direct[server]
+        if direct.any():
+            out[direct] = self._lane_of_client[self._clients(piece)[direct]]
+        return out
+
+    # ---- whose lookups ---------------------------------------------------------------------------
+
+    def whole(self, steps: Sequence[Sequence[Change]], duration_s: float | None) -> list[Timing]:
+        """Return what the times of all lookups say as it is, and after each step."""
+        span = _Span(self._pieces, (0, TIME_BINS), self._seconds)
+        return self._timed(span, steps, duration_s)
+
+    def of(self, subject: int, steps: Sequence[Sequence[Change]]) -> list[Timing]:
+        """Return the same of one subject's lookups; senders are left out."""
+        if self._counts[subject] > _GATHERED:
+
+            def pieces() -> Iterator[Rows]:
+                for piece in self._pieces():
+                    yield piece[self._subject_of[self._clients(piece)] == subject]
+
+            return self._timed(_Span(pieces, (0, TIME_BINS), self._seconds), steps, None)
+        mine, seconds = self._of_gathered(subject), (0, 0)
+        bins = (0, 1)
+        if mine.size:
+            bins = (
+                min(int(mine[b].min()) for b in _BINS),
+                max(int(mine[b].max()) for b in _BINS) + 1,
+            )
+            seconds = int(mine["second"].min()), int(mine["second"].max()) + 1
+        if seconds[1] - seconds[0] > _SPARSE * mine.size:  # then without gaps
+            mine = mine.copy()
+            _, mine["second"] = np.unique(mine["second"], return_inverse=True)
+            seconds = 0, int(mine["second"].max()) + 1
+        span = _Span(lambda: iter([mine]), bins, seconds if self._seconds else None)
+        return self._timed(span, steps, None)
+
+    def _of_gathered(self, subject: int) -> Rows:
+        """Return the lookups of a subject."""
+        if not self._result.has_clock:
+            return self._lookups[:0]
+        if not self._gathered[0] <= subject < self._gathered[1]:
+            self._gather(subject)
+        begin, end = self._bounds[subject - self._gathered[0] :][:2].tolist()
+        return self._lookups[begin:end]
+
+    def _gather(self, first: int) -> None:
+        """Bring the lookups of subjects from ``first`` on together, as many as may be at once."""
+        sums = np.cumsum(self._counts[first:])
+        last = first + max(1, int(np.searchsorted(sums, _GATHERED, side="right")))
+        small = last - first < 1 << 16  # which are sorted much faster
+        parts, owners = [], []
+        for piece in self._pieces():
+            owner = self._subject_of[self._clients(piece)]
+            kept = (owner >= first) & (owner < last)
+            parts.append(take_rows(piece, np.flatnonzero(kept)))
+            owners.append((owner[kept] - first).astype(np.uint16 if small else np.int32))
+        owner = np.concatenate(owners)
+        order = np.argsort(owner, kind="stable")
+        self._bounds = np.searchsorted(owner[order], np.arange(last - first + 1))
+        self._lookups = take_rows(np.concatenate(parts), order)
+        self._gathered = first, last
+
+    # ---- what they say ---------------------------------------------------------------------------
+
+    def _timed(
+        self, span: _Span, steps: Sequence[Sequence[Change]], duration_s: float | None
+    ) -> list[Timing]:
+        states = len(steps) + 1
+        if not self._result.has_clock:
+            return [Timing()] * states
+        made = self._made(steps)
+        senders = self._senders if duration_s is not None and span.seconds else ()
+        first, last = span.seconds or (0, 0)
+        bins, seconds = span.bins[1] - span.bins[0], last - first
+        lanes = _LANES + len(senders)
+        at_once = max(1, min(states, _CELLS // max(1, bins + lanes * seconds)))
+        times, by_second = np.zeros(bins, np.int64), np.zeros((lanes, seconds), np.int64)
+        out: list[Timing] = []
+        for state in range(0, states, at_once):
+            count = min(at_once, states - state)
+            added = _States(
+                np.zeros((count, bins), np.int32),
+                np.zeros((lanes, count, seconds), np.int32),
+                state,
+                span.bins[0],
+                first,
+            )
+            for piece in span.pieces():
+                lane = self._lanes(piece) if senders else np.zeros(piece.size, np.int32)
+                _add_lookups(piece, lane, self._table.lookups, made, added)
+            each = times + np.cumsum(added.times, axis=0)
+            sums = by_second[:, None] + np.cumsum(added.seconds, axis=1)
+            times, by_second = each[-1], sums[:, -1]
+            p95s = _p95s(each, span.bins[0])
+            peaks = sums.max(axis=2, initial=0)
+            totals = sums.sum(axis=2)
+            for n in range(count):
+                outside = tuple(
+                    Outside(
+                        sender,
+                        int(totals[k, n]) / duration_s if duration_s else None,
+                        int(peaks[k, n]),
+                    )
+                    for k, sender in enumerate(senders, _LANES)
+                )
+                most = [int(peaks[k, n]) if span.seconds else None for k in range(_LANES)]
+                out.append(Timing(p95s[n], most[_QUERIES], most[_UPSTREAM], outside))
+        return out
+
+    def _made(self, steps: Sequence[Sequence[Change]]) -> _Made:
+        t, subjects = self._table, self._counts.size
+        names = np.full(t.size, ABSENT, np.int32)
+        orders, ndots, lists = np.full((3, subjects), ABSENT, np.int32)
+        for number, changes in enumerate(steps):
+            for change in changes:
+                names[change.pairs] = number
+                if change.suffixes:
+                    lists[change.subjects] = number
+                if change.ndots is not None:
+                    orders[change.subjects], ndots[change.subjects] = number, change.ndots
+        return _Made(names, orders, ndots, lists, t.subjects, self._sent)
+
+
+def _p95s(lasting: Matrix, first_bin: int) -> list[float | None]:
+    """Return the quantile of each row of counts by bin, in seconds; None where there are none."""
+    counts = np.cumsum(lasting, axis=1)
+    total = counts[:, -1]
+    rank = np.minimum((_P95 * total).astype(np.int64), total - 1)
+    bins = (counts <= rank[:, None]).sum(axis=1) + first_bin
+    return [
+        time_of_bin(b) / 1e9 if n else None
+        for b, n in zip(bins.tolist(), total.tolist(), strict=True)
+    ]

@@ -27,7 +27,7 @@ from pcapkit.ingest.logs.blocks.talks import Talks
 from pcapkit.ingest.logs.lines import LineMessage, LineReader, Shared
 from pcapkit.ingest.logs.reading.passing import Passing
 from pcapkit.ingest.logs.reading.rows import Gathered
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Interners, Window
+from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Ends, Interners, Window
 from pcapkit.schema import QR, Ids, Integers
 
 WINDOW_LINES = 1 << 15
@@ -234,13 +234,16 @@ class _Gatherer:
         gathered = self._gathered
         try:
             if len(line.text) > LINE_CHARACTERS:
-                found: Sequence[LineMessage] | str | None = "text_not_understood"
+                found: Sequence[LineMessage] | Ends | str | None = "text_not_understood"
             else:
                 found = reader.read(line)
                 gathered.span(reader.time)
         except (ValueError, OverflowError):
             found = "text_not_understood"
             gathered.span(reader.time)
+        if isinstance(found, Ends):
+            gathered.unreachable.count(found)
+            found = found.reason
         if found is None:
             self._lines.pass_over(line.text.encode("utf-8", "replace"), line.number)
             found = "other_event"

@@ -9,7 +9,7 @@ import numpy as np
 
 from pcapkit.ingest.logs.blocks.filled import Filled, Streams, new_filled
 from pcapkit.ingest.logs.lines import LineMessage
-from pcapkit.ingest.window import Interners, Window
+from pcapkit.ingest.window import Interners, Unreachable, Window
 from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
@@ -68,6 +68,7 @@ class Gathered:
         self.used = 0  # of its rows
         self.lines = 0
         self.skipped: Counter[str] = Counter()
+        self.unreachable = Unreachable()
         self._waiting: list[LineMessage] = []
         self._numbers: list[tuple[int, int]] = []  # of the line, and within it
         self._first: int | None = None
@@ -119,7 +120,7 @@ class Gathered:
             self.span(int(rows["time"].min()))
             self.span(int(rows["time"].max()))
         times = (self._first, self._last) if has_clock else (None, None)
-        return Window(rows, self.lines, self.skipped, *times)
+        return Window(rows, self.lines, self.skipped, *times, self.unreachable.take())
 
     def _settle(self) -> None:
         """Write the messages that wait to rows."""

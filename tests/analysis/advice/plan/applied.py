@@ -11,9 +11,12 @@ from tests.play import Workload
 def applied(work: Workload, steps: Sequence[Step], subject: str = "shop") -> Workload:
     """Return a workload with what the steps change for one subject."""
     texts: dict[str, str] = {}
-    ndots = work.ndots
+    ndots, search = work.ndots, work.search
     for step in steps:
         if subject not in step.subjects:
+            continue
+        search = [s for s in search if s not in step.suffixes]
+        if step.suffixes:
             continue
         if step.ndots is not None:
             ndots = step.ndots
@@ -22,7 +25,8 @@ def applied(work: Workload, steps: Sequence[Step], subject: str = "shop") -> Wor
             assert step.name is not None
             assert step.fqdn is not None
             texts[step.name] = step.fqdn
-    return work.under(names=tuple(texts.get(n, n) for n in work.names), ndots=ndots)
+    names = tuple(texts.get(n, n) for n in work.names)
+    return work.under(names=names, ndots=ndots, search=tuple(search))
 
 
 def sent(*works: Workload) -> tuple[int, int, int]:

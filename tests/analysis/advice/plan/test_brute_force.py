@@ -1,4 +1,4 @@
-"""Small plans against brute force: every ndots with every set of names written in full."""
+"""Small plans against brute force: every ndots and list, every set of names written in full."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _ZONE = {
     "api.example.com": BOTH,
     "x.y.example.com": ONLY_A,
     "www.shop.example.com": ONLY_A,
+    "wiki.corp.example": ONLY_A,
 }
 _NAMES = (
     "auth.login",
@@ -40,10 +41,19 @@ _NAMES = (
     "cart",
     "www.shop.example.com",
     "auth.login.svc",
+    "wiki",
 )
 #: Asked by everybody: nothing answers it, so that the walk shows the whole list.
 _NOWHERE = "nowhere"
 _BANK = ("bank.svc.cluster.local", *SEARCH[1:])
+#: Behind a list: nothing, suffixes under which nothing answers, and one under which something does.
+_NODES: tuple[tuple[str, ...], ...] = (
+    (),
+    (),
+    ("ec2.internal",),
+    ("c.project.internal", "google.internal"),
+    ("corp.example", "ec2.internal"),
+)
 
 
 @st.composite
@@ -51,6 +61,7 @@ def workloads(draw: st.DrawFn) -> tuple[Workload, ...]:
     """Return one or two workloads in namespaces of their own, with names asked unequally often."""
     works = []
     count = draw(st.integers(1, 2))
+    node = draw(st.sampled_from(_NODES))
     for search, client in ((SEARCH, "10.244.1.17"), (_BANK, "10.244.2.18"))[
         : draw(st.integers(1, 2))
     ]:
@@ -64,7 +75,7 @@ def workloads(draw: st.DrawFn) -> tuple[Workload, ...]:
                 _ZONE,
                 model=draw(st.sampled_from(("glibc", "musl", "go"))),
                 ndots=draw(st.sampled_from((5, 5, 3, 2))),
-                search=search,
+                search=(*search, *node),
                 clients=(client,),
                 rounds=4,
                 gap_ns=40_000_000,
@@ -77,14 +88,30 @@ def workloads(draw: st.DrawFn) -> tuple[Workload, ...]:
 class _Brute:
     """All that may be done in one workload."""
 
-    def __init__(self, work: Workload) -> None:
-        self._work = work
-        self._now = {n: self._asked(n, None) for n in set(work.names)}
+    def __init__(self, work: Workload, others: frozenset[str]) -> None:
+        self._work, self._others = work, others
+        self._now = {n: self._asked(n, None, tuple(work.search)) for n in set(work.names)}
+
+    def _lists(self, kind: PlanKind) -> Iterator[tuple[str, ...]]:
+        """Yield the list, and the one without suffixes that answered nothing in the capture."""
+        yield tuple(self._work.search)
+        answered = {a for _, a, _ in self._now.values() if a} | self._others
+        idle = [
+            s
+            for s in self._work.search
+            if not s.endswith("cluster.local") and not any(a.endswith(f".{s}") for a in answered)
+        ]
+        if kind is PlanKind.BEST and idle:
+            yield tuple(s for s in self._work.search if s not in idle)
 
     @cache  # noqa: B019
-    def _asked(self, name: str, ndots: int | None) -> tuple[int, str | None, bool]:
+    def _asked(
+        self, name: str, ndots: int | None, search: tuple[str, ...]
+    ) -> tuple[int, str | None, bool]:
         """Return the waste of one lookup, who answers, and if it collides."""
-        work = self._work.under(names=(name,), rounds=1, ndots=ndots or self._work.ndots)
+        work = self._work.under(
+            names=(name,), rounds=1, ndots=ndots or self._work.ndots, search=search
+        )
         ((_, walk),) = work.walks()
         first = walk.steps[0].candidate
         collides = first == name and name.endswith((".dev", ".data"))
@@ -94,14 +121,16 @@ class _Brute:
         """Yield edits and what they leave wasted, of everything that harms no name."""
         distinct = sorted(self._now)
         every = [n for n in distinct if self._now[n][1] is not None]
-        for ndots in (None, 1, 2, 3, 4, 5):
+        ways = product((None, 1, 2, 3, 4, 5), self._lists(kind))
+        for ndots, search in ways:
             if ndots == self._work.ndots or (kind is PlanKind.NAMES and ndots):
                 continue
+            settings = (ndots is not None) + (search != tuple(self._work.search))
             for size in range(len(every) + 1 if kind is not PlanKind.SETTINGS else 1):
                 for full in combinations(every, size):
                     left = 0
                     for name in distinct:
-                        waste, answer, collides = self._asked(name, ndots)
+                        waste, answer, collides = self._asked(name, ndots, search)
                         if name in full:
                             continue
                         _, before, collided = self._now[name]
@@ -109,13 +138,14 @@ class _Brute:
                             break
                         left += waste * self._work.names.count(name) * self._work.rounds
                     else:
-                        yield (ndots is not None) + size, left
+                        yield settings + size, left
 
 
 def _fewest(works: tuple[Workload, ...], kind: PlanKind) -> dict[int, int]:
     """Return the least waste by number of edits."""
     least: dict[int, int] = {}
-    for choice in product(*(set(_Brute(w).wastes(kind)) for w in works)):
+    answered = frozenset(w.answered_by or "" for work in works for _, w in work.walks())
+    for choice in product(*(set(_Brute(w, answered).wastes(kind)) for w in works)):
         edits, left = sum(e for e, _ in choice), sum(w for _, w in choice)
         least[edits] = min(left, least.get(edits, left))
     return least

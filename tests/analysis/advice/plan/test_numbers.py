@@ -13,6 +13,7 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import Options, make_options
 from tests import build
 from tests.analysis.advice.plan.applied import applied, hosts, sent
+from tests.analysis.talk import Talk
 from tests.play import BOTH, ONLY_A, SEARCH, SHOP, Workload, write_together
 
 LAB = Path(__file__).resolve().parents[4] / "captures" / "lab"
@@ -92,7 +93,19 @@ MISSES = Workload(
     },
     rounds=5,
 )
+#: Suffixes of the node's under which nothing answers, and names that nothing answers.
+NODE = Workload(
+    ("gone", "gone", "nowhere", "gone.example.com", "cart", "api.example.com", "auth.login"),
+    {
+        "cart.shop.svc.cluster.local": ONLY_A,
+        "api.example.com": BOTH,
+        "auth.login.svc.cluster.local": ONLY_A,
+    },
+    search=(*SEARCH, "c.project.internal", "google.internal"),
+    rounds=5,
+)
 WORKS = {
+    "node": NODE,
     "shop": SHOP,
     "outside": OUTSIDE,
     "forms": FORMS,
@@ -176,7 +189,7 @@ def test_two_namespaces_get_names_of_their_own(tmp_path: Path) -> None:
 
 
 def test_times_and_peaks_are_those_of_the_workload_with_the_steps_done(tmp_path: Path) -> None:
-    for work in (SHOP, FORMS, CORP):
+    for work in (SHOP, FORMS, CORP, NODE):
         for plan in read(work, tmp_path).plans:
             for number, step in enumerate(plan.steps, 1):
                 (now,) = [
@@ -186,6 +199,70 @@ def test_times_and_peaks_are_those_of_the_workload_with_the_steps_done(tmp_path:
                 ]
                 assert step.peak_queries_per_s_after == now.peak_queries_per_s
                 assert step.lookup_p95_s_after == pytest.approx(now.p95_s, rel=0.2)
+
+
+def test_plans_of_one_subject_are_timed_too(tmp_path: Path) -> None:
+    """Hold them against a capture of that subject alone, where it is everyone."""
+    bank = NODE.under(
+        search=("bank.svc.cluster.local", *NODE.search[1:]),
+        zone={**NODE.zone, "cart.bank.svc.cluster.local": ONLY_A},
+        clients=("10.244.9.9", "10.244.9.10"),
+        start_ns=SHOP.start_ns + 3 * build.SECOND,
+    )
+    known = Options(resolver="glibc")
+    together = analyze(write_together((SHOP, bank), tmp_path), options=known)
+    for subject, work in (("shop", SHOP), ("bank", bank)):
+        mine = [p for p in together.plans if p.subject == subject]
+        assert mine
+        for plan in mine:
+            for number, step in enumerate(plan.steps, 1):
+                done = applied(work, plan.steps[:number], subject)
+                alone = analyze(done.write(tmp_path), options=known)
+                (now,) = [w for w in alone.what_if_rows if w.client_addr is None and w.observed]
+                assert step.peak_queries_per_s_after == now.peak_queries_per_s
+                assert step.lookup_p95_s_after == pytest.approx(now.p95_s, rel=0.2)
+            assert plan.after.peak_queries_per_s == plan.steps[-1].peak_queries_per_s_after
+
+
+def _upstream_by_second(work: Workload) -> dict[int, int]:
+    """Count questions about names outside the cluster, by the second in which lookups began."""
+    out: dict[int, int] = {}
+    for number, (_, walk) in enumerate(work.walks()):
+        second = (work.start_ns + number * work.gap_ns) // build.SECOND
+        sent = sum(not s.candidate.endswith("cluster.local") for s in walk.steps)
+        out[second] = out.get(second, 0) + sent
+    return out
+
+
+def test_what_the_cluster_dns_sends_to_outside_is_counted_a_second(tmp_path: Path) -> None:
+    for work in (SHOP, CORP, NODE):
+        (best,) = plans(read(work, tmp_path), PlanKind.BEST)
+        for number, step in enumerate((None, *best.steps)):
+            seen = _upstream_by_second(applied(work, best.steps[:number]))
+            (outside,) = best.before.outside if step is None else step.outside_after
+            assert outside.sender == build.SERVER
+            assert outside.peak_packets_per_s == max(seen.values())
+            state = best.before if step is None else best.after
+            if number in (0, len(best.steps)):
+                assert state.peak_upstream_per_s == max(seen.values())
+            assert outside.packets_per_s is not None
+            assert best.coverage.duration_s is not None
+            sent = outside.packets_per_s * best.coverage.duration_s
+            assert round(sent) == sum(seen.values())
+        assert best.after.outside == best.steps[-1].outside_after
+
+
+def test_clients_that_ask_servers_outside_are_senders_themselves(tmp_path: Path) -> None:
+    """All that they ask leaves the cluster: also names of the cluster."""
+    talk = Talk()
+    for number in range(30):
+        talk.walk(number * 100, f"www{number % 6}.example.com", flags=0)
+        talk.exchange(number * 100 + 50, "cart.shop.svc.cluster.local")
+        name = f"host{number % 3}.example.org"
+        talk.exchange(number * 100 + 60, name, client="10.244.7.7", server="8.8.8.8")
+    (best,) = plans(talk.analyze(tmp_path), PlanKind.BEST)
+    senders = {o.sender for o in best.before.outside}
+    assert senders == {build.SERVER, "10.244.7.7"}
 
 
 def test_plans_do_not_depend_on_how_a_capture_is_split(tmp_path: Path) -> None:
@@ -204,6 +281,30 @@ def test_plans_do_not_depend_on_how_a_capture_is_split(tmp_path: Path) -> None:
             for n, part in enumerate((packets[:at], packets[at:]))
         ]
         assert analyze(*pieces, options=known).plans == plans
+
+
+def test_a_plan_of_very_many_steps_lists_some_and_counts_all(tmp_path: Path) -> None:
+    """What is not listed is in all numbers of the plan, and it is said."""
+    hosts = tuple(f"h{n}.example.com" for n in range(260))
+    work = Workload(hosts, dict.fromkeys(hosts, BOTH), rounds=1, gap_ns=10 * build.MS)
+    analysis = read(work, tmp_path)
+    (names,) = plans(analysis, PlanKind.NAMES)
+    assert len(names.steps) == 200
+    assert names.steps_in_all == names.edits == names.edits_of["names"] == 208  # four fifths
+    left = [f"{h}." for h in hosts[:208]] + list(hosts[208:])
+    done = sent(work.under(names=tuple(left)))
+    after = names.after
+    assert (after.queries, after.wasted_queries, after.upstream_queries) == done
+    assert names.before.queries - after.queries == names.saves_queries
+    assert sum(s.saves_queries for s in names.steps) < names.saves_queries
+    assert names.edits_bound == names.edits
+    assert after.peak_queries_per_s is not None
+    assert after.peak_queries_per_s <= (names.steps[-1].peak_queries_per_s_after or 0)
+    for text in names.patches.values():
+        assert "first 200 of the plan's 208 steps" in text.split("\n")[0]
+    for plan in analysis.plans:
+        if plan.steps_in_all == len(plan.steps):
+            assert sum(s.edits for s in plan.steps) == plan.edits == sum(plan.edits_of.values())
 
 
 def step_for(plan: Plan, name: str) -> Step:
@@ -269,6 +370,29 @@ def test_a_short_capture_says_so_where_it_is_safe(tmp_path: Path) -> None:
     (settings,) = plans(read(OUTSIDE, tmp_path), PlanKind.SETTINGS)
     assert settings.safety is Safety.SAFE
     assert any(r.startswith("safe for what was seen in") for r in settings.reasons)
+
+
+@pytest.mark.parametrize("model", ["glibc", "musl", "go", "c-ares"])
+def test_suffixes_that_never_answer_are_taken_out_of_the_list(model: str, tmp_path: Path) -> None:
+    found = read(NODE.under(model=model), tmp_path).plans
+    drops = {(p.kind, s.suffixes) for p in found for s in p.steps if s.code == "drop_suffix"}
+    assert drops == {(PlanKind.BEST, ("c.project.internal", "google.internal"))}
+    for plan in found:
+        for step in plan.steps:
+            if step.code == "drop_suffix":
+                assert (step.name, step.fqdn, step.ndots, step.edits) == (None, None, None, 1)
+                assert step.safety is Safety.REVIEW
+                assert any("dnsPolicy None" in r for r in step.reasons)
+                assert step.saves_queries > 0
+
+
+def test_a_suffix_that_answers_anything_stays(tmp_path: Path) -> None:
+    asked = NODE.under(
+        names=(*NODE.names, "metadata.google.internal"),
+        zone={**NODE.zone, "metadata.google.internal": ONLY_A},
+    )
+    steps = [s for p in read(asked, tmp_path).plans for s in p.steps if s.suffixes]
+    assert {s.suffixes for s in steps} == {("c.project.internal",)}
 
 
 def test_where_nothing_is_wasted_there_is_no_plan(tmp_path: Path) -> None:
