@@ -166,8 +166,9 @@ class CoreDnsReader(PlainReader):
         if self._zone_unknown:
             found.append("times have no zone: taken as UTC")
         if self._clockless_streams:
+            replicas = int(np.count_nonzero(self._is_seen))
             found.append(
-                f"the logs of {int(np.count_nonzero(self._is_seen))} replicas lie behind one another without times: "
+                f"the logs of {replicas} replicas lie behind one another without times: "
                 "joined where one walk in a Kubernetes list explains them; log with --timestamps"
             )
         return found

@@ -66,7 +66,7 @@ class LineMessage:
     content: bytes | None = None
     #: Where it was seen: what passed between a packet and its copy is looked for there.
     place: object = None
-    #: Which of several logs the line is from, and how far its time may be off; see ``blocks/walks.py``.
+    #: Which of several logs the line is from, and how far its time may be off: ``blocks/walks.py``.
     stream: str = ""
     resolution: int = 0
 
@@ -98,7 +98,7 @@ class LineReader(Protocol):
         ...
 
     def units(self, line: Line) -> Sequence[Line]:
-        """Return the lines that are whole with this one, those that continue another joined to it."""
+        """Return the lines that are whole with this one, with those that continue them."""
         ...
 
     def rest(self) -> Sequence[Line]:

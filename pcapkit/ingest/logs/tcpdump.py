@@ -141,7 +141,12 @@ class _Clock:
             return None
         back = match["clock"].startswith("-")  # -ttt: before the packet that is printed before
         hours, minutes, rest = match["clock"].removeprefix("-").split(":")
-        if int(hours) > 23 or int(minutes) > 59 or int(rest[:2]) > 60 or (back and self.state[UNDATED]):
+        if (
+            int(hours) > 23
+            or int(minutes) > 59
+            or int(rest[:2]) > 60
+            or (back and self.state[UNDATED])
+        ):
             raise NotUnderstood("no time of day")
         now = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000_000 + _nanoseconds(rest)
         if match["date"]:

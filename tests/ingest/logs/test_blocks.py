@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -20,9 +21,9 @@ from pcapkit.errors import NotACapture
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import Source
 from pcapkit.ingest.inputs.wrappings import lines_of
+from pcapkit.ingest.logs.blocks.filled import Streams
 from pcapkit.ingest.logs.coredns import CoreDnsReader
 from pcapkit.ingest.logs.lines import LineMessage, Shared
-from pcapkit.ingest.logs.blocks.filled import Streams
 from pcapkit.ingest.logs.reading.read import read_text
 from pcapkit.ingest.window import Interners
 from pcapkit.schema import QR
@@ -89,7 +90,16 @@ labels = st.text("abcxyzAZ019-_*", min_size=1, max_size=12)
 names = st.one_of(
     st.lists(labels, min_size=1, max_size=5).map(lambda v: ".".join(v) + "."),
     st.sampled_from(
-        (".", "a..b.", "no-dot", r"a\.b.", r"\000.", "x" * 63 + ".", "x" * 64 + ".", "\u00e9.example.")
+        (
+            ".",
+            "a..b.",
+            "no-dot",
+            r"a\.b.",
+            r"\000.",
+            "x" * 63 + ".",
+            "x" * 64 + ".",
+            "\u00e9.example.",
+        )
     ),
     st.integers(40, 70).map(lambda n: ".".join(["abc"] * n) + "."),
 )
@@ -109,7 +119,17 @@ clients = st.one_of(
 durations = st.one_of(
     st.integers(0, 10**10).map(lambda v: f"{v / 1e9:.9f}s"),
     st.sampled_from(
-        ("0s", "0.1s", "105\u00b5s", "1.5ms", "-0.001s", "86400s", "86399.9s", "0.0000000001s", "1m2s")
+        (
+            "0s",
+            "0.1s",
+            "105\u00b5s",
+            "1.5ms",
+            "-0.001s",
+            "86400s",
+            "86399.9s",
+            "0.0000000001s",
+            "1m2s",
+        )
     ),
 )
 stamps = st.one_of(
@@ -120,16 +140,26 @@ stamps = st.one_of(
         (
             *("2026-03-01T10:00:00+02:00", "2026-03-01T10:00:00.5-07:30", "2026-02-31T23:59:60Z"),
             *("2026-03-01T24:00:00Z", "2026-13-01T10:00:00Z", "2026-03-01 10:00:00,500"),
-            *("2026-03-01T10:00:00.1234567891Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+05:00"),
+            *(
+                "2026-03-01T10:00:00.1234567891Z",
+                "1969-12-31T23:59:59Z",
+                "1970-01-01T00:00:00+05:00",
+            ),
             *("2026-03-01T10:00:00+0230", "2026-03-01T10:00:00", "2500-01-01T00:00:00Z"),
         )
     ),
 )
 
 
+codes = st.sampled_from(("NOERROR", "NOERROR", "NXDOMAIN", "SERVFAIL", "-", "3", "BADVERS"))
+flags = st.sampled_from(("qr,aa,rd", "qr,rd,ra", "qr,aa,rd,ra,ad,cd,tc", "-", "qr,zz", "qr,"))
+
+
 @st.composite
 def query_lines(draw: st.DrawFn) -> str:
-    qtype = draw(st.sampled_from(("A", "AAAA", "A", "AAAA", "SRV", "HTTPS", "HINFO", "TYPE65", "ANY", "a")))
+    qtype = draw(
+        st.sampled_from(("A", "AAAA", "A", "AAAA", "SRV", "HTTPS", "HINFO", "TYPE65", "ANY", "a"))
+    )
     name = draw(names)
     size = draw(st.one_of(st.just(str(len(name) + 17)), numbers))
     shown = draw(
@@ -146,9 +176,9 @@ def query_lines(draw: st.DrawFn) -> str:
         f'"{qtype} {draw(st.sampled_from(("IN", "IN", "IN", "CH", "CLASS9")))} {name} '
         f"{draw(st.sampled_from(('udp', 'udp', 'tcp', 'quic')))} {size} "
         f'{draw(st.sampled_from(("true", "false", "-", "maybe")))} {draw(numbers)}" '
-        f"{draw(st.sampled_from(('NOERROR', 'NOERROR', 'NXDOMAIN', 'SERVFAIL', '-', '3', 'BADVERS')))} "
-        f"{draw(st.sampled_from(('qr,aa,rd', 'qr,rd,ra', 'qr,aa,rd,ra,ad,cd,tc', '-', 'qr,zz', 'qr,')))} "
-        f"{shown} {draw(durations)}" + draw(st.sampled_from(("", "", "", ' "0"', ' "4"', ' "16"', " ")))
+        f"{draw(codes)} {draw(flags)} "
+        f"{shown} {draw(durations)}"
+        + draw(st.sampled_from(("", "", "", ' "0"', ' "4"', ' "16"', " ")))
     )
 
 
@@ -168,7 +198,12 @@ def _record(text: str, stamp: str, pod: str, kind: int) -> str:
     wide: tuple[dict[str, Any], ...] = (
         {"log": text + "\n", "stream": "stdout", "time": stamp},
         {"date": seconds, "log": text, "kubernetes": {"pod_name": pod, "labels": {"pod": "x"}}},
-        {"message": text, "kubernetes": {"pod_name": pod}, "timestamp": stamp, "n": [1, {"a": None}]},
+        {
+            "message": text,
+            "kubernetes": {"pod_name": pod},
+            "timestamp": stamp,
+            "n": [1, {"a": None}],
+        },
         {"labels": {"pod": pod}, "line": text, "timestamp": str(START + len(text))},
         {"ts": int(seconds), "msg": text, "resource": {"labels": {"pod_name": pod}}, "ok": True},
         {"ts": int(seconds * 1000), "log": text, "message": None, "pod": {"name": pod}},
@@ -206,9 +241,28 @@ def wrapped_lines(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
 
 others = st.sampled_from(
     (
-        *("", " ", "\t", "^C", "$ kubectl logs x", "==> a.log <==", "==> b-1-2.log <==", "```", "----"),
+        *(
+            "",
+            " ",
+            "\t",
+            "^C",
+            "$ kubectl logs x",
+            "==> a.log <==",
+            "==> b-1-2.log <==",
+            "```",
+            "----",
+        ),
         *("[INFO] plugin/reload: Running configuration SHA512 = x", ".:53", "CoreDNS-1.11.1"),
-        *("some other program", '{"a": 1}', "{", "}", '{"log": "cut', "[", '  "log": "x",', "> quoted"),
+        *(
+            "some other program",
+            '{"a": 1}',
+            "{",
+            "}",
+            '{"log": "cut',
+            "[",
+            '  "log": "x",',
+            "> quoted",
+        ),
         "[ERROR] plugin/errors: 2 a.b. A: read udp 10.0.0.1:5->10.0.0.2:53: i/o timeout",
         "10:00:00.210731 IP 10.0.0.1.5353 > 10.0.0.2.53: 5+ A? a.b. (21)",
         "Mar  1 10:00:00 dnsmasq[7]: query[A] a.b from 10.0.0.1",
@@ -246,7 +300,9 @@ coredns_texts = st.one_of(
 )
 
 
-@given(text=coredns_texts, block_bytes=st.sampled_from((7, 64, 300, 1 << 18)), most=st.integers(1, 999))
+@given(
+    text=coredns_texts, block_bytes=st.sampled_from((7, 64, 300, 1 << 18)), most=st.integers(1, 999)
+)
 @settings(deadline=None, max_examples=200)
 def test_queries_are_read_alike_in_blocks_and_one_by_one(
     text: bytes, block_bytes: int, most: int
@@ -262,8 +318,12 @@ clocks = st.one_of(
     ),
     st.integers(0, 10**9).map(lambda v: f"2026-03-01 10:00:{v % 61:02}.{v:09} "),
     st.integers(0, 10**9).map(lambda v: f"{1_772_359_200 + v}.{v % 10**6:06} "),
-    st.sampled_from(("", "", "00:00:00.000000 ", "24:00:00.000000 ", "2026-02-30 10:00:00.000001 ")),
-    st.sampled_from(("-00:00:00.000001 ", "9999999999.000001 ", " 00:00:00.000100 ", "7  10:00:00.1 ")),
+    st.sampled_from(
+        ("", "", "00:00:00.000000 ", "24:00:00.000000 ", "2026-02-30 10:00:00.000001 ")
+    ),
+    st.sampled_from(
+        ("-00:00:00.000001 ", "9999999999.000001 ", " 00:00:00.000100 ", "7  10:00:00.1 ")
+    ),
 )
 way = st.sampled_from(
     ("", "", "", "eth0  In  ", "eth0  Out ", "veth1@if2 P   ", "lo    B   ifindex 7 ", "any M  ")
@@ -271,16 +331,41 @@ way = st.sampled_from(
 hosts = st.sampled_from(
     (
         *(("IP", "10.0.0.1", "10.96.0.10"), ("IP", "10.0.0.2", "10.96.0.10")),
-        *(("IP6", "fd00::1", "fd00::a"), ("IP6", "::1", "1:2:3:4:5:6:7:8"), ("IP", "10.0.0.01", "1.2.3.4")),
-        *(("IP", "web-1.shop", "10.96.0.10"), ("IP6", "fe80::1%eth0", "fd00::a"), ("IP", "fd00::1", "::")),
+        *(
+            ("IP6", "fd00::1", "fd00::a"),
+            ("IP6", "::1", "1:2:3:4:5:6:7:8"),
+            ("IP", "10.0.0.01", "1.2.3.4"),
+        ),
+        *(
+            ("IP", "web-1.shop", "10.96.0.10"),
+            ("IP6", "fe80::1%eth0", "fd00::a"),
+            ("IP", "fd00::1", "::"),
+        ),
     )
 )
 asked = st.sampled_from(("A", "AAAA", "A", "SRV", "HINFO", "Type65", "a", "A CHAOS", "HTTPS"))
 results = st.sampled_from(
     (
-        *("1/0/0 A 10.96.1.7", "2/0/0 A 10.96.1.7, A 10.96.1.8", "0/1/0", "0/0/0", "1/0/0", "2/0/0 A 1.2.3.4"),
-        *("2/0/0 CNAME x.example., A 1.2.3.4", "1/0/1 AAAA fd00::9", "1/0/0 CNAME a.b.", "1/0/0 [|domain]"),
-        *('1/0/0 TXT "a, A 1.2.3.4"', "1/0/0 SRV x.y.:80 0 100", "1/0/0 MX mail. 10", "[2q] 1/0/0 A 1.2.3.4"),
+        *(
+            "1/0/0 A 10.96.1.7",
+            "2/0/0 A 10.96.1.7, A 10.96.1.8",
+            "0/1/0",
+            "0/0/0",
+            "1/0/0",
+            "2/0/0 A 1.2.3.4",
+        ),
+        *(
+            "2/0/0 CNAME x.example., A 1.2.3.4",
+            "1/0/1 AAAA fd00::9",
+            "1/0/0 CNAME a.b.",
+            "1/0/0 [|domain]",
+        ),
+        *(
+            '1/0/0 TXT "a, A 1.2.3.4"',
+            "1/0/0 SRV x.y.:80 0 100",
+            "1/0/0 MX mail. 10",
+            "[2q] 1/0/0 A 1.2.3.4",
+        ),
         *("1/0/0 A 10.96.1.7,", "100000/0/0", "1/2/3 A 1.2.3.4", "1/0/0 NS A.ROOT.", "1/0/0 A"),
         "q: A? a.b. 1/0/0 a.b. [30s] A 10.0.0.1",
     )
@@ -301,7 +386,18 @@ def packet_lines(draw: st.DrawFn, clock: st.SearchStrategy[str]) -> str:
         ends = f"{client}.{port} > {server}.{dns}"
     else:
         code = draw(
-            st.sampled_from(("", " NXDomain", " ServFail", " Refused", "NXDomain", " Resp11", " NotImp", " FormErr"))
+            st.sampled_from(
+                (
+                    "",
+                    " NXDomain",
+                    " ServFail",
+                    " Refused",
+                    "NXDomain",
+                    " Resp11",
+                    " NotImp",
+                    " FormErr",
+                )
+            )
         )
         flags = draw(st.sampled_from(("", "*", "*-", "-", "|", "*|$-", "+")))
         rest = f"{number}{code}{flags} {draw(results)}{size}"
@@ -321,10 +417,24 @@ def usual_packets() -> st.SearchStrategy[str]:
 
 beside = st.sampled_from(
     (
-        *("\t0x0000:  4500 0039 IP", "\t0x0010:  aa", "    10.0.0.1.5 > 10.0.0.2.53: 7+ A? a.b. (21)"),
-        *("    continued", "10:00:00.000001 IP (tos 0x0, ttl 64, id 7, offset 0)", "2 packets captured"),
-        *("10:00:00.000001 ARP, Request who-has 10.0.0.1", "listening on any, link-type LINUX_SLL2"),
-        *("IP 10.0.0.1 > 10.0.0.2: ICMP 10.0.0.1 udp port 53 unreachable, length 36", "reading from x"),
+        *(
+            "\t0x0000:  4500 0039 IP",
+            "\t0x0010:  aa",
+            "    10.0.0.1.5 > 10.0.0.2.53: 7+ A? a.b. (21)",
+        ),
+        *(
+            "    continued",
+            "10:00:00.000001 IP (tos 0x0, ttl 64, id 7, offset 0)",
+            "2 packets captured",
+        ),
+        *(
+            "10:00:00.000001 ARP, Request who-has 10.0.0.1",
+            "listening on any, link-type LINUX_SLL2",
+        ),
+        *(
+            "IP 10.0.0.1 > 10.0.0.2: ICMP 10.0.0.1 udp port 53 unreachable, length 36",
+            "reading from x",
+        ),
         "10:00:00.000002 IP 10.0.0.1.40000 > 10.0.0.2.443: Flags [S], seq 1, length 0",
         "10:00:00.000003 IP 10.0.0.1.53 > 10.0.0.1.40000: 12345 HINFO? 12345.67890. (30)",
         "10:00:00.000003 IP 10.0.0.1.40000 > 10.0.0.2.53: 2+ HINFO? 123456.678901. (30)",
@@ -339,9 +449,102 @@ packet_texts = st.one_of(
 )
 
 
-@given(text=packet_texts, block_bytes=st.sampled_from((7, 64, 300, 1 << 18)), most=st.integers(1, 999))
+@given(
+    text=packet_texts, block_bytes=st.sampled_from((7, 64, 300, 1 << 18)), most=st.integers(1, 999)
+)
 @settings(deadline=None, max_examples=200)
 def test_packets_are_read_alike_in_blocks_and_one_by_one(
     text: bytes, block_bytes: int, most: int
 ) -> None:
     assert told(text, block_bytes=block_bytes, most=most) == told(text, compiled=False)
+
+
+# ---- the order of a log --------------------------------------------------------------------------
+
+BASES = (
+    "api.acme.test",
+    "db.ledger.svc.cluster.local",
+    "db.ledger",
+    "web",
+    "x.svc.y",
+    "svc",
+    "a.b",
+)
+LISTS = (LIST, ("ledger.svc.cluster.local", *LIST[1:]), ("n.svc.k8s.lan", "svc.k8s.lan", "k8s.lan"))
+
+
+def _walks(chance: random.Random) -> list[Query]:
+    """Return queries of some clients, which overlap, in the order of their responses."""
+    out: list[Query] = []
+    for _ in range(chance.randrange(1, 12)):
+        found = walk(
+            chance.choice(BASES),
+            chance.choice(LISTS),
+            client=chance.choice(("10.9.0.18", "10.9.0.19")),
+            start=START + chance.randrange(40) * MS,
+            step=chance.choice((150_000, 3 * MS, 30 * MS)),
+            seed=chance.randrange(1 << 30),
+            stop=chance.choice((None, 0, 1, 5)),
+        )
+        out += [q for q in found if chance.random() < 0.95] or found
+    if chance.random() < 0.3:
+        out.append(replace(chance.choice(out), name=""))  # the root
+    return sorted(out, key=lambda q: q.done)
+
+
+def _log(chance: random.Random) -> bytes:
+    """Return a log of one or more replicas: stamps of some accuracy or none, mixed or in turn."""
+    queries = _walks(chance)
+    replicas = chance.choice((1, 1, 2, 3))
+    digits = chance.choice((None, 0, 1, 3, 6, 9))
+    late = chance.choice((0, 0, 400 * MS))
+    lines = []
+    for k, q in enumerate(queries):
+        stamp = (
+            "" if digits is None else iso(q.done + (late - k % 7 * 50 * MS if late else 0), digits)
+        )
+        stamp = iso(START + SECOND + 900 * k) if late and digits == 9 else stamp
+        pod = chance.randrange(replicas)
+        lines.append((pod, f"[pod/{PODS[pod]}/c] {stamp + ' ' if stamp else ''}{coredns(q)}"))
+    if chance.random() < 0.5:
+        lines.sort(key=lambda line: line[0])
+    if replicas == 1 and chance.random() < 0.5:
+        lines = [(0, text.partition("] ")[2]) for _, text in lines]
+    return "".join(f"{text}\n" for _, text in lines).encode()
+
+
+def _in_plain_python(content: bytes) -> tuple[list[int], bool]:
+    """Return the times of a log's messages as its twin in plain Python says, and if it has any."""
+    interners, found = Interners(), list[LineMessage]()
+    reader = CoreDnsReader(frozenset((53,)), {})
+    reader.share(Shared(interners, Streams(), {}, np.zeros(1 << 16, np.uint8)))
+    for raw in content.splitlines():
+        for line in lines_of(raw):
+            messages = reader.read(line)
+            assert messages is not None and not isinstance(messages, str)
+            found += messages
+    timed = found[0].time is not None
+    pairs = log_order.pairs_of(found)
+    several = len({m.stream for m in found}) > 1
+    order = log_order.in_order(found, pairs, timed=timed) if several else pairs
+    if timed:
+        walks = log_order.WalkOrder()
+        for at in order:
+            walks.place(found[at], found[at + 1], "" if several else found[at].stream)
+        return [m.time or 0 for m in found], True
+    counted: dict[bytes, int] = {}
+    times = [0] * len(found)
+    for at in (at + k for at in order for k in (0, 1)):
+        client = found[at].client
+        counted[client] = times[at] = counted.get(client, 0) + 1_000
+    return times, False
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_the_order_of_a_log_is_that_of_plain_python(seed: int) -> None:
+    content = _log(random.Random(seed))
+    times, timed = _in_plain_python(content)
+    found = told(content)
+    assert found is not None and found["time"] == times
+    assert [bool(flags & QR) for flags in found["flags"]] == [False, True] * (len(times) // 2)
+    assert any("no times" in w for w in found["warnings"]) != timed

@@ -77,8 +77,8 @@ WITHOUT_OPT = (0, 512, 65535)
 #: Bytes of data of the types whose records have one length; others have at least one byte.
 _A, _AAAA, _A_BYTES, _AAAA_BYTES = 1, 28, 4, 16
 DATA_BYTES = {_A: _A_BYTES, _AAAA: _AAAA_BYTES}
-#: An SOA record of the ``kubernetes`` plugin: its name three times, ``ns.dns``, ``hostmaster``, five
-#: numbers, and what every record has.
+#: An SOA record of the ``kubernetes`` plugin, its name left out, which it has three times:
+#: ``ns.dns``, ``hostmaster``, five numbers, and what every record has.
 CLUSTER_SOA_BYTES = RECORD_BYTES + 7 + 11 + 20
 LONGEST_S = 86_400  # no query takes a day
 _HINFO = 13  # of which CoreDNS asks itself: left to others
@@ -174,7 +174,8 @@ def _duration_at(text: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
     seconds, at = number_at(text, at, end, 5)
     if at < 0 or seconds >= LONGEST_S:
         return np.int64(0), np.int64(NOT_MINE)
-    part, digits = np.int64(0), np.int64(0)
+    part: Int = np.int64(0)
+    digits: Int = np.int64(0)
     if is_at(text, at, end, DOT):
         part, digits = fraction_at(text, at + 1, end)
         at += 1 + digits
@@ -374,7 +375,9 @@ def _printed(
 
 
 @helper_kernel
-def _shipped(block: Bytes, at: Int, end: Int, tables: Tables, scratch: Scratch, stream: Int) -> bool:
+def _shipped(
+    block: Bytes, at: Int, end: Int, tables: Tables, scratch: Scratch, stream: Int
+) -> bool:
     """Is ``block[at:end]`` a shipper's record of a usual line? ``stream`` as in _printed."""
     facts, record = scratch.facts, scratch.record
     if not read_object(block, at, end, tables.keys, record):
@@ -445,12 +448,15 @@ def _ask(row: Row, facts: Integers, name: Int, client: Int, number: Int, place: 
 
 
 @helper_kernel
-def _fill(filled: Filled, at: Int, tables: Tables, scratch: Scratch, number: Int, timed: Int) -> None:
+def _fill(
+    filled: Filled, at: Int, tables: Tables, scratch: Scratch, number: Int, timed: Int
+) -> None:
     """Write the rows of line ``number`` at ``at`` and behind it, from what was found in it."""
     facts, wire = scratch.facts, scratch.wire
     name = intern(tables.names, wire, 0, facts[_WIRE])
     client = intern(tables.addresses, scratch.packed, 0, facts[_PACKED])
-    query, response = filled.rows[at], filled.rows[at + 1]
+    behind: Int = at + 1
+    query, response = filled.rows[at], filled.rows[behind]
     _ask(query, facts, name, client, number, 1)
     _ask(response, facts, name, client, number, 2)
     bufsize, size = facts[_BUFSIZE], facts[_SIZE]
@@ -459,7 +465,7 @@ def _fill(filled: Filled, at: Int, tables: Tables, scratch: Scratch, number: Int
         with_opt = with_opt and bufsize != none
     flags = facts[_OPCODE] << 11 | (facts[_FLAGS] & RD)
     rcode = facts[_RCODE]
-    answers = np.int64(0)
+    answers: Int = np.int64(0)
     if rcode == 0:
         answers = _answers(wire, facts, with_opt) if facts[_SHOWN] else np.int64(1)
     query["flags"], query["rcode"] = flags, 0
@@ -513,13 +519,20 @@ def _has_space(filled: Filled, at: Int, tables: Tables) -> bool:
 
 @kernel
 def read_queries(
-    block: Bytes, at: Int, stop: Int, tables: Tables, filled: Filled, scratch: Scratch, state: Integers
+    block: Bytes,
+    at: Int,
+    stop: Int,
+    tables: Tables,
+    filled: Filled,
+    scratch: Scratch,
+    state: Integers,
 ) -> tuple[Int, Int, Int]:
     """Read the lines of ``block[at:stop]`` (whole ones) until one is not usual, or space runs out.
 
-    Goes in: ``tables``; ``state`` (int64): _TIMED to _USED. Comes out: rows in ``filled`` behind those, two a line. ``scratch`` is
-    memory to work in. Returns (offset of the first line that was not read, lines read, 0), or,
-    where the first line is not usual, (offset of the next one that is, 0, 1).
+    Goes in: ``tables``; ``state`` (int64), _TIMED to _USED. Comes out: rows in ``filled`` behind
+    those, two a line. ``scratch`` is memory to work in. Returns (offset of the first line that was
+    not read, lines read, 0), or, where the first line is not usual, (offset of the next one that
+    is, 0, 1).
     """
     lines, row = np.int64(0), state[_USED]
     passing = False

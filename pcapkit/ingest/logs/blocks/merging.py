@@ -184,8 +184,9 @@ def _find_zones(names: Names, distinct: Ids, count: Int, scratch: Scratch) -> No
 
 
 @inline_kernel
-def _is_under(entry: np.uint64, key: np.uint64) -> bool:
-    return bool(entry == 0 or entry == key)
+def _is_under(entry: np.uint64, key: tuple[np.uint64]) -> bool:
+    """Is the slot with ``entry`` free, or that of ``key``?"""
+    return bool(entry == 0 or entry == key[0])
 
 
 @inline_kernel
@@ -198,7 +199,7 @@ def _under_key(base: Int, zone: Int, client: Int) -> np.uint64:
 def _under_slot(names: Names, key: np.uint64) -> Int:
     """Return the slot of ``key`` in ``names.under``, or the free one for it."""
     h = hash_ids(np.int64(key), 0, names.names.seed[0])
-    return find_slot(names.under, h, _is_under, key)
+    return find_slot(names.under, h, _is_under, (key,))
 
 
 @helper_kernel
@@ -211,7 +212,9 @@ def _put_prefix(names: InternerArrays, name: Int, stop: Int, text: Bytes) -> Int
 
 
 @helper_kernel
-def _note_namespaces(names: Names, distinct: Ids, count: Int, client: Int, scratch: Scratch) -> None:
+def _note_namespaces(
+    names: Names, distinct: Ids, count: Int, client: Int, scratch: Scratch
+) -> None:
     """Note for which bases some namespace of a zone is asked, and which zones a name shows."""
     arena, text, used = names.names.arena, scratch.text, scratch.counts[_ZONES_USED]
     for i in range(count):
@@ -277,7 +280,8 @@ def _best_base(names: Names, name: Int, client: Int, scratch: Scratch) -> Int:
     """Return where the base ends that explains ``name`` best, in the arena; _NONE without one."""
     offsets, ends = scratch.offsets, names.names.ends
     labels = _labels(names.names, name, offsets)
-    best, most = np.int64(_NONE), np.int64(1)
+    best = np.int64(_NONE)
+    most: Int = np.int64(1)
     for zone in range(scratch.counts[_ZONES_USED]):
         start = names.zones[zone, 1]
         length = ends[names.zones[zone, 0]] - start
@@ -318,7 +322,7 @@ def _find_bases(names: Names, distinct: Ids, count: Int, client: Int, scratch: S
     for i in range(count):
         name = np.int64(distinct[i])
         stop = _best_base(names, name, client, scratch)
-        base = np.int64(_NONE)
+        base: Int = np.int64(_NONE)
         if stop >= 0:
             base = _base(names, name, stop, scratch.text, True)
             names.explains[base] = client
@@ -328,7 +332,7 @@ def _find_bases(names: Names, distinct: Ids, count: Int, client: Int, scratch: S
         if names.base_of[name] >= 0:
             continue
         labels = _labels(names.names, name, scratch.offsets)
-        found = np.int64(_NONE)
+        found: Int = np.int64(_NONE)
         for k in range(labels - 1, 0, -1):
             base = _base(names, name, scratch.offsets[k], scratch.text, False)
             if base >= 0 and names.explains[base] == client:
@@ -350,7 +354,7 @@ def _place(names: Names, name: Int, base: Int, zones: np.uint64, scratch: Scratc
     if skipped >= labels:
         return np.int64(_LAST)
     for k in range(min(labels - skipped, 2)):
-        if _is_svc(names.names.arena, scratch.offsets[skipped + k]):
+        if _is_svc(names.names.arena, np.int64(scratch.offsets[skipped + k])):
             return np.int64(1 - k)
     begin = scratch.offsets[skipped]
     used = scratch.counts[_ZONES_USED]
@@ -363,7 +367,7 @@ def _place(names: Names, name: Int, base: Int, zones: np.uint64, scratch: Scratc
 def _link_groups(
     lines: Lines, order: Integers, begin: Int, end: Int, names: Names, scratch: Scratch
 ) -> Int:
-    """Link the lines ``order[begin:end]`` of one client by base; return how many groups they are."""
+    """Link the lines ``order[begin:end]`` of one client by base; return the number of groups."""
     groups = np.int64(0)
     before = scratch.counts[_GROUPS]
     for i in range(begin, end):
@@ -457,9 +461,7 @@ def _next_head(
 
 
 @helper_kernel
-def _join(
-    lines: Lines, heads: Int, names: Names, out: Integers, at: Int, scratch: Scratch
-) -> Int:
+def _join(lines: Lines, heads: Int, names: Names, out: Integers, at: Int, scratch: Scratch) -> Int:
     """Write a group's lines to ``out`` from ``at`` on, in the order of its walks.
 
     Each of its ``heads`` streams keeps its own order. Returns what is behind the last.
@@ -470,14 +472,14 @@ def _join(
         head, kind = _next_head(lines, heads, names, walk, scratch)
         line = lines.heads[head]
         if kind < 2:
-            answered = answered and kind > 0
+            answered = bool(answered and kind > 0)
             asked = np.int64(0)
         name = np.int64(lines.names[line])
         place = np.int64(names.place_of[name])
         if asked < _TYPES and not _has_type(scratch.types, asked, lines.types[line]):
             scratch.types[asked] = lines.types[line]
             asked += 1
-        answered = answered or lines.answered[line] != 0
+        answered = bool(answered or lines.answered[line] != 0)
         out[at] = line
         at += 1
         lines.heads[head] = lines.follows[line]
@@ -494,10 +496,10 @@ def join_groups(
 ) -> None:
     """Put the lines of several logs into one another, client by client.
 
-    Goes in: ``lines``; ``order`` (int64), their numbers by client, and ``ends`` (int64), where those
-    of each client end in it; ``names``, with nothing found out yet. Comes out: ``out`` (int64), the
-    numbers in the order of the walks. ``scratch`` is memory to work in; its counts say if there is a
-    clock.
+    Goes in: ``lines``; ``order`` (int64), their numbers by client, and ``ends`` (int64), where
+    those of each client end in it; ``names``, with nothing found out yet. Comes out: ``out``
+    (int64), the numbers in the order of the walks. ``scratch`` is memory to work in; its counts say
+    if there is a clock.
     """
     begin = np.int64(0)
     for client in range(1, ends.shape[0] + 1):
@@ -520,7 +522,7 @@ def join_groups(
         _note_namespaces(names, lines.distinct, count, client, scratch)
         _find_bases(names, lines.distinct, count, client, scratch)
         groups = _link_groups(lines, order, begin, end, names, scratch)
-        at = begin
+        at: Int = np.int64(begin)
         for group in range(groups):
             # What the groups behind it begin with stays: heads and ends have places of their own.
             heads = _link_streams(lines, lines.first[group], names, scratch)
@@ -554,7 +556,11 @@ def in_order(filled: Filled, pairs: Integers, interners: Interners, *, timed: bo
         (rows["typed_answers"][pairs + 1] > 0).astype(np.uint8),
         np.ascontiguousarray(rows["time"][pairs + 1]),
         np.ascontiguousarray(filled.resolutions[pairs]),
-        *(np.zeros(count, np.int64) for _ in range(5)),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.int64),
         np.zeros(int(streams.max()) + 1, np.int64),
         np.zeros(count, np.int32),
     )

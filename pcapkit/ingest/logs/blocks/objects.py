@@ -237,7 +237,7 @@ def _member(text: Bytes, at: Int, end: Int, place: Int, keys: Keys, facts: Integ
     if not is_at(text, at, end, COLON):
         return np.int64(NOT_MINE)
     kind, begin, stop, at = _value(text, _skip_blanks(text, at + 1, end), end)
-    within = np.int64(_NOWHERE)
+    within: Int = np.int64(_NOWHERE)
     if at < 0:
         return np.int64(NOT_MINE)
     if key >= 0 and place != _NOWHERE:

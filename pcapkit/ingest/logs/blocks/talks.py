@@ -89,7 +89,11 @@ def mark_turns(filled: Filled, turns: Turns, seed: np.uint64) -> None:
             turns.used[0] = known
             turns.slots[slot] = known
             talk = turns.talks[known - 1]
-            talk["client"], talk["place"], talk["client_port"] = row["client"], place, row["client_port"]
+            talk["client"], talk["place"], talk["client_port"] = (
+                row["client"],
+                place,
+                row["client_port"],
+            )
             talk["message_id"], talk["transport"] = row["message_id"], row["transport"]
             talk["hidden"] = row["marks"] & MARK_ID_HIDDEN
         talk = turns.talks[known - 1]

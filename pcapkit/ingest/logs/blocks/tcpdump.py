@@ -118,8 +118,9 @@ class Scratch(NamedTuple):
 @helper_kernel
 def _time_at(text: Bytes, at: Int, end: Int, scratch: Scratch) -> Int:
     """Take the time in front of a packet in ``text[at:end]``; return what is behind, if any is."""
-    facts, kind, days = scratch.facts, np.int64(_NO_TIME), np.int64(0)
-    seconds = np.int64(0)
+    facts, kind = scratch.facts, np.int64(_NO_TIME)
+    days: Int = np.int64(0)
+    seconds: Int = np.int64(0)
     if u8(text, at + 2) == COLON:
         kind, seconds = np.int64(_OF_DAY), clock_at(text, at, end)
         at += 8
@@ -300,12 +301,20 @@ def _is_name(text: Bytes, at: Int) -> bool:
 
 @helper_kernel
 def _code_at(text: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
-    """Return (response code, offset behind it) where one that is frequent is in ``text[at:end]``."""
+    """Return (response code, offset behind it) of one that is frequent in ``text[at:end]``."""
     if end - at >= 8:
         first = u8(text, at) << 8 | u8(text, at + 1)
-        if first == 0x4E58 and u8(text, at + 2) == 0x44 and _has_end(text, at + 3, 0x6F6D6169, 0x6E):
+        if (
+            first == 0x4E58
+            and u8(text, at + 2) == 0x44
+            and _has_end(text, at + 3, 0x6F6D6169, 0x6E)
+        ):
             return np.int64(3), np.int64(at + 8)  # NXDomain
-        if first == 0x5365 and u8(text, at + 2) == 0x72 and _has_end(text, at + 3, 0x76466169, 0x6C):
+        if (
+            first == 0x5365
+            and u8(text, at + 2) == 0x72
+            and _has_end(text, at + 3, 0x76466169, 0x6C)
+        ):
             return np.int64(2), np.int64(at + 8)  # ServFail
         if first == 0x5265 and _has_end(text, at + 2, 0x66757365, 0x64):
             return np.int64(5), np.int64(at + 7)  # Refused

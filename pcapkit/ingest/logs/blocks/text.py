@@ -128,7 +128,8 @@ def stamp_at(text: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
         return np.int64(0), np.int64(0), np.int64(NOT_MINE)
     seconds += days * 86_400
     at += 19
-    nanoseconds, digits = np.int64(0), np.int64(0)
+    nanoseconds: Int = np.int64(0)
+    digits: Int = np.int64(0)
     if is_at(text, at, end, DOT):
         nanoseconds, digits = fraction_at(text, at + 1, end)
         at += 1 + digits

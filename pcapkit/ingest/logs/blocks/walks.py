@@ -60,18 +60,21 @@ class Walks(NamedTuple):
 
 @inline_kernel
 def _is_step(entry: Int, key: tuple[Rows, Int, Int, Int]) -> bool:
-    """Is the slot with ``entry`` free, or of the step in ``key``: (steps, stream, client, label)?"""
+    """Is the slot with ``entry`` free, or of the step in ``key``?
+
+    The key is (steps, stream, client, label).
+    """
     steps, stream, client, label = key
     if entry == 0:
         return True
     step = steps[entry - 1]
-    return bool(
-        step["client"] == client and step["label"] == label and step["stream"] == stream
-    )
+    return bool(step["client"] == client and step["label"] == label and step["stream"] == stream)
 
 
 @helper_kernel
-def _step_of(walks: Walks, stream: Int, client: Int, label: Int, seed: np.uint64) -> tuple[Int, bool]:
+def _step_of(
+    walks: Walks, stream: Int, client: Int, label: Int, seed: np.uint64
+) -> tuple[Int, bool]:
     """Return (number of the step, whether it is new) of a client under a first label."""
     h = hash_ids(np.int64(client) << 32 | label, stream, seed)
     key = (walks.steps, stream, client, label)
@@ -101,7 +104,12 @@ def _asked_at(walks: Walks, number: Int, qtype: Int) -> Int:
 
 @kernel
 def place_lines(
-    filled: Filled, order: Integers, joined: bool, folded: Ids, labels: Ids, walks: Walks,
+    filled: Filled,
+    order: Integers,
+    joined: bool,
+    folded: Ids,
+    labels: Ids,
+    walks: Walks,
     seed: np.uint64,
 ) -> None:
     """Move the lines of a log so that every walk keeps its order.

@@ -6,13 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pcapkit.ingest.inputs.formats import LINE_TOKENS, Format, form_of, may_hold
-from pcapkit.ingest.inputs.wrappings import (
-    JsonDocuments,
-    Line,
-    heading_of,
-    is_decoration,
-    lines_of,
-)
+from pcapkit.ingest.inputs.wrappings import JsonDocuments, Line, heading_of, is_decoration, lines_of
 from pcapkit.ingest.logs.blocks.blocks import LINE_BYTES
 
 #: Of another program's lines so many are looked at for another form in a row, then one of so many.

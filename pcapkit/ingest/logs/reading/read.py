@@ -226,9 +226,7 @@ class _Gatherer:
         return _JOINED_LINES if self._gathered.is_of_stream else WINDOW_LINES
 
     def _is_full(self) -> bool:
-        return self._gathered.lines >= WINDOW_LINES and (
-            self._gathered.lines >= self._most_lines()
-        )
+        return self._gathered.lines >= WINDOW_LINES and (self._gathered.lines >= self._most_lines())
 
     def _add(self, reader: LineReader, line: Line) -> None:
         gathered = self._gathered

@@ -111,7 +111,13 @@ class Gathered:
     def messages(self) -> Filled:
         """Return all messages; what was added so far is in them."""
         self._settle()
-        return Filled(*(column[: self.used] for column in self.filled))
+        used, filled = self.used, self.filled
+        return Filled(
+            filled.rows[:used],
+            filled.streams[:used],
+            filled.places[:used],
+            filled.resolutions[:used],
+        )
 
     def window(self, *, has_clock: bool) -> Window:
         """Return the window; its messages have their times."""
