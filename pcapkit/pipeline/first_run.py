@@ -57,7 +57,7 @@ def is_first_run() -> bool:
 @contextmanager
 def first_run() -> Iterator[Callable[[], None]]:
     """Compile what reading needs beside the block; give a function that waits until it is done."""
-    command = python_command("from pcapkit.pipeline.first_run import warm_reading; warm_reading()")
+    command = python_command("from pcapkit.pipeline.first_run import warm_others; warm_others()")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
         command,
@@ -70,7 +70,6 @@ def first_run() -> Iterator[Callable[[], None]]:
         def wait() -> None:
             warm_decoding()
             warm_judging()
-            warm_lines()
             other.wait(_LONGEST_S)
 
         try:
@@ -85,6 +84,12 @@ def warm_decoding() -> None:
     records = np.zeros(1, RECORD)
     for _ in decoder.windows(np.zeros(64, np.uint8), records, np.zeros(0, OPTIONS)):
         pass
+
+
+def warm_others() -> None:
+    """Compile what is compiled beside this process: first what it will soon ask for."""
+    warm_reading()
+    warm_lines()
 
 
 def warm_lines() -> None:

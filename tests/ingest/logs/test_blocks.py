@@ -47,7 +47,7 @@ class _Pieces(io.BytesIO):
 
 
 def told(
-    content: bytes, *, compiled: bool = True, block_bytes: int = 1 << 18, most: int = 1 << 20
+    content: bytes, *, compiled: bool | None = True, block_bytes: int = 1 << 18, most: int = 1 << 20
 ) -> dict[str, Any] | None:
     """Return all that is read of a text, None where it has no form."""
     interners = Interners()

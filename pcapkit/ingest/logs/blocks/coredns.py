@@ -48,7 +48,7 @@ from pcapkit.ingest.logs.blocks.text import (
 )
 from pcapkit.ingest.window import Interners
 from pcapkit.kernels.interning import InternerArrays, find, has_space, intern
-from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.kernels.jit import compiled_before, helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8
 from pcapkit.names.text import MAX_NAME_BYTES
 from pcapkit.schema import (
@@ -578,6 +578,11 @@ class QueryBlocks:
             np.zeros(256, np.uint8),
             np.zeros(16, np.uint8),
         )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Is its kernel kept from an earlier run?"""
+        return compiled_before(read_queries)
 
     def read(self, block: Bytes, span: Span, filled: Filled) -> Taken:
         """Fill two rows a line."""

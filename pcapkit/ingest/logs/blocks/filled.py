@@ -65,6 +65,11 @@ class Span(NamedTuple):
 class BlockReader(Protocol):
     """Reads lines of the usual shape, many at a time."""
 
+    @property
+    def is_compiled(self) -> bool:
+        """Is its kernel kept from an earlier run?"""
+        ...
+
     def read(self, block: Bytes, span: Span, filled: Filled) -> Taken:
         """Fill rows from the lines of ``block``, up to one that is not of the usual shape.
 

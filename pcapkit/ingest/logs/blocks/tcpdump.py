@@ -34,7 +34,7 @@ from pcapkit.ingest.logs.blocks.text import (
 from pcapkit.ingest.window import Interners
 from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.interning import Interner, InternerArrays, find, has_space, intern
-from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
+from pcapkit.kernels.jit import compiled_before, helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u32
 from pcapkit.names.text import MAX_NAME_BYTES
 from pcapkit.schema import (
@@ -523,6 +523,11 @@ class PacketBlocks:
             np.zeros(16, np.uint8),
             np.zeros(16, np.uint8),
         )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Is its kernel kept from an earlier run?"""
+        return compiled_before(read_packets)
 
     def read(self, block: Bytes, span: Span, filled: Filled) -> Taken:
         """Fill one row a line."""

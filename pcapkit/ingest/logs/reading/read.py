@@ -35,6 +35,7 @@ _JOINED_LINES = 1 << 17  # of several logs behind one another, that are put in o
 _HINFO = 13
 _PROBES = 1 << 16  # that are remembered
 _HEAD_BYTES = 1 << 16
+_WORTH_COMPILING = 1 << 17  # lines
 _MOST_IN_LINE = 2  # messages that a compiled reader finds in a line
 _SHORTEST_LINE = 40  # bytes
 
@@ -78,12 +79,13 @@ def read_text(
     ports: frozenset[int],
     form: Format | None,
     block_bytes: int = BLOCK_BYTES,
-    compiled: bool = True,
+    compiled: bool | None = None,
 ) -> Capture:
     """Return the capture behind printed lines; ``form`` is theirs, None where it must be found.
 
-    So many bytes are read at a time. Unless ``compiled``, every line goes to the reader that knows
-    all shapes.
+    So many bytes are read at a time. Lines of the usual shape are read many at a time where that is
+    ``compiled``; where it is not yet, once the source is long enough to be worth it. The rows are
+    the same.
     """
     name = "text" if form is None else form.name
     capture = Capture(source.path, name, source.compression, iter(()))
@@ -102,7 +104,7 @@ class _Gatherer:
         capture: Capture,
         ports: frozenset[int],
         *,
-        compiled: bool,
+        compiled: bool | None,
     ) -> None:
         self._source, self._interners, self._capture = source, interners, capture
         self._ports, self._compiled = ports, compiled
@@ -144,16 +146,25 @@ class _Gatherer:
         at = 0
         while at < block.size:
             stop = block.size
-            if self._timed is not None and self._compiled and not self._lines.is_open:
+            if self._compiled is False:
+                pass
+            elif self._timed is not None and not self._lines.is_open:
                 reader = self._of_form()
-                if reader.blocks is not None:
+                if reader.blocks is not None and self._pays(reader.blocks):
                     at, stop = yield from self._many(reader, reader.blocks, block, at)
-            elif self._compiled:
+            else:
                 stop = block.raw.find(b"\n", at, block.size) + 1 or block.size
             for raw in self._lines.raw_lines(block.raw, at, stop):
                 for line in self._lines.push(raw):
                     yield from self._line(line)
             at = stop
+
+    def _pays(self, many: BlockReader) -> bool:
+        """Do lines of the usual shape take longer one by one than to compile their reader?"""
+        if self._compiled is None:
+            lines = self._done + self._gathered.lines
+            self._compiled = True if many.is_compiled or lines >= _WORTH_COMPILING else None
+        return bool(self._compiled)
 
     def _many(
         self, reader: LineReader, many: BlockReader, block: Block, at: int
