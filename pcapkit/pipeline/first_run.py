@@ -1,8 +1,8 @@
 """The first run: compile the kernels on two cores, once, into the cache that later runs read.
 
-Numba compiles one function at a time in one process. So a second process compiles what reading and
-looking for faults need, on a lookup of its own, while this one compiles the decoders and what
-replays lookups: either takes as long.
+Numba compiles one function at a time in one process. So a second process compiles what reading,
+looking for faults and lines of logs need, on input of its own, while this one compiles the decoders
+and what replays lookups: either takes as long.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 
 import numpy as np
 
@@ -30,10 +31,12 @@ from pcapkit.concurrency import python_command
 from pcapkit.ingest.capture.decode import decode_window
 from pcapkit.ingest.capture.decoder import Decoder
 from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
+from pcapkit.ingest.inputs.source import Source
+from pcapkit.ingest.logs.reading.read import read_text
 from pcapkit.ingest.window import Capture, Interners
 from pcapkit.kernels.jit import compiled_before
 from pcapkit.model.clients import Ndots, ResolverGuess
-from pcapkit.model.vocabulary import Source
+from pcapkit.model.vocabulary import Source as Origin
 from pcapkit.names.table import Folded
 from pcapkit.schema import EXCHANGE, LOOKUP, MARK_QUESTION_SHOWN, QR, TRANSACTION, new_messages
 
@@ -80,6 +83,7 @@ def warm_other_core() -> None:
     """Compile half of all: what the process that reads captures does not begin with."""
     warm_reading()
     warm_faults()
+    warm_lines()
 
 
 def warm_decoding() -> None:
@@ -88,6 +92,20 @@ def warm_decoding() -> None:
     records = np.zeros(1, RECORD)
     for _ in decoder.windows(np.zeros(64, np.uint8), records, np.zeros(0, OPTIONS)):
         pass
+
+
+def warm_lines() -> None:
+    """Read lines of the forms of which many are read at a time, of two logs where there can be."""
+    query = '10.0.0.1:5 - 6 "A IN a.example. udp 27 false 512" NXDOMAIN qr,rd,ra 102 0.001s'
+    stamped = (f"[pod/dns-{k % 2}/dns] 2026-01-01T00:00:0{k}Z [INFO] {query}\n" for k in range(4))
+    packets = (
+        f"10:00:0{k}.000000 IP 10.0.0.1.5 > 10.0.0.2.53: 6+ A? a.example. (27)\n" for k in range(4)
+    )
+    for lines in (stamped, packets):
+        text = "".join(lines).encode()
+        source = Source("", BytesIO(text), len(text))
+        for _ in read_text(source, Interners(), ports=frozenset((53,)), form=None).windows:
+            pass
 
 
 def warm_reading() -> None:
@@ -134,8 +152,8 @@ def _one_lookup() -> tuple[Readings, list[tuple[str, ...]]]:
     client = ClientReading(
         0,
         SearchList(),
-        Source.ASSUMED,
-        Ndots(0, 15, 5, Source.ASSUMED),
+        Origin.ASSUMED,
+        Ndots(0, 15, 5, Origin.ASSUMED),
         ResolverGuess("unknown", 0.0, ()),
     )
     part = Readings(

@@ -301,7 +301,7 @@ def open_capture(source: Source, interners: Interners, *, ports: frozenset[int])
     """
     found = format_of(source)
     if found is None or found.sign is not None:
-        read_text = import_module("pcapkit.ingest.logs.reading").read_text
+        read_text = import_module("pcapkit.ingest.logs.reading.read").read_text
         return cast("Capture", read_text(source, interners, ports=ports, form=found))
     read = getattr(import_module(f"pcapkit.ingest.{found.module}"), found.reader)
     return cast("Capture", read(source, interners, ports=ports))

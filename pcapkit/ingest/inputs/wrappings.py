@@ -17,7 +17,7 @@ import codecs
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,12 @@ TIME_KEYS = (
     "ingestionTime",
     "date",
 )
-_POD_KEYS = ("pod_name", "podName", "pod", "POD_NAME", "k8s_pod_name", "container_name")
+#: Where they put the name of the pod, and the objects in which such keys are looked for.
+POD_KEYS = ("pod_name", "podName", "pod", "POD_NAME", "k8s_pod_name", "container_name")
+STREAM_KEYS = ("kubernetes", "labels", "stream", "resource")
+#: What tells an event of a program whose readers take JSON: keys, and keys of objects.
+FLOW_KEYS = ("qr", "qr_raw", "DnsId", "DnsFlags", "DnsName")
+FLOW_OBJECT_KEYS = ("flow", "l7", "node_status", "lost_events", "agent_event", "debug_event")
 _DEPTH = 6
 _RECORDS = 1 << 16  # lines within one JSON document
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -74,13 +79,16 @@ class Line:
     """One printed line, what was around it taken off.
 
     ``time`` is that of the shipper, None where it told none; ``stream`` says which of several
-    sources printed it, "" where nothing does; ``record`` is the JSON object that a line is.
+    sources printed it, "" where nothing does; ``record`` is the JSON object that a line is;
+    ``number`` is that of the line in its source, behind ``passed`` lines of other programs.
     """
 
     text: str
     time: object = None
     stream: str = ""
     record: dict[str, Any] | None = None
+    number: int = 0
+    passed: int = 0
 
 
 def decoded(raw: bytes) -> str:
@@ -257,29 +265,22 @@ def _in_object(record: dict[str, Any], depth: int) -> Iterator[Line]:
 
 def _is_flow(record: dict[str, Any]) -> bool:
     """Is this an event of a program whose readers take JSON, not a shipper's record?"""
-    return (
-        "qr" in record
-        or "qr_raw" in record
-        or "DnsId" in record
-        or "DnsFlags" in record
-        or "DnsName" in record
-        or any(
-            isinstance(record.get(k), dict)
-            for k in ("flow", "l7", "node_status", "lost_events", "agent_event", "debug_event")
-        )
+    return any(k in record for k in FLOW_KEYS) or any(
+        isinstance(record.get(k), dict) for k in FLOW_OBJECT_KEYS
     )
 
 
 def _stream_of(record: dict[str, Any]) -> str:
-    for place in (record, record.get("kubernetes"), record.get("labels"), record.get("stream")):
+    *within, last = STREAM_KEYS
+    for place in (record, *(record.get(k) for k in within)):
         if isinstance(place, dict):
-            for key in _POD_KEYS:
+            for key in POD_KEYS:
                 if isinstance(value := place.get(key), str):
                     return value
                 if isinstance(value, dict) and isinstance(value.get("name"), str):
                     return str(value["name"])
-    resource = record.get("resource")
-    return _stream_of(resource) if isinstance(resource, dict) else ""
+    deeper = record.get(last)
+    return _stream_of(deeper) if isinstance(deeper, dict) else ""
 
 
 def _of_field(match: re.Match[str]) -> list[Line]:
@@ -293,34 +294,55 @@ def _of_field(match: re.Match[str]) -> list[Line]:
 
 
 def json_documents(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield lines, each JSON object that is spread over several joined to one.
+    """Yield lines, each JSON object that is spread over several joined to one."""
+    documents = JsonDocuments()
+    for raw in lines:
+        yield from documents.push(raw)
+    yield from documents.end()
+
+
+class JsonDocuments:
+    """Joins each JSON object that is spread over several lines to one line.
 
     ``gcloud logging read --format json``, ``aws logs filter-log-events`` and ``jq`` print so. The
     brackets of the list around the objects are left out.
     """
-    held: list[bytes] = []
-    end: tuple[bytes, ...] = ()
-    for raw in lines:
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._end: tuple[bytes, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """May the next line be part of an object that has begun?"""
+        return bool(self._held)
+
+    def push(self, raw: bytes) -> Sequence[bytes]:
+        """Return the lines that are whole with this one."""
+        held = self._held
         if held:
             held.append(raw)
-            if raw.startswith(end):
-                yield b" ".join(part.strip() for part in held).removesuffix(b",")
-                held = []
-            elif _LISTS.fullmatch(raw):
-                held = []  # the objects of this list are the records
+            if raw.startswith(self._end):
+                self._held = []
+                return [b" ".join(part.strip() for part in held).removesuffix(b",")]
+            if _LISTS.fullmatch(raw):
+                self._held = []  # the objects of this list are the records
             elif raw.lstrip()[:1] not in _IN_JSON or len(held) > _DOCUMENT_LINES:
-                yield from held
-                held = []
-        elif raw.endswith((b"{", b"[")) and raw.strip() in (b"{", b"["):
+                return self.end()
+            return ()
+        if raw.endswith((b"{", b"[")) and raw.strip() in (b"{", b"["):
             if raw.strip() == b"{":
-                held = [raw]
-                indent = raw[: len(raw) - len(raw.lstrip())]
-                end = (indent + b"}",)
-        elif raw[-1:] == b"[" and _LISTS.fullmatch(raw):
-            continue
-        else:
-            yield raw
-    yield from held
+                self._held = [raw]
+                self._end = (raw[: len(raw) - len(raw.lstrip())] + b"}",)
+            return ()
+        if raw[-1:] == b"[" and _LISTS.fullmatch(raw):
+            return ()
+        return (raw,)
+
+    def end(self) -> Sequence[bytes]:
+        """Return the lines of an object that did not end."""
+        held, self._held = self._held, []
+        return held
 
 
 _DOCUMENT_LINES = 4096

@@ -8,7 +8,7 @@ The format is that of coredns.io/plugins/log; ``combined`` adds ``"{>opcode}"``,
 client, type, name and outcome, in any order. What stands before is read for the time: ``kubectl
 logs --timestamps --prefix``, the container runtimes' own log files, CoreDNS before 1.6. One line is
 a query and its response: the response came at the time of the line, the query one ``duration``
-earlier, and no earlier than the response of the candidate before it (``order.py``).
+earlier, and no earlier than the response of the candidate before it (``blocks/walks.py``).
 
 The line shows no records. A NOERROR response counts as an answer unless its size, which the plugin
 takes before compression, leaves no room for a record of the asked type, or is that of the SOA with
@@ -22,15 +22,32 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from pcapkit.cluster.pods import Pod
 from pcapkit.codes import QCLASSES, RCODE_NUMBERS, qtype_number
 from pcapkit.ingest.inputs.recognise import COREDNS_CUSTOM, COREDNS_OWN, COREDNS_QUERY
 from pcapkit.ingest.inputs.wrappings import Line
+from pcapkit.ingest.logs.blocks.coredns import (
+    CD,
+    CLUSTER_SOA_BYTES,
+    DATA_BYTES,
+    LONGEST_S,
+    OPT_BYTES,
+    QUESTION_BYTES,
+    RECORD_BYTES,
+    WITHOUT_OPT,
+    QueryBlocks,
+)
+from pcapkit.ingest.logs.blocks.filled import Filled
+from pcapkit.ingest.logs.blocks.merging import in_order
+from pcapkit.ingest.logs.blocks.walks import WalkOrder
 from pcapkit.ingest.logs.lines import (
     MONTHS,
     LineMessage,
     NotUnderstood,
     PlainReader,
+    Shared,
     moment,
     packed_address,
     packed_end,
@@ -39,9 +56,8 @@ from pcapkit.ingest.logs.lines import (
     whole_number,
     wire_name,
 )
-from pcapkit.ingest.logs.order import WalkOrder, in_order, pairs_of
 from pcapkit.names.text import wire_labels
-from pcapkit.schema import AA, ABSENT, AD, QR, RA, RD, TC, TCP, UDP
+from pcapkit.schema import AA, ABSENT, AD, QR, RA, RD, TC, TCP, UDP, Integers
 
 _LIKE_QUERY = re.compile(r':\d+ - \d+ "')
 _PART = re.compile(r"(-?\d+(?:\.\d+)?)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)?")
@@ -56,16 +72,10 @@ _UNITS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_LONGEST_NS = 86_400_000_000_000  # no query takes a day
-_FLAGS = {"qr": QR, "aa": AA, "tc": TC, "rd": RD, "ra": RA, "ad": AD, "cd": 0x0010}
+_LONGEST_NS = LONGEST_S * 1_000_000_000
+_FLAGS = {"qr": QR, "aa": AA, "tc": TC, "rd": RD, "ra": RA, "ad": AD, "cd": CD}
 _CLASSES = {text: number for number, text in QCLASSES.items()}
 _SERVFAIL = RCODE_NUMBERS["SERVFAIL"]
-_QUESTION_BYTES = 16  # of a message with one question, its name left out
-_WITHOUT_OPT = (0, 512, 65535)  # what stands for the buffer size where there is no OPT
-_RECORD_BYTES = 10  # type, class, TTL and length, behind the owner's name
-_OPT_BYTES = 11
-#: Bytes of data of the types whose records have one length; others have at least one byte.
-_DATA_BYTES = {1: 4, 28: 16}
 _UPSTREAM = re.compile(
     r"plugin/errors: .*?(?:->|dial \w+ )(?P<upstream>[\[\]\w.:%-]+?):? (?:.*?)(?P<what>i/o timeout"
     r"|connection refused|no route to host|network is unreachable)"
@@ -87,13 +97,17 @@ class CoreDnsReader(PlainReader):
     """Turns query lines into messages."""
 
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:  # noqa: ARG002
-        self.queries = 0
+        self.queries = self.lines = 0  # lines read here, and lines in windows
         self._zone_unknown = self._seen = False
-        self._order = WalkOrder()
-        self._digits: dict[str, int] = {}
         self._upstreams: Counter[tuple[str, str]] = Counter()
-        self._streams: set[str] = set()
         self._clockless_streams = False
+        self._is_seen = np.zeros(0, np.bool_)  # by stream
+
+    def share(self, shared: Shared) -> None:
+        """Number streams as all do."""
+        self._interners, self._streams = shared.interners, shared.streams
+        self._order = WalkOrder(shared.interners)
+        self.blocks = QueryBlocks(shared.interners, shared.streams)
 
     def read(self, line: Line) -> Sequence[LineMessage] | str | None:
         """Return a line's query and response."""
@@ -118,21 +132,23 @@ class CoreDnsReader(PlainReader):
         if not line.stream and match is not None:
             line.stream = _stream_before(before)
         query.stream = response.stream = line.stream
-        self._streams.add(line.stream)
         self.queries += 1
         return query, response
 
-    def settle(self, messages: Sequence[LineMessage], *, timed: bool) -> Sequence[int] | None:
+    def settle(self, filled: Filled, *, timed: bool) -> Integers | None:
         """Put each walk in its order, and the logs of several replicas into one another."""
-        pairs = pairs_of(messages)
-        several = len({messages[at].stream for at in pairs}) > 1
-        order = in_order(messages, pairs, timed=timed) if several else pairs
+        order = np.arange(0, filled.rows.size - 1, 2)
+        self.lines += order.size
+        seen = np.bincount(filled.streams, minlength=self._is_seen.size) > 0
+        several = int(np.count_nonzero(seen)) > 1
+        seen[: self._is_seen.size] |= self._is_seen
+        self._is_seen = seen
+        if several:
+            order = in_order(filled, order, self._interners, timed=timed)
         if not timed:
             self._clockless_streams |= several
-            return [at + k for at in order for k in (0, 1)]
-        for at in order:
-            stream = "" if several else messages[at].stream
-            self._order.place(messages[at], messages[at + 1], stream)
+            return np.stack((order, order + 1), axis=1).ravel()
+        self._order.place(filled, order, len(self._streams.names), joined=several)
         return None
 
     def warnings(self) -> list[str]:
@@ -141,7 +157,7 @@ class CoreDnsReader(PlainReader):
             f"CoreDNS asked its upstream {upstream} {count} times in vain: {what}"
             for (upstream, what), count in self._upstreams.most_common(_SHOWN)
         ]
-        if not self.queries:
+        if not self.queries and not self.lines:
             return [*found, "no query lines: add the plugin log to the Corefile"]
         found.append(
             "the lines show no records: a NOERROR response counts as an answer unless its size "
@@ -150,8 +166,9 @@ class CoreDnsReader(PlainReader):
         if self._zone_unknown:
             found.append("times have no zone: taken as UTC")
         if self._clockless_streams:
+            replicas = int(np.count_nonzero(self._is_seen))
             found.append(
-                f"the logs of {len(self._streams)} replicas lie behind one another without times: "
+                f"the logs of {replicas} replicas lie behind one another without times: "
                 "joined where one walk in a Kubernetes list explains them; log with --timestamps"
             )
         return found
@@ -168,8 +185,9 @@ class CoreDnsReader(PlainReader):
             return
         if digits > 3:  # nine digits may be padded: what they resolve shows with the next lines
             shown = f"{end % 1_000_000_000:09d}".rstrip("0")
-            digits = max(self._digits.get(line.stream, 0), len(shown))
-            self._digits[line.stream] = digits
+            stream = self._streams.number(line.stream)
+            digits = max(int(self._streams.digits[stream]), len(shown))
+            self._streams.digits[stream] = digits
         query.resolution = 10 ** (9 - min(digits, 9))
         response.time = end
         query.time = max(end - duration, 0)
@@ -211,7 +229,7 @@ def _query(match: re.Match[str]) -> LineMessage:
     wire = wire_name(match["name"])
     size = whole_number(match["size"], 1 << 40)
     bufsize = 0 if match["bufsize"] == "-" else whole_number(match["bufsize"], 1 << 40)
-    with_opt = bufsize not in _WITHOUT_OPT and size >= _QUESTION_BYTES + len(wire) + _OPT_BYTES
+    with_opt = bufsize not in WITHOUT_OPT and size >= QUESTION_BYTES + len(wire) + OPT_BYTES
     flags = _flags(match["flags"])
     client = match["client"]
     if client[0] in "0123456789[" and not client.strip("0123456789.[]"):
@@ -329,14 +347,14 @@ def _answers(query: LineMessage, size: int) -> int:
     """Return how many records of the asked type a NOERROR response holds, 1 where that is open."""
     with_opt, wire = query.edns_bytes != ABSENT, query.qname or b"\0"
     # Without OPT the query's size tells the name's, also in a log whose names were replaced.
-    name = len(wire) if with_opt else query.message_bytes - _QUESTION_BYTES
-    left = size - _QUESTION_BYTES - name
-    data = _DATA_BYTES.get(query.qtype, 1)
-    for room in (left, left - _OPT_BYTES) if with_opt else (left,):
-        one = name + _RECORD_BYTES + data
+    name = len(wire) if with_opt else query.message_bytes - QUESTION_BYTES
+    left = size - QUESTION_BYTES - name
+    data = DATA_BYTES.get(query.qtype, 1)
+    for room in (left, left - OPT_BYTES) if with_opt else (left,):
+        one = name + RECORD_BYTES + data
         if data > 1 and room > 0 and one > 0 and room % one == 0:
             return room // one
-        if room in _cluster_soa_bytes(wire) or room < 1 + _RECORD_BYTES + data:
+        if room in _cluster_soa_bytes(wire) or room < 1 + RECORD_BYTES + data:
             return 0
     return 1
 
@@ -349,6 +367,6 @@ def _cluster_soa_bytes(wire: bytes) -> set[int]:
     sizes = set()
     zone = len(wire)
     for label in wire_labels(wire):
-        sizes.add(zone + _RECORD_BYTES + (7 + zone) + (11 + zone) + 20)
+        sizes.add(3 * zone + CLUSTER_SOA_BYTES)
         zone -= 1 + len(label)
     return sizes

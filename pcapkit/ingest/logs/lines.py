@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
 from pcapkit.codes import qtype_number
 from pcapkit.ingest.inputs.wrappings import Line
-from pcapkit.ingest.window import Ends
+from pcapkit.ingest.logs.blocks.filled import BlockReader, Filled, Streams
+from pcapkit.ingest.window import Ends, Interners
 from pcapkit.names.text import wire_from_text
-from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_SOA, UDP
+from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_SOA, UDP, Bytes, Integers
 
 _TIME = re.compile(
     r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<hour>\d\d):(?P<minute>\d\d)"
@@ -65,9 +66,18 @@ class LineMessage:
     content: bytes | None = None
     #: Where it was seen: what passed between a packet and its copy is looked for there.
     place: object = None
-    #: Which of several logs the line is from, and how far its time may be off; see ``order.py``.
+    #: Which of several logs the line is from, and how far its time may be off: ``blocks/walks.py``.
     stream: str = ""
     resolution: int = 0
+
+
+class Shared(NamedTuple):
+    """What the reader of one source shares with those who gather what it says."""
+
+    interners: Interners
+    streams: Streams
+    places: dict[object, int]  # where messages were seen -> number
+    probes: Bytes  # by message ID: is a response with it perhaps one to CoreDNS' own question?
 
 
 class LineReader(Protocol):
@@ -77,9 +87,26 @@ class LineReader(Protocol):
     time: int | None
     #: What is said where the lines show no times.
     clockless: str
+    #: Reads lines of the usual shape, with the same result; None where there is no such reader.
+    blocks: BlockReader | None
 
-    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """Yield lines, those that continue another one joined to it."""
+    #: The line that the next one may continue.
+    held: Line | None
+
+    def share(self, shared: Shared) -> None:
+        """Take what is shared, before the first line."""
+        ...
+
+    def units(self, line: Line) -> Sequence[Line]:
+        """Return the lines that are whole with this one, with those that continue them."""
+        ...
+
+    def rest(self) -> Sequence[Line]:
+        """Return the line that is held."""
+        ...
+
+    def went_by(self) -> None:
+        """Note that ``blocks`` has read the line before the next one."""
         ...
 
     def read(self, line: Line) -> Sequence[LineMessage] | Ends | str | None:
@@ -91,7 +118,7 @@ class LineReader(Protocol):
         """
         ...
 
-    def settle(self, messages: Sequence[LineMessage], *, timed: bool) -> Sequence[int] | None:
+    def settle(self, filled: Filled, *, timed: bool) -> Integers | None:
         """Correct the times of a window's messages by what they say together.
 
         Without a clock, return the order in which they came (indexes of all), None for as it is.
@@ -108,17 +135,24 @@ class PlainReader:
 
     time: int | None = None
     clockless = "the lines show no times"
+    blocks: BlockReader | None = None
+    held: Line | None = None
 
-    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """Yield the lines."""
-        return lines
+    def share(self, shared: Shared) -> None:
+        """Need nothing of it."""
 
-    def settle(
-        self,
-        messages: Sequence[LineMessage],  # noqa: ARG002
-        *,
-        timed: bool,  # noqa: ARG002
-    ) -> Sequence[int] | None:
+    def units(self, line: Line) -> Sequence[Line]:
+        """Return the line."""
+        return (line,)
+
+    def rest(self) -> Sequence[Line]:
+        """Return nothing."""
+        return ()
+
+    def went_by(self) -> None:
+        """Note nothing."""
+
+    def settle(self, filled: Filled, *, timed: bool) -> Integers | None:  # noqa: ARG002
         """Leave times and order as they are."""
         return None
 

@@ -16,8 +16,9 @@ import hashlib
 import re
 import zlib
 from calendar import timegm
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+
+import numpy as np
 
 from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
@@ -31,10 +32,21 @@ from pcapkit.ingest.inputs.recognise import (
     TCPDUMP_WITHIN,
 )
 from pcapkit.ingest.inputs.wrappings import Line
+from pcapkit.ingest.logs.blocks.tcpdump import (
+    DAY_NS,
+    DAYS,
+    LAST,
+    LAST_S,
+    UNDATED,
+    WAS_DATED,
+    Interfaces,
+    PacketBlocks,
+)
 from pcapkit.ingest.logs.lines import (
     LineMessage,
     NotUnderstood,
     PlainReader,
+    Shared,
     packed_address,
     time_of,
     wire_name,
@@ -43,8 +55,6 @@ from pcapkit.ingest.window import Ends
 from pcapkit.names.labels import split
 from pcapkit.schema import AA, ABSENT, AD, MOST_SOA, QR, RA, RD, TC, TCP, UDP
 
-_DAY_NS = 86_400_000_000_000
-_LAST_S = (1 << 62) // 1_000_000_000
 #: A packet has no more than this of its own: further continuation lines are left out.
 _UNIT_CHARACTERS = 1 << 16
 _END = r"(?:[^\s<>]|<[^\s<>]+>)+?"
@@ -106,18 +116,15 @@ _ALIASES = frozenset({"CNAME", "DNAME", "RRSIG"})
 _HEX_BYTE = re.compile(r"\\0x([0-9a-fA-F]{2})")
 
 
-@dataclass(slots=True)
 class _Clock:
     """Turns printed times into nanoseconds; what it could not know becomes a warning."""
 
-    has_clock: bool = True
-    undated: bool = False
-    relative: bool = False
-    zone_unknown: bool = False
-    summed: bool = False  # -ttt: each time is the difference to the packet before
-    _days: int = 0
-    _last: int = 0
-    _seen: int = 0
+    def __init__(self) -> None:
+        self.relative = False
+        #: shared with the compiled reader: UNDATED to WAS_DATED
+        self.state = np.zeros(4, np.int64)
+        self._summed = False  # -ttt: each time is the difference to the packet before
+        self._seen = 0
 
     def time(self, match: re.Match[str]) -> int | None:
         """Return the packet's time, None where it shows none.
@@ -125,17 +132,21 @@ class _Clock:
         Raises NotUnderstood where what it shows fits nowhere.
         """
         if match["epoch"]:
-            if int(match["epoch"].partition(".")[0]) > _LAST_S:
+            if int(match["epoch"].partition(".")[0]) > LAST_S:
                 raise NotUnderstood("beyond all times")
             self._seen += 1
             return _nanoseconds(match["epoch"])
         if match["clock"] is None:
             self._seen += 1
-            self.has_clock = False
             return None
         back = match["clock"].startswith("-")  # -ttt: before the packet that is printed before
         hours, minutes, rest = match["clock"].removeprefix("-").split(":")
-        if int(hours) > 23 or int(minutes) > 59 or int(rest[:2]) > 60 or (back and self.undated):
+        if (
+            int(hours) > 23
+            or int(minutes) > 59
+            or int(rest[:2]) > 60
+            or (back and self.state[UNDATED])
+        ):
             raise NotUnderstood("no time of day")
         now = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000_000 + _nanoseconds(rest)
         if match["date"]:
@@ -143,31 +154,32 @@ class _Clock:
             if not (1970 <= year < 2116 and 1 <= month <= 12 and 1 <= day <= 31):
                 raise NotUnderstood("no date")
             self._seen += 1
-            self.zone_unknown = True
+            self.state[WAS_DATED] = 1
             return timegm((year, month, day, 0, 0, 0)) * 1_000_000_000 + now
         self._seen += 1
         if self._seen == 1 and now == 0:
             self.relative = True
+        last, days = int(self.state[LAST]), int(self.state[DAYS])
         if self.relative:
-            if (back or now < self._last) and not self.summed:
-                self.summed = True
-            if self.summed:
-                now = self._last + (-now if back else now)
+            if (back or now < last) and not self._summed:
+                self._summed = True
+            if self._summed:
+                now = last + (-now if back else now)
         else:
-            self.undated = True
-            if now + self._days * _DAY_NS < self._last - _DAY_NS // 2:
-                self._days += 1  # past midnight
-            now += self._days * _DAY_NS
-        self._last = now
+            if now + days * DAY_NS < last - DAY_NS // 2:
+                days += 1  # past midnight
+            now += days * DAY_NS
+            self.state[UNDATED], self.state[DAYS] = 1, days
+        self.state[LAST] = now
         return now
 
     def warnings(self) -> list[str]:
         """Say what the times rest on."""
         if self.relative:
             return ["times are differences (tcpdump -ttt): they start at 1970-01-01"]
-        if self.undated:
+        if self.state[UNDATED]:
             return ["times have no date: dated 1970-01-01, and taken as UTC"]
-        if self.zone_unknown:
+        if self.state[WAS_DATED]:
             return ["times have no zone: taken as UTC"]
         return []
 
@@ -186,32 +198,44 @@ class TcpdumpReader(PlainReader):
         self._ports, self._pods = ports, pods
         self._clock = _Clock()
         self._clocked: bool | None = None
-        self._interfaces: dict[str, int] = {}
         self._host_names = 0
-        self._endless = False
+        self._may_go_on: bool | None = None  # may the next line be part of what is held?
+        self._went_by = False
 
-    def units(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """Yield one line a packet, its continuation lines joined to it."""
-        held: Line | None = None
-        goes_on: bool | None = None  # may the next line be part of what is held?
-        for line in lines:
-            text = line.text
-            if held is not None and text[0] in " \t" and not _starts_packet(text):
-                if _HEX_LINE.match(text):  # -x and -X print the bytes as well
-                    continue
-                if goes_on is None:
-                    goes_on = self._goes_on(held.text)
-                if goes_on:
+    def share(self, shared: Shared) -> None:
+        """Number interfaces and tell times as the compiled reader does."""
+        self._interfaces = Interfaces(shared.places)
+        self.blocks = PacketBlocks(
+            shared.interners, self._interfaces, self._ports, shared.probes, self._clock.state
+        )
+
+    def units(self, line: Line) -> Sequence[Line]:
+        """Return the packet before this one, its continuation lines joined to it."""
+        text, held = line.text, self.held
+        if (held or self._went_by) and text[0] in " \t" and not _starts_packet(text):
+            if _HEX_LINE.match(text):  # -x and -X print the bytes as well
+                return ()
+            if held is not None:
+                if self._may_go_on is None:
+                    self._may_go_on = self._goes_on(held.text)
+                if self._may_go_on:
                     held.text += " " + text.strip()
                     if " > " in text or len(held.text) > _UNIT_CHARACTERS:
-                        goes_on = None
-                    continue
-            if held is not None:
-                yield held
-            held = None if TCPDUMP_CHATTER.match(text) else line
-            goes_on = None
-        if held is not None:
-            yield held
+                        self._may_go_on = None
+                    return ()
+        whole = self.rest()
+        self.held = None if TCPDUMP_CHATTER.match(text) else line
+        return whole
+
+    def rest(self) -> Sequence[Line]:
+        """Return the packet that is held."""
+        held, self.held = self.held, None
+        self._may_go_on, self._went_by = None, False
+        return () if held is None else (held,)
+
+    def went_by(self) -> None:
+        """Note that the packet before the next line was whole."""
+        self._went_by = True
 
     def _goes_on(self, text: str) -> bool:
         """May an indented line be part of this one? A packet of DNS is whole, others are long."""
@@ -362,7 +386,7 @@ class TcpdumpReader(PlainReader):
     def _link(self, prefix: str, message: LineMessage) -> None:
         """Note what tells a copy of a packet from a resend: hop, link addresses, identification."""
         if seen := _INTERFACE.match(prefix):
-            message.interface = self._interfaces.setdefault(seen[0], len(self._interfaces) + 1)
+            message.interface = self._interfaces.number(seen[0], seen[1])
             message.place = seen[1]
         hop = re.search(r"\b(?:ttl|hlim) (\d{1,3})\b", prefix)
         message.hop_limit = min(int(hop[1]), 255) if hop else 0

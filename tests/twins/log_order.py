@@ -1,4 +1,4 @@
-"""The order of a server's log: when each query came, and how several logs lie in one another.
+"""The order of a server's log, in plain Python: what ``logs/blocks`` has compiled.
 
 A server logs a query when it has answered it, so that a client's walk stands in the log in its
 order, whatever the stamps say. A stamp of one second, or of one millisecond, says when a line was

@@ -1,0 +1,1 @@
+"""Lines by the block: compiled readers of the usual shapes, which fill rows."""
