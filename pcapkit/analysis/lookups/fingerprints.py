@@ -3,8 +3,9 @@
 Signs as measured on the wire: glibc asks A and AAAA from one port with unrelated IDs; musl too, but
 its IDs come from the clock and lie close together; Go gives every query its own port and EDNS 1232;
 c-ares shows EDNS 1232 (and a cookie) on one port; BIND's tools ask AAAA only of the name that hit;
-hickory draws its ports itself and asks what an alias points to; dnsjava shows EDNS 1280 and asks no
-searched name as is; gRPC's C core asks for its settings from c-ares' port; JNDI waits 1, 2, 4 s.
+hickory draws its ports itself, asks what an alias points to, and three times after errors; dnsjava
+shows EDNS 1280 and asks no searched name as is; gRPC's C core asks for its settings from c-ares'
+port; JNDI waits 1, 2, 4 s.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, OPEN, Walks
-from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, SERVFAIL
+from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
 from pcapkit.schema import (
@@ -77,8 +78,9 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     GRPC_ONE_PORT,  # gRPC's own questions, from the port of an A or AAAA question
     DOUBLED_TIMER,  # one question sent again after 1, 2 and 4 s, with one ID
     APART,  # each family walks the list by itself
-) = range(32)
-SIGNS = 32
+    TRIPLED,  # sent three times at once after errors, each from a port of its own; then the next
+) = range(33)
+SIGNS = 33
 
 
 @helper_kernel
@@ -135,6 +137,29 @@ def _insists(rows: Exchanges, w: Walks, failed: Int, answered: Int) -> bool:
         again += 1
         x = np.int64(w.next_exchange[x])
     return again == 2
+
+
+@helper_kernel
+def _is_tripled(rows: Exchanges, w: Walks, first: Int) -> bool:
+    """Was a question sent three times at once, from a new port after each error of the server's?
+
+    ``first`` is the first of its exchanges in ``rows``; ``w`` says which follow.
+    """
+    x, sent = first, np.int64(0)
+    while x >= 0 and sent < 4:
+        e = rows[x]
+        if e["outcome"] != SERVFAIL and e["outcome"] != REFUSED:
+            return False
+        if e["edns_bytes"] >= 0:
+            return False
+        again = np.int64(w.next_exchange[x])
+        if again >= 0 and rows[again]["client_port"] == e["client_port"]:
+            return False
+        if again >= 0 and rows[again]["query_time"] - e["query_time"] > _LATE_NS:
+            return False
+        sent += 1
+        x = again
+    return bool(sent == 3)
 
 
 @kernel
@@ -280,6 +305,8 @@ def _count_signs(
                         signs[GRPC_ONE_PORT] += _has_grpc_port(rows, whole, x)
                 at = np.int64(q["after"])
             step = _count_steps(rows, w, walk, candidate, signs)
+            if some >= 0 and w.candidates[candidate]["after"] >= 0:
+                signs[TRIPLED] += _is_tripled(rows, w, some)
             if a >= 0 and aaaa >= 0:
                 two_ports = rows[a]["client_port"] != rows[aaaa]["client_port"]
                 if two_ports and rows[a]["outcome"] == NXDOMAIN and rows[a]["edns_bytes"] < 0:
@@ -431,9 +458,10 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         return ResolverGuess("glibc", 0.9, ("A and AAAA on one port with unrelated IDs, no EDNS",))
     if in_turn >= 2:
         return ResolverGuess("glibc", 0.6, ("A, answer, AAAA on one port (single-request)",))
-    if n[ALIAS_CHASED] >= _OWN_STEPS and n[BOTH_OF_ABSENT] and 4 * n[OWN_PORTS] > n[PLAIN_QUERIES]:
-        chased = "a port of its own choice for every query, what aliases point to asked, no EDNS"
-        return ResolverGuess("hickory", 0.8, (chased,))
+    if n[ALIAS_CHASED] and n[BOTH_OF_ABSENT] and 4 * n[OWN_PORTS] > n[PLAIN_QUERIES]:
+        if n[TRIPLED]:  # else it may be a forwarder that follows aliases itself
+            chased = "a port of its own choice for every query, three after errors, aliases asked"
+            return ResolverGuess("hickory", 0.8, (chased,))
     if n[DOUBLED_TIMER]:
         return ResolverGuess("jndi", 0.7, ("one question sent again after 1, 2 and 4 s",))
     if n[HOST]:

@@ -11,7 +11,7 @@ import pytest
 
 from pcapkit.model.clients import Client
 from tests import build
-from tests.analysis.talk import LIST, NAMESPACE, NXDOMAIN, Talk, cname
+from tests.analysis.talk import LIST, NAMESPACE, NXDOMAIN, SERVFAIL, Talk, cname
 from tests.build import AAAA, SRV, A
 
 Gap = Callable[[Random], int]
@@ -164,12 +164,23 @@ def test_no_libc_keeps_its_port_from_name_to_name(tmp_path: Path, port: int | No
     assert only(talk, tmp_path).resolver.model == ("unknown" if port else "glibc")
 
 
-def hickory(*, chases: int = 4, own_ports: bool = True) -> Talk:
+def hickory(*, chases: int = 4, own_ports: bool = True, tries: int = 3) -> Talk:
     """Every query from a port of its own; what aliases point to is asked for the missing family.
 
-    With no ``chases`` it is what dnsmasq sends, which does not ask for that by itself.
+    With no ``chases`` it is what dnsmasq sends, which does not ask for that by itself; with other
+    ``tries`` of what the server fails at, a forwarder that does.
     """
     talk, dice, at = Talk(), Random(3), 0.0
+    for suffix in LIST:
+        for qtype in (A, AAAA):
+            for number in range(tries if suffix == LIST[1] else 1):
+                rcode = SERVFAIL if suffix == LIST[1] else NXDOMAIN
+                port = dice.randrange(1024, 65536) if own_ports else dice.randrange(33000, 60000)
+                sent = at + number + qtype / 100
+                talk.exchange(sent, f"x.example.org.{suffix}", qtype, port=port, rcode=rcode)
+        at += 5
+    talk.found(at, "x.example.org")
+    at += 500
     for n in range(12):
         for suffix in (*LIST, ""):
             name = f"v{n}.example.com.{suffix}".rstrip(".")
@@ -238,6 +249,7 @@ def jndi(*waits: float) -> Talk:
         (hickory(), "hickory"),
         (hickory(chases=0), "unknown"),
         (hickory(own_ports=False), "unknown"),
+        (hickory(tries=2), "unknown"),
         (dnsjava(), "dnsjava"),
         (dnsjava(as_is=True), "unknown"),
         (dnsjava(size=4096), "unknown"),
