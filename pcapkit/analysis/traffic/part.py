@@ -255,7 +255,7 @@ class PartTraffic:
         over_tcp = np.flatnonzero(r.rows["transport"] == TCP)
         clients = np.array([c.client for c in r.clients], np.int64)
         asked = np.bincount(r.rows["client"][over_tcp], minlength=int(clients.max(initial=0)) + 1)
-        return asked[clients]
+        return asked[clients].astype(np.int64)
 
     def forwards(self, index: int) -> bool:
         """May this client ask for others: NodeLocal DNSCache, dnsmasq, unbound?

@@ -167,7 +167,7 @@ def _hash_found(scratch: Scratch, index: Int, at: Int, found: Int) -> np.uint64:
     """
     place = index & (AHEAD - 1)
     if found == FOUND_UDP and scratch.begins[place] == at:
-        return scratch.hashes[place]
+        return np.uint64(scratch.hashes[place])
     return np.uint64(0)
 
 

@@ -196,7 +196,8 @@ class Table:
     @lru_cache(maxsize=2 * MOST_NDOTS + 4)  # noqa: B019 (lives as long as the table)
     def by_writing(self, ndots: int | None, *, shorter: bool = False) -> Matrix:
         """Return what writing each pair in full changes where :meth:`at` is what it sends now."""
-        return self.written - self.at(ndots, shorter=shorter)
+        out: Matrix = self.written - self.at(ndots, shorter=shorter)
+        return out
 
     @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019
     def harmed(self, ndots: int | None, *, shorter: bool = False) -> Flags:
