@@ -362,7 +362,7 @@ def _zone_of(
     if u8(buffer, owner) >= _POINTER:
         target = message + ((u8(buffer, owner) & 63) << 8 | u8(buffer, owner + 1))
         if asked <= target < asked_end - 1:
-            labels = _labels_from(buffer, asked, asked_end, target)
+            labels = np.int64(_labels_from(buffer, asked, asked_end, target))
     if labels == NO_NAME:
         wire, begin = buffer, np.int64(owner)
         size = np.int64(plain_name_end(buffer, owner, end)) - owner
@@ -376,7 +376,7 @@ def _zone_of(
         same_end = asked_end - size
         if same_end < asked or not _same_name(wire, begin, buffer, same_end, size):
             return np.int64(OTHER_SOA)
-        labels = _labels_from(buffer, asked, asked_end, same_end)
+        labels = np.int64(_labels_from(buffer, asked, asked_end, same_end))
         if labels == NO_NAME:
             return np.int64(OTHER_SOA)
     return np.int64(min(labels + 1, MOST_SOA))
