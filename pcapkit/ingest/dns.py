@@ -379,7 +379,7 @@ def _zone_of(
         labels = np.int64(_labels_from(buffer, asked, asked_end, same_end))
         if labels == NO_NAME:
             return np.int64(OTHER_SOA)
-    return np.int64(min(labels + 1, MOST_SOA))
+    return min(labels + np.int64(1), np.int64(MOST_SOA))
 
 
 @inline_kernel

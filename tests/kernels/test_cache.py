@@ -31,7 +31,7 @@ ANNOUNCED = (
 #: The folders of kernels that have been used.
 KEPT = (
     "import gc; from pcapkit.kernels.compiled import Compiled; "
-    "print(*{c.folder for c in gc.get_objects() if isinstance(c, Compiled) and c.folder})"
+    "print(*{c.folder for c in gc.get_objects() if type(c) is Compiled and c.folder})"
 )
 #: No folder for temporary files.
 NOWHERE = "import tempfile; tempfile.tempdir = '/proc/none'; "

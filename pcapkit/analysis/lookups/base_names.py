@@ -23,7 +23,7 @@ from pcapkit.kernels.words import u64_little
 from pcapkit.names.labels import join, name_start
 from pcapkit.names.table import Folded
 from pcapkit.names.text import wire_from_text
-from pcapkit.schema import ABSENT, Bytes, Exchanges, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import ABSENT, Array, Bytes, Exchanges, Ids, Int, Integers, Row, Rows
 
 _LONGEST_NAME = 256  # bytes; a name has 255 at most (RFC 1035 section 3.1)
 
@@ -328,8 +328,8 @@ def divide(lists: Lists, names: InternerArrays, pieces: int) -> tuple[Ids, Integ
 
 
 @kernel
-def _divide_names(name_ids: Ids, names: InternerArrays, pieces: Int, piece_of: Ids) -> None:
-    """Give each local name the piece of its first label in ``piece_of`` (unsigned).
+def _divide_names(name_ids: Ids, names: InternerArrays, pieces: Int, piece_of: Array) -> None:
+    """Give each local name the piece of its first label in ``piece_of`` (uint8 or uint16).
 
     Goes in: ``name_ids`` (int32) of the local names among ``names``; how many ``pieces`` there are.
     """
