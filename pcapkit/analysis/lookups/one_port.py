@@ -71,11 +71,11 @@ def follows_apart(rows: Exchanges, w: Walks, candidate: Int, e: Row, near: Int) 
     last = np.int64(x["last"])
     if candidate == x["first"]:
         since = e["query_time"] - w.name_nodes[w.candidates[last]["node"]]["latest"]
-        return since <= near and has_port(rows, w, last, e["client_port"])
+        return bool(since <= near) and has_port(rows, w, last, e["client_port"])
     before = np.int64(x["first"])
     while before >= 0 and w.candidates[before]["after"] != candidate:
         before = np.int64(w.candidates[before]["after"])
-    return before >= 0 and goes_on_apart(w, before, e, near)
+    return bool(before >= 0) and goes_on_apart(w, before, e, near)
 
 
 @helper_kernel
