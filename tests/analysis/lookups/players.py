@@ -217,15 +217,15 @@ class Player:
                 ident = self.dice.randrange(1 << 16)
         return UNANSWERED, at
 
-    def forget_together(self, name: str, types: Sequence[int]) -> None:
-        """Let a cache forget what it holds of a name at one moment.
+    def forget_together(self) -> None:
+        """Let a cache forget at one moment what the lookup found denied.
 
-        Half of a candidate, from ports of its own, belongs to a walk by chance as well as by rule.
+        A walk that begins behind a suffix which the cache had is not to be told from another name.
         """
-        held = [self.until[name, t] for t in types if (name, t) in self.until]
-        for qtype in types:
-            if held:
-                self.until[name, qtype] = min(held)
+        asked = {name for _, name in self.names}
+        denied = [key for key in self.until if key[0] in asked and outcome(*key) != ANSWER]
+        for key in denied:
+            self.until[key] = min(self.until[k] for k in denied)
 
     def note(self, at: float, name: str) -> None:
         """Note a question of the lookup that is played."""
@@ -252,8 +252,6 @@ class Player:
             sent += self.dice.uniform(0.02, self.wire.later_ms or 0.05)
             if self.dice.random() < 0.1:
                 sent += self.pause()
-        if self.port_of == QUESTION:
-            self.forget_together(name, types)
         return Asked(outcomes, end)
 
     def pair(self, at: float, name: str, types: Sequence[int]) -> Asked:
@@ -302,6 +300,8 @@ class Player:
         if self.order == BATCH_BY_FAMILY:
             whole.sort(key=lambda x: x[1])
         for (name, qtype), ident in zip(whole, self.new_idents(len(whole)), strict=True):
+            if self.order == BATCH_BY_FAMILY and (name, qtype) == (names[0], AAAA) and end < at:
+                self.note_lookup()  # all was answered: the other family has a walk of its own
             end = max(end, self.ask(at, name, qtype, port, ident)[1])
             at += 0.03 if self.dice.random() < 0.9 else self.pause()
         return end
@@ -320,10 +320,16 @@ class Player:
             )
         else:
             end = self.walk(at, base, names, types, own)
+        self.forget_together()
+        self.note_lookup()
+        return end
+
+    def note_lookup(self) -> None:
+        """Note what was asked since the last one."""
         asked = tuple(dict.fromkeys(name for _, name in sorted(self.names)))
         if asked:
             self.played[asked, self.questions] += 1
-        return end
+        self.names, self.questions = [], 0
 
     def walk(
         self, at: float, base: str, names: Sequence[str], types: Sequence[int], own: int
