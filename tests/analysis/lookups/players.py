@@ -163,6 +163,7 @@ class Player:
         self.until: dict[tuple[str, int], float] = {}  # what a cache holds
         self.names: list[tuple[float, str]] = []  # of the lookup that is played
         self.questions = 0
+        self.began = 0.0
 
     def pause(self, most: float = 100.0) -> float:
         """Return a pause in ms: now and then one at the limit of a pod's CPU."""
@@ -242,7 +243,7 @@ class Player:
             order.reverse()
         idents, end, outcomes, sent = self.new_idents(len(order)), at, [], at
         for k, qtype in enumerate(order):
-            if self.rules.keeps_answers and self.until.get((name, qtype), 0) > sent:
+            if self.rules.keeps_answers and self.until.get((name, qtype), 0) > self.began:
                 outcomes.append(outcome(name, qtype))
                 continue
             mine = self.new_port() if self.port_of == QUESTION else port
@@ -295,14 +296,15 @@ class Player:
 
     def batch(self, at: float, names: Sequence[str], types: Sequence[int]) -> float:
         """Ask all candidates from one port at once, as busybox does; return when all ended."""
-        port, end = self.new_port(), at
+        port, end, done = self.new_port(), at, at
         whole = [(n, t) for n in names for t in types]
         if self.order == BATCH_BY_FAMILY:
             whole.sort(key=lambda x: x[1])
         for (name, qtype), ident in zip(whole, self.new_idents(len(whole)), strict=True):
-            if self.order == BATCH_BY_FAMILY and (name, qtype) == (names[0], AAAA) and end < at:
-                self.note_lookup()  # all was answered: the other family has a walk of its own
-            end = max(end, self.ask(at, name, qtype, port, ident)[1])
+            if self.order == BATCH_BY_FAMILY and (name, qtype) == (names[0], AAAA) and done < at:
+                self.note_lookup()  # the last one was answered: the other family has a walk of its own
+            done = self.ask(at, name, qtype, port, ident)[1]
+            end = max(end, done)
             at += 0.03 if self.dice.random() < 0.9 else self.pause()
         return end
 
@@ -310,7 +312,7 @@ class Player:
         """Play one lookup; return when it ended."""
         names = candidates(base, LIST, ndots=ndots, model=self.rules)
         types, own = self.wire.types, self.new_port()
-        self.names, self.questions = [], 0
+        self.names, self.questions, self.began = [], 0, at
         if self.rules.asks_all and len(names) > 1:
             end = self.batch(at, names, types)
         elif self.order == APART:
