@@ -302,7 +302,7 @@ class Player:
             whole.sort(key=lambda x: x[1])
         for (name, qtype), ident in zip(whole, self.new_idents(len(whole)), strict=True):
             if self.order == BATCH_BY_FAMILY and (name, qtype) == (names[0], AAAA) and done < at:
-                self.note_lookup()  # the last one was answered: the other family has a walk of its own
+                self.note_lookup()  # the last was answered: the rest is a walk of its own
             done = self.ask(at, name, qtype, port, ident)[1]
             end = max(end, done)
             at += 0.03 if self.dice.random() < 0.9 else self.pause()
