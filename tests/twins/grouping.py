@@ -205,12 +205,9 @@ def _goes_on_apart(c: Candidate, e: Exchange) -> bool:
 
 
 def _follows_apart(w: Walk, c: Candidate, e: Exchange) -> bool:
-    """Does a type come to a candidate from the one before it, or to the first from the last?"""
+    """Does a type come to a candidate from the one before it?"""
     at = next(k for k, x in enumerate(w.candidates) if x is c)
-    if at == 0:
-        last = w.candidates[-1]
-        return e.time - last.latest <= PAUSED and e.port in last.ports
-    return _goes_on_apart(w.candidates[at - 1], e)
+    return at > 0 and _goes_on_apart(w.candidates[at - 1], e)
 
 
 def _joins(w: Walk, c: Candidate, e: Exchange, habits: Habits) -> bool:
@@ -310,7 +307,7 @@ def _group(
             continue
         if not _continues(walks, e, bases, len(search), habits):
             early = e.time - habits.begin <= PAUSED
-            at = next((p for p in sorted(bases) if p == 0 or early), min(bases, default=-1))
+            at = next((p for p in sorted(bases) if p == 0 or early), -1)
             c = Candidate(e.name, at if at > 0 else -1, {e.qtype: [e]})
             base = bases.get(at)
             walks.append(Walk(e.time, e.name, base, "open" if base else "as is", [c]))
@@ -333,7 +330,7 @@ def _at_same_name(
         if _repeats(c, e, habits) if again else _joins(w, c, e, habits):
             if same_port:
                 if not again and c is not w.candidates[-1]:
-                    if c is not w.candidates[0] and _follows_apart(w, c, e):
+                    if _follows_apart(w, c, e):
                         w.apart = True
                     else:
                         w.parallel = True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, OPEN, Walks
+from pcapkit.analysis.lookups.state import AS_IS, NO_ROW, Walks
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.model.clients import ResolverGuess
@@ -368,8 +368,6 @@ def _count_steps(rows: Exchanges, w: Walks, walk: Row, candidate: Int, signs: In
             following = w.questions[w.candidates[c["after"]]["question"]]
             signs[PORT_KEPT] += following["port"] == first["client_port"]
     if walk["mode"] == AS_IS or walk["base"] < 0 or c["name"] == walk["base"]:
-        return np.int64(NO_ROW)
-    if walk["mode"] == OPEN and c["position"] >= 0:  # a full name, perhaps
         return np.int64(NO_ROW)
     at = question
     while at >= 0:

@@ -91,7 +91,7 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
         return False
     if w.candidates[candidate]["types"] >= _MOST_TYPES:
         return False
-    if w.walks[walk]["one_port"] and follows_apart(rows, w, candidate, e, rules.near):
+    if w.walks[walk]["one_port"] and follows_apart(w, candidate, e, rules.near):
         return True
     if begins_again(w, walk, e):
         return False
@@ -178,19 +178,14 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     e = rows[number]
     orphan = e["query_packet"] < 0
     early = e["query_time"] - rules.begin <= rules.near  # its walk may have begun before
-    start, later = np.int64(NO_SUFFIX), np.int64(NO_SUFFIX)
+    start = np.int64(NO_SUFFIX)
     for k in range(rules.by_size.shape[0]):
         p = rules.by_size[k]
-        if rules.bases[name, p] < 0:
-            continue
         is_as_is = rules.bases[name, p] == name  # under '.'
-        if rules.starts[p] or ((orphan or early) and not is_as_is):
+        begun = (orphan or early) and not is_as_is
+        if rules.bases[name, p] >= 0 and (begun or rules.starts[p]):
             start = p
             break
-        if later < 0 and not is_as_is:
-            later = p
-    if start < 0:
-        start = later  # a cache may have had the suffixes before it
     walk = w.used[WALKS]
     w.used[WALKS] = walk + 1
     x = w.walks[walk]
@@ -404,7 +399,7 @@ def _at_same_name(
             continue
         if same_port:
             if question < 0 and w.walks[n["walk"]]["last"] != candidate:
-                note_order(rows, w, rules, candidate, e)
+                note_order(w, rules, candidate, e)
             ask(rows, w, candidate, question, number)
             return True
         other, other_question = candidate, question

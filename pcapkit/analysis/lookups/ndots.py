@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pcapkit.analysis.lookups.base_names import Lists
-from pcapkit.analysis.lookups.state import AS_IS, LIST, OPEN, WALKS, Walks
+from pcapkit.analysis.lookups.state import AS_IS, LIST, WALKS, Walks
 from pcapkit.analysis.search_lists.survey import Client
 from pcapkit.cluster.conventions import KUBERNETES_NDOTS
 from pcapkit.codes import ANSWER
@@ -116,7 +116,7 @@ def _bound(
                 notes[walk["base"]] = searched
             elif walk["candidates"] > 1 and walk["mode"] == AS_IS:
                 high = min(high, np.int64(labels[name]) - 1)
-            elif notes[name] != searched and _is_alone(w, walk):
+            elif walk["mode"] == AS_IS and notes[name] != searched:
                 if _is_answered(rows, w, walk):
                     as_is[used] = name
                     used += 1
@@ -130,14 +130,6 @@ def _bound(
                 as_is[used] = name
                 used += 1
         ends[i + 1] = used
-
-
-@helper_kernel
-def _is_alone(w: Walks, walk: Row) -> bool:
-    """Was a name asked as is, which no walk begins with: not under the first suffix?"""
-    if walk["mode"] == OPEN:
-        return bool(w.candidates[walk["first"]]["position"] >= 0)
-    return bool(walk["mode"] == AS_IS)
 
 
 @helper_kernel

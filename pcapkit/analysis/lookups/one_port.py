@@ -61,17 +61,12 @@ def goes_on_apart(w: Walks, candidate: Int, e: Row, near: Int) -> bool:
 
 
 @helper_kernel
-def follows_apart(rows: Exchanges, w: Walks, candidate: Int, e: Row, near: Int) -> bool:
+def follows_apart(w: Walks, candidate: Int, e: Row, near: Int) -> bool:
     """Does a family come to a ``candidate`` of ``w`` from the one before it in its walk?
 
-    ``e``, one of ``rows``, asks it. The first candidate follows the last one, where all were asked
-    from one port for the other family before.
+    ``e`` (EXCHANGE) asks it.
     """
     x = w.walks[w.candidates[candidate]["walk"]]
-    last = np.int64(x["last"])
-    if candidate == x["first"]:
-        since = e["query_time"] - w.name_nodes[w.candidates[last]["node"]]["latest"]
-        return bool(since <= near and has_port(rows, w, last, e["client_port"]))
     before = np.int64(x["first"])
     while before >= 0 and w.candidates[before]["after"] != candidate:
         before = np.int64(w.candidates[before]["after"])
@@ -82,9 +77,8 @@ def follows_apart(rows: Exchanges, w: Walks, candidate: Int, e: Row, near: Int) 
 def begins_again(w: Walks, walk: Int, e: Row) -> bool:
     """Does ``e`` (EXCHANGE) belong to another walk of the list, for another type?
 
-    Where all suffixes were asked from one port for one type, and answered, what asks the first of
-    them for another type, unless at once (see :func:`follows_apart`), begins a ``walk`` of ``w`` of
-    its own, and the others follow it.
+    Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
+    first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
     """
     x = w.walks[walk]
     first, last = np.int64(x["first"]), np.int64(x["last"])
@@ -130,14 +124,14 @@ def stays_open(rows: Exchanges, w: Walks, current: Int, e: Row) -> bool:
 
 
 @helper_kernel
-def note_order(rows: Exchanges, w: Walks, rules: Rules, candidate: Int, e: Row) -> None:
+def note_order(w: Walks, rules: Rules, candidate: Int, e: Row) -> None:
     """Note at the walk of a ``candidate`` of ``w`` why ``e`` asks it when others were asked, too.
 
     Its family goes on by itself (gRPC's C core), or all were asked whatever the answers (busybox).
-    ``e`` is one of ``rows``; the client has ``rules``.
+    ``e`` is an EXCHANGE; the client has ``rules``.
     """
     x = w.walks[w.candidates[candidate]["walk"]]
-    if candidate != x["first"] and follows_apart(rows, w, candidate, e, rules.near):
+    if follows_apart(w, candidate, e, rules.near):
         x["apart"] = 1
     else:
         x["parallel"] = 1

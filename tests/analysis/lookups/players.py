@@ -163,6 +163,7 @@ class Player:
         self.until: dict[tuple[str, int], float] = {}  # what a cache holds
         self.names: list[tuple[float, str]] = []  # of the lookup that is played
         self.questions = 0
+        self.began = 0.0
 
     def pause(self, most: float = 100.0) -> float:
         """Return a pause in ms: now and then one at the limit of a pod's CPU."""
@@ -217,15 +218,15 @@ class Player:
                 ident = self.dice.randrange(1 << 16)
         return UNANSWERED, at
 
-    def forget_together(self, name: str, types: Sequence[int]) -> None:
-        """Let a cache forget what it holds of a name at one moment.
+    def forget_together(self) -> None:
+        """Let a cache forget at one moment what the lookup found denied.
 
-        Half of a candidate, from ports of its own, belongs to a walk by chance as well as by rule.
+        A walk that begins behind a suffix which the cache had is not to be told from another name.
         """
-        held = [self.until[name, t] for t in types if (name, t) in self.until]
-        for qtype in types:
-            if held:
-                self.until[name, qtype] = min(held)
+        asked = {name for _, name in self.names}
+        denied = [key for key in self.until if key[0] in asked and outcome(*key) != ANSWER]
+        for key in denied:
+            self.until[key] = min(self.until[k] for k in denied)
 
     def note(self, at: float, name: str) -> None:
         """Note a question of the lookup that is played."""
@@ -242,7 +243,7 @@ class Player:
             order.reverse()
         idents, end, outcomes, sent = self.new_idents(len(order)), at, [], at
         for k, qtype in enumerate(order):
-            if self.rules.keeps_answers and self.until.get((name, qtype), 0) > sent:
+            if self.rules.keeps_answers and self.until.get((name, qtype), 0) > self.began:
                 outcomes.append(outcome(name, qtype))
                 continue
             mine = self.new_port() if self.port_of == QUESTION else port
@@ -252,8 +253,6 @@ class Player:
             sent += self.dice.uniform(0.02, self.wire.later_ms or 0.05)
             if self.dice.random() < 0.1:
                 sent += self.pause()
-        if self.port_of == QUESTION:
-            self.forget_together(name, types)
         return Asked(outcomes, end)
 
     def pair(self, at: float, name: str, types: Sequence[int]) -> Asked:
@@ -297,12 +296,15 @@ class Player:
 
     def batch(self, at: float, names: Sequence[str], types: Sequence[int]) -> float:
         """Ask all candidates from one port at once, as busybox does; return when all ended."""
-        port, end = self.new_port(), at
+        port, end, done = self.new_port(), at, at
         whole = [(n, t) for n in names for t in types]
         if self.order == BATCH_BY_FAMILY:
             whole.sort(key=lambda x: x[1])
         for (name, qtype), ident in zip(whole, self.new_idents(len(whole)), strict=True):
-            end = max(end, self.ask(at, name, qtype, port, ident)[1])
+            if self.order == BATCH_BY_FAMILY and (name, qtype) == (names[0], AAAA) and done < at:
+                self.note_lookup()  # the last was answered: the rest is a walk of its own
+            done = self.ask(at, name, qtype, port, ident)[1]
+            end = max(end, done)
             at += 0.03 if self.dice.random() < 0.9 else self.pause()
         return end
 
@@ -310,7 +312,7 @@ class Player:
         """Play one lookup; return when it ended."""
         names = candidates(base, LIST, ndots=ndots, model=self.rules)
         types, own = self.wire.types, self.new_port()
-        self.names, self.questions = [], 0
+        self.names, self.questions, self.began = [], 0, at
         if self.rules.asks_all and len(names) > 1:
             end = self.batch(at, names, types)
         elif self.order == APART:
@@ -320,10 +322,16 @@ class Player:
             )
         else:
             end = self.walk(at, base, names, types, own)
+        self.forget_together()
+        self.note_lookup()
+        return end
+
+    def note_lookup(self) -> None:
+        """Note what was asked since the last one."""
         asked = tuple(dict.fromkeys(name for _, name in sorted(self.names)))
         if asked:
             self.played[asked, self.questions] += 1
-        return end
+        self.names, self.questions = [], 0
 
     def walk(
         self, at: float, base: str, names: Sequence[str], types: Sequence[int], own: int
