@@ -101,7 +101,7 @@ def _prefetch_lookup(observed: Observations, numbers: Integers, index: Int) -> N
     They lie anywhere, and so do their transactions and exchanges.
     """
     if index + _LOOKUP_AHEAD < numbers.shape[0]:
-        prefetch(observed.lookups, numbers[index + _LOOKUP_AHEAD])
+        prefetch(observed.lookups, np.int64(numbers[index + _LOOKUP_AHEAD]))
     if index + _TRANSACTIONS_AHEAD < numbers.shape[0]:
         following = observed.lookups[numbers[index + _TRANSACTIONS_AHEAD]]
         prefetch(observed.transactions, np.int64(following["first"]))

@@ -133,7 +133,7 @@ def _prefetch(buffer: Bytes, records: Rows, index: Int, tables: Tables, scratch:
     be read: mostly that is so, and nothing depends on it. ``scratch`` keeps the hashes of names.
     """
     if index + _PACKET_AHEAD < records.shape[0]:
-        following = records[index + _PACKET_AHEAD]["offset"]
+        following = np.int64(records[index + _PACKET_AHEAD]["offset"])
         prefetch(buffer, following)
         prefetch(buffer, following + 64)
     names, hashes = tables.names, scratch.hashes
