@@ -358,7 +358,7 @@ def _zone_of(
     if asked_end == NO_NAME:
         return np.int64(NO_SOA)
     asked = message + HEADER_BYTES
-    labels = np.int64(NO_NAME)
+    labels: Int = np.int64(NO_NAME)
     if u8(buffer, owner) >= _POINTER:
         target = message + ((u8(buffer, owner) & 63) << 8 | u8(buffer, owner + 1))
         if asked <= target < asked_end - 1:

@@ -402,8 +402,7 @@ def decode_window(
                     continue
                 if joined:
                     data, at, stop = scratch.joined, np.int64(0), joined
-        first = count
-        h = _hash_found(scratch, i, at, found)
+        first, h = count, _hash_found(scratch, i, at, found)
         count = _decode_payload((data, at, stop), found, h, count, out.rows, tables.names, scratch)
         if count > first:
             out.reasons[i] = NO_REASON

@@ -123,7 +123,9 @@ def merged(
     kept, others, count = _costliest(names, table, most)
     for pair, choice in kept:
         name, subject = writer.in_full(pair, choice.ndots), choice.subject
-        change = found.setdefault(name, Change(None, (), name, (), Safety.REVIEW))
+        if name not in found:
+            found[name] = Change(None, (), name, (), Safety.REVIEW)
+        change = found[name]
         change.subjects.append(subject)
         change.pairs.append(pair)
         if choice.ndots is not None and writer.needs(pair, name):
