@@ -16,7 +16,7 @@ import heapq
 import itertools
 import json
 import random
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 p = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -51,7 +51,7 @@ LOG = "/var/log/pods/kube-system_coredns/coredns/0.log"
 
 
 def stamp(ns, between="T", digits=9, zone="Z"):
-    whole = datetime.fromtimestamp(ns // 10**9, timezone.utc).strftime(f"%Y-%m-%d{between}%H:%M:%S")
+    whole = datetime.fromtimestamp(ns // 10**9, UTC).strftime(f"%Y-%m-%d{between}%H:%M:%S")
     return f"{whole}.{ns % 10**9:09d}"[: 20 + digits] + zone
 
 
