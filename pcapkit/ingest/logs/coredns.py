@@ -29,16 +29,15 @@ from pcapkit.codes import QCLASSES, RCODE_NUMBERS, qtype_number
 from pcapkit.ingest.inputs.recognise import COREDNS_CUSTOM, COREDNS_OWN, COREDNS_QUERY
 from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.ingest.logs.blocks.coredns import (
-    CD,
     CLUSTER_SOA_BYTES,
     DATA_BYTES,
-    LONGEST_S,
     OPT_BYTES,
     QUESTION_BYTES,
     RECORD_BYTES,
     WITHOUT_OPT,
     QueryBlocks,
 )
+from pcapkit.ingest.logs.blocks.coredns_values import CD, LONGEST_S
 from pcapkit.ingest.logs.blocks.filled import Filled
 from pcapkit.ingest.logs.blocks.merging import in_order
 from pcapkit.ingest.logs.blocks.walks import WalkOrder

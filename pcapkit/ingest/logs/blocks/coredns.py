@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pcapkit.codes import RCODES
+from pcapkit.ingest.logs.blocks.coredns_values import duration_at, flags_at, is_in, stream_at
 from pcapkit.ingest.logs.blocks.filled import Filled, Span, Streams, Taken, clear_row
 from pcapkit.ingest.logs.blocks.objects import (
     OBJECT_FACTS,
@@ -30,10 +31,8 @@ from pcapkit.ingest.logs.blocks.objects import (
 from pcapkit.ingest.logs.blocks.text import (
     BLANK,
     COLON,
-    DOT,
     NOT_MINE,
     QUOTE,
-    fraction_at,
     ipv4_at,
     ipv6_at,
     is_at,
@@ -52,14 +51,10 @@ from pcapkit.kernels.jit import compiled_before, helper_kernel, inline_kernel, k
 from pcapkit.kernels.words import u8
 from pcapkit.names.text import MAX_NAME_BYTES
 from pcapkit.schema import (
-    AA,
     ABSENT,
-    AD,
     MARK_QUESTION_SHOWN,
     QR,
-    RA,
     RD,
-    TC,
     TCP,
     UDP,
     Bytes,
@@ -69,7 +64,6 @@ from pcapkit.schema import (
     Row,
 )
 
-CD = 0x0010
 #: Bytes of a message with one question, its name left out; of a record behind its owner; of OPT.
 QUESTION_BYTES, RECORD_BYTES, OPT_BYTES = 16, 10, 11
 #: What stands for the buffer size where there is no OPT.
@@ -80,7 +74,6 @@ DATA_BYTES = {_A: _A_BYTES, _AAAA: _AAAA_BYTES}
 #: An SOA record of the ``kubernetes`` plugin, its name left out, which it has three times:
 #: ``ns.dns``, ``hostmaster``, five numbers, and what every record has.
 CLUSTER_SOA_BYTES = RECORD_BYTES + 7 + 11 + 20
-LONGEST_S = 86_400  # no query takes a day
 _HINFO = 13  # of which CoreDNS asks itself: left to others
 _MOST_BYTES = 0xFFFF
 _SERVFAIL, _SECOND_NS = 2, 1_000_000_000
@@ -138,65 +131,6 @@ class Scratch(NamedTuple):
 
 
 @helper_kernel
-def _flags_at(text: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
-    """Return (header flags, offset behind them) of ``qr,aa,rd``, or ``-``, in ``text[at:end]``."""
-    if is_at(text, at, end, 0x2D):
-        return np.int64(0), np.int64(at + 1)
-    flags = np.int64(0)
-    while end - at >= 2:
-        pair = u8(text, at) << 8 | u8(text, at + 1)
-        if pair == 0x7172:
-            flags |= QR
-        elif pair == 0x6161:
-            flags |= AA
-        elif pair == 0x7264:
-            flags |= RD
-        elif pair == 0x7261:
-            flags |= RA
-        elif pair == 0x7463:
-            flags |= TC
-        elif pair == 0x6164:
-            flags |= AD
-        elif pair == 0x6364:
-            flags |= CD
-        else:
-            break
-        at += 2
-        if not is_at(text, at, end, 0x2C):
-            return flags, np.int64(at)
-        at += 1
-    return np.int64(0), np.int64(NOT_MINE)
-
-
-@helper_kernel
-def _duration_at(text: Bytes, at: Int, end: Int) -> tuple[Int, Int]:
-    """Return (ns, offset behind it) of a duration in seconds in ``text[at:end]``: ``0.000105s``."""
-    seconds, at = number_at(text, at, end, 5)
-    if at < 0 or seconds >= LONGEST_S:
-        return np.int64(0), np.int64(NOT_MINE)
-    part: Int = np.int64(0)
-    digits: Int = np.int64(0)
-    if is_at(text, at, end, DOT):
-        part, digits = fraction_at(text, at + 1, end)
-        at += 1 + digits
-    if digits < 0 or not is_at(text, at, end, 0x73):
-        return np.int64(0), np.int64(NOT_MINE)
-    return seconds * _SECOND_NS + part, np.int64(at + 1)
-
-
-@inline_kernel
-def _is_in(text: Bytes, at: Int, end: Int, first: Int, second: Int, third: Int) -> bool:
-    """Are the next four bytes of ``text[at:end]`` these three, and a blank?"""
-    return bool(
-        end - at >= 4
-        and u8(text, at) == first
-        and u8(text, at + 1) == second
-        and u8(text, at + 2) == third
-        and u8(text, at + 3) == BLANK
-    )
-
-
-@helper_kernel
 def _client_at(text: Bytes, at: Int, end: Int, packed: Bytes, facts: Integers) -> Int:
     """Take the client's address and port and the ID in ``text[at:end]``; return what is behind."""
     if is_at(text, at, end, 0x5B):
@@ -229,7 +163,7 @@ def _question_at(
 ) -> Int:
     """Take what stands between the first quotes, in ``text[at:end]``; return what is behind it."""
     word, at = word_at(text, at, end)
-    if at < 0 or not _is_in(text, at, end, BLANK, 0x49, 0x4E):
+    if at < 0 or not is_in(text, at, end, BLANK, 0x49, 0x4E):
         return np.int64(NOT_MINE)
     facts[_QTYPE] = number_of(tables.types, tables.type_numbers, word)
     if facts[_QTYPE] < 0 or facts[_QTYPE] == _HINFO:
@@ -237,18 +171,18 @@ def _question_at(
     facts[_WIRE], at = name_at(text, at + 4, end, wire)
     if at < 0 or not is_at(text, at, end, BLANK):
         return np.int64(NOT_MINE)
-    if _is_in(text, at + 1, end, 0x75, 0x64, 0x70):
+    if is_in(text, at + 1, end, 0x75, 0x64, 0x70):
         facts[_TRANSPORT] = UDP
-    elif _is_in(text, at + 1, end, 0x74, 0x63, 0x70):
+    elif is_in(text, at + 1, end, 0x74, 0x63, 0x70):
         facts[_TRANSPORT] = TCP
     else:
         return np.int64(NOT_MINE)
     facts[_SIZE], at = number_at(text, at + 5, end, 5)
     if at < 0 or facts[_SIZE] > _MOST_BYTES or not is_at(text, at, end, BLANK):
         return np.int64(NOT_MINE)
-    if _is_in(text, at + 2, end, 0x72, 0x75, 0x65) and u8(text, at + 1) == 0x74:  # true
+    if is_in(text, at + 2, end, 0x72, 0x75, 0x65) and u8(text, at + 1) == 0x74:  # true
         at += 6
-    elif _is_in(text, at + 3, end, 0x6C, 0x73, 0x65):  # false
+    elif is_in(text, at + 3, end, 0x6C, 0x73, 0x65):  # false
         if u8(text, at + 1) != 0x66 or u8(text, at + 2) != 0x61:
             return np.int64(NOT_MINE)
         at += 7
@@ -274,13 +208,13 @@ def _outcome_at(text: Bytes, at: Int, end: Int, tables: Tables, facts: Integers)
         facts[_RCODE] = number_of(tables.rcodes, tables.rcode_numbers, word)
     if at < 0 or facts[_RCODE] < 0 or not is_at(text, at, end, BLANK):
         return False
-    facts[_FLAGS], at = _flags_at(text, at + 1, end)
+    facts[_FLAGS], at = flags_at(text, at + 1, end)
     if at < 0 or not is_at(text, at, end, BLANK):
         return False
     facts[_SHOWN], at = number_at(text, at + 1, end, 5)
     if at < 0 or facts[_SHOWN] > _MOST_BYTES or not is_at(text, at, end, BLANK):
         return False
-    facts[_DURATION], at = _duration_at(text, at + 1, end)
+    facts[_DURATION], at = duration_at(text, at + 1, end)
     facts[_OPCODE] = 0
     if at >= 0 and end - at >= 4:
         if u8(text, at) != BLANK or u8(text, at + 1) != QUOTE:
@@ -304,28 +238,6 @@ def _query_at(text: Bytes, at: Int, end: Int, tables: Tables, scratch: Scratch) 
 
 
 @helper_kernel
-def _stream_at(text: Bytes, at: Int, end: Int) -> Int:
-    """Return where the name in the brackets at ``at`` of ``text[:end]`` ends: ``[pod/a-1/b] ``.
-
-    NOT_MINE where that is no name with which ``kubectl logs --prefix`` begins a line.
-    """
-    at += 1
-    begin = at
-    while at < end:
-        byte = u8(text, at)
-        letter = 0x61 <= byte <= 0x7A
-        if not (letter or 0x30 <= byte <= 0x39 or byte == 0x2D or byte == 0x2F or byte == DOT):
-            break
-        at += 1
-    pod = end - at >= 2 and at - begin > 4 and u8(text, begin) == 0x70
-    if not (pod and u8(text, begin + 1) == 0x6F and u8(text, begin + 2) == 0x64):
-        return np.int64(NOT_MINE)
-    if u8(text, begin + 3) != 0x2F or u8(text, at) != 0x5D or u8(text, at + 1) != BLANK:
-        return np.int64(NOT_MINE)
-    return np.int64(at)
-
-
-@helper_kernel
 def _before(text: Bytes, at: Int, end: Int, facts: Integers) -> Int:
     """Take times and marks in front of a query in ``text[at:end]``; return where it begins.
 
@@ -340,8 +252,8 @@ def _before(text: Bytes, at: Int, end: Int, facts: Integers) -> Int:
                 return np.int64(NOT_MINE)
             at += 1
         elif byte == 0x73 and u8(text, at + 1) == 0x74 and u8(text, at + 2) == 0x64:
-            out = _is_in(text, at + 3, end, 0x6F, 0x75, 0x74)  # stdout
-            if not out and not _is_in(text, at + 3, end, 0x65, 0x72, 0x72):
+            out = is_in(text, at + 3, end, 0x6F, 0x75, 0x74)  # stdout
+            if not out and not is_in(text, at + 3, end, 0x65, 0x72, 0x72):
                 return np.int64(NOT_MINE)
             if u8(text, at + 7) != 0x46 or u8(text, at + 8) != BLANK:
                 return np.int64(NOT_MINE)
@@ -365,7 +277,7 @@ def _printed(
     facts = scratch.facts
     facts[_STREAM] = stream
     if u8(block, at) == 0x5B and u8(block, at + 1) == 0x70:
-        stop = _stream_at(block, at, end)
+        stop = stream_at(block, at, end)
         if stop < 0:
             return False
         facts[_STREAM] = find(tables.streams, block, at + 1, stop - at - 1)

@@ -103,8 +103,11 @@ class Gathered:
         need, have = self.used + rows, self.filled.rows.size
         if need > have:
             grown = new_filled(max(need, 2 * have))
-            for new, old in zip(grown, self.filled, strict=True):
-                new[: self.used] = old[: self.used]
+            filled = self.messages()
+            grown.rows[: self.used] = filled.rows
+            grown.streams[: self.used] = filled.streams
+            grown.places[: self.used] = filled.places
+            grown.resolutions[: self.used] = filled.resolutions
             self.filled = grown
         return self.filled
 
