@@ -28,8 +28,14 @@ from pcapkit.analysis.lookups.fingerprints import (
     stops_on_nodata,
 )
 from pcapkit.analysis.lookups.grouping import group_clients, group_cut_clients
-from pcapkit.analysis.lookups.habits import mark_to_be_read_again, see_habits, see_searches
-from pcapkit.analysis.lookups.ndots import AsIs, bound_ndots, choose_ndots
+from pcapkit.analysis.lookups.habits import (
+    AsIs,
+    bound_ndots,
+    choose_ndots,
+    mark_to_be_read_again,
+    see_habits,
+    see_searches,
+)
 from pcapkit.analysis.lookups.outcomes import Described, Grouped
 from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, new_links, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
