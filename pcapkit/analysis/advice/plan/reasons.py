@@ -50,20 +50,19 @@ def _of_name(change: Change, subjects: Sequence[Subject], table: Table) -> tuple
     assert name is not None
     if name.is_new_text:
         out.append(_NEW_TEXT)
+    count = int(table.full_dots[change.pairs[0]])
+    dots = f"{count} dot{'' if count == 1 else 's'}"
     if name.final_dot:
         unsure = [subjects[s] for s in change.subjects if not subjects[s].asks_dotted_as_is_first]
         out.append(
             "with its final dot: not every release of this resolver asks names with enough dots as "
             "is first"
             if unsure
-            else f"with its final dot: its {table.full_dots[change.pairs[0]]} dots are fewer than "
-            "ndots"
+            else f"with its final dot: it has {dots}, fewer than ndots"
         )
         out.append(TLS)
     else:
-        out.append(
-            f"no final dot: its {table.full_dots[change.pairs[0]]} dots are enough for ndots"
-        )
+        out.append(f"no final dot: it has {dots}, enough for ndots")
     thin = _thin(change.subjects, subjects)
     return (*out, *([thin] if thin else []))
 
