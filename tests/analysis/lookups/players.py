@@ -157,7 +157,8 @@ class Player:
     played: Counter[Played] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.rules = resolver_model(self.wire.model, self.wire.version)
+        at = f"@{self.wire.version}" if self.wire.version else ""
+        self.rules = resolver_model(self.wire.model + at)
         self.port = 33000
         self.order, self.port_of = self.wire.order, self.wire.port_of
         self.until: dict[tuple[str, int], float] = {}  # what a cache holds
