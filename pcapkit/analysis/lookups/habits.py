@@ -105,11 +105,9 @@ class AsIs(NamedTuple):
     ends: Integers  # where those of client ``i`` begin, and end at ``i + 1``
 
 
-def bound_ndots(rows: Exchanges, walks: Walks, lists: Lists, notes: Ids, clients: Rows) -> AsIs:
-    """Set ``low`` and ``high`` of every client (CLIENT rows); return what they asked as is.
-
-    ``notes`` (int32, by local name) are zeros at first.
-    """
+def bound_ndots(rows: Exchanges, walks: Walks, lists: Lists, clients: Rows) -> AsIs:
+    """Set ``low`` and ``high`` of every client (CLIENT rows); return what they asked as is."""
+    notes = np.zeros(lists.labels.size, np.int32)
     as_is = np.empty(int(walks.used[WALKS]), np.int32)
     ends = np.zeros(clients.size + 1, np.int64)
     _bound(rows, walks, lists.labels, notes, clients, as_is, ends)

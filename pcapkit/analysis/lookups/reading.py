@@ -37,7 +37,7 @@ from pcapkit.analysis.lookups.habits import (
     see_searches,
 )
 from pcapkit.analysis.lookups.outcomes import Described, Grouped
-from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, new_links, new_walks
+from pcapkit.analysis.lookups.state import CLIENT, CUT_QUESTION, NO_ROW, WALKS, Walks, new_walks
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
@@ -126,34 +126,65 @@ def read_parts(
 
 
 class _Piece:
-    """Some clients of a part, or a piece of its only one, while they are read.
+    """The clients of a part, or a piece of its only one, while they are read.
 
     Pieces have no name in common, nor an exchange, so that each is read in a thread of its own.
+    Where a client has several, no piece keeps its walks: they are grouped again when they are
+    described, and there are never more of them than those of the pieces in hand.
     """
 
-    def __init__(self, part: _Reader, order: Ids, clients: Rows) -> None:
-        self.part, self._order, self.clients = part, order, clients
-        self._size = int((clients["end"] - clients["begin"]).sum())
-        self._walks = new_walks(self._size, part.links)
+    def __init__(self, part: _Reader, order: Ids, clients: Rows, *, is_whole: bool) -> None:
+        self.part, self._order, self.clients, self._is_whole = part, order, clients, is_whole
+        self._begin = int(clients["begin"][0])
+        self._size = int(clients["end"][-1]) - self._begin
+        self._walks: Walks | None = None
         self.signs = np.zeros((clients.size, SIGNS), np.int64)
         self.as_is = AsIs(order[:0], np.zeros(clients.size + 1, np.int64))
 
     def group(self) -> None:
-        """Group the exchanges into walks, and count the signs of resolvers."""
-        part = self.part
-        self._group(again=False)
-        count_signs(part.rows, self.clients, part.clients, self._walks, part.grpc, self.signs)
-        see_searches(self._walks, part.lists.labels, self.clients)
+        """Group the exchanges into walks, count the signs of resolvers, and bound ndots."""
+        part, clients = self.part, self.clients
+        walks = self._grouped()
+        count_signs(part.rows, clients, part.clients, walks, part.grpc, self.signs)
+        see_searches(walks, part.lists.labels, clients)
+        self.as_is = bound_ndots(part.rows, walks, part.lists, clients)
+        self._put_away(walks)
 
-    def bound(self) -> None:
-        """Bound ndots, once clients that were read as they cannot be are read again."""
+    def group_again(self) -> None:
+        """Group again what was read as it cannot be, and bound ndots by that."""
         part = self.part
-        if self.clients["again"].any():
-            self._group(again=True)
-        self.as_is = bound_ndots(part.rows, self._walks, part.lists, part.notes, self.clients)
+        walks = self._grouped_again()
+        self.as_is = bound_ndots(part.rows, walks, part.lists, self.clients)
+        self._put_away(walks)
 
-    def _group(self, *, again: bool) -> None:
-        part, order, clients, walks = self.part, self._order, self.clients, self._walks
+    def _put_away(self, walks: Walks) -> None:
+        """Keep the walks, or let another piece write its own over them."""
+        if self._is_whole:
+            self._walks = walks
+        else:
+            self.part.free_walks.append(walks)
+
+    def _grouped(self) -> Walks:
+        """Return the walks as they are read before anything is known of resolvers."""
+        clients, walks = self.clients, self.part.take_walks(self._size)
+        searches, dots = (clients[f].copy() for f in ("searches_after_as_is", "searched_dots"))
+        clients["searches_after_as_is"], clients["searched_dots"] = 1, ABSENT
+        self._group(walks, again=False)
+        clients["searches_after_as_is"], clients["searched_dots"] = searches, dots
+        return walks
+
+    def _grouped_again(self) -> Walks:
+        """Return the walks; those of clients that are marked so are read again."""
+        walks = self._walks
+        if walks is None and not self.clients["again"].any():
+            return self._grouped()
+        if walks is None:
+            walks = self.part.take_walks(self._size)
+        self._group(walks, again=True)
+        return walks
+
+    def _group(self, walks: Walks, *, again: bool) -> None:
+        part, order, clients = self.part, self._order, self.clients
         if part.are_whole:
             group_clients(part.rows, order, clients, part.lists, walks, again)
         else:
@@ -161,10 +192,13 @@ class _Piece:
 
     def describe(self) -> Described:
         """Describe the walks, once ndots are known; they are read no more."""
-        part, size = self.part, int(self._walks.used[WALKS])
+        part, walks = self.part, self._walks
+        if walks is None:
+            walks = self._grouped_again()
+        size = int(walks.used[WALKS])
         out = Described(
             np.zeros(size, LOOKUP),
-            np.zeros(self._size, TRANSACTION),
+            part.transactions[self._begin : self._begin + self._size],
             np.zeros(2, np.int64),
             part.probes,
             np.empty(size, np.int32),
@@ -175,8 +209,10 @@ class _Piece:
             part.span[1],
             part.has_clock,
         )
-        describe_clients(Grouped(part.rows, self._walks, part.lists), self.clients, out)
-        del self._walks
+        describe_clients(Grouped(part.rows, walks, part.lists), self.clients, out)
+        self._walks = None
+        if not self._is_whole:
+            self._put_away(walks)
         lookups, transactions = out.used.tolist()
         return out._replace(
             lookups=out.lookups[:lookups],
@@ -212,6 +248,7 @@ class _Reader:
         clients["headless"] = [c.logged and is_headless(c.search) for c in surveyed]
         clients["searched_dots"] = ABSENT
         clients["searches_after_as_is"] = 1
+        self._largest = 0  # exchanges of a piece
         self.lists = number_names(
             rows, clients, list(numbers), names, gaps_of(has_clock=has_clock), span[0]
         )
@@ -221,8 +258,9 @@ class _Reader:
         """Return everything that can be said."""
         rows, clients, lists = self.rows, self.clients, self.lists
         local_names = lists.name_ids.size
-        self.links = new_links(rows.size, local_names)
-        self.notes = np.zeros(local_names, np.int32)
+        self.free_walks: list[Walks] = []
+        self._next_exchange = np.empty(rows.size, np.int32)
+        self.transactions = np.zeros(rows.size, TRANSACTION)
         self.probes = self._begin_with(PROBES)
         self.grpc = self._begin_with(GRPC_PROBES)
         self.previous = np.full(local_names, NO_ROW, np.int32)
@@ -248,7 +286,8 @@ class _Reader:
         mark_to_be_read_again(clients)
         for field in _KNOWN_OF_RESOLVERS:
             _tell(clients, pieces, field)
-        at_once([piece.bound for piece in pieces], is_long=is_long)
+        if clients["again"].any():
+            at_once([piece.group_again for piece in pieces], is_long=is_long)
         _agree(clients, pieces, "low", np.maximum)
         _agree(clients, pieces, "high", np.minimum)
         as_is = pieces[0].as_is
@@ -260,8 +299,9 @@ class _Reader:
             _tell(clients, pieces, field)
         parts = at_once([piece.describe for piece in pieces], is_long=is_long)
         _agree(clients, pieces, "index", np.maximum)
-        del pieces
+        self.free_walks.clear()
         out = _put_together(parts) if len(parts) > 1 else parts[0]
+        del self.transactions
         ordered = compare_lookups(rows, lists, clients, out)
         lookups, transactions = out.lookups, out.transactions
         if not ordered:
@@ -284,17 +324,28 @@ class _Reader:
             described, lookups, transactions, rows, self._names, self._labels, self.has_clock
         )
 
+    def take_walks(self, exchanges: int) -> Walks:
+        """Return rows for the walks of so many exchanges: those of a piece that is done, or new."""
+        if self.free_walks:
+            walks = self.free_walks.pop()
+            walks.used[:] = 0
+            walks.at_name[:] = walks.at_base[:] = NO_ROW
+            return walks
+        most = max(exchanges, self._largest)
+        return new_walks(most, self.lists.name_ids.size, self._next_exchange)
+
     def _pieces(self) -> list[_Piece]:
         """Divide the part: all of its clients, or one that has too many exchanges, in pieces."""
         size, clients = self.rows.size, self.clients
         if clients.size > 1 or size <= MOST_AT_ONCE or not self.are_whole:
-            return [_Piece(self, np.arange(size, dtype=np.int32), clients)]
+            return [_Piece(self, np.arange(size, dtype=np.int32), clients, is_whole=True)]
         order, bounds = divide(self.lists, self.arrays, -(-size // MOST_AT_ONCE))
+        self._largest = int(np.diff(bounds).max())
         pieces = []
         for begin, end in pairwise(bounds.tolist()):
             mine = clients.copy()
             mine["begin"], mine["end"] = begin, end
-            pieces.append(_Piece(self, order, mine))
+            pieces.append(_Piece(self, order, mine, is_whole=False))
         return pieces
 
     def _begin_with(self, labels: tuple[str, ...]) -> Bytes:

@@ -144,26 +144,6 @@ CLIENT = np.dtype(
 )
 
 
-class Links(NamedTuple):
-    """Where the linked rows of a part begin and go on; its pieces share them.
-
-    No two pieces have an exchange, or a local name, in common.
-    """
-
-    next_exchange: Ids  # of the same question
-    at_name: Ids  # newest node by local name
-    at_base: Ids
-
-
-def new_links(exchanges: int, local_names: int) -> Links:
-    """Return links of so many exchanges and local names, none of which is linked yet."""
-    return Links(
-        np.empty(exchanges, np.int32),
-        np.full(local_names, NO_ROW, np.int32),
-        np.full(local_names, NO_ROW, np.int32),
-    )
-
-
 class Walks(NamedTuple):
     """The linked rows; ``used`` counts walks, candidates, questions, name nodes and base nodes."""
 
@@ -181,17 +161,20 @@ class Walks(NamedTuple):
 WALKS, CANDIDATES, QUESTIONS, NAME_NODES, BASE_NODES = range(5)
 
 
-def new_walks(exchanges: int, links: Links) -> Walks:
-    """Return empty rows for the walks of so many exchanges, grouped twice at most."""
+def new_walks(exchanges: int, local_names: int, next_exchange: Ids) -> Walks:
+    """Return empty rows for the walks of so many exchanges, grouped twice at most.
+
+    ``next_exchange`` is as long as the part, of which these may be a piece.
+    """
     twice = 2 * exchanges  # memory that is never written is never used
     return Walks(
         np.empty(twice, WALK),
         np.empty(twice, CANDIDATE),
         np.empty(twice, QUESTION),
-        links.next_exchange,
+        next_exchange,
         np.zeros(5, np.int64),
-        links.at_name,
-        links.at_base,
+        np.full(local_names, NO_ROW, np.int32),
+        np.full(local_names, NO_ROW, np.int32),
         np.empty(twice, NAME_NODE),
         np.empty(2 * twice, BASE_NODE),
     )
