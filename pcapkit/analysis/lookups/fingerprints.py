@@ -70,7 +70,7 @@ _OWN_STEPS = 3  # of a walk, that chance does not explain
     INSISTS,  # one family is answered, the other SERVFAIL again and again from the same port
     CONSECUTIVE,  # IDs that are counted up: no known resolver's
     FAR_IN_WALKS,  # pairs with unrelated IDs, of walks with several pairs
-    FAR_AMONG_CLOSE,  # ... of which other pairs have close ones
+    NEAR_AMONG_FAR,  # pairs with close ones, of the same walks
     PLAIN_QUERIES,  # by UDP, without EDNS
     OWN_PORTS,  # ... from ports that the kernel does not give
     ALIAS_CHASED,  # one family of a name, right behind an alias that has no such address
@@ -328,9 +328,9 @@ def _count_signs(
             candidate = np.int64(w.candidates[candidate]["after"])
         close = signs[CLOSE_IDS] + signs[NEAR_IDS] - close
         far = signs[ONE_PORT] + signs[ONE_PORT_IN_TURN] - far
-        if close + far > 1:
+        if far and close + far > 1:
             signs[FAR_IN_WALKS] += far
-            signs[FAR_AMONG_CLOSE] += far if close else 0
+            signs[NEAR_AMONG_FAR] += close
 
 
 @helper_kernel
@@ -405,10 +405,10 @@ def models_at_once(signs: Integers) -> tuple[str, ...]:
 def _is_held_up(signs: Integers) -> bool:
     """Are the unrelated IDs those of a musl that is kept from running between two queries?
 
-    Most of them stand in walks with close ones: by chance that is one in eight of glibc's.
+    In walks with unrelated ones, more than a third of the IDs are close: by chance one in eight is.
     """
-    close = signs[CLOSE_IDS] + signs[NEAR_IDS]
-    return bool(close >= _OWN_PAIRS and 2 * signs[FAR_AMONG_CLOSE] > signs[FAR_IN_WALKS])
+    near = signs[NEAR_AMONG_FAR]
+    return bool(near >= _OWN_PAIRS and 2 * near > signs[FAR_IN_WALKS])
 
 
 def stops_on_nodata(signs: Integers) -> bool:
@@ -451,7 +451,7 @@ def guess_resolver(signs: Integers) -> ResolverGuess:
         if near >= _OWN_PAIRS and near > 0.7 * (pairs + in_turn):
             return ResolverGuess("musl", 0.7, together)
         if near and _is_held_up(signs):
-            return ResolverGuess("musl", 0.6, (f"{together[0]} in every walk",))
+            return ResolverGuess("musl", 0.6, (f"{together[0]} in its walks",))
     if pairs >= 2:
         return ResolverGuess("glibc", 0.9, ("A and AAAA on one port with unrelated IDs, no EDNS",))
     if in_turn >= 2:

@@ -123,6 +123,15 @@ def test_one_musl_that_is_held_up_is_no_mixture(
     assert (row.resolver.model, row.mixture_reasons) == ("musl", ())
 
 
+@pytest.mark.parametrize("share", [0.15, 0.2])
+def test_some_close_ids_in_each_of_its_walks_are_glibcs_by_chance(
+    tmp_path: Path, share: float
+) -> None:
+    talk = Talk()
+    walks(talk, [lambda dice: near(dice) if dice.random() < share else far(dice)])
+    assert only(talk, tmp_path).resolver.model == "glibc"
+
+
 @pytest.mark.parametrize("given", [None, "musl"])
 def test_the_users_word_on_the_resolver_lifts_the_mixture(
     tmp_path: Path, given: str | None
