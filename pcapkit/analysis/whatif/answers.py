@@ -41,8 +41,16 @@ _TYPE_BITS = 16
 
 @inline_kernel
 def question_key(name: Int, qtype: Int) -> np.uint64:
-    """Return the key of the question for ``qtype`` of ``name`` (a name id), never 0."""
-    return ((np.uint64(name) << np.uint64(_TYPE_BITS)) | np.uint64(qtype)) + np.uint64(1)
+    """Return the key of the question for ``qtype`` of ``name`` (a name id, or ABSENT), never 0."""
+    number = np.uint64(np.int64(name) + 1)  # 0 is no name
+    return ((number << np.uint64(_TYPE_BITS)) | np.uint64(qtype)) + np.uint64(1)
+
+
+def _names_of(questions: Rows) -> npt.NDArray[np.int64]:
+    """Return the name ids of questions (QUESTION), ABSENT where nobody can read the name."""
+    keys = questions["key"] - np.uint64(1)
+    names: npt.NDArray[np.int64] = (keys >> np.uint64(_TYPE_BITS)).astype(np.int64) - 1
+    return names
 
 
 @inline_kernel
@@ -148,9 +156,9 @@ class Answers:
 
     def idle(self, suffixes: Sequence[Labels], names: Folded) -> frozenset[Labels]:
         """Return those of some suffixes below which no name has an answer of any type."""
-        keys = self.questions["key"]
-        asked = keys[(keys != 0) & (self.questions["outcome"] == ANSWER)]
-        known = ((asked - np.uint64(1)) >> np.uint64(_TYPE_BITS)).astype(np.int64)
+        questions = self.questions
+        known = _names_of(questions[(questions["key"] != 0) & (questions["outcome"] == ANSWER)])
+        known = known[known != ABSENT]
         labels = names.label_counts()[known]
         return frozenset(
             suffix
@@ -165,8 +173,8 @@ class Answers:
         """
         asked = self.questions[self.questions["outcome"] == NXDOMAIN]
         asked = asked[(asked["key"] != 0) & (asked["ttl"] >= 0)]
-        names = ((asked["key"] - np.uint64(1)) >> np.uint64(_TYPE_BITS)).astype(np.int64)
-        inside = in_zone[names] != 0
+        asked = asked[_names_of(asked) != ABSENT]
+        inside = in_zone[_names_of(asked)] != 0
         sums = [int(asked["ttl"][inside == side].sum()) for side in (False, True)]
         counts = [int((inside == side).sum()) for side in (False, True)]
         return np.array(sums, np.int64) // np.maximum(1, counts)
