@@ -32,8 +32,8 @@ from pcapkit.report.text.wording import (
     certainty_text,
     client_texts,
     evidence,
+    is_assumed,
     overall,
-    predicted,
     queries_text,
     setting_text,
 )
@@ -125,7 +125,7 @@ def _settings(analysis: Results) -> Table:
         ("queries", True),
         ("wasted", True),
         ("broken", True),
-        ("p50", True),
+        ("p50 ", True),
         (safety_title(analysis), False),
     )
     for row in overall(analysis):
@@ -140,7 +140,7 @@ def _settings(analysis: Results) -> Table:
             number(row.queries),
             number(row.wasted_queries),
             number(row.broken_lookups),
-            predicted(row.p50_s, row),
+            seconds(row.p50_s) + ("*" if is_assumed(row.p50_s, row) else " "),
             Text(row.safety.value, style=_SAFETY_STYLE[row.safety.value]),
         )
     return table
@@ -213,6 +213,8 @@ def render_terminal(analysis: Results, console: Console) -> None:
     if analysis.what_if_rows:
         console.print()
         console.print(_settings(analysis))
+        if any(is_assumed(row.p50_s, row) for row in overall(analysis)):
+            console.print(Text("* assumed: rests on answers that the capture does not show", "dim"))
     if any(n.wasted_queries for n in analysis.name_rows):
         console.print()
         console.print(_names(analysis, console.width))

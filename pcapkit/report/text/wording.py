@@ -99,10 +99,14 @@ def figures(analysis: Results) -> list[Figure]:
     ]
 
 
+def is_assumed(value: float | None, row: WhatIf) -> bool:
+    """Does a time under a setting rest on answers that nobody saw?"""
+    return bool(value is not None and row.assumed_queries and not row.observed)
+
+
 def predicted(value: float | None, row: WhatIf) -> str:
     """Return a time under a setting, with a mark where it rests on answers that nobody saw."""
-    rests = value is not None and row.assumed_queries and not row.observed
-    return seconds(value) + (" (assumed)" if rests else "")
+    return seconds(value) + (" (assumed)" if is_assumed(value, row) else "")
 
 
 def overall(analysis: Results) -> list[WhatIf]:
