@@ -18,8 +18,9 @@ import numpy.typing as npt
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import NDOTS, QUERIES, WASTED, Table
 from pcapkit.analysis.whatif.affected_names import Matrix
+from pcapkit.kernels.jit import kernel
 from pcapkit.model.plans import PlanKind
-from pcapkit.schema import ABSENT
+from pcapkit.schema import ABSENT, Integers
 
 #: A point that no choice reaches.
 UNREACHED = -(1 << 61)
@@ -72,6 +73,30 @@ class _Option:
     queries: Matrix  # the same, saved
 
 
+@kernel
+def _hull(reached: Integers, ended_by: Integers, hull: Integers) -> int:
+    """Find the concave hull of what edits end; return how many points it has.
+
+    ``reached`` are the numbers of edits that some choice has, 0 first, and ``ended_by`` what each
+    number ends. ``hull``, as long as ``reached``, gets those on it.
+    """
+    size = np.int64(1)
+    hull[0] = 0
+    for n in range(1, reached.shape[0]):
+        edits = reached[n]
+        if ended_by[edits] <= ended_by[hull[size - 1]]:
+            continue
+        while size > 1:
+            a, b = hull[size - 2], hull[size - 1]
+            more = (ended_by[b] - ended_by[a]) * (edits - b)
+            if more > (ended_by[edits] - ended_by[b]) * (b - a):
+                break
+            size -= 1
+        hull[size] = edits
+        size += 1
+    return size
+
+
 @dataclass(frozen=True)
 class Curve:
     """The best choices of one subject, by their number of edits from 0 on."""
@@ -113,30 +138,14 @@ class Curve:
             one, saved = np.ones(values.size, np.int64), np.diff(self.queries)
             out: Matrix = np.stack([0 * one, edits, one, ended, values, saved], axis=1)[keep]
             return out
-        ended_by, hull = waste_of(self.values).tolist(), [0]
-        for edits in np.flatnonzero(self.values > UNREACHED)[1:].tolist():
-            if ended_by[edits] <= ended_by[hull[-1]]:
-                continue
-            while len(hull) > 1:
-                a, b = hull[-2], hull[-1]
-                if (ended_by[b] - ended_by[a]) * (edits - b) > (ended_by[edits] - ended_by[b]) * (
-                    b - a
-                ):
-                    break
-                hull.pop()
-            hull.append(edits)
-        sides = [
-            (
-                0,
-                a,
-                b - a,
-                ended_by[b] - ended_by[a],
-                int(self.values[b] - self.values[a]),
-                int(self.queries[b] - self.queries[a]),
-            )
-            for a, b in zip(hull, hull[1:], strict=False)
-        ]
-        return np.array(sides, np.int64).reshape(-1, 6)
+        ended_by = waste_of(self.values)
+        reached = np.flatnonzero(self.values > UNREACHED)
+        hull = np.zeros(reached.size, np.int64)
+        hull = hull[: _hull(reached, ended_by, hull)]
+        columns = hull, ended_by[hull], self.values[hull], self.queries[hull]
+        more, ended, values, saved = (np.diff(c) for c in columns)
+        out = np.stack([0 * more, hull[:-1], more, ended, values, saved], axis=1)
+        return out
 
 
 class Curves:

@@ -49,7 +49,7 @@ class Account:
         in_full: dict[int, list[int]] = defaultdict(list)
         #: pairs written in full, each with the number of its change, by the settings till then
         written: dict[Settings, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-        for number, change in enumerate([*changes, last], 1):
+        for number, change in enumerate(changes, 1):
             if change.name is None:
                 for s in change.subjects:
                     now = settings.get(s, _IN_FORCE)
@@ -71,6 +71,13 @@ class Account:
         for (ndots, shorter), (pairs, numbers) in written.items():
             more = t.written[pairs] - t.at(ndots, shorter=shorter)[pairs]
             np.add.at(left, numbers, more)
+        pairs_left = np.array(last.pairs, np.int64)
+        owners = t.subjects[pairs_left]
+        for now in {settings.get(s, _IN_FORCE) for s in np.unique(owners).tolist()}:
+            under = np.array([settings.get(s, _IN_FORCE) == now for s in range(t.bounds.size - 1)])
+            mine = pairs_left[under[owners]]
+            ndots, shorter = now
+            left[-1] += (t.written[mine] - t.at(ndots, shorter=shorter)[mine]).sum(axis=0)
         return np.cumsum(left, axis=0)
 
     def step(
