@@ -69,7 +69,7 @@ class Writer:
         of = self._subjects[t.subject_of[pair]]
         most = of.most_ndots if ndots is None else ndots
         final_dot = not of.asks_dotted_as_is_first or t.full_dots[pair] < most
-        key = int(t.bases[pair]), int(t.full[pair]), final_dot
+        key = t.bases.item(pair), t.full.item(pair), final_dot
         if (known := self._known.get(key)) is None:
             base, full = t.base_text(pair), t.full_text(pair)
             text = full + "." * final_dot

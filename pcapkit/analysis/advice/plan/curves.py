@@ -20,7 +20,7 @@ from pcapkit.analysis.advice.plan.table import NDOTS, QUERIES, WASTED, Table
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.kernels.jit import kernel
 from pcapkit.model.plans import PlanKind
-from pcapkit.schema import ABSENT, Integers
+from pcapkit.schema import ABSENT, Int, Integers
 
 #: A point that no choice reaches.
 UNREACHED = -(1 << 61)
@@ -74,7 +74,7 @@ class _Option:
 
 
 @kernel
-def _hull(reached: Integers, ended_by: Integers, hull: Integers) -> int:
+def _hull(reached: Integers, ended_by: Integers, hull: Integers) -> Int:
     """Find the concave hull of what edits end; return how many points it has.
 
     ``reached`` are the numbers of edits that some choice has, 0 first, and ``ended_by`` what each

@@ -54,8 +54,7 @@ _BINS = ("now", "reordered", "written", "shorter", "shorter_reordered")
 _ORDER, _LIST, _NAME = range(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """What only the times of lookups say, after a step; None where it is not known."""
 
     p95_s: float | None = None
