@@ -166,6 +166,12 @@ def take_rows(rows: npt.NDArray[Any], index: npt.NDArray[Any]) -> npt.NDArray[An
     return np.take(whole, index).view(rows.dtype)
 
 
+def put_rows(rows: npt.NDArray[Any], index: npt.NDArray[Any], new: npt.NDArray[Any]) -> None:
+    """Set ``rows[index]`` to ``new`` ones, which are moved as whole records, too."""
+    record = np.dtype((np.void, rows.dtype.itemsize))
+    rows.view(record)[index] = new.view(record)
+
+
 # What kernels take, by name. Arrays have one dimension unless a docstring gives a shape.
 Int = int | np.integer[Any]  #: a whole number: Python's, or one that was read from an array
 Array = npt.NDArray[Any]  #: of any dtype, where only its length matters

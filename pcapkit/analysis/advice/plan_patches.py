@@ -47,6 +47,7 @@ _FIXED = ("Job", "Pod")
 #: What a workload of unknown kind may be.
 _USUAL = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_TITLE = re.compile(r"[\w./:%-]+", re.ASCII)
 _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?")
 #: The codes of steps that write a name in full.
 _NAMES = ("use_fqdn", "full_service_name")
@@ -490,7 +491,7 @@ def _list(steps: Iterable[Step]) -> str:
             by_subjects[step.subjects] |= names
     out = []
     for subjects, names in by_subjects.items():
-        shown = [s for s in subjects if re.fullmatch(r"[\w./:%-]+", s, re.ASCII)]
+        shown = [s for s in subjects if _TITLE.fullmatch(s)]
         out.append(f"# in {some(shown, len(subjects))}\n" + replacements(names))
     if out:
         out.append("# roll back: write the left one again\n")

@@ -10,6 +10,7 @@ import numpy as np
 from pcapkit.analysis.advice.plan.curves import Choice
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import WASTED, Table
+from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.model.vocabulary import Safety
 
 #: Bits behind the point of wasted queries an edit.
@@ -17,9 +18,12 @@ RATE_BITS = 32
 _ID_BITS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class InFull:
-    """A name as a plan writes it: ``text`` ends in a dot where the plan needs it to."""
+    """A name as a plan writes it: ``text`` ends in a dot where the plan needs it to.
+
+    ``Writer`` makes each but once.
+    """
 
     base: str
     text: str
@@ -65,7 +69,7 @@ class Writer:
         of = self._subjects[t.subject_of[pair]]
         most = of.most_ndots if ndots is None else ndots
         final_dot = not of.asks_dotted_as_is_first or t.full_dots[pair] < most
-        key = *t.names_of[pair], final_dot
+        key = t.bases.item(pair), t.full.item(pair), final_dot
         if (known := self._known.get(key)) is None:
             base, full = t.base_text(pair), t.full_text(pair)
             text = full + "." * final_dot
@@ -86,13 +90,13 @@ class Writer:
         of = self._subjects[choice.subject]
         if choice.ndots is None or choice.obliged or of.thin is not None or not of.is_known:
             return Safety.REVIEW
-        begin, end = self._table.bounds[choice.subject : choice.subject + 2].tolist()
-        doubtful = self._table.doubtful(choice.ndots)[begin:end].any()
+        doubtful = self._table.doubts(choice.ndots)[choice.subject]
         return Safety.REVIEW if doubtful else Safety.SAFE
 
 
 #: What stands for the names of all changes that are not made one by one.
 _SEVERAL = InFull("", "", final_dot=False, is_new_text=False)
+_NO_PAIRS: Matrix = np.zeros(0, np.int64)
 
 
 def merged(
@@ -104,7 +108,6 @@ def merged(
     edit once all else is done. The second is one change for all others, which are so many.
     """
     found: dict[object, Change] = {}
-    names: list[tuple[int, Choice]] = []
     for choice in choices:
         if choice.ndots is not None:
             obliged = {p: writer.in_full(p, choice.ndots) for p in choice.obliged}
@@ -119,48 +122,48 @@ def merged(
             idle = writer.idle(choice.subject)
             change = found.setdefault(idle, Change(None, idle, None, (), Safety.REVIEW))
             change.subjects.append(choice.subject)
-        names += [(pair, choice) for pair in choice.names]
-    kept, others, count = _costliest(names, table, most)
-    for pair, choice in kept:
+    pairs = np.concatenate([_NO_PAIRS, *(c.names for c in choices)])
+    of = np.repeat(np.arange(len(choices)), [c.names.size for c in choices])
+    kept, others, count = _costliest(pairs, of, choices, table, most)
+    for pair, number in zip(pairs[kept].tolist(), of[kept].tolist(), strict=True):
+        choice = choices[number]
         name, subject = writer.in_full(pair, choice.ndots), choice.subject
-        if name not in found:
-            found[name] = Change(None, (), name, (), Safety.REVIEW)
-        change = found[name]
-        change.subjects.append(subject)
-        change.pairs.append(pair)
+        if (known := found.get(name)) is None:
+            known = found[name] = Change(None, (), name, (), Safety.REVIEW)
+        known.subjects.append(subject)
+        known.pairs.append(pair)
         if choice.ndots is not None and writer.needs(pair, name):
-            change.waits_for.add(subject)
+            known.waits_for.add(subject)
     rest = Change(None, (), _SEVERAL, (), Safety.REVIEW, pairs=others)
     return list(found.values()), rest, count
 
 
 def _costliest(
-    names: Sequence[tuple[int, Choice]], table: Table, most: int
-) -> tuple[Sequence[tuple[int, Choice]], list[int], int]:
-    """Return the pairs of the names that waste most a pair; the other pairs, of so many names.
+    pairs: Matrix, of: Matrix, choices: Sequence[Choice], table: Table, most: int
+) -> tuple[Matrix, list[int], int]:
+    """Return where those ``pairs`` stand whose names waste most a pair; the others, of so many.
 
-    ``names`` are pairs, each with the choice that it is of. Names that waste as much as the last
-    one are among the first, too.
+    ``of`` are the numbers of their ``choices``. Names that waste as much as the last one are among
+    the first, too.
     """
-    if len(names) <= most:
-        return names, [], 0
-    pairs = np.array([pair for pair, _ in names])
+    if pairs.size <= most:
+        return np.arange(pairs.size), [], 0
     gain = np.zeros(pairs.size, np.int64)
-    settings = [(choice.ndots, choice.shorter) for _, choice in names]
+    settings = [(choice.ndots, choice.shorter) for choice in choices]
     numbers = {one: n for n, one in enumerate(dict.fromkeys(settings))}
-    under = np.array([numbers[one] for one in settings])
+    under = np.array([numbers[one] for one in settings])[of]
     for (ndots, shorter), number in numbers.items():
-        mine = pairs[under == number]
+        here = np.flatnonzero(under == number)
+        mine = pairs[here]
         left = table.at(ndots, shorter=shorter)[mine, WASTED]
-        gain[under == number] = left - table.written[mine, WASTED]
+        gain[here] = left - table.written[mine, WASTED]
     key = (table.bases[pairs] << _ID_BITS) | table.full[pairs]
     every, at, count = np.unique(key, return_inverse=True, return_counts=True)
     if every.size <= most:
-        return names, [], 0
+        return np.arange(pairs.size), [], 0
     rate = np.zeros(every.size, np.int64)
     np.add.at(rate, at, gain)
     rate = (rate << RATE_BITS) // count
     least = np.partition(rate, -most)[-most]
     is_kept = rate[at] >= least
-    kept = [names[n] for n in np.flatnonzero(is_kept).tolist()]
-    return kept, pairs[~is_kept].tolist(), int((rate < least).sum())
+    return np.flatnonzero(is_kept), pairs[~is_kept].tolist(), int((rate < least).sum())

@@ -190,7 +190,7 @@ class _Maker:
 
     def _is_safe(self, draft: _Draft) -> bool:
         return all(
-            not c.names and not c.shorter and self._writer.safety(c) is Safety.SAFE
+            not c.names.size and not c.shorter and self._writer.safety(c) is Safety.SAFE
             for c in draft.choices
         )
 
@@ -214,16 +214,12 @@ class _Maker:
         account = Account(
             self._table, self._subjects, self._forms, self._counted.zones, scope.before
         )
-        steps = []
-        for number, change in enumerate(listed, 1):
-            queries = int(account.left[QUERIES])
-            account.apply(change)
-            saved = queries - int(account.left[QUERIES])
-            steps.append(account.step(number, change, saved, timed[number]))
-        for change in left_out:
-            account.apply(change)
-        account.finish(rest)
-        before, after = self._load(scope.before, timed[0]), self._load(account.left, timed[-1])
+        left = account.left(changes, rest)
+        steps = [
+            account.step(number, change, left[number - 1], left[number], timed[number])
+            for number, change in enumerate(listed, 1)
+        ]
+        before, after = self._load(scope.before, timed[0]), self._load(left[-1], timed[-1])
         every = [*changes, rest]
         edits = sum(c.edits for c in every)
         ndots = sum(len(c.subjects) for c in every if c.ndots is not None)
@@ -247,7 +243,7 @@ class _Maker:
             ends_share=ended / before.wasted_queries if before.wasted_queries else 0.0,
             safety=safety,
             reasons=self._reasons(scope, safety, draft, edits, search),
-            assumed_queries=int(account.left[ASSUMED]),
+            assumed_queries=int(left[-1, ASSUMED]),
             coverage=scope.coverage,
             steps=tuple(steps),
             steps_in_all=len(changes) + others,

@@ -13,11 +13,13 @@ from pcapkit.analysis.advice.plan.forms import Forms
 from pcapkit.analysis.advice.plan.ordering import after_change
 from pcapkit.analysis.advice.plan.reasons import reasons_of
 from pcapkit.analysis.advice.plan.subjects import Subject
-from pcapkit.analysis.advice.plan.table import QUERIES, UPSTREAM, WASTED, Table
+from pcapkit.analysis.advice.plan.table import COLUMNS, QUERIES, UPSTREAM, WASTED, Table
 from pcapkit.analysis.advice.plan.timing import Timing
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.model.plans import NameForm, Step
 from pcapkit.names.labels import Labels
+
+_IN_FORCE: Settings = (None, False)
 
 
 class Account:
@@ -33,47 +35,57 @@ class Account:
     ) -> None:
         self._table, self._subjects, self._forms = table, subjects, forms
         self._inside = table.are_inside(zones)
-        #: by column of the table
-        self.left = before.copy()
-        self._settings: dict[int, Settings] = {}
-        self._in_full: dict[int, set[int]] = defaultdict(set)
+        self._before = before
 
-    def apply(self, change: Change) -> None:
-        """Make one change."""
+    def left(self, changes: Sequence[Change], last: Change) -> Matrix:
+        """Return what is left before any change, after each, and after the last one too.
+
+        (2 + changes, columns of the table). The last one writes names in full.
+        """
         t = self._table
-        if change.name is None:
-            for s in change.subjects:
-                begin, end = t.bounds[s : s + 2].tolist()
-                pairs = np.arange(begin, end)
-                if done := self._in_full.get(s):
-                    pairs = pairs[~np.isin(pairs, list(done))]
-                before = self._under(s)
-                self._settings[s] = after_change(self._settings.get(s, (None, False)), change)
-                self.left += (self._under(s)[pairs] - before[pairs]).sum(axis=0)
-        for pair in change.pairs:
-            s = t.subject_of[pair]
-            ndots, shorter = self._settings.get(s, (None, False))
-            self.left += t.by_writing(ndots, shorter=shorter)[pair]
-            self._in_full[s].add(pair)
+        left = np.zeros((len(changes) + 2, COLUMNS), np.int64)
+        left[0] = self._before
+        settings: dict[int, Settings] = {}
+        in_full: dict[int, list[int]] = defaultdict(list)
+        #: pairs written in full, each with the number of its change, by the settings till then
+        written: dict[Settings, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        for number, change in enumerate(changes, 1):
+            if change.name is None:
+                for s in change.subjects:
+                    now = settings.get(s, _IN_FORCE)
+                    then = settings[s] = after_change(now, change)
+                    begin, end = t.bounds[s : s + 2].tolist()
+                    before, after = (
+                        t.at(n, shorter=shorter)[begin:end] for n, shorter in (now, then)
+                    )
+                    left[number] += after.sum(axis=0) - before.sum(axis=0)
+                    if done := in_full.get(s):
+                        here = np.array(done) - begin
+                        left[number] -= (after[here] - before[here]).sum(axis=0)
+            for pair in change.pairs:
+                s = t.subject_of[pair]
+                pairs, numbers = written[settings.get(s, _IN_FORCE)]
+                pairs.append(pair)
+                numbers.append(number)
+                in_full[s].append(pair)
+        for (ndots, shorter), (pairs, numbers) in written.items():
+            more = t.written[pairs] - t.at(ndots, shorter=shorter)[pairs]
+            np.add.at(left, numbers, more)
+        pairs_left = np.array(last.pairs, np.int64)
+        owners = t.subjects[pairs_left]
+        for now in {settings.get(s, _IN_FORCE) for s in np.unique(owners).tolist()}:
+            under = np.array([settings.get(s, _IN_FORCE) == now for s in range(t.bounds.size - 1)])
+            mine = pairs_left[under[owners]]
+            ndots, shorter = now
+            left[-1] += (t.written[mine] - t.at(ndots, shorter=shorter)[mine]).sum(axis=0)
+        return np.cumsum(left, axis=0)
 
-    def finish(self, change: Change) -> None:
-        """Write all pairs of a last change in full, at once."""
-        pairs = np.array(change.pairs, np.int64)
-        subjects = self._table.subjects[pairs]
-        for s in np.unique(subjects).tolist():
-            ndots, shorter = self._settings.get(s, (None, False))
-            by_writing = self._table.by_writing(ndots, shorter=shorter)
-            self.left += by_writing[pairs[subjects == s]].sum(axis=0)
-
-    def _under(self, subject: int) -> Matrix:
-        """Return what each pair sends under the settings that a subject has by now."""
-        ndots, shorter = self._settings.get(subject, (None, False))
-        return self._table.at(ndots, shorter=shorter)
-
-    def step(self, number: int, change: Change, saved: int, timing: Timing) -> Step:
-        """Return a change that was just made, as a step."""
+    def step(
+        self, number: int, change: Change, before: Matrix, after: Matrix, timing: Timing
+    ) -> Step:
+        """Return a change as a step; ``before`` and ``after`` are rows of ``left``."""
         name = change.name
-        queries, wasted = int(self.left[QUERIES]), int(self.left[WASTED])
+        queries, wasted = int(after[QUERIES]), int(after[WASTED])
         # names that only these suffixes complete: none was seen, or they would stay
         forms = tuple(NameForm(f"name.{suffix}", 0) for suffix in change.suffixes)
         if change.ndots is not None:
@@ -89,10 +101,10 @@ class Account:
             final_dot=name is not None and name.final_dot,
             names=_texts(change.obliged),
             edits=change.edits,
-            saves_queries=saved,
+            saves_queries=int(before[QUERIES]) - queries,
             queries_after=queries,
             wasted_queries_after=wasted,
-            upstream_queries_after=int(self.left[UPSTREAM]),
+            upstream_queries_after=int(after[UPSTREAM]),
             waste_share_after=wasted / queries if queries else 0.0,
             lookup_p95_s_after=timing.p95_s,
             peak_queries_per_s_after=timing.peak_queries_per_s,

@@ -193,12 +193,6 @@ class Table:
             self._at[ndots, shorter] = known
         return known
 
-    @lru_cache(maxsize=2 * MOST_NDOTS + 4)  # noqa: B019 (lives as long as the table)
-    def by_writing(self, ndots: int | None, *, shorter: bool = False) -> Matrix:
-        """Return what writing each pair in full changes where :meth:`at` is what it sends now."""
-        out: Matrix = self.written - self.at(ndots, shorter=shorter)
-        return out
-
     @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019
     def harmed(self, ndots: int | None, *, shorter: bool = False) -> Flags:
         """Say of each pair whether an ndots would break it or let another host answer.
@@ -222,6 +216,13 @@ class Table:
     def doubtful(self, ndots: int) -> Flags:
         """Say of each pair whether an ndots asks for a review: a mark, or an answer not seen."""
         out: Flags = (self.marks(ndots) != 0) | (self.at(ndots)[:, ASSUMED] > 0)
+        return out
+
+    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019
+    def doubts(self, ndots: int) -> list[bool]:
+        """Say of each subject whether an ndots asks for a review of any of its pairs."""
+        sums = np.append(0, np.cumsum(self.doubtful(ndots)))
+        out: list[bool] = (sums[self.bounds[1:]] > sums[self.bounds[:-1]]).tolist()
         return out
 
     @cached_property
@@ -278,7 +279,7 @@ class Table:
     @cached_property
     def ended_by_writing(self) -> list[int]:
         """The wasted queries that writing each pair in full ends, as it is asked now."""
-        out: list[int] = (-self.by_writing(None)[:, WASTED]).tolist()
+        out: list[int] = (self.now[:, WASTED] - self.written[:, WASTED]).tolist()
         return out
 
     @cached_property
@@ -286,11 +287,6 @@ class Table:
         """The subject of each pair."""
         out: list[int] = self.subjects.tolist()
         return out
-
-    @cached_property
-    def names_of(self) -> list[tuple[int, int]]:
-        """The ids of each pair's base name, and of the name that answered it."""
-        return list(zip(self.bases.tolist(), self.full.tolist(), strict=True))
 
     def are_inside(self, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
         """Return, for every name by its id, 1 where it lies in one of the zones."""

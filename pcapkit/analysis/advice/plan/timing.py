@@ -36,12 +36,12 @@ from pcapkit.analysis.whatif.sums import (
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.model.plans import Outside
-from pcapkit.schema import ABSENT, Ids, Int, Integers, Rows, take_rows
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Rows, put_rows, take_rows
 
 _P95 = 0.95
 #: Lookups that are read at once, those of subjects that are brought together at once, and cells of
 #: differences that are kept at once.
-_PIECE, _GATHERED, _CELLS = 1 << 16, 1 << 21, 1 << 23
+_PIECE, _GATHERED, _CELLS = 1 << 16, 1 << 20, 1 << 23
 #: Seconds that may lie between two lookups of a subject, on average, for all to be counted.
 _SPARSE = 4
 #: So many senders are shown, those that send most.
@@ -54,8 +54,7 @@ _BINS = ("now", "reordered", "written", "shorter", "shorter_reordered")
 _ORDER, _LIST, _NAME = range(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """What only the times of lookups say, after a step; None where it is not known."""
 
     p95_s: float | None = None
@@ -165,6 +164,45 @@ def _add_lookups(timed: Rows, lanes: Ids, lookups: Lookups, made: _Made, out: _S
             state, at = to, end
 
 
+class _Sums(NamedTuple):
+    """What lookups come to in one state, and what a kernel says of each."""
+
+    times: Integers  # (bins): lookups
+    seconds: Integers  # (lanes, seconds)
+    p95s: Integers  # (states): the bin of this quantile, ABSENT where there are no lookups
+    peaks: Integers  # (states, lanes): the most of one second
+    totals: Integers  # (states, lanes)
+
+
+@kernel
+def _add_states(added: _States, sums: _Sums) -> None:
+    """Go from state to state, as ``added`` says: ``sums`` get each in turn, and what it comes to.
+
+    They hold the state before the first of these.
+    """
+    for n in range(added.times.shape[0]):
+        total = np.int64(0)
+        for place in range(sums.times.shape[0]):
+            sums.times[place] += added.times[n, place]
+            total += sums.times[place]
+        sums.p95s[n] = ABSENT
+        if total > 0:
+            left = min(np.int64(_P95 * total), total - 1)
+            place = 0
+            while place < sums.times.shape[0] - 1 and sums.times[place] <= left:
+                left -= sums.times[place]
+                place += 1
+            sums.p95s[n] = added.first_bin + place
+        for lane in range(sums.seconds.shape[0]):
+            most, total = np.int64(0), np.int64(0)
+            for place in range(sums.seconds.shape[1]):
+                value = sums.seconds[lane, place] + added.seconds[lane, n, place]
+                sums.seconds[lane, place] = value
+                most = max(most, value)
+                total += value
+            sums.peaks[n, lane], sums.totals[n, lane] = most, total
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     """Lookups whose steps are timed, and where their times and seconds lie."""
@@ -195,6 +233,7 @@ class Timings:
         self._bounds: Matrix = np.zeros(1, np.int64)
         self._sent = np.zeros((0, 0, 0), np.int32)
         self._senders: tuple[str | None, ...] = ()
+        self._last: tuple[int, _Span] | None = None  # the subject asked for last
         begun = result.by_second(IN_FORCE)
         self._seconds: tuple[int, int] | None = None
         if begun is not None:
@@ -281,8 +320,13 @@ class Timings:
                     yield piece[self._subject_of[self._clients(piece)] == subject]
 
             return self._timed(_Span(pieces, (0, TIME_BINS), self._seconds), steps, None)
-        mine, seconds = self._of_gathered(subject), (0, 0)
-        bins = (0, 1)
+        if self._last is None or self._last[0] != subject:
+            self._last = subject, self._span(self._of_gathered(subject))
+        return self._timed(self._last[1], steps, None)
+
+    def _span(self, mine: Rows) -> _Span:
+        """Return where some lookups lie."""
+        bins, seconds = (0, 1), (0, 0)
         if mine.size:
             bins = (
                 min(int(mine[b].min()) for b in _BINS),
@@ -293,8 +337,7 @@ class Timings:
             mine = mine.copy()
             _, mine["second"] = np.unique(mine["second"], return_inverse=True)
             seconds = 0, int(mine["second"].max()) + 1
-        span = _Span(lambda: iter([mine]), bins, seconds if self._seconds else None)
-        return self._timed(span, steps, None)
+        return _Span(lambda: iter([mine]), bins, seconds if self._seconds else None)
 
     def _of_gathered(self, subject: int) -> Rows:
         """Return the lookups of a subject."""
@@ -309,17 +352,20 @@ class Timings:
         """Bring the lookups of subjects from ``first`` on together, as many as may be at once."""
         sums = np.cumsum(self._counts[first:])
         last = first + max(1, int(np.searchsorted(sums, _GATHERED, side="right")))
-        small = last - first < 1 << 16  # which are sorted much faster
-        parts, owners = [], []
+        small = last - first <= 1 << 16  # which are sorted much faster
+        self._bounds = np.append(0, np.cumsum(self._counts[first:last]))
+        self._lookups = np.empty(0, PLANNED_LOOKUP)  # so that the old ones need not stay
+        self._lookups = np.empty(int(self._bounds[-1]), PLANNED_LOOKUP)
+        free = self._bounds[:-1].copy()
         for piece in self._pieces():
-            owner = self._subject_of[self._clients(piece)]
-            kept = (owner >= first) & (owner < last)
-            parts.append(take_rows(piece, np.flatnonzero(kept)))
-            owners.append((owner[kept] - first).astype(np.uint16 if small else np.int32))
-        owner = np.concatenate(owners)
-        order = np.argsort(owner, kind="stable")
-        self._bounds = np.searchsorted(owner[order], np.arange(last - first + 1))
-        self._lookups = take_rows(np.concatenate(parts), order)
+            owner = self._subject_of[self._clients(piece)] - first
+            kept = np.flatnonzero((owner >= 0) & (owner < last - first))
+            owner = owner[kept].astype(np.uint16 if small else np.int32)
+            count = np.bincount(owner, minlength=free.size)
+            at = np.repeat(free - (np.cumsum(count) - count), count) + np.arange(kept.size)
+            order = np.argsort(owner, kind="stable")
+            put_rows(self._lookups, at, take_rows(piece, kept[order]))
+            free += count
         self._gathered = first, last
 
     # ---- what they say ---------------------------------------------------------------------------
@@ -350,46 +396,38 @@ class Timings:
             for piece in span.pieces():
                 lane = self._lanes(piece) if senders else np.zeros(piece.size, np.int32)
                 _add_lookups(piece, lane, self._table.lookups, made, added)
-            each = times + np.cumsum(added.times, axis=0)
-            sums = by_second[:, None] + np.cumsum(added.seconds, axis=1)
-            times, by_second = each[-1], sums[:, -1]
-            p95s = _p95s(each, span.bins[0])
-            peaks = sums.max(axis=2, initial=0)
-            totals = sums.sum(axis=2)
-            for n in range(count):
+            sums = _Sums(
+                times,
+                by_second,
+                np.zeros(count, np.int64),
+                np.zeros((count, lanes), np.int64),
+                np.zeros((count, lanes), np.int64),
+            )
+            _add_states(added, sums)
+            said = sums.p95s.tolist(), sums.peaks.tolist(), sums.totals.tolist()
+            for p95, peaks, totals in zip(*said, strict=True):
                 outside = tuple(
-                    Outside(
-                        sender,
-                        int(totals[k, n]) / duration_s if duration_s else None,
-                        int(peaks[k, n]),
-                    )
+                    Outside(sender, totals[k] / duration_s if duration_s else None, peaks[k])
                     for k, sender in enumerate(senders, _LANES)
                 )
-                most = [int(peaks[k, n]) if span.seconds else None for k in range(_LANES)]
-                out.append(Timing(p95s[n], most[_QUERIES], most[_UPSTREAM], outside))
+                most = peaks[:_LANES] if span.seconds else (None,) * _LANES
+                p95_s = time_of_bin(p95) / 1e9 if p95 != ABSENT else None
+                out.append(Timing(p95_s, most[_QUERIES], most[_UPSTREAM], outside))
         return out
 
     def _made(self, steps: Sequence[Sequence[Change]]) -> _Made:
         t, subjects = self._table, self._counts.size
         names = np.full(t.size, ABSENT, np.int32)
         orders, ndots, lists = np.full((3, subjects), ABSENT, np.int32)
+        pairs: list[int] = []
+        numbers: list[int] = []
         for number, changes in enumerate(steps):
             for change in changes:
-                names[change.pairs] = number
+                pairs += change.pairs
+                numbers += [number] * len(change.pairs)
                 if change.suffixes:
                     lists[change.subjects] = number
                 if change.ndots is not None:
                     orders[change.subjects], ndots[change.subjects] = number, change.ndots
+        names[pairs] = numbers
         return _Made(names, orders, ndots, lists, t.subjects, self._sent)
-
-
-def _p95s(lasting: Matrix, first_bin: int) -> list[float | None]:
-    """Return the quantile of each row of counts by bin, in seconds; None where there are none."""
-    counts = np.cumsum(lasting, axis=1)
-    total = counts[:, -1]
-    rank = np.minimum((_P95 * total).astype(np.int64), total - 1)
-    bins = (counts <= rank[:, None]).sum(axis=1) + first_bin
-    return [
-        time_of_bin(b) / 1e9 if n else None
-        for b, n in zip(bins.tolist(), total.tolist(), strict=True)
-    ]
