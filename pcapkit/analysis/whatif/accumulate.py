@@ -135,7 +135,7 @@ def _time(row: Row, spans: Integers) -> Int:
     took = np.int64(row["other_ns"])
     left = np.uint64(row["visited"])
     at = 0
-    while left != 0:
+    while left != 0 and at < spans.shape[0]:
         if left & np.uint64(1):
             took += spans[at]
         left >>= np.uint64(1)

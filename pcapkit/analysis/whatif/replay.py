@@ -408,7 +408,8 @@ def _walk_variant(
             questions, ends = traits.without_aaaa, scratch.ends[_WITHOUT_AAAA]
         hit = _walk(replay, questions, steps, ends, scratch, world, row)
         row["flags"] = marks_of(replay, first, hit)
-        if traits.is_made and variant.order == AS_IS_FIRST and variant.order != traits.order:
+        is_made = traits.is_made and replay.answered != NOT_ANSWERED
+        if is_made and variant.order == AS_IS_FIRST and variant.order != traits.order:
             _walk_in_full(replay, questions, ends, scratch, world, row)
         if traits.is_probe:
             row["wasted"] = 0

@@ -20,6 +20,8 @@ from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.collect import collect
 from pcapkit.pipeline.options import Options
+from tests.analysis.talk import LIST, NAMESPACE, Talk
+from tests.analysis.talk import NXDOMAIN as NAME_ERROR
 from tests.play import BOTH, ONLY_A, SEARCH, SHOP, Workload
 
 
@@ -227,3 +229,16 @@ def test_misses_are_as_they_were_seen_not_as_they_are_assumed(tmp_path: Path) ->
     assert predicted.assumed_queries > 0
     assert abs(predicted.queries - real) <= predicted.assumed_queries
     assert SHOP.outcome("api.example.com.svc.cluster.local", "A") == NXDOMAIN
+
+
+def test_a_name_as_programs_make_them_that_nobody_answers_takes_no_time_from_nowhere(
+    tmp_path: Path,
+) -> None:
+    talk = Talk()
+    for k, suffix in enumerate(LIST):
+        talk.exchange(k, f"api.{suffix}", rcode=NAME_ERROR)
+    talk.exchange(len(LIST), "api")
+    talk.exchange(10_000, f"10-0-0-1.{NAMESPACE}", took=None)
+    talk.exchange(60_000, "api")
+    analysis = talk.analyze(tmp_path, search=list(LIST), ndots=5)
+    assert {w.p99_s is None or w.p99_s < 60 for w in analysis.what_if_rows} == {True}
