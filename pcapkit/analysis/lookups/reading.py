@@ -43,6 +43,7 @@ from pcapkit.analysis.search_lists.infer import SearchList
 from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
 from pcapkit.concurrency import at_once
+from pcapkit.kernels.jit import kernel
 from pcapkit.model.clients import Ndots, ResolverGuess, given_resolver
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
@@ -54,6 +55,7 @@ from pcapkit.schema import (
     TRANSACTION,
     Bytes,
     Exchanges,
+    Hashes,
     Ids,
     Integers,
     Lookups,
@@ -300,7 +302,7 @@ class _Reader:
         parts = at_once([piece.describe for piece in pieces], is_long=is_long)
         _agree(clients, pieces, "index", np.maximum)
         self.free_walks.clear()
-        out = _put_together(parts) if len(parts) > 1 else parts[0]
+        out = _put_together(parts, self.transactions) if len(parts) > 1 else parts[0]
         del self.transactions
         ordered = compare_lookups(rows, lists, clients, out)
         lookups, transactions = out.lookups, out.transactions
@@ -372,10 +374,11 @@ def _tell(clients: Rows, pieces: Sequence[_Piece], field: str) -> None:
         piece.clients[field] = clients[field]
 
 
-def _put_together(pieces: list[Described]) -> Described:
+def _put_together(pieces: list[Described], transactions: Transactions) -> Described:
     """Put the lookups of one client's pieces, and their transactions, in the order of the walks.
 
-    That is the order in which they were opened; ``pieces`` are used up.
+    That is the order in which they were opened; ``pieces`` are used up. ``transactions``, of which
+    they have each a stretch, are put in order where they are: there are too many for two copies.
     """
     lookups = np.concatenate([piece.lookups for piece in pieces])
     opened_by = np.concatenate([piece.opened_by for piece in pieces])
@@ -386,26 +389,49 @@ def _put_together(pieces: list[Described]) -> Described:
     counts = lookups["queries"].astype(np.int64)
     firsts = np.empty(order.size, np.int64)
     firsts[order] = np.cumsum(counts[order]) - counts[order]
-    transactions = np.empty(int(counts.sum()), TRANSACTION)
-    at, out = 0, pieces[0]
+    to = np.empty(int(counts.sum()), np.int32)
+    at, used, out = 0, 0, pieces[0]
     while pieces:
         piece = pieces.pop(0)
         own = slice(at, at + piece.lookups.size)
         at += piece.lookups.size
         mine = piece.transactions
+        stretch = slice(used, used + mine.size)
+        used += mine.size
         mine["lookup"] = number[own][mine["lookup"]]
-        to = np.repeat(firsts[own] - piece.lookups["first"], counts[own]) + np.arange(mine.size)
-        row_words(transactions)[to] = row_words(mine)
+        to[stretch] = np.repeat(firsts[own] - piece.lookups["first"], counts[own])
+        to[stretch] += np.arange(mine.size, dtype=np.int32)
+        row_words(transactions)[stretch] = row_words(mine)  # where there is a gap, further on
         again = lookups["walk_of"][own]
         again[again >= 0] = number[own][again[again >= 0]]
+    transactions = transactions[:used]
+    _put_rows(row_words(transactions), to)
     lookups["first"] = firsts
     return out._replace(
         lookups=take_rows(lookups, order),
         transactions=transactions,
-        used=np.array([order.size, transactions.size]),
+        used=np.array([order.size, used]),
         base_of=base_of[order],
         opened_by=opened_by[order],
     )
+
+
+@kernel
+def _put_rows(words: Hashes, to: Ids) -> None:
+    """Put rows where they belong, in place.
+
+    Goes in: ``words`` (uint64, (rows, words)); ``to`` (int32), the place of each row, every place
+    once. Comes out: ``words``; ``to`` is used up.
+    """
+    for i in range(to.shape[0]):
+        while to[i] != i:
+            other = np.int64(to[i])
+            for k in range(words.shape[1]):
+                word = words[i, k]
+                words[i, k] = words[other, k]
+                words[other, k] = word
+            to[i] = to[other]
+            to[other] = other
 
 
 def _put_in_order(lookups: Lookups, transactions: Transactions) -> Lookups:
