@@ -126,16 +126,6 @@ def at_once(tasks: Sequence[Callable[[], Result]], *, is_long: bool) -> list[Res
     return list(in_order(tasks)) if is_long else [task() for task in tasks]
 
 
-def import_paths() -> list[str]:
-    """Return from where another process may import.
-
-    That is from where this process does, but from the working directory only where the package
-    itself lies there (a checkout): captures of strangers are unpacked in it.
-    """
-    home = str(Path(__file__).resolve().parents[1])
-    return [p for p in sys.path if p and (p == home or os.path.abspath(p) != os.getcwd())]
-
-
 def python_command(code: str) -> list[str]:
     """Return the command of a Python process that runs ``code``, away from where it is started.
 
