@@ -19,7 +19,6 @@ SUFFIXES = (".yaml", ".yml", ".json")
 #: A larger file is no manifest that somebody wrote.
 MOST_BYTES = 8 << 20
 MOST_FILES = 20_000
-_BOM = "\ufeff"
 
 
 @dataclass(frozen=True)

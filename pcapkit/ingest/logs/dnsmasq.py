@@ -44,7 +44,6 @@ _ALIASES = 1 << 12
 _SHORT_SIGN = re.compile(
     r"query\[[\w=]+\] \S+ from |(?:reply|cached|config|forwarded) \S+ (?:is|to) "
 )
-_EITHER = (1, 28)
 
 
 @dataclass(slots=True)

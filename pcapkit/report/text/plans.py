@@ -22,7 +22,6 @@ SAFE_FOR = "safe for what was seen in "
 MOST_OUTSIDE = 1024
 #: Advice that a plan takes the place of.
 _PLANNED = ("set_ndots", "use_fqdn", "full_service_name")
-_SETTINGS = ("set_ndots", "drop_suffix")
 KINDS = {
     PlanKind.SETTINGS: "dnsConfig alone",
     PlanKind.NAMES: "names in full alone",
