@@ -31,7 +31,9 @@ def timed(command: list[str], cache: Path, **environment: str) -> tuple[float, f
     with tempfile.TemporaryDirectory() as out:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
-        subprocess.run([*command, "-o", out, "--quiet"], env=known, check=True)
+        subprocess.run(
+            [*command, "-o", out, "--quiet"], env=known, check=True, stdout=subprocess.DEVNULL
+        )
         wall = time.perf_counter() - start
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
