@@ -1,9 +1,9 @@
 """The compiled forms of a kernel, kept in files between runs.
 
 A form is named by its module's content (``cache.name_of``), by what it was compiled with and for
-(the Numba and LLVM, the CPU, the checks), and by the kinds of its arguments. So what does not fit
-is not found, and is compiled anew beside it. What is damaged counts as not kept. Nothing here
-imports Numba: what was compiled once is linked and called without it.
+(the Numba and LLVM, ``compiler.py``, the CPU, the checks), and by the kinds of its arguments. So
+what does not fit is not found, and is compiled anew beside it. What is damaged counts as not kept.
+Nothing here imports Numba: what was compiled once is linked and called without it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import llvmlite.binding as llvm
 
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
-from pcapkit.kernels.cache import folder_for, may_be_read, shipped_folder
+from pcapkit.kernels.cache import folder_for, may_be_read, name_of, shipped_folder
 from pcapkit.kernels.calls import Code, Kinds, text_of
 from pcapkit.kernels.settings import BOUNDSCHECK, CPU_FEATURES, CPU_NAME, OTHERS
 
@@ -87,7 +87,8 @@ def _made_with() -> str:
     # Numba's version without Numba: importing it takes longer than to analyse a small capture.
     version = Path(str(numba and numba.origin)).with_name("_version.py").read_text("utf-8")
     target = llvm.get_process_triple(), *cpu()
-    return _hash(repr((version, llvmlite.__version__, target, BOUNDSCHECK, OTHERS)))
+    how = name_of("pcapkit.kernels.compiler")  # which is not imported here, nor by any kernel
+    return _hash(repr((version, llvmlite.__version__, how, target, BOUNDSCHECK, OTHERS)))
 
 
 def _hash(text: str) -> str:

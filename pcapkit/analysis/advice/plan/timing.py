@@ -321,6 +321,7 @@ class Timings:
 
             return self._timed(_Span(pieces, (0, TIME_BINS), self._seconds), steps, None)
         if self._last is None or self._last[0] != subject:
+            self._last = None  # it looks at what is gathered, which need not stay
             self._last = subject, self._span(self._of_gathered(subject))
         return self._timed(self._last[1], steps, None)
 
