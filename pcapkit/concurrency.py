@@ -12,13 +12,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -103,9 +101,6 @@ def in_order(
     Tasks are drawn from the iterable in the caller's thread, ``workers`` (READERS) ahead of the
     results.
     """
-    # The painter is started by this module too, as early as can be.
-    from concurrent.futures import ThreadPoolExecutor
-
     workers = workers or READERS
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pcapkit-reader") as pool:
