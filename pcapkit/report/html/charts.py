@@ -479,7 +479,8 @@ def _png(figure: Figure) -> bytes:
     drawn = np.asarray(canvas.buffer_rgba())
     height, width, _ = drawn.shape
     lines = np.zeros((height, 1 + 3 * width), np.uint8)  # each begins with its filter: none
-    lines[:, 1:] = drawn[:, :, :3].reshape(height, 3 * width)
+    for colour in range(3):  # four times as fast as all three at once
+        lines[:, 1 + colour :: 3] = drawn[:, :, colour]
     parts = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
         (b"IDAT", isal_zlib.compress(lines, 1)),

@@ -11,7 +11,9 @@ import os
 import pickle
 import select
 import signal
+import sys
 import threading
+import warnings
 from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
@@ -145,7 +147,11 @@ def _leave_with_caller(work: int) -> None:
 def _draw(work: int, drawn: int) -> None:
     """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
-    from pcapkit.report.html.charts import CHARTS, draw
+    # No chart has three dimensions. Matplotlib loads what draws them, too, but where that cannot be
+    # imported it warns and goes on.
+    sys.modules["mpl_toolkits.mplot3d"] = None  # type: ignore[assignment]
+    with warnings.catch_warnings(action="ignore"):
+        from pcapkit.report.html.charts import CHARTS, draw
 
     with os.fdopen(work, "rb", closefd=False) as pipe:
         analysis, png = cast("tuple[Results, bool]", pickle.load(pipe))
