@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from pcapkit.report.html.drawing import Drawn
 
 #: What both processes need beside this module's own imports: loaded while they are still one.
-_SHARED = ("hashlib", "logging", "numpy", "pcapkit.report.text.plans")
+_SHARED = ("hashlib", "logging", "numpy", "numpy.ma", "pcapkit.report.text.plans")
 #: Names that charts may show.
 _NAMES = 100
-#: Charts that are drawn faster than others: they come last, so that both processes end together.
-_QUICK = ("waste-by-class", "timeline", "latency")
+#: The charts that take longest are drawn first, so that both processes end together.
+_LONGEST_FIRST = ("clients", "chain", "worst-names", "ndots-settings", "plan")
 #: How often a process that draws looks whether its caller lives.
 _LOOK_S = 0.2
 
@@ -157,7 +157,8 @@ def _draw(work: int, drawn: int) -> None:
         analysis, png = cast("tuple[Results, bool]", pickle.load(pipe))
     names = [name for name, _ in CHARTS]
     waiting, queue = os.pipe()  # a byte for each chart: whoever is free takes the next
-    os.write(queue, bytes(sorted(range(len(names)), key=lambda n: names[n] in _QUICK)))
+    rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    os.write(queue, bytes(sorted(range(len(names)), key=lambda n: rank.get(names[n], len(rank)))))
     os.close(queue)
 
     def share() -> list[Drawn]:
