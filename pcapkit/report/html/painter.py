@@ -20,6 +20,7 @@ from importlib import import_module
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NoReturn, cast
 
+from pcapkit.concurrency import import_paths
 from pcapkit.model.results import Results
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _leave_with_caller(work: int) -> None:
 def _draw(work: int, drawn: int) -> None:
     """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
+    sys.path[:] = import_paths()
     # No chart has three dimensions. Matplotlib loads what draws them, too, but where that cannot be
     # imported it warns and goes on.
     sys.modules["mpl_toolkits.mplot3d"] = None  # type: ignore[assignment]
