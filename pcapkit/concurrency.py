@@ -103,7 +103,7 @@ def in_order(
     Tasks are drawn from the iterable in the caller's thread, ``workers`` (READERS) ahead of the
     results.
     """
-    # The painter is started by this module too, as early as can be.
+    # The painter imports this module too, and is started as early as can be.
     from concurrent.futures import ThreadPoolExecutor
 
     workers = workers or READERS
@@ -126,13 +126,19 @@ def at_once(tasks: Sequence[Callable[[], Result]], *, is_long: bool) -> list[Res
     return list(in_order(tasks)) if is_long else [task() for task in tasks]
 
 
+def import_paths() -> list[str]:
+    """Return from where another process imports: as this one, but not from the working directory.
+
+    There captures of strangers are unpacked; only a package that lies there itself (a checkout) is
+    imported from it.
+    """
+    home = str(Path(__file__).resolve().parents[1])
+    return [p for p in sys.path if p and (p == home or os.path.abspath(p) != os.getcwd())]
+
+
 def python_command(code: str) -> list[str]:
     """Return the command of a Python process that runs ``code``, away from where it is started.
 
-    A plain ``python -c`` imports from the working directory first, where captures of strangers are
-    unpacked. This one imports from where this process does, but from the working directory only
-    where the package itself lies there (a checkout).
+    A plain ``python -c`` would import from the working directory first.
     """
-    home = str(Path(__file__).resolve().parents[1])
-    paths = [p for p in sys.path if p and (p == home or os.path.abspath(p) != os.getcwd())]
-    return [sys.executable, "-I", "-c", f"import sys; sys.path[:] = {paths!r}; {code}"]
+    return [sys.executable, "-I", "-c", f"import sys; sys.path[:] = {import_paths()!r}; {code}"]

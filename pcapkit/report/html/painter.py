@@ -1,7 +1,7 @@
 """Charts drawn by a second process: it loads matplotlib while this one still reads the capture.
 
-What goes through the pipes between the two is theirs alone. Where the second process fails, its
-caller draws by itself.
+It is forked, so what both need is imported once. What goes through the pipes between the two is
+theirs alone. Where the second process fails, its caller draws by itself.
 """
 
 from __future__ import annotations
@@ -11,48 +11,63 @@ import os
 import pickle
 import select
 import signal
-import subprocess
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from dataclasses import fields
+from importlib import import_module
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
-from pcapkit.concurrency import python_command
+from pcapkit.concurrency import import_paths
+from pcapkit.model.results import Results
 
 if TYPE_CHECKING:
-    from pcapkit.model.results import Results
     from pcapkit.report.html.drawing import Drawn
 
+#: What both processes need beside this module's own imports: loaded while they are still one.
+_SHARED = ("hashlib", "logging", "numpy", "numpy.ma", "pcapkit.report.text.plans")
 #: Names that charts may show.
 _NAMES = 100
-#: Charts that are drawn faster than others: they come last, so that both processes end together.
-_QUICK = ("waste-by-class", "timeline", "latency")
+#: The charts that take longest are drawn first, so that both processes end together.
+_LONGEST_FIRST = ("clients", "chain", "worst-names", "ndots-settings", "plan")
 #: How often a process that draws looks whether its caller lives.
 _LOOK_S = 0.2
 
 
 class Painter:
-    """A process that draws one analysis; start it early, it takes a while to get ready."""
+    """A process that draws one analysis; start it early, it takes a while to get ready.
+
+    It must be started before this process has other threads.
+    """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            python_command("from pcapkit.report.html.painter import serve; serve()"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for this process to understand
-        )
+        #: of the process; None where processes cannot fork
+        self.pid: int | None = None
         self._handing: threading.Thread | None = None
+        if not hasattr(os, "fork"):
+            return
+        for module in _SHARED:
+            import_module(module)
+        work, to_painter = os.pipe()
+        from_painter, drawn = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(to_painter)
+            os.close(from_painter)
+            _serve(work, drawn)
+        os.close(work)
+        os.close(drawn)
+        self._to, self._from = os.fdopen(to_painter, "wb"), os.fdopen(from_painter, "rb")
 
     def begin(self, analysis: Results, *, png: bool) -> None:
         """Hand an analysis over; its charts are drawn while the caller goes on.
 
         Charts show no advice, and neither settings nor plans of single clients.
         """
-        from pcapkit.model.results import Results  # after the process has been started
-
+        if self.pid is None:
+            return
         # There may be a million names that no chart shows, too.
         charted = {f.name: getattr(analysis, f.name) for f in fields(Results)}
         charted["recommendations"] = ()
@@ -68,17 +83,16 @@ class Painter:
 
         The pipe stays open: as long as it is, the process knows that this one lives.
         """
-        pipe = self._process.stdin
-        assert pipe is not None
         with suppress(OSError):  # it may have gone; result() says so
-            pipe.write(work)
-            pipe.flush()
+            self._to.write(work)
+            self._to.flush()
 
     def result(self) -> tuple[Drawn, ...] | None:
         """Wait for the charts; None where the process failed."""
-        assert self._process.stdout is not None
+        if self.pid is None:
+            return None
         try:
-            return cast("tuple[Drawn, ...]", pickle.load(self._process.stdout))
+            return cast("tuple[Drawn, ...]", pickle.load(self._from))
         except (OSError, EOFError, pickle.UnpicklingError):
             return None
 
@@ -91,60 +105,81 @@ class Painter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.kill()  # which ends what still writes to it
+        if self.pid is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)  # which ends what still writes to it
         if self._handing is not None:
             self._handing.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what was never read
-                    pipe.close()
-        self._process.wait()
+        for pipe in (self._to, self._from):
+            with suppress(OSError):  # what was never read
+                pipe.close()
+        with suppress(ChildProcessError):  # whoever started this one may have it wait for none
+            os.waitpid(self.pid, 0)
 
 
-def _leave_with_parent() -> None:
-    """End this process soon after nobody holds the other end of its standard input.
+def _serve(work: int, drawn: int) -> NoReturn:
+    """Draw what comes through the pipe ``work``, and leave: nothing else of the caller goes on."""
+    try:
+        os.setsid()  # Ctrl-C is for the caller to understand
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in {0, 1, 2} - {work, drawn}:  # which they are where a stream was closed
+            os.dup2(nothing, stream)
+        _draw(work, drawn)
+    finally:
+        os._exit(0)
+
+
+def _leave_with_caller(work: int) -> None:
+    """End this process soon after nobody holds the other end of its pipe.
 
     A timer looks, not a thread that waits in a read: one that draws a large chart was seen to keep
     such a thread from running for as long as it drew (CPython 3.11).
     """
-    if not hasattr(signal, "setitimer"):
-        return
 
     def look(_signal: int, _frame: FrameType | None) -> None:
-        if select.select([0], [], [], 0)[0]:  # nothing follows the work: this is the end
+        if select.select([work], [], [], 0)[0]:  # nothing follows the work: this is the end
             os._exit(1)
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
 
 
-def serve() -> None:
-    """Draw what comes through standard input, on two cores where processes can fork, and leave."""
+def _draw(work: int, drawn: int) -> None:
+    """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
-    from pcapkit.report.html.charts import CHARTS, draw
+    sys.path[:] = import_paths()
+    # No chart has three dimensions. Matplotlib loads what draws them, too, but where that cannot be
+    # imported it warns and goes on.
+    sys.modules["mpl_toolkits.mplot3d"] = None  # type: ignore[assignment]
+    with warnings.catch_warnings(action="ignore"):
+        from pcapkit.report.html.charts import CHARTS, draw
 
-    analysis, png = cast("tuple[Results, bool]", pickle.load(sys.stdin.buffer))
+    with os.fdopen(work, "rb", closefd=False) as pipe:
+        analysis, png = cast("tuple[Results, bool]", pickle.load(pipe))
     names = [name for name, _ in CHARTS]
     waiting, queue = os.pipe()  # a byte for each chart: whoever is free takes the next
-    os.write(queue, bytes(sorted(range(len(names)), key=lambda n: names[n] in _QUICK)))
+    rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    os.write(queue, bytes(sorted(range(len(names)), key=lambda n: rank.get(names[n], len(rank)))))
     os.close(queue)
 
-    def drawn() -> list[Drawn]:
+    def share() -> list[Drawn]:
         out: list[Drawn] = []
         while taken := os.read(waiting, 1):
             out += draw(analysis, png=png, only=[names[taken[0]]])
         return out
 
     ours, theirs = os.pipe()
-    if hasattr(os, "fork") and os.fork() == 0:
-        _leave_with_parent()
+    is_other = os.fork() == 0
+    _leave_with_caller(work)
+    if is_other:
         with os.fdopen(theirs, "wb") as out:
-            pickle.dump(drawn(), out)
-        os._exit(0)
+            pickle.dump(share(), out)
+        return
     os.close(theirs)
-    _leave_with_parent()
-    every = drawn()
+    every = share()
     with os.fdopen(ours, "rb") as rest:
-        every += pickle.load(rest) if hasattr(os, "fork") else ()
-    pickle.dump(tuple(sorted(every, key=lambda d: names.index(d.name))), sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+        every += pickle.load(rest)
+    every.sort(key=lambda d: names.index(d.name))
+    with os.fdopen(drawn, "wb") as out:
+        pickle.dump(tuple(every), out)

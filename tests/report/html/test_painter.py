@@ -51,8 +51,9 @@ def test_a_painter_that_has_gone_is_no_harm() -> None:
     many = replace(analysis, warnings=tuple(str(n) for n in range(100_000)))
     for handed in (analysis, many):
         with Painter() as painter:
-            painter._process.kill()
-            painter._process.wait()
+            assert painter.pid is not None
+            os.kill(painter.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, painter.pid, os.WEXITED | os.WNOWAIT)
             painter.begin(handed, png=True)
             assert painter.result() is None
 
@@ -68,7 +69,7 @@ slow = replace(analysis, chains=(replace(chain, steps=chain.steps * 20000),))
 with Painter() as painter:
     painter.begin(slow, png=True)
     time.sleep(1.0)
-    print(painter._process.pid, flush=True)
+    print(painter.pid, flush=True)
     time.sleep(60)
 """
 
