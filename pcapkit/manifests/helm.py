@@ -103,7 +103,7 @@ def _path(templates: tuple[SourceFile, ...]) -> str:
     if len(paths) > 1:
         listed = ", ".join(sorted(f"{p.lstrip('.')}.dnsConfig".lstrip(".") for p in paths))
         raise Unreadable(f"the chart has several values for dnsConfig: {listed}")
-    return paths.pop()
+    return str(paths.pop())
 
 
 def charts(tree: Tree) -> Iterator[Chart]:

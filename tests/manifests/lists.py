@@ -116,7 +116,7 @@ LISTS: dict[str, Case] = {
     ),
     "list_of_another_policy": written(
         "",
-        "its pods were seen with dnsPolicy None, it says ClusterFirst",
+        "its pods were seen with dnsPolicy None, the manifest says ClusterFirst",
         clients=(pod(policy="None"),),
     ),
     "list_four_nameservers": written(
