@@ -206,21 +206,21 @@ class _Maker:
         return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound, ends_most=False)
 
     def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
-        changes, rest, others = merged(draft.choices, self._writer, self._table, scope.most_steps)
-        changes = Ordering(self._table, self._subjects, changes).put()
-        listed, left_out = changes[: scope.most_steps], changes[scope.most_steps :]
+        settings, names = merged(draft.choices, self._writer, self._table, scope.most_steps)
+        ordering = Ordering(self._table, self._subjects, settings, names)
+        listed, left_out, rest = ordering.put(scope.most_steps)
         last = [*left_out, *([rest] if rest.pairs else [])]
         timed = self._timed(scope, [*([c] for c in listed), *([last] if last else [])])
         account = Account(
             self._table, self._subjects, self._forms, self._counted.zones, scope.before
         )
-        left = account.left(changes, rest)
+        every = [*listed, *left_out, rest]
+        left = account.left(every)
         steps = [
             account.step(number, change, left[number - 1], left[number], timed[number])
             for number, change in enumerate(listed, 1)
         ]
         before, after = self._load(scope.before, timed[0]), self._load(left[-1], timed[-1])
-        every = [*changes, rest]
         edits = sum(c.edits for c in every)
         ndots = sum(len(c.subjects) for c in every if c.ndots is not None)
         lists = sum(len(c.subjects) for c in every if c.suffixes)
@@ -246,7 +246,7 @@ class _Maker:
             assumed_queries=int(left[-1, ASSUMED]),
             coverage=scope.coverage,
             steps=tuple(steps),
-            steps_in_all=len(changes) + others,
+            steps_in_all=len(settings) + names.count + names.others_count,
             frontier=search.frontier(
                 before.queries,
                 before.wasted_queries,
