@@ -97,9 +97,10 @@ class Writer:
         out: Flags = ~final_dots & (self._table.full_dots[pairs] < most) & (ndots != _OF_SUBJECT)
         return out
 
-    def owners(self, pairs: Matrix) -> Matrix:
+    def owners(self, pairs: Sequence[int]) -> list[int]:
         """Return the subjects of pairs."""
-        return self._table.subjects[pairs]
+        subject_of = self._table.subject_of
+        return [subject_of[pair] for pair in pairs]
 
     def idle(self, subject: int) -> tuple[str, ...]:
         """Return the suffixes that a subject can do without."""
@@ -136,13 +137,11 @@ class Names:
     others_count: int
     writer: Writer
 
-    def change(self, pairs: Matrix) -> Change:
-        """Return the change of one name; ``pairs`` are where its own stand among all."""
-        first = int(pairs[0])
-        name = self.writer.written(int(self.pairs[first]), final_dot=bool(self.final_dots[first]))
-        mine = self.pairs[pairs]
-        subjects = self.writer.owners(mine)
-        return Change(None, (), name, (), Safety.REVIEW, subjects.tolist(), mine.tolist())
+    def change(self, at: Sequence[int]) -> Change:
+        """Return the change of one name; its own pairs stand ``at`` these places."""
+        pairs = [self.pairs.item(k) for k in at]
+        name = self.writer.written(pairs[0], final_dot=self.final_dots.item(at[0]))
+        return Change(None, (), name, (), Safety.REVIEW, self.writer.owners(pairs), pairs)
 
     def rest(self, is_in: Flags) -> Change:
         """Return one change for those pairs that ``is_in`` says, and all others."""

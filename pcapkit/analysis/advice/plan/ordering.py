@@ -63,12 +63,14 @@ class Ordering:
                 self._of_settings[subject].append(number)
                 change.ended += self._ended_by(change, subject)
         #: where the pairs of names stand, name by name; those of subjects stand together as it is
-        self._pairs = np.argsort(names.of, kind="stable")
+        pairs = np.argsort(names.of, kind="stable")
         owners = table.subjects[names.pairs]
         self._of_subjects = np.searchsorted(owners, np.arange(len(subjects) + 1)).tolist()
         self._edits = np.bincount(names.of, minlength=names.count)
-        self._bounds = np.append(0, np.cumsum(self._edits))
-        first = self._pairs[self._bounds[:-1]]
+        bounds = np.append(0, np.cumsum(self._edits))
+        first = pairs[bounds[:-1]]
+        self._pairs: list[int] = pairs.tolist()
+        self._bounds: list[int] = bounds.tolist()
         self._who, self._rank = owners[first], table.ranks[names.pairs[first]]
         self._ended = np.zeros(names.count, np.int64)
         np.add.at(self._ended, names.of, table.ended_by_writing[names.pairs])
@@ -148,9 +150,9 @@ class Ordering:
             name, version = run.names[run.at], run.versions[run.at]
             run.at += 1
             if not self._done[before + name] and version == self._versions[before + name]:
-                edits = int(self._edits[name])
-                rate = (int(self._ended[name]) << RATE_BITS) // edits
-                who, rank = int(self._who[name]), int(self._rank[name])
+                edits = self._edits.item(name)
+                rate = (self._ended.item(name) << RATE_BITS) // edits
+                who, rank = self._who.item(name), self._rank.item(name)
                 heapq.heappush(
                     self._heap, (-rate, edits, who, rank, before + name, version, number)
                 )
