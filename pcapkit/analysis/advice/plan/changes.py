@@ -173,6 +173,9 @@ def merged(
             change = found.setdefault(idle, Change(None, idle, None, (), Safety.REVIEW))
             change.subjects.append(choice.subject)
     pairs = np.concatenate([_NO_PAIRS, *(c.names for c in choices)])
+    if not pairs.size:
+        none = np.zeros(0, np.bool_)
+        return list(found.values()), Names(pairs, pairs, none, none, 0, [], 0, writer)
     of = np.repeat(np.arange(len(choices)), [c.names.size for c in choices])
     kept, others, count = _costliest(pairs, of, choices, table, most)
     settings = np.array([_OF_SUBJECT if c.ndots is None else c.ndots for c in choices], np.int64)

@@ -62,6 +62,12 @@ class Ordering:
             for subject in change.subjects:
                 self._of_settings[subject].append(number)
                 change.ended += self._ended_by(change, subject)
+        self._versions = [0] * (len(changes) + names.count)
+        self._done = [False] * (len(changes) + names.count)
+        self._heap: list[_Key] = []
+        self._runs: list[_Run] = []
+        if not names.count:
+            return
         #: where the pairs of names stand, name by name; those of subjects stand together as it is
         pairs = np.argsort(names.of, kind="stable")
         owners = table.subjects[names.pairs]
@@ -75,10 +81,6 @@ class Ordering:
         self._ended = np.zeros(names.count, np.int64)
         np.add.at(self._ended, names.of, table.ended_by_writing[names.pairs])
         self._waits = np.bincount(names.of[names.waits], minlength=names.count)
-        self._versions = [0] * (len(changes) + names.count)
-        self._done = [False] * (len(changes) + names.count)
-        self._heap: list[_Key] = []
-        self._runs: list[_Run] = []
 
     def _wasted(self, pair: int, settings: Settings) -> int:
         ndots, shorter = settings
@@ -111,7 +113,8 @@ class Ordering:
         """
         for number in range(len(self._changes)):
             self._push(number)
-        self._add_run(np.arange(self._names.count))
+        if self._names.count:
+            self._add_run(np.arange(self._names.count))
         out: list[Change] = []
         while self._heap and len(out) < most:
             *_, number, version, run = heapq.heappop(self._heap)
@@ -171,6 +174,8 @@ class Ordering:
         for other in others:
             self._versions[other] += 1
             self._push(other)
+        if not self._names.count:
+            return change
         names = np.unique(
             np.concatenate([self._names.of[slice(*self._of(s))] for s in change.subjects])
         )
@@ -216,6 +221,8 @@ class Ordering:
                 self._in_full[pair] = True
         for other in others:
             other.ended += self._ended_by(other, subject)
+        if not self._names.count:
+            return
         here = slice(*self._of(subject))
         of, pairs = self._names.of[here], self._names.pairs[here]
         after, before = (self._table.at(n, shorter=s)[pairs, WASTED] for n, s in (then, now))
