@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pcapkit.batch.sides import Side, load_saved
 from pcapkit.cluster.clients import name_pods
+from pcapkit.cluster.nameservers import Nameservers, known_nameservers
 from pcapkit.errors import UsageError
 from pcapkit.model.clients import Client
 from pcapkit.model.comparison import is_saved
@@ -30,6 +31,7 @@ class Planned:
     known: tuple[Client, ...]
     asked: dict[str, frozenset[str]]
     warnings: tuple[str, ...]
+    nameservers: Nameservers
 
     def plan(self, kind: PlanKind) -> Plan | None:
         """Return the plan of the whole capture."""
@@ -47,11 +49,14 @@ def load_planned(paths: Sequence[str], *, options: Options, hooks: Hooks | None 
     if saved:
         side = load_saved(saved[0])
         known = name_pods(side.clients, options.pods, {})
-        return Planned(side.plans, side.clients, known, _asked_in_plans(side), side.warnings)
+        asked = _asked_in_plans(side)
+        servers = known_nameservers(side.vantage, known, options.pods)
+        return Planned(side.plans, side.clients, known, asked, side.warnings, servers)
     analysis = analyze(*paths, options=options, hooks=hooks)
     asked = names_asked(analysis) if analysis.plans else {}
     clients = analysis.client_rows
-    return Planned(analysis.plans, clients, clients, asked, analysis.warnings)
+    servers = known_nameservers(analysis.vantage, clients, options.pods)
+    return Planned(analysis.plans, clients, clients, asked, analysis.warnings, servers)
 
 
 def names_asked(analysis: Analysis) -> dict[str, frozenset[str]]:

@@ -12,7 +12,7 @@ import msgspec
 
 from pcapkit.errors import InputError
 from pcapkit.model.captures import CaptureInfo
-from pcapkit.model.clients import Client
+from pcapkit.model.clients import Client, Vantage
 from pcapkit.model.comparison import is_saved
 from pcapkit.model.plans import Plan
 from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf
@@ -37,6 +37,7 @@ class Side:
     recommendations: tuple[Recommendation, ...]
     warnings: tuple[str, ...]
     plans: tuple[Plan, ...] = ()
+    vantage: Vantage | None = None
 
     @classmethod
     def of(cls, analysis: Results) -> Side:
@@ -51,6 +52,7 @@ class Side:
             analysis.recommendations,
             analysis.warnings,
             analysis.plans,
+            analysis.vantage,
         )
 
     @classmethod

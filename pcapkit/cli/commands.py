@@ -354,6 +354,7 @@ def fix(
         planned.clients,
         planned.asked,
         known=planned.known,
+        nameservers=planned.nameservers,
         include_review=include_review,
         elsewhere=elsewhere,
     )

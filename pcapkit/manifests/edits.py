@@ -8,15 +8,17 @@ them want it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pcapkit.manifests.dns_config import Change, options_of, set_ndots
+from pcapkit.cluster.nameservers import Nameservers
+from pcapkit.manifests.dns_config import Change, Wanted, options_of, set_dns
 from pcapkit.manifests.documents import (
     Document,
     Edit,
     Unreadable,
     applied,
+    get,
     is_readable,
     pairs,
     stands_alike,
@@ -25,6 +27,7 @@ from pcapkit.manifests.kustomize import Deployed, check_inline, patch_entries, p
 from pcapkit.manifests.matching import ChartUse, Matcher, Target, Use
 from pcapkit.manifests.names import Found, Text, find_names, texts_of_values
 from pcapkit.manifests.objects import Object
+from pcapkit.manifests.search_list import NONE, Declared, PodsNow, pods_now, shortened
 from pcapkit.manifests.tree import SourceFile, Tree
 from pcapkit.model.plans import Place, Step
 from pcapkit.words import some
@@ -43,7 +46,10 @@ class FileChange:
 
 @dataclass
 class _Wish:
-    """What one workload is to get: an ndots, names to write in full, and for which steps."""
+    """What one workload is to get: an ndots, a shorter list, names in full, and for which steps.
+
+    ``now`` is what its pods have, where its search list is to be without ``suffixes``.
+    """
 
     ndots: int | None = None
     ndots_step: int = 0
@@ -51,6 +57,9 @@ class _Wish:
     obliged: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     step_of: dict[str, int] = field(default_factory=dict)
+    suffixes: tuple[str, ...] = ()
+    list_step: int = 0
+    now: PodsNow = PodsNow()
 
     def in_full(self, *, held: bool) -> dict[str, str]:
         """Return all names to write in full; without those of a setting that is held back."""
@@ -69,7 +78,7 @@ class _Site:
     wishes: dict[Use, _Wish] = field(default_factory=dict)
     wish: _Wish = field(default_factory=_Wish)
     held: bool = False
-    options: list[tuple[str, str | None]] = field(default_factory=list)  # of a new patch
+    patch: Wanted = Wanted()  # what a new patch of an overlay sets
     variables: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     @property
@@ -82,12 +91,18 @@ class Fixer:
     """Collects what is wished of each manifest, settles it, and makes the edits."""
 
     def __init__(
-        self, tree: Tree, matcher: Matcher, notes: list[str], elsewhere: frozenset[str]
+        self,
+        tree: Tree,
+        matcher: Matcher,
+        notes: list[str],
+        elsewhere: frozenset[str],
+        nameservers: Nameservers,
     ) -> None:
         self._tree = tree
         self._elsewhere = elsewhere
         self._matcher = matcher
         self._notes = notes
+        self._nameservers = nameservers
         self._sites: dict[tuple[str, int], _Site] = {}
         self._edits: dict[str, dict[tuple[int, int], Edit]] = defaultdict(dict)
         self._new: dict[str, str] = {}
@@ -106,7 +121,13 @@ class Fixer:
                         self._notes.append(match.note)
                     if match.target is not None:
                         site = self._site(match.target)
-                        self._add(site.wishes.setdefault(match.use, _Wish()), step, match.use)
+                        wish = site.wishes.setdefault(match.use, _Wish())
+                        if step.code == "drop_suffix":
+                            wish.suffixes += step.suffixes
+                            wish.list_step = wish.list_step or step.number
+                            wish.now = pods_now(match.clients, self._nameservers)
+                        else:
+                            self._add(wish, step, match.use)
 
     def _site(self, target: Target) -> _Site:
         if isinstance(target, ChartUse):
@@ -160,7 +181,7 @@ class Fixer:
 
     def _agreed(self, site: _Site) -> _Wish:
         wishes = list(site.wishes.values())
-        first = next(w for w in wishes if w.ndots is not None or w.names)
+        first = next(w for w in wishes if _wishes(w))
         if len(wishes) == 1:
             return first
         out = _Wish()
@@ -173,6 +194,15 @@ class Fixer:
             else:
                 self._notes.append(
                     f"{where} deploys {site.title}, which want another ndots each: it gets none"
+                )
+        if any(w.suffixes for w in wishes):
+            first = next(w for w in wishes if w.suffixes)
+            if all((w.suffixes, w.now) == (first.suffixes, first.now) for w in wishes):
+                out.suffixes, out.list_step, out.now = first.suffixes, first.list_step, first.now
+            else:
+                self._notes.append(
+                    f"{where} deploys {site.title}, which have or want another search list each: "
+                    "it stays as it is"
                 )
         for name in sorted({n for w in wishes for n in w.names}):
             fulls = {w.names.get(name) for w in wishes}
@@ -251,15 +281,9 @@ class Fixer:
         """Make the edits of all manifests, and the places of all steps."""
         for site in self._sites.values():
             wish = site.wish
-            if wish.ndots is not None and not site.held:
-                try:
-                    self._set_ndots(site, wish.ndots)
-                except Unreadable as problem:
-                    site.held = True
-                    self._notes.append(
-                        f"{site.title}: {_where(site.target)}: {problem}; ndots {wish.ndots} is to "
-                        "be set by hand"
-                    )
+            wanted = Wanted(None if site.held else wish.ndots)
+            if not wish.suffixes or not self._shorten(site, wanted):
+                self._set_ndots(site, wanted)
             why = f"it needs ndots {wish.ndots}, which is not set" if site.held else ""
             seen = set()
             for found in self._found(site, wish.obliged | wish.names):
@@ -293,31 +317,83 @@ class Fixer:
                 + (f" ({found.why})" if found.why else "")
             )
 
-    def _set_ndots(self, site: _Site, ndots: int) -> None:
+    def _set_ndots(self, site: _Site, wanted: Wanted) -> None:
+        """Set ndots alone, where it is wanted."""
+        if wanted.ndots is None:
+            return
+        try:
+            self._set_dns(site, wanted)
+        except Unreadable as problem:
+            site.held = True
+            self._notes.append(
+                f"{site.title}: {_where(site.target)}: {problem}; ndots {wanted.ndots} is to be "
+                "set by hand"
+            )
+
+    def _shorten(self, site: _Site, wanted: Wanted) -> bool:
+        """Make the search list shorter, and set ndots with it; say whether anything was done."""
+        wish, where = site.wish, _where(site.target)
+        gone = " and ".join(wish.suffixes)
+        try:
+            declared, space = self._declared(site), self._namespace(site.target)
+            shorter = shortened(declared, wish.now, wish.suffixes, wanted.ndots, space)
+            if shorter is None:
+                self._notes.append(f"{site.title}: {gone} is in no list of {where}")
+                return False
+            self._set_dns(site, shorter)
+        except Unreadable as problem:
+            self._notes.append(
+                f"{site.title}: {where}: {problem}; {gone} (step {wish.list_step}) is not taken "
+                "out of the search list"
+            )
+            return False
+        if shorter.policy == NONE:
+            self._notes.append(
+                f"{site.title}: dnsPolicy None takes nothing from the cluster: compare "
+                f"nameservers, searches and options of {where} with /etc/resolv.conf of a pod"
+            )
+        return True
+
+    def _namespace(self, target: Target) -> str | None:
+        """Return the namespace that a manifest is deployed to; None where it may be several."""
+        if isinstance(target, ChartUse):
+            return None
+        often = target.overlay is None and self._matcher.times_deployed(target.source) > 1
+        return None if often else target.namespace
+
+    def _declared(self, site: _Site) -> Declared:
+        """Return what a manifest says of its pods' DNS; raises Unreadable."""
         target = site.target
         if isinstance(target, ChartUse):
-            change = target.chart.set_ndots(target.templates, ndots)
-            if change is not None and target.chart.values is not None:
-                self._add_change(site, target.chart.values, change)
-            elif change is None:
-                self._already(site, ndots)
+            return target.chart.declared(target.templates)
+        patches = []
+        if target.overlay is not None:
+            check_inline(target, ("dnsConfig", "dnsPolicy", "hostNetwork"))
+            patches = self._matcher.kustomizations.patches_of(target)
+        specs = (one.pod_spec for one in (target.source, *patches))
+        return Declared.of([spec[1] if spec else None for spec in specs])
+
+    def _set_dns(self, site: _Site, wanted: Wanted) -> None:
+        """Give a manifest what is wanted of its pods' DNS; raises Unreadable."""
+        target = site.target
+        if isinstance(target, ChartUse):
+            place = target.chart.place(target.templates)
+            assert target.chart.values is not None
+            self._add_changes(site, target.chart.values, set_dns(*place, wanted))
             return
         if target.overlay is not None:
-            self._patch(site, target, ndots)
+            self._patch(site, target, wanted)
             return
         spec = target.source.pod_spec
         if spec is None or not pairs(spec[1]):
             raise Unreadable("there is no pod's spec")
-        change = set_ndots(target.source.document, *spec, ndots)
-        if change is None:
-            self._already(site, ndots)
-        else:
-            self._add_change(site, target.source.file, change)
-            if target.source.kind in ("Pod", "Job", "ReplicaSet"):
-                self._notes.append(
-                    f"{site.title}: a {target.source.kind} that exists keeps its pods' settings: "
-                    "it must be created again"
-                )
+        changes = set_dns(target.source.document, *spec, wanted)
+        self._add_changes(site, target.source.file, changes)
+        if changes and target.source.kind in ("Pod", "Job", "ReplicaSet"):
+            self._notes.append(
+                f"{site.title}: a {target.source.kind} that exists keeps its pods' settings: it "
+                "must be created again"
+            )
 
     def _by_patch(self, site: _Site, found: Found) -> bool:
         """Is this variable set by a patch of the overlay, not where it is written?"""
@@ -328,27 +404,37 @@ class Fixer:
             and found.text.document is target.source.document
         )
 
-    def _patch(self, site: _Site, target: Deployed, ndots: int) -> None:
-        """Set ndots by a patch of an overlay: one that is there, or a new one."""
+    def _patch(self, site: _Site, target: Deployed, wanted: Wanted) -> None:
+        """Set what is wanted by a patch of an overlay: one that is there, or a new one."""
         assert target.overlay is not None
-        check_inline(target)
+        check_inline(target, ("dnsConfig",))
         spec = target.source.pod_spec
-        base = options_of(spec[1] if spec else None)
+        options = options_of(spec[1] if spec else None)
+        place = None
         for patch in self._matcher.kustomizations.patches_of(target):
             found = patch.pod_spec
-            if found is not None and options_of(found[1]):
-                change = set_ndots(patch.document, *found, ndots)
-                if change is None:
-                    self._already(site, ndots)
-                else:
-                    self._add_change(site, patch.file, change)
-                return
-        if ("ndots", str(ndots)) in base:
-            self._already(site, ndots)
+            if found is None:
+                continue
+            if of_patch := options_of(found[1]):
+                options = of_patch
+            if wanted.has_list:
+                is_own = patch.name in (target.seen_name, target.source.name)
+                if is_own and (get(found[1], "dnsConfig") or get(found[1], "dnsPolicy")):
+                    place = patch, found
+            elif of_patch and place is None:
+                place = patch, found
+        others = tuple((name, value) for name, value in options if name != "ndots")
+        wanted = replace(wanted, options=others)
+        if place is not None:
+            patch, found = place
+            self._add_changes(site, patch.file, set_dns(patch.document, *found, wanted))
             return
-        kept = [(name, value) for name, value in base if name != "ndots"]
-        site.options = [*kept, ("ndots", str(ndots))]
-        patch_entries(target.overlay, [(target, "")])  # raises where none can be named
+        if ("ndots", str(wanted.ndots)) in options:
+            self._already(site, wanted.ndots)
+            wanted = replace(wanted, ndots=None, options=())
+        if wanted != Wanted():
+            patch_entries(target.overlay, [(target, "")])  # raises where none can be named
+        site.patch = wanted
 
     def _add_patches(self) -> None:
         """Add patches to overlays: their files, and their entries."""
@@ -356,7 +442,7 @@ class Fixer:
         for site in self._sites.values():
             target = site.target
             if isinstance(target, Deployed) and target.overlay is not None:
-                if site.options or site.variables:
+                if site.patch != Wanted() or site.variables:
                     wanted[target.overlay.file.path].append((site, target))
         for path, sites in wanted.items():
             overlay = sites[0][1].overlay
@@ -366,7 +452,7 @@ class Fixer:
             for site, one in sites:
                 name = self._free(f"{folder}dns-{one.seen_name}", texts)
                 newline = overlay.document.newline
-                texts[name] = patch_text(one, site.options, site.variables, newline)
+                texts[name] = patch_text(one, site.patch, site.variables, newline)
             named = [
                 (one, name.removeprefix(folder))
                 for (_, one), name in zip(sites, texts, strict=True)
@@ -381,11 +467,9 @@ class Fixer:
             self._add_edit(overlay.file, edit)
             line, column = overlay.document.place(min(edit.start, len(overlay.document.text) - 1))
             for (site, _), name in zip(sites, texts, strict=True):
-                if site.options:
-                    said = f"ndots: {site.wish.ndots} ({name})"
-                    self.places[site.wish.ndots_step].append(
-                        Place(path, line, column, "dnsConfig", "", said)
-                    )
+                for number, said in _of_steps(site):
+                    place = Place(path, line, column, "dnsConfig", "", f"{said} ({name})")
+                    self.places[number].append(place)
 
     def _free(self, stem: str, taken: Collection[str]) -> str:
         """Return a path that no file has, and that is not taken."""
@@ -397,14 +481,24 @@ class Fixer:
                     return path
             number += 1
 
-    def _already(self, site: _Site, ndots: int) -> None:
-        self._notes.append(f"{site.title}: ndots {ndots} is set in {_where(site.target)} already")
+    def _already(self, site: _Site, ndots: int | None) -> None:
+        if ndots is not None and ndots == site.wish.ndots:
+            where = _where(site.target)
+            self._notes.append(f"{site.title}: ndots {ndots} is set in {where} already")
 
-    def _add_change(self, site: _Site, file: SourceFile, change: Change) -> None:
-        line, column = _document(file).place(change.start)
-        place = Place(file.path, line, column, "dnsConfig", change.before, change.after)
-        self.places[site.wish.ndots_step].append(place)
-        self._add_edit(file, change.edit)
+    def _add_changes(self, site: _Site, file: SourceFile, changes: Sequence[Change]) -> None:
+        if site.wish.ndots is not None and not site.held and all(c.of_list for c in changes):
+            self._already(site, site.wish.ndots)
+        for change in changes:
+            if not change.of_list and site.wish.ndots is None:
+                continue  # what a shorter list has to write out
+            line, column = _document(file).place(change.start)
+            place = Place(file.path, line, column, "dnsConfig", change.before, change.after)
+            listed = self.places[site.wish.list_step if change.of_list else site.wish.ndots_step]
+            if place not in listed:
+                listed.append(place)
+        for edit in dict.fromkeys(e for change in changes for e in change.edits):
+            self._add_edit(file, edit)
 
     def _add_edit(self, file: SourceFile, edit: Edit) -> None:
         self._edits[file.path][edit.start, edit.end] = edit
@@ -437,7 +531,19 @@ class Fixer:
 
 
 def _any_wish(site: _Site) -> bool:
-    return any(w.ndots is not None or w.names for w in site.wishes.values())
+    return any(_wishes(w) for w in site.wishes.values())
+
+
+def _wishes(wish: _Wish) -> bool:
+    return wish.ndots is not None or bool(wish.names) or bool(wish.suffixes)
+
+
+def _of_steps(site: _Site) -> Iterator[tuple[int, str]]:
+    """Yield the steps that a new patch is of, and what it sets for each."""
+    if site.patch.has_list:
+        yield site.wish.list_step, site.patch.said()
+    if site.patch.ndots is not None and site.wish.ndots is not None:
+        yield site.wish.ndots_step, f"ndots: {site.patch.ndots}"
 
 
 def _document(file: SourceFile) -> Document:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pcapkit.cluster.nameservers import UNKNOWN, Nameservers
 from pcapkit.manifests.edits import FileChange, Fixer
 from pcapkit.manifests.matching import Matcher
 from pcapkit.manifests.tree import Tree
@@ -38,6 +39,7 @@ def fix_plan(
     asked: Mapping[str, frozenset[str]],
     *,
     known: Sequence[Client] | None = None,
+    nameservers: Nameservers = UNKNOWN,
     include_review: bool = False,
     elsewhere: Collection[str] = (),
 ) -> Fix:
@@ -45,7 +47,8 @@ def fix_plan(
 
     ``clients`` are those that the plan was made for, ``known`` the same in the same order, where
     more is known of them now; ``asked`` maps the address of a client to the names that it asked
-    for; ``elsewhere`` are names that the caller writes in full where no manifest has them.
+    for; ``nameservers`` are those that their pods have; ``elsewhere`` are names that the caller
+    writes in full where no manifest has them.
     """
     notes = list(tree.notes)
     if plan is None or not plan.steps:
@@ -64,7 +67,7 @@ def fix_plan(
     exact: set[str] = set()
     while True:
         said = list(notes)
-        fixer = Fixer(tree, Matcher(tree, clients, asked, known), said, done_elsewhere)
+        fixer = Fixer(tree, Matcher(tree, clients, asked, known), said, done_elsewhere, nameservers)
         fixer.want(steps)
         fixer.settle()
         fixer.edit()
@@ -119,10 +122,9 @@ def _why_not(step: Step, include_review: bool) -> str:
             return "it names no name"
         texts = [step.name, step.fqdn]
     elif step.code == "drop_suffix":
-        return (
-            "a shorter search list needs dnsPolicy None with nameservers, list and ndots written "
-            "out, or another resolv.conf on the node: the patches of the report's plan have it"
-        )
+        if not step.suffixes:
+            return "it names no suffix"
+        texts = list(step.suffixes)
     else:
         return "it is no edit of a workload's manifest"
     if not all(is_host_name(text) for text in texts):

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from yaml.nodes import Node
 
-from pcapkit.manifests.dns_config import Change, set_ndots
-from pcapkit.manifests.documents import Unreadable, entry, get, text_of
+from pcapkit.manifests.documents import Document, Unreadable, entry, get, text_of
 from pcapkit.manifests.objects import POD_TEMPLATE
+from pcapkit.manifests.search_list import Declared
 from pcapkit.manifests.tree import SourceFile, Tree
 
 _KIND = re.compile(r"^\s*kind:\s*[\"']?(\w+)", re.MULTILINE)
 _NAME = re.compile(r"^\s*name:\s*[\"']?([a-z0-9][a-z0-9.-]*)[\"']?\s*$", re.MULTILINE)
 _VALUE = re.compile(r"\.Values((?:\.\w+)*)\.dnsConfig\b")
+_POLICY = re.compile(r"^\s*dnsPolicy:\s*[\"']?(\w+)", re.MULTILINE)
+_HOST = re.compile(r"^\s*hostNetwork:(.*)$", re.MULTILINE)
+_HOST_VALUE = re.compile(r"\.Values((?:\.\w+)+)")
 
 
 @dataclass(frozen=True)
@@ -48,28 +51,59 @@ class Chart:
             named = named or f"-{base}-" in name
         return made if named else tuple(t for t in made if name in _NAME.findall(t.text))
 
-    def set_ndots(self, templates: tuple[SourceFile, ...], ndots: int) -> Change | None:
-        """Return the edit of the values that sets ndots; None where it is set.
+    def place(self, templates: tuple[SourceFile, ...]) -> tuple[Document, Node | None, Node]:
+        """Return where the values have a dnsConfig: the document, the key above, what it holds.
 
         Raises Unreadable where the chart has no such value, or more than one.
         """
-        paths = {found for t in templates for found in _VALUE.findall(t.text)}
-        if not paths:
-            raise Unreadable("the chart has no value for dnsConfig: its templates must take one")
-        if len(paths) > 1:
-            listed = ", ".join(sorted(f"{p.lstrip('.')}.dnsConfig".lstrip(".") for p in paths))
-            raise Unreadable(f"the chart has several values for dnsConfig: {listed}")
+        path = _path(templates)
         if self.values is None or len(self.values.documents) != 1:
             raise Unreadable("the chart has no values.yaml to write its dnsConfig to")
         document = self.values.documents[0]
         key: Node | None = None
         node = document.root
-        for part in paths.pop().split(".")[1:]:
+        for part in path.split(".")[1:]:
             found = entry(node, part)
             if found is None:
                 raise Unreadable(f"values.yaml has no key {part!r} for its dnsConfig")
             key, node = found
-        return set_ndots(document, key, node, ndots)
+        return document, key, node
+
+    def declared(self, templates: tuple[SourceFile, ...]) -> Declared:
+        """Return what templates and values say of the pods' DNS."""
+        _, _, node = self.place(templates)
+        out = Declared.of([node])
+        taken = re.compile(rf"\.Values{re.escape(_path(templates))}\.dnsPolicy\b")
+        if not any(taken.search(t.text) for t in templates):
+            written = {p for t in templates for p in _POLICY.findall(t.text)}
+            if len(written) > 1:
+                raise Unreadable("the templates of the chart have several values of dnsPolicy")
+            out = replace(out, policy=next(iter(written), None))
+        on_host = any(self._is_on_host(t) for t in templates)
+        return replace(out, on_host_network=on_host)
+
+    def _is_on_host(self, template: SourceFile) -> bool:
+        """May a template put its pods into the host's network?"""
+        root = self.values.documents[0].root if self.values and self.values.documents else None
+        for written in _HOST.findall(template.text):
+            if (path := _HOST_VALUE.search(written)) is None:
+                value = written.strip().strip("\"'")
+            else:
+                value = text_of(get(root, *path[1].split(".")[1:])) or "false"
+            if value.lower() != "false":
+                return True
+        return False
+
+
+def _path(templates: tuple[SourceFile, ...]) -> str:
+    """Return the path of the value that templates take for dnsConfig; raises Unreadable."""
+    paths = {found for t in templates for found in _VALUE.findall(t.text)}
+    if not paths:
+        raise Unreadable("the chart has no value for dnsConfig: its templates must take one")
+    if len(paths) > 1:
+        listed = ", ".join(sorted(f"{p.lstrip('.')}.dnsConfig".lstrip(".") for p in paths))
+        raise Unreadable(f"the chart has several values for dnsConfig: {listed}")
+    return str(paths.pop())
 
 
 def charts(tree: Tree) -> Iterator[Chart]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
+from pcapkit.manifests.dns_config import Wanted
 from pcapkit.manifests.documents import (
     Document,
     Edit,
@@ -156,11 +157,12 @@ class Kustomizations:
         return out
 
 
-def check_inline(one: Deployed) -> None:
-    """Raise Unreadable where a patch inside the kustomization sets a dnsConfig of a workload."""
+def check_inline(one: Deployed, keys: Sequence[str]) -> None:
+    """Raise Unreadable where a patch inside a kustomization sets such a key of a workload."""
     for patch in _patches(one.overlay) if one.overlay else ():
-        if patch.path is None and "dnsConfig" in patch.text and patch.selects(one):
-            raise Unreadable("a patch in it sets dnsConfig already", patch.line)
+        for key in keys:
+            if patch.path is None and key in patch.text and patch.selects(one):
+                raise Unreadable(f"a patch in it sets {key} already", patch.line)
 
 
 @dataclass(frozen=True)
@@ -212,13 +214,13 @@ def _patches(one: Kustomization) -> list[_Patch]:
 
 def patch_text(
     one: Deployed,
-    options: Sequence[tuple[str, str | None]],
+    wanted: Wanted,
     variables: Mapping[tuple[str, str], Mapping[str, str]],
     newline: str,
 ) -> str:
     """Return the file of a strategic-merge patch of a workload's pods.
 
-    It sets their options, where there are any, and environment variables by container.
+    It sets what is wanted of their DNS, and environment variables by container.
     """
     source = one.source
     version = text_of(get(source.node, "apiVersion")) or "apps/v1"
@@ -228,9 +230,17 @@ def patch_text(
     for key in (*POD_TEMPLATE[source.kind], "spec"):
         lines.append(f"{indent}{key}:")
         indent += "  "
-    if options:
-        lines += [f"{indent}dnsConfig:", f"{indent}  options:"]
-        for name, value in options:
+    if wanted.policy is not None:
+        lines.append(f"{indent}dnsPolicy: {json.dumps(wanted.policy)}")
+    if wanted != Wanted():
+        lines.append(f"{indent}dnsConfig:")
+    for key, texts in (("nameservers", wanted.nameservers), ("searches", wanted.searches)):
+        if texts is not None:
+            lines.append(f"{indent}  {key}:" + ("" if texts else " []"))
+            lines += [f"{indent}    - {json.dumps(text)}" for text in texts]
+    if wanted.ndots is not None:
+        lines.append(f"{indent}  options:")
+        for name, value in (*wanted.options, ("ndots", str(wanted.ndots))):
             lines.append(f"{indent}    - name: {_quoted(name)}")
             if value is not None:
                 lines.append(f"{indent}      value: {json.dumps(value)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from pcapkit.cluster.conventions import namespace_of
@@ -60,11 +60,15 @@ Target = Deployed | ChartUse
 
 @dataclass(frozen=True)
 class Match:
-    """What a subject was found to be; ``note`` says what was guessed, or not found."""
+    """What a subject was found to be; ``note`` says what was guessed, or not found.
+
+    ``clients`` are those of the subject.
+    """
 
     use: Use
     target: Target | None
     note: str = ""
+    clients: tuple[Client, ...] = ()
 
 
 class Matcher:
@@ -107,13 +111,13 @@ class Matcher:
 
     def subject(self, subject: str) -> Iterator[Match]:
         """Yield what a subject of a step is: a workload, or each client of a namespace."""
-        seen: set[Use] = set()
+        found: dict[Use, Match] = {}
         for client in self._clients.get(subject, ()):
             match = self._client(client)
-            if match.use not in seen:
-                seen.add(match.use)
-                yield match
-        if seen:
+            match = found.setdefault(match.use, match)
+            found[match.use] = replace(match, clients=(*match.clients, client))
+        if found:
+            yield from found.values()
             return
         namespace, slash, name = subject.partition("/")
         if slash:

@@ -123,6 +123,9 @@ def _result(step: Step, rule: int, place: Place, folder: str) -> dict[str, objec
     safe = "safe" if step.safety is Safety.SAFE else step.safety.value
     if step.code == "set_ndots" and place.kind == "dnsConfig":
         said = f"Set ndots to {step.ndots} (step {step.number}, {safe})."
+    elif step.code == "drop_suffix":
+        gone = " and ".join(step.suffixes)
+        said = f"Take {gone} out of the search list (step {step.number}, {safe})."
     elif changed:
         said = f"Write {place.after} instead of {place.before} (step {step.number}, {safe})."
     else:

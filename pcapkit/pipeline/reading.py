@@ -30,10 +30,10 @@ from pcapkit.analysis.traffic.vantage_tally import VantageTally
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
 from pcapkit.cluster.clients import name_pods, pod_warnings
+from pcapkit.cluster.nameservers import asked_servers
 from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
-from pcapkit.model.clients import Vantage
 from pcapkit.model.results import LookupCounts, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
@@ -194,7 +194,7 @@ class Reading:
                 tally.waste,
                 self._zones,
                 faults.wildcard_suffixes(),
-                _nameservers(seen_from),
+                asked_servers(seen_from),
                 outside_servers(seen_from),
                 self._containers.pod_of,
             ),
@@ -265,16 +265,6 @@ class Reading:
                 yield lookups_table(piece, self._paths, self._who, self._zones)
             else:
                 yield transactions_table(piece, self._paths, self._who, c.address, c.name)
-
-
-def _nameservers(seen_from: Vantage) -> list[str]:
-    """Return the cluster's servers as clients ask them, at most what resolv.conf(5) takes."""
-    before = {t.after: t.before for t in seen_from.translations}
-    asked = sorted(
-        (s for s in seen_from.servers if s.role != "other"),
-        key=lambda s: (-s.queries, s.server_addr),
-    )
-    return list(dict.fromkeys(before.get(s.server_addr, s.server_addr) for s in asked))[:3]
 
 
 def _as_seen(lookups: LookupCounts, rows: Iterable[WhatIf]) -> tuple[WhatIf, ...]:

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pcapkit.batch.planned import names_asked
 from pcapkit.model.plans import Plan, PlanKind
 from pcapkit.model.vocabulary import Safety
 from pcapkit.pipeline.analyze import analyze
+from tests.analysis.advice.plan.test_numbers import NODE
+from tests.build import SERVER
 from tests.cli.test_cli import GLIBC, analysed, run
 from tests.manifests.plans import in_full, plan, set_ndots, write_tree
 from tests.manifests.trees import ENV, deployment
+from tests.play import SEARCH
 
 CLIENT = "172.41.10.200"
 FULL = in_full("www.example.com", "www.example.com.", CLIENT, safety=Safety.REVIEW)
@@ -195,3 +199,30 @@ def test_names_written_in_full_elsewhere(save: Callable[..., str], manifests: Pa
     assert b"is held back: zk.data must be written in full" in said
     done = run("fix", analysis, "--manifests", str(manifests), "--in-full", "zk.data")
     assert b'value: "1"' in done.stdout
+
+
+def test_a_shorter_list_is_written_from_a_capture_and_from_its_analysis(tmp_path: Path) -> None:
+    """What is written out is the pods' resolv.conf without what never answers."""
+    capture = NODE.write(tmp_path)
+    web = deployment(ENV.replace("db.prod", "api.example.com"))
+    folder = write_tree(tmp_path / "deploy", {"web.yaml": web})
+    saved = tmp_path / "analysis.json"
+    saved.write_text(run("analyze", capture, "--resolver", "glibc", "--json").stdout.decode())
+    arguments = "--manifests", str(folder), "--include-review"
+    first = run("fix", capture, "--resolver", "glibc", *arguments)
+    assert first.stdout == run("fix", str(saved), *arguments).stdout
+    assert b"google.internal" not in first.stdout and not first.returncode
+    done = run("fix", str(saved), *arguments, "--format", "sarif", "--write")
+    said = json.loads(done.stdout)["runs"][0]["results"]
+    gone = "c.project.internal and google.internal"
+    assert [r["message"]["text"] for r in said if r["ruleId"] == "drop_suffix"] == [
+        f"Take {gone} out of the search list (step 1, review)."
+    ]
+    spec = yaml.safe_load((folder / "web.yaml").read_text())["spec"]["template"]["spec"]
+    assert spec["dnsPolicy"] == "None"
+    assert spec["dnsConfig"]["nameservers"] == [SERVER]
+    assert spec["dnsConfig"]["searches"] == list(SEARCH)
+    assert [o["name"] for o in spec["dnsConfig"]["options"]] == ["ndots"]
+    again = run("fix", str(saved), *arguments)
+    assert not again.stdout
+    assert f"{gone} is in no list of web.yaml" in " ".join(again.stderr.decode().split())

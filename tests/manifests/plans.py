@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pcapkit.model.clients import Client, Ndots, ResolverGuess
+from pcapkit.cluster.nameservers import Nameservers
+from pcapkit.model.clients import Client, DnsPolicy, Ndots, ResolverGuess
 from pcapkit.model.plans import Coverage, Load, Plan, PlanKind, Step
 from pcapkit.model.vocabulary import Safety, Source
 
 WEB = "shop/web"
+SERVER = Nameservers(("10.96.0.10",))
 DB = {"db.prod": "db.prod.svc.cluster.local"}
 
 
@@ -71,11 +73,14 @@ def client(
     address: str = "10.0.0.1",
     pod: str | None = None,
     search: tuple[str, ...] = (),
+    ndots: int = 5,
+    policy: str | None = None,
 ) -> Client:
     """Return a client."""
     return Client(
         address, None, None, pod, namespace, workload, kind, search, Source.OBSERVED,
-        Ndots(5, 5, 5, Source.OBSERVED), ResolverGuess("glibc", 0.9, ()), 100, 100, 50, 0.5,
+        Ndots(ndots, ndots, ndots, Source.OBSERVED), ResolverGuess("glibc", 0.9, ()), 100, 100, 50,
+        0.5, DnsPolicy(policy, ()),
     )  # fmt: skip
 
 

@@ -14,8 +14,7 @@ from pcapkit.manifests.fix import fix_plan
 from pcapkit.manifests.output import unified_diff
 from pcapkit.manifests.tree import read_tree
 from tests.manifests.plans import plan, write_tree
-from tests.manifests.test_trees import without_dns
-from tests.manifests.trees import CASES
+from tests.manifests.test_trees import CASES, without_dns
 
 PIECES = ["\n", " ", "- ", ": ", "{", "}", "[", "]", "'", '"', "#", "&a ", "*a", "<<: ", "|", "\t"]
 DAMAGE = st.tuples(

@@ -9,10 +9,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcapkit.manifests.dns_config import set_ndots
+from pcapkit.manifests.dns_config import Wanted, set_dns
 from pcapkit.manifests.documents import Unreadable, applied, entry, read_documents
 
 WORDS = st.sampled_from(["a", "b", "x-y", "# no comment", "it's", 'say "so"', "", "yes", "1", "é"])
+NDOTS = Wanted(2)
 OPTION = st.one_of(
     st.builds(lambda n: {"name": n}, st.sampled_from(["edns0", "rotate", "ndots"])),
     st.builds(
@@ -60,12 +61,12 @@ def expected(spec: dict[str, Any], ndots: str) -> dict[str, Any]:
     return {**spec, "dnsConfig": {**config, "options": options}}
 
 
-def changed(text: str, ndots: int = 2) -> str:
+def changed(text: str, wanted: Wanted = NDOTS) -> str:
     (document,) = read_documents(text)
     found = entry(document.root, "spec")
     assert found is not None
-    change = set_ndots(document, *found, ndots)
-    return text if change is None else applied(text, [change.edit])
+    changes = set_dns(document, *found, wanted)
+    return applied(text, list(dict.fromkeys(e for c in changes for e in c.edits)))
 
 
 @given(
@@ -105,6 +106,53 @@ def test_the_option_is_set_and_nothing_else_changes(
         old, new = text.split(newline), done.split(newline)
         assert len([line for line in old if line not in new]) <= 1
     assert ("\n" in done.replace("\r\n", "")) == ("\n" in text.replace("\r\n", ""))
+
+
+@given(
+    spec=SPEC,
+    flow=st.sampled_from([True, False, None]),
+    dumper=st.sampled_from([yaml.SafeDumper, _Indented]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    ends=st.booleans(),
+    servers=st.one_of(st.none(), st.just(("10.0.0.1",)), st.just(("10.0.0.1", "b", "10.0.0.2"))),
+    searches=st.sampled_from([(), ("a",), ("c.d", "a", "e.f", "b"), ("1", "c.d")]),
+    ndots=st.sampled_from([None, 2]),
+)
+def test_lists_are_set_and_nothing_else_changes(
+    spec: dict[str, Any],
+    flow: bool | None,
+    dumper: type[yaml.SafeDumper],
+    newline: str,
+    ends: bool,
+    servers: tuple[str, ...] | None,
+    searches: tuple[str, ...],
+    ndots: int | None,
+) -> None:
+    """What is in a list and stays keeps its place; an order that is another one is refused."""
+    text = yaml.dump(
+        {"kind": "Pod", "spec": spec},
+        Dumper=dumper,
+        default_flow_style=flow,
+        sort_keys=False,
+        allow_unicode=True,
+    ).replace("\n", newline)
+    text = text if ends else text.rstrip("\r\n")
+    wanted = Wanted(ndots, "None" if servers else None, servers, searches)
+    try:
+        done = changed(text, wanted)
+    except Unreadable as problem:
+        assert "in another order, or twice" in problem.problem or "has a comment" in problem.problem
+        return
+    found = yaml.safe_load(done)["spec"]
+    assert changed(done, wanted) == done
+    config = found.get("dnsConfig") or {}
+    assert tuple(config.get("searches") or ()) == searches
+    if servers is not None:
+        assert (found["dnsPolicy"], tuple(config["nameservers"])) == ("None", servers)
+    options = expected(spec, "2")["dnsConfig"]["options"]
+    before = spec.get("dnsConfig") or {}
+    assert (config.get("options") or []) == (options if ndots else before.get("options") or [])
+    assert found["containers"] == spec["containers"]
 
 
 @pytest.mark.parametrize(

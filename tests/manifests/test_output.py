@@ -16,8 +16,8 @@ from pcapkit.manifests.fix import Fix, fix_plan
 from pcapkit.manifests.output import fix_json, fix_sarif, unified_diff, write_fix
 from pcapkit.manifests.tree import read_tree
 from tests.manifests.plans import client, in_full, plan, set_ndots, write_tree
-from tests.manifests.test_trees import fixed
-from tests.manifests.trees import CASES, ENV, KUSTOMIZE, deployment
+from tests.manifests.test_trees import CASES, fixed
+from tests.manifests.trees import ENV, KUSTOMIZE, deployment
 
 
 def closed(required: str = "", **properties: Any) -> dict[str, Any]:

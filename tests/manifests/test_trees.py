@@ -13,10 +13,12 @@ import yaml
 from pcapkit.manifests.fix import Fix, fix_plan
 from pcapkit.manifests.output import unified_diff, write_fix
 from pcapkit.manifests.tree import read_tree
+from tests.manifests.lists import LISTS
 from tests.manifests.plans import plan, write_tree
-from tests.manifests.trees import CASES, Case
+from tests.manifests.trees import PLAIN, Case
 
 EXPECTED = Path(__file__).parent / "expected"
+CASES = {**PLAIN, **LISTS}
 
 
 def fixed(case: Case, folder: Path) -> Fix:
@@ -25,6 +27,7 @@ def fixed(case: Case, folder: Path) -> Fix:
         read_tree(folder),
         case.clients,
         case.asked or {},
+        nameservers=case.nameservers,
         include_review=case.include_review,
     )
 
@@ -35,9 +38,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def without_dns(document: Any) -> Any:
-    """Return a document without what a plan may change in it: dnsConfig, and the full names."""
+    """Return a document without what a plan may change in it: its DNS, and the full names."""
     if isinstance(document, dict):
-        return {k: without_dns(v) for k, v in document.items() if k not in ("dnsConfig", "patches")}
+        ours = ("dnsConfig", "dnsPolicy", "patches")
+        return {k: without_dns(v) for k, v in document.items() if k not in ours}
     if isinstance(document, list):
         return [without_dns(v) for v in document]
     if isinstance(document, str):

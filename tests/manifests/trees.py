@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pcapkit.cluster.nameservers import Nameservers
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Step
 from pcapkit.model.vocabulary import Safety
-from tests.manifests.plans import DB, WEB, client, in_full, set_ndots
+from tests.manifests.plans import DB, SERVER, WEB, client, in_full, set_ndots
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Case:
     clients: tuple[Client, ...] = (client(),)
     asked: Mapping[str, frozenset[str]] | None = None
     include_review: bool = False
+    nameservers: Nameservers = SERVER
 
 
 def deployment(
@@ -82,7 +84,7 @@ CHART: dict[str, str] = {
     ),
 }
 
-CASES: dict[str, Case] = {
+PLAIN: dict[str, Case] = {
     "plain": Case({"web.yaml": deployment()}),
     "names": Case(
         {"web.yaml": deployment(ENV)},

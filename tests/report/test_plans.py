@@ -274,6 +274,12 @@ def test_packets_out_of_the_cluster_are_shown_by_sender(lab: Analysis) -> None:
     assert "clouds let through" not in terminal(lab)
 
 
+def test_no_suffix_is_said_to_be_taken_out_where_none_is(lab: Analysis) -> None:
+    page = page_text(lab)
+    assert "These forms of names are asked as is first then, also where" in page
+    assert "taken out" not in page
+
+
 def test_a_shorter_list_is_shown_as_a_step_and_not_beside_the_plan(tmp_path: Path) -> None:
     analysis = analyze(NODE.write(tmp_path), options=Options(resolver="glibc"))
     best = best_plan(analysis)
@@ -283,6 +289,7 @@ def test_a_shorter_list_is_shown_as_a_step_and_not_beside_the_plan(tmp_path: Pat
     page = page_text(analysis)
     assert action in page
     assert "1 shorter search list" in page
+    assert "those of a suffix that is taken out, not found any more" in page
     assert "dnsPolicy None with nameservers, list and ndots written out" in page
     for text in (terminal(analysis, 200), render_markdown(analysis).replace("`", "")):
         assert action in " ".join(text.split())

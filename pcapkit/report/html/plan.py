@@ -53,6 +53,7 @@ def plan(analysis: Results) -> Context | None:
         "assumed": number(best.assumed_queries) if best.assumed_queries else "",
         "dns_config": _dns_config(best),
         "forms": _forms(best),
+        "is_shorter": any(s.suffixes for s in best.steps),
         "seen": seen,
         "side_by_side": table(
             ("what it changes", "#edits", "#ends", "#of the waste", "#queries left", "safety"),

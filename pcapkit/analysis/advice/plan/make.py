@@ -17,7 +17,7 @@ from pcapkit.analysis.advice.plan.search import Search
 from pcapkit.analysis.advice.plan.steps import Account
 from pcapkit.analysis.advice.plan.subjects import subjects_of
 from pcapkit.analysis.advice.plan.table import ASSUMED, QUERIES, TIME_NS, UPSTREAM, WASTED, Table
-from pcapkit.analysis.advice.plan.timing import Timing, Timings
+from pcapkit.analysis.advice.plan.timing import Steps, Timing, Timings
 from pcapkit.analysis.advice.plan_patches import PodDns, plan_patches
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.whatif.affected_names import Matrix
@@ -95,6 +95,28 @@ def make_plans(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A draft's changes in order: those listed, other settings, other names; ``count`` in all."""
+
+    kind: PlanKind
+    draft: _Draft
+    search: Search
+    listed: Sequence[Change]
+    left_out: Sequence[Change]
+    rest: Change
+    count: int
+
+    @property
+    def last(self) -> list[Change]:
+        """What is done behind the steps that are listed."""
+        return [*self.left_out, *([self.rest] if self.rest.pairs else [])]
+
+    def timed_steps(self) -> list[list[Change]]:
+        """Return all that is done, as steps to be timed."""
+        return [*([c] for c in self.listed), *([self.last] if self.last else [])]
+
+
 class _Maker:
     """Makes the plans of one capture."""
 
@@ -118,12 +140,16 @@ class _Maker:
             self._whole(),
             *(self._one(s, min(most, _MOST_STEPS)) for s in self._changed),
         ):
+            laid = []
             for kind in PlanKind:
                 curves = [self._by_kind[kind][s] for s in scope.subjects]
                 search = Search(curves)
                 if search.most or scope.title is None:
-                    for draft in self._drafts(kind, curves, search):
-                        yield self._plan(scope, kind, draft, search)
+                    drafts = self._drafts(kind, curves, search)
+                    laid += [self._laid(scope, kind, draft, search) for draft in drafts]
+            timed = self._timed(scope, [one.timed_steps() for one in laid])
+            for one, timings in zip(laid, timed, strict=True):
+                yield self._plan(scope, one, timings)
 
     def pod_dns(self, nameservers: tuple[str, ...]) -> dict[str, PodDns]:
         """Return what the pods of subjects have now, where their lists can be shorter.
@@ -205,33 +231,37 @@ class _Maker:
         chosen = [choice for _, choice in each[: int(enough[0]) + 1]]
         return _Draft(tuple(sorted(chosen, key=lambda c: c.subject)), bound, ends_most=False)
 
-    def _plan(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> Plan:
-        changes, rest, others = merged(draft.choices, self._writer, self._table, scope.most_steps)
-        changes = Ordering(self._table, self._subjects, changes).put()
-        listed, left_out = changes[: scope.most_steps], changes[scope.most_steps :]
-        last = [*left_out, *([rest] if rest.pairs else [])]
-        timed = self._timed(scope, [*([c] for c in listed), *([last] if last else [])])
+    def _laid(self, scope: _Scope, kind: PlanKind, draft: _Draft, search: Search) -> _Laid:
+        """Put what a plan does in order."""
+        settings, names = merged(draft.choices, self._writer, self._table, scope.most_steps)
+        ordering = Ordering(self._table, self._subjects, settings, names)
+        listed, left_out, rest = ordering.put(scope.most_steps)
+        count = len(settings) + names.count + names.others_count
+        return _Laid(kind, draft, search, listed, left_out, rest, count)
+
+    def _plan(self, scope: _Scope, laid: _Laid, timed: Sequence[Timing]) -> Plan:
+        draft, search, listed = laid.draft, laid.search, laid.listed
         account = Account(
             self._table, self._subjects, self._forms, self._counted.zones, scope.before
         )
-        left = account.left(changes, rest)
+        every = [*listed, *laid.left_out, laid.rest]
+        left = account.left(every)
         steps = [
             account.step(number, change, left[number - 1], left[number], timed[number])
             for number, change in enumerate(listed, 1)
         ]
         before, after = self._load(scope.before, timed[0]), self._load(left[-1], timed[-1])
-        every = [*changes, rest]
         edits = sum(c.edits for c in every)
         ndots = sum(len(c.subjects) for c in every if c.ndots is not None)
         lists = sum(len(c.subjects) for c in every if c.suffixes)
         ended = before.wasted_queries - after.wasted_queries
         saved = before.queries - after.queries
         safety = Safety.SAFE
-        if last or any(s.safety is Safety.REVIEW for s in steps) or (scope.thin and steps):
+        if laid.last or any(s.safety is Safety.REVIEW for s in steps) or (scope.thin and steps):
             safety = Safety.REVIEW
         return Plan(
             subject=scope.title,
-            kind=kind,
+            kind=laid.kind,
             clients=scope.clients,
             before=before,
             after=after,
@@ -246,7 +276,7 @@ class _Maker:
             assumed_queries=int(left[-1, ASSUMED]),
             coverage=scope.coverage,
             steps=tuple(steps),
-            steps_in_all=len(changes) + others,
+            steps_in_all=laid.count,
             frontier=search.frontier(
                 before.queries,
                 before.wasted_queries,
@@ -256,10 +286,10 @@ class _Maker:
             ),
         )
 
-    def _timed(self, scope: _Scope, steps: Sequence[Sequence[Change]]) -> list[Timing]:
+    def _timed(self, scope: _Scope, plans: Sequence[Steps]) -> list[list[Timing]]:
         if scope.title is None:
-            return self._timings.whole(steps, scope.coverage.duration_s)
-        return self._timings.of(scope.subjects[0], steps)
+            return self._timings.whole(plans, scope.coverage.duration_s)
+        return self._timings.of(scope.subjects[0], plans)
 
     def _load(self, left: Matrix, timing: Timing) -> Load:
         has_clock = self._counted.result.has_clock

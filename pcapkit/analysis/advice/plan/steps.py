@@ -37,12 +37,13 @@ class Account:
         self._inside = table.are_inside(zones)
         self._before = before
 
-    def left(self, changes: Sequence[Change], last: Change) -> Matrix:
-        """Return what is left before any change, after each, and after the last one too.
+    def left(self, every: Sequence[Change]) -> Matrix:
+        """Return what is left before any change, and after each.
 
-        (2 + changes, columns of the table). The last one writes names in full.
+        (1 + changes, columns of the table). The last one writes names in full.
         """
         t = self._table
+        *changes, last = every
         left = np.zeros((len(changes) + 2, COLUMNS), np.int64)
         left[0] = self._before
         settings: dict[int, Settings] = {}

@@ -143,7 +143,7 @@ class Table:
             planned.shorter_rows,
             planned.shorter_times,
         )
-        self._by_wildcard = counted.by_wildcard
+        self._counted = counted
         self._at: dict[tuple[int | None, bool], tuple[Matrix, npt.NDArray[np.uint8]]] = {}
         self.now = self.at(None)
         self.written, self._written_marks = self._sums(ABSENT, WRITTEN)
@@ -236,15 +236,12 @@ class Table:
         out: Matrix = np.where((least == most) & (self._written_marks == 0), most, ABSENT).astype(
             np.int64
         )
-        once, at = np.unique(out, return_inverse=True)
-        found = [f == ABSENT or self._by_wildcard(f"{t}.") for f, t in self._with_texts(once)]
-        out[np.array(found, np.bool_)[at]] = ABSENT
+        if self._counted.wildcards:
+            known = np.unique(out[out != ABSENT])
+            texts = self._names.texts(known)
+            found = [self._counted.by_wildcard(f"{text}.") for text in texts]
+            out[np.isin(out, known[np.array(found, np.bool_)])] = ABSENT
         return out
-
-    def _with_texts(self, ids: Matrix) -> list[tuple[int, str]]:
-        known = ids[ids != ABSENT]
-        texts = dict(zip(known.tolist(), self._names.texts(known), strict=True))
-        return [(i, texts.get(i, "")) for i in ids.tolist()]
 
     @cached_property
     def ranks(self) -> Matrix:
@@ -270,16 +267,16 @@ class Table:
         return self._names.text(int(self.full[pair]))
 
     @cached_property
-    def full_dots(self) -> list[int]:
+    def full_dots(self) -> Matrix:
         """The dots of the name that answered each pair."""
         counts = self._names.label_counts()[np.maximum(self.full, 0)]
-        out: list[int] = (counts - 1).tolist()
+        out: Matrix = counts.astype(np.int64) - 1
         return out
 
     @cached_property
-    def ended_by_writing(self) -> list[int]:
+    def ended_by_writing(self) -> Matrix:
         """The wasted queries that writing each pair in full ends, as it is asked now."""
-        out: list[int] = (self.now[:, WASTED] - self.written[:, WASTED]).tolist()
+        out: Matrix = self.now[:, WASTED] - self.written[:, WASTED]
         return out
 
     @cached_property

@@ -2,7 +2,7 @@
 
 A lookup changes its state at the steps that touch it: each change moves it from one bin of times to
 another, and takes queries from the second in which it began. So one pass over lookups gives all
-steps, each as a difference to the one before it.
+steps of several plans, each as a difference to the one before it.
 
 Packets that leave the cluster are counted by their sender: the server that forwards a question, or
 the client where it asks a server outside by itself. They are queries, first transmissions; what a
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from pcapkit.analysis.whatif.sums import (
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.model.plans import Outside
-from pcapkit.schema import ABSENT, Ids, Int, Integers, Rows, put_rows, take_rows
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows, put_rows, take_rows
 
 _P95 = 0.95
 #: Lookups that are read at once, those of subjects that are brought together at once, and cells of
@@ -54,6 +55,10 @@ _BINS = ("now", "reordered", "written", "shorter", "shorter_reordered")
 _ORDER, _LIST, _NAME = range(3)
 
 
+#: The steps of a plan: changes that are made at once.
+Steps = Sequence[Sequence[Change]]
+
+
 class Timing(NamedTuple):
     """What only the times of lookups say, after a step; None where it is not known."""
 
@@ -64,11 +69,15 @@ class Timing(NamedTuple):
 
 
 class _States(NamedTuple):
-    """What a kernel adds lookups to: some states one after the other, as differences."""
+    """What a kernel adds lookups to: some states one after the other, as differences.
+
+    Each plan has one state before any step, and one after each.
+    """
 
     times: Ids  # (states, bins): lookups
     seconds: Ids  # (lanes, states, seconds): queries, upstream ones, packets of each sender
-    first: Int  # number of the first of these states, 0 before any step
+    begins: Integers  # number of the first state of each plan, and how many there are in all
+    first: Int  # number of the first of these states
     first_bin: Int
     first_second: Int
 
@@ -100,14 +109,64 @@ def _move(
 
 
 class _Made(NamedTuple):
-    """At which step each change of a plan is made; ABSENT: never."""
+    """At which step each change of some plans is made; ABSENT: never."""
 
-    names: Ids  # by pair: it is written in full
-    orders: Ids  # by subject: it gets ``ndots``
-    ndots: Ids  # by subject
-    lists: Ids  # by subject: its list gets shorter
+    names: Ids  # by plan and pair: it is written in full
+    orders: Ids  # by plan and subject: it gets ``ndots``
+    ndots: Ids  # by plan and subject
+    lists: Ids  # by plan and subject: its list gets shorter
     subjects: Integers  # of pairs
     sent: Ids  # (groups, states, 2): queries and upstream ones of one lookup
+
+
+@inline_kernel
+def _add_lookup(
+    lookup: Row, lane: Int, lookups: Lookups, made: _Made, p: Int, out: _States
+) -> None:
+    """Add a lookup to the states of plan ``p``; see ``_add_lookups``."""
+    begin, second = out.begins[p], lookup["second"]
+    at: Int = np.int64(lookup["now"])
+    _move(begin, (-1, at), second, (lookup["queries"], lookup["upstream"]), lane, out)
+    if not 0 <= lookup["row"] < lookups.rows.shape[0]:
+        return
+    pair = lookups.pairs[lookup["row"]]
+    if pair < 0:
+        return
+    number = lookups.rows[lookup["row"]]["group"]
+    subject, sent = made.subjects[pair], made.sent[number]
+    of_name, of_list = made.names[p, pair], made.lists[p, subject]
+    of_order = made.orders[p, subject]
+    if of_order >= 0:
+        if not (lookups.groups[number]["reordered_at"] >> made.ndots[p, subject]) & 1:
+            of_order = np.int32(ABSENT)
+    if of_name >= 0:  # then nothing later matters
+        if of_name <= of_order:
+            of_order = np.int32(ABSENT)
+        if of_name <= of_list:
+            of_list = np.int32(ABSENT)
+    state: Int = np.int64(NOW)
+    first = _LIST if of_list >= 0 and (of_order < 0 or of_list < of_order) else _ORDER
+    for n in range(3):
+        what = _NAME
+        if n < 2:
+            what = first if n == 0 else _ORDER + _LIST - first
+        step = of_order if what == _ORDER else of_list if what == _LIST else of_name
+        if step < 0:
+            continue
+        to: Int = np.int64(WRITTEN)
+        end: Int = np.int64(lookup["written"])
+        if n == 1 and of_order >= 0 and of_list >= 0:
+            to, end = np.int64(SHORTER_REORDERED), np.int64(lookup["shorter_reordered"])
+        elif what == _ORDER:
+            to, end = np.int64(REORDERED), np.int64(lookup["reordered"])
+        elif what == _LIST:
+            to, end = np.int64(SHORTER), np.int64(lookup["shorter"])
+        more = (
+            sent[to, _QUERIES] - sent[state, _QUERIES],
+            sent[to, _UPSTREAM] - sent[state, _UPSTREAM],
+        )
+        _move(begin + step + 1, (at, end), second, more, lane, out)
+        state, at = to, end
 
 
 @kernel
@@ -115,53 +174,13 @@ def _add_lookups(timed: Rows, lanes: Ids, lookups: Lookups, made: _Made, out: _S
     """Add ``timed`` (PLANNED_LOOKUP) to ``out``, as differences from state to state.
 
     ``lanes`` are those of their senders, see ``_move``; ``lookups`` are those of which some state
-    sends anything else than another, ``made`` what a plan does.
+    sends anything else than another, ``made`` what plans do.
     """
+    last = out.first + out.times.shape[0]
     for k in range(timed.shape[0]):
-        lookup, lane = timed[k], lanes[k]
-        second = lookup["second"]
-        at: Int = np.int64(lookup["now"])
-        _move(0, (-1, at), second, (lookup["queries"], lookup["upstream"]), lane, out)
-        if not 0 <= lookup["row"] < lookups.rows.shape[0]:
-            continue
-        pair = lookups.pairs[lookup["row"]]
-        if pair < 0:
-            continue
-        number = lookups.rows[lookup["row"]]["group"]
-        subject, sent = made.subjects[pair], made.sent[number]
-        of_name, of_list = made.names[pair], made.lists[subject]
-        of_order = made.orders[subject]
-        if of_order >= 0:
-            if not (lookups.groups[number]["reordered_at"] >> made.ndots[subject]) & 1:
-                of_order = np.int32(ABSENT)
-        if of_name >= 0:  # then nothing later matters
-            if of_name <= of_order:
-                of_order = np.int32(ABSENT)
-            if of_name <= of_list:
-                of_list = np.int32(ABSENT)
-        state: Int = np.int64(NOW)
-        first = _LIST if of_list >= 0 and (of_order < 0 or of_list < of_order) else _ORDER
-        for n in range(3):
-            what = _NAME
-            if n < 2:
-                what = first if n == 0 else _ORDER + _LIST - first
-            step = of_order if what == _ORDER else of_list if what == _LIST else of_name
-            if step < 0:
-                continue
-            to: Int = np.int64(WRITTEN)
-            end: Int = np.int64(lookup["written"])
-            if n == 1 and of_order >= 0 and of_list >= 0:
-                to, end = np.int64(SHORTER_REORDERED), np.int64(lookup["shorter_reordered"])
-            elif what == _ORDER:
-                to, end = np.int64(REORDERED), np.int64(lookup["reordered"])
-            elif what == _LIST:
-                to, end = np.int64(SHORTER), np.int64(lookup["shorter"])
-            more = (
-                sent[to, _QUERIES] - sent[state, _QUERIES],
-                sent[to, _UPSTREAM] - sent[state, _UPSTREAM],
-            )
-            _move(step + 1, (at, end), second, more, lane, out)
-            state, at = to, end
+        for p in range(made.names.shape[0]):
+            if out.begins[p] < last and out.begins[p + 1] > out.first:
+                _add_lookup(timed[k], lanes[k], lookups, made, p, out)
 
 
 class _Sums(NamedTuple):
@@ -178,9 +197,13 @@ class _Sums(NamedTuple):
 def _add_states(added: _States, sums: _Sums) -> None:
     """Go from state to state, as ``added`` says: ``sums`` get each in turn, and what it comes to.
 
-    They hold the state before the first of these.
+    They hold the state before the first of these; each plan begins with nothing.
     """
     for n in range(added.times.shape[0]):
+        for p in range(added.begins.shape[0]):
+            if added.begins[p] == added.first + n:
+                sums.times[:] = 0
+                sums.seconds[:, :] = 0
         total = np.int64(0)
         for place in range(sums.times.shape[0]):
             sums.times[place] += added.times[n, place]
@@ -233,7 +256,6 @@ class Timings:
         self._bounds: Matrix = np.zeros(1, np.int64)
         self._sent = np.zeros((0, 0, 0), np.int32)
         self._senders: tuple[str | None, ...] = ()
-        self._last: tuple[int, _Span] | None = None  # the subject asked for last
         begun = result.by_second(IN_FORCE)
         self._seconds: tuple[int, int] | None = None
         if begun is not None:
@@ -306,12 +328,12 @@ class Timings:
 
     # ---- whose lookups ---------------------------------------------------------------------------
 
-    def whole(self, steps: Sequence[Sequence[Change]], duration_s: float | None) -> list[Timing]:
-        """Return what the times of all lookups say as it is, and after each step."""
+    def whole(self, plans: Sequence[Steps], duration_s: float | None) -> list[list[Timing]]:
+        """Return what the times of all lookups say as it is, and after each step of each plan."""
         span = _Span(self._pieces, (0, TIME_BINS), self._seconds)
-        return self._timed(span, steps, duration_s)
+        return self._timed(span, plans, duration_s)
 
-    def of(self, subject: int, steps: Sequence[Sequence[Change]]) -> list[Timing]:
+    def of(self, subject: int, plans: Sequence[Steps]) -> list[list[Timing]]:
         """Return the same of one subject's lookups; senders are left out."""
         if self._counts[subject] > _GATHERED:
 
@@ -319,11 +341,8 @@ class Timings:
                 for piece in self._pieces():
                     yield piece[self._subject_of[self._clients(piece)] == subject]
 
-            return self._timed(_Span(pieces, (0, TIME_BINS), self._seconds), steps, None)
-        if self._last is None or self._last[0] != subject:
-            self._last = None  # it looks at what is gathered, which need not stay
-            self._last = subject, self._span(self._of_gathered(subject))
-        return self._timed(self._last[1], steps, None)
+            return self._timed(_Span(pieces, (0, TIME_BINS), self._seconds), plans, None)
+        return self._timed(self._span(self._of_gathered(subject)), plans, None)
 
     def _span(self, mine: Rows) -> _Span:
         """Return where some lookups lie."""
@@ -372,12 +391,13 @@ class Timings:
     # ---- what they say ---------------------------------------------------------------------------
 
     def _timed(
-        self, span: _Span, steps: Sequence[Sequence[Change]], duration_s: float | None
-    ) -> list[Timing]:
-        states = len(steps) + 1
+        self, span: _Span, plans: Sequence[Steps], duration_s: float | None
+    ) -> list[list[Timing]]:
         if not self._result.has_clock:
-            return [Timing()] * states
-        made = self._made(steps)
+            return [[Timing()] * (len(steps) + 1) for steps in plans]
+        begins = np.append(0, np.cumsum([len(steps) + 1 for steps in plans]))
+        states = int(begins[-1])
+        made = self._made(plans)
         senders = self._senders if duration_s is not None and span.seconds else ()
         first, last = span.seconds or (0, 0)
         bins, seconds = span.bins[1] - span.bins[0], last - first
@@ -390,6 +410,7 @@ class Timings:
             added = _States(
                 np.zeros((count, bins), np.int32),
                 np.zeros((lanes, count, seconds), np.int32),
+                begins,
                 state,
                 span.bins[0],
                 first,
@@ -414,21 +435,23 @@ class Timings:
                 most = peaks[:_LANES] if span.seconds else (None,) * _LANES
                 p95_s = time_of_bin(p95) / 1e9 if p95 != ABSENT else None
                 out.append(Timing(p95_s, most[_QUERIES], most[_UPSTREAM], outside))
-        return out
+        return [out[begin:end] for begin, end in pairwise(begins.tolist())]
 
-    def _made(self, steps: Sequence[Sequence[Change]]) -> _Made:
-        t, subjects = self._table, self._counts.size
-        names = np.full(t.size, ABSENT, np.int32)
-        orders, ndots, lists = np.full((3, subjects), ABSENT, np.int32)
-        pairs: list[int] = []
-        numbers: list[int] = []
-        for number, changes in enumerate(steps):
-            for change in changes:
-                pairs += change.pairs
-                numbers += [number] * len(change.pairs)
-                if change.suffixes:
-                    lists[change.subjects] = number
-                if change.ndots is not None:
-                    orders[change.subjects], ndots[change.subjects] = number, change.ndots
-        names[pairs] = numbers
+    def _made(self, plans: Sequence[Steps]) -> _Made:
+        t = self._table
+        names = np.full((len(plans), t.size), ABSENT, np.int32)
+        orders, ndots, lists = np.full((3, len(plans), self._counts.size), ABSENT, np.int32)
+        for p, steps in enumerate(plans):
+            pairs: list[int] = []
+            numbers: list[int] = []
+            for number, changes in enumerate(steps):
+                for change in changes:
+                    pairs += change.pairs
+                    numbers += [number] * len(change.pairs)
+                    if change.suffixes:
+                        lists[p, change.subjects] = number
+                    if change.ndots is not None:
+                        orders[p, change.subjects] = number
+                        ndots[p, change.subjects] = change.ndots
+            names[p, pairs] = numbers
         return _Made(names, orders, ndots, lists, t.subjects, self._sent)
