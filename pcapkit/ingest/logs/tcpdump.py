@@ -6,8 +6,6 @@ question nor, below ``-v``, the owner of its records: the type of an answer is t
 asked one unless it is a CNAME, DNAME or RRSIG.
 
 Without ``-n`` tcpdump prints names for addresses and for ports; a name then stands for its host.
-Printed times carry no zone and are taken as UTC; a time of day without a date is dated 1970-01-01;
-``-t`` prints none.
 """
 
 from __future__ import annotations
@@ -15,10 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from calendar import timegm
 from collections.abc import Sequence
-
-import numpy as np
 
 from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
@@ -32,16 +27,7 @@ from pcapkit.ingest.inputs.recognise import (
     TCPDUMP_WITHIN,
 )
 from pcapkit.ingest.inputs.wrappings import Line
-from pcapkit.ingest.logs.blocks.tcpdump import (
-    DAY_NS,
-    DAYS,
-    LAST,
-    LAST_S,
-    UNDATED,
-    WAS_DATED,
-    Interfaces,
-    PacketBlocks,
-)
+from pcapkit.ingest.logs.blocks.tcpdump import Interfaces, PacketBlocks
 from pcapkit.ingest.logs.lines import (
     LineMessage,
     NotUnderstood,
@@ -51,6 +37,7 @@ from pcapkit.ingest.logs.lines import (
     time_of,
     wire_name,
 )
+from pcapkit.ingest.logs.tcpdump_clock import Clock
 from pcapkit.ingest.window import Ends
 from pcapkit.names.labels import split
 from pcapkit.schema import AA, ABSENT, AD, MOST_SOA, QR, RA, RD, TC, TCP, UDP
@@ -116,79 +103,6 @@ _ALIASES = frozenset({"CNAME", "DNAME", "RRSIG"})
 _HEX_BYTE = re.compile(r"\\0x([0-9a-fA-F]{2})")
 
 
-class _Clock:
-    """Turns printed times into nanoseconds; what it could not know becomes a warning."""
-
-    def __init__(self) -> None:
-        self.relative = False
-        #: shared with the compiled reader: UNDATED to WAS_DATED
-        self.state = np.zeros(4, np.int64)
-        self._summed = False  # -ttt: each time is the difference to the packet before
-        self._seen = 0
-
-    def time(self, match: re.Match[str]) -> int | None:
-        """Return the packet's time, None where it shows none.
-
-        Raises NotUnderstood where what it shows fits nowhere.
-        """
-        if match["epoch"]:
-            if int(match["epoch"].partition(".")[0]) > LAST_S:
-                raise NotUnderstood("beyond all times")
-            self._seen += 1
-            return _nanoseconds(match["epoch"])
-        if match["clock"] is None:
-            self._seen += 1
-            return None
-        back = match["clock"].startswith("-")  # -ttt: before the packet that is printed before
-        hours, minutes, rest = match["clock"].removeprefix("-").split(":")
-        if (
-            int(hours) > 23
-            or int(minutes) > 59
-            or int(rest[:2]) > 60
-            or (back and self.state[UNDATED])
-        ):
-            raise NotUnderstood("no time of day")
-        now = (int(hours) * 3600 + int(minutes) * 60) * 1_000_000_000 + _nanoseconds(rest)
-        if match["date"]:
-            year, month, day = map(int, match["date"].split("-"))
-            if not (1970 <= year < 2116 and 1 <= month <= 12 and 1 <= day <= 31):
-                raise NotUnderstood("no date")
-            self._seen += 1
-            self.state[WAS_DATED] = 1
-            return timegm((year, month, day, 0, 0, 0)) * 1_000_000_000 + now
-        self._seen += 1
-        if self._seen == 1 and now == 0:
-            self.relative = True
-        last, days = int(self.state[LAST]), int(self.state[DAYS])
-        if self.relative:
-            if (back or now < last) and not self._summed:
-                self._summed = True
-            if self._summed:
-                now = last + (-now if back else now)
-        else:
-            if now + days * DAY_NS < last - DAY_NS // 2:
-                days += 1  # past midnight
-            now += days * DAY_NS
-            self.state[UNDATED], self.state[DAYS] = 1, days
-        self.state[LAST] = now
-        return now
-
-    def warnings(self) -> list[str]:
-        """Say what the times rest on."""
-        if self.relative:
-            return ["times are differences (tcpdump -ttt): they start at 1970-01-01"]
-        if self.state[UNDATED]:
-            return ["times have no date: dated 1970-01-01, and taken as UTC"]
-        if self.state[WAS_DATED]:
-            return ["times have no zone: taken as UTC"]
-        return []
-
-
-def _nanoseconds(text: str) -> int:
-    whole, _, part = text.partition(".")
-    return int(whole) * 1_000_000_000 + int(part.ljust(9, "0")[:9])
-
-
 class TcpdumpReader(PlainReader):
     """Parses printed packets."""
 
@@ -196,7 +110,7 @@ class TcpdumpReader(PlainReader):
 
     def __init__(self, ports: frozenset[int], pods: dict[bytes, Pod]) -> None:
         self._ports, self._pods = ports, pods
-        self._clock = _Clock()
+        self._clock = Clock()
         self._clocked: bool | None = None
         self._host_names = 0
         self._may_go_on: bool | None = None  # may the next line be part of what is held?
