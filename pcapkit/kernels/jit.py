@@ -89,7 +89,7 @@ def helper_kernel(function: Function) -> Function:
     For functions that are long or called from many places: forced inlining of those costs seconds
     of compilation and gains nothing.
     """
-    helpers.append((function, {}))
+    helpers.append((function, {"forceinline": False}))
     return function
 
 

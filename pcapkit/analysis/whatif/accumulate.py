@@ -204,7 +204,7 @@ def replay_groups(
     if keeping.base_of.shape[0] == 0:
         return
     for client in range(order.client_bounds.shape[0] - 1):
-        n = keeping.walker_of[client]
+        n = np.int64(keeping.walker_of[client])
         if walkers.rules[n]["keeps_answers"] == 0:
             continue
         mine = order.by_client[order.client_bounds[client] : order.client_bounds[client + 1]]
@@ -231,7 +231,7 @@ class _About(NamedTuple):
     name_sums: Rows  # SUM (2), the same
 
 
-@inline_kernel
+@helper_kernel
 def _replay_members(
     observed: Observations,
     walkers: Walkers,
