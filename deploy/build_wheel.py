@@ -3,10 +3,10 @@
     python deploy/build_wheel.py FOLDER
 
 A plain wheel is built and installed in a fresh environment. There captures and logs are analysed,
-samples and made ones, which compiles the kernels (all but dnstap's). What that leaves in the kernels' cache
-is put into the wheel, whose tags then say for which Python and which machine it is. Beside it,
-``constraints.txt`` names the versions that it was compiled with: with another Numba or LLVM, the
-kernels are compiled anew.
+samples and made ones, which compiles the kernels (all but dnstap's). What that leaves in the
+kernels' cache is put into the wheel, whose tags then say for which Python and which machine it is.
+Beside it, ``constraints.txt`` names the versions that it was compiled with: with another Numba or
+LLVM, the kernels are compiled anew.
 """
 
 from __future__ import annotations

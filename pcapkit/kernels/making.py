@@ -50,6 +50,7 @@ class PartOfCode(JITCodeLibrary):  # type: ignore[misc]
 
     #: what it calls
     called: tuple[JITCodeLibrary, ...] = ()
+    _linking_libraries: list[JITCodeLibrary]
 
     @property
     def codegen(self) -> Any:
@@ -87,6 +88,8 @@ class _NoMachineCode:
 
 class KernelCode(JITCodeLibrary):  # type: ignore[misc]
     """The code of a kernel, with that of all functions that it calls, however deep."""
+
+    _linking_libraries: list[JITCodeLibrary]
 
     def finalize(self) -> None:
         """Optimise it, and make machine code of it."""
