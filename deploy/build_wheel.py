@@ -2,11 +2,11 @@
 
     python deploy/build_wheel.py FOLDER
 
-A plain wheel is built and installed in a fresh environment. There captures are analysed, samples
-and made ones, which compiles the kernels (all but dnstap's). What that leaves in the kernels' cache
-is put into the wheel, whose tags then say for which Python and which machine it is. Beside it,
-``constraints.txt`` names the versions that it was compiled with: with another Numba or LLVM, the
-kernels are compiled anew.
+A plain wheel is built and installed in a fresh environment. There captures and logs are analysed,
+samples and made ones, which compiles the kernels (all but dnstap's). What that leaves in the
+kernels' cache is put into the wheel, whose tags then say for which Python and which machine it is.
+Beside it, ``constraints.txt`` names the versions that it was compiled with: with another Numba or
+LLVM, the kernels are compiled anew.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPILERS = ("llvmlite", "numba")
 #: Bytes of each packet that are left of a made capture: names end in the middle.
 SNAPLEN = 80
+#: Lines of a made log: so many are worth compiling a reader of many at a time.
+LINES = 200_000
 
 
 def main(output: Path) -> None:
@@ -58,6 +60,9 @@ def compile_kernels(work: Path) -> Path:
     made, generate = captures / "made.pcap", ROOT / "benchmarks" / "generate.py"
     run(sys.executable, generate, made, 3000, "--tcp", 0.1, "--unique-names")
     (captures / "cut.pcap").write_bytes(cut(made.read_bytes()))
+    for form in ("replicas", "tcpdump"):
+        generate_lines = generate.with_name("generate_lines.py")
+        run(sys.executable, generate_lines, form, LINES, captures / f"{form}.log")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "PCAPKIT_"))}
     cache = work / "cache"
     subprocess.run(

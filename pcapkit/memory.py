@@ -1,8 +1,11 @@
-"""Memory that is freed and soon needed again stays with the process."""
+"""Memory that is freed and soon needed again stays with the process; none is looked for in vain."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: Parameters of mallopt() and what they are set to: glibc's malloc.h, mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -27,3 +30,15 @@ def keep_freed_memory() -> None:
         (_ARENA_MAX, 1),
     ):
         mallopt(parameter, value)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Look for no garbage in cycles meanwhile: where much is made that stays, that takes long."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from pcapkit.report.html.painter import Painter
 
 
-def _check_inputs(captures: Sequence[str]) -> None:
-    """Refuse what is no capture before anything is made ready to read one."""
+def _check_inputs(captures: Sequence[str]) -> bool:
+    """Refuse what is no capture before anything is made ready to read one.
+
+    Returns whether there may be packets in them, not only lines.
+    """
     from pcapkit.ingest.inputs.patterns import check_inputs
 
-    check_inputs(captures)
+    return check_inputs(captures)
 
 
 def say(text: str) -> None:
@@ -107,7 +110,7 @@ def analyze(
     options = options_of(values, captures)
     if not as_json:
         _check_output(output)
-    _check_inputs(captures)
+    packets = _check_inputs(captures)
     if verbose:
         say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
@@ -115,7 +118,7 @@ def analyze(
         say("hint: --live draws on a terminal; here the summary comes at the end")
     with painting(() if as_json else wanted) as painter:
         with (
-            first_run() as ready,
+            first_run(packets=packets) as ready,
             progress_bars(bars=not redrawing) as progress,
             redrawn(redrawing) as watch,
             interruptible(captures) as stop,
@@ -213,8 +216,8 @@ def export(captures: tuple[str, ...], table: str, form: str, output: str, **valu
         _check_output(os.path.dirname(output) or ".")
     elif form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary: name a file with -o")
-    _check_inputs(captures)
-    with first_run() as ready, progress_bars() as progress:
+    packets = _check_inputs(captures)
+    with first_run(packets=packets) as ready, progress_bars() as progress:
         ready()
         from pcapkit.pipeline.analyze import table_parts
         from pcapkit.pipeline.hooks import Hooks

@@ -22,18 +22,19 @@ _REDRAW_S = 1.0
 
 
 @contextmanager
-def first_run() -> Iterator[Callable[[], None]]:
+def first_run(*, packets: bool = True) -> Iterator[Callable[[], None]]:
     """On the first run, say what takes so long, and use the second core for it.
 
-    Gives a function to call before anything is read into lookups.
+    Gives a function to call before anything is read into lookups. Without ``packets`` no decoders
+    are needed.
     """
     from pcapkit.pipeline import first_run as warm
 
-    if not warm.is_first_run():
+    if not warm.is_first_run(packets=packets):
         yield lambda: None
         return
-    print("first run: compiling the decoders, once (some twenty seconds)", file=sys.stderr)
-    with warm.first_run() as wait:
+    print("first run: compiling the decoders, once (about ten seconds)", file=sys.stderr)
+    with warm.first_run(packets=packets) as wait:
         yield wait
 
 

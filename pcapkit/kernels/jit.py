@@ -87,9 +87,9 @@ def helper_kernel(function: Function) -> Function:
     """Let kernels call ``function``, and the compiler decide on inlining.
 
     For functions that are long or called from many places: forced inlining of those costs seconds
-    of compilation and gains nothing.
+    of compilation and gains nothing. Numba forces it below a forced function, unless told not to.
     """
-    helpers.append((function, {}))
+    helpers.append((function, {"forceinline": False}))
     return function
 
 

@@ -2,10 +2,10 @@
 
 Numba makes machine code of every function that kernels call, together with all that those call in
 their turn, so what lies deep is compiled again at every level above it; here only the kernels
-themselves become machine code. Numba looks for closures, comprehensions and array expressions to
-rewrite, of which kernels have none; here it does not. And Numba asks up to eighteen templates at
-every ``<`` and ``+``, each time that it goes through a function, what it could mean; here an
-operation is resolved once for the same types.
+themselves become machine code, and each function is put into a kernel once. Numba looks for
+closures, comprehensions and array expressions to rewrite, of which kernels have none; here it does
+not. And Numba asks up to eighteen templates at every ``<`` and ``+``, each time that it goes
+through a function, what it could mean; here an operation is resolved once for the same types.
 
 ``numba.core.compiler`` and ``numba.core.codegen`` are where the classes come from.
 """
@@ -13,8 +13,7 @@ operation is resolved once for the same types.
 from __future__ import annotations
 
 import copy
-import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -24,6 +23,8 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import PassManager
 from numba.extending import models, register_model
+
+from pcapkit.memory import without_collection
 
 #: What becomes of a kernel, in order. All else that Numba does is for Python that no kernel has.
 _PASSES = (
@@ -41,30 +42,25 @@ _PASSES = (
 )
 
 
-class CodeOfKernel(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a kernel, with that of the functions that it calls, which nobody else does.
-
-    Told so, LLVM hands them no argument that they do not use. An array is seven arguments, of which
-    most functions use one, and a tuple of arrays as many for each: pushing all of them at every
-    call took two thirds of the time of the kernel that groups exchanges into walks.
-    """
-
-    def _optimize_final_module(self) -> None:
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
-                function.linkage = llvm.Linkage.internal
-        super()._optimize_final_module()
-
-
 class PartOfCode(JITCodeLibrary):  # type: ignore[misc]
     """The code of a function that kernels call: it becomes part of theirs, and runs nowhere else.
 
-    So it gets neither optimised nor made machine code of.
+    So it gets neither optimised nor made machine code of. What it calls in its turn is not put into
+    it, but once into the kernel.
     """
+
+    #: what it calls
+    called: tuple[JITCodeLibrary, ...] = ()
+    _linking_libraries: list[JITCodeLibrary]
 
     @property
     def codegen(self) -> Any:
         return _NoMachineCode(self._codegen)
+
+    def finalize(self) -> None:
+        """Close this code, apart from what it calls."""
+        self.called, self._linking_libraries = tuple(self._linking_libraries), []
+        super().finalize()
 
     def _optimize_final_module(self) -> None:
         pass
@@ -91,10 +87,44 @@ class _NoMachineCode:
         """Do nothing: what a function knows of Python is put into its machine code."""
 
 
+class KernelCode(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a kernel, with that of all functions that it calls, however deep.
+
+    Nobody else calls these. Told so, LLVM hands them no argument that they do not use. An array is
+    seven arguments, of which most functions use one, and a tuple of arrays as many for each:
+    pushing all of them at every call took two thirds of the time of the kernel that groups
+    exchanges into walks.
+    """
+
+    _linking_libraries: list[JITCodeLibrary]
+
+    def finalize(self) -> None:
+        """Optimise it, and make machine code of it."""
+        called: dict[JITCodeLibrary, None] = {}
+        _add_called(self._linking_libraries, called)
+        self._linking_libraries = list(called)
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
+                function.linkage = llvm.Linkage.internal
+        super()._optimize_final_module()
+
+
+def _add_called(libraries: Iterable[JITCodeLibrary], called: dict[JITCodeLibrary, None]) -> None:
+    """Add what is called to ``called``, each once, in the order in which it is met."""
+    for library in libraries:
+        if library not in called:
+            called[library] = None
+            if isinstance(library, PartOfCode):
+                _add_called(library.called, called)
+
+
 class KernelCompiler(Compiler):  # type: ignore[misc]
     """Compiles a kernel."""
 
-    library: type[JITCodeLibrary] = CodeOfKernel
+    library: type[JITCodeLibrary] = KernelCode
 
     def __init__(self, typingctx: Any, targetctx: Any, *more: Any) -> None:
         super().__init__(typingctx, targetctx, *more)
@@ -106,13 +136,8 @@ class KernelCompiler(Compiler):  # type: ignore[misc]
         A compiler makes hundreds of thousands of objects, few of which are garbage before it is
         done: to look for those took a sixth of the time.
         """
-        collects = gc.isenabled()
-        gc.disable()
-        try:
+        with without_collection():
             return super().compile_extra(func)
-        finally:
-            if collects:
-                gc.enable()
 
     def define_pipelines(self) -> list[PassManager]:
         """Return the one list of passes, when the function to compile is known."""

@@ -1,8 +1,8 @@
 """The first run: compile the kernels on two cores, once, into the cache that later runs read.
 
-Numba compiles one function at a time in one process. So a second process compiles what reading,
-looking for faults and lines of logs need, on input of its own, while this one compiles the decoders
-and what replays lookups: either takes as long.
+Numba compiles one function at a time in one process. So a second process compiles what reading and
+looking for faults need, on input of its own, while this one compiles the decoders and what replays
+lookups: either takes as long. What lines of logs need is compiled by who reads some.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 
 import numpy as np
 
@@ -31,10 +30,9 @@ from pcapkit.concurrency import python_command
 from pcapkit.ingest.capture.decode import decode_window
 from pcapkit.ingest.capture.decoder import Decoder
 from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
-from pcapkit.ingest.inputs.source import Source
-from pcapkit.ingest.logs.reading.read import read_text
 from pcapkit.ingest.window import Capture, Interners
 from pcapkit.kernels.jit import compiled_before
+from pcapkit.memory import without_collection
 from pcapkit.model.clients import Ndots, ResolverGuess
 from pcapkit.model.vocabulary import Source as Origin
 from pcapkit.names.table import Folded
@@ -42,22 +40,27 @@ from pcapkit.schema import EXCHANGE, LOOKUP, MARK_QUESTION_SHOWN, QR, TRANSACTIO
 
 #: No first run takes longer; one that does has lost its second process.
 _LONGEST_S = 300
-#: Kernels that take longest to compile: of decoding, reading and judging one each.
-_LONGEST = (decode_window, group_clients, replay_groups)
+#: Kernels that take longest to compile: of reading and judging one each, then of decoding.
+_LONGEST = (group_clients, replay_groups)
+_LONGEST_OF_PACKETS = decode_window
 
 
-def is_first_run() -> bool:
+def is_first_run(*, packets: bool = True) -> bool:
     """Will kernels be compiled now, which takes some seconds?
 
     So it is where none are kept, and where those that are were made for another CPU, by another
-    Numba, or have been damaged.
+    Numba, or have been damaged. Without ``packets`` no decoders are needed.
     """
-    return not all(compiled_before(kernel) for kernel in _LONGEST)
+    longest = (*_LONGEST, _LONGEST_OF_PACKETS) if packets else _LONGEST
+    return not all(compiled_before(kernel) for kernel in longest)
 
 
 @contextmanager
-def first_run() -> Iterator[Callable[[], None]]:
-    """Compile what reading needs beside the block; give a function that waits until it is done."""
+def first_run(*, packets: bool = True) -> Iterator[Callable[[], None]]:
+    """Compile what reading needs beside the block; give a function that waits until it is done.
+
+    Without ``packets`` no decoders are needed.
+    """
     command = python_command("from pcapkit.pipeline import first_run as f; f.warm_other_core()")
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
@@ -69,8 +72,10 @@ def first_run() -> Iterator[Callable[[], None]]:
     ) as other:
 
         def wait() -> None:
-            warm_decoding()
-            warm_what_if()
+            with without_collection():
+                if packets:
+                    warm_decoding()
+                warm_what_if()
             other.wait(_LONGEST_S)
 
         try:
@@ -81,31 +86,17 @@ def first_run() -> Iterator[Callable[[], None]]:
 
 def warm_other_core() -> None:
     """Compile half of all: what the process that reads captures does not begin with."""
-    warm_reading()
-    warm_faults()
-    warm_lines()
+    with without_collection():
+        warm_reading()
+        warm_faults()
 
 
 def warm_decoding() -> None:
-    """Decode a packet without bytes: logs need no decoders, but the next input may be a capture."""
+    """Decode a packet without bytes."""
     decoder = Decoder(Interners(), Capture("", "", None, iter(())), frozenset((53,)))
     records = np.zeros(1, RECORD)
     for _ in decoder.windows(np.zeros(64, np.uint8), records, np.zeros(0, OPTIONS)):
         pass
-
-
-def warm_lines() -> None:
-    """Read lines of the forms of which many are read at a time, of two logs where there can be."""
-    query = '10.0.0.1:5 - 6 "A IN a.example. udp 27 false 512" NXDOMAIN qr,rd,ra 102 0.001s'
-    stamped = (f"[pod/dns-{k % 2}/dns] 2026-01-01T00:00:0{k}Z [INFO] {query}\n" for k in range(4))
-    packets = (
-        f"10:00:0{k}.000000 IP 10.0.0.1.5 > 10.0.0.2.53: 6+ A? a.example. (27)\n" for k in range(4)
-    )
-    for lines in (stamped, packets):
-        text = "".join(lines).encode()
-        source = Source("", BytesIO(text), len(text))
-        for _ in read_text(source, Interners(), ports=frozenset((53,)), form=None).windows:
-            pass
 
 
 def warm_reading() -> None:

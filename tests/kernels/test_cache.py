@@ -28,6 +28,11 @@ ANNOUNCED = (
     "sys.addaudithook(lambda e, a: started.append(a[1]) if e == 'subprocess.Popen' else None); "
     "context = first_run(); context.__enter__(); print(started); context.__exit__(None, None, None)"
 )
+#: Analyses the file that is named.
+ANALYZE = (
+    "import sys; from pcapkit.cli.main import main; "
+    "sys.argv = ['pcapkit', 'analyze', sys.argv[1], '--json']; sys.exit(main())"
+)
 #: The folders of kernels that have been used.
 KEPT = (
     "import gc; from pcapkit.kernels.compiled import Compiled; "
@@ -363,6 +368,31 @@ def test_a_cache_that_does_not_fit_is_announced_and_compiled_on_both_cores(
         check=True,
     )
     assert done.stderr.startswith("first run: compiling") and "warm_other_core" in done.stdout
+
+
+def test_who_reads_a_log_waits_for_no_decoders(
+    package: Path, all_compiled: Path, tmp_path: Path
+) -> None:
+    kernels = package / "__pycache__" / "kernels"
+    shutil.copytree(all_compiled, kernels, copy_function=shutil.copyfile)
+    for form in kernels.glob("*/decode_window.*.kernel"):
+        form.unlink()
+    log, capture = tmp_path / "dns.log", PACKAGE.parent / "captures/lab/whatif_w1_glibc_ndots5.pcap"
+    log.write_text(
+        '2026-01-01T00:00:00.5Z [INFO] 10.0.0.1:5 - 6 "A IN a.example. udp 27 false 512" '
+        "NOERROR qr,rd,ra 52 0.001s\n"
+    )
+    for read, announced, decodes in ((log, False, False), (capture, True, True)):
+        done = subprocess.run(
+            [sys.executable, "-c", ANALYZE, str(read)],
+            env=environment(package),
+            cwd=package.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ("first run: compiling" in done.stderr) is announced
+        assert any(kernels.glob("*/decode_window.*.kernel")) is decodes
 
 
 @pytest.fixture(scope="module")

@@ -204,20 +204,20 @@ def replay_groups(
     if keeping.base_of.shape[0] == 0:
         return
     for client in range(order.client_bounds.shape[0] - 1):
-        n = keeping.walker_of[client]
-        if walkers.rules[n]["keeps_answers"] == 0:
+        walker = np.int64(keeping.walker_of[client])
+        if walkers.rules[walker]["keeps_answers"] == 0:
             continue
         mine = order.by_client[order.client_bounds[client] : order.client_bounds[client + 1]]
         world = settings.rows.shape[0]  # of no setting
         keeps = asks_nothing_again(
-            observed, walkers.rules[n], mine, client + 1, world, scratch[0].kept
+            observed, walkers.rules[walker], mine, client + 1, world, scratch[0].kept
         )
         for m in range(mine.shape[0]):
             members = mine[m : m + 1]
             base = keeping.base_of[members[0]]
             number = order.group_bases.shape[0] + order.client_bounds[client] + m + 1
             of_client = client + 1 if keeps else 0
-            about = _About(n, number, of_client, candidate_ids[base], sums.names[base])
+            about = _About(walker, number, of_client, candidate_ids[base], sums.names[base])
             _replay_members(observed, walkers, about, members, settings, scratch, sums)
 
 
@@ -231,7 +231,7 @@ class _About(NamedTuple):
     name_sums: Rows  # SUM (2), the same
 
 
-@inline_kernel
+@helper_kernel
 def _replay_members(
     observed: Observations,
     walkers: Walkers,

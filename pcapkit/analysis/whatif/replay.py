@@ -128,7 +128,7 @@ def _position_bit(position: Int) -> np.uint64:
     return np.uint64(1) << np.uint64(position - NAME_AS_IS)
 
 
-@inline_kernel
+@helper_kernel
 def _walk(
     replay: LookupReplay,
     questions: Questions,
@@ -370,7 +370,7 @@ def _walk_keeping(
     _walk_variant(replay, variant, traits, scratch, number, world)
 
 
-@inline_kernel
+@helper_kernel
 def _walk_variant(
     replay: LookupReplay,
     variant: Variant,

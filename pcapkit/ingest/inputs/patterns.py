@@ -19,25 +19,30 @@ from pcapkit.text import encodable
 _SHOWN = 3
 
 
-def check_inputs(paths: Sequence[str]) -> None:
+def check_inputs(paths: Sequence[str]) -> bool:
     """Raise InputError, as reading them would, for inputs that are missing, empty or no captures.
 
-    Pipes are left alone: what is read from one is gone.
+    Pipes are left alone: what is read from one is gone. Returns whether packets may be in any of
+    the inputs: all others hold lines.
     """
     inputs = distinct(expand_patterns(paths), [])
     empty: list[str] = []
+    packets = False
     for path in inputs:
         if _is_pipe(path):
+            packets = True
             continue
         try:
             with open_source(path) as source:
-                format_of(source)
+                form = format_of(source)
+                packets = packets or (form is not None and form.recognises is not None)
         except EmptyInput:
             if len(inputs) == 1:
                 raise
             empty.append(path)
     if len(empty) == len(inputs):
         raise all_empty(empty)
+    return packets
 
 
 def _is_pipe(path: str) -> bool:
