@@ -23,8 +23,24 @@ def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
+def _open_closed_streams() -> None:
+    """Connect standard streams that the caller has closed to the null device.
+
+    Else the next file that is opened would take the place of one of them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115
+
+
 def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
+    _open_closed_streams()
     sys.unraisablehook = _pass_on
     keep_freed_memory()
     # Nothing here multiplies matrices. NumPy's threads for that take as long to start as NumPy.

@@ -96,3 +96,15 @@ def test_nothing_is_taken_out_of_a_named_pipe_before_it_is_read(
     writer.join()
     from_file = run(arguments[0], GLIBC, *arguments[2:]).stdout
     assert done.stdout == from_file.replace(json.dumps(GLIBC).encode(), b'"dns"')
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(closed: str, tmp_path: Path) -> None:
+    """As whoever starts a service may leave them."""
+    command = [sys.executable, "-c", "from pcapkit.cli.main import main; main()"]
+    analyze = [*command, "analyze", GLIBC, "-o", str(tmp_path)]
+    subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *analyze], check=True)
+    assert list(tmp_path.rglob("report.html"))
+    shell = ["sh", "-c", '"$@" <&-', "sh", *command, "analyze", "-"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: stdin: empty")
