@@ -18,6 +18,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from platform import libc_ver
 
@@ -59,7 +60,8 @@ def compile_kernels(work: Path) -> Path:
     shutil.copytree(ROOT / "captures" / "lab", captures)
     made, generate = captures / "made.pcap", ROOT / "benchmarks" / "generate.py"
     run(sys.executable, generate, made, 3000, "--tcp", 0.1, "--unique-names")
-    (captures / "cut.pcap").write_bytes(cut(made.read_bytes()))
+    for change in (cut, tunnelled):
+        (captures / f"{change.__name__}.pcap").write_bytes(rewritten(made.read_bytes(), change))
     for form in ("replicas", "tcpdump"):
         generate_lines = generate.with_name("generate_lines.py")
         run(sys.executable, generate_lines, form, LINES, captures / f"{form}.log")
@@ -76,16 +78,30 @@ def compile_kernels(work: Path) -> Path:
     return installed
 
 
-def cut(capture: bytes) -> bytes:
-    """Return a classic pcap with shorter packets, as a small snap length leaves them."""
+def rewritten(capture: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return a classic pcap with each packet changed; one that gets shorter counts as cut."""
     at, parts = 24, [capture[:24]]
     while at < len(capture):
         seconds, fraction, captured, length = struct.unpack_from("<IIII", capture, at)
-        kept = min(captured, SNAPLEN)
-        parts.append(struct.pack("<IIII", seconds, fraction, kept, length))
-        parts.append(capture[at + 16 : at + 16 + kept])
+        packet = change(capture[at + 16 : at + 16 + captured])
+        parts.append(struct.pack("<IIII", seconds, fraction, len(packet), max(length, len(packet))))
+        parts.append(packet)
         at += 16 + captured
     return b"".join(parts)
+
+
+def cut(packet: bytes) -> bytes:
+    """Return what a small snap length leaves of a packet."""
+    return packet[:SNAPLEN]
+
+
+def tunnelled(packet: bytes) -> bytes:
+    """Return a frame within VXLAN (RFC 7348, section 5), as between nodes."""
+    vxlan = b"\x08" + bytes(7) + packet
+    udp = struct.pack(">HHHH", 50000, 4789, 8 + len(vxlan), 0) + vxlan
+    ends = bytes((10, 0, 0, 1, 10, 0, 0, 2))
+    ip = struct.pack(">BxHxxxxBBxx", 0x45, 20 + len(udp), 64, 17) + ends + udp
+    return bytes(12) + b"\x08\x00" + ip
 
 
 def with_tag(description: str) -> str:
