@@ -49,7 +49,7 @@ def _ratio(a: Row, b: Row) -> list[float]:
 def _find(rows: Sequence[Row], row: Row, program: str, of: str = "plain") -> Row | None:
     """Return another row of the same rounds."""
     for other in rows:
-        same = all(other[key] == row[key] for key in ("file", "shape", "millions"))
+        same = all(other.get(key) == row.get(key) for key in ("file", "shape", "millions"))
         if same and other["program"] == program and other["of"] == of:
             return other
     return None
