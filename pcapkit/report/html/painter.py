@@ -13,7 +13,6 @@ import select
 import signal
 import sys
 import threading
-import warnings
 from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
@@ -149,11 +148,7 @@ def _draw(work: int, drawn: int) -> None:
     """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
     sys.path[:] = import_paths()
-    # No chart has three dimensions. Matplotlib loads what draws them, too, but where that cannot be
-    # imported it warns and goes on.
-    sys.modules["mpl_toolkits.mplot3d"] = None  # type: ignore[assignment]
-    with warnings.catch_warnings(action="ignore"):
-        from pcapkit.report.html.charts import CHARTS, draw
+    from pcapkit.report.html.charts import CHARTS, draw
 
     with os.fdopen(work, "rb", closefd=False) as pipe:
         analysis, png = cast("tuple[Results, bool]", pickle.load(pipe))
