@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("pipeline",),
     ("batch",),
     ("cli",),
+    ("cli.commands",),
 )
 #: Three that never import one another, though their floors would let them.
 APART = ("ingest", "analysis", "report")

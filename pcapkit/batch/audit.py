@@ -13,7 +13,8 @@ from pathlib import Path
 from pcapkit.batch.catalog import Found
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
-from pcapkit.model.results import AuditRow, shown_faults
+from pcapkit.model.audits import AuditRow
+from pcapkit.model.results import shown_faults
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import click
 
-from pcapkit.cli.commands import cli, say
+from pcapkit.cli.output import say
+from pcapkit.cli.root import cli
 from pcapkit.errors import PcapkitError
 from pcapkit.memory import keep_freed_memory
 

@@ -159,31 +159,6 @@ class Recommendation:
     patches: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """One capture of an audit; ``error`` is why it has no report, ``report`` a relative path."""
-
-    path: str
-    report: str | None
-    error: str | None
-    packets: int
-    lookups: int
-    queries: int
-    wasted_queries: int
-    share: float
-    clients: int
-    advice: str | None
-    saves_queries: int
-    warnings: int
-    #: codes of the faults that are shown
-    faults: tuple[str, ...] = ()
-    #: of the plan of the whole capture, 0 and None where there is none: how many wasted queries it
-    #: ends, and how safe it is
-    plan_edits: int = 0
-    plan_ends: int = 0
-    plan_safety: str | None = None
-
-
 @dataclass(frozen=True)
 class Results:
     """The result of one analysis; see the module's first lines."""

@@ -17,14 +17,15 @@ import subprocess
 import sys
 import tomllib
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
 import pcapkit
-from pcapkit.cli import commands as cli
 from pcapkit.cli import manual
+from pcapkit.cli.root import COMMANDS
 from pcapkit.model.vocabulary import WASTE_CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,14 +125,14 @@ def commands_shown() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", commands_shown(), ids=" ".join)
 def test_commands_shown_exist(words: list[str]) -> None:
-    command = cli.cli.commands[words[0]]
+    command = getattr(import_module(f"pcapkit.cli.commands.{words[0]}"), words[0])
     with click.Context(command, info_name=words[0]) as context:
         command.parse_args(context, words[1:])  # raises on what it does not know
 
 
 def test_every_command_is_documented() -> None:
     shown = {words[0] for words in commands_shown()}
-    for name in cli.cli.commands:
+    for name in COMMANDS:
         assert name in shown, f"README.md shows no use of {name}"
         assert re.search(rf"^### {name}\b", README, re.MULTILINE), f"no section on {name}"
 

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from pcapkit.cli.commands import cli
+from pcapkit.cli.root import cli
 from tests import play
 from tests.build import ptcpdump
 from tests.ingest.logs import test_dnstap as dnstap

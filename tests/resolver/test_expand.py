@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pcapkit.cli.commands import cli
+from pcapkit.cli.root import cli
 from pcapkit.cluster.conventions import KUBERNETES_SEARCH
 from pcapkit.errors import UsageError
 from pcapkit.resolver.expand import Expansion, expand, expansion_json, render_expansion

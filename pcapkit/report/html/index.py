@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pcapkit.model.results import AuditRow
+from pcapkit.model.audits import AuditRow
 from pcapkit.report.html.page import environment
 from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import SAFE_FOR, edits_text, plan_line

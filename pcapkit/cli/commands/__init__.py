@@ -1,0 +1,1 @@
+"""The commands, a module each: they translate between the command line and the library."""

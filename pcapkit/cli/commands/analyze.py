@@ -1,0 +1,115 @@
+"""``pcapkit analyze``: One analysis of one capture, or of several read as one."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pcapkit.cli.options import (
+    options_of,
+    output_options,
+    parse_formats,
+    parse_rule,
+    reading_options,
+)
+from pcapkit.cli.output import check_inputs, check_output, gate, print_path, say, warn
+from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
+
+if TYPE_CHECKING:
+    from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.report.html.painter import Painter
+
+
+@click.command()
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@output_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
+@click.option(
+    "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
+)
+@reading_options
+def analyze(
+    captures: tuple[str, ...],
+    output: str,
+    formats: str,
+    as_json: bool,
+    live: bool,
+    fail_on: str | None,
+    quiet: bool,
+    verbose: bool,
+    **values: object,
+) -> None:
+    """Analyse one capture, or several read as one, and write a report.
+
+    CAPTURE is a pcap or pcapng file, compressed or not, or - for standard input. Also read: the
+    lines that tcpdump, CoreDNS (plugin log), Hubble (-o jsonpb) or Inspektor Gadget (trace_dns,
+    -o json) printed, and dnstap. A quoted pattern such as 'dns.pcap*' is every file that matches
+    it: what tcpdump -C or -G wrote is read in the order of its packets, whatever the names.
+
+    Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
+    """
+    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    options = options_of(values, captures)
+    if not as_json:
+        check_output(output)
+    packets = check_inputs(captures)
+    if verbose:
+        say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
+    redrawing = live and sys.stdout.isatty() and not as_json and not quiet
+    if live and not redrawing:
+        say("hint: --live draws on a terminal; here the summary comes at the end")
+    with painting(() if as_json else wanted) as painter:
+        with (
+            first_run(packets=packets) as ready,
+            progress_bars(bars=not redrawing) as progress,
+            redrawn(redrawing) as watch,
+            interruptible(captures) as stop,
+        ):
+            from pcapkit.pipeline.analyze import analyze as run
+            from pcapkit.pipeline.hooks import Hooks
+
+            draw = None if painter is None else partial(painter.begin, png="png" in wanted)
+            analysis = run(
+                *captures,
+                options=options,
+                hooks=Hooks(progress, stop, watch=watch, collected=ready, charted=draw),
+            )
+        warn(analysis.warnings)
+        if as_json:
+            click.echo(analysis.to_json(), nl=False)
+        else:
+            _report(analysis, output, wanted, painter, quiet=quiet)
+    from pcapkit.model.results import shown_faults  # what nobody needs before all is read
+
+    gate(limit, faults, analysis.waste.share, shown_faults(analysis))
+
+
+def _report(
+    analysis: Analysis,
+    output: str,
+    formats: tuple[str, ...],
+    painter: Painter | None,
+    *,
+    quiet: bool,
+) -> None:
+    from pcapkit.report.writer import report_folder, write_report
+
+    folder = report_folder(Path(output), [c.path for c in analysis.captures])
+    if not quiet:
+        _summary(analysis)  # to be read while the charts are drawn
+    for path in write_report(
+        analysis, folder, formats, tables=analysis.table_parts, painter=painter
+    ):
+        print_path(path)
+
+
+def _summary(analysis: Analysis) -> None:
+    from rich.console import Console
+
+    from pcapkit.report.terminal import render_terminal
+
+    render_terminal(analysis, Console(file=sys.stdout, highlight=False))

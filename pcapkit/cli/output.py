@@ -1,0 +1,78 @@
+"""What the commands print and refuse alike."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence, Set
+from pathlib import Path
+
+import click
+
+from pcapkit.errors import UsageError
+
+
+def check_inputs(captures: Sequence[str]) -> bool:
+    """Refuse what is no capture before anything is made ready to read one.
+
+    Returns whether there may be packets in them, not only lines.
+    """
+    from pcapkit.ingest.inputs.patterns import check_inputs
+
+    return check_inputs(captures)
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, with what a terminal would obey made visible."""
+    from pcapkit.report.text.formatting import printable
+
+    click.echo(printable(text), err=True)
+
+
+def say_wrapped(text: str) -> None:
+    """Print sentences on standard error, 80 columns wide; words and places stay whole."""
+    from textwrap import wrap
+
+    from pcapkit.report.text.formatting import printable
+
+    lines = wrap(
+        printable(text), 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    click.echo("\n".join(lines), err=True)
+
+
+def warn(warnings: tuple[str, ...]) -> None:
+    """Print warnings on standard error."""
+    for warning in warnings:
+        say(f"warning: {warning}")
+
+
+def gate(limit: float | None, faults: Set[str], share: float, shown: Sequence[str]) -> None:
+    """Exit with 1 where the share of waste is above the limit, or one of the faults is shown.
+
+    A fault that something else explains as well is not shown, and fails no gate.
+    """
+    if limit is not None and share > limit:
+        say(f"waste {share:.1%} is above {limit:.1%}")
+        sys.exit(1)
+    if found := [code for code in shown if code in faults]:
+        say(f"shown: {', '.join(found)}")
+        sys.exit(1)
+
+
+def check_output(output: str) -> None:
+    """Refuse a folder that cannot be written before hours are spent on what would go there."""
+    folder = os.path.abspath(output)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise UsageError(f"--output {output}: {folder} is not a folder; name another with -o")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"--output {output}: no permission to write there; name another with -o")
+
+
+def print_path(path: Path) -> None:
+    """Print a path that was written."""
+    from pcapkit.report.text.formatting import printable
+
+    click.echo(printable(str(path)))

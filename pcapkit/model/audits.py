@@ -1,0 +1,99 @@
+"""Records of audits: what is kept of every capture, of its workloads, and of the plan for it.
+
+They are plain values, so that they travel between processes and are saved as JSON. Counts of
+workloads are of complete lookups where their name says so, else of all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pcapkit.model.vocabulary import Safety
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What one workload did in one capture.
+
+    ``client_addr`` stands in place of a workload that is not known, and is None where it is.
+    ``queries`` are transactions; ``complete_queries`` those of ``complete_lookups``, of which
+    ``wasted_queries`` are a part. ``nxdomain_queries`` were answered with NXDOMAIN. ``lookups_s``
+    is the time of all complete lookups together; times and percentiles are None without a clock.
+    ``faults`` are codes of faults that are shown at its clients.
+    """
+
+    namespace: str | None
+    workload: str | None
+    client_addr: str | None
+    clients: int
+    lookups: int
+    complete_lookups: int
+    queries: int
+    complete_queries: int
+    wasted_queries: int
+    nxdomain_queries: int
+    wasted_s: float
+    lookups_s: float | None
+    p50_s: float | None
+    p95_s: float | None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStep:
+    """One step of the best plan of a whole capture; see ``model/plans.Step``."""
+
+    code: str
+    subjects: tuple[str, ...]
+    ndots: int | None
+    name: str | None
+    fqdn: str | None
+    suffixes: tuple[str, ...]
+    edits: int
+    saves_queries: int
+    ends_queries: int  #: wasted queries that it ends, with the steps before it done
+    safety: Safety
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One capture of an audit, or one set of rotated files that are read as one.
+
+    ``path`` is the first of ``paths``; ``error`` is why it has no report, ``error_kind`` one word
+    for it, ``report`` a path relative to the output folder. ``gone`` says that the capture is no
+    longer there: the row is what an earlier run found. ``share`` is of the queries of complete
+    lookups.
+    """
+
+    path: str
+    report: str | None
+    error: str | None
+    packets: int
+    lookups: int
+    queries: int
+    wasted_queries: int
+    share: float
+    clients: int
+    advice: str | None
+    saves_queries: int
+    warnings: int
+    #: codes of the faults that are shown
+    faults: tuple[str, ...] = ()
+    #: of the plan of the whole capture, 0 and None where there is none: how many wasted queries it
+    #: ends, and how safe it is
+    plan_edits: int = 0
+    plan_ends: int = 0
+    plan_safety: str | None = None
+    paths: tuple[str, ...] = ()
+    error_kind: str | None = None
+    gone: bool = False
+    group: str | None = None  #: what ``--group-by`` makes of it, where that is of captures
+    first_time: int | None = None  #: ns since 1970
+    last_time: int | None = None
+    complete_lookups: int = 0
+    complete_queries: int = 0
+    nxdomain_queries: int = 0
+    wasted_s: float = 0.0
+    p95_s: float | None = None  #: of complete lookups
+    workloads: tuple[Workload, ...] = ()
+    steps: tuple[AuditStep, ...] = ()
