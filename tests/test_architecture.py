@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
+    ("batch.engines",),
     ("batch",),
     ("cli",),
     ("cli.commands",),
