@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ingest.logs.blocks", "ingest.reassembly"),
     ("ingest.capture", "ingest.logs"),
     ("ingest.logs.reading",),
+    ("ingest.tallies",),
     ("analysis",),
     ("analysis.exchanges",),
     ("analysis.search_lists",),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,12 +14,9 @@ from pcapkit.cli.options import (
     parse_rule,
     reading_options,
 )
-from pcapkit.cli.output import check_inputs, check_output, gate, print_path, say, warn
+from pcapkit.cli.output import check_inputs, check_output, gate, say, warn
+from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
-
-if TYPE_CHECKING:
-    from pcapkit.pipeline.analysis import Analysis
-    from pcapkit.report.html.painter import Painter
 
 
 @click.command()
@@ -82,34 +77,7 @@ def analyze(
         if as_json:
             click.echo(analysis.to_json(), nl=False)
         else:
-            _report(analysis, output, wanted, painter, quiet=quiet)
+            write_and_print(analysis, output, wanted, painter, quiet=quiet)
     from pcapkit.model.results import shown_faults  # what nobody needs before all is read
 
     gate(limit, faults, analysis.waste.share, shown_faults(analysis))
-
-
-def _report(
-    analysis: Analysis,
-    output: str,
-    formats: tuple[str, ...],
-    painter: Painter | None,
-    *,
-    quiet: bool,
-) -> None:
-    from pcapkit.report.writer import report_folder, write_report
-
-    folder = report_folder(Path(output), [c.path for c in analysis.captures])
-    if not quiet:
-        _summary(analysis)  # to be read while the charts are drawn
-    for path in write_report(
-        analysis, folder, formats, tables=analysis.table_parts, painter=painter
-    ):
-        print_path(path)
-
-
-def _summary(analysis: Analysis) -> None:
-    from rich.console import Console
-
-    from pcapkit.report.terminal import render_terminal
-
-    render_terminal(analysis, Console(file=sys.stdout, highlight=False))

@@ -78,4 +78,5 @@ def join_rows(windows: list[Window]) -> Window:
     last = [w.last_time for w in windows if w.last_time is not None]
     packets = sum(window.packets for window in windows)
     times = min(first, default=None), max(last, default=None)
-    return Window(rows, packets, skipped, *times, unreachable)
+    numbers = [n for window in windows for n in window.numbers if n] or [0]
+    return Window(rows, packets, skipped, *times, unreachable, numbers=(min(numbers), max(numbers)))
