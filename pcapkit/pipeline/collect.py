@@ -273,8 +273,8 @@ class _Collector:
 
     def _add_rows(self, rows: Messages, folded: npt.NDArray[np.int32], index: int) -> None:
         out = self._out
-        original = self._duplicates.mark(rows)
-        moved = count_moved(rows, original)
+        marked = self._duplicates.mark(rows)
+        original, moved = marked.original, count_moved(rows, marked)
         out.translations.update(moved.translations)
         out.moved += moved.packets
         left_out = self._hops.mark(rows, original, folded, out.interners.addresses)

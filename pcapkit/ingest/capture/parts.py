@@ -33,12 +33,13 @@ _NOWHERE = -1
 
 
 @kernel
-def _find_chain(buffer: Bytes, header: PcapHeader, at_end: bool) -> Int:
+def _find_chain(buffer: Bytes, header: PcapHeader, at_end: bool, cut: bool) -> Int:
     """Return where in ``buffer`` (uint8) the first of a chain of records begins; -1: nowhere.
 
-    Goes in: bytes of a pcap file, the file's ``header``, and if the file ends with them. A chain
-    ends well after _CHAIN headers, or exactly at the end of the file; where it leads out of the
-    buffer before, that depends on bytes that are not here, and nothing is found.
+    Goes in: bytes of a pcap file, the file's ``header``, if the file ends with them, and if its
+    last record may be ``cut``. A chain ends well after _CHAIN headers, or exactly at the end of the
+    file; where it leads out of the buffer before, that depends on bytes that are not here, and
+    nothing is found.
     """
     big, size = header.big, np.int64(header.record_bytes)
     end = np.int64(buffer.shape[0])
@@ -68,7 +69,7 @@ def _find_chain(buffer: Bytes, header: PcapHeader, at_end: bool) -> Int:
             seconds = time
             links += 1
             at += size + captured
-        if links >= _CHAIN or (at_end and links > 0 and at >= end - size):
+        if links >= _CHAIN or (cut and links > 0 and at >= end - size):
             return np.int64(start)
         if links > 0 and not at_end:
             return np.int64(_NOWHERE)
@@ -88,7 +89,9 @@ def find_record(path: str, first: int, header: PcapHeader) -> int:
             file.seek(first)
             buffer = np.frombuffer(file.read(size), np.uint8)
             at_end = first + buffer.size >= length
-            found = int(_find_chain(buffer, header, at_end))
+            found = int(_find_chain(buffer, header, at_end, False))
+            if found == _NOWHERE and at_end:
+                found = int(_find_chain(buffer, header, True, True))
             if found != _NOWHERE:
                 return first + found
             if at_end or size >= _MOST_BYTES:

@@ -57,35 +57,46 @@ def captures_of(parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def _chain(parts: Sequence[Part]) -> list[Part]:
-    """Return the parts of one capture in order, each once."""
-    order = sorted(parts, key=lambda p: (p.facts.begin or 0, p.facts.end or 0))
+    """Return parts of one capture that follow one another from its beginning to its end.
+
+    Others, such as a part that was made again and its first making, are left out.
+    """
     chain: list[Part] = []
-    at: int | None = None
-    for part in order:
-        begin, end = part.facts.begin or 0, part.facts.end or 0
-        if at is None:
-            if part.facts.asked[0] != 0:
-                raise _missing(part, 0, part.facts.asked[0])
-        elif chain[-1].facts.damage is not None:
-            break  # as reading all at once ends there
-        elif end <= at and (end > begin or begin == at):
-            if end > begin or part.facts.asked[1] is not None or chain[-1].facts.asked[1] is None:
-                continue  # once more, or nothing
-        elif begin != at:
-            if part.facts.asked[0] <= at:
-                raise Misplaced(part, at)
-            raise _missing(part, at, part.facts.asked[0])
-        chain.append(part)
-        at = end
-    last = chain[-1].facts
-    if last.asked[1] is not None and last.damage is None and (last.size or 0) > (last.end or 0):
-        raise _missing(chain[-1], last.end or 0, last.size or 0)
+    at = 0
+    while not chain or not _is_last(chain[-1]):
+        follow = [p for p in parts if p not in chain and _follows(p, at, first=not chain)]
+        if not follow:
+            raise _problem(parts, at)
+        chain.append(max(follow, key=lambda p: (p.facts.end or 0, p.facts.asked[1] is None)))
+        at = chain[-1].facts.end or 0
     return chain
 
 
-def _missing(part: Part, first: int, stop: int) -> InputError:
+def _follows(part: Part, at: int, *, first: bool) -> bool:
+    facts = part.facts
+    if first:
+        return facts.asked[0] == 0
+    return facts.begin == at and ((facts.end or 0) > at or facts.asked[1] is None)
+
+
+def _is_last(part: Part) -> bool:
+    """Does the capture end with this part, or reading it end there, as damage ends it?"""
+    facts = part.facts
+    reached = facts.size is not None and (facts.end or 0) >= facts.size
+    return facts.asked[1] is None or facts.damage is not None or reached
+
+
+def _problem(parts: Sequence[Part], at: int) -> InputError:
+    """Return what to raise where no part follows what is known up to ``at``."""
+    for part in parts:
+        first, stop = part.facts.asked
+        if 0 < first <= at and (stop is None or at < stop) and part.facts.begin != at:
+            return Misplaced(part, at)
+    behind = [p.facts.asked[0] for p in parts if p.facts.asked[0] > at]
+    path, stop = parts[0].facts.path, min(behind, default=None)
+    to = "the end" if stop is None else stop
     return InputError(
-        part.path,
-        f"bytes {first} to {stop} of {part.facts.path} are in none of these tallies",
-        hint=f"make one with --range {first}:{stop}",
+        parts[0].path,
+        f"bytes {at} to {to} of {path} are in none of these tallies",
+        hint=f"make one with --range {at}:{'' if stop is None else stop}",
     )
