@@ -12,7 +12,7 @@ import numpy as np
 from pcapkit.cluster.pods import Pod
 from pcapkit.ingest.inputs.source import Digest
 from pcapkit.kernels.interning import Interner, fold_names
-from pcapkit.schema import Bytes, Ids, Messages, Rows
+from pcapkit.schema import Bytes, Ids, Integers, Messages, Rows
 
 CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 
@@ -131,6 +131,7 @@ class Kept(NamedTuple):
     data: Bytes  # the packets, and options of those with comments, behind one another
     records: Rows  # pcap.RECORD, whose offsets are in ``data``
     options: Rows  # pcap.OPTIONS, as well
+    latest: Integers  # the latest time of all packets of the capture, or its part, up to each
 
 
 @dataclass(slots=True)

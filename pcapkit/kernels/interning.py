@@ -293,6 +293,16 @@ class Interner:
         _intern_all(self.arrays, values, ends, ids)
         return ids
 
+    def take(self, numbers: Ids) -> tuple[Bytes, Integers]:
+        """Return strings by their ids, behind one another (uint8), and where each ends (int64)."""
+        arena, ends = self.arrays.arena, self.arrays.ends
+        stops = ends[numbers]
+        begins = np.where(numbers > 0, ends[np.maximum(numbers - 1, 0)], 0)
+        sizes = stops - begins
+        behind = np.cumsum(sizes)
+        index = np.arange(int(sizes.sum())) + np.repeat(begins - (behind - sizes), sizes)
+        return arena[index], behind
+
     def copy(self) -> Interner:
         """Return what is known now; another thread may go on adding to this interner."""
         count = len(self)  # read first: the arrays of any later moment hold so many

@@ -8,12 +8,11 @@ from pathlib import Path
 from pcapkit.errors import UsageError
 from pcapkit.files import whole_file
 from pcapkit.ingest.tallies.chain import captures_of
-from pcapkit.ingest.tallies.facts import IDENTITY, PartFacts
+from pcapkit.ingest.tallies.facts import PartFacts
 from pcapkit.ingest.tallies.file import Part, Writer, open_tallies
 from pcapkit.ingest.tallies.record import key_of, record
 from pcapkit.ingest.tallies.replay import open_captures
-from pcapkit.ingest.window import Interners, Span
-from pcapkit.kernels.interning import Interner
+from pcapkit.ingest.window import Span
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.collect import Collected, collect_captures
 from pcapkit.pipeline.hooks import Hooks
@@ -91,12 +90,12 @@ def merge(
     options, hooks = options or Options(), hooks or Hooks()
     if not tallies:
         raise UsageError("no tally given")
-    interners = Interners(Interner(IDENTITY), Interner(IDENTITY))
+    whole = Collected()
     with open_tallies([str(path) for path in tallies]) as parts:
         captures_of(parts)  # what is missing is said before anything is read
-        whole = collect_captures(
-            open_captures(parts, interners, path_of),
-            Collected(interners=interners),
+        collect_captures(
+            open_captures(parts, whole.interners, path_of),
+            whole,
             options=options,
             progress=hooks.progress,
             stop=hooks.stop,

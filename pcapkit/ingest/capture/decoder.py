@@ -30,7 +30,7 @@ from pcapkit.ingest.capture.decode import (
     sum_up,
 )
 from pcapkit.ingest.capture.kept import cut_out
-from pcapkit.ingest.capture.late_rows import LateRows, join_rows, merge_late
+from pcapkit.ingest.capture.late_rows import LateRows, join_rows, merge_late, split_rows
 from pcapkit.ingest.capture.noted import warnings_of
 from pcapkit.ingest.capture.pcap import RECORD
 from pcapkit.ingest.packet.encapsulation import RAW, unwrap
@@ -86,7 +86,6 @@ _NEVER = 1 << 62
 #: first message begun before.
 _MOST_IN_ONE = LONGEST_SEGMENT // SHORTEST_FRAMED + 2
 _NEW_ADDRESSES = 8192  # that one pass has space for
-_MAX_QUEUED = 1 << 16  # packets
 
 
 class Decoder:
@@ -116,14 +115,14 @@ class Decoder:
         ``options`` (pcap.OPTIONS) are those of the packets that have comments.
         """
         for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
+            latest = np.maximum(np.maximum.accumulate(part["time"]), self._last_time)
             if self._keeps:
                 self._note_unreachable(buffer, reasons, deferred)
-                kept = self._keep(buffer, part, reasons, options)
+                kept = self._keep(buffer, part, reasons, options, latest)
                 window = self._window(part, rows, reasons, LateRows())
                 window.kept = kept
             else:
-                last = int(part["time"].max())
-                window = self._decoded(buffer, part, rows, reasons, deferred, last)
+                window = self._decoded(buffer, part, rows, reasons, deferred, latest)
             if options.size:
                 self._comments.own(window.messages, buffer, part, options)
             yield from self._queue(window)
@@ -136,23 +135,25 @@ class Decoder:
         """
         noted = self._noted  # of all packets already, but for what decoding these adds
         seen = noted.first_time, noted.last_time, noted.gone_back
-        last = self._last_time if window.last_time is None else window.last_time
+        last = self._last_time
+        if window.last_time is not None:
+            last = max(last, window.last_time)
         windows = [window]
         if (kept := window.kept) is not None:
-            buffer, records, options = kept
+            buffer, records, options, latest = kept
+            latest = np.maximum(latest, self._last_time)
             passes = self._passes(buffer, records, self._streams.table)
             for part, rows, reasons, deferred in passes:
-                more = self._decoded(buffer, part, rows, reasons, deferred, last)
+                times, latest = latest[: part.size], latest[part.size :]
+                more = self._decoded(buffer, part, rows, reasons, deferred, times)
                 if options.size:
                     self._comments.own(more.messages, buffer, part, options)
                 windows.append(more)
-        elif self._fragments.waiting:
-            nothing = np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8)
-            no_deferred = np.zeros((0, DEFERRED_COLUMNS), np.int64)
-            windows.append(self._decoded(np.zeros(0, np.uint8), *nothing, no_deferred, last))
+        if self._fragments.waiting:
+            windows.append(self._settled(last, window.numbers[1]))
         window.kept = None
         noted.first_time, noted.last_time, noted.gone_back = seen
-        self._last_time = max(self._last_time, last)
+        self._last_time = last
         self._last_number = window.numbers[1]
         yield from self._queue(join_rows(windows))
 
@@ -163,25 +164,28 @@ class Decoder:
         rows: Messages,
         reasons: Bytes,
         deferred: Integers,
-        last: int,
+        latest: Integers,
     ) -> Window:
         """Return the window of some packets, once all that was deferred is resolved.
 
-        ``last`` is the latest time of the packets up to here, of which some may be elsewhere.
+        ``latest`` (int64, one a packet) is the latest time of all packets up to each.
         """
         late = LateRows()
         unknown = bool((reasons == UNKNOWN_LINK_TYPE).any())
         if deferred.size or unknown or self._fragments.waiting:
             self._note_unreachable(buffer, reasons, deferred)
-            made, whole = self._assemble(buffer, part, reasons, deferred, hold=True)
+            made, whole = self._assemble(buffer, part, reasons, deferred, latest, hold=True)
             if unknown:
                 made += self._dissect(buffer, part, reasons)
             self._resolve(made, whole, late)
-            self._resolve(self._fragments.settle(last), [], late)
+            number = int(part["number"][-1])
+            self._resolve(self._fragments.settle(int(latest[-1]), number), [], late)
             self._streams.give_back()
         return self._window(part, rows, reasons, late)
 
-    def _keep(self, buffer: Bytes, records: Rows, reasons: Bytes, options: Rows) -> Kept | None:
+    def _keep(
+        self, buffer: Bytes, records: Rows, reasons: Bytes, options: Rows, latest: Integers
+    ) -> Kept | None:
         """Return the packets that cannot be decoded alone; from now on they are held."""
         unknown = np.flatnonzero(reasons == UNKNOWN_LINK_TYPE)
         kept = (reasons == HELD) | (reasons == FRAGMENT)
@@ -194,7 +198,7 @@ class Decoder:
         if not kept.any():
             return None
         reasons[kept] = HELD
-        return cut_out(buffer, records[kept], options)
+        return cut_out(buffer, records[kept], options, latest[kept])
 
     def finish(self) -> Iterator[Window]:
         """Give what was still waiting, and say in the capture's warnings what is to be known.
@@ -205,7 +209,7 @@ class Decoder:
         if following is not None and 0 <= following - self._last_time <= WAIT_NS:
             held = self._fragments.leave(self._last_number)
             self._capture.unfinished = Unfinished(self._streams, held, self._last_number)
-        self._queued.append(self._settled(_NEVER))
+        self._queued.append(self._settled(_NEVER, _NEVER))
         window = join_rows(self._queued)
         if window.packets:
             yield window
@@ -216,29 +220,27 @@ class Decoder:
             self._capture.warnings += warnings_of(self._capture, self._last_number)
 
     def _queue(self, window: Window) -> Iterator[Window]:
-        """Yield ``window``, but not before the packets in it that are held are settled.
+        """Yield ``window`` and those that wait, but no row behind a packet that is held.
 
-        So that rows stay in the order of packets; it waits no longer than fragments do.
+        So that rows stay in the order of packets; they wait no longer than fragments do.
         """
-        earlier = self._queued
-        self._queued = [*earlier, window]
-        if self._fragments.holding:
-            oldest = earlier[0].first_time if earlier else window.first_time
-            waited = (window.last_time or 0) - (oldest or 0)
-            if sum(w.packets for w in earlier) < _MAX_QUEUED and waited <= WAIT_NS:
-                return
-        if self._fragments.holding and earlier:
-            earlier.append(self._settled(window.numbers[0] - 1))
-            self._queued = [window]
-            yield join_rows(earlier)
-        if not self._fragments.holding:
-            yield join_rows(self._queued)
+        self._queued.append(window)
+        held = self._fragments.held
+        if held is None or held > self._queued[0].numbers[0]:
+            whole = join_rows(self._queued)
             self._queued = []
+            if held is not None and held <= whole.numbers[1]:
+                whole, rest = split_rows(whole, held)
+                self._queued = [rest]
+            yield whole
 
-    def _settled(self, number: int) -> Window:
-        """Return what the packets up to ``number`` that are held show by themselves."""
+    def _settled(self, time: int, number: int) -> Window:
+        """Return what packets show by themselves that have waited too long.
+
+        At ``time``, the latest up to packet ``number``.
+        """
         late = LateRows()
-        self._resolve(self._fragments.settle(-_NEVER, number), [], late)
+        self._resolve(self._fragments.settle(time, number), [], late)
         return self._window(np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8), late)
 
     def _passes(
@@ -341,16 +343,27 @@ class Decoder:
             self._unreachable.note(SKIP_REASONS[reasons[row[DEFERRED_INDEX]]], quoted)
 
     def _assemble(
-        self, buffer: Bytes, records: Rows, reasons: Bytes, deferred: Integers, *, hold: bool
+        self,
+        buffer: Bytes,
+        records: Rows,
+        reasons: Bytes,
+        deferred: Integers,
+        latest: Integers,
+        *,
+        hold: bool,
     ) -> tuple[list[Made], list[Made]]:
-        """Return datagrams and, apart from them, TCP messages that the packets complete."""
+        """Return datagrams and, apart from them, TCP messages that the packets complete.
+
+        ``latest`` (int64, one a record) is the latest time of all packets up to each.
+        """
         made: list[Made] = []
         whole: list[Made] = []
         view = memoryview(buffer)  # type: ignore[arg-type]
         indexes = deferred[:, DEFERRED_INDEX]
         order = ("number", "time", "interface")
         columns = [records[name][indexes].tolist() for name in order]
-        for row, number, time, interface in zip(deferred.tolist(), *columns, strict=True):
+        columns.append(latest[indexes].tolist())
+        for row, number, time, interface, now in zip(deferred.tolist(), *columns, strict=True):
             index, facts = row[DEFERRED_INDEX], row[DEFERRED_FACTS:]
             if reasons[index] in (QUERY_UNREACHABLE, ANSWER_UNREACHABLE):
                 continue
@@ -361,7 +374,7 @@ class Decoder:
             addresses = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
             data = bytes(view[facts[PAYLOAD] : facts[CAPTURED_END]])
             if reasons[index] == FRAGMENT:
-                datagram = self._fragments.add(seen, addresses, facts, data, hold=hold)
+                datagram = self._fragments.add(seen, addresses, facts, data, now, hold=hold)
                 if datagram is not None:
                     made.append(datagram)
                 elif hold and facts[FRAGMENT_OFFSET] == 0:
@@ -402,7 +415,9 @@ class Decoder:
             again: list[Made] = []
             buffer, records = _as_records(made)
             for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
-                datagrams, segments = self._assemble(buffer, part, reasons, deferred, hold=False)
+                datagrams, segments = self._assemble(
+                    buffer, part, reasons, deferred, part["time"], hold=False
+                )
                 again += datagrams
                 whole = whole + segments
                 late.add(made[: part.size], rows, reasons)

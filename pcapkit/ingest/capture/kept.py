@@ -23,10 +23,11 @@ def _copy_pieces(buffer: Bytes, begins: Integers, sizes: Integers, out: Bytes) -
         at += sizes[i]
 
 
-def cut_out(buffer: Bytes, records: Rows, options: Rows) -> Kept:
+def cut_out(buffer: Bytes, records: Rows, options: Rows, latest: Integers) -> Kept:
     """Return some packets of ``buffer`` by their ``records`` (RECORD), with their options.
 
-    ``options`` (OPTIONS) are those of all packets that have comments, in their order.
+    ``options`` (OPTIONS) are those of all packets that have comments, in their order; ``latest``
+    is a time for each of the packets.
     """
     at = np.searchsorted(options["packet"], records["offset"])
     has = at < options.size
@@ -43,4 +44,4 @@ def cut_out(buffer: Bytes, records: Rows, options: Rows) -> Kept:
     records["offset"] = places[:count]
     options["packet"] = places[:count][has]
     options["begin"], options["end"] = places[count:], places[count:] + sizes[count:]
-    return Kept(data, records, options)
+    return Kept(data, records, options, latest)

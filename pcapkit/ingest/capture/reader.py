@@ -52,13 +52,14 @@ def _up_to(
     if blocks.end <= limit:
         return scan(blocks.start, blocks.end)
     count, at, ended = scan(blocks.start, limit)
-    if ended == pcap.NEED_MORE and at < limit:  # what begins before it ends behind it
-        behind = at + size(at)
-        if at < behind <= blocks.end and count == 0:
-            count, at, ended = scan(at, behind)
-        if count == 0:
-            return count, at, ended
-    return count, at, pcap.ROWS_FULL if ended == pcap.NEED_MORE else ended
+    if ended == pcap.NEED_MORE and at < limit:
+        if count:
+            return count, at, pcap.ROWS_FULL
+        if length := size(at):  # what begins before it ends behind it
+            count, at, ended = scan(at, min(at + length, blocks.end))
+    if ended == pcap.NEED_MORE and at >= limit:
+        ended = PART_DONE
+    return count, at, ended
 
 
 def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
@@ -150,13 +151,16 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
         span, here = capture.span, partial(between, blocks, records)
         if span is None:
             return here(blocks.start, blocks.end)
-        size = partial(_block_bytes, blocks, bool(state[pcap.BIG]))
+
+        def size(at: int) -> int:
+            return _block_bytes(blocks, bool(state[pcap.BIG]), at)
+
         if blocks.base + blocks.start < span.first:
             # Interfaces and times of the blocks before are needed, their packets are not.
             _, stop, ended = _up_to(blocks, span.first, here, size)
             blocks.options = blocks.options[:0]
             span.begin = blocks.base + stop
-            return 0, stop, ended
+            return 0, stop, pcap.ROWS_FULL if ended == PART_DONE else ended
         if span.stop is None:
             return here(blocks.start, blocks.end)
         return _up_to(blocks, span.stop, here, size)

@@ -76,7 +76,8 @@ def _follows(part: Part, at: int, *, first: bool) -> bool:
     facts = part.facts
     if first:
         return facts.asked[0] == 0
-    return facts.begin == at and ((facts.end or 0) > at or facts.asked[1] is None)
+    more = (facts.end or 0) > at or facts.asked[1] is None or facts.damage is not None
+    return facts.begin == at and more
 
 
 def _is_last(part: Part) -> bool:

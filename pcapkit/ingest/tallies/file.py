@@ -37,6 +37,7 @@ _RECORD_FIELDS = ("time", "number", "original", "linktype", "interface")
 _PACKETS = pa.schema(
     [
         *((n, pa.from_numpy_dtype(RECORD[n])) for n in _RECORD_FIELDS),
+        ("latest", pa.int64()),
         ("data", pa.large_binary()),
         ("options", pa.large_binary()),
         ("big", pa.int64()),
@@ -106,6 +107,7 @@ class Writer:
         ends = np.cumsum(records["captured"].astype(np.int64))
         behind = int(ends[-1]) if ends.size else 0
         arrays = [pa.array(np.ascontiguousarray(records[n])) for n in _RECORD_FIELDS]
+        arrays.append(pa.array(np.ascontiguousarray(kept.latest)))
         arrays.append(_strings(kept.data[:behind], ends))
         arrays.append(_strings(kept.data[behind:], np.cumsum(sizes)))
         self._add(f"packets/{number}", _PACKETS, [*arrays, pa.array(big)])
@@ -249,7 +251,8 @@ class Part:
         options["packet"] = records["offset"][has]
         options["begin"], options["end"] = data.size + begins[has], data.size + stops[has]
         options["big"] = batch.column("big").to_numpy()[has] != 0
-        return Kept(np.concatenate([data, more]), records, options)
+        latest = batch.column("latest").to_numpy()
+        return Kept(np.concatenate([data, more]), records, options, latest)
 
 
 @contextmanager
