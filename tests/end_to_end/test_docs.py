@@ -30,7 +30,13 @@ from pcapkit.model.vocabulary import WASTE_CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "captures/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "captures/README.md",
+    "deploy/README.md",
+)
 EXAMPLE = ROOT / "reports" / "example"
 REBUILD = "pcapkit analyze captures/lab/whatif_w1_glibc_ndots5.pcap -o reports/example"
 
