@@ -194,6 +194,7 @@ def test_what_a_container_takes_is_bounded(key: str) -> None:
         assert "emptyDir" not in volume or volume["emptyDir"].get("sizeLimit")
     if container["image"].startswith(OURS):
         assert "emptyDir" in volumes[mounts["/tmp"]["name"]]
+        assert "cpu" in container["resources"]["limits"]  # which says how many processes there are
 
 
 @pytest.mark.parametrize("key", COMMANDED)
