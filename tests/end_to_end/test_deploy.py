@@ -293,14 +293,15 @@ def tcpdump_args(folder: Path) -> list[str]:
     args = CONTAINERS["DaemonSet/pcapkit-node-capture/tcpdump"][1]["args"]
     assert args[:2] == ["-i", "any"]
     out = [a.replace("$(NODE_NAME)", "node-1").replace("/captures", str(folder)) for a in args[2:]]
-    return [a.replace("/scripts/keep", str(keep_script(folder.parent))) for a in out]
+    return [a.replace("/scripts/closed", str(script(folder.parent))) for a in out]
 
 
-def keep_script(folder: Path) -> Path:
-    script = folder / "keep"
-    script.write_text(named("ConfigMap", "pcapkit-node-capture")["data"]["keep"])
-    script.chmod(0o555)
-    return script
+def script(folder: Path) -> Path:
+    """Write what tcpdump calls with each file that it has closed."""
+    path = folder / "script"
+    path.write_text(named("ConfigMap", "pcapkit-node-capture")["data"]["closed"])
+    path.chmod(0o555)
+    return path
 
 
 def test_tcpdump_takes_the_arguments(tmp_path: Path) -> None:
@@ -324,20 +325,31 @@ def test_tcpdump_takes_the_arguments(tmp_path: Path) -> None:
     assert pcapkit.analyze(str(written)).packets.total == 10
 
 
-def test_the_oldest_files_are_removed(tmp_path: Path) -> None:
+def test_closed_files_are_moved_and_the_oldest_removed(tmp_path: Path) -> None:
     folder = tmp_path / "captures"
     folder.mkdir()
-    for number in range(30):
+    run = script(tmp_path)
+
+    def write(number: int) -> Path:
         path = folder / f"node-1-{number:02}.pcap"
         path.write_bytes(b"")
         os.utime(path, (number, number))
-    script = keep_script(tmp_path)
-    for _ in range(2):  # with fewer than are kept, nothing happens
-        subprocess.run(
-            [script, folder / "node-1-29.pcap"], check=True, env={**os.environ, "KEEP_FILES": "20"}
-        )
-        kept = sorted(p.name for p in folder.iterdir())
-        assert kept == [f"node-1-{number:02}.pcap" for number in range(10, 30)]
+        return path
+
+    def close(path: Path) -> None:
+        subprocess.run([run, path], check=True, env={**os.environ, "KEEP_FILES": "20"})
+
+    def names(where: Path) -> list[int]:
+        return sorted(int(p.name[7:9]) for p in where.glob("*.pcap"))
+
+    write(1)  # left by a tcpdump that was killed
+    before = write(2)
+    for number in range(3, 31):
+        after = write(number)
+        close(before)
+        assert names(folder) == [number]  # is still being written
+        assert names(folder / "closed") == list(range(max(1, number - 20), number))
+        before = after
 
 
 def test_what_is_kept_fits_the_volume() -> None:
@@ -352,9 +364,9 @@ def test_what_is_kept_fits_the_volume() -> None:
 
 def test_the_audit_cannot_write_the_captures() -> None:
     container = CONTAINERS["DaemonSet/pcapkit-node-capture/audit"][1]
-    watched = container["args"][container["args"].index("--watch") + 1]
-    (mount,) = (m for m in container["volumeMounts"] if m["mountPath"] == watched)
-    assert mount["readOnly"] is True
+    watched = Path(container["args"][container["args"].index("--watch") + 1])
+    (mount,) = (m for m in container["volumeMounts"] if Path(m["mountPath"]) == watched.parent)
+    assert mount["readOnly"] is True and watched.name == "closed"
 
 
 # The debug profile
