@@ -15,7 +15,6 @@ from pcapkit.version import __version__
 
 #: In the order of the help; each is a function of its name in a module of its name.
 COMMANDS = ("analyze", "audit", "compare", "expand", "explain", "export", "fix")
-PREFIX = "PCAPKIT"
 
 
 class _Commands(click.Group):
@@ -33,6 +32,10 @@ class _Commands(click.Group):
             if isinstance(option, click.Option):
                 option.envvar = variable(cmd_name, option)
         return command
+
+
+#: What the environment variables of options begin with.
+PREFIX = "PCAPKIT"
 
 
 def variable(command: str, option: click.Option) -> str:
