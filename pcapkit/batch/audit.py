@@ -49,6 +49,12 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
         plan_edits=plan.edits if plan else 0,
         plan_ends=ended(plan) if plan else 0,
         plan_safety=plan_safety(plan) if plan else None,
+        complete_lookups=analysis.lookup_counts.complete,
+        complete_queries=analysis.waste.queries - analysis.waste.by_class["incomplete"],
+        nxdomain_queries=analysis.transaction_counts.by_outcome["nxdomain"],
+        wasted_s=analysis.waste.wasted_s,
+        p95_s=analysis.lookup_counts.p95_s,
+        workloads=analysis.workloads,
     )
 
 

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.options import (
-    options_of,
-    output_options,
-    parse_formats,
-    parse_rule,
-    reading_options,
-)
-from pcapkit.cli.output import check_inputs, check_output, gate, print_path, say, warn
+from pcapkit.cli.gate import Gate, gate_options
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_inputs, check_output, print_path, say, warn
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 
 if TYPE_CHECKING:
+    from pcapkit.batch.gate.subjects import Subject
     from pcapkit.pipeline.analysis import Analysis
     from pcapkit.report.html.painter import Painter
+
+#: What to do instead of rules that need an earlier run.
+_INSTEAD = {
+    "queries": "use it with 'pcapkit compare BEFORE AFTER', or with 'pcapkit audit --history'",
+    "new_waste": "use it with 'pcapkit audit --history'",
+}
 
 
 @click.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @output_options
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
@@ -38,7 +42,9 @@ def analyze(
     formats: str,
     as_json: bool,
     live: bool,
-    fail_on: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
     quiet: bool,
     verbose: bool,
     **values: object,
@@ -52,7 +58,8 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    gate = Gate.of(fail_on, junit, step_summary, instead=_INSTEAD)
+    wanted = parse_formats(formats)
     options = options_of(values, captures)
     if not as_json:
         check_output(output)
@@ -83,9 +90,14 @@ def analyze(
             click.echo(analysis.to_json(), nl=False)
         else:
             _report(analysis, output, wanted, painter, quiet=quiet)
-    from pcapkit.model.results import shown_faults  # what nobody needs before all is read
+    if gate.judge(partial(_subjects, analysis), prints_json=as_json):
+        sys.exit(1)
 
-    gate(limit, faults, analysis.waste.share, shown_faults(analysis))
+
+def _subjects(analysis: Analysis) -> Sequence[Subject]:
+    from pcapkit.batch.gate.subjects import subjects_of
+
+    return subjects_of(analysis)
 
 
 def _report(
