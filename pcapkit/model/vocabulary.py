@@ -79,7 +79,7 @@ class Source(StrEnum):
 
 
 #: The forms of a report, and those of a file that holds one table.
-REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
+REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md", "openmetrics")
 TABLE_FORMATS: tuple[str, ...] = ("csv", "jsonl", "parquet")
 #: The forms in which ``fix`` says what it changes.
 FIX_FORMATS: tuple[str, ...] = ("diff", "json", "sarif")
