@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,10 +14,10 @@ from pcapkit.cli.output import say
 from pcapkit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from pcapkit.batch.gate.growth import Growth
     from pcapkit.batch.gate.judge import Verdict
     from pcapkit.batch.gate.rules import Rule
     from pcapkit.batch.gate.subjects import Subject
-    from pcapkit.model.comparison import Change
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -94,7 +94,7 @@ class Gate:
     def judge(
         self,
         subjects: Callable[[], Sequence[Subject]],
-        changes: Callable[[], Sequence[Change]] = tuple,
+        growths: Callable[[], Iterable[Growth]] = tuple,
         *,
         prints_json: bool = False,
     ) -> bool:
@@ -106,7 +106,7 @@ class Gate:
             return False
         from pcapkit.batch.gate.judge import State, judge
 
-        verdicts = judge(self.rules, subjects(), changes())
+        verdicts = judge(self.rules, subjects(), tuple(growths()))
         for line in _lines(verdicts):
             say(line)
         if self.junit is not None:

@@ -65,22 +65,6 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What changed since an earlier run, or from one side of a comparison to the other.
-
-    ``workload`` is its ``namespace/workload``, None for all that was read. ``growth`` is that of
-    the queries of a lookup, after / before - 1, ``verdict`` as of a ``Measure``. ``new_waste`` are
-    names that were not wasted before, None where there is too little to say.
-    """
-
-    name: str
-    workload: str | None
-    growth: Rate | None
-    verdict: str
-    new_waste: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Promise:
     """What the first analysis said a setting would change, against what changed.
 

@@ -118,11 +118,12 @@ def render_metrics(analysis: Results) -> str:
 
 
 def render_audit_metrics(rows: Sequence[AuditRow], version: str) -> str:
-    """Return the metrics of all captures of an audit together."""
-    read = [r for r in rows if r.error is None]
+    """Return the metrics of all captures of an audit together, without those that are gone."""
+    present = [r for r in rows if not r.gone]
+    read = [r for r in present if r.error is None]
     return _render(
         version,
-        (len(read), len(rows) - len(read)),
+        (len(read), len(present) - len(read)),
         max((r.last_time for r in read if r.last_time is not None), default=None),
         (sum(r.plan_edits for r in read), sum(r.plan_ends for r in read)),
         [code for r in read for code in r.faults],

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pcapkit.batch.gate.growth import Growth
 from pcapkit.batch.gate.rules import Check, Rule
 from pcapkit.batch.gate.subjects import FEWEST_LOOKUPS, Subject
-from pcapkit.model.comparison import Change
 from pcapkit.report.text.formatting import number, percent, seconds
 from pcapkit.words import some
 
@@ -32,16 +32,16 @@ class Verdict:
 
 
 def judge(
-    rules: Sequence[Rule], subjects: Sequence[Subject], changes: Sequence[Change] = ()
+    rules: Sequence[Rule], subjects: Sequence[Subject], growths: Sequence[Growth] = ()
 ) -> tuple[Verdict, ...]:
     """Judge each rule for all that it means, in the order of rules and subjects.
 
-    ``changes`` are what rules that look back are held against.
+    ``growths`` are what rules that look back are held against.
     """
     out: list[Verdict] = []
     for rule in rules:
         if rule.looks_back:
-            found = list(_looked_back(rule, changes))
+            found = list(_looked_back(rule, growths))
         else:
             found = [_verdict(rule, s) for s in subjects if _is_judged(rule, s)]
         if not found:
@@ -106,26 +106,25 @@ def _compared(
     )
 
 
-def _looked_back(rule: Rule, changes: Sequence[Change]) -> Iterator[Verdict]:
-    for change in changes:
-        if not _is_meant(rule, change.workload):
-            continue
-        state, reason = _changed(rule, change)
-        yield Verdict(rule, change.name, state, reason)
+def _looked_back(rule: Rule, growths: Sequence[Growth]) -> Iterator[Verdict]:
+    for growth in growths:
+        if _is_meant(rule, growth.workload):
+            state, reason = _changed(rule, growth)
+            yield Verdict(rule, growth.name, state, reason)
 
 
-def _changed(rule: Rule, change: Change) -> tuple[State, str]:
+def _changed(rule: Rule, growth: Growth) -> tuple[State, str]:
     if rule.check is Check.NEW_WASTE:
-        if change.new_waste is None:
+        if growth.new_waste is None:
             return State.NOT_JUDGED, "too little to judge what is new"
-        if change.new_waste:
-            return State.FAILED, f"new waste: {some(sorted(change.new_waste))}; limit: none"
+        if growth.new_waste:
+            return State.FAILED, f"new waste: {some(sorted(growth.new_waste))}; limit: none"
         return State.PASSED, "no new waste"
-    if change.verdict == "too_little_data":
+    if growth.change is None:
         return State.NOT_JUDGED, "too little to judge how the queries of a lookup changed"
-    if change.verdict != "more" or change.growth is None:
+    if not growth.is_shown:
         return State.PASSED, "no growth of the queries of a lookup is shown"
-    value = f"queries per lookup grew by {percent(change.growth.value)}"
-    if change.growth.value > rule.limit:
+    value = f"queries per lookup grew by {percent(growth.change)}"
+    if growth.change > rule.limit:
         return State.FAILED, f"{value}, above {percent(rule.limit)}"
     return State.PASSED, f"{value}, not above {percent(rule.limit)}"

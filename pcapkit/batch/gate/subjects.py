@@ -103,9 +103,9 @@ def subjects_of(analysis: Results) -> list[Subject]:
 def subjects_of_rows(rows: Sequence[AuditRow]) -> list[Subject]:
     """Return the captures of an audit, all of them together, and their workloads.
 
-    Those without an analysis are no subjects.
+    Those without an analysis are no subjects, and those that are gone.
     """
-    read = sorted((r for r in rows if r.error is None), key=lambda r: r.path)
+    read = sorted((r for r in rows if r.error is None and not r.gone), key=lambda r: r.path)
     out = [
         Subject(
             row.path,

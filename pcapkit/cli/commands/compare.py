@@ -62,11 +62,12 @@ def compare(
         from pcapkit.report.comparison import render_comparison
 
         render_comparison(result, Console(file=sys.stdout, highlight=False))
-    from pcapkit.batch.gated import changes_of, subjects_of_side
+    from pcapkit.batch.gate.growth import growth_of_sides
+    from pcapkit.batch.gated import subjects_of_side
 
     if gate.judge(
         lambda: subjects_of_side(sides[1], result.after),
-        lambda: changes_of(result),
+        lambda: growth_of_sides(result),
         prints_json=as_json,
     ):
         sys.exit(1)

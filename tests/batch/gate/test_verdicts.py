@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcapkit.batch.gate.github import MOST_BYTES, render_annotations, render_step_summary
+from pcapkit.batch.gate.growth import Growth, growth_of_trends
 from pcapkit.batch.gate.judge import State, Verdict, judge
 from pcapkit.batch.gate.junit import render_junit
 from pcapkit.batch.gate.rules import parse_rules
 from pcapkit.batch.gate.subjects import subjects_of_rows
 from pcapkit.model.audits import AuditRow, Workload
-from pcapkit.model.comparison import Change, Rate
+from pcapkit.model.comparison import Rate
 
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parent / "junit.xsd"))
 WEB = Workload("shop", "web", None, 2, 40, 40, 200, 200, 120, 120, 1.0, 2.0, 0.02, 0.08)
@@ -53,12 +54,12 @@ def row(path: str, *workloads: Workload, error: str | None = None) -> AuditRow:
     )
 
 
-def verdicts(rule: str, *rows: AuditRow, changes: tuple[Change, ...] = ()) -> list[Verdict]:
-    return list(judge(parse_rules([rule]), subjects_of_rows(rows), changes))
+def verdicts(rule: str, *rows: AuditRow, growths: tuple[Growth, ...] = ()) -> list[Verdict]:
+    return list(judge(parse_rules([rule]), subjects_of_rows(rows), growths))
 
 
-def states(rule: str, *rows: AuditRow, changes: tuple[Change, ...] = ()) -> dict[str, State]:
-    return {v.subject: v.state for v in verdicts(rule, *rows, changes=changes)}
+def states(rule: str, *rows: AuditRow, growths: tuple[Growth, ...] = ()) -> dict[str, State]:
+    return {v.subject: v.state for v in verdicts(rule, *rows, growths=growths)}
 
 
 FAILED, PASSED, NOT_JUDGED = State.FAILED, State.PASSED, State.NOT_JUDGED
@@ -111,6 +112,12 @@ def test_nothing_fails_an_idle_pod(rule: str) -> None:
     assert FAILED not in states(rule).values()
 
 
+def test_what_is_gone_is_not_judged_again() -> None:
+    gone = replace(row("gone.pcap", WEB), gone=True)
+    assert FAILED not in states("waste>1%", gone).values()
+    assert FAILED not in states("*/*:waste>1%", gone).values()
+
+
 def test_without_a_clock_no_percentile_fails() -> None:
     clockless = replace(WEB, p50_s=None, p95_s=None, lookups_s=None)
     assert states("lookup_p95>0us", row("a.pcap", clockless)) == {"a.pcap": NOT_JUDGED}
@@ -125,30 +132,76 @@ def test_faults_fail_where_they_are_shown_however_little_was_seen() -> None:
     assert states("shop/*:fault:any", *rows) == {"shop/web": FAILED, "10.0.0.9": PASSED}
 
 
-def change(workload: str | None, growth: float | None, verdict: str, *new: str) -> Change:
-    rate = None if growth is None else Rate(growth, growth - 0.01, growth + 0.01)
-    return Change(workload or "all", workload, rate, verdict, new)
+def growth(workload: str | None, change: float | None, *new: str, is_shown: bool = True) -> Growth:
+    return Growth(workload or "all", workload, change, is_shown, new)
 
 
 def test_rules_that_look_back() -> None:
-    changes = (
-        change(None, 0.08, "more"),
-        change("shop/web", 0.3, "more", "api.example.com"),
-        change("shop/db", 0.3, "no_change_shown"),
-        change("shop/new", None, "too_little_data"),
+    growths = (
+        growth(None, 0.08),
+        growth("shop/web", 0.3, "api.example.com"),
+        growth("shop/db", 0.3, is_shown=False),
+        growth("shop/new", None, is_shown=False),
     )
-    assert states("queries>+5%", changes=changes) == {"all": FAILED}
-    assert states("queries>+8%", changes=changes) == {"all": PASSED}
-    assert states("shop/*:queries>+5%", changes=changes) == {
+    assert states("queries>+5%", growths=growths) == {"all": FAILED}
+    assert states("queries>+8%", growths=growths) == {"all": PASSED}
+    assert states("shop/*:queries>+5%", growths=growths) == {
         "shop/web": FAILED,
         "shop/db": PASSED,
         "shop/new": NOT_JUDGED,
     }
-    assert states("new_waste", changes=changes) == {"all": PASSED}
-    (verdict,) = verdicts("shop/web:new_waste", changes=changes)
+    assert states("new_waste", growths=growths) == {"all": PASSED}
+    (verdict,) = verdicts("shop/web:new_waste", growths=growths)
     assert verdict.state is FAILED and "api.example.com" in verdict.reason
-    unknown = replace(changes[0], new_waste=None)
-    assert states("new_waste", changes=(unknown,)) == {"all": NOT_JUDGED}
+    unknown = replace(growths[0], new_waste=None)
+    assert states("new_waste", growths=(unknown,)) == {"all": NOT_JUDGED}
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What a history says of one subject."""
+
+    kind: str
+    workload: str | None = None
+    change: Rate | None = None
+    regressed: bool = False
+    new_waste: bool = False
+    namespace: str | None = "shop"
+    client_addr: str | None = None
+
+    @property
+    def subject(self) -> str | None:
+        return self.workload and f"{self.namespace}/{self.workload}"
+
+
+def test_what_a_history_says_is_held_against_rules() -> None:
+    worse = Rate(0.2, 0.1, 0.3)
+    trends = [
+        Trend("all", change=worse, regressed=True),
+        Trend("workload", "web", worse, regressed=True),
+        Trend("workload", "db", worse),  # no alarm: it allows for how many are looked at
+        Trend("workload", "new", new_waste=True),
+        Trend("workload", "short"),
+        Trend("family", "example.com", new_waste=True),
+    ]
+    growths = tuple(growth_of_trends(trends))
+    assert states("queries>+5%", growths=growths) == {"all captures": FAILED}
+    assert states("queries>+25%", growths=growths) == {"all captures": PASSED}
+    assert states("*/*:queries>+5%", growths=growths) == {
+        "shop/web": FAILED,
+        "shop/db": PASSED,
+        "shop/new": NOT_JUDGED,
+        "shop/short": NOT_JUDGED,
+    }
+    (verdict,) = verdicts("new_waste", growths=growths)
+    assert verdict.reason == "new waste: shop/example.com, shop/new; limit: none"
+    assert states("shop/*:new_waste", growths=growths) == {
+        "shop/web": PASSED,
+        "shop/db": PASSED,
+        "shop/new": FAILED,
+        "shop/short": NOT_JUDGED,
+    }
+    assert states("new_waste", growths=tuple(growth_of_trends(()))) == {"captures": NOT_JUDGED}
 
 
 # ---- forms ---------------------------------------------------------------------------------------
