@@ -45,10 +45,15 @@ def judge(
         else:
             found = [_verdict(rule, s) for s in subjects if _is_judged(rule, s)]
         if not found:
-            what = "no capture was read" if rule.scope is None else "no such workload was seen"
-            found = [Verdict(rule, rule.scope or "captures", State.NOT_JUDGED, what)]
+            found = [_of_nothing(rule, "no earlier run" if rule.looks_back else "no capture")]
         out += found
     return tuple(out)
+
+
+def _of_nothing(rule: Rule, missing: str) -> Verdict:
+    if rule.scope is None:
+        return Verdict(rule, "captures", State.NOT_JUDGED, f"there is {missing} to judge by")
+    return Verdict(rule, rule.scope, State.NOT_JUDGED, "no such workload was seen")
 
 
 def _is_meant(rule: Rule, workload: str | None) -> bool:

@@ -16,6 +16,7 @@ from pcapkit.pipeline.options import make_options
 from tests import build
 from tests.analysis.talk import LIST, Talk
 from tests.cli.test_cli import LAB, TRACE_1, analysed
+from tests.pipeline import test_containers
 
 PODS = str(Path(__file__).resolve().parents[2] / "data" / "kubernetes" / "pods-services.json")
 SIX_PODS = str(LAB / "multi6_any_sll2.pcap")
@@ -151,6 +152,15 @@ def test_faults_stand_at_the_workloads_that_have_them(tmp_path: Path) -> None:
     for finding in results.findings:
         has = {a for a, codes in faults.items() if finding.code in codes}
         assert has == (set(finding.clients) if finding.certainty == "shown" else set())
+
+
+def test_containers_at_one_address_are_one_row_of_several_clients(tmp_path: Path) -> None:
+    containers = [(test_containers.GLIBC, test_containers.APP)]
+    containers.append((test_containers.MUSL, test_containers.SIDECAR))
+    results = analyze(test_containers.write(tmp_path, *containers))
+    sums_agree(results)
+    (row,) = results.workloads
+    assert (row.namespace, row.client_addr, row.clients) == ("shop", build.CLIENT, 2)
 
 
 def test_json_has_them(tmp_path: Path) -> None:

@@ -201,7 +201,8 @@ def test_what_a_history_says_is_held_against_rules() -> None:
         "shop/new": FAILED,
         "shop/short": NOT_JUDGED,
     }
-    assert states("new_waste", growths=tuple(growth_of_trends(()))) == {"captures": NOT_JUDGED}
+    (verdict,) = verdicts("new_waste", growths=tuple(growth_of_trends(())))
+    assert (verdict.state, verdict.reason) == (NOT_JUDGED, "there is no earlier run to judge by")
 
 
 # ---- forms ---------------------------------------------------------------------------------------
