@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
-    ("batch.engines",),
+    ("batch.engines", "batch.gate"),
     ("batch",),
     ("cli",),
     ("cli.commands",),

@@ -20,6 +20,8 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.report.html.index import render_index
+from pcapkit.report.openmetrics import FILE as METRICS
+from pcapkit.report.openmetrics import render_audit_metrics
 from pcapkit.report.text.plans import best_plan, ended, plan_safety
 from pcapkit.report.writer import report_folder, write_report
 from pcapkit.text import encodable
@@ -49,6 +51,13 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
         plan_edits=plan.edits if plan else 0,
         plan_ends=ended(plan) if plan else 0,
         plan_safety=plan_safety(plan) if plan else None,
+        complete_lookups=analysis.lookup_counts.complete,
+        complete_queries=analysis.waste.queries - analysis.waste.by_class["incomplete"],
+        nxdomain_queries=analysis.transaction_counts.by_outcome["nxdomain"],
+        wasted_s=analysis.waste.wasted_s,
+        p95_s=analysis.lookup_counts.p95_s,
+        workloads=analysis.workloads,
+        last_time=max((c.last_time for c in analysis.captures if c.last_time), default=None),
     )
 
 
@@ -99,6 +108,9 @@ def run_audit(
         each(len(found), len(found))
     ranked = tuple(sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path)))
     atomic_write(output / "index.html", render_index(ranked, __version__).encode())
+    if "openmetrics" in formats:
+        text = render_audit_metrics(ranked, __version__)
+        atomic_write(output / METRICS, text.encode())
     record = {"schema": SCHEMA, "captures": [asdict(r) for r in ranked]}
     atomic_write(output / "audit.json", (json.dumps(record, indent=2) + "\n").encode())
     return ranked

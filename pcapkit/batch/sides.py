@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,14 @@ from typing import Any
 import msgspec
 
 from pcapkit.errors import InputError
+from pcapkit.model.audits import Workload
 from pcapkit.model.captures import CaptureInfo
 from pcapkit.model.clients import Client, Vantage
 from pcapkit.model.comparison import is_saved
 from pcapkit.model.plans import Plan
-from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf
+from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf, shown_faults
 from pcapkit.model.settings import Setting
+from pcapkit.model.vocabulary import Certainty
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
@@ -38,6 +39,10 @@ class Side:
     warnings: tuple[str, ...]
     plans: tuple[Plan, ...] = ()
     vantage: Vantage | None = None
+    #: None where an older pcapkit has saved it
+    workloads: tuple[Workload, ...] | None = None
+    p95_s: float | None = None  #: of complete lookups
+    faults: tuple[str, ...] = ()  #: codes of those that are shown
 
     @classmethod
     def of(cls, analysis: Results) -> Side:
@@ -53,10 +58,13 @@ class Side:
             analysis.warnings,
             analysis.plans,
             analysis.vantage,
+            analysis.workloads,
+            analysis.lookup_counts.p95_s,
+            shown_faults(analysis),
         )
 
     @classmethod
-    def saved(cls, values: Mapping[str, Any]) -> Side:
+    def saved(cls, values: dict[str, Any]) -> Side:
         """Return the same of an analysis' JSON.
 
         Raises KeyError, TypeError or ValueError where it is of another schema.
@@ -67,8 +75,14 @@ class Side:
             row |= {key: nanoseconds(row[key]) for key in ("first_time", "last_time")}
         for row in values["what_if"]:
             row["setting"] = asdict(Setting.parse(row["setting"]))
+        lookups = values["lookups"]
+        more = {
+            "complete": lookups["complete"],
+            "p95_s": lookups["duration_s"]["p95"],
+            "faults": [f["code"] for f in values["findings"] if f["certainty"] == Certainty.SHOWN],
+        }
         try:
-            return msgspec.convert({**values, "complete": values["lookups"]["complete"]}, cls)
+            return msgspec.convert(values | more, cls)
         except msgspec.ValidationError as problem:
             raise ValueError(str(problem)) from None
 

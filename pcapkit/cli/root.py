@@ -1,6 +1,6 @@
 """The group of all commands; a command's module is imported when it is asked for.
 
-Exit codes: 0 done; 1 done, but a ``--fail-on`` threshold was crossed; 2 wrong usage or unreadable
+Exit codes: 0 done; 1 done, but a ``--fail-on`` rule does not hold; 2 wrong usage or unreadable
 input; 3 a batch done in part; 130 interrupted.
 """
 

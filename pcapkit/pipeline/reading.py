@@ -184,6 +184,7 @@ class Reading:
             waste=tally.waste,
             vantage=seen_from,
             client_rows=told(clients),
+            workloads=tally.workloads(clients, told(clients), findings),
             name_rows=names,
             what_if_rows=seen(judged.overall),
             findings=findings,

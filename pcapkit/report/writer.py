@@ -141,6 +141,10 @@ def _rendered(
         from pcapkit.report.markdown import render_markdown
 
         texts.append(("report.md", render_markdown(analysis).encode()))
+    if "openmetrics" in formats:
+        from pcapkit.report.openmetrics import FILE, render_metrics
+
+        texts.append((FILE, render_metrics(analysis).encode()))
     if "html" in formats:
         from pcapkit.report.html.page import Page
 

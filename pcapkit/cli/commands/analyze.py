@@ -7,14 +7,9 @@ from functools import partial
 
 import click
 
-from pcapkit.cli.options import (
-    options_of,
-    output_options,
-    parse_formats,
-    parse_rule,
-    reading_options,
-)
-from pcapkit.cli.output import check_inputs, check_output, gate, say, warn
+from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_inputs, check_output, say, warn
 from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 
@@ -22,6 +17,7 @@ from pcapkit.cli.session import first_run, interruptible, painting, progress_bar
 @click.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @output_options
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
@@ -33,7 +29,9 @@ def analyze(
     formats: str,
     as_json: bool,
     live: bool,
-    fail_on: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
     quiet: bool,
     verbose: bool,
     **values: object,
@@ -47,7 +45,8 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    gate = Gate.of(fail_on, junit, step_summary, instead=INSTEAD)
+    wanted = parse_formats(formats)
     options = options_of(values, captures)
     if not as_json:
         check_output(output)
@@ -78,6 +77,5 @@ def analyze(
             click.echo(analysis.to_json(), nl=False)
         else:
             write_and_print(analysis, output, wanted, painter, quiet=quiet)
-    from pcapkit.model.results import shown_faults  # what nobody needs before all is read
-
-    gate(limit, faults, analysis.waste.share, shown_faults(analysis))
+    if gate.judge(subjects_in(analysis), prints_json=as_json):
+        sys.exit(1)

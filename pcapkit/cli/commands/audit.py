@@ -7,34 +7,36 @@ from pathlib import Path
 
 import click
 
-from pcapkit.cli.options import (
-    options_of,
-    output_options,
-    parse_formats,
-    parse_rule,
-    reading_options,
-)
-from pcapkit.cli.output import check_output, gate, print_path, say
+from pcapkit.cli.gate import Gate, gate_options
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_output, print_path, say
 from pcapkit.cli.session import first_run, progress_bars
+
+#: What to do about rules that need an earlier run.
+_INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @output_options
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
 @reading_options
 def audit(
     paths: tuple[str, ...],
     output: str,
     formats: str,
-    fail_on: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all."""
-    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    gate = Gate.of(fail_on, junit, step_summary, instead=_INSTEAD)
+    wanted = parse_formats(formats)
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.catalog import find_captures
@@ -69,7 +71,10 @@ def audit(
 
             render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
         print_path(Path(output, "index.html"))
+    from pcapkit.batch.gate.subjects import subjects_of_rows
+
+    failed = gate.judge(lambda: subjects_of_rows(rows), prints_json=as_json)
     if any(row.error for row in rows):
         sys.exit(3)
-    worst = max((row.share for row in rows), default=0.0)
-    gate(limit, faults, worst, sorted({code for row in rows for code in row.faults}))
+    if failed:
+        sys.exit(1)

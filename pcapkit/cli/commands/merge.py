@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 
 import click
 
-from pcapkit.cli.options import (
-    options_of,
-    output_options,
-    parse_formats,
-    parse_rule,
-    reading_options,
-)
-from pcapkit.cli.output import check_output, gate, print_path, warn
+from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_output, print_path, warn
 from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, painting, progress_bars
 from pcapkit.errors import UsageError
@@ -23,6 +19,7 @@ from pcapkit.errors import UsageError
 @click.command()
 @click.argument("tallies", nargs=-1, required=True, metavar="TALLY...")
 @output_options
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
     "--join", metavar="FILE", help="Write one tally that holds all of them; make no analysis."
@@ -34,7 +31,9 @@ def merge(
     formats: str,
     as_json: bool,
     join: str | None,
-    fail_on: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
     quiet: bool,
     verbose: bool,  # noqa: ARG001
     **values: object,
@@ -44,7 +43,8 @@ def merge(
     TALLY is a file that tally wrote, or a folder of them. Captures are read as one, as analyze
     reads several, and the report is the same. --port was an option of tally.
     """
-    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    gate = Gate.of(fail_on, junit, step_summary, instead=INSTEAD)
+    wanted = parse_formats(formats)
     options = options_of(values, tallies)
     if values.get("port"):
         raise UsageError("--port: it is an option of tally, which reads the packets")
@@ -71,9 +71,8 @@ def merge(
             click.echo(analysis.to_json(), nl=False)
         else:
             write_and_print(analysis, output, wanted, painter, quiet=quiet)
-    from pcapkit.model.results import shown_faults
-
-    gate(limit, faults, analysis.waste.share, shown_faults(analysis))
+    if gate.judge(subjects_in(analysis), prints_json=as_json):
+        sys.exit(1)
 
 
 def _files(tallies: tuple[str, ...]) -> list[str]:
