@@ -2,7 +2,8 @@
 
 The compiled kernels release the interpreter's lock, so decoding the next window while the last one
 is paired keeps two cores busy. Order is never changed: what comes out is what the iterator or the
-tasks give, in their order.
+tasks give, in their order. A process that has its core to itself, as one of several that share the
+captures of an audit, starts no threads (:func:`use_threads`): all runs where it is asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-#: Threads that read clients, one a core; each holds the working memory of one part.
+#: Threads that read clients, one a core; each holds the working memory of one part. With 1, no
+#: others are started at all; see :func:`use_threads`.
 READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 #: How long a thread that is no longer wanted is waited for.
 LEAVING_S = 1.0
 _LOOK_S = 0.1
 _END = object()
+
+
+def use_threads(most: int) -> None:
+    """Let at most so many threads work in this process, from now on; 1 is the caller's own."""
+    global READERS
+    READERS = max(1, min(most, READERS))
 
 
 def close(items: object) -> None:
@@ -46,6 +54,12 @@ def ahead(
     the thread before its next item, and closes the iterator. Once ``stop`` is set, the items that
     are ready are the last.
     """
+    if READERS == 1 and stop is None:  # who may stop it does not wait for a silent pipe
+        try:
+            yield items
+        finally:
+            close(items)
+        return
     queue: Queue[object] = Queue(depth)
     left = threading.Event()
     problem: list[BaseException] = []
@@ -100,13 +114,17 @@ def in_order(
 ) -> Iterator[Result]:
     """Run tasks in threads and give their results in the order of the tasks.
 
-    Tasks are drawn from the iterable in the caller's thread, ``workers`` (READERS) ahead of the
-    results.
+    Tasks are drawn from the iterable in the caller's thread, ``workers`` (as many as this process
+    may have) ahead of the results.
     """
+    workers = workers or READERS
+    if workers == 1:
+        for task in tasks:
+            yield task()
+        return
     # The painter imports this module too, and is started as early as can be.
     from concurrent.futures import ThreadPoolExecutor
 
-    workers = workers or READERS
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pcapkit-reader") as pool:
         try:
