@@ -8,6 +8,7 @@ captures of an audit, starts no threads (:func:`use_threads`): all runs where it
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -15,7 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, TypeVar
@@ -32,7 +33,18 @@ READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity"
 #: How long a thread that is no longer wanted is waited for.
 LEAVING_S = 1.0
 _LOOK_S = 0.1
+#: Of prctl(2): linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
 _END = object()
+
+
+def cores() -> int:
+    """Return how many cores this process may use: those of its container, where it is in one."""
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no control groups of version 2, or no limit in them
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        most = min(most, max(1, round(int(quota) / int(period))))
+    return most
 
 
 def use_threads(most: int) -> None:
@@ -178,3 +190,14 @@ def leave_with_caller(pipe: int) -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+
+
+def die_with_parent(parent: int) -> None:
+    """End this process when its parent ends, however that is; where the system can do that.
+
+    The thread that forked this process counts as its parent: prctl(2).
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it was faster
+        os._exit(1)

@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("pipeline",),
     ("batch.engines",),
+    ("batch.keeping",),
     ("batch",),
     ("cli",),
     ("cli.commands",),

@@ -12,6 +12,21 @@ from pcapkit.model.vocabulary import Safety
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells, without reading, whether a file is the one that was there before.
+
+    Of files ``size`` in bytes, ``mtime_ns``, and the numbers of the device and the inode; of
+    objects ``size`` and ``tag``: the ETag, or when it was last modified.
+    """
+
+    size: int
+    mtime_ns: int | None = None
+    device: int | None = None
+    inode: int | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What one workload did in one capture.
 

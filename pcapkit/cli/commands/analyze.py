@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@output_options
+@output_options("html,png,json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,13 +16,26 @@ from pcapkit.cli.options import (
     reading_options,
 )
 from pcapkit.cli.output import check_output, gate, print_path, say
-from pcapkit.cli.session import first_run, progress_bars
+from pcapkit.cli.progress import audit_progress
+from pcapkit.cli.session import first_run
+
+if TYPE_CHECKING:
+    from pcapkit.model.audits import AuditRow
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@output_options
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@output_options("html,json")
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
+@click.option("--from-file", metavar="FILE", help="Read more paths, one a line, from FILE or -.")
+@click.option("--no-sets", is_flag=True, help="Read rotated files one by one, never as one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 4096),
+    metavar="N",
+    help="Processes that analyse captures.  [default: one a core]",
+)
+@click.option("--prune", is_flag=True, help="Remove what is kept of other captures and options.")
 @reading_options
 def audit(
     paths: tuple[str, ...],
@@ -31,45 +45,64 @@ def audit(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    from_file: str | None,
+    no_sets: bool,
+    workers: int | None,
+    prune: bool,
     **values: object,
 ) -> None:
-    """Analyse every capture under folders or globs: one report each, and an index over all."""
+    """Analyse every capture under folders or globs: one report each, and an index over all.
+
+    A second run does only what is new. Reports of captures that have vanished stay, and are marked.
+    """
     (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, paths)
     check_output(output)
+    from pcapkit.batch.audit import Audit
     from pcapkit.batch.catalog import find_items
+    from pcapkit.batch.engines.local import Local
+    from pcapkit.batch.keeping.lock import locked
+    from pcapkit.batch.keeping.records import FOLDER
+    from pcapkit.batch.looks import Looks
+    from pcapkit.batch.work import prepare
 
-    found = find_items(paths, skip=Path(output), say=say)
+    folder = Path(output)
+    kept = folder / FOLDER / "looks.json"
+    looks = Looks.load(kept)
+    items = find_items(
+        paths, sets=not no_sets, from_file=from_file, skip=folder, looks=looks, say=say
+    )
+    with locked(folder):
+        looks.save(kept)
+        with audit_progress(verbose=verbose) as bar:
 
-    def each(done: int, total: int) -> None:
-        if verbose:
-            say(f"{done} of {total} captures")
+            def load() -> None:
+                with first_run() as ready:
+                    ready()
+                prepare(wanted)
 
-    with first_run() as ready, progress_bars() as progress:
-        ready()
-        from pcapkit.batch.audit import run_audit
-        from pcapkit.pipeline.hooks import Hooks
-
-        rows = run_audit(
-            found,
-            Path(output),
-            wanted,
-            options,
-            say=lambda t: say(f"failed: {t}"),
-            hooks=Hooks(progress),
-            each=each,
-        )
-    if as_json:
-        click.echo(Path(output, "audit.json").read_text(), nl=False)
-    else:
-        if not quiet:
-            from rich.console import Console
-
-            from pcapkit.report.html.index import render_index_terminal
-
-            render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
-        print_path(Path(output, "index.html"))
-    if any(row.error for row in rows):
+            engine = Local(workers, prepare=load, look=bar.look, say=bar.say)
+            lead = Audit(folder, wanted, options, say=bar.say, each=bar.each)
+            rows = lead.run(items, engine, paths)
+        if prune:
+            lead.prune(items)
+    _show(rows, folder, as_json=as_json, quiet=quiet)
+    present = [row for row in rows if not row.gone]
+    if any(row.error for row in present):
         sys.exit(3)
-    worst = max((row.share for row in rows), default=0.0)
-    gate(limit, faults, worst, sorted({code for row in rows for code in row.faults}))
+    worst = max((row.share for row in present), default=0.0)
+    gate(limit, faults, worst, sorted({code for row in present for code in row.faults}))
+
+
+def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: bool) -> None:
+    """Print the index, or where it is."""
+    if as_json:
+        click.echo((output / "audit.json").read_text(), nl=False)
+        return
+    if not quiet:
+        from rich.console import Console
+
+        from pcapkit.report.html.index import render_index_terminal
+
+        render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
+    print_path(output / "index.html")
