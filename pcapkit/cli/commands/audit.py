@@ -58,13 +58,10 @@ def audit(
     (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, paths)
     check_output(output)
-    from pcapkit.batch.audit import Audit
     from pcapkit.batch.catalog import find_items
-    from pcapkit.batch.engines.local import Local
     from pcapkit.batch.keeping.lock import locked
     from pcapkit.batch.keeping.records import FOLDER
     from pcapkit.batch.looks import Looks
-    from pcapkit.batch.work import prepare
 
     folder = Path(output)
     kept = folder / FOLDER / "looks.json"
@@ -72,6 +69,11 @@ def audit(
     items = find_items(
         paths, sets=not no_sets, from_file=from_file, skip=folder, looks=looks, say=say
     )
+    # None of this before it is known that there is something to read.
+    from pcapkit.batch.audit import Audit
+    from pcapkit.batch.engines.local import Local
+    from pcapkit.batch.work import prepare
+
     with locked(folder):
         looks.save(kept)
         with audit_progress(verbose=verbose) as bar:
