@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pcapkit.batch.catalog import Item
 from pcapkit.batch.engines.engine import Engine, Job, Outcome
+from pcapkit.batch.keeping.lock import NAME as LOCK
 from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
@@ -30,7 +31,7 @@ from pcapkit.version import __version__
 
 SCHEMA = "pcapkit.audit/1"
 #: Names in the output folder that are no report's.
-_RESERVED = (*INDEX, "audit.lock", RECORDS, TALLIES, "history")
+_RESERVED = (*INDEX, LOCK, RECORDS, TALLIES, "history")
 #: Failures that the same bytes always lead to: no later run need try again.
 _LASTING = frozenset({"empty", "not-a-capture", "damaged", "options"})
 

@@ -14,7 +14,7 @@ from pcapkit.batch.keeping.records import Record, Records
 
 TALLIES = "tallies"
 #: Files of the folder itself, which begin as temporary ones; see ``files.whole_file``.
-INDEX = ("index.html", "audit.json", "audit.parquet")
+INDEX = ("index.html", "audit.json", "audit.parquet", "looks.json")
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
 
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--from-file", metavar="FILE", help="More paths, one a line; - is standard input.")
+@click.option("--no-sets", is_flag=True, help="Keep rotated files of one capture apart.")
 @output_options("html,json")
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
-@click.option("--from-file", metavar="FILE", help="Read more paths, one a line, from FILE or -.")
-@click.option("--no-sets", is_flag=True, help="Read rotated files one by one, never as one.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 4096),
@@ -60,11 +60,12 @@ def audit(
     check_output(output)
     from pcapkit.batch.catalog import find_items
     from pcapkit.batch.keeping.lock import locked
-    from pcapkit.batch.keeping.records import FOLDER
     from pcapkit.batch.looks import Looks
 
+    if not paths and from_file is None:
+        raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
     folder = Path(output)
-    kept = folder / FOLDER / "looks.json"
+    kept = folder / "looks.json"
     looks = Looks.load(kept)
     items = find_items(
         paths, sets=not no_sets, from_file=from_file, skip=folder, looks=looks, say=say
