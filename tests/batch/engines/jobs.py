@@ -43,3 +43,14 @@ def note(argument: tuple[str, Any]) -> Any:
 
 
 KILL = int(signal.SIGKILL)
+
+
+def process(_: object) -> int:
+    return os.getpid()
+
+
+def note_once(argument: tuple[str, float]) -> None:
+    """As ``note``; where the file is there already, return at once."""
+    if not Path(argument[0]).exists():
+        Path(argument[0]).write_text(str(os.getpid()))
+        time.sleep(60)
