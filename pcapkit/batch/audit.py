@@ -5,10 +5,9 @@ A capture that cannot be read is a row with its error; the others go on.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcapkit.batch.catalog import Item
@@ -24,6 +23,7 @@ from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditRow
 from pcapkit.pipeline.options import Options
+from pcapkit.report.analysis_json import json_text
 from pcapkit.report.html.index import render_index
 from pcapkit.report.writer import ReportFolders
 from pcapkit.text import encodable
@@ -209,9 +209,9 @@ class Audit:
     def _write_index(self, ranked: tuple[AuditRow, ...]) -> None:
         """Write the index, for people and for programs."""
         atomic_write(self._output / "index.html", render_index(ranked, __version__).encode())
-        record = {"schema": SCHEMA, "captures": [asdict(r) for r in ranked]}
-        data = (json.dumps(record, indent=2) + "\n").encode()
-        atomic_write(self._output / "audit.json", data)
+        rows = ",\n    ".join(map(json_text, ranked))
+        text = f'{{\n  "schema": "{SCHEMA}",\n  "captures": [\n    {rows}\n  ]\n}}\n'
+        atomic_write(self._output / "audit.json", text.encode())
 
 
 def _rank(row: AuditRow) -> tuple[bool, int, str]:
