@@ -65,6 +65,7 @@ class Audit:
         self._settings = digest([options, sorted(set(formats)), __version__, SCHEMA, RECORD_SCHEMA])
         self._records = Records(output, say)
         self._swept = False
+        self._said: set[str] = set()
 
     def run(
         self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()
@@ -85,6 +86,15 @@ class Audit:
         except BaseException:
             sweep(self._output, reports)
             raise
+        return self._indexed(plan, items, asked)
+
+    def index(self, items: Sequence[Item], asked: Sequence[str] = ()) -> tuple[AuditRow, ...]:
+        """Write the index over what is done of the items, and do nothing else."""
+        return self._indexed(self._plan(items), items, asked)
+
+    def _indexed(
+        self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]
+    ) -> tuple[AuditRow, ...]:
         rows = [*plan.rows.values(), *self._gone(items, asked)]
         ranked = tuple(sorted(rows, key=_rank))
         self._write_index(ranked)
@@ -111,7 +121,7 @@ class Audit:
                 plan.rows[key] = failed_row(
                     encodable(item.path), item.error, item.error_kind, shown(item.paths)
                 )
-                self._say(f"failed: {item.error}")
+                self._fail(item.error)
                 continue
             record = known.get(key)
             if record and record.is_of(item.identities) and record.has_report(self._output):
@@ -119,7 +129,7 @@ class Audit:
                     record.row, path=encodable(item.path), paths=shown(item.paths)
                 )
                 if record.row.error is not None:
-                    self._say(f"failed: {record.row.error}")
+                    self._fail(record.row.error)
                 continue
             folder = held.get(paths) or folders.name(item.paths)
             task = Task(
@@ -171,7 +181,7 @@ class Audit:
             remove_report(self._output, record, {name for name, _ in done.files})
         row = done.row
         if row.error is not None:
-            self._say(f"failed: {row.error}")
+            self._fail(row.error)
         if row.error is None or row.error_kind in _LASTING:
             record = Record(
                 RECORD_SCHEMA,
@@ -184,6 +194,12 @@ class Audit:
             )
             row = self._records.save(record).row
         return row
+
+    def _fail(self, problem: str) -> None:
+        """Say what failed, once."""
+        if problem not in self._said:
+            self._said.add(problem)
+            self._say(f"failed: {problem}")
 
     def _gone(self, items: Sequence[Item], asked: Sequence[str]) -> list[AuditRow]:
         """Return the rows of captures that an earlier audit has read, and that are gone.

@@ -64,9 +64,9 @@ class AuditProgress:
 
 
 @contextmanager
-def audit_progress(*, verbose: bool) -> Iterator[AuditProgress]:
-    """Give what says how far an audit is."""
-    if not sys.stderr.isatty():
+def audit_progress(*, bar: bool, verbose: bool) -> Iterator[AuditProgress]:
+    """Give what says how far an audit is, with a ``bar`` where one can be drawn."""
+    if not bar or not sys.stderr.isatty():
         yield AuditProgress(None, verbose=verbose)
         return
     from rich.console import Console
@@ -78,6 +78,6 @@ def audit_progress(*, verbose: bool) -> Iterator[AuditProgress]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
-    with bar:
-        yield AuditProgress(bar, verbose=verbose)
+    drawn = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+    with drawn:
+        yield AuditProgress(drawn, verbose=verbose)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +19,14 @@ from pcapkit.cli.options import (
     reading_options,
 )
 from pcapkit.cli.output import check_output, gate, print_path, say
-from pcapkit.cli.progress import audit_progress
+from pcapkit.cli.progress import AuditProgress, audit_progress
 from pcapkit.cli.session import first_run
+from pcapkit.errors import UsageError
 
 if TYPE_CHECKING:
+    from pcapkit.batch.audit import Audit
+    from pcapkit.batch.catalog import Item
+    from pcapkit.batch.engines.engine import Engine
     from pcapkit.model.audits import AuditRow
 
 
@@ -30,11 +37,20 @@ if TYPE_CHECKING:
 @output_options("html,json")
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
 @click.option(
+    "--engine",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="Where captures are analysed: on this machine, or on a Dask cluster.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="That of Dask, such as tcp://dask:8786.")
+@click.option(
     "--workers",
     type=click.IntRange(1, 4096),
     metavar="N",
-    help="Processes that analyse captures.  [default: one a core]",
+    help="Processes of this machine.  [default: one a core]",
 )
+@click.option("--watch", is_flag=True, help="Take up captures as they are closed, until Ctrl-C.")
 @click.option("--prune", is_flag=True, help="Remove what is kept of other captures and options.")
 @reading_options
 def audit(
@@ -47,7 +63,10 @@ def audit(
     as_json: bool,
     from_file: str | None,
     no_sets: bool,
+    engine: str,
+    scheduler: str | None,
     workers: int | None,
+    watch: bool,
     prune: bool,
     **values: object,
 ) -> None:
@@ -56,45 +75,79 @@ def audit(
     A second run does only what is new. Reports of captures that have vanished stay, and are marked.
     """
     (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    if (engine == "dask") != (scheduler is not None):
+        raise UsageError("--engine dask and --scheduler ADDRESS belong together")
+    if engine == "dask" and workers is not None:
+        raise UsageError("--workers: they are the cluster's own; start more there")
+    if not paths and from_file is None:
+        raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.catalog import find_items
     from pcapkit.batch.keeping.lock import locked
     from pcapkit.batch.looks import Looks
 
-    if not paths and from_file is None:
-        raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
     folder = Path(output)
     kept = folder / "looks.json"
     looks = Looks.load(kept)
-    items = find_items(
-        paths, sets=not no_sets, from_file=from_file, skip=folder, looks=looks, say=say
-    )
+
+    def find(*, sets: bool, tell: Callable[[str], None]) -> list[Item]:
+        return find_items(paths, sets=sets, from_file=from_file, skip=folder, looks=looks, say=tell)
+
+    items = [] if watch else find(sets=not no_sets, tell=say)
     # None of this before it is known that there is something to read.
     from pcapkit.batch.audit import Audit
-    from pcapkit.batch.engines.local import Local
-    from pcapkit.batch.work import prepare
 
-    with locked(folder):
-        looks.save(kept)
-        with audit_progress(verbose=verbose) as bar:
-
-            def load() -> None:
-                with first_run() as ready:
-                    ready()
-                prepare(wanted)
-
-            engine = Local(workers, prepare=load, look=bar.look, say=bar.say)
-            lead = Audit(folder, wanted, options, say=bar.say, each=bar.each)
-            rows = lead.run(items, engine, paths)
-        if prune:
-            lead.prune(items)
+    with locked(folder), audit_progress(bar=not watch, verbose=verbose) as bar:
+        lead = Audit(folder, wanted, options, say=bar.say, each=bar.each)
+        work = _engine(scheduler, workers, wanted, bar)
+        if watch:
+            rows = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
+        else:
+            looks.save(kept)
+            rows = lead.run(items, work, paths)
+            if prune:
+                lead.prune(items)
     _show(rows, folder, as_json=as_json, quiet=quiet)
     present = [row for row in rows if not row.gone]
     if any(row.error for row in present):
         sys.exit(3)
     worst = max((row.share for row in present), default=0.0)
     gate(limit, faults, worst, sorted({code for row in present for code in row.faults}))
+
+
+def _engine(
+    scheduler: str | None, workers: int | None, formats: Sequence[str], bar: AuditProgress
+) -> Engine:
+    """Return what runs the jobs."""
+    if scheduler is not None:
+        from pcapkit.batch.engines.dask import DaskEngine
+
+        return DaskEngine(scheduler, say=bar.say)
+    from pcapkit.batch.engines.local import Local
+    from pcapkit.batch.work import prepare
+
+    def load() -> None:
+        with first_run() as ready:
+            ready()
+        prepare(formats)
+
+    return Local(workers, prepare=load, look=bar.look, say=bar.say)
+
+
+def _watch(
+    lead: Audit, find: Callable[[], list[Item]], engine: Engine, paths: tuple[str, ...]
+) -> tuple[AuditRow, ...]:
+    """Audit what is closed, again and again, until somebody interrupts; the index is whole then."""
+    from pcapkit.batch.watch import rounds
+
+    # What ends a service ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    closed: Sequence[Item] = ()
+    with suppress(KeyboardInterrupt):
+        for closed in rounds(find):
+            lead.run(closed, engine, paths)
+    return lead.index(closed, paths)
 
 
 def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: bool) -> None:
