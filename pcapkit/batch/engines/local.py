@@ -217,6 +217,7 @@ def _serve(pipe: Connection, leader: int, threads: int) -> NoReturn:
             os._exit(0)
         for work, argument in batch:
             pipe.send_bytes(_answer(work, argument))
+        gc.collect()  # what jobs leave in cycles waits else, while they make few objects, for long
 
 
 def _answer(work: Callable[[Any], Any], argument: Any) -> bytes:
