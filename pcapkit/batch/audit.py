@@ -72,9 +72,8 @@ class Audit:
     ) -> tuple[AuditRow, ...]:
         """Do what is new among the items, and write the index over all of them.
 
-        ``asked`` are the paths under which they were found.
-
-        Raises InputError where the output folder cannot be written.
+        ``asked`` are the paths under which they were found. Raises PcapkitError where the output
+        folder cannot be written.
         """
         plan = self._plan(items)
         reports = [task.folder for _, task in plan.tasks.values()]
@@ -124,7 +123,7 @@ class Audit:
                 self._fail(item.error)
                 continue
             record = known.get(key)
-            if record and record.is_of(item.identities) and record.has_report(self._output):
+            if record and record.has_report(self._output) and self._is_same(record, item):
                 plan.rows[key] = replace(
                     record.row, path=encodable(item.path), paths=shown(item.paths)
                 )
@@ -136,6 +135,7 @@ class Audit:
                 key,
                 item.paths,
                 item.sources,
+                item.identities,
                 str(self._output),
                 folder,
                 self._formats,
@@ -143,6 +143,18 @@ class Audit:
             )
             plan.tasks[key] = item, task
         return plan
+
+    def _is_same(self, record: Record, item: Item) -> bool:
+        """Is an item what a record is of? Files are read only where what tells them apart differs.
+
+        The record then tells of the files that are there now.
+        """
+        if record.is_of(item.identities):
+            return True
+        if not record.has_bytes_of(item.sources, item.identities):
+            return False
+        self._records.save(replace(record, identities=item.identities))
+        return True
 
     def _do(self, plan: _Plan, engine: Engine) -> None:
         """Have all tasks done; their rows and records are kept as they come."""
@@ -191,6 +203,7 @@ class Audit:
                 task.folder if done.files else "",
                 done.files,
                 row,
+                done.digests,
             )
             row = self._records.save(record).row
         return row

@@ -6,13 +6,14 @@ Nothing is raised that concerns one capture: failures are rows, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcapkit.batch.failures import kind_of
+from pcapkit.batch.keeping.records import digests_of
 from pcapkit.batch.rows import failed_row, row_of
-from pcapkit.errors import PcapkitError
-from pcapkit.model.audits import AuditRow
+from pcapkit.errors import InputError, PcapkitError
+from pcapkit.model.audits import AuditRow, Identity
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.first_run import warm
@@ -25,7 +26,7 @@ _PAGE = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One item to do; ``paths`` are shown, ``sources`` opened.
+    """One item to do; ``paths`` are shown, ``sources`` opened, ``identities`` those of the files.
 
     ``key`` names its record; ``output`` is the audit's folder, ``folder`` the name of the report's
     folder in it.
@@ -34,6 +35,7 @@ class Task:
     key: str
     paths: tuple[str, ...]
     sources: tuple[str, ...] = field(repr=False)
+    identities: tuple[Identity | None, ...]
     output: str
     folder: str
     formats: tuple[str, ...]
@@ -44,11 +46,13 @@ class Task:
 class Done:
     """What came of a task: its row, and the names and sizes of the report's files.
 
-    ``unwritable`` says why no report can be written, which is no fault of the capture.
+    ``digests`` are of the captures' bytes, see ``Record``. ``unwritable`` says why no report can be
+    written, which is no fault of the capture.
     """
 
     row: AuditRow
     files: tuple[tuple[str, int], ...] = ()
+    digests: tuple[str | None, ...] = ()
     unwritable: str | None = None
 
 
@@ -65,25 +69,29 @@ def prepare(formats: Sequence[str]) -> None:
 
 def do(task: Task) -> Done:
     """Analyse one item and write its report."""
-    path = encodable(task.paths[0])
     try:
         analysis = analysis_of(task)
+        digests = digests_of(task.sources, task.identities)
     except Exception as problem:  # not even a fault of ours may stop the other captures
-        return Done(failed_row(path, _text(path, problem), kind_of(problem), shown(task.paths)))
+        return _failed(task, problem)
     try:
         files = write_report(
             analysis, Path(task.output, task.folder), task.formats, tables=analysis.table_parts
         )
         sizes = tuple(sorted((file.name, file.stat().st_size) for file in files))
-    except PcapkitError as problem:
-        row = failed_row(path, str(problem), kind_of(problem), shown(task.paths))
-        return Done(row, unwritable=str(problem))
+    except (InputError, OSError) as problem:
+        return replace(_failed(task, problem), unwritable=str(problem))
     except Exception as problem:
-        return Done(failed_row(path, _text(path, problem), kind_of(problem), shown(task.paths)))
+        return _failed(task, problem)
     page = next((file for file in files if file.name == _PAGE), files[0])
-    report = f"{task.folder}/{page.name}"
-    row = row_of(path, analysis, report, paths=shown(task.paths), cluster=task.options.pods)
-    return Done(row, sizes)
+    report, paths = f"{task.folder}/{page.name}", shown(task.paths)
+    row = row_of(paths[0], analysis, report, paths=paths, cluster=task.options.pods)
+    return Done(row, sizes, digests)
+
+
+def _failed(task: Task, problem: Exception) -> Done:
+    paths = shown(task.paths)
+    return Done(failed_row(paths[0], _text(paths[0], problem), kind_of(problem), paths))
 
 
 def analysis_of(task: Task) -> Analysis:

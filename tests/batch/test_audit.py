@@ -116,6 +116,26 @@ def test_only_what_is_new_is_done(captures: Path, tmp_path: Path) -> None:
     assert rows(out) == rows(tmp_path / "clean")
 
 
+def test_what_was_touched_or_copied_is_not_new(captures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    audit(captures, out)
+    before = written(out)
+    path = captures / NAMES[2]
+    os.utime(path)
+    copied = captures / NAMES[3]
+    copied.write_bytes(copied.read_bytes())
+    # As large as before, and something else.
+    other = captures / NAMES[4]
+    data = bytearray(other.read_bytes())
+    data[-1] ^= 1
+    other.write_bytes(data)
+    audit(captures, out)
+    assert anew(before, written(out)) == {NAMES[4].removesuffix(".pcap")}
+    before = written(out)
+    audit(captures, out)
+    assert written(out) == before
+
+
 @pytest.mark.parametrize("name", ["report.html", "analysis.json"])
 def test_a_report_that_was_removed_is_made_again(captures: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"

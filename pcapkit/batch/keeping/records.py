@@ -24,6 +24,8 @@ from pcapkit.text import encodable
 
 FOLDER = "records"
 SCHEMA = "pcapkit.record/1"
+#: To read a larger file again, for its digest, is no longer a small part of its analysis.
+DIGEST_BYTES = 1 << 24
 _SUFFIX = ".json"
 _NAMES = re.compile(r"[0-9a-f]{32}\.json")
 
@@ -33,7 +35,8 @@ class Record:
     """What is kept of one item.
 
     ``paths`` are absolute; ``settings`` is a digest of all that the result depends on beside the
-    capture; ``folder`` is the report's, ``files`` the names and sizes of what it holds.
+    capture; ``folder`` is the report's, ``files`` the names and sizes of what it holds. ``digests``
+    are of the captures' bytes, None where they were too many to be read again.
     """
 
     schema: str
@@ -43,6 +46,7 @@ class Record:
     folder: str
     files: tuple[tuple[str, int], ...]
     row: AuditRow
+    digests: tuple[str | None, ...] = ()
 
     @property
     def key(self) -> str:
@@ -59,6 +63,18 @@ class Record:
             replace(i, device=None) if i else None for i in self.identities
         ]
 
+    def has_bytes_of(self, sources: Sequence[str], identities: Sequence[Identity | None]) -> bool:
+        """Do these files, which are others by what tells them apart, hold the bytes that were read?
+
+        So it is with files that were copied or touched. Files of another size are not read.
+        """
+        sizes, before = (
+            [i.size if i else None for i in ids] for ids in (identities, self.identities)
+        )
+        if not self.digests or None in self.digests or sizes != before:
+            return False
+        return self.digests == digests_of(sources, identities)
+
     def has_report(self, output: Path) -> bool:
         """Are all files of the report still there, as large as they were?"""
         folder = output / self.folder
@@ -66,6 +82,30 @@ class Record:
             return all(os.stat(folder / name).st_size == size for name, size in self.files)
         except OSError:
             return False
+
+
+def digests_of(
+    sources: Sequence[str], identities: Sequence[Identity | None]
+) -> tuple[str | None, ...]:
+    """Return a digest of what each file holds.
+
+    None where that is no file of this machine, larger than DIGEST_BYTES, or not the one any more
+    that ``identities`` tell of.
+    """
+    return tuple(map(_digest_of, sources, identities))
+
+
+def _digest_of(source: str, identity: Identity | None) -> str | None:
+    if identity is None or identity.inode is None or identity.size > DIGEST_BYTES:
+        return None
+    try:
+        with open(source, "rb", buffering=0) as file:
+            out = hashlib.file_digest(file, "sha256").hexdigest()
+            status = os.fstat(file.fileno())
+    except OSError:
+        return None
+    is_same = (status.st_size, status.st_mtime_ns) == (identity.size, identity.mtime_ns)
+    return out if is_same else None
 
 
 def absolute(paths: Iterable[str]) -> tuple[str, ...]:
