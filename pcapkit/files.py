@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -50,6 +50,34 @@ def whole_file(
             raise
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Callable[[str], IO[bytes]]]:
+    """Give a function that opens a file of a name in ``folder``; all appear when the block ends
+    well, after the last of them has been written. Raises InputError where one cannot be.
+
+    A folder that was not there before is not there afterwards, where the block fails.
+    """
+    was_there = folder.exists()
+    opened: list[IO[bytes]] = []
+    try:
+        with ExitStack() as files:
+
+            def begin(name: str) -> IO[bytes]:
+                if opened:
+                    opened[-1].flush()
+                opened.append(files.enter_context(whole_file(folder / name)))
+                return opened[-1]
+
+            yield begin
+            if opened:
+                opened[-1].flush()
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # something else was put there meanwhile
+                folder.rmdir()
+        raise
 
 
 def _umask() -> int:

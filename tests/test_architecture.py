@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("pipeline",),
     ("batch.engines", "batch.gate"),
+    ("batch.keeping",),
     ("batch",),
     ("cli",),
     ("cli.commands",),

@@ -29,31 +29,34 @@ def reading_options(command: Command) -> Command:
     return command
 
 
-def output_options(command: Command) -> Command:
-    """Add the options of the commands that write reports."""
-    for option in reversed(
-        (
-            click.option(
-                "-o",
-                "--output",
-                default="reports",
-                metavar="DIR",
-                show_default=True,
-                help="Folder for reports.",
-            ),
-            click.option(
-                "--format",
-                "formats",
-                default="html,png,json",
-                show_default=True,
-                help=f"Comma-separated, of {', '.join(REPORT_FORMATS)}.",
-            ),
-            click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings."),
-            click.option("-v", "--verbose", is_flag=True, help="Say what is being done."),
-        )
-    ):
-        command = option(command)
-    return command
+def output_options(formats: str) -> Callable[[Command], Command]:
+    """Return what adds the options of a command that writes reports, by default in ``formats``."""
+    options = (
+        click.option(
+            "-o",
+            "--output",
+            default="reports",
+            metavar="DIR",
+            show_default=True,
+            help="Folder for reports.",
+        ),
+        click.option(
+            "--format",
+            "formats",
+            default=formats,
+            show_default=True,
+            help=f"Comma-separated, of {', '.join(REPORT_FORMATS)}.",
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings."),
+        click.option("-v", "--verbose", is_flag=True, help="Say what is being done."),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def options_of(values: Mapping[str, object], captures: tuple[str, ...]) -> Options:

@@ -12,6 +12,21 @@ from pcapkit.model.vocabulary import Safety
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells, without reading, whether a file is the one that was there before.
+
+    Of files ``size`` in bytes, ``mtime_ns``, and the numbers of the device and the inode; of
+    objects ``size`` and ``tag``: the ETag, or when it was last modified.
+    """
+
+    size: int
+    mtime_ns: int | None = None
+    device: int | None = None
+    inode: int | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What one workload did in one capture.
 
@@ -53,6 +68,7 @@ class AuditStep:
     saves_queries: int
     ends_queries: int  #: wasted queries that it ends, with the steps before it done
     safety: Safety
+    names: tuple[str, ...] = ()  #: that a ``set_ndots`` obliges to be written in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +113,4 @@ class AuditRow:
     p95_s: float | None = None  #: of complete lookups
     workloads: tuple[Workload, ...] = ()
     steps: tuple[AuditStep, ...] = ()
+    nodes: tuple[str, ...] = ()  #: on which its clients run, as far as ``--pods`` says it

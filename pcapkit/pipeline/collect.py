@@ -157,6 +157,8 @@ def collect(
         for source in open_in_order(paths, ports=ports, warnings=out.warnings):
             with source:
                 yield open_capture(source, out.interners, ports=ports)
+                if (change := source.change()) is not None:
+                    out.warnings.append(f"{source.path}: {change}")
 
     return collect_captures(
         captures(),

@@ -96,7 +96,7 @@ def _parts(analysis: Results) -> dict[str, object]:
     }
 
 
-def _text(value: object) -> str:
+def json_text(value: object) -> str:
     """Return a value as JSON of ASCII characters alone, which no terminal obeys."""
     try:
         text = _encode(value)
@@ -113,9 +113,9 @@ def dump_json(analysis: Results) -> str:
     parts = []
     for key, value in _parts(analysis).items():
         if isinstance(value, Iterator):
-            lines = ",\n    ".join(map(_text, value))
+            lines = ",\n    ".join(map(json_text, value))
             text = f"[\n    {lines}\n  ]" if lines else "[]"
         else:
-            text = _text(value)
+            text = json_text(value)
         parts.append(f'  "{key}": {text}')
     return "{\n" + ",\n".join(parts) + "\n}\n"

@@ -12,11 +12,12 @@ from pcapkit.cli.options import options_of, output_options, parse_formats, readi
 from pcapkit.cli.output import check_inputs, check_output, say, warn
 from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
+from pcapkit.text import shown_path
 
 
 @click.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@output_options
+@output_options("html,png,json")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
@@ -52,7 +53,7 @@ def analyze(
         check_output(output)
     packets = check_inputs(captures)
     if verbose:
-        say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
+        say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         say("hint: --live draws on a terminal; here the summary comes at the end")

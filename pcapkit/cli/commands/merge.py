@@ -18,7 +18,7 @@ from pcapkit.errors import UsageError
 
 @click.command()
 @click.argument("tallies", nargs=-1, required=True, metavar="TALLY...")
-@output_options
+@output_options("html,png,json")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
