@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pcapkit.batch.catalog import Found
+from pcapkit.batch.catalog import Item
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditRow
@@ -58,7 +58,7 @@ def failed_row(path: str, problem: str) -> AuditRow:
 
 
 def run_audit(
-    found: Sequence[Found],
+    found: Sequence[Item],
     output: Path,
     formats: Sequence[str],
     options: Options,
@@ -82,8 +82,8 @@ def run_audit(
             continue
         path = encodable(item.path)
         try:
-            analysis = analyze(item.path, options=options, hooks=hooks)
-            folder = report_folder(output, [item.path], folders)
+            analysis = analyze(*item.sources, options=options, hooks=hooks)
+            folder = report_folder(output, item.paths, folders)
             folders.append(folder)
             written = write_report(analysis, folder, formats, tables=analysis.table_parts)
         except Exception as problem:  # not even a fault of ours may stop the other captures

@@ -37,9 +37,9 @@ def audit(
     (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
     options = options_of(values, paths)
     check_output(output)
-    from pcapkit.batch.catalog import find_captures
+    from pcapkit.batch.catalog import find_items
 
-    found = find_captures(paths)
+    found = find_items(paths, skip=Path(output), say=say)
 
     def each(done: int, total: int) -> None:
         if verbose:
