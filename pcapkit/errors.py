@@ -17,7 +17,7 @@ Damage that leaves something readable is not an error: it is a warning and a mar
 
 from __future__ import annotations
 
-from pcapkit.text import encodable
+from pcapkit.text import shown_path
 
 
 class PcapkitError(Exception):
@@ -31,11 +31,12 @@ class UsageError(PcapkitError):
 class InputError(PcapkitError):
     """A file or stream cannot be used; ``path`` names it, ``hint`` says what to do next.
 
-    All of them are text that can be written, whatever the file is called.
+    All of them are text that can be written, whatever the file is called, without what a URL has of
+    secrets.
     """
 
     def __init__(self, path: str, problem: str, *, hint: str | None = None) -> None:
-        self.path = encodable(path)
+        self.path = shown_path(path)
         self.problem = problem
         self.hint = hint
         super().__init__(f"{self.path}: {problem}" + (f" ({hint})" if hint else ""))

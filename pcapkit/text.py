@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 #: What stands in Python's text for the bytes of a path that are no UTF-8 (PEP 383), and what JSON
@@ -26,6 +27,11 @@ def _escaped(found: re.Match[str]) -> str:
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<place>[^/]*)(?P<rest>.*)", re.I | re.S)
 _PORT = re.compile(r"\d*")
 _VALUE = re.compile(r"=[^&;]*")
+
+
+def is_url(path: str) -> bool:
+    """Is this the URL of something remote, and no path here?"""
+    return _URL.fullmatch(path) is not None and not os.path.lexists(path)
 
 
 def shown_path(path: str) -> str:

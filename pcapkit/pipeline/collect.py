@@ -157,6 +157,8 @@ def collect(
     for index, source in enumerate(sources):
         with source:
             collector.read(open_capture(source, out.interners, ports=ports), index)
+            if (change := source.change()) is not None:
+                out.warnings.append(f"{source.path}: {change}")
         if stop is not None and stop.is_set():
             out.warnings.append(f"{source.path}: interrupted; analysed up to there")
             break
