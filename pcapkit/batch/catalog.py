@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcapkit.batch.failures import kind_of
-from pcapkit.batch.looks import Identity, Looks
-from pcapkit.errors import PcapkitError, UsageError
-from pcapkit.ingest.inputs.formats import HEAD_BYTES, recognise
+from pcapkit.batch.looks import Identity, Look, Looks
+from pcapkit.batch.places import Place, Places, listed_in, shown_all
+from pcapkit.batch.sets import Member, sets_of
+from pcapkit.errors import InputError, PcapkitError, UsageError
+from pcapkit.ingest.inputs.formats import HEAD_BYTES, format_of, recognise
 from pcapkit.ingest.inputs.source import open_source
-from pcapkit.text import encodable
+from pcapkit.text import is_url, shown_path
 
-#: Files that call themselves captures are listed even where their content says otherwise.
-_CALLED_CAPTURES = (".pcap", ".pcapng", ".cap", ".dmp")
+#: Files that call themselves captures are listed even where their content says otherwise: also
+#: those that were numbered or compressed since.
+_CALLED_CAPTURE = re.compile(
+    r"\.(?:pcap|pcapng|cap|dmp)\d*(?:[.-]\d+)*(?:\.(?:gz|zst|zstd|xz|bz2|lz4))?\Z", re.IGNORECASE
+)
+#: What of a look depends on the bytes alone, so that nobody looks again.
+_LASTING = ("empty", "not-a-capture", "damaged")
+#: Looks at remote files wait for answers most of the time.
+_REMOTE_LOOKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,58 +75,117 @@ def find_items(
     A file that is named itself, or whose name says that it is a capture, is listed even where it
     cannot be read. Raises UsageError where nothing is found at all.
     """
-    out: dict[tuple[int, int] | str, Item] = {}
-    for path in paths:
-        for name, named in _names(path):
-            item = _item_at(name, named)
-            if item is not None:
-                identity = item.identities[0]
-                inode = (identity.device or 0, identity.inode or 0) if identity else name
-                out.setdefault(inode, item)
-    if not out:
-        raise UsageError(f"no captures found under {', '.join(paths)}")
-    return sorted(out.values(), key=lambda i: i.paths)
+    named = [*paths, *(listed_in(from_file) if from_file is not None else ())]
+    known = Looks() if looks is None else looks
+    places = Places(skip)
+    found = _distinct([place for path in named for place in places.behind(path)], say)
+    seen = _look_at(found, known)
+    captures = [(p, look) for p, look in zip(found, seen, strict=True) if look.format is not None]
+    failed = [_failed(p, look) for p, look in zip(found, seen, strict=True) if _is_row(p, look)]
+    if not captures and not (failed and places.any_there):
+        problems = [item.error for item in failed if item.error]
+        raise UsageError(problems[0] if len(problems) == 1 else _nothing(named, problems))
+    unseen = [p.path for p, look in zip(found, seen, strict=True) if _is_unseen(p, look)]
+    if unseen:
+        say(f"not looked at, for there is no permission: {shown_all(unseen)}")
+    members = [Member(shown_path(p.path), p.path, p.identity, look) for p, look in captures]
+    together = sets_of(members, known) if sets else [[member] for member in members]
+    for group in together:
+        if len(group) > 1:
+            names = shown_all([member.path for member in group])
+            say(f"{len(group)} files read as one capture: {names} (--no-sets keeps them apart)")
+    items = [
+        Item(
+            tuple(m.path for m in group),
+            tuple(m.source for m in group),
+            tuple(m.identity for m in group),
+        )
+        for group in together
+    ]
+    return sorted([*items, *failed], key=lambda item: item.paths)
 
 
-def _names(path: str) -> Iterator[tuple[str, bool]]:
-    if os.path.isdir(path):
-        yield from ((name, False) for name in _walk(path))
-        return
-    matches = sorted(glob.glob(path, recursive=True)) if not os.path.exists(path) else [path]
-    if not matches:
-        raise UsageError(f"{path}: no such file or folder")
-    for name in matches:
-        if os.path.isdir(name):
-            yield from ((inside, False) for inside in _walk(name))
-        else:
-            yield name, True
+def _nothing(named: Sequence[str], problems: Sequence[str]) -> str:
+    first = f"; {problems[0]}" if problems else ""
+    return f"no captures found under {shown_all(named)}{first}"
 
 
-def _walk(folder: str) -> Iterator[str]:
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(files):
-            path = os.path.join(root, name)
-            if not name.startswith(".") and os.path.isfile(path):
-                yield path
+def _distinct(places: list[Place], say: Callable[[str], None]) -> list[Place]:
+    """Return each file once: by the name that is no link, then by the first in order."""
+    out: dict[object, Place] = {}
+    again: list[str] = []
+    for place in sorted(places, key=lambda p: (p.linked, p.path, not p.named)):
+        identity = place.identity
+        key: object = place.path
+        if identity is not None and identity.inode is not None:
+            key = (identity.device, identity.inode)
+        if (first := out.setdefault(key, place)) is not place and first.path != place.path:
+            if os.path.normpath(first.path) != os.path.normpath(place.path):
+                again.append(place.path)
+    if again:
+        what = "another name of a file" if len(again) == 1 else "other names of files"
+        say(f"{what} that is read once: {shown_all(again)}")
+    return sorted(out.values(), key=lambda p: p.path)
 
 
-def _item_at(path: str, named: bool) -> Item | None:
-    called = named or os.path.basename(path).lower().endswith(_CALLED_CAPTURES)
+def _look_at(places: Sequence[Place], looks: Looks) -> list[Look]:
+    """Return a look at each file: that of an earlier run, where nothing has changed since."""
+    out: list[Look | None] = []
+    for place in places:
+        if place.error is not None:
+            out.append(Look(None, place.error, place.error_kind))
+            continue
+        held = looks.get(shown_path(place.path), place.identity)
+        out.append(None if held is not None and place.named and held.format is None else held)
+    missing = [k for k, look in enumerate(out) if look is None]
+    remote = [k for k in missing if is_url(places[k].path)]
+    if remote:
+        with ThreadPoolExecutor(_REMOTE_LOOKS) as pool:
+            for k, look in zip(remote, pool.map(lambda k: _look(places[k]), remote), strict=True):
+                out[k] = look
+    for k in missing:
+        place = places[k]
+        look = out[k] or _look(place)
+        out[k] = look
+        if look.error_kind is None or look.error_kind in _LASTING:
+            looks.put(shown_path(place.path), place.identity, look)
+    return [look for look in out if look is not None]
+
+
+def _look(place: Place) -> Look:
+    """Look into a file: thoroughly where it should be a capture, else at its beginning."""
     try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    identity = Identity(status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
-    problem, kind = None, None
-    try:
-        with open_source(path) as source:
-            if recognise(source.peek(HEAD_BYTES)) is None:
-                problem, kind = f"{encodable(path)}: not a capture", "not-a-capture"
-    except PcapkitError as error:
-        problem, kind = str(error), kind_of(error)
-    if problem is not None and not called:
-        return None
-    return Item((path,), (path,), (identity,), problem, kind)
+        with open_source(place.path) as source:
+            if place.named or _is_called_capture(place.path):
+                form = format_of(source)
+                return Look("text" if form is None else form.name)
+            found = recognise(source.peek(HEAD_BYTES))
+            return Look(None if found is None else found.name)
+    except PcapkitError as problem:
+        return Look(None, str(problem), kind_of(problem))
+    except OSError as problem:
+        error = InputError(place.path, f"cannot be read: {problem.strerror}")
+        return Look(None, str(error), kind_of(error))
+
+
+def _is_called_capture(path: str) -> bool:
+    name = shown_path(path).partition("?")[0] if is_url(path) else path
+    return _CALLED_CAPTURE.search(os.path.basename(name)) is not None
+
+
+def _is_row(place: Place, look: Look) -> bool:
+    """Must the reader be told of this file, of which nothing can be analysed?"""
+    if look.error is None:
+        return False
+    trouble = look.error_kind not in (*_LASTING, "permission", "missing")
+    return place.named or _is_called_capture(place.path) or trouble
+
+
+def _is_unseen(place: Place, look: Look) -> bool:
+    return look.error_kind == "permission" and not _is_row(place, look)
+
+
+def _failed(place: Place, look: Look) -> Item:
+    return Item(
+        (shown_path(place.path),), (place.path,), (place.identity,), look.error, look.error_kind
+    )

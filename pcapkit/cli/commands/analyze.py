@@ -18,6 +18,7 @@ from pcapkit.cli.options import (
 )
 from pcapkit.cli.output import check_inputs, check_output, gate, print_path, say, warn
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
+from pcapkit.text import shown_path
 
 if TYPE_CHECKING:
     from pcapkit.pipeline.analysis import Analysis
@@ -58,7 +59,7 @@ def analyze(
         check_output(output)
     packets = check_inputs(captures)
     if verbose:
-        say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
+        say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         say("hint: --live draws on a terminal; here the summary comes at the end")

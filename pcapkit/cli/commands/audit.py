@@ -19,12 +19,16 @@ from pcapkit.cli.session import first_run, progress_bars
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("--from-file", metavar="FILE", help="More paths, one a line; - is standard input.")
+@click.option("--no-sets", is_flag=True, help="Keep rotated files of one capture apart.")
 @output_options
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
 @reading_options
 def audit(
     paths: tuple[str, ...],
+    from_file: str | None,
+    no_sets: bool,
     output: str,
     formats: str,
     fail_on: str | None,
@@ -38,8 +42,14 @@ def audit(
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.catalog import find_items
+    from pcapkit.batch.looks import Looks
 
-    found = find_items(paths, skip=Path(output), say=say)
+    if not paths and from_file is None:
+        raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
+    looks = Looks.load(Path(output, "looks.json"))
+    found = find_items(
+        paths, sets=not no_sets, from_file=from_file, skip=Path(output), looks=looks, say=say
+    )
 
     def each(done: int, total: int) -> None:
         if verbose:
@@ -59,6 +69,7 @@ def audit(
             hooks=Hooks(progress),
             each=each,
         )
+    looks.save(Path(output, "looks.json"))
     if as_json:
         click.echo(Path(output, "audit.json").read_text(), nl=False)
     else:

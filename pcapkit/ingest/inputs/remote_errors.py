@@ -23,7 +23,7 @@ from pcapkit.errors import (
 )
 
 #: By scheme: how a service learns who asks, or why that may not be enough.
-CREDENTIALS = {
+_CREDENTIALS = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a bucket that all "
     "may read, FSSPEC_S3_ANON=true",
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run 'gcloud auth application-default login'",
@@ -32,7 +32,15 @@ CREDENTIALS = {
     "sftp": "add a key to the SSH agent, or an IdentityFile for this host to ~/.ssh/config",
     "http": "add the host to ~/.netrc, or use a signed URL",
 }
-_FAMILY = dict(s3a="s3", gcs="gs", abfss="abfs", az="abfs", adl="abfs", ssh="sftp", https="http")
+_FAMILIES = (("s3", "s3a"), ("gs", "gcs"), ("abfs", "abfss", "az", "adl"), ("sftp", "ssh"))
+#: By scheme: where it stands who asks.
+_ASKS = {
+    "s3": "is the user of AWS_PROFILE or AWS_ACCESS_KEY_ID allowed to?",
+    "gs": "is the account of GOOGLE_APPLICATION_CREDENTIALS allowed to?",
+    "abfs": "is the owner of AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN allowed to?",
+    "sftp": "is the user of this host allowed to?",
+    "http": "is the signature of the URL, or the user in ~/.netrc, still good?",
+}
 #: Classes, and codes in answers, by what they mean.
 _NOBODY = {
     *("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"),
@@ -72,7 +80,7 @@ def explained(url: str, problem: BaseException) -> BaseException:
     if isinstance(problem, PcapkitError) or not isinstance(problem, Exception):
         return problem
     scheme = url.partition("://")[0].lower()
-    family = _FAMILY.get(scheme, scheme)
+    family = next((names[0] for names in _FAMILIES if scheme in names), "http")
     if isinstance(problem, ImportError):
         return InputError(
             url, f"{scheme}:// needs more packages", hint="pip install 'pcapkit-dns[remote]'"
@@ -85,15 +93,11 @@ def explained(url: str, problem: BaseException) -> BaseException:
         host = "its host key is in no known_hosts"
         return UnreachableInput(url, host, hint="check it, and connect once with ssh")
     if signs & _NOBODY:
-        return NoCredentials(
-            url, "credentials are missing, or refused", hint=CREDENTIALS.get(family)
-        )
+        return NoCredentials(url, "credentials are missing, or refused", hint=_CREDENTIALS[family])
     if signs & _CHANGED:
         return ChangedInput(url, "was written over while it was read", hint="read it again")
     if signs & _DENIED:
-        return DeniedInput(
-            url, "no permission to read it", hint=f"who asks? {CREDENTIALS.get(family)}"
-        )
+        return DeniedInput(url, "no permission to read it", hint=_ASKS[family])
     if why := next((w for e in _chain(problem) if (w := _unreachable(e))), None):
         return UnreachableInput(url, why, hint="check the address and the network")
     if signs & _ABSENT:
