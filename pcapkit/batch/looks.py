@@ -92,10 +92,3 @@ class Looks:
         if identity is not None:
             self.known[encodable(path)] = (identity, look)
             self.changed = True
-
-    def keep_only(self, paths: set[str]) -> None:
-        """Forget all other paths."""
-        wanted = {encodable(path) for path in paths}
-        for path in [p for p in self.known if p not in wanted]:
-            del self.known[path]
-            self.changed = True

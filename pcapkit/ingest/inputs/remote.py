@@ -233,7 +233,7 @@ def below(url: str) -> Iterator[Remote]:
     if scheme_of(url) in _STORES:
         yield from _stored(url)
     else:
-        yield from _walked(url, "", set())
+        yield from _walked(url, "", ())
 
 
 def is_pattern(url: str) -> bool:
@@ -299,37 +299,41 @@ def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in path.split("/"))
 
 
-def _walked(url: str, inside: str, seen: set[str]) -> Iterator[Remote]:
-    """Yield the files in a folder of a host, folder by folder."""
-    base = url.rstrip("/")
-    web = scheme_of(url).startswith("http")
+def _walked(url: str, inside: str, above: tuple[frozenset[str], ...]) -> Iterator[Remote]:
+    """Yield the files in a folder of a host, folder by folder.
 
-    def asked() -> list[dict[str, Any]]:
-        system, path = _system(f"{base}{inside}/")
-        found: list[dict[str, Any]] = system.ls(
-            path if web else path.rstrip("/") or "/", detail=True
-        )
-        for info in found:
-            info["name"] = str(info["name"])
-            if info["type"] == "link":
-                with suppress(Exception):  # one that leads nowhere
-                    info |= {**system.info(info["name"]), "name": info["name"], "link": True}
-        return sorted(found, key=lambda info: info["name"])
+    ``above`` are the names in those that it lies in: one that holds the same is one of them again,
+    by a link. Links to folders are not followed where they can be told.
+    """
+    base = url.rstrip("/") + inside
+    web = scheme_of(url) in ("http", "https")
+    found = _asked(base, lambda: _listed(f"{base}/", web))
+    names = frozenset(found)
+    if names in above or len(above) > _MOST_FOLDERS:
+        return
+    for name, info in sorted(found.items()):
+        if info["type"] == "directory" and not info.get("link"):
+            yield from _walked(url, f"{inside}/{name}", (*above, names))
+        elif info["type"] == "file":
+            yield Remote(f"{base}/{name}", False, version_of(info))
 
-    for info in _asked(base + inside, asked):
-        name = info["name"].rstrip("/").rpartition("/")[2]
-        if not name or name.startswith(".") or "?" in name and web or "#" in name and web:
+
+def _listed(folder: str, web: bool) -> dict[str, dict[str, Any]]:
+    """Return what is in a folder of a host by its name, but for what is hidden."""
+    system, path = _system(folder)
+    out = {}
+    for info in system.ls(path if web else path.rstrip("/") or "/", detail=True):
+        place = str(info["name"])
+        if web and (not place.startswith(path) or "?" in place or "#" in place):
+            continue  # a link that leads elsewhere, or sorts the page
+        name = place.rstrip("/").rpartition("/")[2]
+        if not name or name.startswith("."):
             continue
-        place = f"{inside}/{name}"
-        if web and not info["name"].startswith(_web_url(f"{base}{inside}/")):
-            continue
-        if info["type"] == "directory":
-            if not info.get("link") and place not in seen and place.count("/") < _MOST_FOLDERS:
-                seen.add(place)
-                yield from _walked(url, place, seen)
-        elif info["type"] == "file" and place not in seen:
-            seen.add(place)
-            yield Remote(base + place, False, version_of(info))
+        if info["type"] == "link":
+            with suppress(Exception):  # one that leads nowhere
+                info |= {**system.info(place), "link": True}
+        out[name] = info
+    return out
 
 
 class RemoteFile(io.RawIOBase):
