@@ -230,7 +230,8 @@ def _file(entry: os.DirEntry[str], linked: bool) -> Iterator[Place]:
         yield _failed(entry.path, _unseen(entry.path, problem), named=False)
         return
     if stat.S_ISREG(status.st_mode):
-        yield Place(entry.path, _identity(status), False, linked or entry.is_symlink())
+        path = entry.path.removeprefix("./")
+        yield Place(path, _identity(status), False, linked or entry.is_symlink())
 
 
 def _identity(status: os.stat_result) -> Identity:
