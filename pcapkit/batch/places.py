@@ -200,7 +200,7 @@ class Places:
             waiting += reversed(folders)
 
     def _remote(self, url: str) -> Iterator[Place]:
-        from pcapkit.ingest.inputs.remote import below, is_pattern, look_up, matching
+        from pcapkit.ingest.inputs.remote import below, is_pattern, look_up, matching, with_versions
 
         if is_pattern(url):
             named = url.rpartition("/")[2].strip("*") != ""
@@ -214,7 +214,7 @@ class Places:
             if not found and not url.lower().startswith("http"):
                 raise MissingInput(url, "there is nothing in this folder", hint="check the address")
         self.any_there = True
-        for file in found:
+        for file in with_versions(found):
             version = file.version
             known = version.tag or version.mtime_ns
             identity = (

@@ -164,13 +164,13 @@ def test_names_out_of_turn_stay_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["c.log.2.gz", "c.log.1", "c.log"], ["0.log.20260105-1", "0.log"]]
+    "names", [["c.log.2.gz", "c.log.1", "c.log"], ["0.log.20260105-110000", "0.log"]]
 )
 def test_rotated_logs(tmp_path: Path, names: list[str]) -> None:
     """Lines with times, as the kubelet and logrotate leave them."""
     for k, name in enumerate(names):
         lines = "".join(
-            f"2026-01-05T1{k}:{n // 60:02}:{n % 60:02}.123456789Z stdout F [INFO] 10.244.1.7:4{n:04}"
+            f"2026-01-05T1{k}:{n // 60:02}:{n % 60:02}.123456789Z stdout F [INFO] 10.0.0.7:4{n:04}"
             f' - {n} "A IN host{n}.example.com. udp 50 false 512" NXDOMAIN qr,rd 143 0.0001s\n'
             for n in range(3600)
         ).encode()

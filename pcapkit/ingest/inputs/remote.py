@@ -11,7 +11,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,8 @@ _CONNECT_S, _ANSWER_S = 10, 30
 #: Bytes asked for at once: few for who looks at the beginning only, more for who reads on.
 _FIRST_PIECE, _MOST_PIECE = 1 << 16, 8 << 20
 _TRIES = 3
+#: Requests at one time: who asks waits for answers most of the time.
+AT_ONCE = 16
 #: A listing takes many requests: so many times the limit of one.
 _LIST_PATIENCE = 20
 #: How deep a web server's folders are looked into; its links may lead anywhere.
@@ -234,6 +237,24 @@ def below(url: str) -> Iterator[Remote]:
         yield from _stored(url)
     else:
         yield from _walked(url, "", ())
+
+
+def with_versions(files: Sequence[Remote]) -> list[Remote]:
+    """Return files with their versions, also those of a server whose lists do not tell them.
+
+    One that is not found any more stays without.
+    """
+
+    def seen(file: Remote) -> Remote:
+        if file.version.size is not None or file.version.tag is not None:
+            return file
+        try:
+            return look_up(file.url)
+        except InputError:
+            return file
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(seen, files))
 
 
 def is_pattern(url: str) -> bool:
