@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pcapkit.batch.catalog import Item
+from pcapkit.batch.failures import kind_of
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditRow
@@ -52,9 +53,9 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
     )
 
 
-def failed_row(path: str, problem: str) -> AuditRow:
+def failed_row(path: str, problem: str, kind: str | None = None) -> AuditRow:
     """Return the row of a capture that could not be analysed."""
-    return AuditRow(path, None, problem, 0, 0, 0, 0, 0.0, 0, None, 0, 0)
+    return AuditRow(path, None, problem, 0, 0, 0, 0, 0.0, 0, None, 0, 0, error_kind=kind)
 
 
 def run_audit(
@@ -77,7 +78,7 @@ def run_audit(
         if each is not None:
             each(number, len(found))
         if item.error is not None:
-            rows.append(failed_row(encodable(item.path), item.error))
+            rows.append(failed_row(encodable(item.path), item.error, item.error_kind))
             say(item.error)
             continue
         path = encodable(item.path)
@@ -90,7 +91,7 @@ def run_audit(
             text = str(problem)
             if not isinstance(problem, PcapkitError):
                 text = f"{path}: {type(problem).__name__}: {text} (a fault of pcapkit)"
-            rows.append(failed_row(path, text))
+            rows.append(failed_row(path, text, kind_of(problem)))
             say(text)
             continue
         page = next((p for p in written if p.name == "report.html"), written[0])

@@ -76,7 +76,7 @@ def find_items(
     named = [*paths, *(listed_in(from_file) if from_file is not None else ())]
     known = Looks() if looks is None else looks
     places = Places(skip)
-    found = _distinct([place for path in named for place in places.behind(path)], say)
+    found = _distinct(places.all_behind(named), say)
     seen = _look_at(found, known)
     captures = [(p, look) for p, look in zip(found, seen, strict=True) if look.format is not None]
     failed = [_failed(p, look) for p, look in zip(found, seen, strict=True) if _is_row(p, look)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from pcapkit.batch.failures import KINDS, WORDS, kind_of, title_of
 from pcapkit.batch.looks import Looks
 from pcapkit.errors import InputError, UsageError
 from tests.build import conversation, pcap, pcapng, save
+from tests.cli.test_cli import _PLAIN, run
 
 CAPTURE = pcap(conversation())
 OTHER = pcapng(conversation())
@@ -158,17 +161,28 @@ def test_what_is_wrong_is_a_row(tmp_path: Path) -> None:
     assert {kind for kind in kinds(found).values() if kind} <= set(WORDS)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+@pytest.mark.skipif(
+    bool(_PLAIN) and shutil.which("setpriv") is None, reason="setpriv is not installed"
+)
 def test_no_permission(tmp_path: Path) -> None:
-    """Files and folders that may not be read."""
-    save(tmp_path, OTHER, "b.pcap")
-    (tmp_path / "closed").mkdir(mode=0)
-    os.chmod(save(tmp_path, CAPTURE, "a.pcap"), 0)
-    os.chmod(save(tmp_path, CAPTURE, "log"), 0)
-    said: list[str] = []
-    found = find_items([str(tmp_path)], say=said.append)
-    assert kinds(found) == {"a.pcap": "permission", "b.pcap": None, "closed": "permission"}
-    assert len(said) == 1 and "log" in said[0]
+    """Files and folders that may not be read: rows, and a line for what may be no capture."""
+    root = tmp_path / "in"
+    (root / "closed").mkdir(parents=True)
+    save(root, OTHER, "b.pcap")
+    for name in ("a.pcap", "log"):
+        os.chmod(save(root, CAPTURE, name), 0)
+    (root / "closed").chmod(0)
+    out = tmp_path / "out"
+    done = run("audit", str(root), "-o", str(out), "--format", "json", prefix=_PLAIN)
+    (root / "closed").chmod(0o700)
+    rows = json.loads((out / "audit.json").read_text())["captures"]
+    assert done.returncode == 3
+    assert {os.path.basename(row["path"]): row["error_kind"] for row in rows} == {
+        "a.pcap": "permission",
+        "b.pcap": None,
+        "closed": "permission",
+    }
+    assert f"no permission: {root}/log" in done.stderr.decode()
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
@@ -225,21 +239,21 @@ def test_known_files_are_not_opened_again(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(catalog, "open_source", counting)
 
-    def run() -> list[Item]:
+    def again() -> list[Item]:
         opened.clear()
         looks = Looks.load(kept)
         found = find_items([str(root)], looks=looks)
         looks.save(kept)
         return found
 
-    first = run()
+    first = again()
     assert len(opened) == 6
-    assert run() == first and opened == []
+    assert again() == first and opened == []
     save(root, OTHER, "dns.pcap2")
     save(root, OTHER, "new.pcap")
-    assert len(run()) == len(first) + 1 and sorted(opened) == ["dns.pcap2", "new.pcap"]
+    assert len(again()) == len(first) + 1 and sorted(opened) == ["dns.pcap2", "new.pcap"]
     kept.write_bytes(kept.read_bytes()[:-20])  # torn
-    run()
+    again()
     assert len(opened) == 7
 
 

@@ -7,6 +7,7 @@ limit, an object is read in bounded pieces, and an error says what is to be set,
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import threading
@@ -36,6 +37,7 @@ _CONNECT_S, _ANSWER_S = 10, 30
 #: Bytes asked for at once: few for who looks at the beginning only, more for who reads on.
 _FIRST_PIECE, _MOST_PIECE = 1 << 16, 8 << 20
 _TRIES = 3
+_TALKATIVE = ("fsspec", "s3fs", "gcsfs", "adlfs", "asyncssh", "azure", "google", "botocore")
 #: Requests at one time: who asks waits for answers most of the time.
 AT_ONCE = 16
 #: A listing takes many requests: so many times the limit of one.
@@ -130,6 +132,8 @@ def _forget(url: str) -> None:
 def _system(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, one for all URLs of a host, and the path in it."""
     scheme, rest = scheme_of(url), url.partition("://")[2]
+    for library in _TALKATIVE:  # what they would print is said by us, without secrets
+        logging.getLogger(library).addHandler(logging.NullHandler())
     if scheme in ("http", "https"):
         return _kept(("http",), _http), _web_url(url)
     if scheme in ("s3", "s3a"):
@@ -139,6 +143,8 @@ def _system(url: str) -> tuple[Any, str]:
         path = rest.partition("/")[2]
         path = (path[2:] or ".") if path.startswith("~/") else f"/{path}"
         return _kept(key, lambda: _sftp(url)), path
+    if scheme in ("gs", "gcs"):
+        return _kept(("gs",), _google), rest
     system = _kept(key, lambda: _store(url))
     return system, str(system._strip_protocol(url))
 
@@ -179,6 +185,20 @@ def _store(url: str) -> Any:
     from fsspec.core import url_to_fs
 
     return url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)[0]
+
+
+def _google() -> Any:
+    """Return Google's store, for the credentials that there are, or for anybody."""
+    from gcsfs.core import GCSFileSystem  # the plain one: another asks for the bucket's type first
+    from google.auth import default
+    from google.auth.exceptions import DefaultCredentialsError
+
+    token = "google_default"
+    try:
+        default()
+    except DefaultCredentialsError:
+        token = "anon"
+    return GCSFileSystem(token=token, use_listings_cache=False, skip_instance_cache=True)
 
 
 def _sftp(url: str) -> Any:
@@ -268,6 +288,7 @@ def matching(url: str) -> Iterator[Remote]:
     found = re.search(r"[*\[]" if scheme_of(url).startswith("http") else r"[*?\[]", url)
     at = found.start() if found else len(url)
     base = url[: url.rindex("/", 0, at) + 1]
+    look_up(base)  # has a shorter limit than a list
     wanted = _as_expression(url[len(base) :])
     files = _stored(base, url[len(base) : at]) if scheme_of(url) in _STORES else below(base)
     for file in files:

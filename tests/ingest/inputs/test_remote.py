@@ -17,7 +17,7 @@ import pytest
 
 from pcapkit.batch.catalog import Item, find_items
 from pcapkit.batch.looks import Looks
-from pcapkit.errors import ChangedInput, InputError, MissingInput
+from pcapkit.errors import ChangedInput, InputError, MissingInput, UsageError
 from pcapkit.ingest.inputs import remote
 from pcapkit.ingest.inputs.source import open_source
 from pcapkit.text import shown_path
@@ -238,6 +238,11 @@ def test_wrong_and_missing_credentials_of_a_store(bucket: str, tmp_path: Path) -
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": str(tmp_path)}
     said = failure(url, **nobody)
     assert "credentials are missing" in said and "AWS_PROFILE" in said
+    with web_server(tmp_path) as server:
+        server.status = 401
+        google = {"STORAGE_EMULATOR_HOST": server.url, "NO_GCE_CHECK": "true"}
+        said = failure("gs://bucket/a.pcap", HOME=str(tmp_path), **google)
+    assert "credentials are missing" in said and "GOOGLE_APPLICATION_CREDENTIALS" in said
     said = failure("abfs://box/a.pcap", HOME=str(tmp_path))
     assert "credentials" in said and "AZURE_STORAGE_ACCOUNT_NAME" in said
 
@@ -262,6 +267,18 @@ def test_hosts_that_do_not_answer(bucket: str, scheme: str) -> None:
         assert "no answer within 1 s" in failure(url, **waits)
     if scheme != "s3":
         assert "refuses the connection" in failure(url)
+
+
+def test_nobody_waits_twice_for_a_silent_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list of URLs of one dead host is done in the time of the first of them."""
+    monkeypatch.setenv("PCAPKIT_REMOTE_TIMEOUT", "0.5")
+    remote._systems.clear()
+    with silent_server() as port:
+        urls = [f"http://127.0.0.1:{port}/{k}.pcap" for k in range(500)]
+        before = threading.active_count()
+        with pytest.raises(UsageError, match=r"127.0.0.1.* and 497 more; http.*no answer within"):
+            find_items(urls)
+        assert threading.active_count() < before + 100
 
 
 def test_refused_by_a_web_server(store: Path) -> None:
