@@ -24,7 +24,7 @@ from pcapkit.text import shown_path
 from tests.batch.test_sets import talk
 from tests.build import SECOND, START_NS, conversation, pcap, save
 from tests.cli.test_cli import run
-from tests.servers import s3_server, sftp_server, silent_server, web_server
+from tests.servers import gcs_server, s3_server, sftp_server, silent_server, web_server
 
 LARGE = pcap(talk(START_NS, 20_000, step=SECOND))
 ODD = ["two\nlines.pcap", "ü b+c%20&d.pcap", "x" * 250 + ".pcap", "a#b;c=d.pcap"]
@@ -98,7 +98,21 @@ def web_without_ranges(store: Path) -> Iterator[str]:
         yield server.url
 
 
-@pytest.fixture(params=["bucket", "folder", "web", "web_without_ranges"])
+@pytest.fixture(scope="module")
+def gcs(store: Path) -> Iterator[dict[str, str]]:
+    with gcs_server(store / "captures", "captures") as environment:
+        yield environment
+
+
+@pytest.fixture
+def google(gcs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in gcs.items():
+        monkeypatch.setenv(name, value)
+    remote._systems.clear()
+    return "gs://captures"
+
+
+@pytest.fixture(params=["bucket", "google", "folder", "web", "web_without_ranges"])
 def place(request: pytest.FixtureRequest) -> str:
     """The URL of the folder with captures, at each kind of server."""
     return str(request.getfixturevalue(request.param))
