@@ -7,8 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from pcapkit.files import atomic_write
-from pcapkit.model.audits import Identity as Identity
 from pcapkit.text import encodable
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells, without reading, whether a file is the one that was there before.
+
+    Of files ``size`` in bytes, ``mtime_ns``, and the numbers of the device and the inode; of
+    objects ``size`` and ``tag``: the ETag, or when it was last modified.
+    """
+
+    size: int
+    mtime_ns: int | None = None
+    device: int | None = None
+    inode: int | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +91,4 @@ class Looks:
         """Keep a look."""
         if identity is not None:
             self.known[encodable(path)] = (identity, look)
-            self.changed = True
-
-    def keep_only(self, paths: set[str]) -> None:
-        """Forget all other paths."""
-        wanted = {encodable(path) for path in paths}
-        for path in [p for p in self.known if p not in wanted]:
-            del self.known[path]
             self.changed = True

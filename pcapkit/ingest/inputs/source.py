@@ -190,6 +190,8 @@ class Source:
             except Exception as problem:  # every decompressor has errors of its own
                 if isinstance(problem, OSError) and problem.errno:
                     self.damage = f"cannot be read on: {problem.strerror}"
+                elif self.compression is None:
+                    raise
                 else:
                     self.damage = f"the {self.compression} stream is damaged or ends early"
                 break
