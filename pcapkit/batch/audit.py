@@ -11,50 +11,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pcapkit.batch.catalog import Found
+from pcapkit.batch.rows import error_kind, failed_row, row_of
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditRow
-from pcapkit.model.results import shown_faults
-from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.report.html.index import render_index
-from pcapkit.report.text.plans import best_plan, ended, plan_safety
 from pcapkit.report.writer import report_folder, write_report
 from pcapkit.text import encodable
 from pcapkit.version import __version__
 
 SCHEMA = "pcapkit.audit/1"
-
-
-def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
-    """Return what the index shows of one analysis."""
-    best = analysis.recommendations[0] if analysis.recommendations else None
-    plan = best_plan(analysis)
-    return AuditRow(
-        path=path,
-        report=report,
-        error=None,
-        packets=analysis.packets.total,
-        lookups=analysis.lookup_counts.total,
-        queries=analysis.waste.queries,
-        wasted_queries=analysis.waste.wasted_queries,
-        share=analysis.waste.share,
-        clients=len({(c.client_addr, c.container) for c in analysis.client_rows}),
-        advice=best.action if best else None,
-        saves_queries=best.saves_queries if best else 0,
-        warnings=len(analysis.warnings),
-        faults=shown_faults(analysis),
-        plan_edits=plan.edits if plan else 0,
-        plan_ends=ended(plan) if plan else 0,
-        plan_safety=plan_safety(plan) if plan else None,
-    )
-
-
-def failed_row(path: str, problem: str) -> AuditRow:
-    """Return the row of a capture that could not be analysed."""
-    return AuditRow(path, None, problem, 0, 0, 0, 0, 0.0, 0, None, 0, 0)
 
 
 def run_audit(
@@ -90,11 +59,12 @@ def run_audit(
             text = str(problem)
             if not isinstance(problem, PcapkitError):
                 text = f"{path}: {type(problem).__name__}: {text} (a fault of pcapkit)"
-            rows.append(failed_row(path, text))
+            rows.append(failed_row(path, text, error_kind(problem)))
             say(text)
             continue
         page = next((p for p in written if p.name == "report.html"), written[0])
-        rows.append(row_of(path, analysis, page.relative_to(output).as_posix()))
+        report = page.relative_to(output).as_posix()
+        rows.append(row_of(path, analysis, report, cluster=options.pods))
     if each is not None:
         each(len(found), len(found))
     ranked = tuple(sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path)))

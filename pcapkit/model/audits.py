@@ -53,6 +53,7 @@ class AuditStep:
     saves_queries: int
     ends_queries: int  #: wasted queries that it ends, with the steps before it done
     safety: Safety
+    names: tuple[str, ...] = ()  #: that a ``set_ndots`` obliges to be written in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,4 @@ class AuditRow:
     p95_s: float | None = None  #: of complete lookups
     workloads: tuple[Workload, ...] = ()
     steps: tuple[AuditStep, ...] = ()
+    nodes: tuple[str, ...] = ()  #: on which its clients run, as far as ``--pods`` says it
