@@ -1,0 +1,280 @@
+"""Audits in words: the verdict, the plan for all captures, why captures failed.
+
+So the page and the terminal say it alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pcapkit.model.audits import Audit, AuditRow, Failures, SharedStep, Together, Trend
+from pcapkit.model.plans import Coverage
+from pcapkit.model.vocabulary import Safety
+from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.plans import (
+    SAFE_FOR,
+    SHORT_S,
+    edits_text,
+    plan_line,
+    safety_text,
+    subjects_text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureKind:
+    """A kind of failure in words, and what to do about it."""
+
+    title: str
+    action: str
+
+
+#: By the word of ``AuditRow.error_kind``.
+FAILURE_KINDS: Mapping[str, FailureKind] = {
+    "empty": FailureKind(
+        "Empty",
+        "Nothing was captured, or the file was cut when it was copied: look at its source.",
+    ),
+    "not_a_capture": FailureKind(
+        "Not a capture",
+        "The bytes are of no format that is known here: leave the files out, or convert them "
+        "to pcap or pcapng.",
+    ),
+    "damaged": FailureKind(
+        "Damaged at the beginning",
+        "Copy them again from where they were captured: nothing of them can be read.",
+    ),
+    "missing": FailureKind(
+        "Gone before they were read",
+        "Something removes files while the audit runs, such as a rotation: audit a copy.",
+    ),
+    "permission": FailureKind(
+        "May not be read",
+        "Give the user of this audit the right to read them: tcpdump writes files as root, or "
+        "as the user that -Z names.",
+    ),
+    "disk_full": FailureKind("Disk full", "Make room where reports are written, and run it again."),
+    "memory": FailureKind(
+        "Out of memory", "Run it again with fewer workers, or where there is more memory."
+    ),
+    "killed": FailureKind(
+        "The process that read it was killed",
+        "It was killed again when it ran alone: often there is not enough memory. Try analyze on "
+        "the capture by itself.",
+    ),
+    "changed": FailureKind(
+        "Changed while it was read", "It is still being written: audit it when it is closed."
+    ),
+    "unreachable": FailureKind(
+        "Could not be fetched", "Look at the network and the credentials, and run it again."
+    ),
+    "unreadable": FailureKind("Could not be read", "The reason of each says what stands in the way."),
+    "usage": FailureKind(
+        "Options do not fit", "The reason of each says which option: change it, and run it again."
+    ),
+    "fault": FailureKind(
+        "A fault of pcapkit", "Please report it, with the capture if you may pass it on."
+    ),
+}
+_OTHER = FailureKind("Other reasons", "The reason of each says what stands in the way.")
+
+
+def failure_kind(kind: str) -> FailureKind:
+    """Return what a kind of failure is called, and what to do about it."""
+    return FAILURE_KINDS.get(kind, _OTHER)
+
+
+def reason(row: AuditRow) -> str:
+    """Return why a capture failed, without its path, which stands beside it."""
+    return printable((row.error or "").removeprefix(f"{row.path}: "))
+
+
+# ---- the verdict -----------------------------------------------------------------------------
+
+
+def verdict(audit: Audit) -> list[str]:
+    """Return the sentences over an audit, of which the first is its headline."""
+    return list(_sentences(audit))
+
+
+def _sentences(audit: Audit) -> Iterator[str]:
+    good = [r for r in audit.captures if r.error is None]
+    failed = len(audit.captures) - len(good)
+    if not good:
+        yield f"No capture could be analysed: {number(failed)} failed."
+        return
+    queries = sum(r.queries for r in good)
+    judged = sum(r.complete_queries for r in good)
+    wasted = sum(r.wasted_queries for r in good)
+    text = f"{captures_text(len(good))}: "
+    if not queries:
+        yield text + f"no DNS query in {'it' if len(good) == 1 else 'them'}."
+    elif not judged:
+        yield text + "no lookup is in one from its beginning to its end."
+    else:
+        share = percent(wasted / judged)
+        text += f"{share} of the DNS queries were search-path waste"
+        yield f"{text}: {number(wasted)} of {number(judged)}."
+    if audit.together is not None and audit.together.steps:
+        yield _plan_sentence(audit.together)
+        yield _safety_sentence(audit.together)
+    elif wasted:
+        yield "No change was found that is safe to advise."
+    elif judged:
+        yield "Nothing to do: no query was search-path waste."
+    if failed:
+        yield f"{captures_text(failed)} could not be analysed."
+    if gone := sum(r.gone for r in audit.captures):
+        yield (
+            f"{captures_text(gone)} {'is' if gone == 1 else 'are'} no longer there: what an "
+            "earlier run found is kept."
+        )
+
+
+def captures_text(count: int) -> str:
+    """Return a count of captures in words."""
+    return f"{number(count)} capture{'' if count == 1 else 's'}"
+
+
+def _plan_sentence(plan: Together) -> str:
+    verb = "ends" if plan.edits == 1 else "end"
+    share = plan.ends_queries / plan.wasted_queries if plan.wasted_queries else 0.0
+    return (
+        f"{edits_text(plan.edits)} {verb} {number(plan.ends_queries)} of them ({percent(share)})."
+    )
+
+
+def origin_sentence(plan: Together) -> str:
+    """Say what the plan for all captures is made of."""
+    if plan.captures == 1:
+        return "It is the plan of the one capture that has any, and was replayed on it."
+    return (
+        f"Put together from the plans of {number(plan.captures)} captures; each was replayed on "
+        "its own capture, never on the others."
+    )
+
+
+def _safety_sentence(plan: Together) -> str:
+    if plan.safety is Safety.SAFE:
+        if plan.seen_s is None:
+            return "Safe for the lookups seen."
+        text = f"Safe for what was seen in {seconds(plan.seen_s)}"
+        return text + (": capture longer before a roll-out." if plan.seen_s < SHORT_S else ".")
+    doubtful = sum(s.safety is not Safety.SAFE for s in plan.steps)
+    if doubtful == len(plan.steps):
+        return "Review it first." if doubtful == 1 else "Review every change first."
+    return f"Review {number(doubtful)} of its {number(len(plan.steps))} changes first."
+
+
+# ---- the plan --------------------------------------------------------------------------------
+
+
+def shared_step_text(
+    step: SharedStep, named: Callable[[str], str] = printable, who: str = ""
+) -> str:
+    """Return what a change is; ``named`` prints a name, ``who`` says whom it is for."""
+    if step.code == "set_ndots":
+        text = f"Set ndots to {step.ndots}" + (f" for {who}" if who else "")
+        if step.names:
+            names, more = ", ".join(map(named, step.names[:3])), len(step.names) - 3
+            text += f"; write in full with it: {names}"
+            text += f" and {number(more)} more" if more > 0 else ""
+        return text
+    if step.code == "drop_suffix":
+        suffixes = " and ".join(named(s) for s in step.suffixes)
+        return f"Take {suffixes} out of the search list" + (f" of {who}" if who else "")
+    where = f" in {who}" if who else ""
+    return f"Write {named(step.fqdn or '')} instead of {named(step.name or '')}{where}"
+
+
+def step_who(step: SharedStep) -> str:
+    """Return whom a change is for."""
+    return subjects_text(step.subjects)
+
+
+def step_safety(step: SharedStep) -> str:
+    """Return how safe a change is: where it was replayed, and for how long that was seen."""
+    return safety_text(step.safety, Coverage(0, 0, step.seen_s))
+
+
+def step_captures(step: SharedStep) -> str:
+    """Return how many captures have a change in their plans, of those that show its subjects."""
+    if step.captures == step.captures_of_subjects:
+        return number(step.captures)
+    return f"{number(step.captures)} of {number(step.captures_of_subjects)}"
+
+
+def plan_notes(plan: Together) -> Iterator[str]:
+    """Yield what a reader of the plan should know: what it left out, and where plans differ."""
+    if any(s.captures < s.captures_of_subjects for s in plan.steps):
+        yield (
+            "A change “in 2 of 5” captures is in the plans of two; the other three show its "
+            "subject, too, and were not replayed under it."
+        )
+    if plan.left_out_queries > 0:
+        yield (
+            f"{number(plan.left_out_queries)} more wasted queries end by plans of captures, and "
+            "count nowhere here: by steps that their reports do not list, or that another "
+            "capture’s plan contradicts."
+        )
+    for conflict in plan.conflicts:
+        yield printable(conflict)
+
+
+# ---- a capture in a line ---------------------------------------------------------------------
+
+
+def row_plan(row: AuditRow) -> str:
+    """Return the plan of a capture in a line."""
+    if row.plan_safety is None:
+        return "no change that is safe" if row.wasted_queries else "nothing to do"
+    share = row.plan_ends / row.wasted_queries if row.wasted_queries else 0.0
+    return plan_line(row.plan_edits, row.plan_ends, share, row.plan_safety)
+
+
+def short_row_plan(row: AuditRow) -> str:
+    """Return the plan of a capture in few words: edits, the share of the waste that they end."""
+    if not row.plan_edits or row.plan_safety is None:
+        return ""
+    ends = percent(row.plan_ends / row.wasted_queries) if row.wasted_queries else ""
+    safety = row.plan_safety
+    if safety.startswith(SAFE_FOR):
+        safety = f"safe ({safety.removeprefix(SAFE_FOR)} seen)"
+    return f"{edits_text(row.plan_edits)}, {ends}, {safety}"
+
+
+def row_marks(row: AuditRow) -> str:
+    """Return what is to be said of a capture beside its path: that it is gone, or several files."""
+    marks = []
+    if len(row.paths) > 1:
+        marks.append(f"{number(len(row.paths))} files read as one")
+    if row.gone:
+        marks.append("no longer there")
+    return ", ".join(marks)
+
+
+# ---- the trend -------------------------------------------------------------------------------
+
+
+def trend_title(trend: Trend) -> str:
+    """Return what a workload of the trend is called."""
+    name = trend.workload or trend.client_addr or "unknown"
+    return printable(f"{trend.namespace}/{name}" if trend.workload and trend.namespace else name)
+
+
+def change_text(trend: Trend) -> str:
+    """Return a change of a share in points of percent, with its interval; nothing for none."""
+    if trend.change is None:
+        return ""
+    text = f"{100 * trend.change:+.1f} points"
+    if trend.change_low is None or trend.change_high is None:
+        return text
+    return f"{text} ({100 * trend.change_low:+.1f} to {100 * trend.change_high:+.1f})"
+
+
+def failures_text(failures: Sequence[Failures]) -> str:
+    """Return failures by kind in a line."""
+    return ", ".join(
+        f"{number(len(f.rows))} {failure_kind(f.kind).title.lower()}" for f in failures
+    )
