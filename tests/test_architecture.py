@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
-    ("batch.engines",),
+    ("batch.engines", "batch.overview"),
     ("batch",),
     ("cli",),
     ("cli.commands",),

@@ -5,25 +5,20 @@ A capture that cannot be read is a row with its error; the others go on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from pcapkit.batch.catalog import Found
+from pcapkit.batch.overview.groups import GroupBy
+from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import error_kind, failed_row, row_of
 from pcapkit.errors import PcapkitError
-from pcapkit.files import atomic_write
-from pcapkit.model.audits import AuditRow
+from pcapkit.model.audits import AuditIndex, AuditRow
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
-from pcapkit.report.html.index import render_index
 from pcapkit.report.writer import report_folder, write_report
 from pcapkit.text import encodable
-from pcapkit.version import __version__
-
-SCHEMA = "pcapkit.audit/1"
 
 
 def run_audit(
@@ -32,10 +27,11 @@ def run_audit(
     formats: Sequence[str],
     options: Options,
     *,
+    group_by: GroupBy | None = None,
     say: Callable[[str], None],
     hooks: Hooks | None = None,
     each: Callable[[int, int], None] | None = None,
-) -> tuple[AuditRow, ...]:
+) -> AuditIndex:
     """Analyse every capture that was found and write reports and ``index.html`` to ``output``.
 
     ``say`` gets one line for each capture that failed, ``each`` the captures done and to do.
@@ -67,8 +63,6 @@ def run_audit(
         rows.append(row_of(path, analysis, report, cluster=options.pods))
     if each is not None:
         each(len(found), len(found))
-    ranked = tuple(sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path)))
-    atomic_write(output / "index.html", render_index(ranked, __version__).encode())
-    record = {"schema": SCHEMA, "captures": [asdict(r) for r in ranked]}
-    atomic_write(output / "audit.json", (json.dumps(record, indent=2) + "\n").encode())
-    return ranked
+    index = make_index(rows, group_by)
+    write_index(output, index)
+    return index

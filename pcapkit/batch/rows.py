@@ -22,16 +22,16 @@ _ERRNO = {
     errno.EACCES: "permission",
     errno.EPERM: "permission",
     errno.ENOENT: "missing",
-    errno.ENOSPC: "disk_full",
-    errno.EDQUOT: "disk_full",
+    errno.ENOSPC: "disk-full",
+    errno.EDQUOT: "disk-full",
 }
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (EmptyInput, "empty"),
-    (NotACapture, "not_a_capture"),
+    (NotACapture, "not-a-capture"),
     (DamagedCapture, "damaged"),
     (InputError, "unreadable"),
-    (UsageError, "usage"),
-    (MemoryError, "memory"),
+    (UsageError, "options"),
+    (MemoryError, "too-large"),
     (OSError, "unreadable"),
 )
 

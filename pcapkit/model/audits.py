@@ -226,7 +226,7 @@ class Trend:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditIndex:
     """An audit as a whole: its captures in their order, and what they say together.
 
     The first of ``groupings`` is what was asked for; ``trend`` is None without a history.

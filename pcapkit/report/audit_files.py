@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import msgspec
 
-from pcapkit.model.audits import Audit, AuditRow, Trend
+from pcapkit.model.audits import AuditIndex, AuditRow, Trend
 from pcapkit.report.analysis_json import dump_parts
 from pcapkit.report.table_files import write_table
 from pcapkit.report.text.audits import failure_kind
@@ -37,14 +37,14 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("wasted_queries", "int64", "those of complete lookups that exist because of the search list"),
     ("nxdomain_queries", "int64", "answered with NXDOMAIN"),
     ("wasted_s", "double", "seconds that lookups lost before the right name was asked"),
-    ("lookups_s", "double", "seconds that all complete lookups took together; null without a clock"),
+    ("lookups_s", "double", "seconds that all complete lookups took; null without a clock"),
     ("p50_s", "double", "seconds that half of the complete lookups took at most"),
     ("p95_s", "double", "seconds that 95 % of the complete lookups took at most"),
     ("faults", "strings", "codes of the faults that are shown at its clients"),
 )
 
 
-def dump_audit(audit: Audit, version: str) -> str:
+def dump_audit(audit: AuditIndex, version: str) -> str:
     """Return an audit as JSON text of schema ``pcapkit.audit/1``: a line for each row."""
     return dump_parts(
         {
@@ -81,7 +81,7 @@ def _trend(trend: Trend) -> dict[str, Any]:
     return plain
 
 
-def write_workloads(audit: Audit, out: IO[bytes]) -> None:
+def write_workloads(audit: AuditIndex, out: IO[bytes]) -> None:
     """Write one row for each workload of each capture as Parquet, described in its metadata.
 
     A capture that failed, or in which no client was seen, is a row without a workload.
@@ -110,7 +110,7 @@ def write_workloads(audit: Audit, out: IO[bytes]) -> None:
     write_table([frame], "parquet", out, {name: text for name, _, text in COLUMNS})
 
 
-def _rows(audit: Audit) -> Iterator[dict[str, Any]]:
+def _rows(audit: AuditIndex) -> Iterator[dict[str, Any]]:
     for row in audit.captures:
         of_capture = {
             "capture": row.path,

@@ -21,6 +21,11 @@ from pcapkit.cli.session import first_run, progress_bars
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @output_options
+@click.option(
+    "--group-by",
+    metavar="WHAT",
+    help="Sum up by namespace, workload, node, day, or what a regular expression finds in paths.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
 @reading_options
 def audit(
@@ -31,10 +36,14 @@ def audit(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    group_by: str | None,
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all."""
     (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    from pcapkit.batch.overview.groups import parse_group_by
+
+    groups = None if group_by is None else parse_group_by(group_by)
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.catalog import find_captures
@@ -50,11 +59,12 @@ def audit(
         from pcapkit.batch.audit import run_audit
         from pcapkit.pipeline.hooks import Hooks
 
-        rows = run_audit(
+        index = run_audit(
             found,
             Path(output),
             wanted,
             options,
+            group_by=groups,
             say=lambda t: say(f"failed: {t}"),
             hooks=Hooks(progress),
             each=each,
@@ -65,10 +75,11 @@ def audit(
         if not quiet:
             from rich.console import Console
 
-            from pcapkit.report.html.index import render_index_terminal
+            from pcapkit.report.audit_terminal import render_audit_terminal
 
-            render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
+            render_audit_terminal(index, Console(file=sys.stdout, highlight=False))
         print_path(Path(output, "index.html"))
+    rows = index.captures
     if any(row.error for row in rows):
         sys.exit(3)
     worst = max((row.share for row in rows), default=0.0)

@@ -5,13 +5,13 @@ So the page and the terminal say it alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pcapkit.model.audits import Audit, AuditRow, Failures, SharedStep, Together, Trend
+from pcapkit.model.audits import AuditIndex, AuditRow, Group, Grouping, SharedStep, Together, Trend
 from pcapkit.model.plans import Coverage
 from pcapkit.model.vocabulary import Safety
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import iso_time, number, percent, printable, seconds
 from pcapkit.report.text.plans import (
     SAFE_FOR,
     SHORT_S,
@@ -20,6 +20,7 @@ from pcapkit.report.text.plans import (
     safety_text,
     subjects_text,
 )
+from pcapkit.report.text.wording import Figure, lookups_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,46 +33,53 @@ class FailureKind:
 
 #: By the word of ``AuditRow.error_kind``.
 FAILURE_KINDS: Mapping[str, FailureKind] = {
-    "empty": FailureKind(
-        "Empty",
-        "Nothing was captured, or the file was cut when it was copied: look at its source.",
-    ),
-    "not_a_capture": FailureKind(
-        "Not a capture",
-        "The bytes are of no format that is known here: leave the files out, or convert them "
-        "to pcap or pcapng.",
-    ),
-    "damaged": FailureKind(
-        "Damaged at the beginning",
-        "Copy them again from where they were captured: nothing of them can be read.",
-    ),
     "missing": FailureKind(
-        "Gone before they were read",
-        "Something removes files while the audit runs, such as a rotation: audit a copy.",
+        "No such file", "If something removes files while an audit runs, audit a copy of them."
     ),
     "permission": FailureKind(
-        "May not be read",
-        "Give the user of this audit the right to read them: tcpdump writes files as root, or "
-        "as the user that -Z names.",
-    ),
-    "disk_full": FailureKind("Disk full", "Make room where reports are written, and run it again."),
-    "memory": FailureKind(
-        "Out of memory", "Run it again with fewer workers, or where there is more memory."
-    ),
-    "killed": FailureKind(
-        "The process that read it was killed",
-        "It was killed again when it ran alone: often there is not enough memory. Try analyze on "
-        "the capture by itself.",
-    ),
-    "changed": FailureKind(
-        "Changed while it was read", "It is still being written: audit it when it is closed."
+        "No permission to read",
+        "Give the user of this audit the right to read them: tcpdump writes files as root, or as "
+        "the user that its option -Z names.",
     ),
     "unreachable": FailureKind(
-        "Could not be fetched", "Look at the network and the credentials, and run it again."
+        "The host or service does not answer", "Look at the network and the address; run it again."
     ),
-    "unreadable": FailureKind("Could not be read", "The reason of each says what stands in the way."),
-    "usage": FailureKind(
-        "Options do not fit", "The reason of each says which option: change it, and run it again."
+    "credentials": FailureKind(
+        "Credentials are missing or refused",
+        "Set what the reason of each names, in the environment of the audit.",
+    ),
+    "changed": FailureKind(
+        "Changed while it was read", "They are still being written: run it again when they are not."
+    ),
+    "empty": FailureKind(
+        "Empty", "Nothing was captured, or copying failed: look where they come from."
+    ),
+    "not-a-capture": FailureKind(
+        "Not a capture",
+        "The bytes are of no format that is known here: leave them out, or convert them to pcap.",
+    ),
+    "damaged": FailureKind(
+        "Damaged from the beginning",
+        "Nothing of them can be read: copy them again from where they come from.",
+    ),
+    "unreadable": FailureKind("Cannot be read", "The reason of each says what stands in the way."),
+    "options": FailureKind(
+        "The options do not fit", "The reason of each names the option: change it, run it again."
+    ),
+    "too-large": FailureKind(
+        "Needs more memory than there is",
+        "Run it again with fewer workers, or on a larger machine.",
+    ),
+    "crashed": FailureKind(
+        "The process that read it died",
+        "It died again when it ran alone: analyze one of them by itself, with more memory.",
+    ),
+    "timeout": FailureKind(
+        "Not done within the time limit",
+        "Run it again with a longer limit, or on a faster machine.",
+    ),
+    "disk-full": FailureKind(
+        "No space left where reports are written", "Make room there, and run it again."
     ),
     "fault": FailureKind(
         "A fault of pcapkit", "Please report it, with the capture if you may pass it on."
@@ -93,12 +101,12 @@ def reason(row: AuditRow) -> str:
 # ---- the verdict -----------------------------------------------------------------------------
 
 
-def verdict(audit: Audit) -> list[str]:
+def verdict(audit: AuditIndex) -> list[str]:
     """Return the sentences over an audit, of which the first is its headline."""
     return list(_sentences(audit))
 
 
-def _sentences(audit: Audit) -> Iterator[str]:
+def _sentences(audit: AuditIndex) -> Iterator[str]:
     good = [r for r in audit.captures if r.error is None]
     failed = len(audit.captures) - len(good)
     if not good:
@@ -245,13 +253,70 @@ def short_row_plan(row: AuditRow) -> str:
 
 
 def row_marks(row: AuditRow) -> str:
-    """Return what is to be said of a capture beside its path: that it is gone, or several files."""
-    marks = []
-    if len(row.paths) > 1:
-        marks.append(f"{number(len(row.paths))} files read as one")
-    if row.gone:
-        marks.append("no longer there")
-    return ", ".join(marks)
+    """Return what is to be said of a capture beside its path: that it is gone."""
+    return "no longer there" if row.gone else ""
+
+
+def file_texts(row: AuditRow) -> list[str]:
+    """Return the files that are read as one, without the folder that all of them are in."""
+    folder = row.paths[0].rpartition("/")[0] + "/"
+    return [printable(path.removeprefix(folder)) for path in row.paths]
+
+
+# ---- groups, figures -------------------------------------------------------------------------
+
+
+def grouping_title(grouping: Grouping) -> str:
+    """Return what groups of a kind are called; those of an expression are parts of paths."""
+    words = ("namespace", "workload", "node", "day")
+    return grouping.by if grouping.by in words else "part of the path"
+
+
+def group_title(grouping: Grouping, group: Group) -> str:
+    """Return what a group is called."""
+    return grouping.others if group.name is None else printable(group.name)
+
+
+def index_figures(index: AuditIndex) -> list[Figure]:
+    """Return the large figures under the headline."""
+    good = [row for row in index.captures if row.error is None]
+    failed = len(index.captures) - len(good)
+    judged = sum(row.complete_queries for row in good)
+    wasted = sum(row.wasted_queries for row in good)
+    return [
+        Figure("captures", number(len(good)), f"{number(failed)} failed" if failed else "all read"),
+        Figure(
+            "queries",
+            number(sum(row.queries for row in good)),
+            f"in {lookups_text(sum(row.lookups for row in good))}",
+        ),
+        Figure(
+            "wasted",
+            number(wasted),
+            f"{percent(wasted / judged)} of complete lookups’ queries" if judged else "",
+        ),
+        Figure(
+            "time lost",
+            seconds(sum(row.wasted_s for row in good)),
+            "before the right names were asked",
+        ),
+    ]
+
+
+def index_evidence(index: AuditIndex) -> str:
+    """Return what an audit rests on, in a few words."""
+    good = [row for row in index.captures if row.error is None]
+    parts = [f"{number(sum(row.packets for row in good))} packets"]
+    first = [row.first_time for row in good if row.first_time is not None]
+    last = [row.last_time for row in good if row.last_time is not None]
+    if first and last:
+        parts.append(f"{_minute(min(first))} to {_minute(max(last))} UTC")
+    return " · ".join(parts)
+
+
+def _minute(nanoseconds: int) -> str:
+    text = iso_time(nanoseconds) or ""
+    return text[:16].replace("T", " ")
 
 
 # ---- the trend -------------------------------------------------------------------------------
@@ -271,10 +336,3 @@ def change_text(trend: Trend) -> str:
     if trend.change_low is None or trend.change_high is None:
         return text
     return f"{text} ({100 * trend.change_low:+.1f} to {100 * trend.change_high:+.1f})"
-
-
-def failures_text(failures: Sequence[Failures]) -> str:
-    """Return failures by kind in a line."""
-    return ", ".join(
-        f"{number(len(f.rows))} {failure_kind(f.kind).title.lower()}" for f in failures
-    )

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pcapkit.batch.groups import workload_title
+from pcapkit.batch.overview.groups import workload_title
 from pcapkit.model.audits import AuditRow, AuditStep, SharedStep, Together
 from pcapkit.model.vocabulary import Safety
 from pcapkit.words import some
@@ -187,8 +187,7 @@ def _settle(asked: Sequence[_Asked]) -> tuple[dict[_Topic, _Value | None], list[
             what = f"the name {topic[2]}" if topic[1] == "name" else topic[1]
             said[what, tuple(sorted(values)), taken].append(topic[0])
     return settled, [
-        _conflict(what, values, taken, subjects)
-        for (what, values, taken), subjects in said.items()
+        _conflict(what, values, taken, subjects) for (what, values, taken), subjects in said.items()
     ]
 
 

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcapkit.batch.groups import GroupBy, grouping, with_groups
-from pcapkit.batch.together import together
+from pcapkit.batch.overview.groups import GroupBy, grouping, with_groups
+from pcapkit.batch.overview.together import together
 from pcapkit.files import atomic_write, whole_file
-from pcapkit.model.audits import Audit, AuditRow, Failures, Trend
+from pcapkit.model.audits import AuditIndex, AuditRow, Failures, Trend
 from pcapkit.report.audit_files import dump_audit, write_workloads
 from pcapkit.report.html.index import render_index
 from pcapkit.version import __version__
@@ -18,10 +18,10 @@ _ALWAYS = (GroupBy("workload"), GroupBy("namespace"))
 _OTHER = "other"
 
 
-def make_audit(
+def make_index(
     rows: Sequence[AuditRow], group_by: GroupBy | None = None, trend: Sequence[Trend] | None = None
-) -> Audit:
-    """Return the audit of these captures, in any order: ranked by waste, failures at the end."""
+) -> AuditIndex:
+    """Return what captures, in any order, say together: ranked by waste, failures at the end."""
     ranked = sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path))
     kinds = list(_ALWAYS)
     if group_by is not None:
@@ -31,7 +31,7 @@ def make_audit(
     for row in ranked:
         if row.error is not None:
             failed[row.error_kind or _OTHER].append(row)
-    return Audit(
+    return AuditIndex(
         captures=tuple(ranked),
         groupings=tuple(grouping(ranked, by) for by in kinds),
         together=together(ranked),
@@ -43,9 +43,9 @@ def make_audit(
     )
 
 
-def write_index(output: Path, audit: Audit) -> None:
+def write_index(output: Path, index: AuditIndex) -> None:
     """Write the index in its three forms to the folder of an audit, each whole or not at all."""
-    atomic_write(output / "audit.json", dump_audit(audit, __version__).encode())
+    atomic_write(output / "audit.json", dump_audit(index, __version__).encode())
     with whole_file(output / "audit.parquet") as out:
-        write_workloads(audit, out)
-    atomic_write(output / "index.html", render_index(audit, __version__).encode())
+        write_workloads(index, out)
+    atomic_write(output / "index.html", render_index(index, __version__).encode())
