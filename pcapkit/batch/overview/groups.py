@@ -90,7 +90,7 @@ def grouping(rows: Sequence[AuditRow], by: GroupBy) -> Grouping:
         for number, row in enumerate(good):
             for workload in row.workloads:
                 parts[title(workload)].append(_Counts(number, workload))
-        notes = _unlike(good)
+        notes = _unlike(good) if by.word == "workload" else iter(())
     groups = [_summed(name, of, good) for name, of in parts.items()]
     groups.sort(key=lambda g: (-g.wasted_queries, -g.queries, g.name is None, g.name or ""))
     return Grouping(by.text, others, tuple(groups), tuple(notes))

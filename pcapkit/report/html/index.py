@@ -181,7 +181,7 @@ def _step(step: SharedStep, plan: Together) -> Sequence[_Cell]:
         who,
         number(step.edits),
         number(step.ends_queries),
-        _share(share),
+        percent(share),
         step_captures(step),
         safety,
     )
@@ -236,7 +236,7 @@ def _captures(rows: Sequence[AuditRow], grouping: Grouping | None) -> Context:
     columns += [
         _Column("wasted", narrow=True),
         _Column("queries"),
-        _Column("share", narrow=True),
+        _Column("share"),
         _Column("lookups’ p95"),
         _Column("clients"),
         _Column("plan", "text", narrow=True),
@@ -256,7 +256,7 @@ def _captures(rows: Sequence[AuditRow], grouping: Grouping | None) -> Context:
                 _share(row.share),
                 seconds(row.p95_s),
                 number(row.clients),
-                row_plan(row),
+                Markup('<td class="plan">{}</td>').format(_unbroken(row_plan(row))),
                 ", ".join(row.faults),
                 number(row.warnings) if row.warnings else "",
             ]

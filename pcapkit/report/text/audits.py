@@ -172,7 +172,7 @@ def _safety_sentence(plan: Together) -> str:
     doubtful = sum(s.safety is not Safety.SAFE for s in plan.steps)
     if doubtful == len(plan.steps):
         return "Review it first." if doubtful == 1 else "Review every change first."
-    return f"Review {number(doubtful)} of its {number(len(plan.steps))} changes first."
+    return f"Review {number(doubtful)} of the {number(len(plan.steps))} changes first."
 
 
 # ---- the plan --------------------------------------------------------------------------------
@@ -222,9 +222,9 @@ def plan_notes(plan: Together) -> Iterator[str]:
         )
     if plan.left_out_queries > 0:
         yield (
-            f"{number(plan.left_out_queries)} more wasted queries end by plans of captures, and "
-            "count nowhere here: by steps that their reports do not list, or that another "
-            "capture’s plan contradicts."
+            f"The plans of captures end {number(plan.left_out_queries)} wasted queries more, which "
+            "count nowhere here: by steps that reports do not list, or that the plan of another "
+            "capture contradicts."
         )
     for conflict in plan.conflicts:
         yield printable(conflict)

@@ -1,9 +1,9 @@
 "use strict";
 // Rows are kept in an array; only those that are shown stand in the page, so that neither sorting
 // nor filtering lays out more than a few hundred of them.
-const UNITS = { "µs": 1e-6, ms: 1e-3, s: 1, min: 60 };
+const UNITS = { "µs": 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600 };
 const amount = text => {
-  const found = /^([+-]?[\d,.]+)\s*(µs|ms|s|min)?/.exec(text);
+  const found = /^([+-]?[\d,.]+)(?:\s(µs|ms|s|min|h)\b)?/.exec(text);
   return found ? parseFloat(found[1].replaceAll(",", "")) * (UNITS[found[2]] ?? 1) : NaN;
 };
 const word = text => text.toLowerCase().replace(/\d+/g, digits => digits.padStart(12, "0"));
