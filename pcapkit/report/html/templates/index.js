@@ -6,7 +6,7 @@ const amount = text => {
   const found = /^([+-]?[\d,.]+)(?:\s(µs|ms|s|min|h)\b)?/.exec(text);
   return found ? parseFloat(found[1].replaceAll(",", "")) * (UNITS[found[2]] ?? 1) : NaN;
 };
-const word = text => text.toLowerCase().replace(/\d+/g, digits => digits.padStart(12, "0"));
+const word = text => text.toLowerCase().replace(/\d+/g, digits => digits.length < 9 ? "00000000".slice(digits.length) + digits : digits);
 const button = (text, act) => {
   const made = document.createElement("button");
   made.type = "button";
@@ -36,8 +36,15 @@ for (const table of document.querySelectorAll("table[data-first]")) {
     if (said) said.textContent = words.length ? `${kept.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}` : "";
   };
   const filter = () => {
-    texts ??= new Map(rows.map(row => [row, [...row.cells].map(cell => cell.textContent).join("\n").toLowerCase()]));
+    texts ??= new Map(rows.map(row => [row, Array.from(row.childNodes, cell => cell.textContent).join("\n").toLowerCase()]));
     kept = words.length ? order.filter(row => words.every(part => texts.get(row).includes(part))) : order;
+  };
+  const keyOf = (column, numeric) => {
+    if (!keys.has(column)) {
+      const of = numeric ? amount : word;
+      keys.set(column, rows.map(row => of(row.childNodes[column].textContent.trim())));
+    }
+    return keys.get(column);
   };
   const sort = (column, head) => {
     const numeric = head.classList.contains("number");
@@ -45,19 +52,12 @@ for (const table of document.querySelectorAll("table[data-first]")) {
     const up = now === "descending";
     for (const other of heads) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    if (!keys.has(column)) {
-      const of = numeric ? amount : word;
-      keys.set(column, rows.map(row => of(row.cells[column].textContent.trim())));
-    }
-    const key = keys.get(column), sign = up ? 1 : -1;
-    const numbered = rows.map((row, place) => place);
-    const isNone = value => value === "" || value !== value;
-    numbered.sort((a, b) => {
-      const x = key[a], y = key[b];
-      if (isNone(x) || isNone(y)) return isNone(x) - isNone(y) || a - b;  // what is not known is last
-      return x < y ? -sign : x > y ? sign : a - b;
-    });
-    order = numbered.map(place => rows[place]);
+    const key = keyOf(column, numeric), known = [], unknown = [];
+    for (let n = 0; n < rows.length; n++) (key[n] === "" || key[n] !== key[n] ? unknown : known).push(n);
+    known.sort(up ? (a, b) => key[a] < key[b] ? -1 : key[a] > key[b] ? 1 : a - b
+      : (a, b) => key[a] > key[b] ? -1 : key[a] < key[b] ? 1 : a - b);
+    order = known.concat(unknown).map(place => rows[place]);
+    shown = Math.min(shown, 500);  // after "show all", too
     filter();
     show();
   };
@@ -65,6 +65,8 @@ for (const table of document.querySelectorAll("table[data-first]")) {
     if (!head.textContent || rows.length < 2) continue;
     const made = button(head.textContent, () => sort(column, head));
     head.replaceChildren(made);
+    // texts take longest to prepare: that is done before somebody asks for it
+    if (!head.classList.contains("number")) globalThis.requestIdleCallback?.(() => keyOf(column, false));
   }
   if (tools) {
     tools.hidden = false;
