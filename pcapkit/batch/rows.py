@@ -172,7 +172,7 @@ def _workloads(analysis: Results) -> tuple[Workload, ...]:
 
 def _nodes(clients: Iterable[Client], cluster: Cluster) -> tuple[str, ...]:
     """Return the nodes on which clients run, as far as they are known."""
-    found = set()
+    found: set[str] = set()
     for client in clients:
         address = packed(client.client_addr)
         sharing = cluster.nodes.get(address)
