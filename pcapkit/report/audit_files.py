@@ -9,7 +9,6 @@ import msgspec
 
 from pcapkit.model.audits import AuditIndex, AuditRow, Trend
 from pcapkit.report.analysis_json import dump_parts
-from pcapkit.report.table_files import write_table
 from pcapkit.report.text.audits import failure_kind
 from pcapkit.report.text.formatting import iso_time
 
@@ -86,8 +85,8 @@ def write_workloads(audit: AuditIndex, out: IO[bytes]) -> None:
 
     A capture that failed, or in which no client was seen, is a row without a workload.
     """
-    import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     types = {
         "string": pa.string(),
@@ -97,17 +96,10 @@ def write_workloads(audit: AuditIndex, out: IO[bytes]) -> None:
         "bool": pa.bool_(),
         "time": pa.timestamp("ns", "UTC"),
     }
-    rows = list(_rows(audit))
-    frame = pd.DataFrame(
-        {
-            name: pd.array(
-                pa.array([row.get(name) for row in rows], types[kind]),
-                dtype=pd.ArrowDtype(types[kind]),
-            )
-            for name, kind, _ in COLUMNS
-        }
+    schema = pa.schema(
+        [pa.field(name, types[of], metadata={"description": text}) for name, of, text in COLUMNS]
     )
-    write_table([frame], "parquet", out, {name: text for name, _, text in COLUMNS})
+    pq.write_table(pa.Table.from_pylist(list(_rows(audit)), schema), out, compression="zstd")
 
 
 def _rows(audit: AuditIndex) -> Iterator[dict[str, Any]]:

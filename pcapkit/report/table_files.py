@@ -101,18 +101,10 @@ def _cell(value: object) -> str:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def write_table(
-    frames: Iterable[pd.DataFrame],
-    form: str,
-    out: IO[bytes],
-    descriptions: Mapping[str, str] | None = None,
-) -> None:
-    """Write a table as ``csv``, ``jsonl`` or ``parquet``; its frames follow one another.
-
-    ``descriptions`` of columns are kept where the form has room for them, which is Parquet alone.
-    """
+def write_table(frames: Iterable[pd.DataFrame], form: str, out: IO[bytes]) -> None:
+    """Write a table as ``csv``, ``jsonl`` or ``parquet``; its frames follow one another."""
     if form == "parquet":
-        _write_parquet(frames, out, descriptions or {})
+        _write_parquet(frames, out)
     elif form in ("csv", "jsonl"):
         for number, frame in enumerate(frames):
             out.write(_text(frame, form, header=not number))
@@ -138,9 +130,7 @@ def _text(frame: pd.DataFrame, form: str, *, header: bool) -> bytes:
     return buffer.getvalue().encode()
 
 
-def _write_parquet(
-    frames: Iterable[pd.DataFrame], out: IO[bytes], descriptions: Mapping[str, str]
-) -> None:
+def _write_parquet(frames: Iterable[pd.DataFrame], out: IO[bytes]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -154,9 +144,6 @@ def _write_parquet(
                     if pa.types.is_null(column.type) and column.name in _TYPES:
                         known = column.with_type(pa.type_for_alias(_TYPES[column.name]))
                         schema = schema.set(number, known)
-                    if (text := descriptions.get(column.name)) is not None:
-                        said = schema.field(number).with_metadata({"description": text})
-                        schema = schema.set(number, said)
                 writer = pq.ParquetWriter(out, schema)
             writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
     finally:

@@ -30,6 +30,7 @@ for (const table of document.querySelectorAll("table[data-first]")) {
     const left = kept.length - until, next = Math.min(left, 100);
     more.replaceChildren();
     if (left) {
+      more.append(`${left.toLocaleString("en")} more`);
       more.append(button(`show ${next} more`, () => { shown = until + next; show(); }));
       if (left > next) more.append(button(`show all ${kept.length.toLocaleString("en")}`, () => { shown = kept.length; show(); }));
     }
