@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pcapkit.batch.audit import Audit
     from pcapkit.batch.catalog import Item
     from pcapkit.batch.engines.engine import Engine
-    from pcapkit.model.audits import AuditRow
+    from pcapkit.model.audits import AuditIndex
 
 #: What to do about rules that need an earlier run.
 _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
@@ -49,6 +49,11 @@ _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
     metavar="N",
     help="Processes of this machine.  [default: one a core]",
 )
+@click.option(
+    "--group-by",
+    metavar="WHAT",
+    help="Sum up by namespace, workload, node, day, or what a regular expression finds in paths.",
+)
 @click.option("--watch", is_flag=True, help="Take up captures as they are closed, until Ctrl-C.")
 @click.option("--prune", is_flag=True, help="Remove what is kept of other captures and options.")
 @reading_options
@@ -67,6 +72,7 @@ def audit(
     engine: str,
     scheduler: str | None,
     workers: int | None,
+    group_by: str | None,
     watch: bool,
     prune: bool,
     **values: object,
@@ -83,6 +89,9 @@ def audit(
         raise UsageError("--workers: they are the cluster's own; start more there")
     if not paths and from_file is None:
         raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
+    from pcapkit.batch.overview.groups import parse_group_by
+
+    groups = None if group_by is None else parse_group_by(group_by)
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.catalog import find_items
@@ -101,20 +110,20 @@ def audit(
     from pcapkit.batch.audit import Audit
 
     with locked(folder), audit_progress(bar=not watch, verbose=verbose) as bar:
-        lead = Audit(folder, wanted, options, say=bar.say, each=bar.each)
+        lead = Audit(folder, wanted, options, group_by=groups, say=bar.say, each=bar.each)
         work = _engine(scheduler, workers, wanted, bar)
         if watch:
-            rows = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
+            index = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
         else:
             looks.save(kept)
-            rows = lead.run(items, work, paths)
+            index = lead.run(items, work, paths)
             if prune:
                 lead.prune(items)
-    _show(rows, folder, as_json=as_json, quiet=quiet)
+    _show(index, folder, as_json=as_json, quiet=quiet)
     from pcapkit.batch.gate.subjects import subjects_of_rows
 
-    failed = gate.judge(lambda: subjects_of_rows(rows), prints_json=as_json)
-    if any(row.error for row in rows if not row.gone):
+    failed = gate.judge(lambda: subjects_of_rows(index.captures), prints_json=as_json)
+    if any(row.error for row in index.captures if not row.gone):
         sys.exit(3)
     if failed:
         sys.exit(1)
@@ -141,7 +150,7 @@ def _engine(
 
 def _watch(
     lead: Audit, find: Callable[[], list[Item]], engine: Engine, paths: tuple[str, ...]
-) -> tuple[AuditRow, ...]:
+) -> AuditIndex:
     """Audit what is closed, again and again, until somebody interrupts; the index is whole then."""
     from pcapkit.batch.watch import rounds
 
@@ -154,7 +163,7 @@ def _watch(
     return lead.index(closed, paths)
 
 
-def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: bool) -> None:
+def _show(index: AuditIndex, output: Path, *, as_json: bool, quiet: bool) -> None:
     """Print the index, or where it is."""
     if as_json:
         click.echo((output / "audit.json").read_text(), nl=False)
@@ -162,7 +171,7 @@ def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: boo
     if not quiet:
         from rich.console import Console
 
-        from pcapkit.report.html.index import render_index_terminal
+        from pcapkit.report.audit_terminal import render_audit_terminal
 
-        render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
+        render_audit_terminal(index, Console(file=sys.stdout, highlight=False))
     print_path(output / "index.html")
