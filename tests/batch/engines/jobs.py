@@ -1,0 +1,45 @@
+"""Jobs that succeed, fail, and kill their process, for the tests of engines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+
+def double(value: int) -> int:
+    return 2 * value
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def fill(size: int) -> int:
+    return len(bytearray(size))
+
+
+def wait(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def note(argument: tuple[str, Any]) -> Any:
+    """Write the process's ID to a file, then wait."""
+    Path(argument[0]).write_text(str(os.getpid()))
+    time.sleep(argument[1])
+    return argument[1]
+
+
+KILL = int(signal.SIGKILL)
