@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pcapkit.batch.engines.alone import run_alone
+from pcapkit.batch.engines.alone import run_alone, run_apart
 from pcapkit.batch.engines.engine import Job, Outcome
 from pcapkit.concurrency import python_command
 from tests.batch.engines import jobs
@@ -66,6 +66,42 @@ def test_a_job_that_does_not_end_is_ended() -> None:
     outcome = alone(jobs.wait, 300.0, seconds=2)
     assert outcome.problem == "not done after 2 s, alone in a process"
     assert time.monotonic() - began < 60
+
+
+def test_jobs_beside_one_that_dies_are_done() -> None:
+    given = [
+        Job(str(number), work, argument, 1)
+        for number, (work, argument) in enumerate(
+            [
+                (jobs.double, 1),
+                (jobs.double, 2),
+                (jobs.die, jobs.KILL),
+                (jobs.double, 3),
+                (jobs.wait, 300.0),
+                (jobs.fill, 512 * MIB),
+                (jobs.double, 4),
+            ]
+        )
+    ]
+    outcomes = list(run_apart(given, memory_bytes=256 * MIB, seconds=3))
+    assert [outcome.job for outcome in outcomes] == given
+    assert [outcome.result for outcome in outcomes] == [2, 4, None, 6, None, None, 8]
+    problems = [outcome.problem or "" for outcome in outcomes]
+    assert [p.split(",")[0] for p in problems] == [
+        *("", "", "its process died of SIGKILL", "", "not done after 3 s"),
+        *("needs more than 256 MiB of memory", ""),
+    ]
+
+
+def test_a_job_that_dies_behind_others_runs_once_more_as_the_first(tmp_path: Path) -> None:
+    """What an earlier job left behind kills the next one, which is well where it is alone."""
+    given = [
+        Job("leaves", jobs.leave_behind, 200 * MIB, 1),
+        Job("fills", jobs.fill, 200 * MIB, 1),
+        Job("once", jobs.die_once, str(tmp_path / "died"), 1),
+    ]
+    outcomes = list(run_apart(given, memory_bytes=256 * MIB, seconds=60))
+    assert [outcome.result for outcome in outcomes] == [None, 200 * MIB, "well"]
 
 
 def test_nothing_is_imported_from_the_working_directory(
