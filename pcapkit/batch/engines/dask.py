@@ -280,21 +280,16 @@ class _Run:
         batch = self.flying.pop(key, None)
         if batch is None or batch.future is None:  # given up meanwhile
             return
-        future, batch.future = batch.future, None
-        if future.status in ("cancelled", "lost"):
-            print("DEBUG", future.status, future._state.exception, self.client.status, batch.apart)
-            raise self._lost()
         problem: BaseException | None = None
         try:
-            kind, answers = future.result(timeout=_ANSWER_S)
-        except TimeoutError:  # its worker has gone with the result: Dask makes it again
-            batch.future = future
-            self.flying[key] = batch
-            self._await(key, future)
-            return
+            kind, answers = batch.future.result(timeout=_ANSWER_S)
         except Exception as error:
-            if future.status in ("cancelled", "lost"):
+            if batch.future.status == "cancelled":
                 raise self._lost() from None
+            if batch.future.status != "error":  # the result went with its worker: it is made again
+                self.flying[key] = batch
+                self._await(key, batch.future)
+                return
             problem = error
         if problem is not None:
             yield from self._failed(batch, problem)
