@@ -56,3 +56,36 @@ def die_once(path: str) -> str:
         Path(path).write_text("")
         die(KILL)
     return "well"
+
+
+def add(path_and_value: tuple[str, int]) -> int:
+    """Add a line to a file, then return the value: how often a job ran can be counted."""
+    path, value = path_and_value
+    with open(path, "a") as file:
+        file.write(f"{value}\n")
+    time.sleep(0.02)
+    return value
+
+
+def total(values: tuple[int, ...]) -> int:
+    return sum(values)
+
+
+def fill_slowly(size: int) -> int:
+    """Take memory as fast as a capture would, so that who watches can see it."""
+    held = []
+    for _ in range(size >> 26):
+        held.append(b"x" * (1 << 26))
+        time.sleep(0.05)
+    return len(held)
+
+
+def meet(mine_and_other: tuple[str, str]) -> bool:
+    """Say that this job is at work, and wait for another one."""
+    mine, other = map(Path, mine_and_other)
+    mine.write_text("")
+    for _ in range(400):
+        if other.exists():
+            return True
+        time.sleep(0.05)
+    return False
