@@ -27,7 +27,7 @@ from pcapkit.text import encodable
 from pcapkit.words import some
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Security
 
 #: A batch holds no more jobs, and no more bytes to read than these unless it is one job.
 BATCH_JOBS = 200
@@ -89,20 +89,27 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
     """Give a client of the scheduler; raises UsageError where there is none."""
     try:
         import distributed
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as problem:
         raise UsageError(
             f"--engine dask needs the extra: pip install 'pcapkit-dns[distributed]' ({problem})"
         ) from None
     with _silence():
         try:
+            # A client of an address that makes no sense could not be closed.
+            get_address_host_port(address, strict=True)
+        except ValueError:
+            raise UsageError(f"--scheduler {address}: write it as tcp://host:8786") from None
+        try:
             client = distributed.Client(
                 address,
                 timeout=time_limit_s,
+                security=_security(address),
                 set_as_default=False,
                 direct_to_workers=False,
                 name="pcapkit",
             )
-        except (OSError, ValueError, RuntimeError, TypeError) as problem:
+        except OSError as problem:
             text = encodable(str(problem)).partition("\n")[0]
             raise UsageError(
                 f"--scheduler {address}: no Dask scheduler answers within {time_limit_s:g} s"
@@ -113,6 +120,26 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
         finally:
             with suppress(Exception):  # a scheduler that has gone is left behind
                 client.close(timeout=_LOOK_S)
+
+
+def _security(address: str) -> Security:
+    """Return the certificates that Dask's settings name; raises UsageError where there are none."""
+    from distributed import Security
+
+    out = Security()
+    try:
+        certificates = out.get_connection_args("client").get("ssl_context")
+    except OSError as problem:
+        raise UsageError(
+            f"--scheduler {address}: its certificates cannot be read: {problem}"
+        ) from None
+    if address.startswith("tls:") and not certificates:
+        names = [f"DASK_DISTRIBUTED__COMM__TLS__{n}" for n in ("CA_FILE", "CLIENT__CERT")]
+        raise UsageError(
+            f"--scheduler {address}: needs certificates; set {', '.join(names)}"
+            f" and {names[1].replace('CERT', 'KEY')}"
+        )
+    return out
 
 
 @contextmanager

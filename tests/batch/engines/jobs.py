@@ -59,10 +59,10 @@ def die_once(path: str) -> str:
 
 
 def add(path_and_value: tuple[str, int]) -> int:
-    """Add a line to a file, then return the value: how often a job ran can be counted."""
+    """Add this process to a file, then return the value: how often a job ran can be counted."""
     path, value = path_and_value
     with open(path, "a") as file:
-        file.write(f"{value}\n")
+        file.write(f"{os.getpid()}\n")
     time.sleep(0.02)
     return value
 

@@ -63,16 +63,6 @@ def run(
     return out
 
 
-def workers(of: Cluster) -> list[int]:
-    """Return the processes of the workers, which their nannies have started."""
-    found = []
-    for process in of.processes[1:]:
-        listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], stdout=-1)
-        lines = listed.stdout.decode().splitlines()
-        found += [int(line.split()[0]) for line in lines if "spawn_main" in line]
-    return found
-
-
 # -- what goes well ------------------------------------------------------------------------------
 
 
@@ -154,7 +144,7 @@ def test_a_worker_that_is_killed_is_replaced_and_jobs_may_run_twice(
 
     def kill() -> None:
         until(lambda: log.exists() and len(log.read_text().splitlines()) > 20)
-        os.kill(workers(two)[0], signal.SIGKILL)
+        os.kill(int(log.read_text().split()[0]), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -290,10 +280,24 @@ def test_a_scheduler_that_is_killed_is_an_error_and_what_came_before_is_kept(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense://x", "", "::"])
-def test_a_scheduler_that_does_not_answer_is_an_error(address: str) -> None:
-    with pytest.raises(UsageError, match=r"--scheduler .*: no Dask scheduler answers within 1 s"):
-        list(DaskEngine(address, time_limit_s=1).outcomes(doubles(1), lambda outcome: ()))
+def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
+    with pytest.raises(
+        UsageError, match=r"--scheduler tcp:\S+ no Dask scheduler answers within 1 s"
+    ):
+        list(DaskEngine("tcp://127.0.0.1:9", time_limit_s=1).outcomes([], lambda outcome: ()))
+
+
+def test_certificates_that_are_not_set_are_named() -> None:
+    with pytest.raises(
+        UsageError, match=r"set DASK_DISTRIBUTED__COMM__TLS__CA_FILE, .*CLIENT__KEY"
+    ):
+        list(DaskEngine("tls://127.0.0.1:9").outcomes([], lambda outcome: ()))
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", "", "::", "host:port", "host"])
+def test_an_address_that_makes_no_sense_is_an_error(address: str) -> None:
+    with pytest.raises(UsageError, match=r"--scheduler .*: write it as tcp://host:8786"):
+        list(DaskEngine(address).outcomes(doubles(1), lambda outcome: ()))
 
 
 # -- what is imported ----------------------------------------------------------------------------
