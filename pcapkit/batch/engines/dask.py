@@ -10,6 +10,7 @@ were only beside it are done.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import time
 import warnings
@@ -170,6 +171,7 @@ class _Run:
     job_limit_s: float
     say: Callable[[str], None]
     versions: dict[str, str] = field(default_factory=dask_worker.versions)
+    folder: str = field(default_factory=os.getcwd)
     waiting: deque[Job] = field(default_factory=deque)
     #: batches that nobody works on yet, for a second time
     again: deque[_Batch] = field(default_factory=deque)
@@ -292,7 +294,8 @@ class _Run:
         self.given += 1
         key = f"pcapkit-{self.client.id}-{self.given}"
         work: Callable[..., Any] = dask_worker.run_batch
-        arguments: tuple[Any, ...] = key, self.versions, pickle.dumps(batch.jobs)
+        jobs = pickle.dumps(batch.jobs)
+        arguments: tuple[Any, ...] = key, self.versions, self.folder, jobs
         if batch.apart:
             work, arguments = dask_worker.run_batch_apart, (*arguments, self.job_limit_s)
         batch.future = self.client.submit(work, *arguments, key=key, pure=False, retries=0)

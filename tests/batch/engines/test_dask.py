@@ -183,6 +183,16 @@ def test_a_file_that_a_worker_does_not_have_is_a_failure_that_names_the_worker(
     assert f" has no {here}/elsewhere.pcap" in problem
 
 
+def test_relative_paths_are_from_where_the_driver_is(
+    two: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").write_text("")
+    monkeypatch.chdir(tmp_path)
+    given = [job(os.path.exists, "here"), job(os.path.abspath, "here", "path", needs=("here",))]
+    outcomes = run(two, given)
+    assert [o.result for o in outcomes.values()] == [True, str(tmp_path / "here")]
+
+
 def other_package(folder: Path, kind: str) -> Path:
     """Return a folder from which a worker imports another version."""
     if kind == "Numba":
