@@ -10,6 +10,10 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+<<<<<<< HEAD
+=======
+from contextlib import suppress
+>>>>>>> w-dask
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -43,8 +47,13 @@ def at_work() -> dict[str, tuple[int, float]]:
     return {key: (number, now - since) for key, (number, since) in list(_AT_WORK.items())}
 
 
+<<<<<<< HEAD
 def run_batch(key: str, expected: dict[str, str], jobs: bytes) -> tuple[str, Any]:
     """Run jobs one after the other in this process.
+=======
+def run_batch(key: str, expected: dict[str, str], folder: str, jobs: bytes) -> tuple[str, Any]:
+    """Run jobs one after the other in this process, from the driver's working directory.
+>>>>>>> w-dask
 
     Returns ``"done"`` and an answer for each, or ``"refused"`` with what this worker is called, its
     address and its versions.
@@ -57,11 +66,19 @@ def run_batch(key: str, expected: dict[str, str], jobs: bytes) -> tuple[str, Any
             answers.append(_missing(job) or _answer(job.work, job.argument))
         return answers
 
+<<<<<<< HEAD
     return _checked(key, expected, jobs, run)
 
 
 def run_batch_apart(
     key: str, expected: dict[str, str], jobs: bytes, seconds: float
+=======
+    return _checked(key, expected, folder, jobs, run)
+
+
+def run_batch_apart(
+    key: str, expected: dict[str, str], folder: str, jobs: bytes, seconds: float
+>>>>>>> w-dask
 ) -> tuple[str, Any]:
     """Run jobs that may have killed their worker, in another process; see ``run_batch``."""
 
@@ -77,15 +94,32 @@ def run_batch_apart(
             answers[number] = outcome.result, outcome.problem
         return [answer for answer in answers if answer is not None]
 
+<<<<<<< HEAD
     return _checked(key, expected, jobs, run)
 
 
 def _checked(
     key: str, expected: dict[str, str], jobs: bytes, run: Callable[[list[Job]], list[Answer]]
+=======
+    return _checked(key, expected, folder, jobs, run)
+
+
+def _checked(
+    key: str,
+    expected: dict[str, str],
+    folder: str,
+    jobs: bytes,
+    run: Callable[[list[Job]], list[Answer]],
+>>>>>>> w-dask
 ) -> tuple[str, Any]:
     """Run jobs where this worker is as the driver expects it."""
     if versions() != expected:
         return "refused", (_name(), _worker().address, versions())
+<<<<<<< HEAD
+=======
+    with suppress(OSError):  # where it is missing here, so is what relative paths name
+        os.chdir(folder)
+>>>>>>> w-dask
     try:
         return "done", run(pickle.loads(jobs))
     finally:
