@@ -40,6 +40,20 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """What the names of one family cost in one capture; all counts are of all lookups.
+
+    ``family`` is the domain under which the names are: ``example.com`` of ``api.example.com``, the
+    namespace's zone of a service's name.
+    """
+
+    family: str
+    lookups: int
+    queries: int
+    wasted_queries: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditStep:
     """One step of the best plan of a whole capture; see ``model/plans.Step``."""
 
@@ -95,5 +109,35 @@ class AuditRow:
     nxdomain_queries: int = 0
     wasted_s: float = 0.0
     p95_s: float | None = None  #: of complete lookups
+    families: tuple[Family, ...] = ()  #: those that waste most, the worst first
     workloads: tuple[Workload, ...] = ()
     steps: tuple[AuditStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """The waste of a workload in one run: its share, and the interval in which it lies."""
+
+    time: int  #: ns since 1970, when the run was
+    share: float
+    low: float
+    high: float
+    queries: int  #: of complete lookups, that it is of
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How the waste of a workload went over the last runs, the latest last.
+
+    ``change`` is the share's, since the run before, with the interval in which it lies; None where
+    there is none. ``verdict`` is ``better``, ``worse``, ``same``, ``new`` or ``unknown``.
+    """
+
+    namespace: str | None
+    workload: str | None
+    client_addr: str | None
+    points: tuple[TrendPoint, ...]
+    change: float | None
+    change_low: float | None
+    change_high: float | None
+    verdict: str
