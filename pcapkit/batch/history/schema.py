@@ -252,6 +252,8 @@ def _beginnings(columns: Mapping[str, Sequence[Any]]) -> list[int]:
 
 def _row(columns: Mapping[str, Sequence[Any]], start: int, end: int) -> AuditRow:
     capture = {c.field: columns[c.name][start] for c in COLUMNS if c.of == "capture" and c.field}
+    wasted, queries = capture["wasted_queries"], capture["complete_queries"]
+    capture["share"] = wasted / queries if wasted and queries else 0.0
     capture["families"] = tuple(Family(**f) for f in capture["families"] or ())
     workloads = []
     for at in range(start, end):
