@@ -1,0 +1,154 @@
+"""Intervals of what nights show, from the nights themselves.
+
+Student's t is computed here, since nothing else in the package needs a library of distributions:
+for whole degrees of freedom its distribution is a finite sum (Abramowitz and Stegun, Handbook of
+Mathematical Functions, 26.7.3 and 26.7.4), whose quantiles are found by bisection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import atan, cos, exp, log, pi, sin, sqrt
+from statistics import NormalDist, median
+
+from pcapkit.model.comparison import Rate
+
+#: Variance of a lookup's queries over their squared mean: about that of walks of 2 and of 8
+#: queries in any mixture. It only weighs nights of few lookups against those of many; how much
+#: nights differ as a whole is measured.
+_LOOKUP_VARIANCE = 0.5
+#: No two nights are taken to differ by less, whatever a few alike ones say (relative).
+_LEAST_SPREAD = 0.01
+#: Nights farther out than this many robust deviations tell nothing of the usual ones.
+_OUTLIER = 4.0
+_MAD_TO_SD = 1.4826  # of a normal distribution
+_FEWEST_FOR_OUTLIERS = 7
+
+
+def t_central(t: float, freedom: int) -> float:
+    """Return the probability that Student's t lies between -t and t."""
+    angle = atan(t / sqrt(freedom))
+    square = cos(angle) ** 2
+    odd = freedom % 2
+    term = cos(angle) if odd else 1.0
+    total = term if freedom > 1 else 0.0
+    for step in range(2 + odd, freedom - 1, 2):
+        term *= square * (step - 1) / step
+        total += term
+    if odd:
+        return 2 / pi * (angle + sin(angle) * total)
+    return sin(angle) * total
+
+
+@cache
+def t_quantile(tail: float, freedom: int) -> float:
+    """Return what Student's t exceeds with the probability ``tail``, at most 0.5."""
+    if freedom > 200:
+        return NormalDist().inv_cdf(1 - tail)
+    low, high = 0.0, 1.0
+    while (1 - t_central(high, freedom)) / 2 > tail and high < 1e9:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if (1 - t_central(middle, freedom)) / 2 > tail:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def wilson(count: int, of: int, trials: int, z: float = 1.96) -> Rate:
+    """Return a share with Wilson's interval; ``trials`` are what counts as independent of it."""
+    share, n = min(count / of, 1.0), trials
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return Rate(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a night says: ``value``, on a log scale, of so many lookups."""
+
+    value: float
+    lookups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What nights usually say: their mean, its variance, and how nights vary around it.
+
+    The variance of a night is ``scale`` times (``between`` plus that of its lookups).
+    """
+
+    mean: float
+    mean_variance: float
+    between: float
+    scale: float
+    freedom: int
+
+    def spread(self, *lookups: int) -> float:
+        """Return the standard deviation of the mean of nights of so many lookups each."""
+        variances = [_night_variance(self.between, n) for n in lookups]
+        variance = self.scale * sum(variances) / len(lookups) ** 2
+        return sqrt(max(variance, _LEAST_SPREAD**2 / len(lookups)))
+
+    def excess(self, samples: Sequence[Sample]) -> tuple[float, float]:
+        """Return by how much other nights, together, lie above the mean; and the deviation of that.
+
+        The ratio of both is Student's t of ``freedom`` where nothing has changed.
+        """
+        value = sum(s.value for s in samples) / len(samples) - self.mean
+        spread = self.spread(*(s.lookups for s in samples))
+        return value, sqrt(spread**2 + self.mean_variance)
+
+    def interval(self, excess: tuple[float, float]) -> Rate:
+        """Return an excess as a relative change with its 95 % interval."""
+        value, deviation = excess
+        half = t_quantile(0.025, self.freedom) * deviation
+        return Rate(*(exp(v) - 1 for v in (value, value - half, value + half)))
+
+
+def _night_variance(between: float, lookups: int) -> float:
+    return between + _LOOKUP_VARIANCE / lookups
+
+
+def usual(samples: Sequence[Sample]) -> Usual:
+    """Return what nights, two at least, usually say.
+
+    How much they differ beyond what their lookups explain is the moment estimate of DerSimonian
+    and Laird (1986, doi:10.1016/0197-2456(86)90046-2); the whole is scaled to what they show.
+    Nights far out are left aside first.
+    """
+    kept = _without_outliers(samples)
+    inner = [s.lookups / _LOOKUP_VARIANCE for s in kept]
+    total = sum(inner)
+    mean = sum(w * s.value for w, s in zip(inner, kept, strict=True)) / total
+    excess = sum(w * (s.value - mean) ** 2 for w, s in zip(inner, kept, strict=True))
+    freedom = len(kept) - 1
+    between = max(0.0, (excess - freedom) / (total - sum(w * w for w in inner) / total))
+    weights = [1 / _night_variance(between, s.lookups) for s in kept]
+    total = sum(weights)
+    mean = sum(w * s.value for w, s in zip(weights, kept, strict=True)) / total
+    scale = sum(w * (s.value - mean) ** 2 for w, s in zip(weights, kept, strict=True)) / freedom
+    least = _LEAST_SPREAD**2 / len(kept)
+    return Usual(mean, max(scale / total, least), between, scale, freedom)
+
+
+def _without_outliers(samples: Sequence[Sample]) -> Sequence[Sample]:
+    if len(samples) < _FEWEST_FOR_OUTLIERS:
+        return samples
+    middle = median(s.value for s in samples)
+    robust = _MAD_TO_SD * median(abs(s.value - middle) for s in samples)
+    reach = _OUTLIER * max(robust, _LEAST_SPREAD)
+    return [
+        s
+        for s in samples
+        if abs(s.value - middle) <= max(reach, _OUTLIER * sqrt(_LOOKUP_VARIANCE / s.lookups))
+    ]
+
+
+def log_rate(queries: int, lookups: int) -> float:
+    """Return the logarithm of queries per lookup."""
+    return log(queries / lookups)
