@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
-    ("batch.engines",),
+    ("batch.engines", "batch.history"),
     ("batch",),
     ("cli",),
     ("cli.commands",),
@@ -45,6 +45,7 @@ DOOR = "__init__"
 #: foreign package -> folders or modules that may import it
 ONLY = {
     "click": {"cli"},
+    "duckdb": {"batch.database"},
     "rich": {"cli", "report"},
     "matplotlib": {"report.html"},
     "jinja2": {"report.html"},

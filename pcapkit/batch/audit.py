@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pcapkit.batch.catalog import Found
+from pcapkit.batch.history.families import families_of
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditRow
@@ -49,6 +50,7 @@ def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
         plan_edits=plan.edits if plan else 0,
         plan_ends=ended(plan) if plan else 0,
         plan_safety=plan_safety(plan) if plan else None,
+        families=families_of(analysis),
     )
 
 

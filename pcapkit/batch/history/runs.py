@@ -193,8 +193,20 @@ def read_history(where: str | Path) -> History:
     Raises InputError where the place cannot be read, UsageError where a package is missing.
     """
     tables, warnings = read_tables(where)
+    return History(runs_of(tables), warnings)
+
+
+def no_history(where: str | Path, warnings: Sequence[str]) -> InputError:
+    """Return what to raise where runs are needed and there are none."""
+    found = f"; {warnings[0]}" if warnings else ""
+    problem = f"no run of a history under history/v1{found}"
+    return InputError(without_secrets(str(where)), problem, hint="'audit --history' adds runs")
+
+
+def runs_of(tables: Sequence[pa.Table]) -> tuple[Run, ...]:
+    """Return runs from their tables."""
     runs = []
     for table in tables:
         moment, name = _order(table)
         runs.append(Run(name, moment, rows_of(table)))
-    return History(tuple(runs), warnings)
+    return tuple(runs)

@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pcapkit.model.audits import AuditRow, Family, Workload
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = "pcapkit.history/1"
+
+
+Record = TypeVar("Record", AuditRow, Workload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,7 @@ def _row(columns: Mapping[str, Sequence[Any]], start: int, end: int) -> AuditRow
     return _record(AuditRow, capture | {"workloads": tuple(workloads)})
 
 
-def _record(kind: Any, values: Mapping[str, Any]) -> Any:
+def _record(kind: type[Record], values: Mapping[str, Any]) -> Record:
     """Make a record of values that may be missing."""
     hints = _hints(kind)
     given = {f.name: values.get(f.name) for f in fields(kind)}

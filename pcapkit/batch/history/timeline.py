@@ -77,6 +77,16 @@ def timeline(history: History, rows: Sequence[AuditRow] | None = None) -> Timeli
     return _laid_out(runs)
 
 
+def own_rows(history: History, run: Run) -> tuple[AuditRow, ...]:
+    """Return the rows of captures that a run had first; all of its rows where it had none."""
+    earlier = set()
+    for other in history.runs:
+        if other.name == run.name:
+            break
+        earlier |= {_identity(row) for row in other.rows}
+    return tuple(row for row in run.rows if _identity(row) not in earlier) or run.rows
+
+
 _Capture = tuple[tuple[str, ...], int | None, int | None, int, int, int]
 
 

@@ -22,6 +22,13 @@ from pcapkit.cli.session import first_run, progress_bars
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @output_options
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
+@click.option(
+    "--history",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER|URL]",
+    help="Add the run to the history there; without a value, in the output folder.",
+)
 @reading_options
 def audit(
     paths: tuple[str, ...],
@@ -31,6 +38,7 @@ def audit(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    history: str | None,
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all."""
@@ -59,6 +67,10 @@ def audit(
             hooks=Hooks(progress),
             each=each,
         )
+    if history is not None:
+        from pcapkit.batch.history.runs import add_run
+
+        add_run(history or output, rows)
     if as_json:
         click.echo(Path(output, "audit.json").read_text(), nl=False)
     else:
