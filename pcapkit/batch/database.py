@@ -49,8 +49,11 @@ class Database:
         where DuckDB is not installed.
         """
         self._duckdb = _duckdb()
-        self._query, self._unsafe = query, unsafe
+        self._query = query
         self._connection = self._duckdb.connect(":memory:")
+        if not unsafe:  # before anything looks at the query
+            for setting in _LOCKED:
+                self._connection.execute(f"set {setting}")
         try:
             statements = self._connection.extract_statements(query)
         except self._duckdb.Error as problem:
@@ -85,9 +88,6 @@ class Database:
             con.register(name, table)
         for name, query in views.items():
             con.execute(f'create view "{name}" as {query}')
-        if not self._unsafe:
-            for setting in _LOCKED:
-                con.execute(f"set {setting}")
         try:
             result = con.sql(self._query)
             return None if result is None else result.to_arrow_table()

@@ -269,7 +269,7 @@ def _row(columns: Mapping[str, Sequence[Any]], start: int, end: int) -> AuditRow
 def _record(kind: type[Record], values: Mapping[str, Any]) -> Record:
     """Make a record of values that may be missing."""
     hints = _hints(kind)
-    given = {f.name: values.get(f.name) for f in fields(kind)}
+    given: dict[str, Any] = {f.name: values.get(f.name) for f in fields(kind)}
     for field in fields(kind):
         value = given[field.name]
         if value is None:
