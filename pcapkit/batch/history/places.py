@@ -27,6 +27,12 @@ def is_url(text: str) -> bool:
     return found is not None and found[1].lower() != "file"
 
 
+def _said(problem: Exception) -> str:
+    """Return the text of somebody else's error, whose URLs may hold secrets."""
+    text = " ".join(without_secrets(word) for word in str(problem).split())
+    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+
+
 def without_secrets(text: str) -> str:
     """Return a path; of a URL without the user, the password and the query, which sign it."""
     if not _URL.match(text):
@@ -100,9 +106,11 @@ class _Remote:
         try:
             self._files, root = url_to_fs(url, use_listings_cache=False)
         except ImportError as problem:
-            raise UsageError(f"{self.name}: {problem}; pip install 'pcapkit-dns[remote]'") from None
+            raise UsageError(
+                f"{self.name}: {_said(problem)}; pip install 'pcapkit-dns[remote]'"
+            ) from None
         except ValueError as problem:
-            raise UsageError(f"{self.name}: {problem}") from None
+            raise UsageError(f"{self.name}: {_said(problem)}") from None
         self._root = str(root).rstrip("/")
         self._is_store = protocol in _OBJECT_STORES
 
@@ -114,9 +122,8 @@ class _Remote:
         except InputError:
             raise
         except Exception as problem:
-            text = str(problem) or type(problem).__name__
             name = f"{self.name}/{path}" if path else self.name
-            raise InputError(name, f"cannot be {what}: {type(problem).__name__}: {text}") from None
+            raise InputError(name, f"cannot be {what}: {_said(problem)}") from None
 
     def paths(self) -> list[str]:
         with self._told("", "listed"):

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ from pcapkit.version import __version__
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: How far back what judges a night looks for others.
+RECENT_DAYS = 120
 _NAME_DIGITS = 16
 _DAY_NS = 86_400 * 1_000_000_000
 
@@ -148,9 +150,12 @@ def _named(table: pa.Table, path: str) -> pa.Table:
     """
     import pyarrow as pa
 
-    folder, _, file = path.rpartition("/")
-    since = datetime.fromisoformat(folder.rpartition("=")[2]) - datetime(1970, 1, 1)
-    known = {"run": file.removesuffix(".parquet"), "run_time": since.days * _DAY_NS}
+    day = _day(path)
+    if day is None:
+        raise ValueError("its folder names no day")
+    name = path.rpartition("/")[2].removesuffix(".parquet")
+    since = day - date(1970, 1, 1).toordinal()
+    known = {"run": name, "run_time": since * _DAY_NS}
     for name, value in known.items():
         at = table.schema.get_field_index(name)
         if table.column(name).null_count:
@@ -160,14 +165,21 @@ def _named(table: pa.Table, path: str) -> pa.Table:
     return table
 
 
-def read_tables(where: str | Path) -> tuple[list[pa.Table], tuple[str, ...]]:
+def read_tables(
+    where: str | Path, *, days: int | None = None
+) -> tuple[list[pa.Table], tuple[str, ...]]:
     """Return the table of each run, in order of time, and why other files were left out.
 
-    All have the columns of today. Raises InputError where the place cannot be read.
+    All have the columns of today. With ``days`` only those of so many days up to the newest one.
+    Raises InputError where the place cannot be read.
     """
     place = place_of(where)
     found, warnings = [], []
-    for path in place.paths():
+    paths = place.paths()
+    if days is not None:
+        last = max((d for p in paths if (d := _day(p)) is not None), default=0)
+        paths = [p for p in paths if (_day(p) or last) > last - days]
+    for path in paths:
         try:
             table = _read(place, path)
         except InputError as problem:
@@ -181,18 +193,28 @@ def read_tables(where: str | Path) -> tuple[list[pa.Table], tuple[str, ...]]:
     return found, tuple(warnings)
 
 
+def _day(path: str) -> int | None:
+    """Return the day of a run's path, counted from an early one; None where it names none."""
+    try:
+        return date.fromisoformat(path.rpartition("/")[0].rpartition("=")[2]).toordinal()
+    except ValueError:
+        return None
+
+
 def _order(table: pa.Table) -> tuple[int, str]:
     import pyarrow as pa
 
     return table.column("run_time")[0].cast(pa.int64()).as_py(), table.column("run")[0].as_py()
 
 
-def read_history(where: str | Path) -> History:
-    """Return all runs of a folder or URL; empty where there is no history yet.
+def read_history(where: str | Path, *, days: int | None = RECENT_DAYS) -> History:
+    """Return the runs of a folder or URL; empty where there is no history yet.
+
+    Of so many days up to the newest one, which is more than nights are judged by; None: all.
 
     Raises InputError where the place cannot be read, UsageError where a package is missing.
     """
-    tables, warnings = read_tables(where)
+    tables, warnings = read_tables(where, days=days)
     return History(runs_of(tables), warnings)
 
 

@@ -26,7 +26,7 @@ def find_run(text: str) -> tuple[tuple[AuditRow, ...], tuple[str, ...]]:
     which = None
     if found := _WHICH.fullmatch(where):
         where, which = found[1], found[2]
-    history = read_history(where)
+    history = read_history(where, days=None)
     if not history.runs:
         raise no_history(where, history.warnings)
     if which is None:

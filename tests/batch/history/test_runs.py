@@ -170,7 +170,7 @@ def test_object_storage_holds_the_same_files(tmp_path: Path) -> None:
     assert files.cat_file(f"/{tmp_path.name}/out/{path}") == local.read_bytes()
     assert add_run(where, ROWS) == path
     assert read_history(where).runs == read_history(tmp_path).runs
-    files.pipe_file(f"/{tmp_path.name}/out/history/v1/date=2026-01-01/torn.parquet", b"PAR1")
+    files.pipe_file(f"/{tmp_path.name}/out/history/v1/date=2026-05-01/torn.parquet", b"PAR1")
     assert "torn" in read_history(where).warnings[0]
 
 
@@ -178,3 +178,14 @@ def test_an_unknown_kind_of_place_is_refused() -> None:
     pytest.importorskip("fsspec")
     with pytest.raises(UsageError, match="nowhere://host/x"):
         add_run("nowhere://me:secret@host/x", ROWS)
+
+
+def test_old_days_are_read_only_where_they_are_wanted(tmp_path: Path) -> None:
+    for day in (0, 50, 200):
+        add_run(tmp_path, [capture(day, [workload("web", 10, 20)])])
+    assert [run.day for run in read_history(tmp_path).runs] == ["2026-12-13"]
+    assert [run.day for run in read_history(tmp_path, days=151).runs] == [
+        "2026-07-16",
+        "2026-12-13",
+    ]
+    assert len(read_history(tmp_path, days=None).runs) == 3
