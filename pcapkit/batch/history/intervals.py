@@ -8,7 +8,7 @@ Mathematical Functions, 26.7.3 and 26.7.4), whose quantiles are found by bisecti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import atan, cos, exp, log, pi, sin, sqrt
 from statistics import NormalDist, median
@@ -25,6 +25,10 @@ _LEAST_SPREAD = 0.01
 _OUTLIER = 4.0
 _MAD_TO_SD = 1.4826  # of a normal distribution
 _FEWEST_FOR_OUTLIERS = 7
+_LEAST_SCALE = 1e-3
+#: Subjects that say together how nights differ, and how many nights that is worth at most.
+_FEWEST_FOR_MODERATION, _MOST_BORROWED = 5, 40
+EULER = 0.5772156649015329  #: Euler's constant
 
 
 def t_central(t: float, freedom: int) -> float:
@@ -115,25 +119,84 @@ def _night_variance(between: float, lookups: int) -> float:
 
 
 def usual(samples: Sequence[Sample]) -> Usual:
-    """Return what nights, two at least, usually say.
+    """Return what nights, two at least, usually say; see ``usual_of_each``."""
+    return usual_of_each([samples])[0]
 
-    How much they differ beyond what their lookups explain is the moment estimate of DerSimonian
-    and Laird (1986, doi:10.1016/0197-2456(86)90046-2); the whole is scaled to what they show.
-    Nights far out are left aside first.
+
+def usual_of_each(subjects: Sequence[Sequence[Sample]]) -> list[Usual]:
+    """Return what nights usually say of each of several subjects: two nights of each, at least.
+
+    Nights far out are left aside first. How much nights differ beyond what their lookups explain is
+    the moment estimate of DerSimonian and Laird (1986, doi:10.1016/0197-2456(86)90046-2), the
+    median over subjects; for each subject all of that is scaled to what its own nights show.
+    Subjects whose nights are few borrow from the others as far as these are alike: the scales are
+    moderated as variances of genes are by Smyth (2004, doi:10.2202/1544-6115.1027).
     """
-    kept = _without_outliers(samples)
-    inner = [s.lookups / _LOOKUP_VARIANCE for s in kept]
+    kept = [_without_outliers(samples) for samples in subjects]
+    between = median(_between(samples) for samples in kept) if kept else 0.0
+    found = [_fitted(samples, between) for samples in kept]
+    prior, own = _moderation([(known.scale, known.freedom) for known in found])
+    if not prior:
+        return found
+    return [
+        replace(
+            known,
+            mean_variance=known.mean_variance * (moderated / known.scale),
+            scale=moderated,
+            freedom=known.freedom + prior,
+        )
+        for known in found
+        if (moderated := (prior * own + known.freedom * known.scale) / (prior + known.freedom))
+    ]
+
+
+def _between(samples: Sequence[Sample]) -> float:
+    inner = [s.lookups / _LOOKUP_VARIANCE for s in samples]
     total = sum(inner)
-    mean = sum(w * s.value for w, s in zip(inner, kept, strict=True)) / total
-    excess = sum(w * (s.value - mean) ** 2 for w, s in zip(inner, kept, strict=True))
-    freedom = len(kept) - 1
-    between = max(0.0, (excess - freedom) / (total - sum(w * w for w in inner) / total))
-    weights = [1 / _night_variance(between, s.lookups) for s in kept]
-    total = sum(weights)
-    mean = sum(w * s.value for w, s in zip(weights, kept, strict=True)) / total
-    scale = sum(w * (s.value - mean) ** 2 for w, s in zip(weights, kept, strict=True)) / freedom
-    least = _LEAST_SPREAD**2 / len(kept)
-    return Usual(mean, max(scale / total, least), between, scale, freedom)
+    mean = sum(w * s.value for w, s in zip(inner, samples, strict=True)) / total
+    excess = sum(w * (s.value - mean) ** 2 for w, s in zip(inner, samples, strict=True))
+    freedom = len(samples) - 1
+    return max(0.0, (excess - freedom) / (total - sum(w * w for w in inner) / total))
+
+
+def _fitted(samples: Sequence[Sample], between: float) -> Usual:
+    weights = [1 / _night_variance(between, s.lookups) for s in samples]
+    total, freedom = sum(weights), len(samples) - 1
+    mean = sum(w * s.value for w, s in zip(weights, samples, strict=True)) / total
+    scale = sum(w * (s.value - mean) ** 2 for w, s in zip(weights, samples, strict=True)) / freedom
+    scale = max(scale, _LEAST_SCALE)
+    return Usual(mean, scale / total, between, scale, freedom)
+
+
+def _moderation(variances: Sequence[tuple[float, int]]) -> tuple[int, float]:
+    """Return how many degrees of freedom all variances together are worth, and their common value.
+
+    Each is a variance with its degrees of freedom. 0 where they are too few, or too unlike.
+    """
+    if len(variances) < _FEWEST_FOR_MODERATION:
+        return 0, 0.0
+    logs = [log(v) - _digamma(n) + log(n / 2) for v, n in variances]
+    middle = sum(logs) / len(logs)
+    spread = sum((value - middle) ** 2 for value in logs) / (len(logs) - 1)
+    spread -= sum(_trigamma(n) for _, n in variances) / len(variances)
+    prior = 0
+    while prior < _MOST_BORROWED and _trigamma(prior + 1) > spread:
+        prior += 1
+    return (prior, exp(middle + _digamma(prior) - log(prior / 2))) if prior else (0, 0.0)
+
+
+@cache
+def _digamma(twice: int) -> float:
+    """Return the digamma function of half of a whole number (DLMF 5.4.14, 5.4.15, 5.5.2)."""
+    value = -EULER - (2 * log(2) if twice % 2 else 0.0)
+    return value + sum(2 / n for n in range(2 - twice % 2, twice, 2))
+
+
+@cache
+def _trigamma(twice: int) -> float:
+    """Return the trigamma function of half of a whole number (DLMF 5.15.3, 5.15.5)."""
+    value = pi**2 / (2 if twice % 2 else 6)
+    return value - sum(4 / n**2 for n in range(2 - twice % 2, twice, 2))
 
 
 def _without_outliers(samples: Sequence[Sample]) -> Sequence[Sample]:

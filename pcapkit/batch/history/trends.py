@@ -7,19 +7,27 @@ modelled: where they differ, the interval is as wide as they make it.
 
 An alarm allows for everything that is looked at: the chances of a false one in a night, over all
 workloads and families, are those of ``_ALL``, ``_WORKLOADS`` and ``_WASTE`` together (Bonferroni).
-All workloads together are one subject, each with the weight of its queries, so that a night with
-more of one workload is no regression. Beside the night itself, the last three nights are judged
+All workloads together are one subject, each with a weight of its own, so that a night with more
+lookups of one of them is no regression. Beside the night itself, the last three nights are judged
 together: a small regression that stays is found by those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log, sqrt
 from statistics import NormalDist
 
-from pcapkit.batch.history.intervals import Sample, Usual, log_rate, t_quantile, usual, wilson
+from pcapkit.batch.history.intervals import (
+    Sample,
+    Usual,
+    log_rate,
+    t_quantile,
+    usual,
+    usual_of_each,
+    wilson,
+)
 from pcapkit.batch.history.runs import History
 from pcapkit.batch.history.timeline import Key, Point, Timeline, timeline
 from pcapkit.model.audits import AuditRow
@@ -50,11 +58,17 @@ _DAY_NS = 86_400 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """The points of a workload that have lookups enough, the newest apart."""
+    """The points of a workload that have lookups enough, the newest apart.
+
+    ``known`` is what those before usually say, ``earlier`` the same without the last ones, which
+    are judged together with the newest; None where they are too few.
+    """
 
     key: Key
     before: list[Point]
     now: Point
+    known: Usual | None = None
+    earlier: Usual | None = None
 
     @property
     def can_be_judged(self) -> bool:
@@ -69,7 +83,7 @@ def judge(history: History, rows: Sequence[AuditRow], *, days: int = 7) -> tuple
     how far back ``since_days`` looks. Empty where the history has no night before.
     """
     line = timeline(history, rows)
-    subjects = sorted(_subjects(line), key=lambda s: tuple(t or "" for t in s.key))
+    subjects = _known(sorted(_subjects(line), key=lambda s: tuple(t or "" for t in s.key)))
     if not any(s.before for s in subjects) and len(line.nights) <= len(line.newest):
         return ()
     tested = sum(s.can_be_judged for s in subjects)
@@ -94,6 +108,20 @@ def _subjects(line: Timeline) -> Iterator[_Subject]:
         yield _Subject(key, [p for p in enough if p.night < now.night][-WINDOW:], now)
 
 
+def _known(subjects: Sequence[_Subject]) -> list[_Subject]:
+    """Return subjects with what their nights usually say, which is estimated of all together."""
+    judged = [n for n, s in enumerate(subjects) if s.can_be_judged]
+    samples = [[_sample(p) for p in subjects[n].before] for n in judged]
+    out = list(subjects)
+    for number, known in zip(judged, usual_of_each(samples), strict=True):
+        out[number] = replace(out[number], known=known)
+    long = [n for n in judged if len(subjects[n].before) >= FEWEST_POINTS + _TOGETHER - 1]
+    samples = [[_sample(p) for p in subjects[n].before[: 1 - _TOGETHER]] for n in long]
+    for number, known in zip(long, usual_of_each(samples), strict=True):
+        out[number] = replace(out[number], earlier=known)
+    return out
+
+
 def _sample(point: Point) -> Sample:
     return Sample(log_rate(point.queries, point.lookups), point.lookups)
 
@@ -112,24 +140,23 @@ class _Judgement:
 _NOTHING = _Judgement(None, None, "too_little_history", "")
 
 
-def _judged(before: Sequence[Sample], now: Sample, chance: float) -> _Judgement:
-    """Hold a night, and the last ones together, against those before."""
-    known = usual(before)
+def _judged(
+    known: Usual, earlier: Usual | None, last: Sequence[Sample], chance: float
+) -> _Judgement:
+    """Hold the last of some nights against what is ``known``, all of them against ``earlier``."""
+    now = last[-1]
     change = known.interval(known.excess([now]))
     expected = Rate(*(exp(now.value) / (1 + c) for c in (change.value, change.high, change.low)))
     verdict = "less" if change.high < 0 else "more" if change.low > 0 else "no_change_shown"
     reason = ""
     if chance and _grew(known, [now], chance * _OF_NIGHT):
         reason = f"a lookup sends {change.value:.1%} more queries than in the nights before"
-    elif chance and len(before) >= FEWEST_POINTS + _TOGETHER - 1:
-        earlier, last = before[: 1 - _TOGETHER], [*before[1 - _TOGETHER :], now]
-        known = usual(earlier)
-        if _grew(known, last, chance * _OF_SEVERAL):
-            grown = exp(known.excess(last)[0]) - 1
-            reason = (
-                f"in the last {_TOGETHER} nights a lookup sends {grown:.1%} more queries than in "
-                "those before"
-            )
+    elif chance and earlier is not None and _grew(earlier, last, chance * _OF_SEVERAL):
+        grown = exp(earlier.excess(last)[0]) - 1
+        reason = (
+            f"in the last {len(last)} nights a lookup sends {grown:.1%} more queries than in those "
+            "before"
+        )
     return _Judgement(expected, change, verdict, reason)
 
 
@@ -140,22 +167,27 @@ def _grew(known: Usual, last: Sequence[Sample], chance: float) -> bool:
 
 
 def _all_together(line: Timeline, subjects: Sequence[_Subject], chance: float) -> Change:
-    """Judge all workloads that can be judged as one, each with the weight of its queries now."""
+    """Judge all workloads that can be judged as one, each with its weight."""
     judged = [s for s in subjects if s.can_be_judged]
     lookups = sum(s.now.lookups for s in subjects)
     queries = sum(s.now.queries for s in subjects)
     wasted = sum(s.now.wasted for s in subjects)
     found = _NOTHING
     if judged:
-        means = [usual([_sample(p) for p in s.before]).mean for s in judged]
-        now = _common([(s.now, mean, s.now.queries) for s, mean in zip(judged, means, strict=True)])
-        by_night: dict[int, list[tuple[Point, float, int]]] = {}
-        for subject, mean in zip(judged, means, strict=True):
-            for point in subject.before:
-                by_night.setdefault(point.night, []).append((point, mean, subject.now.queries))
+        # The weight of a workload is what it would send tonight if nothing had changed.
+        weighted = [(s, s.known.mean) for s in judged if s.known is not None]
+        by_night: dict[int, list[tuple[Point, float, float]]] = {}
+        for subject, mean in weighted:
+            weight = subject.now.lookups * exp(mean)
+            for point in (*subject.before, subject.now):
+                night = -1 if point is subject.now else point.night
+                by_night.setdefault(night, []).append((point, mean, weight))
+        now = _common(by_night.pop(-1))
         before = [_common(by_night[night]) for night in sorted(by_night)[-WINDOW:]]
         if len(before) >= FEWEST_POINTS:
-            found = _judged(before, now, chance)
+            cut = 1 - _TOGETHER
+            earlier = usual(before[:cut]) if len(before) >= FEWEST_POINTS - cut else None
+            found = _judged(usual(before), earlier, [*before[cut:], now], chance)
     value = queries / lookups if lookups else None
     expected = None
     if found.change is not None and value:
@@ -180,7 +212,7 @@ def _all_together(line: Timeline, subjects: Sequence[_Subject], chance: float) -
     )
 
 
-def _common(points: Sequence[tuple[Point, float, int]]) -> Sample:
+def _common(points: Sequence[tuple[Point, float, float]]) -> Sample:
     """Return by how much workloads together are above their means in one night."""
     total = sum(weight for _, _, weight in points)
     value = sum(weight * (_sample(p).value - mean) for p, mean, weight in points) / total
@@ -190,13 +222,12 @@ def _common(points: Sequence[tuple[Point, float, int]]) -> Sample:
 def _workload(line: Timeline, subject: _Subject, chance: float, z: float, days: int) -> Change:
     namespace, workload, address = subject.key
     now, before = subject.now, subject.before
-    samples = [_sample(p) for p in before]
     found = _NOTHING
-    if subject.can_be_judged:
-        found = _judged(samples, _sample(now), chance)
+    if subject.known is not None:
+        last = [_sample(p) for p in (*before[1 - _TOGETHER :], now)]
+        found = _judged(subject.known, subject.earlier, last, chance)
     at = line.nights[now.night].time
     older = [p for p in before if at - line.nights[p.night].time >= days * _DAY_NS - _DAY_NS // 2]
-    known = usual(samples) if subject.can_be_judged else None
     waste = "" if workload is None else _new_waste(line, subject, z)
     kind = "client" if workload is None else "workload"
     return Change(
@@ -210,8 +241,8 @@ def _workload(line: Timeline, subject: _Subject, chance: float, z: float, days: 
         value=now.queries / now.lookups if now.lookups else None,
         expected=found.expected,
         change=found.change,
-        since_last=_since(before[-1:], now, known),
-        since_days=_since(older[-1:], now, known),
+        since_last=_since(before[-1:], now, subject.known),
+        since_days=_since(older[-1:], now, subject.known),
         days=days,
         share=wilson(now.wasted, now.queries, now.lookups) if now.queries else None,
         verdict=found.verdict,
