@@ -22,12 +22,15 @@ _LOOKUP_VARIANCE = 0.5
 #: No two nights are taken to differ by less, whatever a few alike ones say (relative).
 _LEAST_SPREAD = 0.01
 #: Nights farther out than this many robust deviations tell nothing of the usual ones.
-_OUTLIER = 4.0
+_OUTLIER = 6.0
 _MAD_TO_SD = 1.4826  # of a normal distribution
 _FEWEST_FOR_OUTLIERS = 7
 _LEAST_SCALE = 1e-3
 #: Subjects that say together how nights differ, and how many nights that is worth at most.
 _FEWEST_FOR_MODERATION, _MOST_BORROWED = 5, 40
+_FEWEST_FOR_TAILS = 100  # nights, of all subjects
+_FAR = 4.5  # deviations: a single spike, farther out, says no more of the tails than this
+_MANY = 1000  # degrees of freedom: the normal distribution
 EULER = 0.5772156649015329  #: Euler's constant
 
 
@@ -136,18 +139,30 @@ def usual_of_each(subjects: Sequence[Sequence[Sample]]) -> list[Usual]:
     between = median(_between(samples) for samples in kept) if kept else 0.0
     found = [_fitted(samples, between) for samples in kept]
     prior, own = _moderation([(known.scale, known.freedom) for known in found])
-    if not prior:
-        return found
-    return [
-        replace(
-            known,
-            mean_variance=known.mean_variance * (moderated / known.scale),
-            scale=moderated,
-            freedom=known.freedom + prior,
-        )
-        for known in found
-        if (moderated := (prior * own + known.freedom * known.scale) / (prior + known.freedom))
-    ]
+    for number, known in enumerate(found):
+        freedom = known.freedom + prior
+        scale = (prior * own + known.freedom * known.scale) / freedom
+        variance = known.mean_variance * (scale / known.scale)
+        found[number] = replace(known, mean_variance=variance, scale=scale, freedom=freedom)
+    limit = _tail_freedom(list(zip(found, subjects, strict=True)))
+    return [replace(known, freedom=min(known.freedom, limit)) for known in found]
+
+
+def _tail_freedom(subjects: Sequence[tuple[Usual, Sequence[Sample]]]) -> int:
+    """Return the degrees of freedom of the t distribution whose tails nights have (at least 5).
+
+    It is the one of their kurtosis, 3 + 6 / (freedom - 4), over all subjects together.
+    """
+    squares = []
+    for known, samples in subjects:
+        for sample in samples:
+            variance = known.scale * _night_variance(known.between, sample.lookups)
+            squares.append(min((sample.value - known.mean) ** 2 / variance, _FAR**2))
+    if len(squares) < _FEWEST_FOR_TAILS:
+        return _MANY
+    middle = sum(squares) / len(squares)
+    beyond = sum(s * s for s in squares) / len(squares) / middle**2 - 3
+    return _MANY if beyond <= 0 else 4 + max(1, min(_MANY, round(6 / beyond)))
 
 
 def _between(samples: Sequence[Sample]) -> float:

@@ -25,8 +25,11 @@ WORKLOADS = 20
 class Cluster:
     """Workloads whose lookups are walks of 2 or of 8 queries, and nights that differ by 3 %."""
 
-    def __init__(self, seed: int, workloads: int = WORKLOADS, spread: float = 0.03) -> None:
+    def __init__(
+        self, seed: int, workloads: int = WORKLOADS, spread: float = 0.03, tails: bool = False
+    ) -> None:
         self._random = random.Random(seed)
+        self._tails = tails  # nights differ as Student's t of 5 degrees of freedom
         uniform = self._random.uniform
         self._lookups = [
             math.exp(uniform(math.log(200), math.log(20_000))) for _ in range(workloads)
@@ -43,7 +46,10 @@ class Cluster:
     def _workload(self, number: int, growth: float) -> Workload:
         gauss = self._random.gauss
         lookups = max(20, round(self._lookups[number] * math.exp(gauss(0, 0.3))))
-        rate = self._rates[number] * math.exp(gauss(0, self._spread)) * growth
+        off = gauss(0, self._spread)
+        if self._tails:
+            off /= math.sqrt(self._random.gammavariate(2.5, 0.4))
+        rate = self._rates[number] * math.exp(off) * growth
         share = min(1.0, max(0.0, (rate - 2) / 6))
         long = lookups * share + gauss(0, math.sqrt(lookups * share * (1 - share)))
         long = min(lookups, max(0, round(long)))
@@ -61,12 +67,17 @@ def alarms(changes: Sequence[Change]) -> list[Change]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "workloads", "spread"), [(1, 20, 0.03), (2, 20, 0.1), (3, 1, 0.03)]
+    "cluster",
+    [
+        Cluster(1),
+        Cluster(2, spread=0.1),
+        Cluster(3, workloads=1),
+        Cluster(4, workloads=100, spread=0.01),
+        Cluster(5, tails=True),
+    ],
+    ids=("usual", "unsteady", "one", "many", "tails"),
 )
-def test_few_nights_without_a_change_raise_an_alarm(
-    seed: int, workloads: int, spread: float
-) -> None:
-    cluster = Cluster(seed, workloads, spread)
+def test_few_nights_without_a_change_raise_an_alarm(cluster: Cluster) -> None:
     runs = cluster.history(14)
     nights = 0
     for day in range(14, 14 + NIGHTS):
