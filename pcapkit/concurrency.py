@@ -190,7 +190,6 @@ def leave_with_caller(pipe: int) -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
-<<<<<<< HEAD
 
 
 def die_with_parent(parent: int) -> None:
@@ -202,5 +201,3 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:  # it was faster
         os._exit(1)
-=======
->>>>>>> w-dask

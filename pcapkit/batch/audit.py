@@ -12,6 +12,9 @@ from pathlib import Path
 
 from pcapkit.batch.catalog import Item
 from pcapkit.batch.engines.engine import Engine, Job, Outcome
+from pcapkit.batch.history.runs import add_run, read_history
+from pcapkit.batch.history.series import trend_rows
+from pcapkit.batch.history.trends import judge
 from pcapkit.batch.keeping.lock import NAME as LOCK
 from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
@@ -24,6 +27,7 @@ from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditIndex, AuditRow
+from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
 from pcapkit.report.openmetrics import FILE as METRICS
 from pcapkit.report.openmetrics import render_audit_metrics
@@ -60,15 +64,18 @@ class Audit:
         options: Options,
         *,
         group_by: GroupBy | None = None,
+        history: str | Path | None = None,
         say: Callable[[str], None],
         each: Callable[[int, int, int], None] = lambda done, total, size: None,
     ) -> None:
         self._output, self._formats, self._options = output, tuple(formats), options
-        self._group_by, self._say, self._each = group_by, say, each
+        self._group_by, self._history, self._say, self._each = group_by, history, say, each
         self._settings = digest([options, sorted(set(formats)), __version__, SCHEMA, RECORD_SCHEMA])
         self._records = Records(output, say)
         self._swept = False
         self._said: set[str] = set()
+        #: what the last run shows against the history before it
+        self.changes: tuple[Change, ...] = ()
 
     def run(self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()) -> AuditIndex:
         """Do what is new among the items, and write the index over all of them.
@@ -93,8 +100,17 @@ class Audit:
         return self._indexed(self._plan(items), items, asked)
 
     def _indexed(self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]) -> AuditIndex:
-        index = make_index([*plan.rows.values(), *self._gone(items, asked)], self._group_by)
+        rows = [*plan.rows.values(), *self._gone(items, asked)]
+        trend = None
+        if self._history is not None:
+            before = read_history(self._history)
+            for warning in before.warnings:
+                self._say(f"warning: {warning}")
+            self.changes, trend = judge(before, rows), trend_rows(before, rows)
+        index = make_index(rows, self._group_by, trend)
         write_index(self._output, index)
+        if self._history is not None:
+            add_run(self._history, index.captures)
         if "openmetrics" in self._formats:
             metrics = render_audit_metrics(index.captures, __version__)
             atomic_write(self._output / METRICS, metrics.encode())

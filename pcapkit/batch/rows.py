@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pcapkit.addresses import packed
+from pcapkit.batch.history.families import families_of
 from pcapkit.cluster.pods import Cluster
 from pcapkit.model.audits import AuditRow, AuditStep
 from pcapkit.model.clients import Client
@@ -57,6 +58,7 @@ def row_of(
         p95_s=lookups.p95_s,
         workloads=analysis.workloads,
         steps=tuple(_steps(plan)) if plan else (),
+        families=families_of(analysis),
         nodes=_nodes(analysis.client_rows, cluster) if cluster is not None else (),
     )
 

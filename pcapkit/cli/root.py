@@ -14,7 +14,29 @@ import click
 from pcapkit.version import __version__
 
 #: In the order of the help; each is a function of its name in a module of its name.
-COMMANDS = ("analyze", "audit", "compare", "expand", "explain", "export", "fix", "merge", "tally")
+COMMANDS = (
+    "analyze",
+    "audit",
+    "compare",
+    "expand",
+    "explain",
+    "export",
+    "fix",
+    "merge",
+    "sql",
+    "tally",
+)
+    "analyze",
+    "audit",
+    "compare",
+    "expand",
+    "explain",
+    "export",
+    "fix",
+    "merge",
+    "sql",
+    "tally",
+)
 
 
 class _Commands(click.Group):

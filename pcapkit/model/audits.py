@@ -56,6 +56,20 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """What the names of one family cost in one capture; all counts are of all lookups.
+
+    ``family`` is the domain under which the names are: ``example.com`` of ``api.example.com``, the
+    namespace's zone of a service's name.
+    """
+
+    family: str
+    lookups: int
+    queries: int
+    wasted_queries: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditStep:
     """One step of the best plan of a whole capture; see ``model/plans.Step``."""
 
@@ -112,6 +126,7 @@ class AuditRow:
     nxdomain_queries: int = 0
     wasted_s: float = 0.0
     p95_s: float | None = None  #: of complete lookups
+    families: tuple[Family, ...] = ()  #: those that waste most, the worst first
     workloads: tuple[Workload, ...] = ()
     steps: tuple[AuditStep, ...] = ()
     nodes: tuple[str, ...] = ()  #: on which its clients run, as far as ``--pods`` says it

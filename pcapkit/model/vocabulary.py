@@ -83,6 +83,8 @@ REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md"
 TABLE_FORMATS: tuple[str, ...] = ("csv", "jsonl", "parquet")
 #: The forms in which ``fix`` says what it changes.
 FIX_FORMATS: tuple[str, ...] = ("diff", "json", "sarif")
+#: Those of the result of a query.
+RESULT_FORMATS: tuple[str, ...] = ("table", "csv", "jsonl")
 
 #: The tables of an analysis: rows of the traffic, and rows that sum it up.
 ROW_TABLES: tuple[str, ...] = ("messages", "transactions", "lookups")

@@ -10,10 +10,7 @@ were only beside it are done.
 from __future__ import annotations
 
 import logging
-<<<<<<< HEAD
-=======
 import os
->>>>>>> w-dask
 import pickle
 import time
 import warnings
@@ -31,11 +28,7 @@ from pcapkit.text import encodable
 from pcapkit.words import some
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
-    from distributed import Client, Future
-=======
     from distributed import Client, Future, Security
->>>>>>> w-dask
 
 #: A batch holds no more jobs, and no more bytes to read than these unless it is one job.
 BATCH_JOBS = 200
@@ -97,21 +90,13 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
     """Give a client of the scheduler; raises UsageError where there is none."""
     try:
         import distributed
-<<<<<<< HEAD
-=======
         from distributed.comm.addressing import get_address_host_port
->>>>>>> w-dask
     except ImportError as problem:
         raise UsageError(
             f"--engine dask needs the extra: pip install 'pcapkit-dns[distributed]' ({problem})"
         ) from None
     with _silence():
         try:
-<<<<<<< HEAD
-            client = distributed.Client(
-                address,
-                timeout=time_limit_s,
-=======
             # A client of an address that makes no sense could not be closed.
             get_address_host_port(address, strict=True)
         except ValueError:
@@ -121,16 +106,11 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
                 address,
                 timeout=time_limit_s,
                 security=_security(address),
->>>>>>> w-dask
                 set_as_default=False,
                 direct_to_workers=False,
                 name="pcapkit",
             )
-<<<<<<< HEAD
-        except (OSError, ValueError, RuntimeError, TypeError) as problem:
-=======
         except OSError as problem:
->>>>>>> w-dask
             text = encodable(str(problem)).partition("\n")[0]
             raise UsageError(
                 f"--scheduler {address}: no Dask scheduler answers within {time_limit_s:g} s"
@@ -143,8 +123,6 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
                 client.close(timeout=_LOOK_S)
 
 
-<<<<<<< HEAD
-=======
 def _security(address: str) -> Security:
     """Return the certificates that Dask's settings name; raises UsageError where there are none."""
     from distributed import Security
@@ -165,7 +143,6 @@ def _security(address: str) -> Security:
     return out
 
 
->>>>>>> w-dask
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep what Dask logs and warns of from the terminal: each thing that matters is said here."""
@@ -194,10 +171,7 @@ class _Run:
     job_limit_s: float
     say: Callable[[str], None]
     versions: dict[str, str] = field(default_factory=dask_worker.versions)
-<<<<<<< HEAD
-=======
     folder: str = field(default_factory=os.getcwd)
->>>>>>> w-dask
     waiting: deque[Job] = field(default_factory=deque)
     #: batches that nobody works on yet, for a second time
     again: deque[_Batch] = field(default_factory=deque)
@@ -320,12 +294,8 @@ class _Run:
         self.given += 1
         key = f"pcapkit-{self.client.id}-{self.given}"
         work: Callable[..., Any] = dask_worker.run_batch
-<<<<<<< HEAD
-        arguments: tuple[Any, ...] = key, self.versions, pickle.dumps(batch.jobs)
-=======
         jobs = pickle.dumps(batch.jobs)
         arguments: tuple[Any, ...] = key, self.versions, self.folder, jobs
->>>>>>> w-dask
         if batch.apart:
             work, arguments = dask_worker.run_batch_apart, (*arguments, self.job_limit_s)
         batch.future = self.client.submit(work, *arguments, key=key, pure=False, retries=0)
@@ -340,23 +310,6 @@ class _Run:
         batch = self.flying.pop(key, None)
         if batch is None or batch.future is None:  # given up meanwhile
             return
-<<<<<<< HEAD
-        future, batch.future = batch.future, None
-        if future.status in ("cancelled", "lost"):
-            print("DEBUG", future.status, future._state.exception, self.client.status, batch.apart)
-            raise self._lost()
-        problem: BaseException | None = None
-        try:
-            kind, answers = future.result(timeout=_ANSWER_S)
-        except TimeoutError:  # its worker has gone with the result: Dask makes it again
-            batch.future = future
-            self.flying[key] = batch
-            self._await(key, future)
-            return
-        except Exception as error:
-            if future.status in ("cancelled", "lost"):
-                raise self._lost() from None
-=======
         problem: BaseException | None = None
         try:
             kind, answers = batch.future.result(timeout=_ANSWER_S)
@@ -367,7 +320,6 @@ class _Run:
                 self.flying[key] = batch
                 self._await(key, batch.future)
                 return
->>>>>>> w-dask
             problem = error
         if problem is not None:
             yield from self._failed(batch, problem)

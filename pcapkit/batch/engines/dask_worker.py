@@ -10,10 +10,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
-<<<<<<< HEAD
-=======
 from contextlib import suppress
->>>>>>> w-dask
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -47,13 +44,8 @@ def at_work() -> dict[str, tuple[int, float]]:
     return {key: (number, now - since) for key, (number, since) in list(_AT_WORK.items())}
 
 
-<<<<<<< HEAD
-def run_batch(key: str, expected: dict[str, str], jobs: bytes) -> tuple[str, Any]:
-    """Run jobs one after the other in this process.
-=======
 def run_batch(key: str, expected: dict[str, str], folder: str, jobs: bytes) -> tuple[str, Any]:
     """Run jobs one after the other in this process, from the driver's working directory.
->>>>>>> w-dask
 
     Returns ``"done"`` and an answer for each, or ``"refused"`` with what this worker is called, its
     address and its versions.
@@ -66,19 +58,11 @@ def run_batch(key: str, expected: dict[str, str], folder: str, jobs: bytes) -> t
             answers.append(_missing(job) or _answer(job.work, job.argument))
         return answers
 
-<<<<<<< HEAD
-    return _checked(key, expected, jobs, run)
-
-
-def run_batch_apart(
-    key: str, expected: dict[str, str], jobs: bytes, seconds: float
-=======
     return _checked(key, expected, folder, jobs, run)
 
 
 def run_batch_apart(
     key: str, expected: dict[str, str], folder: str, jobs: bytes, seconds: float
->>>>>>> w-dask
 ) -> tuple[str, Any]:
     """Run jobs that may have killed their worker, in another process; see ``run_batch``."""
 
@@ -94,13 +78,6 @@ def run_batch_apart(
             answers[number] = outcome.result, outcome.problem
         return [answer for answer in answers if answer is not None]
 
-<<<<<<< HEAD
-    return _checked(key, expected, jobs, run)
-
-
-def _checked(
-    key: str, expected: dict[str, str], jobs: bytes, run: Callable[[list[Job]], list[Answer]]
-=======
     return _checked(key, expected, folder, jobs, run)
 
 
@@ -110,16 +87,12 @@ def _checked(
     folder: str,
     jobs: bytes,
     run: Callable[[list[Job]], list[Answer]],
->>>>>>> w-dask
 ) -> tuple[str, Any]:
     """Run jobs where this worker is as the driver expects it."""
     if versions() != expected:
         return "refused", (_name(), _worker().address, versions())
-<<<<<<< HEAD
-=======
     with suppress(OSError):  # where it is missing here, so is what relative paths name
         os.chdir(folder)
->>>>>>> w-dask
     try:
         return "done", run(pickle.loads(jobs))
     finally:

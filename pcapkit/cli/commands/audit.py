@@ -36,6 +36,13 @@ _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
 @click.option(
+    "--history",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER|URL]",
+    help="Add the run to the history there; without a value, in the output folder.",
+)
+@click.option(
     "--engine",
     type=click.Choice(["local", "dask"]),
     default="local",
@@ -75,13 +82,15 @@ def audit(
     group_by: str | None,
     watch: bool,
     prune: bool,
+    history: str | None,
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all.
 
     A second run does only what is new. Reports of captures that have vanished stay, and are marked.
     """
-    gate = Gate.of(fail_on, junit, step_summary, instead=_INSTEAD)
+    instead = _INSTEAD if history is None else {}
+    gate = Gate.of(fail_on, junit, step_summary, instead=instead)
     wanted = parse_formats(formats)
     if (engine == "dask") != (scheduler is not None):
         raise UsageError("--engine dask and --scheduler ADDRESS belong together")
@@ -110,7 +119,15 @@ def audit(
     from pcapkit.batch.audit import Audit
 
     with locked(folder), audit_progress(bar=not watch, verbose=verbose) as bar:
-        lead = Audit(folder, wanted, options, group_by=groups, say=bar.say, each=bar.each)
+        lead = Audit(
+            folder,
+            wanted,
+            options,
+            group_by=groups,
+            history=output if history == "" else history,
+            say=bar.say,
+            each=bar.each,
+        )
         work = _engine(scheduler, workers, wanted, bar)
         if watch:
             index = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
@@ -120,9 +137,14 @@ def audit(
             if prune:
                 lead.prune(items)
     _show(index, folder, as_json=as_json, quiet=quiet)
+    from pcapkit.batch.gate.growth import growth_of_trends
     from pcapkit.batch.gate.subjects import subjects_of_rows
 
-    failed = gate.judge(lambda: subjects_of_rows(index.captures), prints_json=as_json)
+    failed = gate.judge(
+        lambda: subjects_of_rows(index.captures),
+        lambda: growth_of_trends(lead.changes),
+        prints_json=as_json,
+    )
     if any(row.error for row in index.captures if not row.gone):
         sys.exit(3)
     if failed:

@@ -1,4 +1,4 @@
-"""``pcapkit compare``: Two captures, or saved analyses."""
+"""``pcapkit compare``: Two captures, saved analyses, or runs of a history."""
 
 from __future__ import annotations
 
@@ -32,18 +32,20 @@ def compare(
 ) -> None:
     """Compare two captures, or saved analyses: what changed, and was it as promised?
 
-    BEFORE and AFTER are captures, or analysis.json files that analyze wrote. All is counted per
-    lookup and per second, by workload where both sides know it (--pods), else by address. Rules of
-    --fail-on are held against AFTER, 'queries>+5%' against what changed.
+    BEFORE and AFTER are captures, analysis.json files that analyze wrote, or runs of a history:
+    history:FOLDER@2026-11-01 (the last run of that day), history:FOLDER@NAME, or history:FOLDER
+    (the newest). All is counted per lookup and per second, by workload where both sides know it
+    (--pods), else by address. Rules of --fail-on are held against AFTER,
+    'queries>+5%' against what changed.
     """
     gate = Gate.of(fail_on, junit, step_summary, instead=_INSTEAD)
     if before == after == "-":
         raise UsageError("- is standard input, which is read once: name a file")
     options = options_of(values, (before, after))
-    from pcapkit.model.comparison import is_saved
+    from pcapkit.model.comparison import is_run, is_saved
 
     for path in (before, after):
-        if not is_saved(path):
+        if not is_saved(path) and not is_run(path):
             check_inputs((path,))
     with first_run() as ready, progress_bars() as progress:
         ready()

@@ -28,10 +28,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-<<<<<<< HEAD
-=======
         self.workers = 0
->>>>>>> w-dask
         self.processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         self.scheduler = self._start(
@@ -55,11 +52,7 @@ class Cluster:
         self.processes.append(process)
         return process
 
-<<<<<<< HEAD
-    def add_workers(self, count: int, *, package: Path = ROOT, name: str = "w") -> None:
-=======
     def add_workers(self, count: int, *, package: Path = ROOT, name: str = "good") -> None:
->>>>>>> w-dask
         """Start workers, each below a nanny that starts it anew where it dies."""
         self._start(
             *("worker", self.address, "--nworkers", str(count), "--nthreads", "1"),
@@ -67,8 +60,6 @@ class Cluster:
             *("--local-directory", str(self.folder)),
             package=package,
         )
-<<<<<<< HEAD
-=======
         # A nanny whose worker is killed while it starts gives up.
         self.workers += count
         until(lambda: self.log().count("Register worker addr") >= self.workers)
@@ -77,7 +68,6 @@ class Cluster:
     def log(self) -> str:
         """Return what the scheduler has logged."""
         return Path(self.folder, "0.log").read_text()
->>>>>>> w-dask
 
     def close(self) -> None:
         for process in reversed(self.processes):

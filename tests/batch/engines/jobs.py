@@ -58,17 +58,6 @@ def die_once(path: str) -> str:
     return "well"
 
 
-<<<<<<< HEAD
-def process(_: object) -> int:
-    return os.getpid()
-
-
-def note_once(argument: tuple[str, float]) -> None:
-    """As ``note``; where the file is there already, return at once."""
-    if not Path(argument[0]).exists():
-        Path(argument[0]).write_text(str(os.getpid()))
-        time.sleep(60)
-=======
 def add(path_and_value: tuple[str, int]) -> int:
     """Add this process to a file, then return the value: how often a job ran can be counted."""
     path, value = path_and_value
@@ -100,4 +89,3 @@ def meet(mine_and_other: tuple[str, str]) -> bool:
             return True
         time.sleep(0.05)
     return False
->>>>>>> w-dask
