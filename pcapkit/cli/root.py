@@ -26,17 +26,6 @@ COMMANDS = (
     "sql",
     "tally",
 )
-    "analyze",
-    "audit",
-    "compare",
-    "expand",
-    "explain",
-    "export",
-    "fix",
-    "merge",
-    "sql",
-    "tally",
-)
 
 
 class _Commands(click.Group):
