@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pcapkit.batch.catalog import Item
 from pcapkit.batch.engines.engine import Engine, Job, Outcome
+from pcapkit.batch.finding.catalog import Item
 from pcapkit.batch.history.runs import add_run, read_history
 from pcapkit.batch.history.series import trend_rows
 from pcapkit.batch.history.trends import judge

@@ -20,8 +20,8 @@ from pcapkit.errors import UsageError
 
 if TYPE_CHECKING:
     from pcapkit.batch.audit import Audit
-    from pcapkit.batch.catalog import Item
     from pcapkit.batch.engines.engine import Engine
+    from pcapkit.batch.finding.catalog import Item
     from pcapkit.model.audits import AuditIndex
 
 #: What to do about rules that need an earlier run.
@@ -103,9 +103,9 @@ def audit(
     groups = None if group_by is None else parse_group_by(group_by)
     options = options_of(values, paths)
     check_output(output)
-    from pcapkit.batch.catalog import find_items
+    from pcapkit.batch.finding.catalog import find_items
+    from pcapkit.batch.finding.looks import Looks
     from pcapkit.batch.keeping.lock import locked
-    from pcapkit.batch.looks import Looks
 
     folder = Path(output)
     kept = folder / "looks.json"

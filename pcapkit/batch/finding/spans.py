@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pcapkit.batch.looks import Span
+from pcapkit.batch.finding.looks import Span
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
 from pcapkit.ingest.inputs.source import PEEK_BYTES, Source, open_source
