@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("pipeline",),
     ("batch.engines", "batch.finding", "batch.gate", "batch.history", "batch.overview"),
-    ("batch.keeping",),
+    ("batch.keeping", "batch.tallies"),
     ("batch",),
     ("cli",),
     ("cli.commands",),

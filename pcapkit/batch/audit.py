@@ -23,6 +23,8 @@ from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key
 from pcapkit.batch.overview.groups import GroupBy
 from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import failed_row
+from pcapkit.batch.tallies.merge import SUFFIX
+from pcapkit.batch.tallies.parts import PartTask, ShareTask, parts_of, read_part, write_share
 from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
@@ -31,7 +33,7 @@ from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
 from pcapkit.report.openmetrics import FILE as METRICS
 from pcapkit.report.openmetrics import render_audit_metrics
-from pcapkit.report.writer import ReportFolders
+from pcapkit.report.writer import ReportFolders, stem_of
 from pcapkit.text import encodable
 from pcapkit.version import __version__
 
@@ -157,6 +159,7 @@ class Audit:
                 folder,
                 self._formats,
                 self._options,
+                item.of_tally,
             )
             plan.tasks[key] = item, task
         return plan
@@ -177,14 +180,71 @@ class Audit:
         """Have all tasks done; their rows and records are kept as they come."""
         before = {key: self._forget(absolute(task.paths)) for key, (_, task) in plan.tasks.items()}
         total = len(plan.rows) + len(plan.tasks)
-        jobs = [
-            Job(encodable(item.path), do, task, item.size) for item, task in plan.tasks.values()
-        ]
+        jobs: list[Job] = []
+        waiting: dict[str, list[PartTask]] = {}
+        for key, (item, task) in plan.tasks.items():
+            name = encodable(item.path)
+            if parts := self._parts(item, task):
+                waiting[key] = parts
+                jobs += [Job(name, read_part, part, item.size // len(parts)) for part in parts]
+            else:
+                jobs.append(Job(name, do, task, item.size))
+        left = {key: len(parts) for key, parts in waiting.items()}
+        failed: dict[str, str] = {}
+
+        def more(outcome: Outcome) -> list[Job]:
+            part = outcome.job.argument
+            if not isinstance(part, PartTask):
+                return []
+            left[part.key] -= 1
+            if problem := outcome.problem or outcome.result:
+                failed.setdefault(part.key, problem)
+            if left[part.key] or part.key in failed:
+                return []
+            tallies = tuple(each.output for each in waiting[part.key])
+            whole = replace(plan.tasks[part.key][1], tallies=tallies)
+            return [Job(outcome.job.name, do, whole, 0)]
+
         self._each(len(plan.rows), total, sum(job.weight for job in jobs))
-        for outcome in engine.outcomes(jobs, lambda outcome: ()):
-            key = outcome.job.argument.key
-            plan.rows[key] = self._take(plan.tasks[key][0], outcome, before[key])
+        for outcome in engine.outcomes(jobs, more):
+            argument = outcome.job.argument
+            key, ended = argument.key, not isinstance(argument, PartTask)
+            if key in failed and not left[key]:  # no part of it is of use alone
+                outcome, ended = replace(outcome, result=None, problem=failed[key]), True
+            if ended:
+                plan.rows[key] = self._take(plan.tasks[key], outcome, before[key])
             self._each(len(plan.rows), total, outcome.job.weight)
+
+    def _parts(self, item: Item, task: Task) -> list[PartTask]:
+        """Return the parts in which a large capture is read; none where it is read at once."""
+        if item.of_tally or len(item.sources) > 1:
+            return []
+        name = f"{task.key}.{digest([item.identities])[:16]}"
+        return parts_of(task.key, name, item.sources[0], self._output / TALLIES, self._options)
+
+    def share(self, items: Sequence[Item], number: int, shares: int, engine: Engine) -> int:
+        """Write the tallies of share ``number``, from 0, of so many; return how many failed.
+
+        Items take turns in the order of their paths, so that all shares together have each once.
+        """
+        jobs = []
+        for item in sorted(items, key=lambda item: item.paths)[number::shares]:
+            key, paths = digest([item.paths, item.identities, self._options]), shown(item.paths)
+            output = self._output / TALLIES / f"{stem_of(item.paths)}.{key}{SUFFIX}"
+            if output.exists() and item.error is None:
+                continue
+            task = ShareTask(
+                item.paths, item.sources, str(output), self._options, item.error, item.error_kind
+            )
+            jobs.append(Job(paths[0], write_share, task, item.size))
+        self._each(0, len(jobs), sum(job.weight for job in jobs))
+        failures = 0
+        for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):
+            if problem := outcome.problem or outcome.result:
+                failures += 1
+                self._fail(problem)
+            self._each(done, len(jobs), outcome.job.weight)
+        return failures
 
     def _forget(self, paths: tuple[str, ...]) -> list[Record]:
         """Remove the records of captures whose report is about to be written; return them.
@@ -196,9 +256,11 @@ class Audit:
             self._records.remove(record.key)
         return found
 
-    def _take(self, item: Item, outcome: Outcome, before: Sequence[Record]) -> AuditRow:
+    def _take(
+        self, planned: tuple[Item, Task], outcome: Outcome, before: Sequence[Record]
+    ) -> AuditRow:
         """Keep what came of a task, and return its row."""
-        task: Task = outcome.job.argument
+        item, task = planned
         done: Done | None = outcome.result
         if done is None:
             path = encodable(item.path)

@@ -12,6 +12,8 @@ from pathlib import Path
 from pcapkit.batch.finding.failures import kind_of
 from pcapkit.batch.keeping.records import digests_of
 from pcapkit.batch.rows import failed_row, row_of
+from pcapkit.batch.tallies.merge import merge
+from pcapkit.batch.tallies.parts import merge_parts
 from pcapkit.errors import InputError, PcapkitError
 from pcapkit.model.audits import AuditRow, Identity
 from pcapkit.pipeline.analysis import Analysis
@@ -40,6 +42,8 @@ class Task:
     folder: str
     formats: tuple[str, ...]
     options: Options = field(repr=False)
+    of_tally: bool = False  #: its source is a tally
+    tallies: tuple[str, ...] = ()  #: of its parts, where it is read in parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,11 @@ def _failed(task: Task, problem: Exception) -> Done:
 
 
 def analysis_of(task: Task) -> Analysis:
-    """Return the analysis of an item."""
+    """Return the analysis of an item: of its parts, of its tally, or of its captures."""
+    if task.tallies:
+        return merge_parts(task.tallies, task.sources[0], task.options)
+    if task.of_tally:
+        return merge(*task.sources, options=task.options)
     return analyze(*task.sources, options=task.options)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pcapkit.batch import catalog
+from pcapkit.batch.finding import catalog
 from pcapkit.batch.finding.catalog import Item, find_items
 from pcapkit.batch.finding.failures import KINDS, WORDS, kind_of, title_of
 from pcapkit.batch.finding.looks import Looks

@@ -15,6 +15,7 @@ from pcapkit.batch.finding.places import Place, Places, listed_in, shown_all
 from pcapkit.batch.finding.sets import Member, sets_of
 from pcapkit.errors import InputError, PcapkitError, UsageError
 from pcapkit.ingest.inputs.formats import HEAD_BYTES, format_of, recognise
+from pcapkit.ingest.inputs.recognise import is_tally
 from pcapkit.ingest.inputs.source import open_source
 from pcapkit.model.audits import Identity
 from pcapkit.text import is_url, shown_path
@@ -25,6 +26,8 @@ _CALLED_CAPTURE = re.compile(
     r"\.(?:pcap|pcapng|cap|dmp)\d*(?:[.-]\d+)*(?:\.(?:gz|zst|zstd|xz|bz2|lz4))?\Z", re.IGNORECASE
 )
 #: What of a look depends on the bytes alone, so that nobody looks again.
+#: What the look at a tally says.
+_TALLY = "tally"
 _LASTING = ("empty", "not-a-capture", "damaged")
 
 
@@ -43,6 +46,7 @@ class Item:
     identities: tuple[Identity | None, ...]
     error: str | None = None
     error_kind: str | None = None
+    of_tally: bool = False  #: its source is a tally, and its paths those of the captures in it
 
     @property
     def path(self) -> str:
@@ -87,7 +91,12 @@ def find_items(
     unseen = [p.path for p, look in zip(found, seen, strict=True) if _is_unseen(p, look)]
     if unseen:
         say(f"not looked at, for there is no permission: {shown_all(unseen)}")
-    members = [Member(shown_path(p.path), p.path, p.identity, look) for p, look in captures]
+    tallies = [_of_tally(place) for place, look in captures if look.format == _TALLY]
+    members = [
+        Member(shown_path(p.path), p.path, p.identity, look)
+        for p, look in captures
+        if look.format != _TALLY
+    ]
     together = sets_of(members, known) if sets else [[member] for member in members]
     for group in together:
         if len(group) > 1:
@@ -101,7 +110,24 @@ def find_items(
         )
         for group in together
     ]
-    return sorted([*items, *failed], key=lambda item: item.paths)
+    return sorted([*items, *tallies, *failed], key=lambda item: item.paths)
+
+
+def _of_tally(place: Place) -> Item:
+    """Return the captures in a tally as an item."""
+    source = (place.path,), (place.identity,)
+    try:
+        if is_url(place.path):
+            problem = "tallies are read from files: copy it here, or mount where it lies"
+            raise InputError(place.path, problem)
+        from pcapkit.ingest.tallies.file import inside
+
+        paths, failure = inside(place.path)
+    except PcapkitError as problem:
+        return Item((shown_path(place.path),), *source, str(problem), kind_of(problem))
+    if failure is not None:
+        return Item(paths, *source, failure.error, failure.kind)
+    return Item(paths, *source, of_tally=True)
 
 
 def _nothing(named: Sequence[str], problems: Sequence[str]) -> str:
@@ -157,6 +183,8 @@ def _look(place: Place) -> Look:
     """Look into a file: thoroughly where it should be a capture, else at its beginning."""
     try:
         with open_source(place.path) as source:
+            if is_tally(source.peek(HEAD_BYTES)):
+                return Look(_TALLY)
             if place.named or _is_called_capture(place.path):
                 form = format_of(source)
                 return Look("text" if form is None else form.name)

@@ -61,6 +61,11 @@ _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
     metavar="WHAT",
     help="Sum up by namespace, workload, node, day, or what a regular expression finds in paths.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only write the tallies of share I, from 0, of N; then audit the tallies of all shares.",
+)
 @click.option("--watch", is_flag=True, help="Take up captures as they are closed, until Ctrl-C.")
 @click.option("--prune", is_flag=True, help="Remove what is kept of other captures and options.")
 @reading_options
@@ -80,6 +85,7 @@ def audit(
     scheduler: str | None,
     workers: int | None,
     group_by: str | None,
+    shard: str | None,
     watch: bool,
     prune: bool,
     history: str | None,
@@ -101,6 +107,9 @@ def audit(
     from pcapkit.batch.overview.groups import parse_group_by
 
     groups = None if group_by is None else parse_group_by(group_by)
+    share = None if shard is None else _share(shard)
+    if share is not None and watch:
+        raise UsageError("--shard and --watch: a share is of what is there")
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.finding.catalog import find_items
@@ -129,6 +138,11 @@ def audit(
             each=bar.each,
         )
         work = _engine(scheduler, workers, wanted, bar)
+        if share is not None:
+            looks.save(kept)
+            failures = lead.share(items, *share, work)
+            print_path(folder / "tallies")
+            sys.exit(3 if failures else 0)
         if watch:
             index = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
         else:
@@ -149,6 +163,14 @@ def audit(
         sys.exit(3)
     if failed:
         sys.exit(1)
+
+
+def _share(text: str) -> tuple[int, int]:
+    """Parse ``0/3``: the first of three shares."""
+    number, slash, shares = text.partition("/")
+    if not (slash and number.isdecimal() and shares.isdecimal() and int(number) < int(shares)):
+        raise UsageError(f"--shard {text!r}: write it as I/N with I from 0 to N - 1, such as 0/3")
+    return int(number), int(shares)
 
 
 def _engine(

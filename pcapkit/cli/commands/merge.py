@@ -50,7 +50,7 @@ def merge(
         raise UsageError("--port: it is an option of tally, which reads the packets")
     paths = _files(tallies)
     if join is not None:
-        from pcapkit.pipeline.merge import join_tallies
+        from pcapkit.batch.tallies.merge import join_tallies
 
         check_output(str(Path(join).parent))
         join_tallies(paths, Path(join))
@@ -60,8 +60,8 @@ def merge(
         check_output(output)
     with painting(() if as_json else wanted) as painter:
         with first_run() as ready, progress_bars() as progress:
+            from pcapkit.batch.tallies.merge import merge as run
             from pcapkit.pipeline.hooks import Hooks
-            from pcapkit.pipeline.merge import merge as run
 
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)
             hooks = Hooks(progress, collected=ready, charted=draw)

@@ -73,9 +73,9 @@ def tally(
     packets = check_inputs(captures)
     with first_run(packets=packets) as ready, progress_bars() as progress:
         ready()
+        from pcapkit.batch.tallies.merge import write_tally
         from pcapkit.ingest.window import Span
         from pcapkit.pipeline.hooks import Hooks
-        from pcapkit.pipeline.merge import write_tally
         from pcapkit.pipeline.options import Options
 
         options, hooks = Options(ports=frozenset(ports)), Hooks(progress)

@@ -11,6 +11,8 @@ import struct
 
 from pcapkit.ingest.inputs.wrappings import Line
 
+#: What a tally is, by the name of its first member (see ``ingest/tallies/file``).
+TALLY_KIND = b"application/vnd.pcapkit.tally+zip"
 #: magic number -> (big endian, bytes of a record header, nanoseconds)
 PCAP_MAGICS: dict[bytes, tuple[bool, int, bool]] = {
     b"\xd4\xc3\xb2\xa1": (False, 16, False),
@@ -20,7 +22,7 @@ PCAP_MAGICS: dict[bytes, tuple[bool, int, bool]] = {
     b"\x34\xcd\xb2\xa1": (False, 24, False),
     b"\xa1\xb2\xcd\x34": (True, 24, False),
 }
-_PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _PCAPNG_ORDERS = (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d")
 #: fstrm's bound on a control frame, and the kinds of control frame that a stream may begin with.
 CONTROL_BYTES = 512
@@ -175,7 +177,7 @@ def looks_like_pcap(head: bytes) -> bool:
 
 def looks_like_pcapng(head: bytes) -> bool:
     """Do these first bytes begin a pcapng file, with the block that says its byte order?"""
-    return head[:4] == _PCAPNG_MAGIC and head[8:12] in _PCAPNG_ORDERS
+    return head[:4] == PCAPNG_MAGIC and head[8:12] in _PCAPNG_ORDERS
 
 
 def looks_like_frame_stream(head: bytes) -> bool:
@@ -326,3 +328,8 @@ UNREAD: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         ),
     )
 )
+
+
+def is_tally(head: bytes) -> bool:
+    """Does a file with this ``head`` begin as tallies do?"""
+    return head.startswith(b"PK\3\4") and head[30 : 38 + len(TALLY_KIND)].endswith(TALLY_KIND)

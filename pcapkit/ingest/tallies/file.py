@@ -11,7 +11,6 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import msgspec
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from pcapkit.errors import InputError
 from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
+from pcapkit.ingest.inputs.recognise import TALLY_KIND
 from pcapkit.ingest.tallies.facts import SCHEMA, PartFacts
 from pcapkit.ingest.window import Kept, Window
 from pcapkit.kernels.interning import Interner
@@ -29,7 +29,7 @@ from pcapkit.schema import MESSAGE, Bytes, Ids, Integers, Messages
 from pcapkit.text import encodable
 
 #: The first member, uncompressed, so that the file begins alike (as EPUB and OpenDocument do).
-_KIND = ("mimetype", b"application/vnd.pcapkit.tally+zip")
+_KIND = ("mimetype", TALLY_KIND)
 _FACTS = "tally.json"
 _WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
 _MESSAGES = pa.schema([(n, pa.from_numpy_dtype(MESSAGE[n])) for n in MESSAGE.names or ()])
@@ -59,9 +59,18 @@ _DAMAGE = (
 )
 
 
+class FailureFacts(msgspec.Struct, frozen=True):
+    """Captures, read as one, of which nothing could be read; see ``AuditRow``."""
+
+    paths: tuple[str, ...]
+    error: str
+    kind: str | None
+
+
 class _Facts(msgspec.Struct):
     schema: str
     parts: tuple[PartFacts, ...] = ()
+    failures: tuple[FailureFacts, ...] = ()
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -83,6 +92,7 @@ class Writer:
     def __init__(self, out: IO[bytes]) -> None:
         self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True)
         self._parts: list[PartFacts] = []
+        self._failures: list[FailureFacts] = []
         self._zip.writestr(_member(_KIND[0]), _KIND[1])
 
     def _name(self, name: str) -> str:
@@ -121,6 +131,10 @@ class Writer:
         """End the part."""
         self._parts.append(facts)
 
+    def fail(self, failure: FailureFacts) -> None:
+        """Say that there is nothing of some captures."""
+        self._failures.append(failure)
+
     def copy(self, part: Part) -> None:
         """Add a part of another tally."""
         for name, data in part.members():
@@ -129,7 +143,7 @@ class Writer:
 
     def close(self) -> None:
         """Write what the parts are."""
-        facts = msgspec.json.encode(_Facts(SCHEMA, tuple(self._parts)))
+        facts = msgspec.json.encode(_Facts(SCHEMA, tuple(self._parts), tuple(self._failures)))
         self._zip.writestr(_member(_FACTS), facts)
         self._zip.close()
 
@@ -293,23 +307,31 @@ def open_tallies(paths: Iterable[str]) -> Iterator[list[Part]]:
 
 def parts_of(path: str, archive: zipfile.ZipFile) -> Sequence[Part]:
     """Return the parts in an archive."""
+    parts = enumerate(_facts(archive).parts)
+    return [Part(path, archive, number, part) for number, part in parts]
+
+
+def _facts(archive: zipfile.ZipFile) -> _Facts:
     data = archive.read(_FACTS)
     schema = msgspec.json.decode(data, type=_OnlySchema).schema
     if schema != SCHEMA:
         raise ValueError(f"its schema is {schema}, this pcapkit reads {SCHEMA}")
-    facts = msgspec.json.decode(data, type=_Facts)
-    return [Part(path, archive, number, part) for number, part in enumerate(facts.parts)]
+    return msgspec.json.decode(data, type=_Facts)
 
 
 class _OnlySchema(msgspec.Struct):
     schema: str
 
 
-def is_tally(path: str) -> bool:
-    """Does the file begin as tallies do?"""
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(30 + len(_KIND[0]) + len(_KIND[1]))
-    except OSError:
-        return False
-    return head.startswith(b"PK\3\4") and head.endswith(_KIND[1])
+def inside(path: str) -> tuple[tuple[str, ...], FailureFacts | None]:
+    """Return which captures a tally holds, by their paths, and what failed where it holds none.
+
+    Raises InputError where it is damaged.
+    """
+    with damage_named(path), zipfile.ZipFile(path) as archive:
+        facts = _facts(archive)
+        paths = tuple(dict.fromkeys(part.path for part in facts.parts))
+        failure = facts.failures[0] if facts.failures and not paths else None
+        if not paths and failure is None:
+            raise ValueError("it holds nothing")
+        return paths if failure is None else failure.paths, failure

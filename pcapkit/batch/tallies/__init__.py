@@ -1,0 +1,1 @@
+"""Tallies: made of captures or of parts of them, anywhere, and merged."""
