@@ -1,4 +1,4 @@
-"""Real servers on loopback: S3 (rclone), SFTP (OpenSSH), HTTP with ranges and without."""
+"""Servers on loopback: S3 (rclone), Google's store (an emulator), SFTP (OpenSSH), HTTP."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -48,13 +49,36 @@ def _running(command: list[str], port: int) -> Iterator[None]:
         server.wait()
 
 
+def _program(name: str) -> str:
+    """Return a program of this environment, or of the system; skips where it is missing."""
+    places = (os.path.dirname(sys.executable), os.environ.get("PATH", ""), "/usr/sbin")
+    found = shutil.which(name, path=":".join(places))
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+@contextmanager
+def gcs_server(root: Path, bucket: str) -> Iterator[dict[str, str]]:
+    """Serve what is below ``root`` as a bucket; gives the environment that leads there."""
+    from gcsfs.core import GCSFileSystem
+
+    program, port = _program("gcp-storage-emulator"), free_port()
+    command = [program, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+    with _running([*command, f"--default-bucket={bucket}"], port):
+        url = f"http://127.0.0.1:{port}"
+        fill = GCSFileSystem(endpoint_url=url, token="anon", skip_instance_cache=True)
+        with warnings.catch_warnings(action="ignore"):  # large bodies, sent at once
+            for path in root.rglob("*"):
+                if path.is_file():
+                    fill.pipe(f"{bucket}/{path.relative_to(root)}", path.read_bytes())
+        yield {"STORAGE_EMULATOR_HOST": url, "NO_GCE_CHECK": "true"}
+
+
 @contextmanager
 def s3_server(root: Path) -> Iterator[dict[str, str]]:
     """Serve the folders of ``root`` as buckets; gives the environment that leads there."""
-    program = shutil.which("rclone", path=os.path.dirname(sys.executable)) or shutil.which("rclone")
-    if program is None:
-        pytest.skip("rclone is not installed")
-    port = free_port()
+    program, port = _program("rclone"), free_port()
     command = [program, "serve", "s3", "--auth-key", f"{KEY},{SECRET}", "--config", ""]
     command += ["--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off", "--dir-cache-time", "0"]
     with _running([*command, "--no-checksum", str(root)], port):
@@ -73,10 +97,7 @@ def sftp_server(home: Path) -> Iterator[str]:
 
     ``home`` is laid out as the home folder of a client that may connect.
     """
-    program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
-    if program is None:
-        pytest.skip("sshd is not installed")
-    port = free_port()
+    program, port = _program("sshd"), free_port()
     keys, ssh = home / "server", home / ".ssh"
     keys.mkdir(parents=True, mode=0o700)
     ssh.mkdir(mode=0o700)

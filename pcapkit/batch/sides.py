@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from pcapkit.model.captures import CaptureInfo
 from pcapkit.model.clients import Client, Ndots, ResolverGuess, Vantage
 from pcapkit.model.comparison import is_run, is_saved
 from pcapkit.model.plans import Plan
-from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf
+from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf, shown_faults
 from pcapkit.model.settings import Setting
-from pcapkit.model.vocabulary import Source
+from pcapkit.model.vocabulary import Certainty, Source
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
@@ -42,6 +42,10 @@ class Side:
     warnings: tuple[str, ...]
     plans: tuple[Plan, ...] = ()
     vantage: Vantage | None = None
+    #: None where an older pcapkit has saved it
+    workloads: tuple[Workload, ...] | None = None
+    p95_s: float | None = None  #: of complete lookups
+    faults: tuple[str, ...] = ()  #: codes of those that are shown
 
     @classmethod
     def of(cls, analysis: Results) -> Side:
@@ -57,10 +61,13 @@ class Side:
             analysis.warnings,
             analysis.plans,
             analysis.vantage,
+            analysis.workloads,
+            analysis.lookup_counts.p95_s,
+            shown_faults(analysis),
         )
 
     @classmethod
-    def saved(cls, values: Mapping[str, Any]) -> Side:
+    def saved(cls, values: dict[str, Any]) -> Side:
         """Return the same of an analysis' JSON.
 
         Raises KeyError, TypeError or ValueError where it is of another schema.
@@ -71,8 +78,14 @@ class Side:
             row |= {key: nanoseconds(row[key]) for key in ("first_time", "last_time")}
         for row in values["what_if"]:
             row["setting"] = asdict(Setting.parse(row["setting"]))
+        lookups = values["lookups"]
+        more = {
+            "complete": lookups["complete"],
+            "p95_s": lookups["duration_s"]["p95"],
+            "faults": [f["code"] for f in values["findings"] if f["certainty"] == Certainty.SHOWN],
+        }
         try:
-            return msgspec.convert({**values, "complete": values["lookups"]["complete"]}, cls)
+            return msgspec.convert(values | more, cls)
         except msgspec.ValidationError as problem:
             raise ValueError(str(problem)) from None
 
@@ -98,6 +111,9 @@ class Side:
             what_if=(),
             recommendations=(),
             warnings=warnings,
+            workloads=tuple(w for row in read for w in row.workloads),
+            p95_s=read[0].p95_s if len(read) == 1 else None,
+            faults=tuple(sorted({code for row in read for code in row.faults})),
         )
 
 

@@ -12,14 +12,29 @@ from pcapkit.model.vocabulary import Safety
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells, without reading, whether a file is the one that was there before.
+
+    Of files ``size`` in bytes, ``mtime_ns``, and the numbers of the device and the inode; of
+    objects ``size`` and ``tag``: the ETag, or when it was last modified.
+    """
+
+    size: int
+    mtime_ns: int | None = None
+    device: int | None = None
+    inode: int | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """What one workload did in one capture.
 
     ``client_addr`` stands in place of a workload that is not known, and is None where it is.
     ``queries`` are transactions; ``complete_queries`` those of ``complete_lookups``, of which
     ``wasted_queries`` are a part. ``nxdomain_queries`` were answered with NXDOMAIN. ``lookups_s``
-    is the time of all complete lookups together; times and percentiles are None without a clock.
-    ``faults`` are codes of faults that are shown at its clients.
+    is the time of all complete lookups together; their percentiles are right within 1 %. Times are
+    None without a clock. ``faults`` are codes of faults that are shown at its clients.
     """
 
     namespace: str | None
@@ -67,6 +82,7 @@ class AuditStep:
     saves_queries: int
     ends_queries: int  #: wasted queries that it ends, with the steps before it done
     safety: Safety
+    names: tuple[str, ...] = ()  #: that a ``set_ndots`` obliges to be written in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,7 @@ class AuditRow:
     families: tuple[Family, ...] = ()  #: those that waste most, the worst first
     workloads: tuple[Workload, ...] = ()
     steps: tuple[AuditStep, ...] = ()
+    nodes: tuple[str, ...] = ()  #: on which its clients run, as far as ``--pods`` says it
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def small_table(analysis: Results, name: str) -> pd.DataFrame:
-    """Return ``clients``, ``names`` or ``what_if``: the JSON's rows, flattened."""
+    """Return a table of ``SUMMARY_TABLES``: the JSON's rows, flattened."""
     import pandas as pd
 
     flat = [_flat(msgspec.to_builtins(row)) for row in rows(analysis, name)]

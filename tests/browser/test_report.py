@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pcapkit.batch.audit import failed_row, row_of
+from pcapkit.batch.rows import failed_row, row_of
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.report.html.index import render_index
 

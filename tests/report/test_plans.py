@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pcapkit.batch.audit import row_of
+from pcapkit.batch.rows import row_of
 from pcapkit.model.plans import Outside, Plan, PlanKind
 from pcapkit.model.results import Results
 from pcapkit.pipeline.analysis import Analysis

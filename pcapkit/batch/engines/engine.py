@@ -13,13 +13,15 @@ class Job:
 
     ``work`` returns its failures as values; a job may be run twice, by two workers even, so that
     all it writes appears whole, and is the same each time. ``name`` is what messages call it,
-    ``weight`` the bytes that it reads.
+    ``weight`` the bytes that it reads. ``needs`` are files and folders that are there before any
+    work begins: where one is not, another machine does not see what this one sees.
     """
 
     name: str
     work: Callable[[Any], Any]
     argument: Any
     weight: int
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import gc
 import os
 import pickle
-import select
 import signal
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import fields
 from importlib import import_module
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from pcapkit.concurrency import import_paths
+from pcapkit.concurrency import import_paths, leave_with_caller
 from pcapkit.model.results import Results
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ _SHARED = ("hashlib", "logging", "numpy", "numpy.ma", "pcapkit.report.text.plans
 _NAMES = 100
 #: The charts that take longest are drawn first, so that both processes end together.
 _LONGEST_FIRST = ("clients", "chain", "worst-names", "ndots-settings", "plan")
-#: How often a process that draws looks whether its caller lives.
-_LOOK_S = 0.2
 
 
 class Painter:
@@ -129,21 +126,6 @@ def _serve(work: int, drawn: int) -> NoReturn:
         os._exit(0)
 
 
-def _leave_with_caller(work: int) -> None:
-    """End this process soon after nobody holds the other end of its pipe.
-
-    A timer looks, not a thread that waits in a read: one that draws a large chart was seen to keep
-    such a thread from running for as long as it drew (CPython 3.11).
-    """
-
-    def look(_signal: int, _frame: FrameType | None) -> None:
-        if select.select([work], [], [], 0)[0]:  # nothing follows the work: this is the end
-            os._exit(1)
-
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
-
-
 def _draw(work: int, drawn: int) -> None:
     """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
@@ -166,7 +148,7 @@ def _draw(work: int, drawn: int) -> None:
 
     ours, theirs = os.pipe()
     is_other = os.fork() == 0
-    _leave_with_caller(work)
+    leave_with_caller(work)
     if is_other:
         with os.fdopen(theirs, "wb") as out:
             pickle.dump(share(), out)

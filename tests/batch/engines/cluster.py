@@ -1,0 +1,82 @@
+"""A Dask scheduler and its workers, each a process of this machine, as an operator starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+SETTINGS = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+class Cluster:
+    """Processes of one cluster, which end with the block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        file = folder / "scheduler.json"
+        self.scheduler = self._start(
+            *("scheduler", "--host", "127.0.0.1", "--port", "0"),
+            *("--no-dashboard", "--scheduler-file", str(file)),
+        )
+        until(file.exists)
+        until(lambda: file.read_text().endswith("}"))
+        self.address: str = json.loads(file.read_text())["address"]
+
+    def _start(self, *arguments: str, package: Path = ROOT) -> subprocess.Popen[bytes]:
+        with Path(self.folder, f"{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dask", *arguments],
+                cwd=self.folder,
+                env={**os.environ, **SETTINGS, "PYTHONPATH": f"{package}:{ROOT}"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def add_workers(self, count: int, *, package: Path = ROOT, name: str = "w") -> None:
+        """Start workers, each below a nanny that starts it anew where it dies."""
+        self._start(
+            *("worker", self.address, "--nworkers", str(count), "--nthreads", "1"),
+            *("--no-dashboard", "--memory-limit", "1GiB", "--name", name, "--host", "127.0.0.1"),
+            *("--local-directory", str(self.folder)),
+            package=package,
+        )
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(process.pid, number)
+                    process.wait(5)
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    continue
+            process.wait()
+
+
+@contextmanager
+def cluster(folder: Path, *, workers: int = 2) -> Iterator[Cluster]:
+    out = Cluster(folder)
+    try:
+        if workers:
+            out.add_workers(workers)
+        yield out
+    finally:
+        out.close()

@@ -1,0 +1,69 @@
+"""Jobs that succeed, fail, and kill their process, for the tests of engines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+
+def double(value: int) -> int:
+    return 2 * value
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def fill(size: int) -> int:
+    return len(bytearray(size))
+
+
+def wait(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def fail(text: str) -> None:
+    raise ValueError(text)
+
+
+def note(argument: tuple[str, Any]) -> Any:
+    """Write the process's ID to a file, then wait."""
+    Path(argument[0]).write_text(str(os.getpid()))
+    time.sleep(argument[1])
+    return argument[1]
+
+
+KILL = int(signal.SIGKILL)
+_LEFT: list[bytearray] = []
+
+
+def leave_behind(size: int) -> None:
+    _LEFT.append(bytearray(size))
+
+
+def die_once(path: str) -> str:
+    """Kill the process, unless it was killed before."""
+    if not os.path.exists(path):
+        Path(path).write_text("")
+        die(KILL)
+    return "well"
+
+
+def process(_: object) -> int:
+    return os.getpid()
+
+
+def note_once(argument: tuple[str, float]) -> None:
+    """As ``note``; where the file is there already, return at once."""
+    if not Path(argument[0]).exists():
+        Path(argument[0]).write_text(str(os.getpid()))
+        time.sleep(60)
