@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
-    ("batch.engines", "batch.gate", "batch.history"),
+    ("batch.engines", "batch.finding", "batch.gate", "batch.history", "batch.overview"),
     ("batch.keeping",),
     ("batch",),
     ("cli",),

@@ -56,9 +56,9 @@ def row_of(
         nxdomain_queries=analysis.transaction_counts.by_outcome["nxdomain"],
         wasted_s=analysis.waste.wasted_s,
         p95_s=lookups.p95_s,
-        families=families_of(analysis),
         workloads=analysis.workloads,
         steps=tuple(_steps(plan)) if plan else (),
+        families=families_of(analysis),
         nodes=_nodes(analysis.client_rows, cluster) if cluster is not None else (),
     )
 

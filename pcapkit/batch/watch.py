@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pcapkit.batch.catalog import Item
+from pcapkit.batch.finding.catalog import Item
 from pcapkit.errors import UsageError
 from pcapkit.model.audits import Identity
 

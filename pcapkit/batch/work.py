@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pcapkit.batch.failures import kind_of
+from pcapkit.batch.finding.failures import kind_of
 from pcapkit.batch.keeping.records import digests_of
 from pcapkit.batch.rows import failed_row, row_of
 from pcapkit.errors import InputError, PcapkitError

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from pcapkit.cluster.pods import Pod
-from pcapkit.ingest.inputs.source import Digest
 from pcapkit.kernels.interning import Interner, fold_names
 from pcapkit.schema import Bytes, Ids, Integers, Messages, Rows
 
@@ -174,6 +173,14 @@ class Unfinished(NamedTuple):
     streams: Any
     fragments: Any
     packets: int
+
+
+class Digest(Protocol):
+    """What takes bytes one after another, as the hashes of ``hashlib`` do."""
+
+    def update(self, data: Any, /) -> None:
+        """Take some more."""
+        ...
 
 
 @dataclass(slots=True)

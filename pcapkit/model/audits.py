@@ -1,4 +1,5 @@
-"""Records of audits: what is kept of every capture, of its workloads, and of the plan for it.
+"""Records of audits: what is kept of every capture, of its workloads, and of the plan for it; and
+what all captures say together.
 
 They are plain values, so that they travel between processes and are saved as JSON. Counts of
 workloads are of complete lookups where their name says so, else of all.
@@ -131,6 +132,100 @@ class AuditRow:
     nodes: tuple[str, ...] = ()  #: on which its clients run, as far as ``--pods`` says it
 
 
+# ---- all captures together -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is summed up of all captures under one name; None is what has no such name.
+
+    All numbers are sums of rows; ``share`` is wasted queries over those of complete lookups.
+    """
+
+    name: str | None
+    captures: int
+    workloads: int
+    clients: int
+    lookups: int
+    complete_lookups: int
+    queries: int
+    complete_queries: int
+    wasted_queries: int
+    nxdomain_queries: int
+    wasted_s: float
+    share: float
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """All groups of one kind, those that waste most first.
+
+    ``by`` is what ``--group-by`` was given; ``others`` what a group without a name is called;
+    ``notes`` say what a reader of the sums should know.
+    """
+
+    by: str
+    others: str
+    groups: tuple[Group, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStep:
+    """One change that the plans of one or several captures have in common.
+
+    ``captures`` have it in their plans, of ``captures_of_subjects`` in which its subjects occur;
+    ``seen_s`` is how long the former last together, None where one has no clock. ``edits`` count
+    the change once for each subject, in however many captures it is. ``ends_queries`` and
+    ``saves_queries`` are sums over the captures.
+    """
+
+    code: str
+    subjects: tuple[str, ...]
+    ndots: int | None
+    name: str | None
+    fqdn: str | None
+    suffixes: tuple[str, ...]
+    names: tuple[str, ...]
+    edits: int
+    saves_queries: int
+    ends_queries: int
+    safety: Safety
+    captures: int
+    captures_of_subjects: int
+    seen_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The plan for all captures, put together from theirs; each was replayed on its own capture.
+
+    ``captures`` have a plan; ``wasted_queries`` are those of all captures. ``conflicts`` say where
+    plans ask for different things of the same subject, and what was taken; what that leaves out,
+    and what steps end that no capture's plan lists, is ``left_out_queries`` and counts nowhere.
+    """
+
+    captures: int
+    steps: tuple[SharedStep, ...]
+    edits: int
+    saves_queries: int
+    ends_queries: int
+    wasted_queries: int
+    safety: Safety
+    seen_s: float | None
+    conflicts: tuple[str, ...] = ()
+    left_out_queries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """All captures that failed alike; ``kind`` is one word, ``rows`` in order of their paths."""
+
+    kind: str
+    rows: tuple[AuditRow, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TrendPoint:
     """The waste of a workload in one run: its share, and the interval in which it lies."""
@@ -158,3 +253,17 @@ class Trend:
     change_low: float | None
     change_high: float | None
     verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditIndex:
+    """An audit as a whole: its captures in their order, and what they say together.
+
+    The first of ``groupings`` is what was asked for; ``trend`` is None without a history.
+    """
+
+    captures: tuple[AuditRow, ...]
+    groupings: tuple[Grouping, ...]
+    together: Together | None
+    failures: tuple[Failures, ...]
+    trend: tuple[Trend, ...] | None = None

@@ -110,8 +110,13 @@ def json_text(value: object) -> str:
 
 def dump_json(analysis: Results) -> str:
     """Return the analysis as JSON text: a line for each part, or for each row of one."""
+    return dump_parts(_parts(analysis))
+
+
+def dump_parts(named: Mapping[str, object]) -> str:
+    """Return parts as JSON text: a line for each, or for each row of one that is an iterator."""
     parts = []
-    for key, value in _parts(analysis).items():
+    for key, value in named.items():
         if isinstance(value, Iterator):
             lines = ",\n    ".join(map(json_text, value))
             text = f"[\n    {lines}\n  ]" if lines else "[]"

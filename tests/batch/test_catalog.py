@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pcapkit.batch import catalog
-from pcapkit.batch.catalog import Item, find_items
-from pcapkit.batch.failures import KINDS, WORDS, kind_of, title_of
-from pcapkit.batch.looks import Looks
+from pcapkit.batch.finding.catalog import Item, find_items
+from pcapkit.batch.finding.failures import KINDS, WORDS, kind_of, title_of
+from pcapkit.batch.finding.looks import Looks
 from pcapkit.errors import InputError, UsageError
 from tests.build import conversation, pcap, pcapng, save
 from tests.cli.test_cli import _PLAIN, run

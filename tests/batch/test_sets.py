@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pcapkit.batch.catalog import find_items
-from pcapkit.batch.looks import Looks
+from pcapkit.batch.finding.catalog import find_items
+from pcapkit.batch.finding.looks import Looks
 from tests.build import (
     SECOND,
     START_NS,

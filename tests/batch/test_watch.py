@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pcapkit.batch.catalog import Item
+from pcapkit.batch.finding.catalog import Item
 from pcapkit.batch.watch import Closing
 from pcapkit.model.audits import Identity
 from tests.cli.test_cli import LAB

@@ -20,10 +20,9 @@ from pcapkit.errors import UsageError
 
 if TYPE_CHECKING:
     from pcapkit.batch.audit import Audit
-    from pcapkit.batch.catalog import Item
     from pcapkit.batch.engines.engine import Engine
-    from pcapkit.model.audits import AuditRow
-    from pcapkit.model.trends import Change
+    from pcapkit.batch.finding.catalog import Item
+    from pcapkit.model.audits import AuditIndex
 
 #: What to do about rules that need an earlier run.
 _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
@@ -36,6 +35,13 @@ _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
 @output_options("html,json")
 @gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
+@click.option(
+    "--history",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER|URL]",
+    help="Add the run to the history there; without a value, in the output folder.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["local", "dask"]),
@@ -50,15 +56,13 @@ _INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
     metavar="N",
     help="Processes of this machine.  [default: one a core]",
 )
+@click.option(
+    "--group-by",
+    metavar="WHAT",
+    help="Sum up by namespace, workload, node, day, or what a regular expression finds in paths.",
+)
 @click.option("--watch", is_flag=True, help="Take up captures as they are closed, until Ctrl-C.")
 @click.option("--prune", is_flag=True, help="Remove what is kept of other captures and options.")
-@click.option(
-    "--history",
-    is_flag=False,
-    flag_value="",
-    metavar="[FOLDER|URL]",
-    help="Add the run to the history there; without a value, in the output folder.",
-)
 @reading_options
 def audit(
     paths: tuple[str, ...],
@@ -75,6 +79,7 @@ def audit(
     engine: str,
     scheduler: str | None,
     workers: int | None,
+    group_by: str | None,
     watch: bool,
     prune: bool,
     history: str | None,
@@ -84,7 +89,8 @@ def audit(
 
     A second run does only what is new. Reports of captures that have vanished stay, and are marked.
     """
-    gate = Gate.of(fail_on, junit, step_summary, instead={} if history is not None else _INSTEAD)
+    instead = _INSTEAD if history is None else {}
+    gate = Gate.of(fail_on, junit, step_summary, instead=instead)
     wanted = parse_formats(formats)
     if (engine == "dask") != (scheduler is not None):
         raise UsageError("--engine dask and --scheduler ADDRESS belong together")
@@ -92,11 +98,14 @@ def audit(
         raise UsageError("--workers: they are the cluster's own; start more there")
     if not paths and from_file is None:
         raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
+    from pcapkit.batch.overview.groups import parse_group_by
+
+    groups = None if group_by is None else parse_group_by(group_by)
     options = options_of(values, paths)
     check_output(output)
-    from pcapkit.batch.catalog import find_items
+    from pcapkit.batch.finding.catalog import find_items
+    from pcapkit.batch.finding.looks import Looks
     from pcapkit.batch.keeping.lock import locked
-    from pcapkit.batch.looks import Looks
 
     folder = Path(output)
     kept = folder / "looks.json"
@@ -110,24 +119,33 @@ def audit(
     from pcapkit.batch.audit import Audit
 
     with locked(folder), audit_progress(bar=not watch, verbose=verbose) as bar:
-        lead = Audit(folder, wanted, options, say=bar.say, each=bar.each)
+        lead = Audit(
+            folder,
+            wanted,
+            options,
+            group_by=groups,
+            history=output if history == "" else history,
+            say=bar.say,
+            each=bar.each,
+        )
         work = _engine(scheduler, workers, wanted, bar)
         if watch:
-            rows = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
+            index = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
         else:
             looks.save(kept)
-            rows = lead.run(items, work, paths)
+            index = lead.run(items, work, paths)
             if prune:
                 lead.prune(items)
-    changes = () if history is None else _recorded(history or output, rows)
-    _show(rows, folder, as_json=as_json, quiet=quiet)
+    _show(index, folder, as_json=as_json, quiet=quiet)
     from pcapkit.batch.gate.growth import growth_of_trends
     from pcapkit.batch.gate.subjects import subjects_of_rows
 
     failed = gate.judge(
-        lambda: subjects_of_rows(rows), lambda: growth_of_trends(changes), prints_json=as_json
+        lambda: subjects_of_rows(index.captures),
+        lambda: growth_of_trends(lead.changes),
+        prints_json=as_json,
     )
-    if any(row.error for row in rows if not row.gone):
+    if any(row.error for row in index.captures if not row.gone):
         sys.exit(3)
     if failed:
         sys.exit(1)
@@ -154,7 +172,7 @@ def _engine(
 
 def _watch(
     lead: Audit, find: Callable[[], list[Item]], engine: Engine, paths: tuple[str, ...]
-) -> tuple[AuditRow, ...]:
+) -> AuditIndex:
     """Audit what is closed, again and again, until somebody interrupts; the index is whole then."""
     from pcapkit.batch.watch import rounds
 
@@ -167,23 +185,7 @@ def _watch(
     return lead.index(closed, paths)
 
 
-def _recorded(where: str, rows: tuple[AuditRow, ...]) -> tuple[Change, ...]:
-    """Add a run to a history; say and return what became of its workloads since before."""
-    from pcapkit.batch.history.runs import add_run, read_history
-    from pcapkit.batch.history.trends import judge
-
-    add_run(where, rows)
-    history = read_history(where)
-    for warning in history.warnings:
-        say(f"warning: {warning}")
-    changes = judge(history, rows)
-    for change in changes:
-        if change.alarm:
-            say(f"{change.subject}: {change.reason}" if change.subject else change.reason)
-    return changes
-
-
-def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: bool) -> None:
+def _show(index: AuditIndex, output: Path, *, as_json: bool, quiet: bool) -> None:
     """Print the index, or where it is."""
     if as_json:
         click.echo((output / "audit.json").read_text(), nl=False)
@@ -191,7 +193,7 @@ def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: boo
     if not quiet:
         from rich.console import Console
 
-        from pcapkit.report.html.index import render_index_terminal
+        from pcapkit.report.audit_terminal import render_audit_terminal
 
-        render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
+        render_audit_terminal(index, Console(file=sys.stdout, highlight=False))
     print_path(output / "index.html")

@@ -35,8 +35,8 @@ def compare(
     BEFORE and AFTER are captures, analysis.json files that analyze wrote, or runs of a history:
     history:FOLDER@2026-11-01 (the last run of that day), history:FOLDER@NAME, or history:FOLDER
     (the newest). All is counted per lookup and per second, by workload where both sides know it
-    (--pods), else by address. Rules of --fail-on are held against AFTER, 'queries>+5%' against what
-    changed.
+    (--pods), else by address. Rules of --fail-on are held against AFTER,
+    'queries>+5%' against what changed.
     """
     gate = Gate.of(fail_on, junit, step_summary, instead=_INSTEAD)
     if before == after == "-":

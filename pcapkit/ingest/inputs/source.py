@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from pcapkit.errors import (
     ChangedInput,
@@ -28,16 +28,8 @@ from pcapkit.errors import (
     PcapkitError,
 )
 from pcapkit.ingest.inputs.compression import COMPRESSIONS
+from pcapkit.ingest.window import Digest
 from pcapkit.text import is_url, shown_path
-
-
-class Digest(Protocol):
-    """What takes bytes one after another, as the hashes of ``hashlib`` do."""
-
-    def update(self, data: Any, /) -> None:
-        """Take some more."""
-        ...
-
 
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16

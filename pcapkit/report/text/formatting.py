@@ -34,6 +34,8 @@ def seconds(value: float | None) -> str:
         return ""
     if value == 0:
         return "0 s"
+    if value >= 7200:
+        return f"{value / 3600:,.1f} h"
     if value >= 120:
         return f"{value / 60:.1f} min"
     if value >= 1:

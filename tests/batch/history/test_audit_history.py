@@ -59,7 +59,6 @@ def test_a_gate_is_held_against_the_nights_before(tmp_path: Path) -> None:
     for _ in range(2):  # asked again it says the same
         done = run(*audit, *rules)
         assert done.returncode == 1, done.stderr
-        assert b"172.41.10.200: a lookup sends" in done.stderr
         assert b"queries>+5%" in done.stderr
     days = [run.day for run in read_history(out).runs]
     assert days == sorted(days) and len(days) == 6

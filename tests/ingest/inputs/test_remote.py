@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from pcapkit.batch.catalog import Item, find_items
-from pcapkit.batch.looks import Looks
+from pcapkit.batch.finding.catalog import Item, find_items
+from pcapkit.batch.finding.looks import Looks
 from pcapkit.errors import ChangedInput, InputError, MissingInput, UsageError
 from pcapkit.ingest.inputs import remote
 from pcapkit.ingest.inputs.source import open_source
@@ -164,8 +164,8 @@ def test_known_objects_are_not_fetched_again(place: str, monkeypatch: pytest.Mon
     url = place + ("/" if place.startswith("http") else "")
     first = find_items([url], looks=looks)
     assert all(item.identities[0] is not None for item in first)
-    monkeypatch.setattr("pcapkit.batch.catalog.open_source", lambda path: pytest.fail(path))
-    monkeypatch.setattr("pcapkit.batch.spans.open_source", lambda path: pytest.fail(path))
+    monkeypatch.setattr("pcapkit.batch.finding.catalog.open_source", lambda path: pytest.fail(path))
+    monkeypatch.setattr("pcapkit.batch.finding.spans.open_source", lambda path: pytest.fail(path))
     assert find_items([url], looks=looks) == first
 
 

@@ -13,10 +13,11 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pcapkit.batch.looks import Identity, Span
+from pcapkit.batch.finding.looks import Span
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
 from pcapkit.ingest.inputs.source import PEEK_BYTES, Source, open_source
+from pcapkit.model.audits import Identity
 from pcapkit.text import is_url
 
 #: Bytes at the end that are looked at: several of the longest packets that Ethernet has.

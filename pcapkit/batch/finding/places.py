@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcapkit.batch.failures import kind_of
-from pcapkit.batch.looks import Identity
+from pcapkit.batch.finding.failures import kind_of
 from pcapkit.errors import DeniedInput, InputError, MissingInput, UnreachableInput, UsageError
+from pcapkit.model.audits import Identity
 from pcapkit.text import is_url, shown_path
 
 #: What an audit keeps in its output folder beside the reports.

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcapkit.batch.failures import kind_of
-from pcapkit.batch.looks import Identity, Look, Looks
-from pcapkit.batch.places import Place, Places, listed_in, shown_all
-from pcapkit.batch.sets import Member, sets_of
+from pcapkit.batch.finding.failures import kind_of
+from pcapkit.batch.finding.looks import Look, Looks
+from pcapkit.batch.finding.places import Place, Places, listed_in, shown_all
+from pcapkit.batch.finding.sets import Member, sets_of
 from pcapkit.errors import InputError, PcapkitError, UsageError
 from pcapkit.ingest.inputs.formats import HEAD_BYTES, format_of, recognise
 from pcapkit.ingest.inputs.source import open_source
+from pcapkit.model.audits import Identity
 from pcapkit.text import is_url, shown_path
 
 #: Files that call themselves captures are listed even where their content says otherwise: also

@@ -7,22 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pcapkit.files import atomic_write
+from pcapkit.model.audits import Identity
 from pcapkit.text import encodable
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What tells, without reading, whether a file is the one that was there before.
-
-    Of files ``size`` in bytes, ``mtime_ns``, and the numbers of the device and the inode; of
-    objects ``size`` and ``tag``: the ETag, or when it was last modified.
-    """
-
-    size: int
-    mtime_ns: int | None = None
-    device: int | None = None
-    inode: int | None = None
-    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
