@@ -111,6 +111,9 @@ class Side:
             what_if=(),
             recommendations=(),
             warnings=warnings,
+            workloads=tuple(w for row in read for w in row.workloads),
+            p95_s=read[0].p95_s if len(read) == 1 else None,
+            faults=tuple(sorted({code for row in read for code in row.faults})),
         )
 
 

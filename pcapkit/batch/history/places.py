@@ -6,38 +6,17 @@ name, and renamed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from pcapkit.errors import InputError, UsageError
+from pcapkit.errors import DeniedInput, InputError, MissingInput
 from pcapkit.files import atomic_write
+from pcapkit.text import is_url, shown_path
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+://)[^/@]*@")
-#: Their put of an object is whole or not at all.
-_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"})
-
-
-def is_url(text: str) -> bool:
-    """Is this no path of the local file system?"""
-    found = _URL.match(text)
-    return found is not None and found[1].lower() != "file"
-
-
-def _said(problem: Exception) -> str:
-    """Return the text of somebody else's error, whose URLs may hold secrets."""
-    text = " ".join(without_secrets(word) for word in str(problem).split())
-    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__
-
-
-def without_secrets(text: str) -> str:
-    """Return a path; of a URL without the user, the password and the query, which sign it."""
-    if not _URL.match(text):
-        return text
-    return _USER.sub(r"\1", text).partition("?")[0].partition("#")[0]
+T = TypeVar("T")
+#: Elsewhere than in these a file is seen while it is written.
+_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl")
 
 
 class Place(Protocol):
@@ -95,55 +74,45 @@ class _Folder:
 
 class _Remote:
     def __init__(self, url: str) -> None:
-        self.name = without_secrets(url).rstrip("/")
-        protocol = url.partition("://")[0].lower()
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError:
-            raise UsageError(
-                f"{self.name}: URLs need the extra 'remote': pip install 'pcapkit-dns[remote]'"
-            ) from None
-        try:
-            self._files, root = url_to_fs(url, use_listings_cache=False)
-        except ImportError as problem:
-            raise UsageError(
-                f"{self.name}: {_said(problem)}; pip install 'pcapkit-dns[remote]'"
-            ) from None
-        except ValueError as problem:
-            raise UsageError(f"{self.name}: {_said(problem)}") from None
-        self._root = str(root).rstrip("/")
-        self._is_store = protocol in _OBJECT_STORES
+        from pcapkit.ingest.inputs.remote import file_system
 
-    @contextmanager
-    def _told(self, path: str, what: str) -> Iterator[None]:
-        """Turn whatever the other side, or its library, raises into an InputError."""
-        try:
-            yield
-        except InputError:
-            raise
-        except Exception as problem:
-            name = f"{self.name}/{path}" if path else self.name
-            raise InputError(name, f"cannot be {what}: {_said(problem)}") from None
+        self._url, self.name = url.rstrip("/"), shown_path(url).rstrip("/")
+        self._files, root = file_system(url)
+        self._root = root.rstrip("/")
+        self._is_store = url.partition("://")[0].lower() in _OBJECT_STORES
+
+    def _called(self, path: str, work: Callable[[], T]) -> T:
+        from pcapkit.ingest.inputs.remote import called
+
+        return called(f"{self._url}/{path}".rstrip("/"), work)
 
     def paths(self) -> list[str]:
-        with self._told("", "listed"):
-            found: list[Any] = self._files.glob(f"{self._root}/history/v1/date=*/*.parquet")
+        pattern = f"{self._root}/history/v1/date=*/*.parquet"
+        try:
+            found: list[Any] = self._called("", lambda: self._files.glob(pattern))
+        except MissingInput:  # nothing was ever written there
+            return []
         begin = len(self._root) + 1
         paths = sorted(str(p)[begin:] for p in found)
         return [p for p in paths if not p.rpartition("/")[2].startswith(".")]
 
     def read(self, path: str) -> bytes:
-        with self._told(path, "read"):
-            return bytes(self._files.cat_file(f"{self._root}/{path}"))
+        place = f"{self._root}/{path}"
+        return bytes(self._called(path, lambda: self._files.cat_file(place)))
 
     def write(self, path: str, data: bytes) -> None:
-        with self._told(path, "written"):
-            target = f"{self._root}/{path}"
-            if self._is_store:
-                self._files.pipe_file(target, data)
-                return
-            folder, _, name = target.rpartition("/")
-            self._files.makedirs(folder, exist_ok=True)
-            beside = f"{folder}/.{name}.part"
-            self._files.pipe_file(beside, data)
-            self._files.mv(beside, target)
+        try:
+            self._called(path, lambda: self._written(f"{self._root}/{path}", data))
+        except DeniedInput as problem:
+            text = "no permission to write it"
+            raise InputError(f"{self._url}/{path}", text, hint=problem.hint) from None
+
+    def _written(self, target: str, data: bytes) -> None:
+        if self._is_store:
+            self._files.pipe_file(target, data)
+            return
+        folder, _, name = target.rpartition("/")
+        self._files.makedirs(folder, exist_ok=True)
+        beside = f"{folder}/.{name}.part"
+        self._files.pipe_file(beside, data)
+        self._files.mv(beside, target)

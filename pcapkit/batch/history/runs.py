@@ -16,11 +16,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcapkit.batch.history.places import Place, place_of, without_secrets
+from pcapkit.batch.history.places import Place, place_of
 from pcapkit.batch.history.schema import SCHEMA, completed, rows_of, table_of
 from pcapkit.errors import InputError
 from pcapkit.model.audits import AuditRow
-from pcapkit.text import encodable
+from pcapkit.text import encodable, shown_path
 from pcapkit.version import __version__
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def run_of(rows: Sequence[AuditRow]) -> Run:
 
 def _kept(row: AuditRow) -> AuditRow:
     """Return a row without what the output folder alone has, and without secrets."""
-    path = encodable(without_secrets(row.path))
+    path = shown_path(row.path)
     error = row.error
     if error is not None:
         for whole in (row.path, *row.paths):
-            error = error.replace(whole, without_secrets(whole))
+            error = error.replace(whole, shown_path(whole))
         error = encodable(error)
-    paths = tuple(encodable(without_secrets(p)) for p in row.paths)
+    paths = tuple(shown_path(p) for p in row.paths)
     return replace(
         row,
         path=path,
@@ -222,7 +222,7 @@ def no_history(where: str | Path, warnings: Sequence[str]) -> InputError:
     """Return what to raise where runs are needed and there are none."""
     found = f"; {warnings[0]}" if warnings else ""
     problem = f"no run of a history under history/v1{found}"
-    return InputError(without_secrets(str(where)), problem, hint="'audit --history' adds runs")
+    return InputError(str(where), problem, hint="'audit --history' adds runs")
 
 
 def runs_of(tables: Sequence[pa.Table]) -> tuple[Run, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from pcapkit.batch.history.places import without_secrets
 from pcapkit.batch.history.runs import Run, no_history, read_history
 from pcapkit.batch.history.timeline import own_rows
 from pcapkit.errors import InputError
@@ -36,7 +35,7 @@ def find_run(text: str) -> tuple[tuple[AuditRow, ...], tuple[str, ...]]:
     else:
         matching = [run for run in history.runs if run.name.startswith(which)]
     if len(matching) != 1:
-        raise InputError(without_secrets(text), _problem(history.runs, matching, which))
+        raise InputError(text, _problem(history.runs, matching, which))
     return own_rows(history, matching[0]), history.warnings
 
 

@@ -87,8 +87,10 @@ def judge(history: History, rows: Sequence[AuditRow], *, days: int = 7) -> tuple
     if not any(s.before for s in subjects) and len(line.nights) <= len(line.newest):
         return ()
     tested = sum(s.can_be_judged for s in subjects)
-    of_all = _ALL if tested > 1 else 0.0
-    each = (_ALL + _WORKLOADS - of_all) / max(tested, 1)
+    # Of one workload alone, it and all of them are the same question.
+    of_all, each = _ALL, _WORKLOADS / max(tested, 1)
+    if tested == 1:
+        of_all = each = _ALL + _WORKLOADS
     out = [_all_together(line, subjects, of_all)] if subjects else []
     named = sum(s.key[1] is not None for s in subjects)
     families = list(_new_families(line))
@@ -149,9 +151,9 @@ def _judged(
     expected = Rate(*(exp(now.value) / (1 + c) for c in (change.value, change.high, change.low)))
     verdict = "less" if change.high < 0 else "more" if change.low > 0 else "no_change_shown"
     reason = ""
-    if chance and _grew(known, [now], chance * _OF_NIGHT):
+    if _grew(known, [now], chance * _OF_NIGHT):
         reason = f"a lookup sends {change.value:.1%} more queries than in the nights before"
-    elif chance and earlier is not None and _grew(earlier, last, chance * _OF_SEVERAL):
+    elif earlier is not None and _grew(earlier, last, chance * _OF_SEVERAL):
         grown = exp(earlier.excess(last)[0]) - 1
         reason = (
             f"in the last {len(last)} nights a lookup sends {grown:.1%} more queries than in those "

@@ -526,3 +526,16 @@ def tail_of(url: str, version: Version, size: int) -> bytes | None:
         return _asked(url, asked)
     except PcapkitError:
         return None
+
+
+# ---- for what is kept there ----------------------------------------------------------------------
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Return fsspec's file system for a URL, and the path in it; raises InputError."""
+    return _asked(url, lambda: _system(url))
+
+
+def called(url: str, work: Callable[[], T]) -> T:
+    """Return what a call of a file system returns; raises InputError, after a time limit too."""
+    return _Call(work).result(url, patience=_LIST_PATIENCE)

@@ -13,8 +13,9 @@ import pytest
 
 from pcapkit.batch.history.runs import add_run, read_history
 from pcapkit.batch.history.schema import COLUMNS
-from pcapkit.errors import InputError, UsageError
+from pcapkit.errors import InputError, PcapkitError
 from pcapkit.model.audits import Family
+from pcapkit.text import shown_path
 from tests.batch.history.nights import capture, failed, workload
 
 ROWS = (
@@ -143,9 +144,10 @@ def test_no_secret_is_kept(tmp_path: Path) -> None:
     rows = [failed(url, f"{url}: cannot be read"), capture(0, [], path=url)]
     data = (tmp_path / str(add_run(tmp_path, rows))).read_bytes()
     (run,) = read_history(tmp_path).runs
-    assert {row.path for row in run.rows} == {"https://host/a.pcap"}
-    assert "https://host/a.pcap: cannot be read" in [row.error for row in run.rows]
-    assert b"word" not in data and b"Signature" not in data
+    shown = shown_path(url)
+    assert {row.path for row in run.rows} == {shown}
+    assert f"{shown}: cannot be read" in [row.error for row in run.rows]
+    assert b"word" not in data and b"abc" not in data
 
 
 def test_names_of_files_are_any_bytes(tmp_path: Path) -> None:
@@ -161,23 +163,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         add_run(tmp_path, ROWS)
 
 
-def test_object_storage_holds_the_same_files(tmp_path: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
-    where = f"memory://{tmp_path.name}/out"
-    path = str(add_run(where, ROWS))
-    local = tmp_path / str(add_run(tmp_path, ROWS))
-    files = fsspec.filesystem("memory")
-    assert files.cat_file(f"/{tmp_path.name}/out/{path}") == local.read_bytes()
-    assert add_run(where, ROWS) == path
-    assert read_history(where).runs == read_history(tmp_path).runs
-    files.pipe_file(f"/{tmp_path.name}/out/history/v1/date=2026-05-01/torn.parquet", b"PAR1")
-    assert "torn" in read_history(where).warnings[0]
-
-
 def test_an_unknown_kind_of_place_is_refused() -> None:
-    pytest.importorskip("fsspec")
-    with pytest.raises(UsageError, match="nowhere://host/x"):
+    with pytest.raises(PcapkitError, match="nowhere://") as refused:
         add_run("nowhere://me:secret@host/x", ROWS)
+    assert "secret" not in str(refused.value)
 
 
 def test_old_days_are_read_only_where_they_are_wanted(tmp_path: Path) -> None:
