@@ -19,6 +19,7 @@ from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
 from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
 from pcapkit.batch.rows import failed_row
 from pcapkit.batch.work import Done, Task, do, shown
+from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditRow
@@ -164,10 +165,14 @@ class Audit:
             Job(encodable(item.path), do, task, item.size) for item, task in plan.tasks.values()
         ]
         self._each(len(plan.rows), total, sum(job.weight for job in jobs))
-        for outcome in engine.outcomes(jobs, lambda outcome: ()):
-            key = outcome.job.argument.key
-            plan.rows[key] = self._take(plan.tasks[key][0], outcome, before[key])
-            self._each(len(plan.rows), total, outcome.job.weight)
+        outcomes = engine.outcomes(jobs, lambda outcome: ())
+        try:
+            for outcome in outcomes:
+                key = outcome.job.argument.key
+                plan.rows[key] = self._take(plan.tasks[key][0], outcome, before[key])
+                self._each(len(plan.rows), total, outcome.job.weight)
+        finally:
+            close(outcomes)  # nobody writes any more
 
     def _forget(self, paths: tuple[str, ...]) -> list[Record]:
         """Remove the records of captures whose report is about to be written; return them.
