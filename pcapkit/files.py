@@ -28,22 +28,25 @@ def read_text(path: str) -> str:
 
 
 @contextmanager
-def whole_file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
+def whole_file(
+    path: Path, mode: int | None = None, *, name: Callable[[], str] | None = None
+) -> Iterator[IO[bytes]]:
     """Open a file that appears at ``path`` when the block ends well; what stood there stays till
     then. Raises InputError where it cannot be written.
 
-    ``mode`` are its permissions, None those of any new file.
+    ``mode`` are its permissions, None those of any new file. ``name`` is asked at the end what the
+    file is called instead, beside ``path``.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, waiting = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as out:
                 yield out
-            os.chmod(name, 0o666 & ~_umask() if mode is None else mode)
-            os.replace(name, path)
+            os.chmod(waiting, 0o666 & ~_umask() if mode is None else mode)
+            os.replace(waiting, path if name is None else path.with_name(name()))
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            Path(waiting).unlink(missing_ok=True)
             raise
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None

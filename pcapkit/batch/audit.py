@@ -12,27 +12,33 @@ from pathlib import Path
 
 from pcapkit.batch.catalog import Item
 from pcapkit.batch.engines.engine import Engine, Job, Outcome
+from pcapkit.batch.history.runs import add_run, read_history
+from pcapkit.batch.history.series import trend_rows
+from pcapkit.batch.history.trends import judge
 from pcapkit.batch.keeping.lock import NAME as LOCK
 from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
 from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
+from pcapkit.batch.overview.groups import GroupBy
+from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import failed_row
 from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
-from pcapkit.model.audits import AuditRow
+from pcapkit.model.audits import AuditIndex, AuditRow
+from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
-from pcapkit.report.analysis_json import json_text
-from pcapkit.report.html.index import render_index
+from pcapkit.report.openmetrics import FILE as METRICS
+from pcapkit.report.openmetrics import render_audit_metrics
 from pcapkit.report.writer import ReportFolders
 from pcapkit.text import encodable
 from pcapkit.version import __version__
 
 SCHEMA = "pcapkit.audit/1"
 #: Names in the output folder that are no report's.
-_RESERVED = (*INDEX, LOCK, RECORDS, TALLIES, "history")
+_RESERVED = (*INDEX, METRICS, LOCK, RECORDS, TALLIES, "history")
 #: Failures that the same bytes always lead to: no later run need try again.
 _LASTING = frozenset({"empty", "not-a-capture", "damaged", "options"})
 
@@ -58,19 +64,21 @@ class Audit:
         formats: Sequence[str],
         options: Options,
         *,
+        group_by: GroupBy | None = None,
+        history: str | Path | None = None,
         say: Callable[[str], None],
         each: Callable[[int, int, int], None] = lambda done, total, size: None,
     ) -> None:
         self._output, self._formats, self._options = output, tuple(formats), options
-        self._say, self._each = say, each
+        self._group_by, self._history, self._say, self._each = group_by, history, say, each
         self._settings = digest([options, sorted(set(formats)), __version__, SCHEMA, RECORD_SCHEMA])
         self._records = Records(output, say)
         self._swept = False
         self._said: set[str] = set()
+        #: what the last run shows against the history before it
+        self.changes: tuple[Change, ...] = ()
 
-    def run(
-        self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()
-    ) -> tuple[AuditRow, ...]:
+    def run(self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()) -> AuditIndex:
         """Do what is new among the items, and write the index over all of them.
 
         ``asked`` are the paths under which they were found. Raises PcapkitError where the output
@@ -88,17 +96,26 @@ class Audit:
             raise
         return self._indexed(plan, items, asked)
 
-    def index(self, items: Sequence[Item], asked: Sequence[str] = ()) -> tuple[AuditRow, ...]:
+    def index(self, items: Sequence[Item], asked: Sequence[str] = ()) -> AuditIndex:
         """Write the index over what is done of the items, and do nothing else."""
         return self._indexed(self._plan(items), items, asked)
 
-    def _indexed(
-        self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]
-    ) -> tuple[AuditRow, ...]:
+    def _indexed(self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]) -> AuditIndex:
         rows = [*plan.rows.values(), *self._gone(items, asked)]
-        ranked = tuple(sorted(rows, key=_rank))
-        self._write_index(ranked)
-        return ranked
+        trend = None
+        if self._history is not None:
+            before = read_history(self._history)
+            for warning in before.warnings:
+                self._say(f"warning: {warning}")
+            self.changes, trend = judge(before, rows), trend_rows(before, rows)
+        index = make_index(rows, self._group_by, trend)
+        write_index(self._output, index)
+        if self._history is not None:
+            add_run(self._history, index.captures)
+        if "openmetrics" in self._formats:
+            metrics = render_audit_metrics(index.captures, __version__)
+            atomic_write(self._output / METRICS, metrics.encode())
+        return index
 
     def prune(self, items: Sequence[Item]) -> int:
         """Remove what is kept of other items, options and versions; return of how many."""
@@ -239,14 +256,3 @@ class Audit:
             and not here.intersection(record.paths)
             and all(map(is_gone, record.paths))
         ]
-
-    def _write_index(self, ranked: tuple[AuditRow, ...]) -> None:
-        """Write the index, for people and for programs."""
-        atomic_write(self._output / "index.html", render_index(ranked, __version__).encode())
-        rows = ",\n    ".join(map(json_text, ranked))
-        text = f'{{\n  "schema": "{SCHEMA}",\n  "captures": [\n    {rows}\n  ]\n}}\n'
-        atomic_write(self._output / "audit.json", text.encode())
-
-
-def _rank(row: AuditRow) -> tuple[bool, int, str]:
-    return row.error is not None, -row.wasted_queries, row.path

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcapkit.batch.failures import kind_of
-from pcapkit.batch.looks import Identity, Look, Looks
+from pcapkit.batch.looks import Look, Looks
 from pcapkit.batch.places import Place, Places, listed_in, shown_all
 from pcapkit.batch.sets import Member, sets_of
 from pcapkit.errors import InputError, PcapkitError, UsageError
 from pcapkit.ingest.inputs.formats import HEAD_BYTES, format_of, recognise
 from pcapkit.ingest.inputs.source import open_source
+from pcapkit.model.audits import Identity
 from pcapkit.text import is_url, shown_path
 
 #: Files that call themselves captures are listed even where their content says otherwise: also
@@ -25,8 +26,6 @@ _CALLED_CAPTURE = re.compile(
 )
 #: What of a look depends on the bytes alone, so that nobody looks again.
 _LASTING = ("empty", "not-a-capture", "damaged")
-#: Looks at remote files wait for answers most of the time.
-_REMOTE_LOOKS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def find_items(
     named = [*paths, *(listed_in(from_file) if from_file is not None else ())]
     known = Looks() if looks is None else looks
     places = Places(skip)
-    found = _distinct([place for path in named for place in places.behind(path)], say)
+    found = _distinct(places.all_behind(named), say)
     seen = _look_at(found, known)
     captures = [(p, look) for p, look in zip(found, seen, strict=True) if look.format is not None]
     failed = [_failed(p, look) for p, look in zip(found, seen, strict=True) if _is_row(p, look)]
@@ -140,7 +139,9 @@ def _look_at(places: Sequence[Place], looks: Looks) -> list[Look]:
     missing = [k for k, look in enumerate(out) if look is None]
     remote = [k for k in missing if is_url(places[k].path)]
     if remote:
-        with ThreadPoolExecutor(_REMOTE_LOOKS) as pool:
+        from pcapkit.ingest.inputs.remote import AT_ONCE
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             for k, look in zip(remote, pool.map(lambda k: _look(places[k]), remote), strict=True):
                 out[k] = look
     for k in missing:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pcapkit.files import atomic_write
-from pcapkit.model.audits import Identity as Identity
+from pcapkit.model.audits import Identity
 from pcapkit.text import encodable
 
 
@@ -77,11 +77,4 @@ class Looks:
         """Keep a look."""
         if identity is not None:
             self.known[encodable(path)] = (identity, look)
-            self.changed = True
-
-    def keep_only(self, paths: set[str]) -> None:
-        """Forget all other paths."""
-        wanted = {encodable(path) for path in paths}
-        for path in [p for p in self.known if p not in wanted]:
-            del self.known[path]
             self.changed = True

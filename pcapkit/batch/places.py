@@ -11,12 +11,13 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcapkit.batch.failures import kind_of
-from pcapkit.batch.looks import Identity
-from pcapkit.errors import InputError, MissingInput, UsageError
+from pcapkit.errors import DeniedInput, InputError, MissingInput, UnreachableInput, UsageError
+from pcapkit.model.audits import Identity
 from pcapkit.text import is_url, shown_path
 
 #: What an audit keeps in its output folder beside the reports.
@@ -71,14 +72,28 @@ class Places:
         kept = [_inode_at(skip / name) for name in _KEPT] if skip is not None else []
         self._left_out = {inode for inode in (self._output, *kept) if inode is not None}
         self._seen: set[_Inode] = set()  # folders
+        #: hosts that did not answer: nobody waits for them again
+        self._silent: dict[str, UnreachableInput] = {}
         #: whether anything that was named is there
         self.any_there = False
+
+    def all_behind(self, paths: Sequence[str]) -> list[Place]:
+        """Return the files behind all paths; many URLs are asked for at one time."""
+        urls = [path for path in paths if is_url(path)]
+        out = [place for path in paths if not is_url(path) for place in self.behind(path)]
+        if urls:
+            from pcapkit.ingest.inputs.remote import AT_ONCE
+
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                for found in pool.map(lambda url: list(self.behind(url)), urls):
+                    out += found
+        return out
 
     def behind(self, path: str) -> Iterator[Place]:
         """Yield the files behind one path of the user; what is wrong with it is one as well."""
         try:
             if is_url(path):
-                yield from self._remote(path)
+                yield from self._answered(path)
             elif path == "-":
                 raise MissingInput(
                     path,
@@ -199,8 +214,18 @@ class Places:
                     yield from _file(entry, linked)
             waiting += reversed(folders)
 
+    def _answered(self, url: str) -> Iterator[Place]:
+        host = url.partition("://")[2].partition("/")[0]
+        if (silent := self._silent.get(host)) is not None:
+            raise UnreachableInput(url, silent.problem, hint=silent.hint)
+        try:
+            yield from self._remote(url)
+        except UnreachableInput as problem:
+            self._silent[host] = problem
+            raise
+
     def _remote(self, url: str) -> Iterator[Place]:
-        from pcapkit.ingest.inputs.remote import below, is_pattern, look_up, matching
+        from pcapkit.ingest.inputs.remote import below, is_pattern, look_up, matching, with_versions
 
         if is_pattern(url):
             named = url.rpartition("/")[2].strip("*") != ""
@@ -214,7 +239,7 @@ class Places:
             if not found and not url.lower().startswith("http"):
                 raise MissingInput(url, "there is nothing in this folder", hint="check the address")
         self.any_there = True
-        for file in found:
+        for file in with_versions(found):
             version = file.version
             known = version.tag or version.mtime_ns
             identity = (
@@ -230,7 +255,8 @@ def _file(entry: os.DirEntry[str], linked: bool) -> Iterator[Place]:
         yield _failed(entry.path, _unseen(entry.path, problem), named=False)
         return
     if stat.S_ISREG(status.st_mode):
-        yield Place(entry.path, _identity(status), False, linked or entry.is_symlink())
+        path = entry.path.removeprefix("./")
+        yield Place(path, _identity(status), False, linked or entry.is_symlink())
 
 
 def _identity(status: os.stat_result) -> Identity:
@@ -243,8 +269,6 @@ def _failed(path: str, problem: InputError, *, named: bool = True) -> Place:
 
 def _unseen(path: str, problem: OSError) -> InputError:
     """Return what to raise for a path that cannot be looked at."""
-    from pcapkit.errors import DeniedInput
-
     if isinstance(problem, PermissionError):
         return DeniedInput(path, "no permission to read it", hint="chown, or sudo")
     if isinstance(problem, (FileNotFoundError, NotADirectoryError)):

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from pcapkit.addresses import packed
+from pcapkit.batch.history.families import families_of
 from pcapkit.cluster.pods import Cluster
-from pcapkit.errors import DamagedCapture, EmptyInput, InputError, NotACapture, UsageError
-from pcapkit.model.audits import AuditRow, AuditStep, Workload
+from pcapkit.model.audits import AuditRow, AuditStep
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Plan
-from pcapkit.model.results import Results, WhatIf, shown_faults
-from pcapkit.model.vocabulary import Certainty
+from pcapkit.model.results import Results, shown_faults
 from pcapkit.report.text.plans import best_plan, ended, plan_safety, steps_ended
 from pcapkit.report.text.wording import judged_queries
-
-#: What the system said, and the word for it; others of their class come after them.
-_ERRNO = {
-    errno.EACCES: "permission",
-    errno.EPERM: "permission",
-    errno.ENOENT: "missing",
-    errno.ENOSPC: "disk_full",
-    errno.EDQUOT: "disk_full",
-}
-_KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (EmptyInput, "empty"),
-    (NotACapture, "not_a_capture"),
-    (DamagedCapture, "damaged"),
-    (InputError, "unreadable"),
-    (UsageError, "usage"),
-    (MemoryError, "memory"),
-    (OSError, "unreadable"),
-)
 
 
 def row_of(
@@ -77,8 +56,9 @@ def row_of(
         nxdomain_queries=analysis.transaction_counts.by_outcome["nxdomain"],
         wasted_s=analysis.waste.wasted_s,
         p95_s=lookups.p95_s,
-        workloads=_workloads(analysis),
+        workloads=analysis.workloads,
         steps=tuple(_steps(plan)) if plan else (),
+        families=families_of(analysis),
         nodes=_nodes(analysis.client_rows, cluster) if cluster is not None else (),
     )
 
@@ -97,17 +77,6 @@ def failed_row(
     )
 
 
-def error_kind(problem: BaseException) -> str:
-    """Return one word for what went wrong; ``fault`` is what should not go wrong here.
-
-    What the system said is known of an InputError, too: it is raised where that was caught.
-    """
-    system = problem if isinstance(problem, OSError) else problem.__context__
-    if isinstance(system, OSError) and system.errno in _ERRNO:
-        return _ERRNO[system.errno]
-    return next((kind for of, kind in _KINDS if isinstance(problem, of)), "fault")
-
-
 def _steps(plan: Plan) -> Iterable[AuditStep]:
     for step, ends in zip(plan.steps, steps_ended(plan), strict=True):
         yield AuditStep(
@@ -123,51 +92,6 @@ def _steps(plan: Plan) -> Iterable[AuditStep]:
             safety=step.safety,
             names=tuple(sorted(step.names)),
         )
-
-
-def _workloads(analysis: Results) -> tuple[Workload, ...]:
-    """Return what each workload did, as far as the rows of clients say it.
-
-    What lookups took at percentiles is not theirs to say, nor is NXDOMAIN.
-    """
-    in_force: dict[tuple[str | None, str | None], WhatIf] = {
-        (w.client_addr, w.container): w for w in analysis.what_if_rows if w.observed
-    }
-    rows: dict[tuple[str, str, str], list[Client]] = defaultdict(list)
-    for client in analysis.client_rows:
-        of = client.workload
-        key = client.namespace or "", of or "", "" if of else client.client_addr
-        rows[key].append(client)
-    out = []
-    for (namespace, workload, address), clients in sorted(rows.items()):
-        ends = dict.fromkeys((c.client_addr, c.container) for c in clients)
-        complete = [in_force[end] for end in ends if end in in_force]
-        times = [w.lookups_s for w in complete if w.lookups_s is not None]
-        mine = {c.client_addr for c in clients}
-        out.append(
-            Workload(
-                namespace=namespace or None,
-                workload=workload or None,
-                client_addr=address or None,
-                clients=len(ends),
-                lookups=sum(c.lookups for c in clients),
-                complete_lookups=sum(c.lookups for c in clients),
-                queries=sum(c.queries for c in clients),
-                complete_queries=sum(w.queries for w in complete),
-                wasted_queries=sum(c.wasted_queries for c in clients),
-                nxdomain_queries=0,
-                wasted_s=sum(c.wasted_s for c in clients),
-                lookups_s=sum(times) if times else None,
-                p50_s=None,
-                p95_s=None,
-                faults=tuple(
-                    f.code
-                    for f in analysis.findings
-                    if f.certainty is Certainty.SHOWN and mine.intersection(f.clients)
-                ),
-            )
-        )
-    return tuple(out)
 
 
 def _nodes(clients: Iterable[Client], cluster: Cluster) -> tuple[str, ...]:

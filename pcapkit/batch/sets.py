@@ -14,8 +14,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pcapkit.batch.looks import Identity, Look, Looks, Span
+from pcapkit.batch.looks import Look, Looks, Span
 from pcapkit.batch.spans import measure
+from pcapkit.model.audits import Identity
 
 _PACKED = re.compile(r"\.(?:gz|zst|zstd|xz|bz2|lz4)\Z", re.IGNORECASE)
 #: dumpcap: base_00001_20240101120000.pcapng, or the other way round.

@@ -13,10 +13,11 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pcapkit.batch.looks import Identity, Span
+from pcapkit.batch.looks import Span
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
 from pcapkit.ingest.inputs.source import PEEK_BYTES, Source, open_source
+from pcapkit.model.audits import Identity
 from pcapkit.text import is_url
 
 #: Bytes at the end that are looked at: several of the longest packets that Ethernet has.
@@ -225,7 +226,8 @@ def _times_of(lines: bytes) -> list[int]:
 
 
 def _span(head: str, first: list[int], last: list[int], each: float, size: int) -> Span:
-    begin, end = min(first), max(*first, *last)
+    # What looks like records within a payload leads on to true ones: the last of all is true.
+    begin, end = min(first), max(*first, last[-1])
     records = max(size / max(each, 1), len(first), 2)
     return Span(head, begin, end, int((end - begin) / records))
 

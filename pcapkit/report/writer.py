@@ -14,7 +14,7 @@ from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import REPORT_TABLES, SUMMARY_TABLES
 from pcapkit.report.analysis_json import dump_json
 from pcapkit.report.table_files import small_table, write_table
-from pcapkit.text import encodable
+from pcapkit.text import encodable, is_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,8 @@ def stem_of(captures: Sequence[str]) -> str:
 
     Characters that a shell, a file system or a browser takes for its own become ``_``.
     """
-    name = "stdin" if captures[0] == "-" else Path(captures[0]).name
+    first = captures[0].partition("?")[0] if is_url(captures[0]) else captures[0]
+    name = "stdin" if first == "-" else Path(first).name
     while (shorter := _SUFFIXES.sub("", name)) != name and shorter:
         name = shorter
     name = re.sub(r"[^\w.+-]", "_", name).lstrip(".-") or "capture"
@@ -97,7 +98,7 @@ class ReportFolders:
 
 
 def _identity(captures: Sequence[str]) -> list[str]:
-    return [c if c == "stdin" else encodable(os.path.abspath(c)) for c in captures]
+    return [c if c == "stdin" or is_url(c) else encodable(os.path.abspath(c)) for c in captures]
 
 
 def _captures_in(folder: Path) -> list[str] | None:
@@ -171,6 +172,10 @@ def _rendered(
         from pcapkit.report.markdown import render_markdown
 
         texts.append(("report.md", render_markdown(analysis).encode()))
+    if "openmetrics" in formats:
+        from pcapkit.report.openmetrics import FILE, render_metrics
+
+        texts.append((FILE, render_metrics(analysis).encode()))
     if "html" in formats:
         from pcapkit.report.html.page import Page
 

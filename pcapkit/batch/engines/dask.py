@@ -10,6 +10,7 @@ were only beside it are done.
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import time
 import warnings
@@ -27,7 +28,7 @@ from pcapkit.text import encodable
 from pcapkit.words import some
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, Security
 
 #: A batch holds no more jobs, and no more bytes to read than these unless it is one job.
 BATCH_JOBS = 200
@@ -89,20 +90,27 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
     """Give a client of the scheduler; raises UsageError where there is none."""
     try:
         import distributed
+        from distributed.comm.addressing import get_address_host_port
     except ImportError as problem:
         raise UsageError(
             f"--engine dask needs the extra: pip install 'pcapkit-dns[distributed]' ({problem})"
         ) from None
     with _silence():
         try:
+            # A client of an address that makes no sense could not be closed.
+            get_address_host_port(address, strict=True)
+        except ValueError:
+            raise UsageError(f"--scheduler {address}: write it as tcp://host:8786") from None
+        try:
             client = distributed.Client(
                 address,
                 timeout=time_limit_s,
+                security=_security(address),
                 set_as_default=False,
                 direct_to_workers=False,
                 name="pcapkit",
             )
-        except (OSError, ValueError, RuntimeError, TypeError) as problem:
+        except OSError as problem:
             text = encodable(str(problem)).partition("\n")[0]
             raise UsageError(
                 f"--scheduler {address}: no Dask scheduler answers within {time_limit_s:g} s"
@@ -113,6 +121,26 @@ def _connected(address: str, time_limit_s: float) -> Iterator[Client]:
         finally:
             with suppress(Exception):  # a scheduler that has gone is left behind
                 client.close(timeout=_LOOK_S)
+
+
+def _security(address: str) -> Security:
+    """Return the certificates that Dask's settings name; raises UsageError where there are none."""
+    from distributed import Security
+
+    out = Security()
+    try:
+        certificates = out.get_connection_args("client").get("ssl_context")
+    except OSError as problem:
+        raise UsageError(
+            f"--scheduler {address}: its certificates cannot be read: {problem}"
+        ) from None
+    if address.startswith("tls:") and not certificates:
+        names = [f"DASK_DISTRIBUTED__COMM__TLS__{n}" for n in ("CA_FILE", "CLIENT__CERT")]
+        raise UsageError(
+            f"--scheduler {address}: needs certificates; set {', '.join(names)}"
+            f" and {names[1].replace('CERT', 'KEY')}"
+        )
+    return out
 
 
 @contextmanager
@@ -143,6 +171,7 @@ class _Run:
     job_limit_s: float
     say: Callable[[str], None]
     versions: dict[str, str] = field(default_factory=dask_worker.versions)
+    folder: str = field(default_factory=os.getcwd)
     waiting: deque[Job] = field(default_factory=deque)
     #: batches that nobody works on yet, for a second time
     again: deque[_Batch] = field(default_factory=deque)
@@ -265,7 +294,8 @@ class _Run:
         self.given += 1
         key = f"pcapkit-{self.client.id}-{self.given}"
         work: Callable[..., Any] = dask_worker.run_batch
-        arguments: tuple[Any, ...] = key, self.versions, pickle.dumps(batch.jobs)
+        jobs = pickle.dumps(batch.jobs)
+        arguments: tuple[Any, ...] = key, self.versions, self.folder, jobs
         if batch.apart:
             work, arguments = dask_worker.run_batch_apart, (*arguments, self.job_limit_s)
         batch.future = self.client.submit(work, *arguments, key=key, pure=False, retries=0)
@@ -280,21 +310,16 @@ class _Run:
         batch = self.flying.pop(key, None)
         if batch is None or batch.future is None:  # given up meanwhile
             return
-        future, batch.future = batch.future, None
-        if future.status in ("cancelled", "lost"):
-            print("DEBUG", future.status, future._state.exception, self.client.status, batch.apart)
-            raise self._lost()
         problem: BaseException | None = None
         try:
-            kind, answers = future.result(timeout=_ANSWER_S)
-        except TimeoutError:  # its worker has gone with the result: Dask makes it again
-            batch.future = future
-            self.flying[key] = batch
-            self._await(key, future)
-            return
+            kind, answers = batch.future.result(timeout=_ANSWER_S)
         except Exception as error:
-            if future.status in ("cancelled", "lost"):
+            if batch.future.status == "cancelled":
                 raise self._lost() from None
+            if batch.future.status != "error":  # the result went with its worker: it is made again
+                self.flying[key] = batch
+                self._await(key, batch.future)
+                return
             problem = error
         if problem is not None:
             yield from self._failed(batch, problem)

@@ -10,6 +10,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -43,8 +44,8 @@ def at_work() -> dict[str, tuple[int, float]]:
     return {key: (number, now - since) for key, (number, since) in list(_AT_WORK.items())}
 
 
-def run_batch(key: str, expected: dict[str, str], jobs: bytes) -> tuple[str, Any]:
-    """Run jobs one after the other in this process.
+def run_batch(key: str, expected: dict[str, str], folder: str, jobs: bytes) -> tuple[str, Any]:
+    """Run jobs one after the other in this process, from the driver's working directory.
 
     Returns ``"done"`` and an answer for each, or ``"refused"`` with what this worker is called, its
     address and its versions.
@@ -57,11 +58,11 @@ def run_batch(key: str, expected: dict[str, str], jobs: bytes) -> tuple[str, Any
             answers.append(_missing(job) or _answer(job.work, job.argument))
         return answers
 
-    return _checked(key, expected, jobs, run)
+    return _checked(key, expected, folder, jobs, run)
 
 
 def run_batch_apart(
-    key: str, expected: dict[str, str], jobs: bytes, seconds: float
+    key: str, expected: dict[str, str], folder: str, jobs: bytes, seconds: float
 ) -> tuple[str, Any]:
     """Run jobs that may have killed their worker, in another process; see ``run_batch``."""
 
@@ -77,15 +78,21 @@ def run_batch_apart(
             answers[number] = outcome.result, outcome.problem
         return [answer for answer in answers if answer is not None]
 
-    return _checked(key, expected, jobs, run)
+    return _checked(key, expected, folder, jobs, run)
 
 
 def _checked(
-    key: str, expected: dict[str, str], jobs: bytes, run: Callable[[list[Job]], list[Answer]]
+    key: str,
+    expected: dict[str, str],
+    folder: str,
+    jobs: bytes,
+    run: Callable[[list[Job]], list[Answer]],
 ) -> tuple[str, Any]:
     """Run jobs where this worker is as the driver expects it."""
     if versions() != expected:
         return "refused", (_name(), _worker().address, versions())
+    with suppress(OSError):  # where it is missing here, so is what relative paths name
+        os.chdir(folder)
     try:
         return "done", run(pickle.loads(jobs))
     finally:

@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.options import (
-    options_of,
-    output_options,
-    parse_formats,
-    parse_rule,
-    reading_options,
-)
-from pcapkit.cli.output import check_output, gate, print_path, say
+from pcapkit.cli.gate import Gate, gate_options
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_output, print_path, say
 from pcapkit.cli.progress import AuditProgress, audit_progress
 from pcapkit.cli.session import first_run
 from pcapkit.errors import UsageError
@@ -27,7 +22,10 @@ if TYPE_CHECKING:
     from pcapkit.batch.audit import Audit
     from pcapkit.batch.catalog import Item
     from pcapkit.batch.engines.engine import Engine
-    from pcapkit.model.audits import AuditRow
+    from pcapkit.model.audits import AuditIndex
+
+#: What to do about rules that need an earlier run.
+_INSTEAD = dict.fromkeys(("queries", "new_waste"), "give --history")
 
 
 @click.command()
@@ -35,7 +33,15 @@ if TYPE_CHECKING:
 @click.option("--from-file", metavar="FILE", help="More paths, one a line; - is standard input.")
 @click.option("--no-sets", is_flag=True, help="Keep rotated files of one capture apart.")
 @output_options("html,json")
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print the index as JSON as well.")
+@click.option(
+    "--history",
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER|URL]",
+    help="Add the run to the history there; without a value, in the output folder.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["local", "dask"]),
@@ -50,6 +56,11 @@ if TYPE_CHECKING:
     metavar="N",
     help="Processes of this machine.  [default: one a core]",
 )
+@click.option(
+    "--group-by",
+    metavar="WHAT",
+    help="Sum up by namespace, workload, node, day, or what a regular expression finds in paths.",
+)
 @click.option("--watch", is_flag=True, help="Take up captures as they are closed, until Ctrl-C.")
 @click.option("--prune", is_flag=True, help="Remove what is kept of other captures and options.")
 @reading_options
@@ -57,7 +68,9 @@ def audit(
     paths: tuple[str, ...],
     output: str,
     formats: str,
-    fail_on: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -66,21 +79,28 @@ def audit(
     engine: str,
     scheduler: str | None,
     workers: int | None,
+    group_by: str | None,
     watch: bool,
     prune: bool,
+    history: str | None,
     **values: object,
 ) -> None:
     """Analyse every capture under folders or globs: one report each, and an index over all.
 
     A second run does only what is new. Reports of captures that have vanished stay, and are marked.
     """
-    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    instead = _INSTEAD if history is None else {}
+    gate = Gate.of(fail_on, junit, step_summary, instead=instead)
+    wanted = parse_formats(formats)
     if (engine == "dask") != (scheduler is not None):
         raise UsageError("--engine dask and --scheduler ADDRESS belong together")
     if engine == "dask" and workers is not None:
         raise UsageError("--workers: they are the cluster's own; start more there")
     if not paths and from_file is None:
         raise click.UsageError("name a file, a folder, a pattern or a URL, or --from-file")
+    from pcapkit.batch.overview.groups import parse_group_by
+
+    groups = None if group_by is None else parse_group_by(group_by)
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.catalog import find_items
@@ -99,21 +119,36 @@ def audit(
     from pcapkit.batch.audit import Audit
 
     with locked(folder), audit_progress(bar=not watch, verbose=verbose) as bar:
-        lead = Audit(folder, wanted, options, say=bar.say, each=bar.each)
+        lead = Audit(
+            folder,
+            wanted,
+            options,
+            group_by=groups,
+            history=output if history == "" else history,
+            say=bar.say,
+            each=bar.each,
+        )
         work = _engine(scheduler, workers, wanted, bar)
         if watch:
-            rows = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
+            index = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
         else:
             looks.save(kept)
-            rows = lead.run(items, work, paths)
+            index = lead.run(items, work, paths)
             if prune:
                 lead.prune(items)
-    _show(rows, folder, as_json=as_json, quiet=quiet)
-    present = [row for row in rows if not row.gone]
-    if any(row.error for row in present):
+    _show(index, folder, as_json=as_json, quiet=quiet)
+    from pcapkit.batch.gate.growth import growth_of_trends
+    from pcapkit.batch.gate.subjects import subjects_of_rows
+
+    failed = gate.judge(
+        lambda: subjects_of_rows(index.captures),
+        lambda: growth_of_trends(lead.changes),
+        prints_json=as_json,
+    )
+    if any(row.error for row in index.captures if not row.gone):
         sys.exit(3)
-    worst = max((row.share for row in present), default=0.0)
-    gate(limit, faults, worst, sorted({code for row in present for code in row.faults}))
+    if failed:
+        sys.exit(1)
 
 
 def _engine(
@@ -137,7 +172,7 @@ def _engine(
 
 def _watch(
     lead: Audit, find: Callable[[], list[Item]], engine: Engine, paths: tuple[str, ...]
-) -> tuple[AuditRow, ...]:
+) -> AuditIndex:
     """Audit what is closed, again and again, until somebody interrupts; the index is whole then."""
     from pcapkit.batch.watch import rounds
 
@@ -150,7 +185,7 @@ def _watch(
     return lead.index(closed, paths)
 
 
-def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: bool) -> None:
+def _show(index: AuditIndex, output: Path, *, as_json: bool, quiet: bool) -> None:
     """Print the index, or where it is."""
     if as_json:
         click.echo((output / "audit.json").read_text(), nl=False)
@@ -158,7 +193,7 @@ def _show(rows: tuple[AuditRow, ...], output: Path, *, as_json: bool, quiet: boo
     if not quiet:
         from rich.console import Console
 
-        from pcapkit.report.html.index import render_index_terminal
+        from pcapkit.report.audit_terminal import render_audit_terminal
 
-        render_index_terminal(rows, Console(file=sys.stdout, highlight=False))
+        render_audit_terminal(index, Console(file=sys.stdout, highlight=False))
     print_path(output / "index.html")

@@ -7,11 +7,13 @@ limit, an object is read in bounded pieces, and an error says what is to be set,
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +37,9 @@ _CONNECT_S, _ANSWER_S = 10, 30
 #: Bytes asked for at once: few for who looks at the beginning only, more for who reads on.
 _FIRST_PIECE, _MOST_PIECE = 1 << 16, 8 << 20
 _TRIES = 3
+_TALKATIVE = ("fsspec", "s3fs", "gcsfs", "adlfs", "asyncssh", "azure", "google", "botocore")
+#: Requests at one time: who asks waits for answers most of the time.
+AT_ONCE = 16
 #: A listing takes many requests: so many times the limit of one.
 _LIST_PATIENCE = 20
 #: How deep a web server's folders are looked into; its links may lead anywhere.
@@ -127,6 +132,8 @@ def _forget(url: str) -> None:
 def _system(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for a URL, one for all URLs of a host, and the path in it."""
     scheme, rest = scheme_of(url), url.partition("://")[2]
+    for library in _TALKATIVE:  # what they would print is said by us, without secrets
+        logging.getLogger(library).addHandler(logging.NullHandler())
     if scheme in ("http", "https"):
         return _kept(("http",), _http), _web_url(url)
     if scheme in ("s3", "s3a"):
@@ -136,6 +143,8 @@ def _system(url: str) -> tuple[Any, str]:
         path = rest.partition("/")[2]
         path = (path[2:] or ".") if path.startswith("~/") else f"/{path}"
         return _kept(key, lambda: _sftp(url)), path
+    if scheme in ("gs", "gcs"):
+        return _kept(("gs",), _google), rest
     system = _kept(key, lambda: _store(url))
     return system, str(system._strip_protocol(url))
 
@@ -176,6 +185,20 @@ def _store(url: str) -> Any:
     from fsspec.core import url_to_fs
 
     return url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)[0]
+
+
+def _google() -> Any:
+    """Return Google's store, for the credentials that there are, or for anybody."""
+    from gcsfs.core import GCSFileSystem  # the plain one: another asks for the bucket's type first
+    from google.auth import default
+    from google.auth.exceptions import DefaultCredentialsError
+
+    token = "google_default"
+    try:
+        default()
+    except DefaultCredentialsError:
+        token = "anon"
+    return GCSFileSystem(token=token, use_listings_cache=False, skip_instance_cache=True)
 
 
 def _sftp(url: str) -> Any:
@@ -233,7 +256,25 @@ def below(url: str) -> Iterator[Remote]:
     if scheme_of(url) in _STORES:
         yield from _stored(url)
     else:
-        yield from _walked(url, "", set())
+        yield from _walked(url, "", ())
+
+
+def with_versions(files: Sequence[Remote]) -> list[Remote]:
+    """Return files with their versions, also those of a server whose lists do not tell them.
+
+    One that is not found any more stays without.
+    """
+
+    def seen(file: Remote) -> Remote:
+        if file.version.size is not None or file.version.tag is not None:
+            return file
+        try:
+            return look_up(file.url)
+        except InputError:
+            return file
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(seen, files))
 
 
 def is_pattern(url: str) -> bool:
@@ -247,6 +288,7 @@ def matching(url: str) -> Iterator[Remote]:
     found = re.search(r"[*\[]" if scheme_of(url).startswith("http") else r"[*?\[]", url)
     at = found.start() if found else len(url)
     base = url[: url.rindex("/", 0, at) + 1]
+    look_up(base)  # has a shorter limit than a list
     wanted = _as_expression(url[len(base) :])
     files = _stored(base, url[len(base) : at]) if scheme_of(url) in _STORES else below(base)
     for file in files:
@@ -299,37 +341,41 @@ def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in path.split("/"))
 
 
-def _walked(url: str, inside: str, seen: set[str]) -> Iterator[Remote]:
-    """Yield the files in a folder of a host, folder by folder."""
-    base = url.rstrip("/")
-    web = scheme_of(url).startswith("http")
+def _walked(url: str, inside: str, above: tuple[frozenset[str], ...]) -> Iterator[Remote]:
+    """Yield the files in a folder of a host, folder by folder.
 
-    def asked() -> list[dict[str, Any]]:
-        system, path = _system(f"{base}{inside}/")
-        found: list[dict[str, Any]] = system.ls(
-            path if web else path.rstrip("/") or "/", detail=True
-        )
-        for info in found:
-            info["name"] = str(info["name"])
-            if info["type"] == "link":
-                with suppress(Exception):  # one that leads nowhere
-                    info |= {**system.info(info["name"]), "name": info["name"], "link": True}
-        return sorted(found, key=lambda info: info["name"])
+    ``above`` are the names in those that it lies in: one that holds the same is one of them again,
+    by a link. Links to folders are not followed where they can be told.
+    """
+    base = url.rstrip("/") + inside
+    web = scheme_of(url) in ("http", "https")
+    found = _asked(base, lambda: _listed(f"{base}/", web))
+    names = frozenset(found)
+    if names in above or len(above) > _MOST_FOLDERS:
+        return
+    for name, info in sorted(found.items()):
+        if info["type"] == "directory" and not info.get("link"):
+            yield from _walked(url, f"{inside}/{name}", (*above, names))
+        elif info["type"] == "file":
+            yield Remote(f"{base}/{name}", False, version_of(info))
 
-    for info in _asked(base + inside, asked):
-        name = info["name"].rstrip("/").rpartition("/")[2]
-        if not name or name.startswith(".") or "?" in name and web or "#" in name and web:
+
+def _listed(folder: str, web: bool) -> dict[str, dict[str, Any]]:
+    """Return what is in a folder of a host by its name, but for what is hidden."""
+    system, path = _system(folder)
+    out = {}
+    for info in system.ls(path if web else path.rstrip("/") or "/", detail=True):
+        place = str(info["name"])
+        if web and (not place.startswith(path) or "?" in place or "#" in place):
+            continue  # a link that leads elsewhere, or sorts the page
+        name = place.rstrip("/").rpartition("/")[2]
+        if not name or name.startswith("."):
             continue
-        place = f"{inside}/{name}"
-        if web and not info["name"].startswith(_web_url(f"{base}{inside}/")):
-            continue
-        if info["type"] == "directory":
-            if not info.get("link") and place not in seen and place.count("/") < _MOST_FOLDERS:
-                seen.add(place)
-                yield from _walked(url, place, seen)
-        elif info["type"] == "file" and place not in seen:
-            seen.add(place)
-            yield Remote(base + place, False, version_of(info))
+        if info["type"] == "link":
+            with suppress(Exception):  # one that leads nowhere
+                info |= {**system.info(place), "link": True}
+        out[name] = info
+    return out
 
 
 class RemoteFile(io.RawIOBase):

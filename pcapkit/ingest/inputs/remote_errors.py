@@ -130,9 +130,9 @@ def _signs(problem: BaseException) -> Iterator[str]:
     response: Any = getattr(problem, "response", None)
     if isinstance(response, dict):  # botocore
         yield str(response.get("Error", {}).get("Code", ""))
+    held = getattr(problem, "__dict__", {})
     for name in ("status", "status_code", "code", "error_code"):
-        value: Any = getattr(problem, name, None)
-        if isinstance(value, (int, str)):
+        if isinstance(value := held.get(name), (int, str)):
             yield str(value)
 
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from pcapkit.errors import (
     ChangedInput,
@@ -29,6 +29,15 @@ from pcapkit.errors import (
 )
 from pcapkit.ingest.inputs.compression import COMPRESSIONS
 from pcapkit.text import is_url, shown_path
+
+
+class Digest(Protocol):
+    """What takes bytes one after another, as the hashes of ``hashlib`` do."""
+
+    def update(self, data: Any, /) -> None:
+        """Take some more."""
+        ...
+
 
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16
@@ -97,6 +106,8 @@ class Source:
         self.damage: str | None = None
         #: When the packet capture that is read next begins, where several are read as one.
         self.followed_at: int | None = None
+        #: Gets all that is read, decompressed, where somebody wants to know.
+        self.digest: Digest | None = None
         self._file = raw
         self._change = change
         self._counted = _Counted(raw)
@@ -117,6 +128,13 @@ class Source:
     def stored_bytes_read(self) -> int:
         """Bytes of the file as stored that hold what was read so far."""
         return self._counted.count
+
+    def seek(self, offset: int) -> None:
+        """Go on at ``offset`` of an uncompressed file."""
+        self._file.seek(offset)
+        self._peeked, self._stream = b"", self._counted
+        self._readinto = self._counted.readinto
+        self._counted.count = offset
 
     def _read(self, stream: Any, size: int) -> bytes:
         out = bytearray(size)
@@ -147,6 +165,12 @@ class Source:
 
         Of a pipe that pauses, what has come so far is returned.
         """
+        size = self._read_on(buffer)
+        if self.digest is not None and size:
+            self.digest.update(buffer[:size])
+        return size
+
+    def _read_on(self, buffer: memoryview) -> int:
         if self._peeked:
             size = min(len(buffer), len(self._peeked))
             buffer[:size] = self._peeked[:size]
@@ -166,6 +190,8 @@ class Source:
             except Exception as problem:  # every decompressor has errors of its own
                 if isinstance(problem, OSError) and problem.errno:
                     self.damage = f"cannot be read on: {problem.strerror}"
+                elif self.compression is None:
+                    raise
                 else:
                     self.damage = f"the {self.compression} stream is damaged or ends early"
                 break

@@ -28,6 +28,7 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.workers = 0
         self.processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         self.scheduler = self._start(
@@ -51,7 +52,7 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def add_workers(self, count: int, *, package: Path = ROOT, name: str = "w") -> None:
+    def add_workers(self, count: int, *, package: Path = ROOT, name: str = "good") -> None:
         """Start workers, each below a nanny that starts it anew where it dies."""
         self._start(
             *("worker", self.address, "--nworkers", str(count), "--nthreads", "1"),
@@ -59,6 +60,14 @@ class Cluster:
             *("--local-directory", str(self.folder)),
             package=package,
         )
+        # A nanny whose worker is killed while it starts gives up.
+        self.workers += count
+        until(lambda: self.log().count("Register worker addr") >= self.workers)
+        time.sleep(0.3)
+
+    def log(self) -> str:
+        """Return what the scheduler has logged."""
+        return Path(self.folder, "0.log").read_text()
 
     def close(self) -> None:
         for process in reversed(self.processes):

@@ -58,12 +58,34 @@ def die_once(path: str) -> str:
     return "well"
 
 
-def process(_: object) -> int:
-    return os.getpid()
+def add(path_and_value: tuple[str, int]) -> int:
+    """Add this process to a file, then return the value: how often a job ran can be counted."""
+    path, value = path_and_value
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(0.02)
+    return value
 
 
-def note_once(argument: tuple[str, float]) -> None:
-    """As ``note``; where the file is there already, return at once."""
-    if not Path(argument[0]).exists():
-        Path(argument[0]).write_text(str(os.getpid()))
-        time.sleep(60)
+def total(values: tuple[int, ...]) -> int:
+    return sum(values)
+
+
+def fill_slowly(size: int) -> int:
+    """Take memory as fast as a capture would, so that who watches can see it."""
+    held = []
+    for _ in range(size >> 26):
+        held.append(b"x" * (1 << 26))
+        time.sleep(0.05)
+    return len(held)
+
+
+def meet(mine_and_other: tuple[str, str]) -> bool:
+    """Say that this job is at work, and wait for another one."""
+    mine, other = map(Path, mine_and_other)
+    mine.write_text("")
+    for _ in range(400):
+        if other.exists():
+            return True
+        time.sleep(0.05)
+    return False
