@@ -78,11 +78,19 @@ class Audit:
         #: what the last run shows against the history before it
         self.changes: tuple[Change, ...] = ()
 
-    def run(self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()) -> AuditIndex:
+    def run(
+        self,
+        items: Sequence[Item],
+        engine: Engine,
+        asked: Sequence[str] = (),
+        *,
+        only_these: bool = False,
+    ) -> AuditIndex:
         """Do what is new among the items, and write the index over all of them.
 
-        ``asked`` are the paths under which they were found. Raises PcapkitError where the output
-        folder cannot be written.
+        ``asked`` are the paths under which they were found. With ``only_these``, what is kept of
+        other items, options and versions is removed. Raises PcapkitError where the output folder
+        cannot be written.
         """
         plan = self._plan(items)
         reports = [task.folder for _, task in plan.tasks.values()]
@@ -94,6 +102,8 @@ class Audit:
         except BaseException:
             sweep(self._output, reports)
             raise
+        if only_these:
+            prune(self._output, self._records, {self._key(item) for item in items})
         return self._indexed(plan, items, asked)
 
     def index(self, items: Sequence[Item], asked: Sequence[str] = ()) -> AuditIndex:
@@ -116,10 +126,6 @@ class Audit:
             metrics = render_audit_metrics(index.captures, __version__)
             atomic_write(self._output / METRICS, metrics.encode())
         return index
-
-    def prune(self, items: Sequence[Item]) -> int:
-        """Remove what is kept of other items, options and versions; return of how many."""
-        return prune(self._output, self._records, {self._key(item) for item in items})
 
     def _key(self, item: Item) -> str:
         return key_of(absolute(item.paths), self._settings)
