@@ -26,6 +26,7 @@ from pcapkit.batch.rows import failed_row
 from pcapkit.batch.tallies.merge import SUFFIX
 from pcapkit.batch.tallies.parts import PartTask, ShareTask, parts_of, read_part, write_share
 from pcapkit.batch.work import Done, Task, do, shown
+from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditIndex, AuditRow
@@ -79,11 +80,19 @@ class Audit:
         #: what the last run shows against the history before it
         self.changes: tuple[Change, ...] = ()
 
-    def run(self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()) -> AuditIndex:
+    def run(
+        self,
+        items: Sequence[Item],
+        engine: Engine,
+        asked: Sequence[str] = (),
+        *,
+        only_these: bool = False,
+    ) -> AuditIndex:
         """Do what is new among the items, and write the index over all of them.
 
-        ``asked`` are the paths under which they were found. Raises PcapkitError where the output
-        folder cannot be written.
+        ``asked`` are the paths under which they were found. With ``only_these``, what is kept of
+        other items, options and versions is removed. Raises PcapkitError where the output folder
+        cannot be written.
         """
         plan = self._plan(items)
         reports = [task.folder for _, task in plan.tasks.values()]
@@ -95,6 +104,8 @@ class Audit:
         except BaseException:
             sweep(self._output, reports)
             raise
+        if only_these:
+            prune(self._output, self._records, {self._key(item) for item in items})
         return self._indexed(plan, items, asked)
 
     def index(self, items: Sequence[Item], asked: Sequence[str] = ()) -> AuditIndex:
@@ -117,10 +128,6 @@ class Audit:
             metrics = render_audit_metrics(index.captures, __version__)
             atomic_write(self._output / METRICS, metrics.encode())
         return index
-
-    def prune(self, items: Sequence[Item]) -> int:
-        """Remove what is kept of other items, options and versions; return of how many."""
-        return prune(self._output, self._records, {self._key(item) for item in items})
 
     def _key(self, item: Item) -> str:
         return key_of(absolute(item.paths), self._settings)
@@ -206,14 +213,18 @@ class Audit:
             return [Job(outcome.job.name, do, whole, 0)]
 
         self._each(len(plan.rows), total, sum(job.weight for job in jobs))
-        for outcome in engine.outcomes(jobs, more):
-            argument = outcome.job.argument
-            key, ended = argument.key, not isinstance(argument, PartTask)
-            if key in failed and not left[key]:  # no part of it is of use alone
-                outcome, ended = replace(outcome, result=None, problem=failed[key]), True
-            if ended:
-                plan.rows[key] = self._take(plan.tasks[key], outcome, before[key])
-            self._each(len(plan.rows), total, outcome.job.weight)
+        outcomes = engine.outcomes(jobs, more)
+        try:
+            for outcome in outcomes:
+                argument = outcome.job.argument
+                key, ended = argument.key, not isinstance(argument, PartTask)
+                if key in failed and not left[key]:  # no part of it is of use alone
+                    outcome, ended = replace(outcome, result=None, problem=failed[key]), True
+                if ended:
+                    plan.rows[key] = self._take(plan.tasks[key], outcome, before[key])
+                self._each(len(plan.rows), total, outcome.job.weight)
+        finally:
+            close(outcomes)  # nobody writes any more
 
     def _parts(self, item: Item, task: Task) -> list[PartTask]:
         """Return the parts in which a large capture is read; none where it is read at once."""

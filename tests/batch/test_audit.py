@@ -206,12 +206,25 @@ def test_what_vanished_stays_and_is_marked(captures: Path, tmp_path: Path) -> No
     gone.unlink()
     audit(captures, out, "--prune")
     assert not (out / "wildcard_suffix").exists()
-    audit(captures, out)
     assert gone.name not in rows(out)
     audit(captures, tmp_path / "clean")
     clean = tree(tmp_path / "clean")
     # What was seen of other files, too, is remembered.
     assert tree(out) | {"looks.json": b""} == clean | {"looks.json": b""}
+
+
+def test_prune_removes_what_is_of_nothing_that_is_there(captures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    audit(captures, out)
+    for name in ("tallies/0123.tally", f"records/{'0' * 32}.json"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"of another version")
+    (out / "mine.txt").write_text("something else")
+    assert audit(captures, out, "--prune").returncode == 3
+    assert not list(out.glob("tallies/*")) and (out / "mine.txt").exists()
+    before = written(out)
+    done = audit(captures, out)
+    assert b"made again" not in done.stderr and written(out) == before
 
 
 def test_captures_that_were_not_asked_for_are_neither_gone_nor_lost(

@@ -36,6 +36,9 @@ ALONE_S = 3600.0
 QUIET_MIN = 10
 #: How often those who wait for jobs look up.
 _LOOK_S = 0.5
+#: How often processes look for what jobs leave in cycles: large arrays hang on few objects, so that
+#: Python itself would look too late.
+_COLLECT_S = 0.25
 
 
 class _Worker:
@@ -210,6 +213,7 @@ def _serve(pipe: Connection, leader: int, threads: int) -> NoReturn:
     for stream in {0, 1, 2} - {pipe.fileno()}:  # which it is where a stream was closed
         os.dup2(nothing, stream)
     use_threads(threads)
+    collected = time.monotonic()
     while True:
         try:
             batch = cast("list[tuple[Callable[[Any], Any], Any]]", pickle.loads(pipe.recv_bytes()))
@@ -217,7 +221,9 @@ def _serve(pipe: Connection, leader: int, threads: int) -> NoReturn:
             os._exit(0)
         for work, argument in batch:
             pipe.send_bytes(_answer(work, argument))
-        gc.collect()  # what jobs leave in cycles waits else, while they make few objects, for long
+            if time.monotonic() - collected > _COLLECT_S:
+                gc.collect()
+                collected = time.monotonic()
 
 
 def _answer(work: Callable[[Any], Any], argument: Any) -> bytes:

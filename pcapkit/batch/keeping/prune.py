@@ -14,14 +14,14 @@ from pcapkit.batch.keeping.records import Record, Records
 
 TALLIES = "tallies"
 #: Files of the folder itself, which begin as temporary ones; see ``files.whole_file``.
-INDEX = ("index.html", "audit.json", "audit.parquet", "looks.json")
+INDEX = ("index.html", "audit.json", "audit.parquet", "looks.json", "metrics.prom")
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
 
 
-def prune(output: Path, records: Records, wanted: AbstractSet[str]) -> int:
+def prune(output: Path, records: Records, wanted: AbstractSet[str]) -> None:
     """Remove the records of all keys but ``wanted``, with their reports and tallies.
 
-    Returns how many records. Of a report only the files go that its record names.
+    Of a report only the files go that its record names.
     """
     others = [record for key, record in records.known.items() if key not in wanted]
     kept = {record.folder for key, record in records.known.items() if key in wanted}
@@ -32,7 +32,6 @@ def prune(output: Path, records: Records, wanted: AbstractSet[str]) -> int:
     for path in _files(output / TALLIES):
         if path.name.partition(".")[0] not in wanted:
             path.unlink(missing_ok=True)
-    return len(others)
 
 
 def remove_report(output: Path, record: Record, keep: AbstractSet[str] = frozenset()) -> None:

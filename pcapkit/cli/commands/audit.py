@@ -147,9 +147,7 @@ def audit(
             index = _watch(lead, lambda: find(sets=False, tell=lambda text: None), work, paths)
         else:
             looks.save(kept)
-            index = lead.run(items, work, paths)
-            if prune:
-                lead.prune(items)
+            index = lead.run(items, work, paths, only_these=prune)
     _show(index, folder, as_json=as_json, quiet=quiet)
     from pcapkit.batch.gate.growth import growth_of_trends
     from pcapkit.batch.gate.subjects import subjects_of_rows

@@ -89,3 +89,14 @@ def meet(mine_and_other: tuple[str, str]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def process(_: object) -> int:
+    return os.getpid()
+
+
+def note_once(argument: tuple[str, float]) -> None:
+    """As ``note``; where the file is there already, return at once."""
+    if not Path(argument[0]).exists():
+        Path(argument[0]).write_text(str(os.getpid()))
+        time.sleep(60)
