@@ -49,10 +49,9 @@ def write_tally(
         return f"{stem_of([facts.path])}-{key_of(facts)}{SUFFIX}"
 
     into = output.is_dir()
-    with whole_file(output / "tally" if into else output, name=name if into else None) as out:
-        writer = Writer(out)
+    target = output / "tally" if into else output
+    with whole_file(target, name=name if into else None) as out, Writer(out) as writer:
         facts = record(path, writer, ports=options.ports | {53}, span=span, progress=each)
-        writer.close()
     return (output / name() if into else output), facts
 
 
@@ -69,10 +68,9 @@ def join_tallies(paths: Sequence[str], output: Path) -> int:
         def place(part: Part) -> tuple[str, int, str]:
             return part.facts.capture, part.facts.asked[0], part.facts.content
 
-        writer = Writer(out)
-        for part in sorted(kept.values(), key=place):
-            writer.copy(part)
-        writer.close()
+        with Writer(out) as writer:
+            for part in sorted(kept.values(), key=place):
+                writer.copy(part)
     return len(kept)
 
 

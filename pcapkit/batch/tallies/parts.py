@@ -112,11 +112,9 @@ def write_share(task: ShareTask) -> str | None:
     if task.error is not None:
         return _write_failure(task, task.error, task.error_kind)
     try:
-        with whole_file(Path(task.output)) as out:
-            writer = Writer(out)
+        with whole_file(Path(task.output)) as out, Writer(out) as writer:
             for source in task.sources:
                 record(source, writer, ports=task.options.ports | {53})
-            writer.close()
     except Exception as problem:  # not even a fault of ours may stop the other captures
         text = str(problem)
         if not isinstance(problem, PcapkitError):
@@ -126,8 +124,6 @@ def write_share(task: ShareTask) -> str | None:
 
 
 def _write_failure(task: ShareTask, error: str, kind: str | None) -> str:
-    with whole_file(Path(task.output)) as out:
-        writer = Writer(out)
+    with whole_file(Path(task.output)) as out, Writer(out) as writer:
         writer.fail(FailureFacts(tuple(map(encodable, task.paths)), error, kind))
-        writer.close()
     return error

@@ -10,7 +10,8 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import TracebackType
 from typing import IO, Any
 
 import msgspec
@@ -87,7 +88,7 @@ def _strings(values: Bytes, ends: Integers) -> pa.Array:
 
 
 class Writer:
-    """Writes the parts of one tally, one after another."""
+    """Writes the parts of one tally, one after another; as a context, which ends the file."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True)
@@ -141,11 +142,22 @@ class Writer:
             self._zip.writestr(_member(self._name(name)), data)
         self._parts.append(part.facts)
 
-    def close(self) -> None:
-        """Write what the parts are."""
-        facts = msgspec.json.encode(_Facts(SCHEMA, tuple(self._parts), tuple(self._failures)))
-        self._zip.writestr(_member(_FACTS), facts)
-        self._zip.close()
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            facts = _Facts(SCHEMA, tuple(self._parts), tuple(self._failures))
+            self._zip.writestr(_member(_FACTS), msgspec.json.encode(facts))
+            self._zip.close()
+        else:
+            with suppress(OSError, ValueError):  # else it is tried where nobody can be told
+                self._zip.close()
 
 
 @kernel
@@ -191,10 +203,13 @@ class Part:
 
     def _read(self, name: str, schema: pa.Schema) -> pa.RecordBatch:
         data = self._zip.read(f"{self._number}/{name}")
-        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
-            if stream.schema != schema:
-                raise ValueError("another schema")
-            batch = stream.read_next_batch()
+        try:
+            with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+                if stream.schema != schema:
+                    raise ValueError("another schema")
+                batch = stream.read_next_batch()
+        except OSError as problem:  # so Arrow says that bytes are not what it compressed
+            raise ValueError(str(problem)) from None
         batch.validate(full=True)
         if any(column.null_count for column in batch.columns):
             raise ValueError("values are missing")

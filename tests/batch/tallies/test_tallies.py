@@ -71,15 +71,12 @@ def sequences(folder: Path) -> dict[str, str]:
         )
         for at in range(0, len(stream), 20)
     ]
+    frames = {"fragments": [build.ask(query), *fragments], "segments": segments}
     return {
-        "fragments": build.save(
-            folder,
-            build.pcap(build.packets(*map(build.ethernet, [build.ask(query), *fragments]))),
-            "fragments.pcap",
-        ),
-        "segments": build.save(
-            folder, build.pcap(build.packets(*map(build.ethernet, segments))), "segments.pcap"
-        ),
+        name: build.save(
+            folder, build.pcap(build.packets(*map(build.ethernet, of))), f"{name}.pcap"
+        )
+        for name, of in frames.items()
     }
 
 
@@ -149,7 +146,8 @@ def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
 
 
 def test_payload_full_of_fake_headers(tmp_path: Path) -> None:
-    inner = build.pcap(build.conversation())[24:] * 12
+    seconds = build.START_NS // build.SECOND
+    inner = struct.pack("<IIIIB", seconds, 5, 1, 1, 7) * 100  # a chain of records of one byte
     talk = [build.ethernet(build.ipv4(build.udp(inner[:1400], 5000, 5001))) for _ in range(40)]
     asked = [
         build.ethernet(build.ask(build.query(f"n{n}.example.com", ident=n), port=41000 + n))
