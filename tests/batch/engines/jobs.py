@@ -89,3 +89,10 @@ def meet(mine_and_other: tuple[str, str]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def analyse(path: str) -> str:
+    """Return the analysis of a capture as JSON text."""
+    import pcapkit
+
+    return pcapkit.analyze(path).to_json()

@@ -82,6 +82,13 @@ def test_jobs_and_those_that_they_make_possible_are_done(two: Cluster) -> None:
     assert not any(outcome.problem for outcome in outcomes.values())
 
 
+def test_analyses_are_the_same_on_the_cluster_as_here(two: Cluster) -> None:
+    paths = sorted(str(path) for path in (ROOT / "captures" / "six-traces").glob("*.pcap"))
+    assert len(paths) >= 2
+    outcomes = run(two, [job(jobs.analyse, path, path) for path in paths])
+    assert {name: o.result for name, o in outcomes.items()} == {p: jobs.analyse(p) for p in paths}
+
+
 def test_no_more_jobs_are_drawn_than_the_cluster_needs(two: Cluster) -> None:
     drawn = 0
 
