@@ -2,11 +2,13 @@
 
 The compiled kernels release the interpreter's lock, so decoding the next window while the last one
 is paired keeps two cores busy. Order is never changed: what comes out is what the iterator or the
-tasks give, in their order.
+tasks give, in their order. A process that has its core to itself, as one of several that share the
+captures of an audit, starts no threads (:func:`use_threads`): all runs where it is asked for.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -14,7 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, TypeVar
@@ -25,12 +27,30 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-#: Threads that read clients, one a core; each holds the working memory of one part.
+#: Threads that read clients, one a core; each holds the working memory of one part. With 1, no
+#: others are started at all; see :func:`use_threads`.
 READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 #: How long a thread that is no longer wanted is waited for.
 LEAVING_S = 1.0
 _LOOK_S = 0.1
+#: Of prctl(2): linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
 _END = object()
+
+
+def cores() -> int:
+    """Return how many cores this process may use: those of its container, where it is in one."""
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no control groups of version 2, or no limit in them
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        most = min(most, max(1, round(int(quota) / int(period))))
+    return most
+
+
+def use_threads(most: int) -> None:
+    """Let at most so many threads work in this process, from now on; 1 is the caller's own."""
+    global READERS
+    READERS = max(1, min(most, READERS))
 
 
 def close(items: object) -> None:
@@ -49,6 +69,12 @@ def ahead(
     the thread before its next item, and closes the iterator. Once ``stop`` is set, the items that
     are ready are the last.
     """
+    if READERS == 1 and stop is None:  # who may stop it does not wait for a silent pipe
+        try:
+            yield items
+        finally:
+            close(items)
+        return
     queue: Queue[object] = Queue(depth)
     left = threading.Event()
     problem: list[BaseException] = []
@@ -103,13 +129,17 @@ def in_order(
 ) -> Iterator[Result]:
     """Run tasks in threads and give their results in the order of the tasks.
 
-    Tasks are drawn from the iterable in the caller's thread, ``workers`` (READERS) ahead of the
-    results.
+    Tasks are drawn from the iterable in the caller's thread, ``workers`` (as many as this process
+    may have) ahead of the results.
     """
+    workers = workers or READERS
+    if workers == 1:
+        for task in tasks:
+            yield task()
+        return
     # The painter imports this module too, and is started as early as can be.
     from concurrent.futures import ThreadPoolExecutor
 
-    workers = workers or READERS
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="pcapkit-reader") as pool:
         try:
@@ -160,3 +190,14 @@ def leave_with_caller(pipe: int) -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+
+
+def die_with_parent(parent: int) -> None:
+    """End this process when its parent ends, however that is; where the system can do that.
+
+    The thread that forked this process counts as its parent: prctl(2).
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it was faster
+        os._exit(1)

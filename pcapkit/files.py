@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -28,25 +28,56 @@ def read_text(path: str) -> str:
 
 
 @contextmanager
-def whole_file(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
+def whole_file(
+    path: Path, mode: int | None = None, *, name: Callable[[], str] | None = None
+) -> Iterator[IO[bytes]]:
     """Open a file that appears at ``path`` when the block ends well; what stood there stays till
     then. Raises InputError where it cannot be written.
 
-    ``mode`` are its permissions, None those of any new file.
+    ``mode`` are its permissions, None those of any new file. ``name`` is asked at the end what the
+    file is called instead, beside ``path``.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, waiting = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as out:
                 yield out
-            os.chmod(name, 0o666 & ~_umask() if mode is None else mode)
-            os.replace(name, path)
+            os.chmod(waiting, 0o666 & ~_umask() if mode is None else mode)
+            os.replace(waiting, path if name is None else path.with_name(name()))
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            Path(waiting).unlink(missing_ok=True)
             raise
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Callable[[str], IO[bytes]]]:
+    """Give a function that opens a file of a name in ``folder``; all appear when the block ends
+    well, after the last of them has been written. Raises InputError where one cannot be.
+
+    A folder that was not there before is not there afterwards, where the block fails.
+    """
+    was_there = folder.exists()
+    opened: list[IO[bytes]] = []
+    try:
+        with ExitStack() as files:
+
+            def begin(name: str) -> IO[bytes]:
+                if opened:
+                    opened[-1].flush()
+                opened.append(files.enter_context(whole_file(folder / name)))
+                return opened[-1]
+
+            yield begin
+            if opened:
+                opened[-1].flush()
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # something else was put there meanwhile
+                folder.rmdir()
+        raise
 
 
 def _umask() -> int:

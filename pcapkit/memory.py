@@ -1,11 +1,13 @@
-"""Memory that is freed and soon needed again stays with the process; none is looked for in vain."""
+"""Memory: how much there is, what stays with the process, who gives way where it runs out."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 #: Parameters of mallopt() and what they are set to: glibc's malloc.h, mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -42,3 +44,22 @@ def without_collection() -> Iterator[None]:
     finally:
         if collects:
             gc.enable()
+
+
+#: Where a container's limit stands, in control groups of version 2 and of version 1.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def memory_limit() -> int:
+    """Return the bytes of memory that this machine has, or that its container may use."""
+    least = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in _LIMITS:
+        with suppress(OSError, ValueError):  # no such limit, or none of that version
+            least = min(least, int(Path(path).read_text()))
+    return least
+
+
+def offer_to_be_killed() -> None:
+    """Let the system end this process before the one that started it, where memory runs out."""
+    with suppress(OSError):  # no Linux
+        Path("/proc/self/oom_score_adj").write_text("500")

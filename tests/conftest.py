@@ -16,6 +16,8 @@ import pytest
 ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
+for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):  # commands print the same in every CI
+    os.environ.pop(name, None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ingest.logs.blocks", "ingest.reassembly"),
     ("ingest.capture", "ingest.logs"),
     ("ingest.logs.reading",),
+    ("ingest.tallies",),
     ("analysis",),
     ("analysis.exchanges",),
     ("analysis.search_lists",),
@@ -33,7 +34,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
-    ("batch.engines",),
+    ("batch.engines", "batch.finding", "batch.gate", "batch.history", "batch.overview"),
+    ("batch.keeping",),
     ("batch",),
     ("cli",),
     ("cli.commands",),
@@ -45,6 +47,7 @@ DOOR = "__init__"
 #: foreign package -> folders or modules that may import it
 ONLY = {
     "click": {"cli"},
+    "duckdb": {"batch.database"},
     "rich": {"cli", "report"},
     "matplotlib": {"report.html"},
     "jinja2": {"report.html"},

@@ -1,104 +1,259 @@
-"""Analyse every capture under some folders: one report each, and an index that ranks them.
+"""Lead an audit: find what is new, have it done, keep what came of it, and write the index.
 
 A capture that cannot be read is a row with its error; the others go on.
 """
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pcapkit.batch.catalog import Found
+from pcapkit.batch.engines.engine import Engine, Job, Outcome
+from pcapkit.batch.finding.catalog import Item
+from pcapkit.batch.history.runs import add_run, read_history
+from pcapkit.batch.history.series import trend_rows
+from pcapkit.batch.history.trends import judge
+from pcapkit.batch.keeping.lock import NAME as LOCK
+from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep
+from pcapkit.batch.keeping.records import FOLDER as RECORDS
+from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
+from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
+from pcapkit.batch.overview.groups import GroupBy
+from pcapkit.batch.overview.index import make_index, write_index
+from pcapkit.batch.rows import failed_row
+from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.errors import PcapkitError
 from pcapkit.files import atomic_write
-from pcapkit.model.audits import AuditRow
-from pcapkit.model.results import shown_faults
-from pcapkit.pipeline.analysis import Analysis
-from pcapkit.pipeline.analyze import analyze
-from pcapkit.pipeline.hooks import Hooks
+from pcapkit.model.audits import AuditIndex, AuditRow
+from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
-from pcapkit.report.html.index import render_index
-from pcapkit.report.text.plans import best_plan, ended, plan_safety
-from pcapkit.report.writer import report_folder, write_report
+from pcapkit.report.openmetrics import FILE as METRICS
+from pcapkit.report.openmetrics import render_audit_metrics
+from pcapkit.report.writer import ReportFolders
 from pcapkit.text import encodable
 from pcapkit.version import __version__
 
 SCHEMA = "pcapkit.audit/1"
+#: Names in the output folder that are no report's.
+_RESERVED = (*INDEX, METRICS, LOCK, RECORDS, TALLIES, "history")
+#: Failures that the same bytes always lead to: no later run need try again.
+_LASTING = frozenset({"empty", "not-a-capture", "damaged", "options"})
 
 
-def row_of(path: str, analysis: Analysis, report: str | None) -> AuditRow:
-    """Return what the index shows of one analysis."""
-    best = analysis.recommendations[0] if analysis.recommendations else None
-    plan = best_plan(analysis)
-    return AuditRow(
-        path=path,
-        report=report,
-        error=None,
-        packets=analysis.packets.total,
-        lookups=analysis.lookup_counts.total,
-        queries=analysis.waste.queries,
-        wasted_queries=analysis.waste.wasted_queries,
-        share=analysis.waste.share,
-        clients=len({(c.client_addr, c.container) for c in analysis.client_rows}),
-        advice=best.action if best else None,
-        saves_queries=best.saves_queries if best else 0,
-        warnings=len(analysis.warnings),
-        faults=shown_faults(analysis),
-        plan_edits=plan.edits if plan else 0,
-        plan_ends=ended(plan) if plan else 0,
-        plan_safety=plan_safety(plan) if plan else None,
-    )
+@dataclass(slots=True)
+class _Plan:
+    """What is known of each item before anything is done."""
+
+    rows: dict[str, AuditRow] = field(default_factory=dict)  # by key
+    tasks: dict[str, tuple[Item, Task]] = field(default_factory=dict)
 
 
-def failed_row(path: str, problem: str) -> AuditRow:
-    """Return the row of a capture that could not be analysed."""
-    return AuditRow(path, None, problem, 0, 0, 0, 0, 0.0, 0, None, 0, 0)
+class Audit:
+    """An audit of one output folder, whose lock is held; it may run again and again.
 
-
-def run_audit(
-    found: Sequence[Found],
-    output: Path,
-    formats: Sequence[str],
-    options: Options,
-    *,
-    say: Callable[[str], None],
-    hooks: Hooks | None = None,
-    each: Callable[[int, int], None] | None = None,
-) -> tuple[AuditRow, ...]:
-    """Analyse every capture that was found and write reports and ``index.html`` to ``output``.
-
-    ``say`` gets one line for each capture that failed, ``each`` the captures done and to do.
+    ``say`` gets one line for each capture that failed, ``each`` the captures done, those in all,
+    and bytes: first of all that are to be done, then of each that is.
     """
-    rows: list[AuditRow] = []
-    folders: list[Path] = []
-    for number, item in enumerate(found):
-        if each is not None:
-            each(number, len(found))
-        if item.error is not None:
-            rows.append(failed_row(encodable(item.path), item.error))
-            say(item.error)
-            continue
-        path = encodable(item.path)
+
+    def __init__(
+        self,
+        output: Path,
+        formats: Sequence[str],
+        options: Options,
+        *,
+        group_by: GroupBy | None = None,
+        history: str | Path | None = None,
+        say: Callable[[str], None],
+        each: Callable[[int, int, int], None] = lambda done, total, size: None,
+    ) -> None:
+        self._output, self._formats, self._options = output, tuple(formats), options
+        self._group_by, self._history, self._say, self._each = group_by, history, say, each
+        self._settings = digest([options, sorted(set(formats)), __version__, SCHEMA, RECORD_SCHEMA])
+        self._records = Records(output, say)
+        self._swept = False
+        self._said: set[str] = set()
+        #: what the last run shows against the history before it
+        self.changes: tuple[Change, ...] = ()
+
+    def run(self, items: Sequence[Item], engine: Engine, asked: Sequence[str] = ()) -> AuditIndex:
+        """Do what is new among the items, and write the index over all of them.
+
+        ``asked`` are the paths under which they were found. Raises PcapkitError where the output
+        folder cannot be written.
+        """
+        plan = self._plan(items)
+        reports = [task.folder for _, task in plan.tasks.values()]
+        if not self._swept:
+            sweep(self._output, reports)
+            self._swept = True
         try:
-            analysis = analyze(item.path, options=options, hooks=hooks)
-            folder = report_folder(output, [item.path], folders)
-            folders.append(folder)
-            written = write_report(analysis, folder, formats, tables=analysis.table_parts)
-        except Exception as problem:  # not even a fault of ours may stop the other captures
-            text = str(problem)
-            if not isinstance(problem, PcapkitError):
-                text = f"{path}: {type(problem).__name__}: {text} (a fault of pcapkit)"
-            rows.append(failed_row(path, text))
-            say(text)
-            continue
-        page = next((p for p in written if p.name == "report.html"), written[0])
-        rows.append(row_of(path, analysis, page.relative_to(output).as_posix()))
-    if each is not None:
-        each(len(found), len(found))
-    ranked = tuple(sorted(rows, key=lambda r: (r.error is not None, -r.wasted_queries, r.path)))
-    atomic_write(output / "index.html", render_index(ranked, __version__).encode())
-    record = {"schema": SCHEMA, "captures": [asdict(r) for r in ranked]}
-    atomic_write(output / "audit.json", (json.dumps(record, indent=2) + "\n").encode())
-    return ranked
+            self._do(plan, engine)
+        except BaseException:
+            sweep(self._output, reports)
+            raise
+        return self._indexed(plan, items, asked)
+
+    def index(self, items: Sequence[Item], asked: Sequence[str] = ()) -> AuditIndex:
+        """Write the index over what is done of the items, and do nothing else."""
+        return self._indexed(self._plan(items), items, asked)
+
+    def _indexed(self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]) -> AuditIndex:
+        rows = [*plan.rows.values(), *self._gone(items, asked)]
+        trend = None
+        if self._history is not None:
+            before = read_history(self._history)
+            for warning in before.warnings:
+                self._say(f"warning: {warning}")
+            self.changes, trend = judge(before, rows), trend_rows(before, rows)
+        index = make_index(rows, self._group_by, trend)
+        write_index(self._output, index)
+        if self._history is not None:
+            add_run(self._history, index.captures)
+        if "openmetrics" in self._formats:
+            metrics = render_audit_metrics(index.captures, __version__)
+            atomic_write(self._output / METRICS, metrics.encode())
+        return index
+
+    def prune(self, items: Sequence[Item]) -> int:
+        """Remove what is kept of other items, options and versions; return of how many."""
+        return prune(self._output, self._records, {self._key(item) for item in items})
+
+    def _key(self, item: Item) -> str:
+        return key_of(absolute(item.paths), self._settings)
+
+    def _plan(self, items: Sequence[Item]) -> _Plan:
+        """Return rows of what is known, tasks for what is new.
+
+        A report's folder stays with its captures; new ones get names in the order of their paths.
+        """
+        plan, known = _Plan(), self._records.known
+        held = {record.paths: record.folder for record in known.values() if record.folder}
+        folders = ReportFolders(self._output, [*_RESERVED, *held.values()])
+        for item in sorted(items, key=lambda item: item.paths):
+            key, paths = self._key(item), absolute(item.paths)
+            if item.error is not None:
+                plan.rows[key] = failed_row(
+                    encodable(item.path), item.error, item.error_kind, shown(item.paths)
+                )
+                self._fail(item.error)
+                continue
+            record = known.get(key)
+            if record and record.has_report(self._output) and self._is_same(record, item):
+                plan.rows[key] = replace(
+                    record.row, path=encodable(item.path), paths=shown(item.paths)
+                )
+                if record.row.error is not None:
+                    self._fail(record.row.error)
+                continue
+            folder = held.get(paths) or folders.name(item.paths)
+            task = Task(
+                key,
+                item.paths,
+                item.sources,
+                item.identities,
+                str(self._output),
+                folder,
+                self._formats,
+                self._options,
+            )
+            plan.tasks[key] = item, task
+        return plan
+
+    def _is_same(self, record: Record, item: Item) -> bool:
+        """Is an item what a record is of? Files are read only where what tells them apart differs.
+
+        The record then tells of the files that are there now.
+        """
+        if record.is_of(item.identities):
+            return True
+        if not record.has_bytes_of(item.sources, item.identities):
+            return False
+        self._records.save(replace(record, identities=item.identities))
+        return True
+
+    def _do(self, plan: _Plan, engine: Engine) -> None:
+        """Have all tasks done; their rows and records are kept as they come."""
+        before = {key: self._forget(absolute(task.paths)) for key, (_, task) in plan.tasks.items()}
+        total = len(plan.rows) + len(plan.tasks)
+        jobs = [
+            Job(encodable(item.path), do, task, item.size, self._needs(task))
+            for item, task in plan.tasks.values()
+        ]
+        self._each(len(plan.rows), total, sum(job.weight for job in jobs))
+        for outcome in engine.outcomes(jobs, lambda outcome: ()):
+            key = outcome.job.argument.key
+            plan.rows[key] = self._take(plan.tasks[key][0], outcome, before[key])
+            self._each(len(plan.rows), total, outcome.job.weight)
+
+    def _needs(self, task: Task) -> tuple[str, ...]:
+        """Return what a task needs to be there: the captures, and an output folder that is ours."""
+        files = [source for source in task.sources if "://" not in source]
+        return *files, str(self._output / LOCK)
+
+    def _forget(self, paths: tuple[str, ...]) -> list[Record]:
+        """Remove the records of captures whose report is about to be written; return them.
+
+        A record says what stands in its folder, and a killed audit may leave something else there.
+        """
+        found = [r for r in self._records.of(paths) if r.folder]
+        for record in found:
+            self._records.remove(record.key)
+        return found
+
+    def _take(self, item: Item, outcome: Outcome, before: Sequence[Record]) -> AuditRow:
+        """Keep what came of a task, and return its row."""
+        task: Task = outcome.job.argument
+        done: Done | None = outcome.result
+        if done is None:
+            path = encodable(item.path)
+            problem = f"{path}: {outcome.problem}"
+            done = Done(failed_row(path, problem, "crashed", shown(item.paths)))
+        if done.unwritable is not None:
+            raise PcapkitError(f"{done.unwritable}; what was done is kept: audit again")
+        for record in before:
+            remove_report(self._output, record, {name for name, _ in done.files})
+        row = done.row
+        if row.error is not None:
+            self._fail(row.error)
+        if row.error is None or row.error_kind in _LASTING:
+            record = Record(
+                RECORD_SCHEMA,
+                self._settings,
+                absolute(item.paths),
+                item.identities,
+                task.folder if done.files else "",
+                done.files,
+                row,
+                done.digests,
+            )
+            row = self._records.save(record).row
+        return row
+
+    def _fail(self, problem: str) -> None:
+        """Say what failed, once."""
+        if problem not in self._said:
+            self._said.add(problem)
+            self._say(f"failed: {problem}")
+
+    def _gone(self, items: Sequence[Item], asked: Sequence[str]) -> list[AuditRow]:
+        """Return the rows of captures that an earlier audit has read, and that are gone.
+
+        Of URLs only those are looked for that were asked for.
+        """
+        here = {path for item in items for path in absolute(item.paths)}
+        roots = tuple(path.rstrip("/") + "/" for path in asked if "://" in path)
+
+        def is_gone(path: str) -> bool:
+            if "://" in path:
+                return path.startswith(roots)
+            return not os.path.lexists(path)
+
+        return [
+            replace(record.row, gone=True)
+            for record in self._records.known.values()
+            if record.folder
+            and not here.intersection(record.paths)
+            and all(map(is_gone, record.paths))
+        ]

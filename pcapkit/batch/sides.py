@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pcapkit.batch.history.selecting import find_run
+from pcapkit.cluster.conventions import KUBERNETES_NDOTS
 from pcapkit.errors import InputError
+from pcapkit.model.audits import AuditRow, Workload
 from pcapkit.model.captures import CaptureInfo
-from pcapkit.model.clients import Client, Vantage
-from pcapkit.model.comparison import is_saved
+from pcapkit.model.clients import Client, Ndots, ResolverGuess, Vantage
+from pcapkit.model.comparison import is_run, is_saved
 from pcapkit.model.plans import Plan
-from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf
+from pcapkit.model.results import Name, Recommendation, Results, WasteCounts, WhatIf, shown_faults
 from pcapkit.model.settings import Setting
+from pcapkit.model.vocabulary import Certainty, Source
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
@@ -38,6 +42,10 @@ class Side:
     warnings: tuple[str, ...]
     plans: tuple[Plan, ...] = ()
     vantage: Vantage | None = None
+    #: None where an older pcapkit has saved it
+    workloads: tuple[Workload, ...] | None = None
+    p95_s: float | None = None  #: of complete lookups
+    faults: tuple[str, ...] = ()  #: codes of those that are shown
 
     @classmethod
     def of(cls, analysis: Results) -> Side:
@@ -53,10 +61,13 @@ class Side:
             analysis.warnings,
             analysis.plans,
             analysis.vantage,
+            analysis.workloads,
+            analysis.lookup_counts.p95_s,
+            shown_faults(analysis),
         )
 
     @classmethod
-    def saved(cls, values: Mapping[str, Any]) -> Side:
+    def saved(cls, values: dict[str, Any]) -> Side:
         """Return the same of an analysis' JSON.
 
         Raises KeyError, TypeError or ValueError where it is of another schema.
@@ -67,14 +78,73 @@ class Side:
             row |= {key: nanoseconds(row[key]) for key in ("first_time", "last_time")}
         for row in values["what_if"]:
             row["setting"] = asdict(Setting.parse(row["setting"]))
+        lookups = values["lookups"]
+        more = {
+            "complete": lookups["complete"],
+            "p95_s": lookups["duration_s"]["p95"],
+            "faults": [f["code"] for f in values["findings"] if f["certainty"] == Certainty.SHOWN],
+        }
         try:
-            return msgspec.convert({**values, "complete": values["lookups"]["complete"]}, cls)
+            return msgspec.convert(values | more, cls)
         except msgspec.ValidationError as problem:
             raise ValueError(str(problem)) from None
 
+    @classmethod
+    def recorded(cls, rows: Sequence[AuditRow], warnings: tuple[str, ...]) -> Side:
+        """Return the same of what the history keeps of a run, by workload."""
+        read = [row for row in rows if row.error is None]
+        queries = sum(row.complete_queries for row in read)
+        wasted = sum(row.wasted_queries for row in read)
+        waste = WasteCounts(
+            queries,
+            wasted,
+            wasted / queries if queries else 0.0,
+            sum(row.wasted_s for row in read),
+            {"incomplete": 0},
+        )
+        return cls(
+            tuple(_capture(row) for row in read),
+            sum(row.complete_lookups for row in read),
+            waste,
+            tuple(_client(w) for row in read for w in row.workloads),
+            names=(),
+            what_if=(),
+            recommendations=(),
+            warnings=warnings,
+        )
+
+
+def _capture(row: AuditRow) -> CaptureInfo:
+    times = row.first_time, row.last_time
+    return CaptureInfo(row.path, "", None, (), None, row.packets, 0, *times, False)
+
+
+def _client(workload: Workload) -> Client:
+    """Return a workload as a client of which nothing but its counts is known."""
+    return Client(
+        # One that is known by its name is matched by nothing else.
+        client_addr=workload.client_addr or f"{workload.namespace}/{workload.workload}",
+        first_time=None,
+        last_time=None,
+        pod=None,
+        namespace=workload.namespace,
+        workload=workload.workload,
+        workload_kind=None,
+        search=(),
+        search_source=Source.ASSUMED,
+        ndots=Ndots(0, 15, KUBERNETES_NDOTS, Source.ASSUMED),
+        resolver=ResolverGuess("unknown", 0.0, ()),
+        lookups=workload.complete_lookups,
+        queries=workload.complete_queries,
+        wasted_queries=workload.wasted_queries,
+        wasted_s=workload.wasted_s,
+    )
+
 
 def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Side:
-    """Return a saved analysis, or that of a capture; raises InputError."""
+    """Return a saved analysis, a run of a history, or a capture's analysis; raises InputError."""
+    if is_run(path):
+        return Side.recorded(*find_run(path))
     if not is_saved(path):
         return Side.of(analyze(path, options=options, hooks=hooks))
     return load_saved(path)

@@ -21,6 +21,18 @@ _WORDS: tuple[Entry, ...] = (
         "fewer dots.",
         "Write a final dot to go out as is only, or set ndots in the pod's dnsConfig.",
     ),
+    Entry(
+        "gate",
+        "word",
+        "Rules that a run must keep to: --fail-on makes the exit status 1 where one does not hold.",
+        "waste>30%: wasted queries of those of complete lookups; nxdomain>0.5: NXDOMAIN of all "
+        "queries; lookup_p95>50ms: 95 of 100 complete lookups end within it; queries>+5%: growth "
+        "of the queries of a lookup since before; new_waste: names that were not wasted before; "
+        "fault:CODE and fault:any: faults that are shown. shop/web:waste>30% means one workload, "
+        "shop/*:waste>30% each of a namespace, a rule alone each capture and all together. Of "
+        "fewer than 20 complete lookups nothing is concluded, and nothing fails.",
+        "Give several with commas, or a line each in a file: --fail-on @rules.txt.",
+    ),
 )
 _MARKS: tuple[Entry, ...] = (
     Entry(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -45,19 +44,6 @@ def warn(warnings: tuple[str, ...]) -> None:
     """Print warnings on standard error."""
     for warning in warnings:
         say(f"warning: {warning}")
-
-
-def gate(limit: float | None, faults: Set[str], share: float, shown: Sequence[str]) -> None:
-    """Exit with 1 where the share of waste is above the limit, or one of the faults is shown.
-
-    A fault that something else explains as well is not shown, and fails no gate.
-    """
-    if limit is not None and share > limit:
-        say(f"waste {share:.1%} is above {limit:.1%}")
-        sys.exit(1)
-    if found := [code for code in shown if code in faults]:
-        say(f"shown: {', '.join(found)}")
-        sys.exit(1)
 
 
 def check_output(output: str) -> None:

@@ -1,6 +1,6 @@
 """The group of all commands; a command's module is imported when it is asked for.
 
-Exit codes: 0 done; 1 done, but a ``--fail-on`` threshold was crossed; 2 wrong usage or unreadable
+Exit codes: 0 done; 1 done, but a ``--fail-on`` rule does not hold; 2 wrong usage or unreadable
 input; 3 a batch done in part; 130 interrupted.
 """
 
@@ -14,7 +14,18 @@ import click
 from pcapkit.version import __version__
 
 #: In the order of the help; each is a function of its name in a module of its name.
-COMMANDS = ("analyze", "audit", "compare", "expand", "explain", "export", "fix")
+COMMANDS = (
+    "analyze",
+    "audit",
+    "compare",
+    "expand",
+    "explain",
+    "export",
+    "fix",
+    "merge",
+    "sql",
+    "tally",
+)
 
 
 class _Commands(click.Group):
@@ -26,16 +37,26 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return cast(
-            click.Command, getattr(import_module(f"pcapkit.cli.commands.{cmd_name}"), cmd_name)
-        )
+        module = import_module(f"pcapkit.cli.commands.{cmd_name}")
+        command = cast(click.Command, getattr(module, cmd_name))
+        for option in command.params:
+            if isinstance(option, click.Option):
+                option.envvar = variable(cmd_name, option)
+        return command
 
 
-@click.group(
-    cls=_Commands,
-    context_settings={"auto_envvar_prefix": "PCAPKIT", "help_option_names": ["-h", "--help"]},
-)
+#: What the environment variables of options begin with.
+PREFIX = "PCAPKIT"
+
+
+def variable(command: str, option: click.Option) -> str:
+    """Return the environment variable of an option: named as it is written, not as it is kept."""
+    flag = max(option.opts, key=len).lstrip("-")
+    return f"{PREFIX}_{command}_{flag}".replace("-", "_").upper()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pcapkit")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--debug", is_flag=True, envvar=f"{PREFIX}_DEBUG", help="Show tracebacks.")
 def cli(debug: bool) -> None:  # noqa: ARG001
     """Which names waste DNS queries in Kubernetes pods, and what to change."""

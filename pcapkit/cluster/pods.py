@@ -30,7 +30,8 @@ class Pod:
     """What is known of the pod behind an address.
 
     ``workload`` is the name of what runs the pod (a Deployment, a StatefulSet ...), ``kind`` what
-    it is; ``started`` nanoseconds since 1970; ``dns_policy`` the one in force.
+    it is; ``started`` nanoseconds since 1970; ``dns_policy`` the one in force; ``node`` where it
+    was scheduled.
     """
 
     name: str
@@ -40,9 +41,10 @@ class Pod:
     started: int | None = None
     ended: bool = False
     dns_policy: str | None = None
+    node: str | None = None
 
     def __post_init__(self) -> None:
-        for key in ("name", "namespace", "workload", "kind", "dns_policy"):
+        for key in ("name", "namespace", "workload", "kind", "dns_policy", "node"):
             if (text := getattr(self, key)) is not None:  # JSON can name what is no character
                 object.__setattr__(self, key, encodable(text))
 
@@ -150,6 +152,7 @@ class _Reader:
             self._time(f"{location}.status", status, "startTime"),
             self._text(f"{location}.status", status, "phase") in ("Succeeded", "Failed"),
             policy,
+            self._text(f"{location}.spec", spec, "nodeName") or None,
         )
         self._nodes.update(self._addresses(f"{location}.status", status, "hostIP", "hostIPs"))
         mine = self._addresses(f"{location}.status", status, "podIP", "podIPs")

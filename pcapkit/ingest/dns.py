@@ -488,7 +488,7 @@ def decode_message(
     row["answers"] = answers
     row["typed_answers"] = answers if flags & QR else 0
     row["message_bytes"] = min(wire_end - start, np.int64(0x7FFFFFFF))
-    row["content"] = hash_bytes(buffer, start, end - start, names.seed[0])
+    row["content"] = hash_bytes(buffer, start, end - start, names.seed[1])
     row["qname"] = ABSENT
     row["min_ttl"] = ABSENT
     row["edns_bytes"] = ABSENT

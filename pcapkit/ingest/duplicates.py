@@ -10,12 +10,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.kernels.hashing import GOLDEN_RATIO, SECOND_FACTOR, aligned, find_way, home_slot
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.kernels.words import prefetch
-from pcapkit.schema import NO_TIME, QR, TC, TCP, Hashes, Int, Integers, Messages, Row, Rows
+from pcapkit.schema import (
+    NO_TIME,
+    QR,
+    TC,
+    TCP,
+    Bytes,
+    Hashes,
+    Ids,
+    Int,
+    Integers,
+    Messages,
+    Row,
+    Rows,
+)
 
 #: How many rows ahead memory is fetched: what they need lies beyond the near caches.
 _AHEAD = 10
@@ -54,6 +66,14 @@ class Seen(NamedTuple):
     answers: Integers  # by exchange: the time of its last answer
 
 
+class Marked(NamedTuple):
+    """What is known of each message, whether it repeats another one."""
+
+    original: Integers  # the number of the packet that it repeats, or 0
+    servers: Ids  # of that packet; whatever where there is none
+    moved: Bytes  # was that one captured elsewhere?
+
+
 @inline_kernel
 def _copy_key(row: Row) -> np.uint64:
     """Return client, DNS bytes and place in the packet of ``row`` as one number, never 0."""
@@ -65,15 +85,21 @@ def _copy_key(row: Row) -> np.uint64:
 
 
 @inline_kernel
-def _is_copy(row: Row, seen: Row, gap: Int) -> bool:
-    """Is ``row`` of the packet that was ``seen`` (of _SEEN), ``gap`` (ns) later?"""
-    if gap > COPY_WINDOW_NS or gap < -COPY_WINDOW_NS:
-        return False
-    moved = (
+def _has_moved(row: Row, seen: Row) -> bool:
+    """Was ``row`` captured at another place of its way than what was ``seen`` (of _SEEN)?"""
+    return bool(
         row["hop_limit"] != seen["hop_limit"]
         or row["link"] != seen["link"]
         or row["interface"] != seen["interface"]
     )
+
+
+@inline_kernel
+def _is_copy(row: Row, seen: Row, gap: Int) -> bool:
+    """Is ``row`` of the packet that was ``seen`` (of _SEEN), ``gap`` (ns) later?"""
+    if gap > COPY_WINDOW_NS or gap < -COPY_WINDOW_NS:
+        return False
+    moved = _has_moved(row, seen)
     if row["ip_id"] > 0 or seen["ip_id"] > 0:
         return bool(row["ip_id"] == seen["ip_id"])
     if gap > CLOSE_COPY_NS or gap < -CLOSE_COPY_NS:
@@ -135,13 +161,12 @@ def _prefetch_slots(rows: Messages, index: Int, seen: Seen) -> None:
 
 
 @kernel
-def mark_duplicates(rows: Messages, seen: Seen, counts: Integers, original: Integers) -> None:
+def mark_duplicates(rows: Messages, seen: Seen, counts: Integers, marked: Marked) -> None:
     """Find out which messages repeat others, and count those that do not.
 
     Goes in: ``rows`` (MESSAGE), those of one packet together; ``seen``, carried from window to
-    window and kept up. Comes out: ``original`` (int64, one a row), the number of the packet that a
-    row repeats, or 0; ``counts`` (int64, COUNTS), added to: in them a packet is repeated where all
-    of its messages are.
+    window and kept up. Comes out: ``marked``, one a row; ``counts`` (int64, COUNTS), added to: in
+    them a packet is repeated where all of its messages are.
     """
     last, fresh_last = np.int64(-1), np.int64(-1)  # packets are numbered from 1
     for i in range(rows.shape[0]):
@@ -160,9 +185,11 @@ def mark_duplicates(rows: Messages, seen: Seen, counts: Integers, original: Inte
             if row["flags"] & QR == 0:
                 entry["answered"] = 1 if seen.answers[exchange] > seen.times[slot] else 0
             if _is_copy(row, entry, time - seen.times[slot]):
-                original[i] = entry["packet_no"]
+                marked.original[i] = entry["packet_no"]
+                marked.servers[i] = entry["server"]
+                marked.moved[i] = _has_moved(row, entry)
                 continue
-        original[i] = 0
+        marked.original[i] = 0
         if packet != fresh_last:
             counts[PACKETS_NOT_REPEATED] += 1
             fresh_last = packet
@@ -206,11 +233,14 @@ class DuplicateFilter:
             np.full(slots, NO_TIME, np.int64),
         )
 
-    def mark(self, rows: Messages) -> npt.NDArray[np.int64]:
-        """Return, a row each, the number of the packet that it repeats, or 0."""
-        original = np.empty(rows.size, np.int64)
-        mark_duplicates(rows, self._seen, self.counts, original)
-        return original
+    def mark(self, rows: Messages) -> Marked:
+        """Return, a row each, what it repeats."""
+        size = rows.size
+        marked = Marked(
+            np.empty(size, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8)
+        )
+        mark_duplicates(rows, self._seen, self.counts, marked)
+        return marked
 
 
 class Moved(NamedTuple):
@@ -221,25 +251,16 @@ class Moved(NamedTuple):
     packets: int  # with another interface, other link addresses or another hop limit
 
 
-def count_moved(rows: npt.NDArray[np.void], original: npt.NDArray[np.int64]) -> Moved:
-    """Count repeated queries whose server, or whose place, differs.
-
-    ``original`` holds the number of the packet that a row repeats, 0 for none. Packets repeated
-    from an earlier window are not looked for.
-    """
-    again = np.flatnonzero(original)
+def count_moved(rows: Messages, marked: Marked) -> Moved:
+    """Count repeated queries whose server, or whose place, differs."""
+    again = np.flatnonzero(marked.original)
     again = again[(rows["flags"][again] & QR) == 0]
     if not again.size:
         return Moved({}, 0)
-    at = np.minimum(np.searchsorted(rows["packet_no"], original[again]), rows.size - 1)
-    found = rows["packet_no"][at] == original[again]
-    again, at = again[found], at[found]
-    elsewhere = np.zeros(at.size, np.bool_)
-    for column in ("interface", "link", "hop_limit"):
-        elsewhere |= rows[column][at] != rows[column][again]
-    before, after = rows["server"][at].astype(np.int64), rows["server"][again].astype(np.int64)
+    before = marked.servers[again].astype(np.int64)
+    after = rows["server"][again].astype(np.int64)
     differ = (before != after) & (before >= 0) & (after >= 0)
     pairs, counts = np.unique(before[differ] << 32 | after[differ], return_counts=True)
     counted = zip(pairs.tolist(), counts.tolist(), strict=True)
     translated = {(pair >> 32, pair & 0xFFFFFFFF): packets for pair, packets in counted}
-    return Moved(translated, int(np.count_nonzero(elsewhere)))
+    return Moved(translated, int(np.count_nonzero(marked.moved[again])))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from pcapkit.cluster.pods import Pod
 from pcapkit.kernels.interning import Interner, fold_names
-from pcapkit.schema import Ids, Messages
+from pcapkit.schema import Bytes, Ids, Integers, Messages, Rows
 
 CLOCKLESS_STEP_NS = 1_000  #: between packets without times
 
@@ -112,16 +112,25 @@ class Unreachable:
             ends = Ends(reason, quoted[half:], quoted[:half])
         self.count(ends)
 
-    def count(self, ends: Ends) -> None:
-        """Count one."""
+    def count(self, ends: Ends, packets: int = 1) -> None:
+        """Count one, or several."""
         if len(self._known) < self._MOST:
             self._known.add(ends)
-        self._counts[ends if ends in self._known else Ends(ends.reason, b"", b"")] += 1
+        self._counts[ends if ends in self._known else Ends(ends.reason, b"", b"")] += packets
 
     def take(self) -> Counter[Ends]:
         """Return what was counted since the last time."""
         counts, self._counts = self._counts, Counter()
         return counts
+
+
+class Kept(NamedTuple):
+    """Packets of a window that can be decoded only with others: parts of streams and datagrams."""
+
+    data: Bytes  # the packets, and options of those with comments, behind one another
+    records: Rows  # pcap.RECORD, whose offsets are in ``data``
+    options: Rows  # pcap.OPTIONS, as well
+    latest: Integers  # the latest time of all packets of the capture, or its part, up to each
 
 
 @dataclass(slots=True)
@@ -138,6 +147,24 @@ class Window:
     first_time: int | None
     last_time: int | None
     unreachable: Counter[Ends] = field(default_factory=Counter)
+    kept: Kept | None = None  #: what is decoded elsewhere, and is counted neither here nor skipped
+    numbers: tuple[int, int] = (0, 0)  #: of the first and the last packet, kept ones too
+
+
+@dataclass(slots=True)
+class Noted:
+    """What a packet capture's warnings are made of; that of two neighbouring parts adds up."""
+
+    packets: int = 0
+    messages: int = 0
+    cut: int = 0  # messages that were captured in part
+    gone_back: int = 0  # places where the clock does
+    slow: int = 0  # packets that took the slow path
+    dissected: int = 0  # by Scapy, of those
+    first_time: int | None = None  # of the first packet, which need not be the earliest
+    last_time: int | None = None
+    unknown: dict[int, int] = field(default_factory=dict)  # packets by link type
+    elsewhere: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by port
 
 
 class Unfinished(NamedTuple):
@@ -146,6 +173,30 @@ class Unfinished(NamedTuple):
     streams: Any
     fragments: Any
     packets: int
+
+
+class Digest(Protocol):
+    """What takes bytes one after another, as the hashes of ``hashlib`` do."""
+
+    def update(self, data: Any, /) -> None:
+        """Take some more."""
+        ...
+
+
+@dataclass(slots=True)
+class Span:
+    """A part of an uncompressed packet capture: the records that begin in ``[first, stop)``.
+
+    Offsets are in bytes, ``stop`` None means the end. Reading sets ``begin``, where the first
+    record stands (behind ``first`` where that lies within one), and ``end``, where the record
+    behind the last one does.
+    """
+
+    first: int
+    stop: int | None
+    exact: bool = False  #: a record is known to begin at ``first``
+    begin: int = 0
+    end: int = 0
 
 
 @dataclass(slots=True)
@@ -164,12 +215,16 @@ class Capture:
     snaplen: int | None = None
     bytes_read: int = 0
     truncated_tail: bool = False
+    keeps: bool = False  # packets that need others are left to whoever has all of them
+    span: Span | None = None  # the part that is read; None: all of it
+    noted: Noted = field(default_factory=Noted)  # whole once all is read
     of_packets: bool = False  # a packet capture, whose connections and datagrams may go on
     followed_at: int | None = None  # when the packet capture that is read next begins
     unfinished: Unfinished | None = (
         None  # what the one before left to this one, then what this one leaves
     )
     damage: str | None = None  # what ended reading too early, in a packet capture
+    digest: Digest | None = None  # gets every byte that is read, of the part
     left_out: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by other ports
     warnings: list[str] = field(default_factory=list)
     pods: dict[bytes, Pod] = field(default_factory=dict)  # by packed address; the first name holds

@@ -19,7 +19,7 @@ import numpy as np
 from pcapkit.kernels.hashing import find_slot, hash_bytes, home_slot, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import prefetch, u8, u32_little, u64_little
-from pcapkit.schema import Array, Bytes, Hashes, Int, Integers
+from pcapkit.schema import Array, Bytes, Hashes, Ids, Int, Integers
 
 
 class InternerArrays(NamedTuple):
@@ -30,7 +30,7 @@ class InternerArrays(NamedTuple):
     hashes: Hashes  # one a string
     slots: Hashes  # a hash table: the hash's upper half, and id + 1 below; 0 is free
     size: Integers  # one: how many strings
-    seed: Hashes  # one: of the hashes
+    seed: Hashes  # of the hashes here; and of those that say what messages are the same
 
 
 #: The id of a string that is not known.
@@ -185,6 +185,19 @@ def _intern_one(arrays: InternerArrays, buffer: Bytes) -> Int:
     return intern(arrays, buffer, 0, buffer.shape[0])
 
 
+@kernel
+def _intern_all(arrays: InternerArrays, buffer: Bytes, ends: Integers, ids: Ids) -> None:
+    """Add strings that stand behind one another in ``buffer`` (uint8) to ``arrays``.
+
+    Goes in: their ``ends`` there (int64); ``arrays`` have space for them. Comes out: ``ids``
+    (int32, one a string).
+    """
+    at = np.int64(0)
+    for i in range(ends.shape[0]):
+        ids[i] = intern(arrays, buffer, at, ends[i] - at)
+        at = np.int64(ends[i])
+
+
 @inline_kernel
 def _is_free(entry: np.uint64, _key: tuple[()]) -> bool:
     return bool(entry == 0)
@@ -228,14 +241,17 @@ def _longer(array: Array, used: int, need: int) -> Array:
 class Interner:
     """A growing set of byte strings, numbered from 0 in order of first appearance."""
 
-    def __init__(self) -> None:
+    def __init__(self, identity: int | None = None) -> None:
+        """Begin one; ``identity`` is its second seed, None for one that nobody knows."""
+        if identity is None:
+            identity = int.from_bytes(os.urandom(8), "little")
         self.arrays = InternerArrays(
             np.zeros(1 << 12, np.uint8),
             np.zeros(1 << 8, np.int64),
             np.zeros(1 << 8, np.uint64),
             np.zeros(1 << 10, np.uint64),
             np.zeros(1, np.int64),
-            np.array([int.from_bytes(os.urandom(8), "little")], np.uint64),
+            np.array([int.from_bytes(os.urandom(8), "little"), identity], np.uint64),
         )
 
     def __len__(self) -> int:
@@ -265,6 +281,27 @@ class Interner:
         self.reserve(1, len(value))
         # What may be written to is what all others hand over: no variant of the kernels for this.
         return int(_intern_one(self.arrays, np.frombuffer(bytearray(value), np.uint8)))
+
+    def add_all(self, values: Bytes, ends: Integers) -> Ids:
+        """Return the ids (int32) of strings, adding those that are new.
+
+        They stand behind one another in ``values`` (uint8), each up to its of ``ends`` (int64),
+        which ascend within it.
+        """
+        ids = np.zeros(ends.size, np.int32)
+        self.reserve(ends.size, int(values.size))
+        _intern_all(self.arrays, values, ends, ids)
+        return ids
+
+    def take(self, numbers: Ids) -> tuple[Bytes, Integers]:
+        """Return strings by their ids, behind one another (uint8), and where each ends (int64)."""
+        arena, ends = self.arrays.arena, self.arrays.ends
+        stops = ends[numbers]
+        begins = np.where(numbers > 0, ends[np.maximum(numbers - 1, 0)], 0)
+        sizes = stops - begins
+        behind = np.cumsum(sizes)
+        index = np.arange(int(sizes.sum())) + np.repeat(begins - (behind - sizes), sizes)
+        return arena[index], behind
 
     def copy(self) -> Interner:
         """Return what is known now; another thread may go on adding to this interner."""

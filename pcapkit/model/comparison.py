@@ -23,6 +23,11 @@ def is_saved(path: str) -> bool:
         return False
 
 
+def is_run(path: str) -> bool:
+    """Is this a run of a history, and so no file?"""
+    return path.startswith("history:") and not os.path.exists(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """A value and its 95 % interval."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pcapkit.model.audits import Workload
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.model.clients import Client, Vantage
 from pcapkit.model.plans import Coverage, Plan
@@ -173,6 +174,7 @@ class Results:
     waste: WasteCounts
     vantage: Vantage
     client_rows: tuple[Client, ...]
+    workloads: tuple[Workload, ...]
     name_rows: tuple[Name, ...]
     what_if_rows: tuple[WhatIf, ...]
     findings: tuple[Finding, ...]

@@ -79,14 +79,16 @@ class Source(StrEnum):
 
 
 #: The forms of a report, and those of a file that holds one table.
-REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md")
+REPORT_FORMATS: tuple[str, ...] = ("html", "png", "json", "csv", "parquet", "md", "openmetrics")
 TABLE_FORMATS: tuple[str, ...] = ("csv", "jsonl", "parquet")
 #: The forms in which ``fix`` says what it changes.
 FIX_FORMATS: tuple[str, ...] = ("diff", "json", "sarif")
+#: Those of the result of a query.
+RESULT_FORMATS: tuple[str, ...] = ("table", "csv", "jsonl")
 
 #: The tables of an analysis: rows of the traffic, and rows that sum it up.
 ROW_TABLES: tuple[str, ...] = ("messages", "transactions", "lookups")
-SUMMARY_TABLES: tuple[str, ...] = ("clients", "names", "what_if")
+SUMMARY_TABLES: tuple[str, ...] = ("clients", "workloads", "names", "what_if")
 TABLES: tuple[str, ...] = (*ROW_TABLES, *SUMMARY_TABLES)
 #: Those that a report holds.
 REPORT_TABLES: tuple[str, ...] = tuple(name for name in TABLES if name != "messages")

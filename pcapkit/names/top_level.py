@@ -1,8 +1,8 @@
-"""Which labels are top-level domains of the Internet, by the public suffix list."""
+"""Top-level domains of the Internet, and who registered a name, by the public suffix list."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 
@@ -19,3 +19,18 @@ def _top_level_domains() -> Any:
 def is_top_level_domain(label: str) -> bool:
     """Is this label a real top-level domain (by the public suffix list's own data)?"""
     return bool(_top_level_domains().publicsuffix(label))
+
+
+@cache
+def _public_suffixes() -> Any:
+    from publicsuffixlist import PublicSuffixList
+
+    return PublicSuffixList(only_icann=True)
+
+
+@lru_cache(maxsize=1 << 14)
+def registered_domain(name: str) -> str:
+    """Return the domain that somebody registered, under which a name is: ``b.co.uk`` of
+    ``a.b.co.uk``; the name itself where it is none (a single label, a public suffix).
+    """
+    return str(_public_suffixes().privatesuffix(name) or name)

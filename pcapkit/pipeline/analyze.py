@@ -62,19 +62,44 @@ def table_parts(
     All is read when this returns; a frame of about ``size`` rows is made when it is asked for.
     There is at least one, and with None only one.
     """
+    found, warnings = tables(paths, (table,), options=options, hooks=hooks, size=size)
+    return found[table], warnings
+
+
+def tables(
+    paths: Sequence[str | Path],
+    wanted: Sequence[str],
+    *,
+    options: Options | None = None,
+    hooks: Hooks | None = None,
+    size: int | None = PIECE,
+) -> tuple[dict[str, Iterator[pd.DataFrame]], tuple[str, ...]]:
+    """Return several tables of a capture, each as ``table_parts`` gives it, and warnings.
+
+    What none of them needs is not done.
+    """
     options, hooks = options or Options(), hooks or Hooks()
     collected = collect(
         [str(p) for p in paths],
         options=options,
-        keep_messages=table == "messages",
+        keep_messages="messages" in wanted,
         progress=hooks.progress,
         stop=hooks.stop,
     )
-    if table in SUMMARY_TABLES:
+    out: dict[str, Iterator[pd.DataFrame]] = {}
+    warnings = tuple(warnings_of(collected))
+    reading = Reading(collected, options) if set(wanted) - {"messages"} else None
+    if reading is not None and set(wanted) & set(SUMMARY_TABLES):
         from pcapkit.report.table_files import small_table
 
-        analysis = Reading(collected, options).analysis()
-        return iter([small_table(analysis, table)]), analysis.warnings
-    if table == "messages":
-        return messages_parts(collected, size), tuple(warnings_of(collected))
-    return Reading(collected, options).table_parts(table, size), tuple(warnings_of(collected))
+        analysis = reading.analysis()
+        warnings = analysis.warnings
+        out = {
+            name: iter([small_table(analysis, name)]) for name in wanted if name in SUMMARY_TABLES
+        }
+    for name in wanted:
+        if name == "messages":
+            out[name] = messages_parts(collected, size)
+        elif name not in out and reading is not None:
+            out[name] = reading.table_parts(name, size)
+    return out, warnings

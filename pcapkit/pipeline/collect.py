@@ -150,16 +150,45 @@ def collect(
     window. ``store`` takes the exchanges. Raises InputError where a capture cannot be read.
     """
     options = options or Options()
-    out = Collected(store=store or Store())
-    collector = _Collector(out, options, keep_messages, progress, stop, watch)
     ports = options.ports | {53}
-    sources = open_in_order(paths, ports=ports, warnings=out.warnings)
-    for index, source in enumerate(sources):
-        with source:
-            collector.read(open_capture(source, out.interners, ports=ports), index)
+    out = Collected(store=store or Store())
+
+    def captures() -> Iterator[Capture]:
+        for source in open_in_order(paths, ports=ports, warnings=out.warnings):
+            with source:
+                yield open_capture(source, out.interners, ports=ports)
+                if (change := source.change()) is not None:
+                    out.warnings.append(f"{source.path}: {change}")
+
+    return collect_captures(
+        captures(),
+        out,
+        options=options,
+        keep_messages=keep_messages,
+        progress=progress,
+        stop=stop,
+        watch=watch,
+    )
+
+
+def collect_captures(
+    captures: Iterator[Capture],
+    out: Collected,
+    *,
+    options: Options,
+    keep_messages: bool = False,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    watch: Watch | None = None,
+) -> Collected:
+    """Read captures, each before the next is opened, into ``out``; see :func:`collect`."""
+    collector = _Collector(out, options, keep_messages, progress, stop, watch)
+    for index, capture in enumerate(captures):
+        collector.read(capture, index)
         if stop is not None and stop.is_set():
-            out.warnings.append(f"{source.path}: interrupted; analysed up to there")
+            out.warnings.append(f"{capture.path}: interrupted; analysed up to there")
             break
+    close(captures)
     if collector.unreadable and len(collector.unreadable) == len(out.captures):
         raise collector.unreadable[0]
     if len(out.captures) > 1:
@@ -246,8 +275,8 @@ class _Collector:
 
     def _add_rows(self, rows: Messages, folded: npt.NDArray[np.int32], index: int) -> None:
         out = self._out
-        original = self._duplicates.mark(rows)
-        moved = count_moved(rows, original)
+        marked = self._duplicates.mark(rows)
+        original, moved = marked.original, count_moved(rows, marked)
         out.translations.update(moved.translations)
         out.moved += moved.packets
         left_out = self._hops.mark(rows, original, folded, out.interners.addresses)

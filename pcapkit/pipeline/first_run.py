@@ -92,6 +92,13 @@ def warm_other_core() -> None:
         warm_faults()
 
 
+def warm() -> None:
+    """Load all kernels that are kept, and compile the others, in this process."""
+    with without_collection():
+        for load in (warm_decoding, warm_reading, warm_what_if, warm_faults):
+            load()
+
+
 def warm_decoding() -> None:
     """Decode a frame of ARP: few captures need what looks into tunnels."""
     decoder = Decoder(Interners(), Capture("", "", None, iter(())), frozenset((53,)))

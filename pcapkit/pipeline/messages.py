@@ -35,7 +35,7 @@ def read_messages(path: str | Path, *, options: Options | None = None) -> Iterat
             for window in capture.windows:
                 rows = wanted.keep(window.messages)
                 yield messages_table(
-                    [(0, rows, duplicates.mark(rows))],
+                    [(0, rows, duplicates.mark(rows).original)],
                     [capture.path],
                     named.address,
                     named.name,

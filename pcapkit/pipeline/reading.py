@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,6 +34,7 @@ from pcapkit.cluster.nameservers import asked_servers
 from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
+from pcapkit.model.clients import Client as Summed
 from pcapkit.model.results import LookupCounts, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
@@ -183,6 +184,7 @@ class Reading:
             waste=tally.waste,
             vantage=seen_from,
             client_rows=told(clients),
+            workloads=tally.workloads(clients, told(clients), findings),
             name_rows=names,
             what_if_rows=seen(judged.overall),
             findings=findings,
@@ -221,7 +223,7 @@ class Reading:
             faults.wildcard_suffixes(),
             self._containers.pod_of,
         )
-        rows = told(seen(judged.rows()))
+        rows = _in_order_of(results.client_rows, told(seen(judged.rows())))
         results = replace(results, what_if_rows=rows, recommendations=advice)
         return Analysis.of(results, self)
 
@@ -265,6 +267,15 @@ class Reading:
                 yield lookups_table(piece, self._paths, self._who, self._zones)
             else:
                 yield transactions_table(piece, self._paths, self._who, c.address, c.name)
+
+
+def _in_order_of(clients: Sequence[Summed], rows: Sequence[WhatIf]) -> tuple[WhatIf, ...]:
+    """Return the rows of all clients together, then those of each client, as clients stand."""
+    rank: dict[tuple[str | None, str | None], int] = {(None, None): -1}
+    for client in clients:
+        rank.setdefault((client.client_addr, client.container), len(rank))
+    behind = len(rank)
+    return tuple(sorted(rows, key=lambda r: rank.get((r.client_addr, r.container), behind)))
 
 
 def _as_seen(lookups: LookupCounts, rows: Iterable[WhatIf]) -> tuple[WhatIf, ...]:

@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import msgspec
 
+from pcapkit.model.audits import Workload
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Plan
 from pcapkit.model.results import Finding, Name, Recommendation, Results, WhatIf
@@ -39,6 +40,7 @@ def _keys(kind: type) -> tuple[str, ...]:
 ROWS: Mapping[str, tuple[Callable[[Results], Sequence[object]], tuple[str, ...]]] = {
     "captures": (attrgetter("captures"), _CAPTURE),
     "clients": (attrgetter("client_rows"), _keys(Client)),
+    "workloads": (attrgetter("workloads"), _keys(Workload)),
     "names": (attrgetter("name_rows"), tuple(k for k in _keys(Name) if k != "by_class")),
     "what_if": (
         attrgetter("what_if_rows"),
@@ -84,6 +86,7 @@ def _parts(analysis: Results) -> dict[str, object]:
         "waste": analysis.waste,
         "vantage": analysis.vantage,
         "clients": rows(analysis, "clients"),
+        "workloads": rows(analysis, "workloads"),
         "names": rows(analysis, "names"),
         "what_if": rows(analysis, "what_if"),
         "findings": rows(analysis, "findings"),
@@ -93,7 +96,7 @@ def _parts(analysis: Results) -> dict[str, object]:
     }
 
 
-def _text(value: object) -> str:
+def json_text(value: object) -> str:
     """Return a value as JSON of ASCII characters alone, which no terminal obeys."""
     try:
         text = _encode(value)
@@ -107,12 +110,17 @@ def _text(value: object) -> str:
 
 def dump_json(analysis: Results) -> str:
     """Return the analysis as JSON text: a line for each part, or for each row of one."""
+    return dump_parts(_parts(analysis))
+
+
+def dump_parts(named: Mapping[str, object]) -> str:
+    """Return parts as JSON text: a line for each, or for each row of one that is an iterator."""
     parts = []
-    for key, value in _parts(analysis).items():
+    for key, value in named.items():
         if isinstance(value, Iterator):
-            lines = ",\n    ".join(map(_text, value))
+            lines = ",\n    ".join(map(json_text, value))
             text = f"[\n    {lines}\n  ]" if lines else "[]"
         else:
-            text = _text(value)
+            text = json_text(value)
         parts.append(f'  "{key}": {text}')
     return "{\n" + ",\n".join(parts) + "\n}\n"

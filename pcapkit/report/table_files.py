@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +16,7 @@ from pcapkit.report.text.formatting import iso_time
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 #: Columns of row tables that may hold only nulls: what is in them otherwise.
@@ -53,7 +54,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def small_table(analysis: Results, name: str) -> pd.DataFrame:
-    """Return ``clients``, ``names`` or ``what_if``: the JSON's rows, flattened."""
+    """Return a table of ``SUMMARY_TABLES``: the JSON's rows, flattened."""
     import pandas as pd
 
     flat = [_flat(msgspec.to_builtins(row)) for row in rows(analysis, name)]
@@ -131,21 +132,30 @@ def _text(frame: pd.DataFrame, form: str, *, header: bool) -> bytes:
 
 
 def _write_parquet(frames: Iterable[pd.DataFrame], out: IO[bytes]) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     writer = None
     try:
-        for frame in frames:
+        for table in arrow_tables(frames):
             if writer is None:
-                schema = pa.Schema.from_pandas(frame, preserve_index=False)
-                for number, column in enumerate(schema):
-                    # One frame may have only nulls where the next one has values.
-                    if pa.types.is_null(column.type) and column.name in _TYPES:
-                        known = column.with_type(pa.type_for_alias(_TYPES[column.name]))
-                        schema = schema.set(number, known)
-                writer = pq.ParquetWriter(out, schema)
-            writer.write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+                writer = pq.ParquetWriter(out, table.schema)
+            writer.write_table(table)
     finally:
         if writer is not None:
             writer.close()
+
+
+def arrow_tables(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
+    """Yield a table's frames as Arrow tables, which all have the types of the first."""
+    import pyarrow as pa
+
+    schema = None
+    for frame in frames:
+        if schema is None:
+            schema = pa.Schema.from_pandas(frame, preserve_index=False)
+            for number, column in enumerate(schema):
+                # One frame may have only nulls where the next one has values.
+                if pa.types.is_null(column.type) and column.name in _TYPES:
+                    known = column.with_type(pa.type_for_alias(_TYPES[column.name]))
+                    schema = schema.set(number, known)
+        yield pa.Table.from_pandas(frame, schema=schema, preserve_index=False)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pcapkit.errors import UsageError
-from pcapkit.files import atomic_write, whole_file
+from pcapkit.files import whole_files
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import REPORT_TABLES, SUMMARY_TABLES
 from pcapkit.report.analysis_json import dump_json
 from pcapkit.report.table_files import small_table, write_table
-from pcapkit.text import encodable
+from pcapkit.text import encodable, is_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,8 @@ _SUFFIXES = re.compile(
     r"\.(pcapng|pcap|cap|dmp|txt|log|jsonl|json|fstrm|dnstap|gz|zst|zstd|xz|bz2|lz4)$",
     re.IGNORECASE,
 )
+#: A file's name has at most 255 bytes on most file systems, and some characters have four.
+_NAME_BYTES = 200
 #: Says which captures a folder's report is on, so that another one of that name gets its own.
 _MARK = "analysis.json"
 #: Where it names them; the rest of it, which may be long, is not read.
@@ -42,35 +44,61 @@ def stem_of(captures: Sequence[str]) -> str:
 
     Characters that a shell, a file system or a browser takes for its own become ``_``.
     """
-    name = "stdin" if captures[0] == "-" else Path(captures[0]).name
+    first = captures[0].partition("?")[0] if is_url(captures[0]) else captures[0]
+    name = "stdin" if first == "-" else Path(first).name
     while (shorter := _SUFFIXES.sub("", name)) != name and shorter:
         name = shorter
     name = re.sub(r"[^\w.+-]", "_", name).lstrip(".-") or "capture"
     more = len(captures) - 1
-    return f"{name[:100]}-and-{more}-more" if more else name[:120]
+    return f"{_cut(name, 100)}-and-{more}-more" if more else _cut(name, 120)
 
 
-def report_folder(output: Path, captures: Sequence[str], taken: Sequence[Path] = ()) -> Path:
+def _cut(name: str, characters: int) -> str:
+    """Return the beginning of a name that a file system takes, with what may follow it."""
+    return name[:characters].encode()[:_NAME_BYTES].decode(errors="ignore")
+
+
+def report_folder(output: Path, captures: Sequence[str]) -> Path:
     """Return the folder for a report: that of an earlier report on the same captures, or a new one.
 
-    A folder that holds another capture's report gets a ``-2``, ``-3`` and so on. ``taken`` are
-    folders given out already in this run.
+    A folder that holds another capture's report gets a ``-2``, ``-3`` and so on.
     """
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"--output {output}: is not a folder")
-    stem = stem_of(captures)
-    for number in range(1, 100_000):
-        folder = output / (stem if number == 1 else f"{stem}-{number}")
-        if folder in taken:
-            continue
-        held = _captures_in(folder)
-        if held is None or held == _identity(captures):
-            return folder
-    raise UsageError(f"--output {output}: no free folder name for {stem}")
+    return output / ReportFolders(output, ()).name(captures)
+
+
+class ReportFolders:
+    """Gives names to the folders of reports, each once; ``taken`` are given out already.
+
+    Some file systems take small and large letters for the same.
+    """
+
+    def __init__(self, output: Path, taken: Iterable[str]) -> None:
+        if output.exists() and not output.is_dir():
+            raise UsageError(f"--output {output}: is not a folder")
+        self._output = output
+        self._taken = {name.casefold() for name in taken}
+        #: the next number, by the name that it follows: thousands of captures may be called alike
+        self._next: dict[str, int] = {}
+
+    def name(self, captures: Sequence[str]) -> str:
+        """Return the name of the folder for a report on these captures; see ``report_folder``."""
+        stem = stem_of(captures)
+        number = self._next.get(stem.casefold(), 1)
+        while True:
+            name = stem if number == 1 else f"{stem}-{number}"
+            number += 1
+            if name.casefold() in self._taken:
+                continue
+            held = _captures_in(self._output / name)
+            if held is None or held == _identity(captures):
+                break
+        self._taken.add(name.casefold())
+        self._next[stem.casefold()] = number
+        return name
 
 
 def _identity(captures: Sequence[str]) -> list[str]:
-    return [c if c == "stdin" else encodable(os.path.abspath(c)) for c in captures]
+    return [c if c == "stdin" or is_url(c) else encodable(os.path.abspath(c)) for c in captures]
 
 
 def _captures_in(folder: Path) -> list[str] | None:
@@ -109,21 +137,24 @@ def write_report(
 
     ``tables`` gives a row table by name, as frames that follow one another.
     ``painter`` is what has begun to draw the charts, where there is one.
+
+    All files appear when the last is whole; what stood there stays till then. Raises InputError
+    where one cannot be written, a full disk too: then nothing of the report is left.
     """
+    rendered = _rendered(analysis, formats, painter)
     paths: list[Path] = []
+    with whole_files(folder) as begin:
 
-    def write(name: str, data: bytes) -> None:
-        atomic_write(folder / name, data)
-        paths.append(folder / name)
+        def begun(name: str) -> IO[bytes]:
+            paths.append(folder / name)
+            return begin(name)
 
-    for name, data in _rendered(analysis, formats, painter):
-        write(name, data)
-    for form in ("csv", "parquet"):
-        if form in formats:
-            for table, frames in _tables(analysis, tables):
-                with whole_file(folder / f"{table}.{form}") as out:
-                    write_table(frames, form, out)
-                paths.append(folder / f"{table}.{form}")
+        for name, data in rendered:
+            begun(name).write(data)
+        for form in ("csv", "parquet"):
+            if form in formats:
+                for table, frames in _tables(analysis, tables):
+                    write_table(frames, form, begun(f"{table}.{form}"))
     return paths
 
 
@@ -141,6 +172,10 @@ def _rendered(
         from pcapkit.report.markdown import render_markdown
 
         texts.append(("report.md", render_markdown(analysis).encode()))
+    if "openmetrics" in formats:
+        from pcapkit.report.openmetrics import FILE, render_metrics
+
+        texts.append((FILE, render_metrics(analysis).encode()))
     if "html" in formats:
         from pcapkit.report.html.page import Page
 

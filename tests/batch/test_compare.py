@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
+from pcapkit.batch.compare import compare
+from pcapkit.batch.history.runs import add_run, read_history
+from pcapkit.batch.sides import load
+from pcapkit.errors import InputError
+from pcapkit.pipeline.options import Options
 from tests import build
 from tests.analysis.talk import Talk
+from tests.batch.history.nights import capture, workload
 from tests.cli.test_cli import GLIBC, LAB, TRACE_1, run
 from tests.cluster.test_pods import PODS
 from tests.play import SHOP
@@ -210,3 +216,36 @@ def test_the_terminal_fits_80_columns() -> None:
     lines = done.stdout.decode().splitlines()
     assert max(len(line) for line in lines) <= 80
     assert "A lookup sends 31.4 % fewer queries" in lines[0]
+
+
+# ---- runs of a history --------------------------------------------------------------------------
+
+
+def test_runs_of_a_history_are_compared(tmp_path: Path) -> None:
+    for day, queries in enumerate((8000, 3000)):
+        web = workload("web", 1000, queries, queries - 2000)
+        other = workload(f"only{day}", 100, 200)
+        address = workload(None, 50, 100, client_addr="10.0.0.7")
+        add_run(tmp_path, [capture(day, [web, other, address], path=f"{day}.pcap")])
+    before, after = f"history:{tmp_path}@2026-05-27", f"history:{tmp_path}"
+    sides = [load(text, options=Options()) for text in (before, after)]
+    result = compare(sides[0], sides[1], names=(before, after))
+    assert [s.subject for s in result.subjects] == [None, "10.0.0.7", "shop/web"]
+    web = result.subjects[2]
+    change = web.measure("queries_per_lookup")
+    assert (web.before_lookups, web.after_lookups) == (1000, 1000)
+    assert change.verdict == "less" and change.change is not None
+    assert change.change.value == pytest.approx(3 / 8 - 1)
+    assert result.after_share == pytest.approx(1000 / 3300)
+    name = read_history(tmp_path).runs[0].name
+    assert load(f"history:{tmp_path}@{name[:6]}", options=Options()) == sides[0]
+    for wrong in ("@2026-05-26", "@zz", "/nowhere"):
+        with pytest.raises(InputError, match="no run"):
+            load(f"history:{tmp_path}{wrong}", options=Options())
+
+
+def test_a_run_is_what_no_earlier_run_had(tmp_path: Path) -> None:
+    nights = [capture(d, [workload("web", 100, 300 + d)], path=f"{d}.pcap") for d in range(2)]
+    add_run(tmp_path, nights[:1])
+    add_run(tmp_path, nights)
+    assert load(f"history:{tmp_path}", options=Options()).waste.queries == 301

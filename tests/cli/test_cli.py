@@ -510,6 +510,16 @@ def test_options_come_from_the_environment_too() -> None:
     assert json.loads(done.stdout)["options"] == {"ndots": 4}
 
 
+def test_variables_are_called_as_the_options_are(tmp_path: Path) -> None:
+    done = run("analyze", GLIBC, "-o", str(tmp_path), PCAPKIT_ANALYZE_FORMAT="json")
+    assert done.returncode == 0
+    assert {p.name for p in tmp_path.rglob("*.*")} == {"analysis.json"}
+    done = run("analyze", GLIBC, "--json", PCAPKIT_ANALYZE_CLIENT="192.0.2.1 192.0.2.2")
+    assert json.loads(done.stdout)["options"]["clients"] == ["192.0.2.1/32", "192.0.2.2/32"]
+    done = run("audit", GLIBC, "-o", str(tmp_path), PCAPKIT_AUDIT_FORMAT="none")
+    assert done.returncode == 2 and b"--format" in done.stderr
+
+
 def test_nothing_in_the_working_directory_is_run(tmp_path: Path) -> None:
     """Captures of strangers are unpacked somewhere, and what lies beside them is theirs too."""
     for name in ("socket", "pickle", "matplotlib", "numba", "pcapkit"):

@@ -30,7 +30,13 @@ from pcapkit.model.vocabulary import WASTE_CLASSES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "captures/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "captures/README.md",
+    "deploy/README.md",
+)
 EXAMPLE = ROOT / "reports" / "example"
 REBUILD = "pcapkit analyze captures/lab/whatif_w1_glibc_ndots5.pcap -o reports/example"
 
@@ -154,20 +160,24 @@ def test_every_folder_has_its_row_in_the_house() -> None:
         assert (ROOT / test).exists(), test
 
 
+def anchors(document: Path) -> set[str]:
+    """Return what its headings are linked by."""
+    return {
+        re.sub(r"[^\w\- ]", "", line.lstrip("# ")).lower().replace(" ", "-")
+        for line in document.read_text().splitlines()
+        if line.startswith("#")
+    }
+
+
 def test_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
         path = ROOT / document
-        text = path.read_text()
-        anchors = {
-            re.sub(r"[^\w\- ]", "", line.lstrip("# ")).lower().replace(" ", "-")
-            for line in text.splitlines()
-            if line.startswith("#")
-        }
-        for target in re.findall(r"\]\(([^)\s]+)\)", text):
-            if target.startswith("#"):
-                assert target[1:] in anchors, (document, target)
-            elif "://" not in target:
-                assert (path.parent / target).exists(), (document, target)
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+            if "://" not in target:
+                file, _, anchor = target.partition("#")
+                linked = path.parent / file if file else path
+                assert linked.exists(), (document, target)
+                assert not anchor or anchor in anchors(linked), (document, target)
 
 
 def test_the_set_up_commands_are_those_that_ci_runs() -> None:
@@ -210,7 +220,7 @@ def test_the_newest_version_in_the_changelog_is_this_one() -> None:
 def test_the_distribution_holds_what_the_package_reads() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    assert set(extras) == {"all", "dnstap", "test"}
+    assert set(extras) == {"all", "distributed", "dnstap", "remote", "sql", "test"}
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["pcapkit"]
     kept = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
     assert kept >= {"pcapkit", "captures", "tests", "reports/example", ".ci"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pcapkit.batch.audit import row_of
+from pcapkit.batch.overview.index import make_index
+from pcapkit.batch.rows import row_of
 from pcapkit.model.plans import Outside, Plan, PlanKind
 from pcapkit.model.results import Results
 from pcapkit.pipeline.analysis import Analysis
@@ -235,8 +236,8 @@ def test_the_index_of_an_audit_says_each_plan(lab: Analysis, tmp_path: Path) -> 
     rows = [row_of("a.pcap", lab, None), row_of("b.pcap", healthy, None)]
     assert (rows[0].plan_edits, rows[0].plan_ends) == (best.edits, ended(best))
     assert (rows[0].plan_safety, rows[1].plan_safety) == ("review", None)
-    index = render_index(rows, "1")
-    assert f"{best.edits} edits end {ended(best)} (64.5 %), review" in index
+    index = render_index(make_index(rows), "1")
+    assert f"{best.edits} edits end {ended(best)} (64.5\N{NO-BREAK SPACE}%), review" in index
     assert "nothing to do" in index
 
 

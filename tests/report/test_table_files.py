@@ -104,7 +104,7 @@ def test_json_text_holds_what_the_values_say() -> None:
     assert read["captures"][0]["first_time"] == iso_time(analysis.captures[0].first_time)
     rows = [line for line in text.splitlines() if line.startswith("    {")]
     advised = len(analysis.recommendations) + len(analysis.plans)
-    assert len(rows) == 1 + 9999 + 2 + 3 + advised
+    assert len(rows) == 1 + 9999 + 2 + 3 + len(analysis.workloads) + advised
     assert len([json.loads(line.rstrip(",")) for line in rows]) == len(rows)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pcapkit.analysis.lookups.outcomes import RESOLVED
 from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.lookups.waste import CLASSES, HIT, WASTED
+from pcapkit.analysis.time_bins import TIME_BINS, time_bin
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES
@@ -39,13 +40,30 @@ GROUP = np.dtype(
     ],
     align=True,
 )
+#: What one client asked; the queries and times of its complete lookups apart.
 BY_CLIENT = np.dtype(
-    [(key, np.int64) for key in ("lookups", "queries", "wasted", "lost_ns", "first", "last")]
+    [
+        (key, np.int64)
+        for key in (
+            "lookups",
+            "queries",
+            "wasted",
+            "lost_ns",
+            "first",
+            "last",
+            "nxdomain",
+            "complete",
+            "complete_queries",
+            "took_ns",
+        )
+    ]
 )
+#: Complete lookups of one client whose durations are in one bin; no bin without any.
+CLIENT_TIME = np.dtype([("client", np.int32), ("bin", np.int32), ("lookups", np.int32)])
 
 
 #: Indexes of ``Counts.totals``.
-_GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS = range(6)
+_GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS, _TIMES = range(7)
 #: Columns of ``Counts.suffixes``.
 _QUERIES, _WASTED, _ANSWERS = range(3)
 #: Rows of ``Counts.resolved``.
@@ -70,7 +88,8 @@ class Counts(NamedTuple):
     durations: Integers
     resolved: Integers  # (2, lookups)
     worst: Integers  # (EXAMPLES)
-    totals: Integers  # (6): _GROUPS to LOST_NS
+    times: Rows  # CLIENT_TIME
+    totals: Integers  # (7): _GROUPS to _TIMES
 
 
 class _CountInput(NamedTuple):
@@ -84,6 +103,7 @@ class _CountInput(NamedTuple):
     start: int
     bin_ns: int  # 0 without a clock
     slots: Ids  # scratch: number of a group plus 1, 0 is free
+    last_times: Ids  # scratch: the last of ``Counts.times`` with each bin, ABSENT
     seed: np.uint64
 
 
@@ -177,12 +197,32 @@ def _count_in_group(lookup: Row, address: Int, group: Row) -> None:
 
 
 @inline_kernel
+def _count_time(client: Int, number: Int, given: _CountInput, out: Counts) -> None:
+    """Count a complete lookup of a ``client`` in the bin ``number`` of its times in ``out``.
+
+    ``given`` holds the last row of each bin: one client's lookups follow one another.
+    """
+    last = np.int64(given.last_times[number])
+    if last == ABSENT or out.times[last]["client"] != client:
+        last = out.totals[_TIMES]
+        out.totals[_TIMES] += 1
+        given.last_times[number] = last
+        out.times[last]["client"] = client
+        out.times[last]["bin"] = number
+        out.times[last]["lookups"] = 0
+    out.times[last]["lookups"] += 1
+
+
+@inline_kernel
 def _count_complete(lookup: Row, client: Row, group: Row, out: Counts) -> None:
-    """Count the times of a complete ``lookup`` (LOOKUP) in ``out``.
+    """Count the queries and times of a complete ``lookup`` (LOOKUP) in ``out``.
 
     They count for its ``client`` (BY_CLIENT) and its ``group`` (GROUP), too.
     """
     lost, took = lookup["wasted_ns"], lookup["end"] - lookup["start"]
+    client["complete"] += 1
+    client["complete_queries"] += lookup["queries"]
+    client["took_ns"] += took
     client["lost_ns"] += lost
     group["lost_ns"] += lost
     out.totals[LOST_NS] += lost
@@ -201,7 +241,7 @@ def _count_complete(lookup: Row, client: Row, group: Row, out: Counts) -> None:
 @kernel
 def count_lookups(given: _CountInput, out: Counts) -> None:
     """Add up the lookups of one part, all of ``given``, in ``out``."""
-    bin_first, bin_last, time_bin = np.int64(1), np.int64(0), np.int64(0)
+    bin_first, bin_last, at = np.int64(1), np.int64(0), np.int64(0)
     for number in range(given.lookups.shape[0]):
         lookup = given.lookups[number]
         client = out.clients[lookup["client"]]
@@ -211,6 +251,7 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
         client["lookups"] += 1
         client["queries"] += lookup["queries"]
         client["wasted"] += lookup["wasted"]
+        client["nxdomain"] += lookup["nxdomain"]
         client["last"] = max(client["last"], lookup["end"])
         out.lookup_outcomes[1 if lookup["complete"] else 0, lookup["outcome"]] += 1
         group = out.groups[_group_number(lookup, given, out)]
@@ -219,6 +260,8 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
             _note_worst(given.lookups, number, given.addresses, out.worst)
         if lookup["complete"]:
             _count_complete(lookup, client, group, out)
+            took = time_bin(lookup["end"] - lookup["start"])
+            _count_time(lookup["client"], took, given, out)
         for i in range(lookup["first"], lookup["first"] + lookup["queries"]):
             t = given.transactions[i]
             waste_class = np.int64(t["waste_class"])
@@ -235,11 +278,11 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
                     under[_ANSWERS] += 1
             if given.bin_ns > 0:
                 if not bin_first <= t["time"] <= bin_last:
-                    time_bin = max(np.int64(0), (t["time"] - given.start) // given.bin_ns)
-                    time_bin = min(time_bin, np.int64(BINS - 1))
-                    bin_first = given.start + time_bin * given.bin_ns
+                    at = max(np.int64(0), (t["time"] - given.start) // given.bin_ns)
+                    at = min(at, np.int64(BINS - 1))
+                    bin_first = given.start + at * given.bin_ns
                     bin_last = bin_first + given.bin_ns - 1
-                out.timeline[waste_class, time_bin] += 1
+                out.timeline[waste_class, at] += 1
 
 
 def count_part(
@@ -259,6 +302,7 @@ def count_part(
         start,
         bin_ns,
         np.zeros(slot_count(size), np.int32),
+        np.full(TIME_BINS, ABSENT, np.int32),
         SEED,
     )
     out = Counts(
@@ -272,7 +316,8 @@ def count_part(
         np.empty(size, np.int64),
         np.empty((2, size), np.int64),
         np.full(EXAMPLES, ABSENT, np.int64),
-        np.zeros(6, np.int64),
+        np.empty(int(np.count_nonzero(part.lookups["complete"])), CLIENT_TIME),
+        np.zeros(7, np.int64),
     )
     count_lookups(given, out)
     others, hits = int(out.totals[DURATIONS]), int(out.totals[HITS])
@@ -280,4 +325,5 @@ def count_part(
         groups=out.groups[: out.totals[_GROUPS]].copy(),
         durations=out.durations[:others],
         resolved=out.resolved[:, :hits],
+        times=out.times[: out.totals[_TIMES]].copy(),
     )

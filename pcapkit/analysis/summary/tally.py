@@ -21,9 +21,11 @@ from pcapkit.analysis.summary.counting import BINS, COMPLETE, GROUP, LOST_NS, RE
 from pcapkit.analysis.summary.durations import Spread
 from pcapkit.analysis.summary.examples import Example, examples_of
 from pcapkit.analysis.summary.name_kinds import kinds_of
+from pcapkit.analysis.summary.workloads import ClientCounts, workload_rows
 from pcapkit.cluster.conventions import namespace_of
+from pcapkit.model.audits import Workload
 from pcapkit.model.clients import Client
-from pcapkit.model.results import LookupCounts, Name, TransactionCounts, WasteCounts
+from pcapkit.model.results import Finding, LookupCounts, Name, TransactionCounts, WasteCounts
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 from pcapkit.names.labels import Labels, join
@@ -59,6 +61,7 @@ class Tally:
         self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
         self._groups: list[Rows] = []
         self._clients: list[Client] = []
+        self._client_counts = ClientCounts()  # of the same clients
         self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(),
             Counter(),
@@ -89,6 +92,7 @@ class Tally:
         self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
         self._groups.append(counts.groups)
         self._add_clients(part, counts.clients, address)
+        self._client_counts.add(counts.clients, counts.times)
         for suffix, each in zip(lists, counts.suffixes.tolist(), strict=True):
             for n, into in zip(each, self._suffixes, strict=True):
                 if n:
@@ -111,6 +115,7 @@ class Tally:
         self._keys += other._keys
         self._groups += other._groups
         self._clients += other._clients
+        self._client_counts.merge(other._client_counts)
         for mine, its in zip(self._suffixes, other._suffixes, strict=True):
             mine.update(its)
         self._examples += other._examples
@@ -185,8 +190,30 @@ class Tally:
     @property
     def clients(self) -> tuple[Client, ...]:
         """One row per client and period, most wasted queries first."""
-        rows = sorted(self._clients, key=lambda c: (-c.wasted_queries, -c.queries, c.client_addr))
-        return tuple(rows)
+        return tuple(self._clients[i] for i in self._client_order())
+
+    def _client_order(self) -> list[int]:
+        def rank(number: int) -> tuple[int, int, str]:
+            client = self._clients[number]
+            return -client.wasted_queries, -client.queries, client.client_addr
+
+        return sorted(range(len(self._clients)), key=rank)
+
+    def workloads(
+        self, called: Sequence[Client], told: Sequence[Client], findings: Iterable[Finding]
+    ) -> tuple[Workload, ...]:
+        """One row a workload; the clients are those of ``clients`` with what is known of them.
+
+        ``called`` are they as findings call them, ``told`` with their plain addresses.
+        """
+        return workload_rows(
+            self._client_counts,
+            self._client_order(),
+            called,
+            told,
+            findings,
+            has_clock=self._has_clock,
+        )
 
     def _merged_groups(self) -> Rows:
         """Add up the groups of all parts; the earliest lookup gives the outcome."""

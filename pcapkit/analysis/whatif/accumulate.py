@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pcapkit.analysis.time_bins import time_bin
 from pcapkit.analysis.whatif.affected_names import BROKEN, LEAKED
 from pcapkit.analysis.whatif.caching import asks_nothing_again
 from pcapkit.analysis.whatif.candidates import (
@@ -43,7 +44,6 @@ from pcapkit.analysis.whatif.sums import (
     STATES,
     WRITTEN,
     Sums,
-    time_bin,
 )
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import prefetch

@@ -19,9 +19,10 @@ import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.lookups.waste import WASTED
+from pcapkit.analysis.time_bins import time_bin
 from pcapkit.analysis.whatif.candidates import LookupReplay, Observations, Questions, kept_ns
 from pcapkit.analysis.whatif.groups import Order
-from pcapkit.analysis.whatif.sums import Sums, time_bin
+from pcapkit.analysis.whatif.sums import Sums
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel

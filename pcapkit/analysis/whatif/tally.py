@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import Readings
+from pcapkit.analysis.time_bins import TIME_BINS
 from pcapkit.analysis.whatif.accumulate import (
     KeepingClients,
     ReplayedSettings,
@@ -36,7 +37,6 @@ from pcapkit.analysis.whatif.sums import (
     SHORTER_STATES,
     STATES,
     SUM,
-    TIME_BINS,
     USED,
     Sums,
     Times,

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.options import (
-    options_of,
-    output_options,
-    parse_formats,
-    parse_rule,
-    reading_options,
-)
-from pcapkit.cli.output import check_inputs, check_output, gate, print_path, say, warn
+from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_inputs, check_output, say, warn
+from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
-
-if TYPE_CHECKING:
-    from pcapkit.pipeline.analysis import Analysis
-    from pcapkit.report.html.painter import Painter
+from pcapkit.text import shown_path
 
 
 @click.command()
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@output_options
+@output_options("html,png,json")
+@gate_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
@@ -38,7 +30,9 @@ def analyze(
     formats: str,
     as_json: bool,
     live: bool,
-    fail_on: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
     quiet: bool,
     verbose: bool,
     **values: object,
@@ -52,13 +46,14 @@ def analyze(
 
     Ctrl-C ends a capture that comes through a pipe: what came is analysed. Ctrl-C again gives up.
     """
-    (limit, faults), wanted = parse_rule(fail_on), parse_formats(formats)
+    gate = Gate.of(fail_on, junit, step_summary, instead=INSTEAD)
+    wanted = parse_formats(formats)
     options = options_of(values, captures)
     if not as_json:
         check_output(output)
     packets = check_inputs(captures)
     if verbose:
-        say(f"reading {', '.join('stdin' if c == '-' else c for c in captures)}")
+        say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         say("hint: --live draws on a terminal; here the summary comes at the end")
@@ -82,34 +77,6 @@ def analyze(
         if as_json:
             click.echo(analysis.to_json(), nl=False)
         else:
-            _report(analysis, output, wanted, painter, quiet=quiet)
-    from pcapkit.model.results import shown_faults  # what nobody needs before all is read
-
-    gate(limit, faults, analysis.waste.share, shown_faults(analysis))
-
-
-def _report(
-    analysis: Analysis,
-    output: str,
-    formats: tuple[str, ...],
-    painter: Painter | None,
-    *,
-    quiet: bool,
-) -> None:
-    from pcapkit.report.writer import report_folder, write_report
-
-    folder = report_folder(Path(output), [c.path for c in analysis.captures])
-    if not quiet:
-        _summary(analysis)  # to be read while the charts are drawn
-    for path in write_report(
-        analysis, folder, formats, tables=analysis.table_parts, painter=painter
-    ):
-        print_path(path)
-
-
-def _summary(analysis: Analysis) -> None:
-    from rich.console import Console
-
-    from pcapkit.report.terminal import render_terminal
-
-    render_terminal(analysis, Console(file=sys.stdout, highlight=False))
+            write_and_print(analysis, output, wanted, painter, quiet=quiet)
+    if gate.judge(subjects_in(analysis), prints_json=as_json):
+        sys.exit(1)

@@ -21,6 +21,8 @@ _BUFFER_BYTES = 4 << 20
 _PIECE_BYTES = 1 << 19  # scanned while they are in a near cache
 #: In one batch, at most.
 RECORDS = 1 << 15
+#: How a scan ends besides: the records that follow belong to the next part of the capture.
+PART_DONE = -1
 NO_OPTIONS = np.zeros(0, pcap.OPTIONS)
 
 
@@ -75,7 +77,7 @@ class Blocks:
         return got > 0
 
 
-#: Fills records from the buffer; returns as :func:`pcap.scan_pcap` does.
+#: Fills records from the buffer; returns as :func:`pcap.scan_pcap` does, or PART_DONE.
 Scan = Callable[[Blocks, Rows], tuple[int, int, int]]
 
 
@@ -98,10 +100,10 @@ def read_batches(source: Source, blocks: Blocks, capture: Capture, scan: Scan) -
     while True:
         records = np.empty(RECORDS, pcap.RECORD)
         count, stop, ended = scan(blocks, records)
-        blocks.start = stop
+        _pass(blocks, stop, capture)
         while ended == pcap.NEED_MORE and blocks.read_on():
             more, stop, ended = scan(blocks, records[count:])
-            blocks.start = stop
+            _pass(blocks, stop, capture)
             count += more
         buffer, batch = blocks.buffer, records[:count]
         if (batch["linktype"] != linktype).any():
@@ -111,23 +113,34 @@ def read_batches(source: Source, blocks: Blocks, capture: Capture, scan: Scan) -
         batch["number"] = np.arange(packets + 1, packets + count + 1)
         packets += count
         if ended == pcap.DAMAGED:
-            _stop_early(capture, packets, f"damaged at byte {blocks.base + stop}")
-        at_end = ended == pcap.DAMAGED or (ended == pcap.NEED_MORE and blocks.at_end)
+            _stop_early(capture, f"damaged at byte {blocks.base + stop}")
+        at_end = ended in (pcap.DAMAGED, PART_DONE) or (ended == pcap.NEED_MORE and blocks.at_end)
         if ended == pcap.NEED_MORE and not at_end:
             blocks.next_buffer()
         options, blocks.options = blocks.options, NO_OPTIONS
         done = buffer is not blocks.buffer
-        yield Batch(buffer, batch, options, source.stored_bytes_read, done)
+        # What lies behind damage was read in pieces, and says nothing.
+        whole = ended == pcap.DAMAGED and source.compression is None
+        read = blocks.base + stop if whole else source.stored_bytes_read
+        yield Batch(buffer, batch, options, read, done)
         if at_end:
             break
     if source.damage:
-        _stop_early(capture, packets, source.damage)
+        _stop_early(capture, source.damage)
     elif blocks.at_end and blocks.end > blocks.start and not capture.truncated_tail:
         left = blocks.end - blocks.start
-        _stop_early(capture, packets, f"the last record is cut, {left} bytes of it are there")
+        _stop_early(capture, f"the last record is cut, {left} bytes of it are there")
 
 
-def _stop_early(capture: Capture, packets: int, problem: str) -> None:
+def _pass(blocks: Blocks, stop: int, capture: Capture) -> None:
+    """Go on behind what is scanned: to ``stop``, in the buffer."""
+    if capture.digest is not None and stop > blocks.start:
+        capture.digest.update(blocks.buffer[blocks.start : stop])
+    if capture.span is not None:
+        capture.span.end = blocks.base + stop
+    blocks.start = stop
+
+
+def _stop_early(capture: Capture, problem: str) -> None:
     capture.truncated_tail = True
     capture.damage = problem
-    capture.warnings.append(f"{capture.path}: {problem}; analysed up to there ({packets} packets)")

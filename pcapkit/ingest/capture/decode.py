@@ -24,6 +24,7 @@ from pcapkit.ingest.packet.fields import (
     PAYLOAD,
     SOURCE,
     SOURCE_PORT,
+    TCP_FLAGS,
     TUNNEL_PORT,
     WIRE_END,
 )
@@ -33,6 +34,7 @@ from pcapkit.ingest.packet.tunnels import PORTS
 from pcapkit.ingest.reassembly.tcp_segments import (
     LONGEST_SEGMENT,
     SHORTEST_FRAMED,
+    SYN,
     close_pass,
     follow_segment,
 )
@@ -43,6 +45,7 @@ from pcapkit.ingest.skip_reasons import (
     FOUND_TCP,
     FOUND_UDP,
     FRAGMENT,
+    HELD,
     LLMNR,
     MALFORMED,
     MULTICAST_DNS,
@@ -50,6 +53,7 @@ from pcapkit.ingest.skip_reasons import (
     NOT_DNS,
     QUERY_UNREACHABLE,
     SKIP_REASONS,
+    TCP_WITHOUT_MESSAGE,
 )
 from pcapkit.kernels.interning import (
     InternerArrays,
@@ -104,6 +108,7 @@ class Tables(NamedTuple):
     )
     names: InternerArrays
     addresses: InternerArrays
+    keeps: bool  # TCP segments that may hold parts of messages are held, for whoever sees them all
 
 
 class Decoded(NamedTuple):
@@ -325,7 +330,7 @@ def _complete_rows(
     source = intern(tables.addresses, buffer, facts[SOURCE], facts[ADDRESS_BYTES])
     destination = intern(tables.addresses, buffer, facts[DESTINATION], facts[ADDRESS_BYTES])
     end = start + record["captured"]
-    link = link_identity(buffer, start, end, record["linktype"], tables.names.seed[0])
+    link = link_identity(buffer, start, end, record["linktype"], tables.names.seed[1])
     interface = facts[INTERFACE_INDEX]
     if interface < 0:
         interface = np.int64(record["interface"])
@@ -355,7 +360,7 @@ def decode_window(
     Returns (rows filled, records done, packets deferred): fewer done than given where the rows or
     an interner are full.
     """
-    seed = tables.names.seed[0]
+    seed, identity = tables.names.seed[0], tables.names.seed[1]
     facts = scratch.facts
     count: Int = 0
     deferred: Int = 0
@@ -373,10 +378,14 @@ def decode_window(
         if found > FOUND_TCP or not marks & DNS_PORT:
             out.reasons[i] = _why_skipped(buffer, found, facts, record, out.elsewhere)
             if found == FRAGMENT or found == QUERY_UNREACHABLE or found == ANSWER_UNREACHABLE:
-                deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
+                deferred = _defer(buffer, record, i, identity, facts, out.deferred, deferred)
             continue
         data, at, stop = buffer, facts[PAYLOAD], facts[CAPTURED_END]
         out.reasons[i] = CUT_SHORT if facts[WIRE_END] > stop else MALFORMED
+        if found == FOUND_TCP and tables.keeps:
+            waits = facts[WIRE_END] > at or facts[TCP_FLAGS] & SYN
+            out.reasons[i] = HELD if waits else TCP_WITHOUT_MESSAGE
+            continue
         if found == FOUND_TCP:
             stop = min(stop, at + LONGEST_SEGMENT)
             facts[CAPTURED_END] = stop
@@ -397,7 +406,7 @@ def decode_window(
                 )
                 out.reasons[i] = reason
                 if keep:
-                    deferred = _defer(buffer, record, i, seed, facts, out.deferred, deferred)
+                    deferred = _defer(buffer, record, i, identity, facts, out.deferred, deferred)
                 if reason != NO_REASON:
                     continue
                 if joined:
@@ -415,17 +424,17 @@ def decode_window(
 #: What :func:`sum_up` counts, in the order of its array; packets by reason follow.
 EARLIEST, LATEST, CUT_MESSAGES, GONE_BACK = range(4)
 BY_REASON = 4
-#: A packet this much earlier than one before it was stamped by another clock.
-_OTHER_CLOCK_NS = 60_000_000_000
+#: A packet this much earlier than the one before it was stamped by another clock.
+OTHER_CLOCK_NS = 60_000_000_000
 SUMS = BY_REASON + len(SKIP_REASONS)
 
 
 @kernel
-def sum_up(records: Rows, reasons: Bytes, rows: Messages, latest: Int, sums: Integers) -> None:
+def sum_up(records: Rows, reasons: Bytes, rows: Messages, before: Int, sums: Integers) -> None:
     """Set ``sums`` (int64, SUMS long, zeros) to what a window holds.
 
-    Goes in: ``records`` (RECORD); ``reasons`` (uint8), one a record; ``rows`` (MESSAGE); ``latest``
-    is the latest time of the packets before.
+    Goes in: ``records`` (RECORD); ``reasons`` (uint8), one a record; ``rows`` (MESSAGE); ``before``
+    is the time of the packet before them.
     """
     for i in range(records.shape[0]):
         time = records[i]["time"]
@@ -434,9 +443,9 @@ def sum_up(records: Rows, reasons: Bytes, rows: Messages, latest: Int, sums: Int
             sums[LATEST] = time
         sums[EARLIEST] = min(sums[EARLIEST], time)
         sums[LATEST] = max(sums[LATEST], time)
-        latest = max(latest, time)
-        if latest - time > _OTHER_CLOCK_NS:
+        if before - time > OTHER_CLOCK_NS:
             sums[GONE_BACK] += 1
+        before = time
         sums[BY_REASON + min(np.int64(reasons[i]), np.int64(SUMS - BY_REASON - 1))] += 1
     for i in range(rows.shape[0]):
         sums[CUT_MESSAGES] += rows[i]["marks"] & MARK_CUT

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pcapkit.codes import linktype_text
 from pcapkit.ingest.capture.comments import CommentReader
 from pcapkit.ingest.capture.decode import (
     AHEAD,
@@ -30,7 +29,9 @@ from pcapkit.ingest.capture.decode import (
     port_table,
     sum_up,
 )
-from pcapkit.ingest.capture.late_rows import LateRows, join_rows, merge_late
+from pcapkit.ingest.capture.kept import cut_out
+from pcapkit.ingest.capture.late_rows import LateRows, join_rows, merge_late, split_rows
+from pcapkit.ingest.capture.noted import warnings_of
 from pcapkit.ingest.capture.pcap import RECORD
 from pcapkit.ingest.packet.encapsulation import RAW, unwrap
 from pcapkit.ingest.packet.fields import (
@@ -73,7 +74,7 @@ from pcapkit.ingest.skip_reasons import (
     TCP_RETRANSMISSION,
     UNKNOWN_LINK_TYPE,
 )
-from pcapkit.ingest.window import Capture, Interners, Unfinished, Unreachable, Window
+from pcapkit.ingest.window import Capture, Interners, Kept, Unfinished, Unreachable, Window
 from pcapkit.schema import MESSAGE, Bytes, Integers, Messages, Rows
 
 _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
@@ -85,11 +86,6 @@ _NEVER = 1 << 62
 #: first message begun before.
 _MOST_IN_ONE = LONGEST_SEGMENT // SHORTEST_FRAMED + 2
 _NEW_ADDRESSES = 8192  # that one pass has space for
-_MAX_QUEUED = 1 << 16  # packets
-#: Fewer packets that look like DNS messages at a port may be anything.
-_SOME = 2
-#: Enough packets on the slow path to be felt.
-_FELT = 20_000
 
 
 class Decoder:
@@ -102,13 +98,13 @@ class Decoder:
         before, capture.unfinished = capture.unfinished, None
         self._streams: Streams = before.streams if before else Streams()
         self._fragments: Fragments = before.fragments if before else Fragments()
+        self._keeps = capture.keeps
+        self._noted = capture.noted
         self._last_time, self._last_number = -_NEVER, 0  # of the packets so far
+        self._before = -_NEVER  # time of the packet before
         self._deferred = np.zeros((0, DEFERRED_COLUMNS), np.int64)
         self._joined = np.zeros(JOINED_BYTES, np.uint8)
-        self._unknown: Counter[int] = Counter()
-        self._dissected: Counter[int] = Counter()
         self._queued: list[Window] = []
-        self._slow = self._packets = self._messages = self._cut = self._gone_back = 0
         self._elsewhere = np.zeros(1 << 16, np.int64)
         self._comments = CommentReader(interners)
         self._unreachable = Unreachable()
@@ -119,20 +115,90 @@ class Decoder:
         ``options`` (pcap.OPTIONS) are those of the packets that have comments.
         """
         for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
-            late = LateRows()
-            unknown = bool((reasons == UNKNOWN_LINK_TYPE).any())
-            if deferred.size or unknown or self._fragments.waiting:
-                made, whole = self._assemble(buffer, part, reasons, deferred, hold=True)
-                if unknown:
-                    made += self._dissect(buffer, part, reasons)
-                self._resolve(made, whole, late)
-                last = int(part["time"].max())
-                self._resolve(self._fragments.settle(last), [], late)
-                self._streams.give_back()
-            window = self._window(part, rows, reasons, late)
+            latest = np.maximum(np.maximum.accumulate(part["time"]), self._last_time)
+            if self._keeps:
+                self._note_unreachable(buffer, reasons, deferred)
+                kept = self._keep(buffer, part, reasons, options, latest)
+                window = self._window(part, rows, reasons, LateRows())
+                window.kept = kept
+            else:
+                window = self._decoded(buffer, part, rows, reasons, deferred, latest)
             if options.size:
                 self._comments.own(window.messages, buffer, part, options)
-            yield from self._queue(window, part)
+            yield from self._queue(window)
+
+    def go_on(self, window: Window) -> Iterator[Window]:
+        """Take a window of which all is decoded but what it kept, and decode that.
+
+        So the windows of a capture that were decoded apart, in parts of it even, become what they
+        are when they are decoded together.
+        """
+        noted = self._noted  # of all packets already, but for what decoding these adds
+        seen = noted.first_time, noted.last_time, noted.gone_back
+        last = self._last_time
+        if window.last_time is not None:
+            last = max(last, window.last_time)
+        windows = [window]
+        if (kept := window.kept) is not None:
+            buffer, records, options, latest = kept
+            latest = np.maximum(latest, self._last_time)
+            passes = self._passes(buffer, records, self._streams.table)
+            for part, rows, reasons, deferred in passes:
+                times, latest = latest[: part.size], latest[part.size :]
+                more = self._decoded(buffer, part, rows, reasons, deferred, times)
+                if options.size:
+                    self._comments.own(more.messages, buffer, part, options)
+                windows.append(more)
+        if self._fragments.waiting:
+            windows.append(self._settled(last, window.numbers[1]))
+        window.kept = None
+        noted.first_time, noted.last_time, noted.gone_back = seen
+        self._last_time = last
+        self._last_number = window.numbers[1]
+        yield from self._queue(join_rows(windows))
+
+    def _decoded(
+        self,
+        buffer: Bytes,
+        part: Rows,
+        rows: Messages,
+        reasons: Bytes,
+        deferred: Integers,
+        latest: Integers,
+    ) -> Window:
+        """Return the window of some packets, once all that was deferred is resolved.
+
+        ``latest`` (int64, one a packet) is the latest time of all packets up to each.
+        """
+        late = LateRows()
+        unknown = bool((reasons == UNKNOWN_LINK_TYPE).any())
+        if deferred.size or unknown or self._fragments.waiting:
+            self._note_unreachable(buffer, reasons, deferred)
+            made, whole = self._assemble(buffer, part, reasons, deferred, latest, hold=True)
+            if unknown:
+                made += self._dissect(buffer, part, reasons)
+            self._resolve(made, whole, late)
+            number = int(part["number"][-1])
+            self._resolve(self._fragments.settle(int(latest[-1]), number), [], late)
+            self._streams.give_back()
+        return self._window(part, rows, reasons, late)
+
+    def _keep(
+        self, buffer: Bytes, records: Rows, reasons: Bytes, options: Rows, latest: Integers
+    ) -> Kept | None:
+        """Return the packets that cannot be decoded alone; from now on they are held."""
+        unknown = np.flatnonzero(reasons == UNKNOWN_LINK_TYPE)
+        kept = (reasons == HELD) | (reasons == FRAGMENT)
+        for index in unknown.tolist():
+            linktype = int(records["linktype"][index])
+            if linktype in KNOWN_LINK_TYPES:
+                kept[index] = True
+            else:
+                _count(self._noted.unknown, linktype, 1)
+        if not kept.any():
+            return None
+        reasons[kept] = HELD
+        return cut_out(buffer, records[kept], options, latest[kept])
 
     def finish(self) -> Iterator[Window]:
         """Give what was still waiting, and say in the capture's warnings what is to be known.
@@ -143,36 +209,38 @@ class Decoder:
         if following is not None and 0 <= following - self._last_time <= WAIT_NS:
             held = self._fragments.leave(self._last_number)
             self._capture.unfinished = Unfinished(self._streams, held, self._last_number)
-        self._queued.append(self._settled(_NEVER))
+        self._queued.append(self._settled(_NEVER, _NEVER))
         window = join_rows(self._queued)
         if window.packets:
             yield window
-        self._warn()
+        for port in np.flatnonzero(self._elsewhere).tolist():
+            _count(self._noted.elsewhere, port, int(self._elsewhere[port]))
+        if not self._keeps:
+            self._capture.left_out.update(self._noted.elsewhere)
+            self._capture.warnings += warnings_of(self._capture, self._last_number)
 
-    def _queue(self, window: Window, records: Rows) -> Iterator[Window]:
-        """Yield ``window``, but not before the packets in it that are held are settled.
+    def _queue(self, window: Window) -> Iterator[Window]:
+        """Yield ``window`` and those that wait, but no row behind a packet that is held.
 
-        So that rows stay in the order of packets; it waits no longer than fragments do.
+        So that rows stay in the order of packets; they wait no longer than fragments do.
         """
-        earlier = self._queued
-        self._queued = [*earlier, window]
-        if self._fragments.holding:
-            oldest = earlier[0].first_time if earlier else window.first_time
-            waited = (window.last_time or 0) - (oldest or 0)
-            if sum(w.packets for w in earlier) < _MAX_QUEUED and waited <= WAIT_NS:
-                return
-        if self._fragments.holding and earlier:
-            earlier.append(self._settled(int(records["number"][0]) - 1))
-            self._queued = [window]
-            yield join_rows(earlier)
-        if not self._fragments.holding:
-            yield join_rows(self._queued)
+        self._queued.append(window)
+        held = self._fragments.held
+        if held is None or held > self._queued[0].numbers[0]:
+            whole = join_rows(self._queued)
             self._queued = []
+            if held is not None and held <= whole.numbers[1]:
+                whole, rest = split_rows(whole, held)
+                self._queued = [rest]
+            yield whole
 
-    def _settled(self, number: int) -> Window:
-        """Return what the packets up to ``number`` that are held show by themselves."""
+    def _settled(self, time: int, number: int) -> Window:
+        """Return what packets show by themselves that have waited too long.
+
+        At ``time``, the latest up to packet ``number``.
+        """
         late = LateRows()
-        self._resolve(self._fragments.settle(-_NEVER, number), [], late)
+        self._resolve(self._fragments.settle(time, number), [], late)
         return self._window(np.zeros(0, RECORD), np.zeros(0, MESSAGE), np.zeros(0, np.uint8), late)
 
     def _passes(
@@ -207,7 +275,7 @@ class Decoder:
         filled, used, deferred = decode_window(
             buffer,
             records,
-            Tables(self._ports, streams, names.arrays, addresses.arrays),
+            Tables(self._ports, streams, names.arrays, addresses.arrays, self._keeps),
             Decoded(rows, reasons, self._deferred, self._elsewhere),
             Scratch(
                 np.zeros(FACTS, np.int64),
@@ -233,7 +301,7 @@ class Decoder:
         inner = records[index]
         links = np.zeros(index.size, np.int64)
         found = np.zeros(index.size, np.uint8)
-        seed = self._interners.names.arrays.seed[0]
+        seed = self._interners.names.arrays.seed[1]
         unwrap(
             buffer,
             inner,
@@ -265,30 +333,48 @@ class Decoder:
             np.argsort(deferred[:, DEFERRED_INDEX], kind="stable")
         ]
 
+    def _note_unreachable(self, buffer: Bytes, reasons: Bytes, deferred: Integers) -> None:
+        """Count ICMP messages about DNS by the addresses that they quote."""
+        index = deferred[:, DEFERRED_INDEX]
+        of_icmp = (reasons[index] == QUERY_UNREACHABLE) | (reasons[index] == ANSWER_UNREACHABLE)
+        for row in deferred[of_icmp].tolist():
+            facts = row[DEFERRED_FACTS:]
+            quoted = buffer[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]].tobytes()
+            self._unreachable.note(SKIP_REASONS[reasons[row[DEFERRED_INDEX]]], quoted)
+
     def _assemble(
-        self, buffer: Bytes, records: Rows, reasons: Bytes, deferred: Integers, *, hold: bool
+        self,
+        buffer: Bytes,
+        records: Rows,
+        reasons: Bytes,
+        deferred: Integers,
+        latest: Integers,
+        *,
+        hold: bool,
     ) -> tuple[list[Made], list[Made]]:
-        """Return datagrams and, apart from them, TCP messages that the packets complete."""
+        """Return datagrams and, apart from them, TCP messages that the packets complete.
+
+        ``latest`` (int64, one a record) is the latest time of all packets up to each.
+        """
         made: list[Made] = []
         whole: list[Made] = []
         view = memoryview(buffer)  # type: ignore[arg-type]
         indexes = deferred[:, DEFERRED_INDEX]
         order = ("number", "time", "interface")
         columns = [records[name][indexes].tolist() for name in order]
-        for row, number, time, interface in zip(deferred.tolist(), *columns, strict=True):
+        columns.append(latest[indexes].tolist())
+        for row, number, time, interface, now in zip(deferred.tolist(), *columns, strict=True):
             index, facts = row[DEFERRED_INDEX], row[DEFERRED_FACTS:]
             if reasons[index] in (QUERY_UNREACHABLE, ANSWER_UNREACHABLE):
-                quoted = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
-                self._unreachable.note(SKIP_REASONS[reasons[index]], quoted)
                 continue
-            self._slow += 1
+            self._noted.slow += 1
             if facts[INTERFACE_INDEX] >= 0:
                 interface = facts[INTERFACE_INDEX]
             seen = Seen(number, time, interface, facts[LINK])
             addresses = bytes(view[facts[SOURCE] : facts[SOURCE] + 2 * facts[ADDRESS_BYTES]])
             data = bytes(view[facts[PAYLOAD] : facts[CAPTURED_END]])
             if reasons[index] == FRAGMENT:
-                datagram = self._fragments.add(seen, addresses, facts, data, hold=hold)
+                datagram = self._fragments.add(seen, addresses, facts, data, now, hold=hold)
                 if datagram is not None:
                     made.append(datagram)
                 elif hold and facts[FRAGMENT_OFFSET] == 0:
@@ -310,11 +396,11 @@ class Decoder:
         for index in np.flatnonzero(reasons == UNKNOWN_LINK_TYPE).tolist():
             record = records[index]
             linktype, offset = int(record["linktype"]), int(record["offset"])
-            if linktype not in KNOWN_LINK_TYPES or self._dissected.total() >= _MAX_DISSECTED:
-                self._unknown[linktype] += 1
+            if linktype not in KNOWN_LINK_TYPES or self._noted.dissected >= _MAX_DISSECTED:
+                _count(self._noted.unknown, linktype, 1)
                 continue
-            self._dissected[linktype] += 1
-            self._slow += 1
+            self._noted.dissected += 1
+            self._noted.slow += 1
             found = ip_packets(linktype, buffer[offset : offset + record["captured"]].tobytes())
             reasons[index] = MALFORMED if found is None else NOT_IP
             seen = Seen(int(record["number"]), int(record["time"]), int(record["interface"]), 0)
@@ -329,7 +415,9 @@ class Decoder:
             again: list[Made] = []
             buffer, records = _as_records(made)
             for part, rows, reasons, deferred in self._passes(buffer, records, self._streams.table):
-                datagrams, segments = self._assemble(buffer, part, reasons, deferred, hold=False)
+                datagrams, segments = self._assemble(
+                    buffer, part, reasons, deferred, part["time"], hold=False
+                )
                 again += datagrams
                 whole = whole + segments
                 late.add(made[: part.size], rows, reasons)
@@ -342,12 +430,13 @@ class Decoder:
 
     def _window(self, records: Rows, rows: Messages, reasons: Bytes, late: LateRows) -> Window:
         """Put together what the compiled path and the slow one found."""
-        first = int(records["number"][0]) if records.size else 0
+        numbers = records["number"]
         earlier: Counter[str] = Counter()
         packets = records.size
         for number, reason in late.reasons.items():
-            if first <= number < first + records.size:
-                reasons[number - first] = reason
+            at = int(np.searchsorted(numbers, number))
+            if at < numbers.size and numbers[at] == number:
+                reasons[at] = reason
             else:  # held by an earlier window
                 packets += 1
                 earlier[SKIP_REASONS[reason]] += 1
@@ -355,58 +444,33 @@ class Decoder:
         earlier[SKIP_REASONS[FRAGMENT]] += released
         rows = late.merge(rows)
         counted = np.zeros(SUMS, np.int64)
-        sum_up(records, reasons, rows, self._last_time, counted)
+        sum_up(records, reasons, rows, self._before, counted)
         sums = counted.tolist()
         packets += released - sums[BY_REASON + HELD]
         skipped = Counter(dict(zip(SKIP_REASONS, sums[BY_REASON:], strict=True))) + earlier
         del skipped[""]
-        self._packets += packets
+        noted, ends = self._noted, (0, 0)
+        first_time, last_time = None, None
         if records.size:
+            first_time, last_time = sums[EARLIEST], sums[LATEST]
+            ends = int(numbers[0]), int(numbers[-1])
+            if noted.first_time is None:
+                noted.first_time = int(records["time"][0])
+            self._before = noted.last_time = int(records["time"][-1])
             self._last_time = max(self._last_time, sums[LATEST])
-            self._last_number = int(records["number"][-1])
-        self._messages += rows.size
-        self._cut += sums[CUT_MESSAGES]
-        self._gone_back += sums[GONE_BACK]
-        first_time, last_time = (sums[EARLIEST], sums[LATEST]) if records.size else (None, None)
+            self._last_number = ends[1]
+        noted.packets += packets
+        noted.messages += rows.size
+        noted.cut += sums[CUT_MESSAGES]
+        noted.gone_back += sums[GONE_BACK]
         unreachable = self._unreachable.take()
-        return Window(rows, packets, dict(skipped), first_time, last_time, unreachable)
+        return Window(
+            rows, packets, dict(skipped), first_time, last_time, unreachable, numbers=ends
+        )
 
-    def _warn(self) -> None:
-        path, warnings = self._capture.path, self._capture.warnings
-        for linktype, packets in sorted(self._unknown.items()):
-            warnings.append(
-                f"{path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
-                f"{packets} packets skipped"
-            )
-        if self._gone_back:
-            warnings.append(
-                f"{path}: {self._gone_back} of {self._packets} packets are stamped more than a "
-                "minute before packets that stand before them: the clock was set, or files were "
-                "put together; durations across that are not known"
-            )
-        for port in np.flatnonzero(self._elsewhere).tolist():
-            self._capture.left_out[port] = int(self._elsewhere[port])
-        if left_out := sorted(self._capture.left_out.items(), key=lambda of: (-of[1], of[0])):
-            port, messages = left_out[0]
-            others = f" (and {len(left_out) - 1} other ports)" if len(left_out) > 1 else ""
-            if messages >= _SOME:
-                warnings.append(
-                    f"{path}: {messages} packets at port {port}{others} look like DNS messages and "
-                    f"were left out for their port: --port {port} reads them"
-                )
-        if self._cut:
-            warnings.append(
-                f"{path}: {self._cut} of {self._messages} messages were captured in part: their "
-                "question and response code count, but answers, TTLs and EDNS may be missing "
-                "(capture with tcpdump -s 0; a port filter also loses all but the first fragment)"
-            )
-        if self._slow >= _FELT and self._slow * 2 > self._packets:
-            through = sum(self._dissected.values())
-            warnings.append(
-                f"{path}: {self._slow} of {self._packets} packets took the slow path "
-                f"({through} through Scapy, the others as fragments or parts of TCP messages): "
-                "reading takes about a minute per million of them"
-            )
+
+def _count(counts: dict[int, int], key: int, more: int) -> None:
+    counts[key] = counts.get(key, 0) + more
 
 
 def _segment(seen: Seen, addresses: bytes, ports: int, facts: list[int], messages: bytes) -> Made:

@@ -78,4 +78,21 @@ def join_rows(windows: list[Window]) -> Window:
     last = [w.last_time for w in windows if w.last_time is not None]
     packets = sum(window.packets for window in windows)
     times = min(first, default=None), max(last, default=None)
-    return Window(rows, packets, skipped, *times, unreachable)
+    numbers = [n for window in windows for n in window.numbers if n] or [0]
+    return Window(rows, packets, skipped, *times, unreachable, numbers=(min(numbers), max(numbers)))
+
+
+def split_rows(window: Window, number: int) -> tuple[Window, Window]:
+    """Return a window in two: its rows before packet ``number``, and those from there on.
+
+    Packets without a row, skipped or kept, count in the first one.
+    """
+    rows = window.messages
+    at = int(np.searchsorted(rows["packet_no"], number))
+    numbers = rows["packet_no"][at:]
+    packets = int(np.count_nonzero(numbers[1:] != numbers[:-1])) + (numbers.size > 0)
+    first, last = window.numbers
+    behind = Window(rows[at:], packets, {}, None, None, numbers=(number, last))
+    window.messages, window.packets = rows[:at], window.packets - packets
+    window.numbers = (first, number - 1)
+    return window, behind

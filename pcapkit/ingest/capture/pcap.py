@@ -16,6 +16,7 @@ from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.kernels.words import u8, u16_in, u32_in
 from pcapkit.schema import Bytes, Int, Integers, Row, Rows
 
+HEADER_BYTES = 24  #: of a pcap file
 RECORD = np.dtype(
     [
         ("time", np.int64),  # ns since 1970
@@ -63,6 +64,16 @@ _TIME_RESOLUTION, _TIME_OFFSET = 9, 14  # if_tsresol, if_tsoffset
 END_OF_OPTIONS, COMMENT = 0, 1
 _LONGEST_PADDING = 3  # of a packet in its block
 _MAX_BLOCK = MAX_CAPTURED + (1 << 20)
+
+
+def block_bytes(head: bytes, big: bool) -> int:
+    """Return the length of a pcapng block, given its first 12 bytes and the section's byte order.
+
+    A section header block has the byte order in itself.
+    """
+    if int.from_bytes(head[:4], "little") == _SHB:
+        big = int.from_bytes(head[8:12], "big") == _BYTE_ORDER_MAGIC
+    return int.from_bytes(head[4:8], "big" if big else "little")
 
 
 class PcapHeader(NamedTuple):

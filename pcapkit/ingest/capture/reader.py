@@ -1,24 +1,26 @@
-"""The reader of packet captures, pcap and pcapng."""
+"""The reader of packet captures, pcap and pcapng: all of one, or a part of it."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from pcapkit.concurrency import ahead
 from pcapkit.errors import DamagedCapture
 from pcapkit.ingest.capture import pcap
-from pcapkit.ingest.capture.batches import RECORDS, Blocks, Scan, read_batches
+from pcapkit.ingest.capture.batches import PART_DONE, RECORDS, Blocks, Scan, read_batches
 from pcapkit.ingest.capture.decoder import Decoder
+from pcapkit.ingest.capture.parts import find_record
 from pcapkit.ingest.inputs.recognise import PCAP_MAGICS
 from pcapkit.ingest.inputs.source import Source
 from pcapkit.ingest.window import Capture, Interners, Window
 from pcapkit.schema import Rows
 
-_PCAP_HEADER_BYTES = 24
 _INTERFACES = 1 << 12
+_Ended = tuple[int, int, int]
 
 
 def _read_records(
@@ -36,14 +38,38 @@ def _read_records(
     yield from decoder.finish()
 
 
+def _up_to(
+    blocks: Blocks, stop: int, scan: Callable[[int, int], _Ended], size: Callable[[int], int]
+) -> _Ended:
+    """Scan the records that begin before ``stop``, an offset in the stream; PART_DONE behind them.
+
+    ``scan`` takes where in the buffer it begins and ends, ``size`` gives the length of what begins
+    at a place there, 0 where its header is not whole.
+    """
+    limit = stop - blocks.base
+    if blocks.start >= limit:
+        return 0, blocks.start, PART_DONE
+    if blocks.end <= limit:
+        return scan(blocks.start, blocks.end)
+    count, at, ended = scan(blocks.start, limit)
+    if ended == pcap.NEED_MORE and at < limit:
+        if count:
+            return count, at, pcap.ROWS_FULL
+        if length := size(at):  # what begins before it ends behind it
+            count, at, ended = scan(at, min(at + length, blocks.end))
+    if ended == pcap.NEED_MORE and at >= limit:
+        ended = PART_DONE
+    return count, at, ended
+
+
 def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind a pcap file. Raises DamagedCapture where its header is cut."""
-    head = source.peek(_PCAP_HEADER_BYTES)
+    head = source.peek(pcap.HEADER_BYTES)
     big, header_bytes, nano = PCAP_MAGICS[head[:4]]
-    if len(head) < _PCAP_HEADER_BYTES:
+    if len(head) < pcap.HEADER_BYTES:
         raise DamagedCapture(
             source.path,
-            f"the file header is cut at byte {len(head)} of {_PCAP_HEADER_BYTES}",
+            f"the file header is cut at byte {len(head)} of {pcap.HEADER_BYTES}",
             hint="capture again; nothing after the header is there",
         )
     order = ">" if big else "<"
@@ -54,14 +80,40 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
     capture.of_packets, capture.followed_at = True, source.followed_at
     header = pcap.PcapHeader(big, header_bytes, 1 if nano else 1000, linktype)
 
-    def scan(blocks: Blocks, records: Rows) -> tuple[int, int, int]:
-        if blocks.base == 0 and blocks.start == 0 and blocks.end == 0:
+    def begin(blocks: Blocks) -> None:
+        span = capture.span
+        if span is None or span.first <= pcap.HEADER_BYTES:
             blocks.read_on()
-            blocks.start = min(_PCAP_HEADER_BYTES, blocks.end)
-        count, stop, ended = pcap.scan_pcap(
-            blocks.buffer, blocks.start, blocks.end, header, records
-        )
-        return int(count), int(stop), int(ended)
+            blocks.start = min(pcap.HEADER_BYTES, blocks.end)
+        else:
+            exact, first = span.exact, span.first
+            blocks.base = first if exact else find_record(source.path, first, header)
+            source.seek(blocks.base)
+        if span is not None:
+            span.begin = span.end = blocks.base + blocks.start
+
+    begun = False
+
+    def scan(blocks: Blocks, records: Rows) -> _Ended:
+        nonlocal begun
+        if not begun:
+            begin(blocks)
+            begun = True
+
+        def between(start: int, end: int) -> _Ended:
+            count, at, ended = pcap.scan_pcap(blocks.buffer, start, end, header, records)
+            return int(count), int(at), int(ended)
+
+        if capture.span is None or capture.span.stop is None:
+            return between(blocks.start, blocks.end)
+
+        def size(at: int) -> int:
+            if blocks.end - at < header_bytes:
+                return 0
+            (captured,) = struct.unpack(order + "I", blocks.buffer[at + 8 : at + 12].tobytes())
+            return header_bytes + int(captured)
+
+        return _up_to(blocks, capture.span.stop, between, size)
 
     capture.windows = _read_records(source, interners, capture, scan, ports)
     return capture
@@ -75,10 +127,10 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
     interfaces = np.zeros(16, pcap.INTERFACE)
     options = np.empty(RECORDS, pcap.OPTIONS)
 
-    def scan(blocks: Blocks, records: Rows) -> tuple[int, int, int]:
+    def between(blocks: Blocks, records: Rows, start: int, end: int) -> _Ended:
         nonlocal interfaces
         count, stop, ended = pcap.scan_pcapng(
-            blocks.buffer, blocks.start, blocks.end, state, interfaces, records, options
+            blocks.buffer, start, end, state, interfaces, records, options
         )
         if found := state[pcap.COMMENTED]:
             blocks.options = np.concatenate([blocks.options, options[:found]])
@@ -95,5 +147,30 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
             capture.has_clock = False
         return int(count), int(stop), int(ended)
 
+    def scan(blocks: Blocks, records: Rows) -> _Ended:
+        span, here = capture.span, partial(between, blocks, records)
+        if span is None:
+            return here(blocks.start, blocks.end)
+
+        def size(at: int) -> int:
+            return _block_bytes(blocks, bool(state[pcap.BIG]), at)
+
+        if blocks.base + blocks.start < span.first:
+            # Interfaces and times of the blocks before are needed, their packets are not.
+            _, stop, ended = _up_to(blocks, span.first, here, size)
+            blocks.options = blocks.options[:0]
+            span.begin = blocks.base + stop
+            return 0, stop, pcap.ROWS_FULL if ended == PART_DONE else ended
+        if span.stop is None:
+            return here(blocks.start, blocks.end)
+        return _up_to(blocks, span.stop, here, size)
+
     capture.windows = _read_records(source, interners, capture, scan, ports)
     return capture
+
+
+def _block_bytes(blocks: Blocks, big: bool, at: int) -> int:
+    """Return the length of the block at ``at`` of the buffer; 0 where that is not there."""
+    if blocks.end - at < 12:
+        return 0
+    return pcap.block_bytes(blocks.buffer[at : at + 12].tobytes(), big)

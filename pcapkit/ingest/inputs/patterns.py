@@ -11,10 +11,10 @@ import re
 import stat
 from collections.abc import Sequence
 
-from pcapkit.errors import EmptyInput, InputError
+from pcapkit.errors import EmptyInput, MissingInput
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import open_source
-from pcapkit.text import encodable
+from pcapkit.text import is_url, shown_path
 
 _SHOWN = 3
 
@@ -69,21 +69,34 @@ def expand_patterns(paths: Sequence[str]) -> list[str]:
     """
     out = []
     for path in paths:
+        if is_url(path):
+            out += _remote(path)
+            continue
         if path == "-" or os.path.lexists(path) or not glob.has_magic(path):
             out.append(path)
             continue
         matches = [m for m in glob.glob(path, recursive=True) if not os.path.isdir(m)]
         if not matches:
-            raise InputError(path, "no file matches this pattern", hint="check the path")
+            raise MissingInput(path, "no file matches this pattern", hint="check the path")
         out += sorted(matches, key=_by_number)
     return out
+
+
+def _remote(url: str) -> list[str]:
+    from pcapkit.ingest.inputs.remote import is_pattern, matching
+
+    if not is_pattern(url):
+        return [url]
+    if not (found := [file.url for file in matching(url)]):
+        raise MissingInput(url, "nothing matches this pattern", hint="check the address")
+    return sorted(found, key=_by_number)
 
 
 def warn_of_files(paths: Sequence[str], what: str, warnings: list[str]) -> None:
     """Add one warning about any number of files, the first few of them named."""
     if paths:
         more = f" and {len(paths) - _SHOWN} more files" if len(paths) > _SHOWN else ""
-        warnings.append(f"{encodable(', '.join(paths[:_SHOWN]))}{more}: {what}")
+        warnings.append(f"{', '.join(map(shown_path, paths[:_SHOWN]))}{more}: {what}")
 
 
 def _by_number(path: str) -> list[tuple[int, str]]:

@@ -45,7 +45,7 @@ def open_in_order(
             empty.append(path)
             continue
         try:
-            time, of_packets = _first_time(source, path, interners, ports)
+            time, of_packets = first_time(source, path, interners, ports)
         finally:
             if source.reopens:
                 source.close()
@@ -67,7 +67,7 @@ def open_in_order(
                 waiting.close()
 
 
-def _first_time(
+def first_time(
     source: Source, path: str, interners: Interners, ports: frozenset[int]
 ) -> tuple[int | None, bool]:
     """Return the earliest time among the first packets, and if they are those of a packet capture.

@@ -1,4 +1,4 @@
-"""Bytes from a path or standard input, through whatever compressed them, in bounded pieces.
+"""Bytes from a path, a URL or standard input, through whatever compressed them, in bounded pieces.
 
 Compression is recognised by its magic bytes, never by a file name: gzip (RFC 1952), zstd (RFC
 8878), xz, bzip2, lz4 frames. What was decompressed before some damage is kept: ``damage`` then says
@@ -18,9 +18,18 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
-from pcapkit.errors import DamagedCapture, EmptyInput, InputError
+from pcapkit.errors import (
+    ChangedInput,
+    DamagedCapture,
+    DeniedInput,
+    EmptyInput,
+    InputError,
+    MissingInput,
+    PcapkitError,
+)
 from pcapkit.ingest.inputs.compression import COMPRESSIONS
-from pcapkit.text import encodable
+from pcapkit.ingest.window import Digest
+from pcapkit.text import is_url, shown_path
 
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16
@@ -30,6 +39,8 @@ _HEADER_BYTES = 24
 _PAUSE_S = 0.05
 #: What a pipe may hold; the most that Linux allows without privileges.
 _PIPE_BYTES = 1 << 20
+#: Bytes at the beginning of a file by which it is known again.
+_HEAD_BYTES = 4096
 
 
 class _Counted(io.RawIOBase):
@@ -70,14 +81,27 @@ class _Prefixed(io.RawIOBase):
 class Source:
     """One open input; see :func:`open_source`. Its ``path`` is text to be shown."""
 
-    def __init__(self, path: str, raw: BinaryIO, stored_size: int | None) -> None:
-        self.path = encodable(path)
+    def __init__(
+        self,
+        path: str,
+        raw: BinaryIO,
+        stored_size: int | None,
+        *,
+        reopens: bool | None = None,
+        change: Callable[[], str | None] | None = None,
+    ) -> None:
+        self.path = shown_path(path)
         self.stored_size = stored_size
+        #: Can it be closed and opened again, as a file can and a pipe cannot?
+        self.reopens = stored_size is not None if reopens is None else reopens
         self.compression: str | None = None
         self.damage: str | None = None
         #: When the packet capture that is read next begins, where several are read as one.
         self.followed_at: int | None = None
+        #: Gets all that is read, decompressed, where somebody wants to know.
+        self.digest: Digest | None = None
         self._file = raw
+        self._change = change
         self._counted = _Counted(raw)
         head = self._read(self._counted, 8)
         stream: Any = _Prefixed(head, self._counted)
@@ -87,20 +111,22 @@ class Source:
                 stream = opener(stream)
         self._stream = stream
         self._peeked = b""
-        self._waits_on = None if stored_size is not None else _descriptor(raw)
+        self._waits_on = None if self.reopens else _descriptor(raw)
         # A buffered reader fills all of a buffer before it returns; what comes slowly cannot wait.
         partly = getattr(stream, "readinto1", None) if self._waits_on is not None else None
         self._readinto: Callable[[Any], int | None] = partly or stream.readinto
 
     @property
-    def reopens(self) -> bool:
-        """Can it be closed and opened again, as a file can and a pipe cannot?"""
-        return self.stored_size is not None
-
-    @property
     def stored_bytes_read(self) -> int:
         """Bytes of the file as stored that hold what was read so far."""
         return self._counted.count
+
+    def seek(self, offset: int) -> None:
+        """Go on at ``offset`` of an uncompressed file."""
+        self._file.seek(offset)
+        self._peeked, self._stream = b"", self._counted
+        self._readinto = self._counted.readinto
+        self._counted.count = offset
 
     def _read(self, stream: Any, size: int) -> bytes:
         out = bytearray(size)
@@ -131,6 +157,12 @@ class Source:
 
         Of a pipe that pauses, what has come so far is returned.
         """
+        size = self._read_on(buffer)
+        if self.digest is not None and size:
+            self.digest.update(buffer[:size])
+        return size
+
+    def _read_on(self, buffer: memoryview) -> int:
         if self._peeked:
             size = min(len(buffer), len(self._peeked))
             buffer[:size] = self._peeked[:size]
@@ -145,9 +177,13 @@ class Source:
         while got < len(buffer) and self.damage is None and not (got and self._pauses()):
             try:
                 n = self._readinto(buffer[got:])
+            except PcapkitError:  # a host that has gone
+                raise
             except Exception as problem:  # every decompressor has errors of its own
                 if isinstance(problem, OSError) and problem.errno:
                     self.damage = f"cannot be read on: {problem.strerror}"
+                elif self.compression is None:
+                    raise
                 else:
                     self.damage = f"the {self.compression} stream is damaged or ends early"
                 break
@@ -161,6 +197,14 @@ class Source:
         if self._waits_on is None:
             return False
         return not select.select([self._waits_on], [], [], _PAUSE_S)[0]
+
+    def change(self) -> str | None:
+        """Return how the input has changed since it was opened, where that does no harm.
+
+        A capture that still grows is read up to where it was. None: it has not changed, or is a
+        pipe. Raises ChangedInput where it was written over: what was read may be of two captures.
+        """
+        return None if self._change is None else self._change()
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
@@ -200,12 +244,14 @@ def _standard_input() -> BinaryIO:
 
 
 def open_source(path: str) -> Source:
-    """Open a file, a named pipe, or standard input (``-``).
+    """Open a file, an object by its URL, a named pipe, or standard input (``-``).
 
     Raises InputError where it cannot be opened, EmptyInput where it is empty.
     """
     if path == "-":
         source = Source("stdin", _standard_input(), None)
+    elif is_url(path):
+        source = _open_remote(path)
     else:
         source = _open_file(path)
     try:
@@ -219,19 +265,48 @@ def open_source(path: str) -> Source:
     return source
 
 
+def _open_remote(url: str) -> Source:
+    from pcapkit.ingest.inputs.remote import RemoteFile
+
+    file = RemoteFile(url)
+    raw = cast(BinaryIO, file)
+    return Source(url, raw, file.version.size, reopens=True, change=file.change)
+
+
 def _open_file(path: str) -> Source:
     try:
         kind = os.stat(path)
         if stat.S_ISDIR(kind.st_mode):
             raise InputError(path, "is a directory", hint="use 'pcapkit audit' for folders")
         raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by Source.close
+        if not stat.S_ISREG(kind.st_mode):
+            return Source(path, cast(BinaryIO, raw), None)
+        change = _change_of(path, raw.fileno())
     except FileNotFoundError:
-        raise InputError(path, "no such file", hint="check the path") from None
+        raise MissingInput(path, "no such file", hint="check the path") from None
     except PermissionError:
-        raise InputError(
+        raise DeniedInput(
             path, "no permission to read it", hint="tcpdump writes as root: chown or sudo"
         ) from None
     except OSError as problem:
         raise InputError(path, f"cannot be opened: {problem.strerror}") from None
-    regular = stat.S_ISREG(kind.st_mode)
-    return Source(path, cast(BinaryIO, raw), kind.st_size if regular else None)
+    return Source(path, cast(BinaryIO, raw), kind.st_size, change=change)
+
+
+def _change_of(path: str, descriptor: int) -> Callable[[], str | None]:
+    """Return what tells how an open file has changed since now."""
+    before, head = os.fstat(descriptor), os.pread(descriptor, _HEAD_BYTES, 0)
+
+    def change() -> str | None:
+        now = os.fstat(descriptor)
+        if (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+            return None
+        same = os.pread(descriptor, len(head), 0) == head
+        if now.st_size < before.st_size or not same:
+            problem = "was written over while it was read"
+            raise ChangedInput(path, problem, hint="read it again when it is done")
+        if now.st_size == before.st_size:
+            return None
+        return "was still being written while it was read; analysed up to what was there"
+
+    return change

@@ -26,6 +26,8 @@ from pcapkit.ingest.packet.fields import (
 #: How long a datagram's other fragments are waited for. Hosts wait 30 or 60 s, but fragments are
 #: sent in one go, and the rows of a first fragment are not to come much later than its packet.
 WAIT_NS = 1_000_000_000
+#: And for how many packets: the rows of those behind a first fragment wait with it.
+WAIT_PACKETS = 1 << 16
 _MAX_DATAGRAMS = 1024
 _MAX_PIECES = 256
 _MAX_HELD = 1 << 24
@@ -72,11 +74,16 @@ class _Datagram:
     ident: int
     hop_limit: int
     begun: int  # time of the fragment that came first
+    since: int  # and the number of its packet
     pieces: dict[int, tuple[bytes, int]] = field(default_factory=dict)
     total: int = -1  # bytes in all, once the last fragment says so
     covered: int = 0
     first: Seen | None = None  # of the fragment at offset 0, where its packet is held
     last: Seen | None = None  # of the latest fragment in the capture
+
+    def is_late(self, time: int, number: int) -> bool:
+        """Has it waited too long, at this time and packet?"""
+        return time - self.begun > WAIT_NS or number - self.since > WAIT_PACKETS
 
     def add(self, offset: int, data: bytes, length: int) -> None:
         """Keep one fragment's data, ``length`` being its size on the wire."""
@@ -135,9 +142,19 @@ class Fragments:
         self._given_up: list[Made] = []
 
     def add(
-        self, seen: Seen, addresses: bytes, facts: Sequence[int], data: bytes, *, hold: bool
+        self,
+        seen: Seen,
+        addresses: bytes,
+        facts: Sequence[int],
+        data: bytes,
+        now: int,
+        *,
+        hold: bool,
     ) -> Made | None:
         """Take one fragment, ``data`` being its captured bytes; return the datagram it completes.
+
+        ``now`` is the latest time of all packets so far: a datagram that waits too long by then is
+        given up, whether :meth:`settle` was called in between or not.
 
         Where it is the first of an incomplete datagram and ``hold`` is set, its packet is held:
         see :attr:`released`.
@@ -145,11 +162,13 @@ class Fragments:
         protocol, ident = facts[PROTOCOL], facts[FRAGMENT_ID]
         key = (addresses, protocol, ident)
         datagram = self._open.get(key)
-        if datagram is not None and seen.time - datagram.begun > WAIT_NS:
+        if datagram is not None and datagram.is_late(now, seen.number):
             self._close(key)
             datagram = None
         if datagram is None:
-            datagram = _Datagram(addresses, protocol, ident, facts[HOP_LIMIT], seen.time)
+            datagram = _Datagram(
+                addresses, protocol, ident, facts[HOP_LIMIT], seen.time, seen.number
+            )
             self._open[key] = datagram
         if datagram.last is None or seen.number > datagram.last.number:
             datagram.last = seen
@@ -185,14 +204,13 @@ class Fragments:
         elif datagram.first is not None:
             self.released += 1
 
-    def settle(self, time: int, number: int = 0) -> list[Made]:
-        """Give up what has waited too long at ``time``, or is held since packet ``number``.
+    def settle(self, time: int, number: int) -> list[Made]:
+        """Give up what has waited too long at ``time``, the latest up to packet ``number``.
 
         Returns the packets that show what is known of it.
         """
         for key, datagram in list(self._open.items()):
-            first = datagram.first
-            if time - datagram.begun > WAIT_NS or (first is not None and first.number <= number):
+            if datagram.is_late(time, number):
                 self._close(key)
         made, self._given_up = self._given_up, []
         return made
@@ -206,6 +224,7 @@ class Fragments:
         left._open, self._open = self._open, left._open
         left._held, self._held = self._held, 0
         for datagram in left._open.values():
+            datagram.since -= packets
             for name in ("first", "last"):
                 if (seen := getattr(datagram, name)) is not None:
                     setattr(datagram, name, replace(seen, number=seen.number - packets))
@@ -217,9 +236,10 @@ class Fragments:
         return bool(self._open)
 
     @property
-    def holding(self) -> bool:
-        """Is any packet held?"""
-        return any(datagram.first is not None for datagram in self._open.values())
+    def held(self) -> int | None:
+        """The number of the first packet that is held; None where none is."""
+        held = (d.first.number for d in self._open.values() if d.first is not None)
+        return min(held, default=None)
 
     def take_released(self) -> int:
         """Return how many first fragments were released since the last call."""

@@ -76,12 +76,13 @@ LONGEST_SEGMENT = 1 << 18
 SHORTEST_FRAMED = 2 + HEADER_BYTES
 #: Space in which messages are joined that lie in several segments.
 JOINED_BYTES = 1 << 17
+#: The flag that opens a connection.
+SYN = 2
 #: Marks in ``facts[EXPECTED]``: the stream is at reassembly already; it begins in the middle.
 CONTINUES, UNKNOWN_START = -1, -2
 _WAYS = 4  # slots that a stream may have in the table
 #: Instead of an offset: it is not known where messages begin.
 _NO_STEP = -1
-_SYN = 2
 _CLOSE_COPY_NS = 5_000_000
 _MOST_AHEAD = 1 << 15  # bytes; reassembly never gives up a gap before so few
 _NEAR_IDS = 64  # identifications count up along a connection: a copy's is not newer than the last
@@ -368,7 +369,7 @@ def follow_segment(
     slot, known, key = _find_stream(buffer, facts, seed, streams)
     entry = streams[slot]
     length = wire_end - at
-    if facts[TCP_FLAGS] & _SYN:
+    if facts[TCP_FLAGS] & SYN:
         facts[SEQUENCE] = (facts[SEQUENCE] + 1) & 0xFFFFFFFF
         entry["key"] = key
         entry["next"] = facts[SEQUENCE]

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from pcapkit.text import encodable
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Replace control and direction-changing characters, which terminals and pages obey.
+    """Replace control characters, and what ends lines or changes their direction: others obey them.
 
     What is no character is escaped.
     """
@@ -34,6 +34,8 @@ def seconds(value: float | None) -> str:
         return ""
     if value == 0:
         return "0 s"
+    if value >= 7200:
+        return f"{value / 3600:,.1f} h"
     if value >= 120:
         return f"{value / 60:.1f} min"
     if value >= 1:

@@ -16,8 +16,10 @@ import lz4.frame
 import pytest
 import zstandard
 
-from pcapkit.errors import DamagedCapture, InputError, NotACapture
-from pcapkit.ingest.inputs.source import PEEK_BYTES, open_source
+import pcapkit
+from pcapkit.errors import ChangedInput, DamagedCapture, InputError, NotACapture
+from pcapkit.ingest.inputs.source import PEEK_BYTES, Source, open_source
+from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.messages import read_messages
 from tests.build import (
     SECOND,
@@ -342,3 +344,69 @@ def test_what_was_peeked_does_not_cut_what_is_read(tmp_path):
         assert source.peek(4096) == LONG[:4096]
         buffer = bytearray(len(LONG))
         assert source.readinto(memoryview(buffer)) == len(LONG) and bytes(buffer) == LONG
+
+
+def read_all(source: Source) -> int:
+    """Read to the end; return how many bytes there were."""
+    total, piece = 0, memoryview(bytearray(1 << 20))
+    while got := source.readinto(piece):
+        total += got
+    return total
+
+
+def test_a_capture_that_grows_is_read_up_to_where_it_was(tmp_path):
+    """tcpdump still writes: that is normal, and said."""
+    path = save(tmp_path, LONG[:-40])
+    with open_source(path) as source:
+        source.peek(24)
+        with open(path, "ab") as more:
+            more.write(LONG[-40:])
+        assert read_all(source) == len(LONG)
+        assert "still being written" in (source.change() or "")
+    with open_source(path) as source:
+        os.utime(path)  # touched, and what is in it stays
+        assert source.change() is None
+
+
+@pytest.mark.parametrize("after", [LONG[:30_000], LONG[:24] + LONG[100:], b"", LONG[40:] * 2])
+def test_a_capture_that_is_written_over_is_refused(tmp_path, after):
+    """A ring buffer came round: what was read is of two captures."""
+    path = save(tmp_path, LONG)
+    with open_source(path) as source:
+        source.peek(24)
+        with open(path, "r+b") as ring:
+            ring.truncate(0)
+            ring.write(after)
+        os.utime(path, (5, 5))
+        with pytest.raises(ChangedInput, match="written over"):
+            source.change()
+
+
+def test_a_capture_that_is_replaced_is_read_as_it_was(tmp_path):
+    """What stands at the path by now is another file."""
+    path = save(tmp_path, LONG)
+    with open_source(path) as source:
+        source.peek(24)
+        os.replace(save(tmp_path, LONG[:5000], "new"), path)
+        assert read_all(source) == len(LONG) and source.change() is None
+
+
+def test_an_analysis_says_that_its_capture_grew(tmp_path):
+    """By the door of the package, with a writer at work."""
+    path = save(tmp_path, LONG)
+    grown: list[int] = []
+
+    def progress(shown: str, done: int, packets: int) -> None:
+        if not grown:
+            with open(path, "ab") as more:
+                grown.append(more.write(LONG[24:]))
+
+    analysis = pcapkit.analyze(path, hooks=Hooks(progress))
+    assert grown and any("still being written" in warning for warning in analysis.warnings)
+
+    def overwrite(shown: str, done: int, packets: int) -> None:
+        with open(path, "r+b") as ring:
+            ring.truncate(24)
+
+    with pytest.raises(ChangedInput):
+        pcapkit.analyze(path, hooks=Hooks(overwrite))

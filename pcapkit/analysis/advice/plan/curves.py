@@ -7,7 +7,7 @@ full with it. The other names are independent of one another: those that waste m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -148,6 +148,32 @@ class Curve:
         return out
 
 
+def _alone(option: _Option) -> _Option:
+    """Return an option without names to be written in full."""
+    if not option.names.size:
+        return option
+    values, queries = option.values[:1], option.queries[:1]
+    return _Option(option.ndots, option.shorter, _NONE, _NONE, option.first, values, queries)
+
+
+def _curve(subject: int, options: Sequence[_Option]) -> Curve:
+    """Return the best of some options of one subject, by edits."""
+    if len(options) == 1 and not options[0].first:  # nothing but names
+        (only,) = options
+        which = np.zeros(only.values.size, np.int64)
+        return Curve(subject, only.values, only.queries, which, (only,))
+    size = max(o.first + o.values.size for o in options)
+    values = np.full(size, UNREACHED)
+    queries, which = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for number, o in enumerate(options):
+        here = slice(o.first, o.first + o.values.size)
+        better = o.values > values[here]
+        values[here][better] = o.values[better]
+        queries[here][better] = o.queries[better]
+        which[here][better] = number
+    return Curve(subject, values, queries, which, tuple(options))
+
+
 class Curves:
     """The curves of all subjects."""
 
@@ -229,16 +255,14 @@ class Curves:
         """Return the values of ndots that would be a change."""
         return [n for n in NDOTS if self._subjects[subject].today != {n}]
 
-    def _option(self, subject: int, settings: Settings, kind: PlanKind) -> _Option | None:
-        """Return what settings make possible; None where they would do harm."""
+    def _option(self, subject: int, settings: Settings) -> _Option | None:
+        """Return what settings and names in full make possible; None where they would do harm."""
         t = self._table
         ndots, shorter = settings
         obliged, ended, saved, far = _NONE, 0, 0, 0
         if ndots is not None or shorter:
             obliged = self.harmed(subject, settings)
-            if obliged.size and (
-                kind is PlanKind.SETTINGS or ndots is None or (t.full[obliged] == ABSENT).any()
-            ):
+            if obliged.size and (ndots is None or (t.full[obliged] == ABSENT).any()):
                 return None
             alone = self._ends_alone(settings)
             ended, saved = alone[0][subject], alone[1][subject]
@@ -249,40 +273,32 @@ class Curves:
         if obliged.size:
             more = (self._under(settings)[obliged] - t.written[obliged]).sum(axis=0)
             ended, saved = ended + int(more[WASTED]), saved + int(more[QUERIES])
-        names, gained = _NONE, np.zeros((2, 1), np.int64)
-        if kind is not PlanKind.SETTINGS:
-            pairs, bounds, sums = self._names(settings)
-            begin, end = bounds[subject : subject + 2]
-            names, gained = pairs[begin:end], sums[:, begin : end + 1] - sums[:, begin : begin + 1]
-            if obliged.size and (others := ~np.isin(names, obliged)).size:
-                gained = np.diff(gained, axis=1)[:, others].cumsum(axis=1)
-                gained = np.concatenate([np.zeros((2, 1), np.int64), gained], axis=1)
-                names = names[others]
+        pairs, bounds, sums = self._names(settings)
+        begin, end = bounds[subject : subject + 2]
+        names, gained = pairs[begin:end], sums[:, begin : end + 1] - sums[:, begin : begin + 1]
+        if obliged.size and (others := ~np.isin(names, obliged)).size:
+            gained = np.diff(gained, axis=1)[:, others].cumsum(axis=1)
+            gained = np.concatenate([np.zeros((2, 1), np.int64), gained], axis=1)
+            names = names[others]
         written = obliged.size + np.arange(names.size + 1)
         values = ((ended + gained[0]) << _WASTE_BITS) - (written << _NAME_BITS)
         values -= (int(shorter) << _LIST_BITS) + far
         first = (ndots is not None) + int(shorter) + obliged.size
         return _Option(ndots, shorter, obliged, names, first, values, saved + gained[1])
 
-    def curve(self, subject: int, kind: PlanKind) -> Curve:
-        """Return the curve of one subject."""
+    def of(self, subject: int) -> Mapping[PlanKind, Curve]:
+        """Return the curves of one subject."""
         tried: list[Settings] = [(None, False)]
-        if kind is not PlanKind.NAMES:
-            tried += [(n, False) for n in self._candidates(subject)]
-        if kind is PlanKind.BEST and self._subjects[subject].idle:
+        tried += [(n, False) for n in self._candidates(subject)]
+        if self._subjects[subject].idle:
             tried += [(ndots, True) for ndots, _ in tried]
-        found = [self._option(subject, n, kind) for n in tried]
-        options = tuple(o for o in found if o is not None)
-        size = max(o.first + o.values.size for o in options)
-        values = np.full(size, UNREACHED)
-        queries, which = np.zeros(size, np.int64), np.zeros(size, np.int64)
-        for number, o in enumerate(options):
-            here = slice(o.first, o.first + o.values.size)
-            better = o.values > values[here]
-            values[here][better] = o.values[better]
-            queries[here][better] = o.queries[better]
-            which[here][better] = number
-        return Curve(subject, values, queries, which, options)
+        best = [o for n in tried if (o := self._option(subject, n)) is not None]
+        alone = [_alone(o) for o in best if not o.shorter and not o.obliged.size]
+        return {
+            PlanKind.SETTINGS: _curve(subject, alone),
+            PlanKind.NAMES: _curve(subject, best[:1]),  # under what is in force
+            PlanKind.BEST: _curve(subject, best),
+        }
 
     def safe_choice(self, subject: int) -> tuple[int, Choice] | None:
         """Return the best ndots that is safe as it is, and its value; None where there is none."""

@@ -129,8 +129,8 @@ class _Maker:
         self._forms = Forms(self._table, self._subjects, counted.zones)
         self._timings = Timings(counted.result, self._table, self._subjects, outside)
         self._changed = np.flatnonzero(np.diff(self._table.bounds)).tolist()
-        self._by_kind: Mapping[PlanKind, Mapping[int, Curve]] = {
-            kind: {s: self._curves.curve(s, kind) for s in self._changed} for kind in PlanKind
+        self._of: Mapping[int, Mapping[PlanKind, Curve]] = {
+            s: self._curves.of(s) for s in self._changed
         }
 
     def plans(self) -> Iterator[Plan]:
@@ -142,7 +142,7 @@ class _Maker:
         ):
             laid = []
             for kind in PlanKind:
-                curves = [self._by_kind[kind][s] for s in scope.subjects]
+                curves = [self._of[s][kind] for s in scope.subjects]
                 search = Search(curves)
                 if search.most or scope.title is None:
                     drafts = self._drafts(kind, curves, search)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from pcapkit.analysis.advice.plan.changes import Change
 from pcapkit.analysis.advice.plan.subjects import Subject
 from pcapkit.analysis.advice.plan.table import Lookups, Table
+from pcapkit.analysis.time_bins import TIME_BINS, time_of_bin
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.sums import (
@@ -30,9 +31,7 @@ from pcapkit.analysis.whatif.sums import (
     REORDERED,
     SHORTER,
     SHORTER_REORDERED,
-    TIME_BINS,
     WRITTEN,
-    time_of_bin,
 )
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.kernels.jit import inline_kernel, kernel

@@ -425,7 +425,7 @@ def _fill(
     else:
         row["time"] = facts[_TIME]
         begin = facts[_PAYLOAD]
-        row["content"] = hash_bytes(block, begin, end - begin, tables.names.seed[0])
+        row["content"] = hash_bytes(block, begin, end - begin, tables.names.seed[1])
         filled.places[at] = tables.places[facts[_INTERFACE]]
 
 

@@ -174,7 +174,7 @@ class Gathered:
         hashes = np.zeros(len(parts), np.uint64)
         text = np.frombuffer(bytearray(b"".join(parts)) or bytearray(1), np.uint8)
         ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-        _hash_parts(text, ends, self._interners.names.arrays.seed[0], hashes)
+        _hash_parts(text, ends, self._interners.names.arrays.seed[1], hashes)
         return [
             line << 8 | number if m.content is None else h
             for m, h, (line, number) in zip(messages, hashes.tolist(), numbers, strict=True)

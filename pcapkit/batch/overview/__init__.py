@@ -1,0 +1,1 @@
+"""What all captures of an audit say together: sums by groups, one plan, the index."""

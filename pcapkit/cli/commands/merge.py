@@ -1,0 +1,89 @@
+"""``pcapkit merge``: an analysis and a report from tallies."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
+from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.output import check_output, print_path, warn
+from pcapkit.cli.reports import write_and_print
+from pcapkit.cli.session import first_run, painting, progress_bars
+from pcapkit.errors import UsageError
+
+
+@click.command()
+@click.argument("tallies", nargs=-1, required=True, metavar="TALLY...")
+@output_options("html,png,json")
+@gate_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
+@click.option(
+    "--join", metavar="FILE", help="Write one tally that holds all of them; make no analysis."
+)
+@reading_options
+def merge(
+    tallies: tuple[str, ...],
+    output: str,
+    formats: str,
+    as_json: bool,
+    join: str | None,
+    fail_on: tuple[str, ...],
+    junit: str | None,
+    step_summary: str | None,
+    quiet: bool,
+    verbose: bool,  # noqa: ARG001
+    **values: object,
+) -> None:
+    """Analyse the captures in tallies, in any order, and write a report.
+
+    TALLY is a file that tally wrote, or a folder of them. Captures are read as one, as analyze
+    reads several, and the report is the same. --port was an option of tally.
+    """
+    gate = Gate.of(fail_on, junit, step_summary, instead=INSTEAD)
+    wanted = parse_formats(formats)
+    options = options_of(values, tallies)
+    if values.get("port"):
+        raise UsageError("--port: it is an option of tally, which reads the packets")
+    paths = _files(tallies)
+    if join is not None:
+        from pcapkit.pipeline.merge import join_tallies
+
+        check_output(str(Path(join).parent))
+        join_tallies(paths, Path(join))
+        print_path(Path(join))
+        return
+    if not as_json:
+        check_output(output)
+    with painting(() if as_json else wanted) as painter:
+        with first_run() as ready, progress_bars() as progress:
+            from pcapkit.pipeline.hooks import Hooks
+            from pcapkit.pipeline.merge import merge as run
+
+            draw = None if painter is None else partial(painter.begin, png="png" in wanted)
+            hooks = Hooks(progress, collected=ready, charted=draw)
+            analysis = run(*paths, options=options, hooks=hooks)
+        warn(analysis.warnings)
+        if as_json:
+            click.echo(analysis.to_json(), nl=False)
+        else:
+            write_and_print(analysis, output, wanted, painter, quiet=quiet)
+    if gate.judge(subjects_in(analysis), prints_json=as_json):
+        sys.exit(1)
+
+
+def _files(tallies: tuple[str, ...]) -> list[str]:
+    """Return the tallies, those in folders by their names."""
+    out: list[str] = []
+    for tally in tallies:
+        if Path(tally).is_dir():
+            found = sorted(str(p) for p in Path(tally).rglob("*.tally") if p.is_file())
+            if not found:
+                raise UsageError(f"{tally}: no tally in this folder")
+            out += found
+        else:
+            out.append(tally)
+    return out

@@ -1,0 +1,41 @@
+"""An analysis on the terminal and as a report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcapkit.cli.output import print_path
+
+if TYPE_CHECKING:
+    from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.report.html.painter import Painter
+
+
+def write_and_print(
+    analysis: Analysis,
+    output: str,
+    formats: tuple[str, ...],
+    painter: Painter | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Print the summary of an analysis, write its report, and print the paths."""
+    from pcapkit.report.writer import report_folder, write_report
+
+    folder = report_folder(Path(output), [c.path for c in analysis.captures])
+    if not quiet:
+        _summary(analysis)  # to be read while the charts are drawn
+    for path in write_report(
+        analysis, folder, formats, tables=analysis.table_parts, painter=painter
+    ):
+        print_path(path)
+
+
+def _summary(analysis: Analysis) -> None:
+    from rich.console import Console
+
+    from pcapkit.report.terminal import render_terminal
+
+    render_terminal(analysis, Console(file=sys.stdout, highlight=False))

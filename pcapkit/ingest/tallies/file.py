@@ -1,0 +1,315 @@
+"""The tally file: a ZIP archive of Arrow streams, and of one JSON that says what they are.
+
+A tally holds parts of captures. Each has its messages and the packets that it keeps, window by
+window, and the names and addresses to which they point. Nothing in the archive depends on when or
+where it is made. Sources: PKWARE's APPNOTE.TXT; the Arrow columnar format, "IPC streaming format".
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from pcapkit.errors import InputError
+from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
+from pcapkit.ingest.tallies.facts import SCHEMA, PartFacts
+from pcapkit.ingest.window import Kept, Window
+from pcapkit.kernels.interning import Interner
+from pcapkit.kernels.jit import kernel
+from pcapkit.names.text import MAX_NAME_BYTES
+from pcapkit.schema import MESSAGE, Bytes, Ids, Integers, Messages
+from pcapkit.text import encodable
+
+#: The first member, uncompressed, so that the file begins alike (as EPUB and OpenDocument do).
+_KIND = ("mimetype", b"application/vnd.pcapkit.tally+zip")
+_FACTS = "tally.json"
+_WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
+_MESSAGES = pa.schema([(n, pa.from_numpy_dtype(MESSAGE[n])) for n in MESSAGE.names or ()])
+_RECORD_FIELDS = ("time", "number", "original", "linktype", "interface")
+_PACKETS = pa.schema(
+    [
+        *((n, pa.from_numpy_dtype(RECORD[n])) for n in _RECORD_FIELDS),
+        ("latest", pa.int64()),
+        ("data", pa.large_binary()),
+        ("options", pa.large_binary()),
+        ("big", pa.int64()),
+    ]
+)
+_STRINGS = pa.schema([("value", pa.large_binary())])
+#: What damaged or foreign archives and streams raise.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    pa.ArrowException,
+    msgspec.MsgspecError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    UnicodeError,
+    ValueError,
+)
+
+
+class _Facts(msgspec.Struct):
+    schema: str
+    parts: tuple[PartFacts, ...] = ()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """Return a member of the archive, which says nothing of this machine or of the time."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, 0o644 << 16
+    return info
+
+
+def _strings(values: Bytes, ends: Integers) -> pa.Array:
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), ends.size, buffers)
+
+
+class Writer:
+    """Writes the parts of one tally, one after another."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._parts: list[PartFacts] = []
+        self._zip.writestr(_member(_KIND[0]), _KIND[1])
+
+    def _name(self, name: str) -> str:
+        return f"{len(self._parts)}/{name}"
+
+    def _add(self, name: str, schema: pa.Schema, arrays: list[Any]) -> None:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, schema, options=_WRITE) as stream:
+            stream.write_batch(pa.record_batch(arrays, schema=schema))
+        self._zip.writestr(_member(self._name(name)), memoryview(sink.getvalue()))
+
+    def window(self, number: int, rows: Messages, kept: Kept | None) -> None:
+        """Add a window of the part: its messages, and the packets that it keeps."""
+        columns = [pa.array(np.ascontiguousarray(rows[n])) for n in _MESSAGES.names]
+        self._add(f"messages/{number}", _MESSAGES, columns)
+        if kept is None:
+            return
+        records, options = kept.records, kept.options
+        at = np.searchsorted(records["offset"], options["packet"])
+        sizes, big = np.zeros(records.size, np.int64), np.zeros(records.size, np.int64)
+        sizes[at], big[at] = options["end"] - options["begin"], options["big"]
+        ends = np.cumsum(records["captured"].astype(np.int64))
+        behind = int(ends[-1]) if ends.size else 0
+        arrays = [pa.array(np.ascontiguousarray(records[n])) for n in _RECORD_FIELDS]
+        arrays.append(pa.array(np.ascontiguousarray(kept.latest)))
+        arrays.append(_strings(kept.data[:behind], ends))
+        arrays.append(_strings(kept.data[behind:], np.cumsum(sizes)))
+        self._add(f"packets/{number}", _PACKETS, [*arrays, pa.array(big)])
+
+    def strings(self, name: str, interner: Interner) -> None:
+        """Add the names, or the addresses, of the part."""
+        arena, ends = interner.arrays.arena, interner.arrays.ends[: len(interner)]
+        self._add(name, _STRINGS, [_strings(arena[: interner.byte_count], ends)])
+
+    def end(self, facts: PartFacts) -> None:
+        """End the part."""
+        self._parts.append(facts)
+
+    def copy(self, part: Part) -> None:
+        """Add a part of another tally."""
+        for name, data in part.members():
+            self._zip.writestr(_member(self._name(name)), data)
+        self._parts.append(part.facts)
+
+    def close(self) -> None:
+        """Write what the parts are."""
+        facts = msgspec.json.encode(_Facts(SCHEMA, tuple(self._parts)))
+        self._zip.writestr(_member(_FACTS), facts)
+        self._zip.close()
+
+
+@kernel
+def _well_formed(arena: Bytes, ends: Integers) -> bool:
+    """Is each of the names in ``arena`` (uint8), up to its of ``ends`` (int64), in wire form?
+
+    That is uncompressed labels of up to 63 bytes, the root last and nowhere else; or UNKNOWN_NAME.
+    """
+    begin = np.int64(0)
+    for i in range(ends.shape[0]):
+        stop = np.int64(ends[i])
+        if stop - begin < 1 or stop - begin > MAX_NAME_BYTES or stop > arena.shape[0]:
+            return False
+        at = begin
+        if stop - begin == 2 and arena[begin] == 0 and arena[begin + 1] == 0:
+            begin = stop
+            continue
+        while at < stop - 1:
+            length = np.int64(arena[at])
+            if length == 0 or length > 63:
+                return False
+            at += length + 1
+        if at != stop - 1 or arena[at] != 0:
+            return False
+        begin = stop
+    return True
+
+
+class Part:
+    """One part of a capture in a tally that is open; see :func:`open_tally`."""
+
+    def __init__(self, path: str, archive: zipfile.ZipFile, number: int, facts: PartFacts) -> None:
+        self.path, self.facts = path, facts
+        self._zip, self._number = archive, number
+        self._names = self._addresses = 0
+
+    def members(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the names and the bytes of all that the archive has of this part."""
+        prefix = f"{self._number}/"
+        for info in self._zip.infolist():
+            if info.filename.startswith(prefix):
+                yield info.filename.removeprefix(prefix), self._zip.read(info)
+
+    def _read(self, name: str, schema: pa.Schema) -> pa.RecordBatch:
+        data = self._zip.read(f"{self._number}/{name}")
+        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+            if stream.schema != schema:
+                raise ValueError("another schema")
+            batch = stream.read_next_batch()
+        batch.validate(full=True)
+        if any(column.null_count for column in batch.columns):
+            raise ValueError("values are missing")
+        return batch
+
+    def _strings(self, column: pa.Array) -> tuple[Bytes, Integers]:
+        """Return the bytes of all values, behind one another, and where each ends."""
+        _, offsets, data = column.buffers()
+        ends = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+        first = int(ends[0]) if ends.size else 0
+        values = np.frombuffer(data or b"", np.uint8)[first : int(ends[-1]) if ends.size else 0]
+        return values.copy(), ends[1:] - first
+
+    def intern(self, name: str, into: Interner) -> Ids:
+        """Add the part's names or addresses; return the id of each by its number in the part."""
+        values, ends = self._strings(self._read(name, _STRINGS).column(0))
+        if name == "names":
+            self._names = ends.size
+            if not _well_formed(values, ends):
+                raise ValueError("a name is malformed")
+        else:
+            self._addresses = ends.size
+        return into.add_all(values, ends)
+
+    def window(self, number: int) -> Window:
+        """Return a window as it was written: its ids are those of the part."""
+        facts = self.facts.windows[number]
+        batch = self._read(f"messages/{number}", _MESSAGES)
+        rows = np.empty(batch.num_rows, MESSAGE)
+        for name in _MESSAGES.names:
+            rows[name] = batch.column(name).to_numpy()
+        self._check(rows)
+        kept = self._kept(number) if facts.kept else None
+        skipped = dict(facts.skipped)
+        times = facts.first_time, facts.last_time
+        return Window(rows, facts.packets, skipped, *times, kept=kept, numbers=facts.numbers)
+
+    def _check(self, rows: Messages) -> None:
+        """Refuse rows that point to what is not there."""
+        if not rows.size:
+            return
+        for name, count, least in (
+            ("qname", self._names, -1),
+            ("client", self._addresses, 0),
+            ("server", self._addresses, -1),
+            ("owner", self._addresses, -1),
+        ):
+            if int(rows[name].max()) >= count or int(rows[name].min()) < least:
+                raise ValueError(f"a message has no such {name}")
+        numbers = rows["packet_no"]
+        if int(numbers[0]) < 1 or (np.diff(numbers) < 0).any():
+            raise ValueError("messages are out of order")
+
+    def _kept(self, number: int) -> Kept:
+        batch = self._read(f"packets/{number}", _PACKETS)
+        data, ends = self._strings(batch.column("data"))
+        more, stops = self._strings(batch.column("options"))
+        records = np.zeros(batch.num_rows, RECORD)
+        for name in _RECORD_FIELDS:
+            records[name] = batch.column(name).to_numpy()
+        records["offset"] = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
+        records["captured"] = sizes = np.diff(ends, prepend=0)
+        if (records["original"] < sizes).any() or (np.diff(records["number"]) <= 0).any():
+            raise ValueError("packets are out of order")
+        has = np.flatnonzero(np.diff(stops, prepend=0))
+        options = np.zeros(has.size, OPTIONS)
+        begins = np.concatenate([np.zeros(1, np.int64), stops])[:-1]
+        options["packet"] = records["offset"][has]
+        options["begin"], options["end"] = data.size + begins[has], data.size + stops[has]
+        options["big"] = batch.column("big").to_numpy()[has] != 0
+        latest = batch.column("latest").to_numpy()
+        return Kept(np.concatenate([data, more]), records, options, latest)
+
+
+@contextmanager
+def damage_named(path: str) -> Iterator[None]:
+    """Raise InputError where the block finds a tally damaged."""
+    try:
+        yield
+    except _DAMAGE as problem:
+        raise InputError(
+            encodable(path), f"no tally, or a damaged one ({problem})", hint="make it again"
+        ) from None
+
+
+@contextmanager
+def open_tallies(paths: Iterable[str]) -> Iterator[list[Part]]:
+    """Open the parts of all captures in some tallies.
+
+    Raises InputError where one is torn, foreign or of another schema.
+    """
+    parts: list[Part] = []
+    archives: list[zipfile.ZipFile] = []
+    try:
+        for path in paths:
+            with damage_named(path):
+                try:
+                    archive = zipfile.ZipFile(path)
+                except OSError as problem:
+                    raise InputError(
+                        encodable(path), f"cannot be read: {problem.strerror}"
+                    ) from None
+                archives.append(archive)
+                parts += parts_of(path, archive)
+        yield parts
+    finally:
+        for archive in archives:
+            archive.close()
+
+
+def parts_of(path: str, archive: zipfile.ZipFile) -> Sequence[Part]:
+    """Return the parts in an archive."""
+    data = archive.read(_FACTS)
+    schema = msgspec.json.decode(data, type=_OnlySchema).schema
+    if schema != SCHEMA:
+        raise ValueError(f"its schema is {schema}, this pcapkit reads {SCHEMA}")
+    facts = msgspec.json.decode(data, type=_Facts)
+    return [Part(path, archive, number, part) for number, part in enumerate(facts.parts)]
+
+
+class _OnlySchema(msgspec.Struct):
+    schema: str
+
+
+def is_tally(path: str) -> bool:
+    """Does the file begin as tallies do?"""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(30 + len(_KIND[0]) + len(_KIND[1]))
+    except OSError:
+        return False
+    return head.startswith(b"PK\3\4") and head.endswith(_KIND[1])

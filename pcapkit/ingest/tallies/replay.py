@@ -1,0 +1,164 @@
+"""Read captures from their tallies, as if they were read from their packets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pcapkit.ingest.capture.decoder import Decoder
+from pcapkit.ingest.capture.noted import add_noted
+from pcapkit.ingest.tallies.chain import captures_of
+from pcapkit.ingest.tallies.facts import IDENTITY
+from pcapkit.ingest.tallies.file import Part, damage_named
+from pcapkit.ingest.window import Capture, Ends, Interners, Owner, Unreachable, Window
+from pcapkit.kernels.interning import Interner
+from pcapkit.schema import ABSENT, QR, Ids, Messages
+
+
+def open_captures(
+    parts: Sequence[Part], interners: Interners, path_of: Callable[[Part], str] | None = None
+) -> Iterator[Capture]:
+    """Yield the captures that the parts make up, each to be read before the next.
+
+    ``path_of`` says what a capture is called, where that is not what its tally says. Raises
+    InputError where parts are missing or damaged.
+    """
+    chains = captures_of(parts)
+    for number, chain in enumerate(chains):
+        capture = _open(chain, interners, path_of(chain[0]) if path_of else chain[0].facts.path)
+        if number + 1 < len(chains) and chains[number + 1][0].facts.of_packets:
+            capture.followed_at = chains[number + 1][0].facts.begins
+        yield capture
+
+
+def _open(chain: Sequence[Part], interners: Interners, path: str) -> Capture:
+    first = chain[0].facts
+    capture = Capture(path, first.format, first.compression, iter(()))
+    capture.has_clock = all(part.facts.has_clock for part in chain)
+    capture.link_types = tuple(sorted({t for part in chain for t in part.facts.link_types}))
+    capture.snaplen = next((p.facts.snaplen for p in chain if p.facts.snaplen), first.snaplen)
+    capture.of_packets = first.of_packets
+    last = chain[-1].facts
+    capture.truncated_tail, capture.damage = last.truncated_tail, last.damage
+    for part in chain:
+        facts = part.facts
+        for warning in facts.warnings:
+            said = warning.removeprefix(f"{facts.path}: ")
+            capture.warnings.append(warning if said == warning else f"{path}: {said}")
+        capture.left_out.update(facts.left_out)
+        for address, pod in facts.pods.items():
+            with damage_named(part.path):
+                capture.pods.setdefault(bytes.fromhex(address), pod)
+    capture.windows = _windows(chain, interners, capture)
+    return capture
+
+
+def _windows(chain: Sequence[Part], interners: Interners, capture: Capture) -> Iterator[Window]:
+    ports = frozenset(chain[0].facts.ports)
+    numbering = _Numbering(interners)
+    own = numbering.own
+    decoder = Decoder(own, capture, ports) if capture.of_packets else None
+    unreachable = Unreachable()
+    before = 0
+    for part in chain:
+        facts = part.facts
+        with damage_named(part.path):
+            add_noted(capture.noted, facts.noted)
+            names = part.intern("names", own.names)
+            addresses = part.intern("addresses", own.addresses)
+            _add_owners(part, addresses, own)
+            for reason, client, server, packets in facts.unreachable:
+                ends = Ends(reason, bytes.fromhex(client), bytes.fromhex(server))
+                unreachable.count(ends, packets)
+        for number in range(len(facts.windows)):
+            with damage_named(part.path):
+                window = part.window(number)
+            _renumber(window, before, names, addresses)
+            window.unreachable = unreachable.take()
+            capture.bytes_read = facts.bytes_read
+            for whole in (window,) if decoder is None else decoder.go_on(window):
+                yield numbering.window(whole)
+        capture.bytes_read = facts.bytes_read
+        before += facts.packets
+    for last in () if decoder is None else decoder.finish():
+        yield numbering.window(last)
+    numbering.end()
+
+
+class _Numbering:
+    """Gives names and addresses their ids in the order of the messages, as reading packets does.
+
+    What parts hold, and what their kept packets are decoded to, has ids of its ``own``.
+    """
+
+    def __init__(self, interners: Interners) -> None:
+        self._interners = interners
+        self.own = Interners(Interner(IDENTITY), Interner(IDENTITY))
+        self._names, self._addresses = np.zeros(0, np.int32), np.zeros(0, np.int32)
+
+    def window(self, window: Window) -> Window:
+        """Return a window with ids of the analysis."""
+        rows, own, shared = window.messages, self.own, self._interners
+        self._names = _known(rows["qname"], self._names, own.names, shared.names)
+        is_response = rows["flags"] & QR != 0
+        ends = np.empty((rows.size, 2), np.int32)
+        ends[:, 0] = np.where(is_response, rows["server"], rows["client"])
+        ends[:, 1] = np.where(is_response, rows["client"], rows["server"])
+        for ids in (ends.reshape(-1), rows["owner"]):
+            self._addresses = _known(ids, self._addresses, own.addresses, shared.addresses)
+        _map(rows, "qname", self._names)
+        for field in ("client", "server", "owner"):
+            _map(rows, field, self._addresses)
+        return window
+
+    def end(self) -> None:
+        """Say what is known of the containers that messages have."""
+        for number, owner in self.own.owners.items():
+            if number < self._addresses.size and self._addresses[number] >= 0:
+                ids = self._addresses[[number, owner.client]].tolist()
+                known = self._interners.owners.setdefault(ids[0], replace(owner, client=ids[1]))
+                known.sure |= owner.sure
+
+
+def _known(column: Ids, ids: Ids, own: Interner, shared: Interner) -> Ids:
+    """Return ``ids``, the shared id of each own one, with those in ``column`` known."""
+    if len(own) > ids.size:
+        ids = np.concatenate([ids, np.full(len(own) - ids.size, ABSENT, np.int32)])
+    new = column[column >= 0]
+    new = new[ids[new] < 0]
+    if new.size:
+        distinct, first = np.unique(new, return_index=True)
+        in_order = distinct[np.argsort(first)]
+        ids[in_order] = shared.add_all(*own.take(in_order))
+    return ids
+
+
+def _add_owners(part: Part, addresses: Ids, interners: Interners) -> None:
+    for o in part.facts.owners:
+        if not (0 <= o.number < addresses.size and 0 <= o.client < addresses.size):
+            raise ValueError("a container has no such address")
+        client = int(addresses[o.client])
+        known = Owner(client, o.namespace, o.pod, o.container, o.container_id)
+        owner = interners.owners.setdefault(int(addresses[o.number]), known)
+        owner.sure |= o.sure
+
+
+def _renumber(window: Window, before: int, names: Ids, addresses: Ids) -> None:
+    """Let a window follow so many packets, with the ids of this analysis."""
+    rows = window.messages
+    _map(rows, "qname", names)
+    for field in ("client", "server", "owner"):
+        _map(rows, field, addresses)
+    rows["packet_no"] += before
+    first, last = window.numbers
+    window.numbers = (first + before, last + before) if last else (before, before)
+    if window.kept is not None:
+        window.kept.records["number"] += before
+
+
+def _map(rows: Messages, field: str, ids: Ids) -> None:
+    column = rows[field]
+    if ids.size and column.size:
+        rows[field] = np.where(column >= 0, ids[np.maximum(column, 0)], column)

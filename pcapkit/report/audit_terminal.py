@@ -1,0 +1,198 @@
+"""An audit on a terminal: the verdict, the plan, the worst workloads and captures, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pcapkit.model.audits import AuditIndex, AuditRow, Failures, Grouping, SharedStep, Together
+from pcapkit.model.vocabulary import Safety
+from pcapkit.report.text.audits import (
+    change_text,
+    failure_kind,
+    group_title,
+    grouping_title,
+    index_evidence,
+    origin_sentence,
+    plan_notes,
+    reason,
+    row_marks,
+    shared_step_text,
+    short_row_plan,
+    step_captures,
+    step_safety,
+    step_who,
+    trend_title,
+    verdict,
+)
+from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
+from pcapkit.report.text.plans import SAFE_FOR
+
+_STEPS, _GROUPS, _CAPTURES, _NOTES, _REASONS = 6, 5, 20, 3, 3
+_NAME_WIDTH = 44
+_SAFETY_STYLE = {Safety.SAFE: "green", Safety.REVIEW: "yellow", Safety.UNSAFE: "red"}
+
+
+def render_audit_terminal(index: AuditIndex, console: Console) -> None:
+    """Print an audit; it fits 80 columns, and names never act as markup."""
+    _print_wrapped(Text(" ".join(verdict(index)), style="bold"), console, "", "")
+    good = [row for row in index.captures if row.error is None]
+    if good:
+        console.print(Text(index_evidence(index), style="dim"))
+    if index.together is not None and index.together.steps:
+        _print_plan(index.together, console)
+    for grouping in index.groupings[:1]:
+        _print_groups(grouping, console)
+    if index.trend:
+        _print_worse(index, console)
+    if good:
+        _print_captures(good, console)
+    if index.failures:
+        _print_failures(index.failures, console)
+    console.print()
+
+
+def _table(*columns: tuple[str, bool], wide: int | None = None) -> Table:
+    """Return a table of columns, which hold numbers or not; the one that is wide may be folded."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title, is_number in columns:
+        table.add_column(
+            title, justify="right" if is_number else "left", no_wrap=True, header_style="dim"
+        )
+    if wide is not None:
+        column = table.columns[wide]
+        column.no_wrap, column.overflow = False, "fold"
+    return table
+
+
+def _print_table(table: Table, console: Console) -> None:
+    """Print a table without blanks at the ends of its lines."""
+    for line in console.render_lines(table, pad=False):
+        text = Text.assemble(*((part.text, part.style or "") for part in line))
+        text.rstrip()
+        console.print(text, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _print_wrapped(line: Text, console: Console, first: str, rest: str) -> None:
+    for k, part in enumerate(line.wrap(console, max(20, console.width - len(rest)))):
+        part.rstrip()
+        console.print(Text.assemble(rest if k else first, part))
+
+
+def _print_more(count: int, what: str, console: Console) -> None:
+    if count > 0:
+        console.print(Text(f"   and {number(count)} more{what}: index.html", style="dim"))
+
+
+def _print_plan(plan: Together, console: Console) -> None:
+    console.print()
+    table = _table(
+        ("", True),
+        ("the plan for all captures", False),
+        ("edits", True),
+        ("ends", True),
+        ("in", True),
+        ("safety", False),
+        wide=1,
+    )
+    for rank, step in enumerate(plan.steps[:_STEPS], 1):
+        table.add_row(
+            str(rank),
+            Text(shared_step_text(step, lambda name: shorten(name, _NAME_WIDTH), _who(step))),
+            number(step.edits),
+            number(step.ends_queries),
+            step_captures(step),
+            Text(_short(step), style=_SAFETY_STYLE[step.safety]),
+        )
+    _print_table(table, console)
+    _print_more(len(plan.steps) - _STEPS, "", console)
+    _print_wrapped(Text(origin_sentence(plan), style="dim"), console, "   ", "   ")
+    notes = list(plan_notes(plan))
+    for note in notes[:_NOTES]:
+        _print_wrapped(Text(note, style="dim"), console, "   ", "   ")
+    _print_more(len(notes) - _NOTES, " of that kind", console)
+
+
+def _who(step: SharedStep) -> str:
+    return shorten(step_who(step), _NAME_WIDTH)
+
+
+def _short(step: SharedStep) -> str:
+    text = step_safety(step)
+    return f"safe ({text.removeprefix(SAFE_FOR)})" if text.startswith(SAFE_FOR) else text
+
+
+def _print_groups(grouping: Grouping, console: Console) -> None:
+    wasting = [g for g in grouping.groups if g.wasted_queries]
+    if not wasting:
+        return
+    console.print()
+    table = _table(
+        (grouping_title(grouping), False),
+        ("wasted", True),
+        ("queries", True),
+        ("share", True),
+        ("time lost", True),
+        ("captures", True),
+    )
+    for group in wasting[:_GROUPS]:
+        table.add_row(
+            Text(_end(group_title(grouping, group), max(16, console.width - 52))),
+            number(group.wasted_queries),
+            number(group.queries),
+            percent(group.share),
+            seconds(group.wasted_s),
+            number(group.captures),
+        )
+    _print_table(table, console)
+    _print_more(len(wasting) - _GROUPS, " that waste", console)
+
+
+def _print_worse(index: AuditIndex, console: Console) -> None:
+    """Print the workloads that waste more than in the run before."""
+    worse = [trend for trend in index.trend or () if trend.verdict == "worse"]
+    if not worse:
+        return
+    console.print()
+    table = _table(("worse than in the last run", False), ("now", True), ("change", True))
+    for trend in worse[:_GROUPS]:
+        now = percent(trend.points[-1].share) if trend.points else ""
+        table.add_row(Text(shorten(trend_title(trend), _NAME_WIDTH - 8)), now, change_text(trend))
+    _print_table(table, console)
+    _print_more(len(worse) - _GROUPS, "", console)
+
+
+def _end(path: str, width: int) -> str:
+    """Return the end of a path, which tells captures apart."""
+    return path if len(path) <= width else f"…{path[1 - width :]}"
+
+
+def _print_captures(rows: Sequence[AuditRow], console: Console) -> None:
+    console.print()
+    shown = rows[:_CAPTURES]
+    plans = [", ".join(filter(None, (short_row_plan(r), row_marks(r)))) for r in shown]
+    table = _table(
+        ("capture", False), ("queries", True), ("wasted", True), ("share", True), ("plan", False)
+    )
+    counts = [(number(r.queries), number(r.wasted_queries), percent(r.share)) for r in shown]
+    taken = sum(max(6, *map(len, column)) + 2 for column in zip(*counts, strict=True)) + 1
+    widest = min(max(map(len, plans)), max(4, console.width - taken - 26))
+    width = max(24, console.width - widest - taken - 2)
+    for row, cells, plan in zip(shown, counts, plans, strict=True):
+        table.add_row(Text(_end(printable(row.path), width)), *cells, Text(plan))
+    _print_table(table, console)
+    _print_more(len(rows) - _CAPTURES, "", console)
+
+
+def _print_failures(failures: Sequence[Failures], console: Console) -> None:
+    for of in failures:
+        kind = failure_kind(of.kind)
+        console.print()
+        console.print(Text(f"{kind.title}: {number(len(of.rows))}", style="red"))
+        _print_wrapped(Text(kind.action, style="dim"), console, "  ", "  ")
+        for row in of.rows[:_REASONS]:
+            _print_wrapped(Text(f"{printable(row.path)}: {reason(row)}"), console, "  - ", "    ")
+        _print_more(len(of.rows) - _REASONS, "", console)
