@@ -193,9 +193,10 @@ class Audit:
             name = encodable(item.path)
             if parts := self._parts(item, task):
                 waiting[key] = parts
-                jobs += [Job(name, read_part, part, item.size // len(parts)) for part in parts]
+                size, needs = item.size // len(parts), self._needs(task)
+                jobs += [Job(name, read_part, part, size, needs) for part in parts]
             else:
-                jobs.append(Job(name, do, task, item.size))
+                jobs.append(Job(name, do, task, item.size, self._needs(task)))
         left = {key: len(parts) for key, parts in waiting.items()}
         failed: dict[str, str] = {}
 
@@ -210,7 +211,7 @@ class Audit:
                 return []
             tallies = tuple(each.output for each in waiting[part.key])
             whole = replace(plan.tasks[part.key][1], tallies=tallies)
-            return [Job(outcome.job.name, do, whole, 0)]
+            return [Job(outcome.job.name, do, whole, 0, outcome.job.needs)]
 
         self._each(len(plan.rows), total, sum(job.weight for job in jobs))
         outcomes = engine.outcomes(jobs, more)
@@ -247,7 +248,7 @@ class Audit:
             task = ShareTask(
                 item.paths, item.sources, str(output), self._options, item.error, item.error_kind
             )
-            jobs.append(Job(paths[0], write_share, task, item.size))
+            jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
         self._each(0, len(jobs), sum(job.weight for job in jobs))
         failures = 0
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):
@@ -256,6 +257,11 @@ class Audit:
                 self._fail(problem)
             self._each(done, len(jobs), outcome.job.weight)
         return failures
+
+    def _needs(self, task: Task | ShareTask) -> tuple[str, ...]:
+        """Return what a task needs to be there: the captures, and an output folder that is ours."""
+        files = [source for source in task.sources if "://" not in source]
+        return *files, str(self._output / LOCK)
 
     def _forget(self, paths: tuple[str, ...]) -> list[Record]:
         """Remove the records of captures whose report is about to be written; return them.

@@ -34,6 +34,7 @@ class Cluster:
         self.scheduler = self._start(
             *("scheduler", "--host", "127.0.0.1", "--port", "0"),
             *("--no-dashboard", "--scheduler-file", str(file)),
+            *("--idle-timeout", "300"),  # where the tests are killed
         )
         until(file.exists)
         until(lambda: file.read_text().endswith("}"))
@@ -57,7 +58,7 @@ class Cluster:
         self._start(
             *("worker", self.address, "--nworkers", str(count), "--nthreads", "1"),
             *("--no-dashboard", "--memory-limit", "1GiB", "--name", name, "--host", "127.0.0.1"),
-            *("--local-directory", str(self.folder)),
+            *("--local-directory", str(self.folder), "--death-timeout", "30"),
             package=package,
         )
         # A nanny whose worker is killed while it starts gives up.
