@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 #: Threads that read clients, one a core; each holds the working memory of one part. With 1, no
 #: others are started at all; see :func:`use_threads`.
 READERS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+_MOST_READERS = READERS
 #: How long a thread that is no longer wanted is waited for.
 LEAVING_S = 1.0
 _LOOK_S = 0.1
@@ -50,7 +51,7 @@ def cores() -> int:
 def use_threads(most: int) -> None:
     """Let at most so many threads work in this process, from now on; 1 is the caller's own."""
     global READERS
-    READERS = max(1, min(most, READERS))
+    READERS = max(1, min(most, _MOST_READERS))
 
 
 def close(items: object) -> None:

@@ -150,7 +150,7 @@ def _one_lookup() -> tuple[Readings, list[tuple[str, ...]]]:
     names = Folded(Interners().names)
     lookups, transactions = np.zeros(1, LOOKUP), np.zeros(1, TRANSACTION)
     lookups["queries"] = lookups["complete"] = lookups["candidates"] = 1
-    lookups["walk_of"] = -1
+    lookups["walk_of"], transactions["suffix"] = -1, -1
     client = ClientReading(
         0,
         SearchList(),

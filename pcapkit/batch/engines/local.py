@@ -41,6 +41,10 @@ _LOOK_S = 0.5
 _COLLECT_S = 0.25
 
 
+#: What is sent to a process: how many threads each job may use, and the jobs.
+_Batch = tuple[int, list[tuple[Callable[[Any], Any], Any]]]
+
+
 class _Worker:
     """One process, and what it was given."""
 
@@ -49,11 +53,12 @@ class _Worker:
         #: in the order in which it does them; of the first one it has not answered yet
         self.given: deque[Job] = deque()
 
-    def give(self, batch: Sequence[Job]) -> bool:
-        """Send jobs to a process that waits; False where it is dead."""
+    def give(self, batch: Sequence[Job], threads: int) -> bool:
+        """Send jobs to a process that waits, each for so many threads; False where it is dead."""
         self.given.extend(batch)
         try:
-            self.pipe.send_bytes(pickle.dumps([(job.work, job.argument) for job in batch]))
+            work = [(job.work, job.argument) for job in batch]
+            self.pipe.send_bytes(pickle.dumps((threads, work)))
         except OSError:
             return False
         return True
@@ -97,10 +102,9 @@ class Local:
         """
         self._queue = deque(sorted(jobs, key=lambda job: -job.weight))
         self._suspects = deque()
-        threads = max(1, cores() // max(1, min(self._most, len(self._queue))))
         try:
             while self._queue or any(w.given for w in self._crew) or self._suspects:
-                for outcome in self._round(threads):
+                for outcome in self._round():
                     yield outcome
                     # What ends something goes first.
                     self._queue.extendleft(reversed(tuple(more(outcome))))
@@ -108,12 +112,12 @@ class Local:
             while self._crew:
                 self._crew.pop().kill()
 
-    def _round(self, threads: int) -> Iterator[Outcome]:
+    def _round(self) -> Iterator[Outcome]:
         """Give work to who has none, then yield what has come until somebody has none again."""
         if not self._queue and not any(w.given for w in self._crew):
             yield self._alone(self._suspects.popleft())
             return
-        self._employ(threads)
+        self._employ()
         began = said = time.monotonic()
         while not (ready := wait([w.pipe for w in self._crew], _LOOK_S)):
             self._look()
@@ -124,14 +128,14 @@ class Local:
         for worker in [w for w in self._crew if w.pipe in ready]:
             yield from self._answers(worker)
 
-    def _employ(self, threads: int) -> None:
+    def _employ(self) -> None:
         """Give a batch to each process that has none; start processes while there is work."""
         for worker in [w for w in self._crew if not w.given]:
-            if self._queue and not worker.give(self._batch()):
+            if self._queue and not self._give(worker):
                 self._bury(worker)
         while self._queue and len(self._crew) < self._most:
             try:
-                worker = self._fork(threads)
+                worker = self._fork()
             except OSError as problem:  # no more processes, or memory, than there are
                 if not self._crew:
                     raise UsageError(
@@ -140,8 +144,17 @@ class Local:
                 self._most = len(self._crew)
                 return
             self._crew.append(worker)
-            if not worker.give(self._batch()):
+            if not self._give(worker):
                 self._bury(worker)
+
+    def _give(self, worker: _Worker) -> bool:
+        """Give a batch to a process; False where it is dead.
+
+        Cores that nothing else is left for are its own.
+        """
+        busy = sum(bool(w.given) for w in self._crew)
+        threads = cores() // max(1, min(self._most, busy + len(self._queue)))
+        return worker.give(self._batch(), max(1, threads))
 
     def _batch(self) -> list[Job]:
         """Take jobs from the queue, fewer towards its end, so that all processes end together."""
@@ -179,7 +192,7 @@ class Local:
         at_work = sorted(w.given[0].name for w in self._crew if w.given)
         self._say(f"nothing was done for {seconds / 60:.0f} minutes; at work: {', '.join(at_work)}")
 
-    def _fork(self, threads: int) -> _Worker:
+    def _fork(self) -> _Worker:
         if not self._is_prepared:
             self._prepare()
             self._is_prepared = True
@@ -197,14 +210,14 @@ class Local:
                 for worker in self._crew:  # whose pipes nobody else may hold open
                     worker.pipe.close()
                 ours.close()
-                _serve(theirs, leader, threads)
+                _serve(theirs, leader)
             finally:
                 os._exit(1)
         theirs.close()
         return _Worker(pid, ours)
 
 
-def _serve(pipe: Connection, leader: int, threads: int) -> NoReturn:
+def _serve(pipe: Connection, leader: int) -> NoReturn:
     """Do the jobs that come through a pipe until nobody holds its other end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the leader to understand
     die_with_parent(leader)
@@ -212,13 +225,13 @@ def _serve(pipe: Connection, leader: int, threads: int) -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in {0, 1, 2} - {pipe.fileno()}:  # which it is where a stream was closed
         os.dup2(nothing, stream)
-    use_threads(threads)
     collected = time.monotonic()
     while True:
         try:
-            batch = cast("list[tuple[Callable[[Any], Any], Any]]", pickle.loads(pipe.recv_bytes()))
+            threads, batch = cast("_Batch", pickle.loads(pipe.recv_bytes()))
         except (EOFError, OSError):
             os._exit(0)
+        use_threads(threads)
         for work, argument in batch:
             pipe.send_bytes(_answer(work, argument))
             if time.monotonic() - collected > _COLLECT_S:
