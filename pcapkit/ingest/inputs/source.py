@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pcapkit.errors import (
     ChangedInput,
@@ -28,8 +28,10 @@ from pcapkit.errors import (
     PcapkitError,
 )
 from pcapkit.ingest.inputs.compression import COMPRESSIONS
-from pcapkit.ingest.window import Digest
 from pcapkit.text import is_url, shown_path
+
+if TYPE_CHECKING:
+    from pcapkit.ingest.window import Digest
 
 #: The most that :meth:`Source.peek` returns.
 PEEK_BYTES = 1 << 16
