@@ -235,6 +235,13 @@ def _why_skipped(
 
 
 @inline_kernel
+def _why_kept(facts: Integers) -> Int:
+    """Say if a segment is held for who follows its stream: where it has bytes, or opens one."""
+    waits = facts[WIRE_END] > facts[PAYLOAD] or facts[TCP_FLAGS] & SYN != 0
+    return np.int64(HELD if waits else TCP_WITHOUT_MESSAGE)
+
+
+@inline_kernel
 def _is_multicast(buffer: Bytes, facts: Integers, side: int) -> bool:
     """Is the address in ``buffer`` at the fact ``side``, SOURCE or DESTINATION, of a group?"""
     first = u8(buffer, facts[side])
@@ -355,10 +362,8 @@ def decode_window(
     carries no message. A packet that needs more than itself (a fragment, a segment with a part of a
     message) is deferred to reassembly; its reason is what it is if nothing comes of it, NO_REASON
     where the messages that it completes are in the rows already. So is an ICMP message about DNS,
-    for the addresses that it quotes. ``scratch`` is what its name says.
-
-    Returns (rows filled, records done, packets deferred): fewer done than given where the rows or
-    an interner are full.
+    for the addresses that it quotes. ``scratch`` is what its name says. Returns (rows filled,
+    records done, packets deferred): fewer done than given where rows or an interner are full.
     """
     seed, identity = tables.names.seed[0], tables.names.seed[1]
     facts = scratch.facts
@@ -382,11 +387,10 @@ def decode_window(
             continue
         data, at, stop = buffer, facts[PAYLOAD], facts[CAPTURED_END]
         out.reasons[i] = CUT_SHORT if facts[WIRE_END] > stop else MALFORMED
-        if found == FOUND_TCP and tables.keeps:
-            waits = facts[WIRE_END] > at or facts[TCP_FLAGS] & SYN
-            out.reasons[i] = HELD if waits else TCP_WITHOUT_MESSAGE
-            continue
         if found == FOUND_TCP:
+            if tables.keeps:
+                out.reasons[i] = _why_kept(facts)
+                continue
             stop = min(stop, at + LONGEST_SEGMENT)
             facts[CAPTURED_END] = stop
             most = np.int64(stop - at) // SHORTEST_FRAMED + 2  # one may have begun earlier
@@ -394,15 +398,9 @@ def decode_window(
                 done = np.int64(i)
                 break
             if tables.streams.shape[0]:
+                segment = (buffer, facts, record["time"], seed, tables.streams)
                 reason, stop, joined, keep = follow_segment(
-                    buffer,
-                    facts,
-                    record["time"],
-                    seed,
-                    tables.streams,
-                    out.deferred,
-                    deferred,
-                    scratch.joined,
+                    *segment, out.deferred, deferred, scratch.joined
                 )
                 out.reasons[i] = reason
                 if keep:

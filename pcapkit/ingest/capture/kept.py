@@ -13,7 +13,8 @@ from pcapkit.schema import Bytes, Integers, Rows
 def _copy_pieces(buffer: Bytes, begins: Integers, sizes: Integers, out: Bytes) -> None:
     """Write pieces of a buffer behind one another.
 
-    Goes in: ``buffer`` (uint8), and where in it the pieces begin, with their sizes (int64, both).
+    Goes in: ``buffer`` (uint8), and where in it the pieces begin, ``begins``, with their ``sizes``
+    (int64, both).
     Comes out: ``out`` (uint8, as long as all of them).
     """
     at = np.int64(0)

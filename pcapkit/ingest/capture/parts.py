@@ -36,10 +36,10 @@ _NOWHERE = -1
 def _find_chain(buffer: Bytes, header: PcapHeader, at_end: bool, cut: bool) -> Int:
     """Return where in ``buffer`` (uint8) the first of a chain of records begins; -1: nowhere.
 
-    Goes in: bytes of a pcap file, the file's ``header``, if the file ends with them, and if its
-    last record may be ``cut``. A chain ends well after _CHAIN headers, or exactly at the end of the
-    file; where it leads out of the buffer before, that depends on bytes that are not here, and
-    nothing is found.
+    Goes in: bytes of a pcap file, the file's ``header``, if the file ends with them (``at_end``),
+    and if its last record may be ``cut``. A chain ends well after _CHAIN headers, or exactly at the
+    end of the file; where it leads out of the buffer before, that depends on bytes that are not
+    here, and nothing is found.
     """
     big, size = header.big, np.int64(header.record_bytes)
     end = np.int64(buffer.shape[0])
