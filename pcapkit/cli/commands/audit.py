@@ -108,8 +108,14 @@ def audit(
 
     groups = None if group_by is None else parse_group_by(group_by)
     share = None if shard is None else _share(shard)
-    if share is not None and watch:
-        raise UsageError("--shard and --watch: a share is of what is there")
+    if share is not None:
+        if watch:
+            raise UsageError("--shard and --watch: a share is of what is there")
+        if history is not None or fail_on or prune or as_json:
+            raise UsageError(
+                "--shard only writes tallies: --history, --fail-on, --prune and --json belong to "
+                "the audit of the tallies"
+            )
     options = options_of(values, paths)
     check_output(output)
     from pcapkit.batch.finding.catalog import find_items

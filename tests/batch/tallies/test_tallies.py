@@ -292,6 +292,8 @@ def test_shares_of_many_machines_make_one_audit(tmp_path: Path) -> None:
         local, joined = (tmp_path / where / name for where in ("local", "joined"))
         assert local.read_bytes() == joined.read_bytes(), name
     assert b"3/3" in run("audit", str(folder), "--shard", "3/3").stderr
+    refused = run("audit", str(folder), "--shard", "0/3", "--fail-on", "waste>1%")
+    assert refused.returncode == 2 and b"belong to the audit of the tallies" in refused.stderr
 
 
 def test_large_captures_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
