@@ -7,11 +7,16 @@ it is missing. With PCAPKIT_REQUIRE_PROGRAMS set, such a skip is a failure.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+# A shell ignores Ctrl-C for what it starts in the background, and what that starts ignores it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
