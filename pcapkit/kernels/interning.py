@@ -238,20 +238,25 @@ def _longer(array: Array, used: int, need: int) -> Array:
     return out
 
 
+def new_seed() -> int:
+    """Return a seed that nobody can guess."""
+    return int.from_bytes(os.urandom(8), "little")
+
+
 class Interner:
     """A growing set of byte strings, numbered from 0 in order of first appearance."""
 
-    def __init__(self, identity: int | None = None) -> None:
-        """Begin one; ``identity`` is its second seed, None for one that nobody knows."""
-        if identity is None:
-            identity = int.from_bytes(os.urandom(8), "little")
+    def __init__(self, identity: int | None = None, seed: int | None = None) -> None:
+        """Begin one; ``identity`` is its second seed; None for seeds that nobody knows."""
+        seed = new_seed() if seed is None else seed
+        identity = new_seed() if identity is None else identity
         self.arrays = InternerArrays(
             np.zeros(1 << 12, np.uint8),
             np.zeros(1 << 8, np.int64),
             np.zeros(1 << 8, np.uint64),
             np.zeros(1 << 10, np.uint64),
             np.zeros(1, np.int64),
-            np.array([int.from_bytes(os.urandom(8), "little"), identity], np.uint64),
+            np.array([seed, identity], np.uint64),
         )
 
     def __len__(self) -> int:

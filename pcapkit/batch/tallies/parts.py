@@ -84,11 +84,14 @@ def merge_parts(tallies: tuple[str, ...], source: str, options: Options) -> Anal
 
     One that began in the middle of a record is made again.
     """
-    paths = list(tallies)
+    paths, made = list(tallies), set[int]()
     while True:
         try:
             return merge(*paths, options=options)
         except Misplaced as wrong:
+            if wrong.first in made:  # the capture is another one by now
+                raise
+            made.add(wrong.first)
             again = f"{wrong.path.removesuffix(SUFFIX)}.{wrong.first}{SUFFIX}"
             span = Span(wrong.first, wrong.stop, exact=True)
             write_tally(source, Path(again), options=options, span=span)

@@ -46,10 +46,12 @@ def merge(
     gate = Gate.of(fail_on, junit, step_summary, instead=INSTEAD)
     wanted = parse_formats(formats)
     options = options_of(values, tallies)
-    if values.get("port"):
+    if values.get("ports"):
         raise UsageError("--port: it is an option of tally, which reads the packets")
     paths = _files(tallies)
     if join is not None:
+        if as_json or fail_on or junit is not None:
+            raise UsageError("--join makes no analysis: leave --json, --fail-on and --junit out")
         from pcapkit.batch.tallies.merge import join_tallies
 
         check_output(str(Path(join).parent))

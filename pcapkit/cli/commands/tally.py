@@ -16,10 +16,10 @@ _RANGE = "write it as FIRST:STOP, in bytes, such as 0:1000000 or 1000000:"
 
 def _bounds(text: str) -> tuple[int, int | None]:
     """Parse ``0:1000000``, ``1000000:``."""
-    first, colon, stop = text.partition(":")
-    if not colon or not all(part.strip().isdecimal() or not part.strip() for part in (first, stop)):
+    first, colon, stop = (part.strip() for part in text.partition(":"))
+    if not colon or not all(p.isdecimal() and len(p) < 19 or not p for p in (first, stop)):
         raise UsageError(f"--range {text!r}: {_RANGE}")
-    bounds = int(first or 0), int(stop) if stop.strip() else None
+    bounds = int(first or 0), int(stop) if stop else None
     if bounds[1] is not None and bounds[1] <= bounds[0]:
         raise UsageError(f"--range {text!r}: it is empty; {_RANGE}")
     return bounds
@@ -58,13 +58,15 @@ def tally(
     at_record: bool,
     ports: tuple[int, ...],
 ) -> None:
-    """Write what an analysis needs of captures, one small file each; see merge.
+    """Write a tally of each capture: all that an analysis needs of it, as a file; see merge.
 
     A large capture can be read in parts, on several machines: a tally of each --range. The options
     that say what is known of clients and cluster belong to merge.
     """
     if part is not None and len(captures) > 1:
         raise UsageError("--range: it is of one capture")
+    if at_record and part is None:
+        raise UsageError("--at-record: it says where a --range begins")
     bounds = None if part is None else _bounds(part)
     into = Path(output)
     if len(captures) > 1 and not into.is_dir():

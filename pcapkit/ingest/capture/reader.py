@@ -140,11 +140,11 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
             interfaces = np.concatenate([interfaces, np.zeros(interfaces.size, pcap.INTERFACE)])
             ended = pcap.ROWS_FULL
         known = interfaces[: state[pcap.INTERFACES]]
-        if known.size and capture.snaplen is None:
+        if known.size:
             capture.snaplen = int(known["snaplen"].max()) or None
+        if known.size and not capture.link_types:
             capture.link_types = tuple(sorted({int(t) for t in known["linktype"]}))
-        if count and state[pcap.CLOCKLESS] and state[pcap.LAST_TIME] == 0:
-            capture.has_clock = False
+        capture.has_clock = not (state[pcap.CLOCKLESS] and state[pcap.LAST_TIME] == 0)
         return int(count), int(stop), int(ended)
 
     def scan(blocks: Blocks, records: Rows) -> _Ended:

@@ -63,8 +63,10 @@ def _chain(parts: Sequence[Part]) -> list[Part]:
     """
     chain: list[Part] = []
     at = 0
-    while not chain or not _is_last(chain[-1]):
+    while not chain or chain[-1].facts.damage is None:
         follow = [p for p in parts if p not in chain and _follows(p, at, first=not chain)]
+        if not follow and chain and _is_last(chain[-1]):
+            break
         if not follow:
             raise _problem(parts, at)
         chain.append(max(follow, key=lambda p: (p.facts.end or 0, p.facts.asked[1] is None)))

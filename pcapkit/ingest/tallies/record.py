@@ -43,8 +43,9 @@ def record(
     interners = Interners(Interner(IDENTITY), Interner(IDENTITY))
     digest = hashlib.sha256()
     with open_source(path) as source:
-        head = hashlib.sha256(source.peek(HEAD_BYTES)).hexdigest()
         begins, of_packets = first_time(source, path, Interners(), ports)
+        # Rotated files may begin with the same long list of interfaces.
+        head = hashlib.sha256(source.peek(HEAD_BYTES) + repr(begins).encode()).hexdigest()
         if span is not None and (source.compression or not of_packets or not source.reopens):
             raise UsageError(
                 f"{source.path}: only packet captures that are files, and not compressed, have "
@@ -56,6 +57,10 @@ def record(
             capture.digest = digest
         else:
             source.digest = digest
+        if span is not None and span.first >= (source.stored_size or 0):
+            raise UsageError(
+                f"--range: {source.path} has {source.stored_size} bytes: it begins behind its end"
+            )
         capture.span = span
         windows: list[WindowFacts] = []
         unreachable: Counter[Ends] = Counter()
@@ -129,5 +134,13 @@ def _owners(interners: Interners) -> tuple[OwnerFacts, ...]:
 
 def key_of(facts: PartFacts) -> str:
     """Return what tells this part from all others, for the name of its file: 32 hex digits."""
-    texts = (facts.content, facts.capture, facts.asked, facts.ports, SCHEMA, facts.pcapkit_version)
+    texts = (
+        facts.content,
+        facts.capture,
+        facts.asked,
+        facts.begin,
+        facts.ports,
+        SCHEMA,
+        facts.pcapkit_version,
+    )
     return hashlib.sha256(repr(texts).encode()).hexdigest()[:32]

@@ -13,7 +13,7 @@ from pcapkit.ingest.tallies.chain import captures_of
 from pcapkit.ingest.tallies.facts import IDENTITY
 from pcapkit.ingest.tallies.file import Part, damage_named
 from pcapkit.ingest.window import Capture, Ends, Interners, Owner, Unreachable, Window
-from pcapkit.kernels.interning import Interner
+from pcapkit.kernels.interning import Interner, new_seed
 from pcapkit.schema import ABSENT, QR, Ids, Messages
 
 
@@ -26,21 +26,24 @@ def open_captures(
     InputError where parts are missing or damaged.
     """
     chains = captures_of(parts)
+    seed = new_seed()  # one: connections that go on in the next capture are known by it
     for number, chain in enumerate(chains):
-        capture = _open(chain, interners, path_of(chain[0]) if path_of else chain[0].facts.path)
+        path = path_of(chain[0]) if path_of else chain[0].facts.path
+        capture = _open(chain, interners, path, seed)
         if number + 1 < len(chains) and chains[number + 1][0].facts.of_packets:
             capture.followed_at = chains[number + 1][0].facts.begins
         yield capture
 
 
-def _open(chain: Sequence[Part], interners: Interners, path: str) -> Capture:
+def _open(chain: Sequence[Part], interners: Interners, path: str, seed: int) -> Capture:
     first = chain[0].facts
     capture = Capture(path, first.format, first.compression, iter(()))
-    capture.has_clock = all(part.facts.has_clock for part in chain)
-    capture.link_types = tuple(sorted({t for part in chain for t in part.facts.link_types}))
-    capture.snaplen = next((p.facts.snaplen for p in chain if p.facts.snaplen), first.snaplen)
+    last = chain[-1].facts  # which was read knowing what stands before it
+    capture.has_clock = last.has_clock
+    with_packets = [p.facts for p in chain if p.facts.packets] or [last]
+    capture.link_types = tuple(sorted({t for facts in with_packets for t in facts.link_types}))
+    capture.snaplen = max((p.facts.snaplen or 0 for p in chain), default=0) or None
     capture.of_packets = first.of_packets
-    last = chain[-1].facts
     capture.truncated_tail, capture.damage = last.truncated_tail, last.damage
     for part in chain:
         facts = part.facts
@@ -51,13 +54,15 @@ def _open(chain: Sequence[Part], interners: Interners, path: str) -> Capture:
         for address, pod in facts.pods.items():
             with damage_named(part.path):
                 capture.pods.setdefault(bytes.fromhex(address), pod)
-    capture.windows = _windows(chain, interners, capture)
+    capture.windows = _windows(chain, interners, capture, seed)
     return capture
 
 
-def _windows(chain: Sequence[Part], interners: Interners, capture: Capture) -> Iterator[Window]:
+def _windows(
+    chain: Sequence[Part], interners: Interners, capture: Capture, seed: int
+) -> Iterator[Window]:
     ports = frozenset(chain[0].facts.ports)
-    numbering = _Numbering(interners)
+    numbering = _Numbering(interners, seed)
     own = numbering.own
     decoder = Decoder(own, capture, ports) if capture.of_packets else None
     unreachable = Unreachable()
@@ -93,9 +98,9 @@ class _Numbering:
     What parts hold, and what their kept packets are decoded to, has ids of its ``own``.
     """
 
-    def __init__(self, interners: Interners) -> None:
+    def __init__(self, interners: Interners, seed: int) -> None:
         self._interners = interners
-        self.own = Interners(Interner(IDENTITY), Interner(IDENTITY))
+        self.own = Interners(Interner(IDENTITY, seed), Interner(IDENTITY, seed))
         self._names, self._addresses = np.zeros(0, np.int32), np.zeros(0, np.int32)
 
     def window(self, window: Window) -> Window:
@@ -116,7 +121,10 @@ class _Numbering:
     def end(self) -> None:
         """Say what is known of the containers that messages have."""
         for number, owner in self.own.owners.items():
-            if number < self._addresses.size and self._addresses[number] >= 0:
+            known_so_far = self._addresses
+            if max(number, owner.client) >= known_so_far.size:
+                continue
+            if known_so_far[number] >= 0 and known_so_far[owner.client] >= 0:
                 ids = self._addresses[[number, owner.client]].tolist()
                 known = self._interners.owners.setdefault(ids[0], replace(owner, client=ids[1]))
                 known.sure |= owner.sure
