@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcapkit.batch.finding.failures import kind_of
@@ -91,7 +91,7 @@ def find_items(
     unseen = [p.path for p, look in zip(found, seen, strict=True) if _is_unseen(p, look)]
     if unseen:
         say(f"not looked at, for there is no permission: {shown_all(unseen)}")
-    tallies = [_of_tally(place) for place, look in captures if look.format == _TALLY]
+    tallies = _each_once([_of_tally(p) for p, look in captures if look.format == _TALLY])
     members = [
         Member(shown_path(p.path), p.path, p.identity, look)
         for p, look in captures
@@ -128,6 +128,25 @@ def _of_tally(place: Place) -> Item:
     if failure is not None:
         return Item(paths, *source, failure.error, failure.kind)
     return Item(paths, *source, of_tally=True)
+
+
+def _each_once(items: Sequence[Item]) -> list[Item]:
+    """Return items of tallies; captures that are in several of them are failures."""
+    of: dict[tuple[str, ...], list[Item]] = {}
+    for item in items:
+        of.setdefault(item.paths, []).append(item)
+    out = []
+    for paths, same in of.items():
+        if len(same) > 1:
+            files = shown_all([shown_path(source) for i in same for source in i.sources])
+            problem = (
+                f"{paths[0]}: in several tallies: {files} (remove those that are old; 'pcapkit "
+                "merge --join' makes one of parts)"
+            )
+            out.append(replace(same[0], error=problem, error_kind="options", of_tally=False))
+        else:
+            out += same
+    return out
 
 
 def _nothing(named: Sequence[str], problems: Sequence[str]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pcapkit.errors import UsageError
+from pcapkit.errors import InputError, UsageError
 from pcapkit.files import whole_file
+from pcapkit.ingest.inputs.recognise import is_tally
 from pcapkit.ingest.tallies.chain import captures_of
 from pcapkit.ingest.tallies.facts import PartFacts
-from pcapkit.ingest.tallies.file import Part, Writer, open_tallies
+from pcapkit.ingest.tallies.file import Part, Writer, read_tallies
 from pcapkit.ingest.tallies.record import key_of, record
 from pcapkit.ingest.tallies.replay import open_captures
 from pcapkit.ingest.window import Span
@@ -50,9 +51,19 @@ def write_tally(
 
     into = output.is_dir()
     target = output / "tally" if into else output
+    _keep_captures(target)
     with whole_file(target, name=name if into else None) as out, Writer(out) as writer:
         facts = record(path, writer, ports=options.ports | {53}, span=span, progress=each)
     return (output / name() if into else output), facts
+
+
+def _keep_captures(output: Path) -> None:
+    """Refuse to write a tally over what is none: a capture that was named twice, say."""
+    if output.is_file():
+        with output.open("rb") as file:
+            head = file.read(128)
+        if head and not is_tally(head):
+            raise UsageError(f"{output} is there and is no tally: name another file")
 
 
 def join_tallies(paths: Sequence[str], output: Path) -> int:
@@ -60,17 +71,21 @@ def join_tallies(paths: Sequence[str], output: Path) -> int:
 
     They stand in an order that does not depend on that of ``paths``.
     """
-    with open_tallies(paths) as parts, whole_file(output) as out:
-        kept: dict[str, Part] = {}
-        for part in parts:
-            kept.setdefault(key_of(part.facts), part)
+    _keep_captures(output)
+    parts, failures = read_tallies(paths)
+    kept: dict[str, Part] = {}
+    for part in parts:
+        kept.setdefault(key_of(part.facts), part)
 
-        def place(part: Part) -> tuple[str, int, str]:
-            return part.facts.capture, part.facts.asked[0], part.facts.content
+    def place(part: Part) -> tuple[str, int, str]:
+        return part.facts.capture, part.facts.asked[0], part.facts.content
 
-        with Writer(out) as writer:
-            for part in sorted(kept.values(), key=place):
+    with whole_file(output) as out, Writer(out) as writer:
+        for part in sorted(kept.values(), key=place):
+            with part:
                 writer.copy(part)
+        for failure in sorted(failures, key=lambda f: f.paths):
+            writer.fail(failure)
     return len(kept)
 
 
@@ -89,15 +104,18 @@ def merge(
     if not tallies:
         raise UsageError("no tally given")
     whole = Collected()
-    with open_tallies([str(path) for path in tallies]) as parts:
-        captures_of(parts)  # what is missing is said before anything is read
-        collect_captures(
-            open_captures(parts, whole.interners, path_of),
-            whole,
-            options=options,
-            progress=hooks.progress,
-            stop=hooks.stop,
-        )
+    parts, failures = read_tallies([str(path) for path in tallies])
+    if not parts:
+        raise InputError(str(tallies[0]), f"no capture in it: {failures[0].error}")
+    whole.warnings += [f"left out, as it could not be read: {f.error}" for f in failures]
+    captures_of(parts)  # what is missing is said before anything is read
+    collect_captures(
+        open_captures(parts, whole.interners, path_of),
+        whole,
+        options=options,
+        progress=hooks.progress,
+        stop=hooks.stop,
+    )
     if hooks.collected is not None:
         hooks.collected()
     return Reading(whole, options).analysis(hooks.charted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO, Any
@@ -26,7 +26,7 @@ from pcapkit.ingest.window import Kept, Window
 from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
 from pcapkit.names.text import MAX_NAME_BYTES
-from pcapkit.schema import MESSAGE, Bytes, Ids, Integers, Messages
+from pcapkit.schema import MESSAGE, OTHER_SOA, TCP, Bytes, Ids, Integers, Messages
 from pcapkit.text import encodable
 
 #: The first member, uncompressed, so that the file begins alike (as EPUB and OpenDocument do).
@@ -45,6 +45,8 @@ _PACKETS = pa.schema(
     ]
 )
 _STRINGS = pa.schema([("value", pa.large_binary())])
+#: Counts, and times in ns since 1970, beyond these are nobody's.
+_MOST_COUNT, _MOST_TIME = 1 << 48, 1 << 62
 #: What damaged or foreign archives and streams raise.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -55,6 +57,10 @@ _DAMAGE = (
     EOFError,
     NotImplementedError,
     OverflowError,
+    RuntimeError,
+    TypeError,
+    IndexError,
+    MemoryError,
     UnicodeError,
     ValueError,
 )
@@ -187,12 +193,35 @@ def _well_formed(arena: Bytes, ends: Integers) -> bool:
 
 
 class Part:
-    """One part of a capture in a tally that is open; see :func:`open_tally`."""
+    """One part of a capture in a tally; what is beside its facts is read while it is open.
 
-    def __init__(self, path: str, archive: zipfile.ZipFile, number: int, facts: PartFacts) -> None:
+    So that there may be more tallies than a process may have files open.
+    """
+
+    def __init__(self, path: str, number: int, facts: PartFacts) -> None:
         self.path, self.facts = path, facts
-        self._zip, self._number = archive, number
+        self._number = number
         self._names = self._addresses = 0
+        self._archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> Part:
+        with damage_named(self.path):
+            self._archive = _archive(self.path)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._zip.close()
+
+    @property
+    def _zip(self) -> zipfile.ZipFile:
+        if self._archive is None:
+            raise AssertionError("the part is not open")
+        return self._archive
 
     def members(self) -> Iterator[tuple[str, bytes]]:
         """Yield the names and the bytes of all that the archive has of this part."""
@@ -241,13 +270,13 @@ class Part:
         rows = np.empty(batch.num_rows, MESSAGE)
         for name in _MESSAGES.names:
             rows[name] = batch.column(name).to_numpy()
-        self._check(rows)
-        kept = self._kept(number) if facts.kept else None
+        self._check(rows, facts.numbers)
+        kept = self._kept(number, facts.numbers) if facts.kept else None
         skipped = dict(facts.skipped)
         times = facts.first_time, facts.last_time
         return Window(rows, facts.packets, skipped, *times, kept=kept, numbers=facts.numbers)
 
-    def _check(self, rows: Messages) -> None:
+    def _check(self, rows: Messages, numbers: tuple[int, int]) -> None:
         """Refuse rows that point to what is not there."""
         if not rows.size:
             return
@@ -259,11 +288,14 @@ class Part:
         ):
             if int(rows[name].max()) >= count or int(rows[name].min()) < least:
                 raise ValueError(f"a message has no such {name}")
-        numbers = rows["packet_no"]
-        if int(numbers[0]) < 1 or (np.diff(numbers) < 0).any():
-            raise ValueError("messages are out of order")
+        if int(rows["transport"].max()) > TCP:
+            raise ValueError("a message came over nothing known")
+        if int(rows["soa"].max()) > OTHER_SOA or int(rows["message_bytes"].min()) < 0:
+            raise ValueError("a message is out of range")
+        _check_times(rows["time"])
+        _check_numbers(rows["packet_no"], numbers, strict=False)
 
-    def _kept(self, number: int) -> Kept:
+    def _kept(self, number: int, numbers: tuple[int, int]) -> Kept:
         batch = self._read(f"packets/{number}", _PACKETS)
         data, ends = self._strings(batch.column("data"))
         more, stops = self._strings(batch.column("options"))
@@ -272,8 +304,10 @@ class Part:
             records[name] = batch.column(name).to_numpy()
         records["offset"] = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
         records["captured"] = sizes = np.diff(ends, prepend=0)
-        if (records["original"] < sizes).any() or (np.diff(records["number"]) <= 0).any():
-            raise ValueError("packets are out of order")
+        if (records["original"] < sizes).any():
+            raise ValueError("a packet is longer than it was")
+        _check_times(records["time"])
+        _check_numbers(records["number"], numbers, strict=True)
         has = np.flatnonzero(np.diff(stops, prepend=0))
         options = np.zeros(has.size, OPTIONS)
         begins = np.concatenate([np.zeros(1, np.int64), stops])[:-1]
@@ -281,7 +315,22 @@ class Part:
         options["begin"], options["end"] = data.size + begins[has], data.size + stops[has]
         options["big"] = batch.column("big").to_numpy()[has] != 0
         latest = batch.column("latest").to_numpy()
+        _check_times(latest)
         return Kept(np.concatenate([data, more]), records, options, latest)
+
+
+def _check_times(times: Integers) -> None:
+    if times.size and (int(times.max()) >= _MOST_TIME or int(times.min()) <= -_MOST_TIME):
+        raise ValueError("a time is out of range")
+
+
+def _check_numbers(found: Integers, numbers: tuple[int, int], *, strict: bool) -> None:
+    """Refuse numbers of packets that do not ascend, or are not those of the window."""
+    if not found.size:
+        return
+    falls = found[1:] <= found[:-1] if strict else found[1:] < found[:-1]
+    if falls.any() or int(found[0]) < 1 or int(found[-1]) > (numbers[1] or _MOST_COUNT):
+        raise ValueError("packets are out of order")
 
 
 @contextmanager
@@ -291,39 +340,46 @@ def damage_named(path: str) -> Iterator[None]:
         yield
     except _DAMAGE as problem:
         raise InputError(
-            encodable(path), f"no tally, or a damaged one ({problem})", hint="make it again"
+            encodable(path),
+            f"no tally, or a damaged one ({problem})",
+            hint="'pcapkit tally' makes one",
         ) from None
 
 
-@contextmanager
-def open_tallies(paths: Iterable[str]) -> Iterator[list[Part]]:
-    """Open the parts of all captures in some tallies.
+def read_tallies(paths: Iterable[str]) -> tuple[list[Part], list[FailureFacts]]:
+    """Return the parts of all captures in some tallies, and what failed instead of others.
 
     Raises InputError where one is torn, foreign or of another schema.
     """
     parts: list[Part] = []
-    archives: list[zipfile.ZipFile] = []
+    failures: list[FailureFacts] = []
+    for path in paths:
+        with damage_named(path), _archive(path) as archive:
+            facts = _facts(archive)
+            if not facts.parts and not facts.failures:
+                raise ValueError("it holds nothing")
+            parts += [Part(path, number, part) for number, part in enumerate(facts.parts)]
+            failures += [failure for failure in facts.failures if failure not in failures]
+    return parts, failures
+
+
+def _archive(path: str) -> zipfile.ZipFile:
+    """Open a tally; its members lie there as they are, so that none grows beyond the file."""
     try:
-        for path in paths:
-            with damage_named(path):
-                try:
-                    archive = zipfile.ZipFile(path)
-                except OSError as problem:
-                    raise InputError(
-                        encodable(path), f"cannot be read: {problem.strerror}"
-                    ) from None
-                archives.append(archive)
-                parts += parts_of(path, archive)
-        yield parts
-    finally:
-        for archive in archives:
+        archive = zipfile.ZipFile(path)
+    except OSError as problem:
+        raise InputError(
+            encodable(path), f"cannot be read: {problem.strerror}", hint="a tally is a file"
+        ) from None
+    infos = archive.infolist()
+    for info in infos:
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             archive.close()
-
-
-def parts_of(path: str, archive: zipfile.ZipFile) -> Sequence[Part]:
-    """Return the parts in an archive."""
-    parts = enumerate(_facts(archive).parts)
-    return [Part(path, archive, number, part) for number, part in parts]
+            raise ValueError("a member is compressed or encrypted")
+    if len({info.filename for info in infos}) < len(infos):
+        archive.close()
+        raise ValueError("a member is there twice")
+    return archive
 
 
 def _facts(archive: zipfile.ZipFile) -> _Facts:
@@ -331,7 +387,35 @@ def _facts(archive: zipfile.ZipFile) -> _Facts:
     schema = msgspec.json.decode(data, type=_OnlySchema).schema
     if schema != SCHEMA:
         raise ValueError(f"its schema is {schema}, this pcapkit reads {SCHEMA}")
-    return msgspec.json.decode(data, type=_Facts)
+    facts = msgspec.json.decode(data, type=_Facts)
+    for part in facts.parts:
+        _check_facts(part)
+    return facts
+
+
+def _check_facts(facts: PartFacts) -> None:
+    """Refuse numbers that no capture has, and reasons that are none."""
+    counts = [facts.packets, facts.bytes_read, facts.size, facts.begin, facts.end, *facts.asked]
+    counts += [*facts.left_out.values(), *facts.noted.unknown.values()]
+    counts += [*facts.noted.elsewhere.values(), *facts.left_out, *facts.noted.elsewhere]
+    noted = facts.noted
+    counts += [noted.packets, noted.messages, noted.cut, noted.gone_back, noted.slow]
+    times = [facts.begins, noted.first_time, noted.last_time]
+    for window in facts.windows:
+        counts += [window.packets, *window.numbers, *window.skipped.values()]
+        times += [window.first_time, window.last_time]
+        if not all(reason.isidentifier() and len(reason) < 64 for reason in window.skipped):
+            raise ValueError("packets are skipped for no known reason")
+    for reason, _, _, packets in facts.unreachable:
+        counts.append(packets)
+        if reason not in ("query_unreachable", "answer_unreachable"):
+            raise ValueError("an ICMP message is of no known kind")
+    if not all(n is None or 0 <= n < _MOST_COUNT for n in counts):
+        raise ValueError("a count is out of range")
+    if not all(t is None or abs(t) < _MOST_TIME for t in times):
+        raise ValueError("a time is out of range")
+    if not all(0 < port < 65536 for port in facts.ports):
+        raise ValueError("a port is out of range")
 
 
 class _OnlySchema(msgspec.Struct):
@@ -343,7 +427,7 @@ def inside(path: str) -> tuple[tuple[str, ...], FailureFacts | None]:
 
     Raises InputError where it is damaged.
     """
-    with damage_named(path), zipfile.ZipFile(path) as archive:
+    with damage_named(path), _archive(path) as archive:
         facts = _facts(archive)
         paths = tuple(dict.fromkeys(part.path for part in facts.parts))
         failure = facts.failures[0] if facts.failures and not paths else None

@@ -69,22 +69,23 @@ def _windows(
     before = 0
     for part in chain:
         facts = part.facts
-        with damage_named(part.path):
-            add_noted(capture.noted, facts.noted)
-            names = part.intern("names", own.names)
-            addresses = part.intern("addresses", own.addresses)
-            _add_owners(part, addresses, own)
-            for reason, client, server, packets in facts.unreachable:
-                ends = Ends(reason, bytes.fromhex(client), bytes.fromhex(server))
-                unreachable.count(ends, packets)
-        for number in range(len(facts.windows)):
+        with part:
             with damage_named(part.path):
-                window = part.window(number)
-            _renumber(window, before, names, addresses)
-            window.unreachable = unreachable.take()
-            capture.bytes_read = facts.bytes_read
-            for whole in (window,) if decoder is None else decoder.go_on(window):
-                yield numbering.window(whole)
+                add_noted(capture.noted, facts.noted)
+                names = part.intern("names", own.names)
+                addresses = part.intern("addresses", own.addresses)
+                _add_owners(part, addresses, own)
+                for reason, client, server, packets in facts.unreachable:
+                    ends = Ends(reason, bytes.fromhex(client), bytes.fromhex(server))
+                    unreachable.count(ends, packets)
+            for number in range(len(facts.windows)):
+                with damage_named(part.path):
+                    window = part.window(number)
+                _renumber(window, before, names, addresses)
+                window.unreachable = unreachable.take()
+                capture.bytes_read = facts.bytes_read
+                for whole in (window,) if decoder is None else decoder.go_on(window):
+                    yield numbering.window(whole)
         capture.bytes_read = facts.bytes_read
         before += facts.packets
     for last in () if decoder is None else decoder.finish():

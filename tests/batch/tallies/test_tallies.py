@@ -135,6 +135,51 @@ def test_logs_and_compressed_captures_have_tallies_of_all_of_them(
         write_tally(path, tmp_path, span=Span(0, 1000))
 
 
+def test_connections_go_on_in_the_next_capture(tmp_path: Path) -> None:
+    content = Path(sequences(tmp_path)["segments"]).read_bytes()
+    cut = records_of(content)[1]
+    files = [
+        build.save(tmp_path, content[:cut], "one.pcap"),
+        build.save(tmp_path, content[:24] + content[cut:], "two.pcap"),
+    ]
+    expected = pcapkit.analyze(*files).to_json()
+    assert json.loads(expected)["messages"]["total"] == 2
+    assert merge(*(write_tally(path, tmp_path)[0] for path in files)).to_json() == expected
+
+
+def test_rotated_files_may_begin_alike(tmp_path: Path) -> None:
+    many = build.ng_section() + build.ng_interface() * 300
+    talk = build.conversation()
+    later = [build.Packet(p.data, p.time + build.SECOND) for p in talk]
+    files = [
+        build.save(tmp_path, many + b"".join(map(build.ng_packet, of)), f"{n}.pcapng")
+        for n, of in enumerate((talk, later))
+    ]
+    tallies = []
+    for path in files:
+        size = Path(path).stat().st_size
+        tallies += tallies_of(path, tmp_path, [size - 300])
+    assert merge(*tallies).to_json() == pcapkit.analyze(*files).to_json()
+
+
+def test_a_capture_that_grew_between_its_parts(tmp_path: Path) -> None:
+    content = (LAB / "multi6_any_sll2.pcap").read_bytes()
+    cut = next(at for at in records_of(content) if at > 5000)
+    path = build.save(tmp_path, content[:cut])
+    first = write_tally(path, tmp_path, span=Span(0, cut))[0]
+    build.save(tmp_path, content)
+    second = write_tally(path, tmp_path, span=Span(cut, None))[0]
+    assert merge(second, first).to_json() == whole(path)
+
+
+def test_a_capture_is_never_written_over(tmp_path: Path) -> None:
+    path = build.save(tmp_path, build.pcap(build.conversation()))
+    before = Path(path).read_bytes()
+    out = run("tally", path, "-o", path)
+    assert out.returncode == 2 and b"is no tally" in out.stderr
+    assert Path(path).read_bytes() == before
+
+
 def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
     path = str(LAB / "multi6_any_sll2.pcap")
     one, two = tmp_path / "one", tmp_path / "two"
@@ -187,7 +232,7 @@ def test_torn_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     for data in (b"", content[:-1], content[: len(content) // 2], b"PK\3\4 something else"):
         bad.write_bytes(data)
-        with pytest.raises(InputError, match="make it again"):
+        with pytest.raises(InputError, match="makes one"):
             merge(bad)
     with pytest.raises(InputError, match="cannot be read"):
         merge(tmp_path / "nothing")
@@ -225,6 +270,47 @@ def test_hostile_members_do_no_harm(tmp_path: Path) -> None:
                 merge(changed(path, name, flip))
             except (InputError, UsageError):
                 continue
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"ports":[53]', b'"ports":[70000]'),
+        (b'"packets":', b'"packets":-'),
+        (b'"begins":', b'"begins":99999999999999999'),
+        (b'"skipped":{', b'"skipped":{"no reason":1'),
+        (b'"parts":[', b'"parts":[],"parts_":['),
+    ],
+)
+def test_facts_that_are_none_are_refused(old: bytes, new: bytes, tmp_path: Path) -> None:
+    path = write_tally(str(LAB / "busybox_nslookup.pcap"), tmp_path)[0]
+
+    def edit(data: bytes) -> bytes:
+        assert old in data
+        return data.replace(old, new, 1)
+
+    with pytest.raises(InputError, match="damaged"):
+        merge(changed(path, "tally.json", edit))
+
+
+def test_members_that_grow_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tally.json", b" " * 1_000_000)
+    with pytest.raises(InputError, match="compressed"):
+        merge(path)
+
+
+def test_what_failed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "bad.pcap").write_bytes(b"nothing of that kind")
+    run("audit", str(tmp_path), "-o", str(tmp_path / "out"), "--shard", "0/1")
+    (failed,) = (tmp_path / "out" / "tallies").iterdir()
+    with pytest.raises(InputError, match="no capture in it"):
+        merge(failed)
+    good = write_tally(str(LAB / "busybox_nslookup.pcap"), tmp_path)[0]
+    joined = tmp_path / "joined"
+    join_tallies([str(failed), str(good)], joined)
+    assert any("bad.pcap" in warning for warning in merge(joined).warnings)
 
 
 def test_names_that_run_out_of_a_tally_are_refused(tmp_path: Path) -> None:
@@ -268,6 +354,9 @@ def test_tally_and_merge_on_the_command_line(tmp_path: Path) -> None:
         (["--range", "5:5"], "it is empty"),
         (["--range", "x:5"], "write it as FIRST:STOP"),
         (["--range", "7"], "write it as FIRST:STOP"),
+        (["--range", " :99999999999999999999"], "write it as FIRST:STOP"),
+        (["--range", "99999999:"], "behind its end"),
+        (["--at-record"], "where a --range begins"),
     ],
 )
 def test_bad_ranges(arguments: list[str], message: str, tmp_path: Path) -> None:
