@@ -11,7 +11,7 @@ from contextlib import suppress
 import click
 
 from pcapkit.cli.output import say
-from pcapkit.cli.root import cli
+from pcapkit.cli.root import READER_GONE, cli
 from pcapkit.errors import PcapkitError
 from pcapkit.memory import keep_freed_memory
 
@@ -58,6 +58,12 @@ def main() -> None:
     os._exit(status)
 
 
+def _reader_has_gone() -> int:
+    """Leave quietly where the reader of our output (head, less) has gone, as other tools do."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE
+
+
 def _run() -> int:
     debug = "--debug" in sys.argv[1:2] or os.environ.get("PCAPKIT_DEBUG", "0") not in ("", "0")
     try:
@@ -70,6 +76,8 @@ def _run() -> int:
         say(f"error: {error}")
         return 2
     except SystemExit as leave:
+        if isinstance(leave.__context__, BrokenPipeError):
+            return _reader_has_gone()  # click and rich leave with 1, which is a gate's
         return leave.code if isinstance(leave.code, int) else 0
     except click.exceptions.Exit as left:
         return left.exit_code
@@ -82,9 +90,7 @@ def _run() -> int:
         click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: leave quietly, as other tools do.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _reader_has_gone()
     except Exception as error:
         # Python's own exit status for these, 1, would say that a threshold was crossed.
         if debug:

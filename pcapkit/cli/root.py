@@ -1,7 +1,7 @@
 """The group of all commands; a command's module is imported when it is asked for.
 
 Exit codes: 0 done; 1 done, but a ``--fail-on`` rule does not hold; 2 wrong usage or unreadable
-input; 3 a batch done in part; 130 interrupted.
+input; 3 a batch done in part; 130 interrupted; 141 the reader of standard output has gone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,18 @@ COMMANDS = (
 )
 
 
+#: What shells report of a process that writes to a pipe nobody reads: 128 + SIGPIPE.
+READER_GONE = 141
+
+
 class _Commands(click.Group):
     """Imports the module of a command when it is asked for."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would leave with 1, which is a gate's
+            raise click.exceptions.Exit(READER_GONE) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -108,3 +108,16 @@ def test_standard_streams_may_be_closed(closed: str, tmp_path: Path) -> None:
     shell = ["sh", "-c", '"$@" <&-', "sh", *command, "analyze", "-"]
     done = subprocess.run(shell, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.startswith("error: stdin: empty")
+
+
+@pytest.mark.parametrize("arguments", [["explain"], ["analyze", str(TRACE_1), "--json"]])
+def test_a_reader_that_goes_away_is_no_gate_that_failed(arguments: list[str]) -> None:
+    code = "from pcapkit.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 141 and said == b""
