@@ -21,8 +21,9 @@ from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.options import Options
 from pcapkit.text import encodable, is_url
 
-#: Bytes of a part; captures of two or more are read in parts.
-PART_BYTES = 1 << 29
+#: Bytes of a part; captures of two or more are read in parts. What has to be written and read again
+#: costs as much as the analysis: smaller ones are done sooner at once.
+PART_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
