@@ -121,9 +121,10 @@ def _laid_out(runs: Sequence[Run]) -> Timeline:
     for (number, day), rows in grouped.items():
         moment = max(runs[number].time if r.last_time is None else r.last_time for r in rows)
         places.append((moment, number, day, rows))
-    places.sort(key=lambda p: p[:3])
     last = {_identity(row) for row in runs[-1].rows} if runs else set()
     judged = max((first[c] for c in last if c in first), default=None)
+    # What is judged comes last, also where captures of an earlier night have come late.
+    places.sort(key=lambda p: (p[1] == judged, *p[:3]))
     out = Timeline([], {}, frozenset(n for n, p in enumerate(places) if p[1] == judged))
     for moment, number, day, rows in places:
         _add(out, Night(runs[number].name, day, moment), rows)

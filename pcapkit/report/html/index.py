@@ -305,7 +305,7 @@ def _trends(trends: Sequence[Trend]) -> Context:
     return {
         "id": "trend",
         "title": "Trend",
-        "before": [] if trends else ["This is the first run of its history."],
+        "before": [] if trends else ["There is no earlier night to compare with."],
         "tables": [_table("trend-rows", columns, rows, first=_FIRST_GROUPS, total=len(trends))]
         if trends
         else [],
