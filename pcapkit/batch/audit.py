@@ -32,13 +32,13 @@ from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditIndex, AuditRow
 from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
+from pcapkit.report.audit_files import SCHEMA
 from pcapkit.report.openmetrics import FILE as METRICS
 from pcapkit.report.openmetrics import render_audit_metrics
 from pcapkit.report.writer import ReportFolders, stem_of
 from pcapkit.text import encodable
 from pcapkit.version import __version__
 
-SCHEMA = "pcapkit.audit/1"
 #: Names in the output folder that are no report's.
 _RESERVED = (*INDEX, METRICS, LOCK, RECORDS, TALLIES, "history")
 #: Failures that the same bytes always lead to: no later run need try again.
@@ -245,10 +245,13 @@ class Audit:
             output = self._output / TALLIES / f"{stem_of(item.paths)}.{key}{SUFFIX}"
             if output.exists() and item.error is None:
                 continue
-            task = ShareTask(
-                item.paths, item.sources, str(output), self._options, item.error, item.error_kind
-            )
+            error, kind = item.error, item.error_kind
+            if item.of_tally:
+                error = f"{paths[0]}: a tally already: shares are made of captures"
+                kind = "options"
+            task = ShareTask(item.paths, item.sources, str(output), self._options, error, kind)
             jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
+        (self._output / TALLIES).mkdir(exist_ok=True)  # a share may be of nothing
         self._each(0, len(jobs), sum(job.weight for job in jobs))
         failures = 0
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):
@@ -316,6 +319,9 @@ class Audit:
         Of URLs only those are looked for that were asked for.
         """
         here = {path for item in items for path in absolute(item.paths)}
+        known = self._records.known
+        keys = {self._key(item) for item in items}
+        content = {known[key].digests for key in keys if key in known}
         roots = tuple(path.rstrip("/") + "/" for path in asked if "://" in path)
 
         def is_gone(path: str) -> bool:
@@ -329,4 +335,5 @@ class Audit:
             if record.folder
             and not here.intersection(record.paths)
             and all(map(is_gone, record.paths))
+            and (None in record.digests or record.digests not in content)  # it was renamed
         ]

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pcapkit.batch.finding.failures import kind_of
+from pcapkit.batch.finding.failures import kind_of, text_of
 from pcapkit.batch.keeping.records import digests_of
 from pcapkit.batch.rows import failed_row, row_of
 from pcapkit.batch.tallies.merge import merge
 from pcapkit.batch.tallies.parts import merge_parts
-from pcapkit.errors import InputError, PcapkitError
+from pcapkit.errors import InputError
 from pcapkit.model.audits import AuditRow, Identity
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
@@ -95,7 +95,7 @@ def do(task: Task) -> Done:
 
 def _failed(task: Task, problem: Exception) -> Done:
     paths = shown(task.paths)
-    return Done(failed_row(paths[0], _text(paths[0], problem), kind_of(problem), paths))
+    return Done(failed_row(paths[0], text_of(paths[0], problem), kind_of(problem), paths))
 
 
 def analysis_of(task: Task) -> Analysis:
@@ -110,11 +110,3 @@ def analysis_of(task: Task) -> Analysis:
 def shown(paths: Sequence[str]) -> tuple[str, ...]:
     """Return paths as rows have them."""
     return tuple(map(encodable, paths))
-
-
-def _text(path: str, problem: Exception) -> str:
-    if isinstance(problem, PcapkitError):
-        return str(problem)
-    if isinstance(problem, MemoryError):
-        return f"{path}: needs more memory than there is"
-    return f"{path}: {type(problem).__name__}: {problem} (a fault of pcapkit)"

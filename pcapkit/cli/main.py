@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -14,6 +15,9 @@ from pcapkit.cli.output import say
 from pcapkit.cli.root import READER_GONE, cli
 from pcapkit.errors import PcapkitError
 from pcapkit.memory import keep_freed_memory
+
+#: No space is left where something is written to, standard output too.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
@@ -95,6 +99,11 @@ def _run() -> int:
         # Python's own exit status for these, 1, would say that a threshold was crossed.
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _FULL:
+            with suppress(OSError, ValueError):  # what waits to be printed would fail once more
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            say(f"error: the output cannot be written: {error.strerror}")
+            return 2
         what = str(error) or "no more is known"
         say(
             f"error: {type(error).__name__}: {what} (a fault of pcapkit: 'pcapkit --debug' shows "

@@ -46,15 +46,15 @@ def warn(warnings: tuple[str, ...]) -> None:
         say(f"warning: {warning}")
 
 
-def check_output(output: str) -> None:
+def check_output(output: str, option: str = "--output") -> None:
     """Refuse a folder that cannot be written before hours are spent on what would go there."""
     folder = os.path.abspath(output)
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
     if not os.path.isdir(folder):
-        raise UsageError(f"--output {output}: {folder} is not a folder; name another with -o")
+        raise UsageError(f"{option} {output}: {folder} is not a folder; name another one")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"--output {output}: no permission to write there; name another with -o")
+        raise UsageError(f"{option} {output}: no permission to write there; name another one")
 
 
 def print_path(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -167,22 +168,28 @@ def _print_worse(index: AuditIndex, console: Console) -> None:
 
 def _end(path: str, width: int) -> str:
     """Return the end of a path, which tells captures apart."""
-    return path if len(path) <= width else f"…{path[1 - width :]}"
+    if cell_len(path) <= width:
+        return path
+    at = max(0, len(path) - width + 1)
+    while cell_len(path[at:]) > width - 1:  # some characters are two cells wide
+        at += 1
+    return f"…{path[at:]}"
 
 
 def _print_captures(rows: Sequence[AuditRow], console: Console) -> None:
     console.print()
     shown = rows[:_CAPTURES]
-    plans = [", ".join(filter(None, (short_row_plan(r), row_marks(r)))) for r in shown]
-    table = _table(
-        ("capture", False), ("queries", True), ("wasted", True), ("share", True), ("plan", False)
-    )
+    plans = [", ".join(filter(None, (row_marks(r), short_row_plan(r)))) for r in shown]
+    titles = ("queries", "wasted", "share")
+    table = _table(("capture", False), *((title, True) for title in titles), ("plan", False))
     counts = [(number(r.queries), number(r.wasted_queries), percent(r.share)) for r in shown]
-    taken = sum(max(6, *map(len, column)) + 2 for column in zip(*counts, strict=True)) + 1
+    columns = zip(titles, zip(*counts, strict=True), strict=True)
+    taken = sum(max(len(title), *map(len, column)) + 2 for title, column in columns)
     widest = min(max(map(len, plans)), max(4, console.width - taken - 26))
-    width = max(24, console.width - widest - taken - 2)
+    width = max(16, console.width - widest - taken - 2)
     for row, cells, plan in zip(shown, counts, plans, strict=True):
-        table.add_row(Text(_end(printable(row.path), width)), *cells, Text(plan))
+        shorter = plan if len(plan) <= widest else f"{plan[: widest - 1]}…"
+        table.add_row(Text(_end(printable(row.path), width)), *cells, Text(shorter))
     _print_table(table, console)
     _print_more(len(rows) - _CAPTURES, "", console)
 

@@ -430,3 +430,32 @@ def test_a_capture_whose_process_dies_is_read_alone(captures: Path, tmp_path: Pa
     )
     assert done.returncode == 3 and done.stderr.count(b"failed: ") == 1
     assert tree(tmp_path / "out") == tree(tmp_path / "clean")
+
+
+def test_a_capture_that_was_renamed_counts_once(captures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    audit(captures, out, "--format", "json")
+    before = json.loads((out / "audit.json").read_text())["captures"]
+    os.rename(captures / NAMES[2], captures / "renamed.pcap")
+    audit(captures, out, "--format", "json")
+    after = json.loads((out / "audit.json").read_text())["captures"]
+    assert len(after) == len(before)
+    assert sum(row["queries"] for row in after) == sum(row["queries"] for row in before)
+
+
+def test_what_cannot_be_watched_is_refused_at_once(tmp_path: Path) -> None:
+    done = audit(tmp_path / "nothing", tmp_path / "out", "--watch")
+    assert done.returncode == 2 and b"there is nothing to watch" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_standard_output_is_no_fault_of_ours(captures: Path, tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(captures, tmp_path / "out", "--format", "json"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert done.returncode == 2
+    assert b"the output cannot be written: No space left" in done.stderr
+    assert b"fault of pcapkit" not in done.stderr

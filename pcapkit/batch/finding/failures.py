@@ -14,6 +14,7 @@ from pcapkit.errors import (
     MissingInput,
     NoCredentials,
     NotACapture,
+    PcapkitError,
     UnreachableInput,
     UsageError,
 )
@@ -21,30 +22,29 @@ from pcapkit.errors import (
 
 @dataclass(frozen=True, slots=True)
 class FailureKind:
-    """One kind: its word, what a heading says of it, and the errors that are of it."""
+    """One kind: its word, and the errors that are of it; what it is called: report/text/audits."""
 
     word: str
-    title: str
     errors: tuple[type[BaseException], ...] = ()
 
 
 #: The first that an error belongs to is its kind. The last ones are no input's fault.
 KINDS: tuple[FailureKind, ...] = (
-    FailureKind("missing", "There is no such file", (MissingInput,)),
-    FailureKind("permission", "No permission to read", (DeniedInput,)),
-    FailureKind("unreachable", "The host or service does not answer", (UnreachableInput,)),
-    FailureKind("credentials", "Credentials are missing or refused", (NoCredentials,)),
-    FailureKind("changed", "Changed while it was read", (ChangedInput,)),
-    FailureKind("empty", "Empty", (EmptyInput,)),
-    FailureKind("not-a-capture", "Not a capture", (NotACapture,)),
-    FailureKind("damaged", "Damaged from the beginning", (DamagedCapture,)),
-    FailureKind("unreadable", "Cannot be read", (InputError,)),
-    FailureKind("options", "The options do not fit it", (UsageError,)),
-    FailureKind("too-large", "Needs more memory than there is", (MemoryError,)),
-    FailureKind("crashed", "The process that read it died"),
-    FailureKind("timeout", "Not done within the time limit"),
-    FailureKind("disk-full", "No space left where reports are written"),
-    FailureKind("fault", "A fault of pcapkit", (Exception,)),
+    FailureKind("missing", (MissingInput,)),
+    FailureKind("permission", (DeniedInput,)),
+    FailureKind("unreachable", (UnreachableInput,)),
+    FailureKind("credentials", (NoCredentials,)),
+    FailureKind("changed", (ChangedInput,)),
+    FailureKind("empty", (EmptyInput,)),
+    FailureKind("not-a-capture", (NotACapture,)),
+    FailureKind("damaged", (DamagedCapture,)),
+    FailureKind("unreadable", (InputError,)),
+    FailureKind("options", (UsageError,)),
+    FailureKind("too-large", (MemoryError,)),
+    FailureKind("crashed"),
+    FailureKind("timeout"),
+    FailureKind("disk-full"),
+    FailureKind("fault", (Exception,)),
 )
 WORDS = tuple(kind.word for kind in KINDS)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -60,6 +60,10 @@ def kind_of(problem: BaseException) -> str:
     return next((k.word for k in KINDS if isinstance(problem, k.errors)), "fault")
 
 
-def title_of(word: str | None) -> str:
-    """Return the heading over the failures of one kind."""
-    return next((k.title for k in KINDS if k.word == word), "Failed")
+def text_of(path: str, problem: BaseException) -> str:
+    """Return what is said of a capture that an analysis failed with."""
+    if isinstance(problem, PcapkitError):
+        return str(problem)
+    if isinstance(problem, MemoryError):
+        return f"{path}: needs more memory than there is"
+    return f"{path}: {type(problem).__name__}: {problem} (a fault of pcapkit)"

@@ -80,7 +80,8 @@ def _ends_of(path: str, identity: Identity | None) -> _Ends | None:
 def _tail_of(path: str, size: int, identity: Identity | None) -> bytes | None:
     start = max(size - _TAIL, 0)
     if is_url(path):
-        from pcapkit.ingest.inputs.remote import Version, tail_of
+        from pcapkit.ingest.inputs.remote import Version
+        from pcapkit.ingest.inputs.remote_file import tail_of
 
         return tail_of(path, Version(size, identity.tag if identity else None), _TAIL)
     with open(path, "rb", buffering=0) as file:

@@ -74,7 +74,7 @@ class _Folder:
 
 class _Remote:
     def __init__(self, url: str) -> None:
-        from pcapkit.ingest.inputs.remote import file_system
+        from pcapkit.ingest.inputs.remote_calls import file_system
 
         self._url, self.name = url.rstrip("/"), shown_path(url).rstrip("/")
         self._files, root = file_system(url)
@@ -82,7 +82,7 @@ class _Remote:
         self._is_store = url.partition("://")[0].lower() in _OBJECT_STORES
 
     def _called(self, path: str, work: Callable[[], T]) -> T:
-        from pcapkit.ingest.inputs.remote import called
+        from pcapkit.ingest.inputs.remote_calls import called
 
         return called(f"{self._url}/{path}".rstrip("/"), work)
 

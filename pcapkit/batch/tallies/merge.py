@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pcapkit.errors import InputError, UsageError
@@ -90,15 +90,12 @@ def join_tallies(paths: Sequence[str], output: Path) -> int:
 
 
 def merge(
-    *tallies: str | Path,
-    options: Options | None = None,
-    hooks: Hooks | None = None,
-    path_of: Callable[[Part], str] | None = None,
+    *tallies: str | Path, options: Options | None = None, hooks: Hooks | None = None
 ) -> Analysis:
     """Analyse the captures in some tallies, in any order, as if they were read as one.
 
-    ``path_of`` says what a capture is called, given its first part. Raises InputError where a tally
-    is damaged, Misplaced where a part is to be made again, and InputError where one is missing.
+    Raises InputError where a tally is damaged or a part is missing, Misplaced where one is to be
+    made again.
     """
     options, hooks = options or Options(), hooks or Hooks()
     if not tallies:
@@ -110,7 +107,7 @@ def merge(
     whole.warnings += [f"left out, as it could not be read: {f.error}" for f in failures]
     captures_of(parts)  # what is missing is said before anything is read
     collect_captures(
-        open_captures(parts, whole.interners, path_of),
+        open_captures(parts, whole.interners),
         whole,
         options=options,
         progress=hooks.progress,

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pcapkit.batch.finding.failures import kind_of
+from pcapkit.batch.finding.failures import kind_of, text_of
 from pcapkit.batch.tallies.merge import SUFFIX, merge, write_tally
 from pcapkit.errors import InputError, PcapkitError
 from pcapkit.files import whole_file
@@ -120,10 +120,7 @@ def write_share(task: ShareTask) -> str | None:
             for source in task.sources:
                 record(source, writer, ports=task.options.ports | {53})
     except Exception as problem:  # not even a fault of ours may stop the other captures
-        text = str(problem)
-        if not isinstance(problem, PcapkitError):
-            text = f"{task.paths[0]}: {type(problem).__name__}: {text} (a fault of pcapkit)"
-        return _write_failure(task, text, kind_of(problem))
+        return _write_failure(task, text_of(task.paths[0], problem), kind_of(problem))
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -118,6 +120,11 @@ def audit(
             )
     options = options_of(values, paths)
     check_output(output)
+    if history and "://" not in history:
+        check_output(history, "--history")
+    for named in paths if watch else ():
+        if "://" not in named and not glob.has_magic(named) and not os.path.lexists(named):
+            raise UsageError(f"{named}: no such file or folder: there is nothing to watch")
     from pcapkit.batch.finding.catalog import find_items
     from pcapkit.batch.finding.looks import Looks
     from pcapkit.batch.keeping.lock import locked

@@ -268,7 +268,7 @@ def open_source(path: str) -> Source:
 
 
 def _open_remote(url: str) -> Source:
-    from pcapkit.ingest.inputs.remote import RemoteFile
+    from pcapkit.ingest.inputs.remote_file import RemoteFile
 
     file = RemoteFile(url)
     raw = cast(BinaryIO, file)

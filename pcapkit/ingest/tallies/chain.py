@@ -59,18 +59,24 @@ def captures_of(parts: Sequence[Part]) -> list[list[Part]]:
 def _chain(parts: Sequence[Part]) -> list[Part]:
     """Return parts of one capture that follow one another from its beginning to its end.
 
-    Others, such as a part that was made again and its first making, are left out.
+    Others, such as a part that was made again and its first making, are left out: of those that
+    follow, the longest is taken that leads to the end.
     """
     chain: list[Part] = []
-    at = 0
+    left = sorted(parts, key=lambda p: (p.facts.end or 0, p.facts.asked[1] is None))
+    problem: InputError | None = None
     while not chain or chain[-1].facts.damage is None:
-        follow = [p for p in parts if p not in chain and _follows(p, at, first=not chain)]
-        if not follow and chain and _is_last(chain[-1]):
+        at = (chain[-1].facts.end or 0) if chain else 0
+        follow = [p for p in left if p not in chain and _follows(p, at, first=not chain)]
+        if follow:
+            chain.append(follow[-1])
+        elif chain and _is_last(chain[-1]):
             break
-        if not follow:
-            raise _problem(parts, at)
-        chain.append(max(follow, key=lambda p: (p.facts.end or 0, p.facts.asked[1] is None)))
-        at = chain[-1].facts.end or 0
+        else:
+            problem = problem or _problem(parts, at)
+            if not chain:
+                raise problem
+            left.remove(chain.pop())  # it leads nowhere
     return chain
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,27 +17,23 @@ from pcapkit.kernels.interning import Interner, new_seed
 from pcapkit.schema import ABSENT, QR, Ids, Messages
 
 
-def open_captures(
-    parts: Sequence[Part], interners: Interners, path_of: Callable[[Part], str] | None = None
-) -> Iterator[Capture]:
+def open_captures(parts: Sequence[Part], interners: Interners) -> Iterator[Capture]:
     """Yield the captures that the parts make up, each to be read before the next.
 
-    ``path_of`` says what a capture is called, where that is not what its tally says. Raises
-    InputError where parts are missing or damaged.
+    Raises InputError where parts are missing or damaged.
     """
     chains = captures_of(parts)
     seed = new_seed()  # one: connections that go on in the next capture are known by it
     for number, chain in enumerate(chains):
-        path = path_of(chain[0]) if path_of else chain[0].facts.path
-        capture = _open(chain, interners, path, seed)
+        capture = _open(chain, interners, seed)
         if number + 1 < len(chains) and chains[number + 1][0].facts.of_packets:
             capture.followed_at = chains[number + 1][0].facts.begins
         yield capture
 
 
-def _open(chain: Sequence[Part], interners: Interners, path: str, seed: int) -> Capture:
+def _open(chain: Sequence[Part], interners: Interners, seed: int) -> Capture:
     first = chain[0].facts
-    capture = Capture(path, first.format, first.compression, iter(()))
+    capture = Capture(first.path, first.format, first.compression, iter(()))
     last = chain[-1].facts  # which was read knowing what stands before it
     capture.has_clock = last.has_clock
     with_packets = [p.facts for p in chain if p.facts.packets] or [last]
@@ -47,9 +43,7 @@ def _open(chain: Sequence[Part], interners: Interners, path: str, seed: int) -> 
     capture.truncated_tail, capture.damage = last.truncated_tail, last.damage
     for part in chain:
         facts = part.facts
-        for warning in facts.warnings:
-            said = warning.removeprefix(f"{facts.path}: ")
-            capture.warnings.append(warning if said == warning else f"{path}: {said}")
+        capture.warnings += facts.warnings
         capture.left_out.update(facts.left_out)
         for address, pod in facts.pods.items():
             with damage_named(part.path):

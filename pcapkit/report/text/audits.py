@@ -34,7 +34,8 @@ class FailureKind:
 #: By the word of ``AuditRow.error_kind``.
 FAILURE_KINDS: Mapping[str, FailureKind] = {
     "missing": FailureKind(
-        "No such file", "If something removes files while an audit runs, audit a copy of them."
+        "No such file",
+        "Check the path; if something removes files while an audit runs, audit a copy of them.",
     ),
     "permission": FailureKind(
         "No permission to read",
@@ -110,7 +111,11 @@ def _sentences(audit: AuditIndex) -> Iterator[str]:
     good = [r for r in audit.captures if r.error is None]
     failed = len(audit.captures) - len(good)
     if not good:
-        yield f"No capture could be analysed: {number(failed)} failed."
+        yield (
+            f"No capture could be analysed: {number(failed)} failed."
+            if failed
+            else "There is no capture yet."
+        )
         return
     queries = sum(r.queries for r in good)
     judged = sum(r.complete_queries for r in good)
@@ -136,8 +141,11 @@ def _sentences(audit: AuditIndex) -> Iterator[str]:
     if gone := sum(r.gone for r in audit.captures):
         yield (
             f"{captures_text(gone)} {'is' if gone == 1 else 'are'} no longer there: what an "
-            "earlier run found is kept."
+            "earlier run found is kept, and counts ('--prune' removes it)."
         )
+    if warned := sum(bool(r.warnings) for r in good):
+        it = "its report says which" if warned == 1 else "their reports say which"
+        yield f"{captures_text(warned)} {'has' if warned == 1 else 'have'} warnings: {it}."
 
 
 def captures_text(count: int) -> str:

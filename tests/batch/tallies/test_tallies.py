@@ -215,6 +215,13 @@ def test_payload_full_of_fake_headers(tmp_path: Path) -> None:
     assert wrong, "no guess was wrong: the payload deceives nobody"
 
 
+def test_parts_that_overlap_are_no_trouble(tmp_path: Path) -> None:
+    path = str(LAB / "whatif_w1_glibc_ndots5.pcap")
+    first, second = tallies_of(path, tmp_path, [5000])
+    longer = write_tally(path, tmp_path, span=Span(0, 6000))[0]
+    assert merge(longer, second, first).to_json() == whole(path)
+
+
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
     path = str(LAB / "multi6_any_sll2.pcap")
     first, second, third = tallies_of(path, tmp_path, [5000, 9000])
@@ -383,6 +390,16 @@ def test_shares_of_many_machines_make_one_audit(tmp_path: Path) -> None:
     assert b"3/3" in run("audit", str(folder), "--shard", "3/3").stderr
     refused = run("audit", str(folder), "--shard", "0/3", "--fail-on", "waste>1%")
     assert refused.returncode == 2 and b"belong to the audit of the tallies" in refused.stderr
+
+
+def test_shares_are_made_of_captures(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_tally(str(CAPTURES[0]), folder)
+    out = run("audit", str(folder), "-o", str(tmp_path / "out"), "--shard", "0/1")
+    assert out.returncode == 3 and b"a tally already" in out.stderr
+    run("audit", str(CAPTURES[0]), "-o", str(tmp_path / "none"), "--shard", "1/2")
+    assert not list((tmp_path / "none" / "tallies").iterdir())
 
 
 def test_large_captures_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

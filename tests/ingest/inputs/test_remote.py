@@ -18,7 +18,7 @@ import pytest
 from pcapkit.batch.finding.catalog import Item, find_items
 from pcapkit.batch.finding.looks import Looks
 from pcapkit.errors import ChangedInput, InputError, MissingInput, UsageError
-from pcapkit.ingest.inputs import remote
+from pcapkit.ingest.inputs import remote_calls
 from pcapkit.ingest.inputs.source import open_source
 from pcapkit.text import shown_path
 from tests.batch.test_sets import talk
@@ -61,7 +61,7 @@ def s3(store: Path) -> Iterator[dict[str, str]]:
 def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    remote._systems.clear()
+    remote_calls._systems.clear()
     return "s3://captures"
 
 
@@ -80,20 +80,20 @@ def ssh(home: Path) -> Iterator[str]:
 def folder(ssh: str, home: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    remote._systems.clear()
+    remote_calls._systems.clear()
     return f"sftp://{ssh}{store}/captures"
 
 
 @pytest.fixture
 def web(store: Path) -> Iterator[str]:
-    remote._systems.clear()
+    remote_calls._systems.clear()
     with web_server(store / "captures") as server:
         yield server.url
 
 
 @pytest.fixture
 def web_without_ranges(store: Path) -> Iterator[str]:
-    remote._systems.clear()
+    remote_calls._systems.clear()
     with web_server(store / "captures", ranges=False) as server:
         yield server.url
 
@@ -108,7 +108,7 @@ def gcs(store: Path) -> Iterator[dict[str, str]]:
 def google(gcs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in gcs.items():
         monkeypatch.setenv(name, value)
-    remote._systems.clear()
+    remote_calls._systems.clear()
     return "gs://captures"
 
 
@@ -286,7 +286,7 @@ def test_hosts_that_do_not_answer(bucket: str, scheme: str) -> None:
 def test_nobody_waits_twice_for_a_silent_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long list of URLs of one dead host is done in the time of the first of them."""
     monkeypatch.setenv("PCAPKIT_REMOTE_TIMEOUT", "0.5")
-    remote._systems.clear()
+    remote_calls._systems.clear()
     with silent_server() as port:
         urls = [f"http://127.0.0.1:{port}/{k}.pcap" for k in range(500)]
         before = threading.active_count()
@@ -297,7 +297,7 @@ def test_nobody_waits_twice_for_a_silent_host(monkeypatch: pytest.MonkeyPatch) -
 
 def test_refused_by_a_web_server(store: Path) -> None:
     """What the status says, without what the URL has of secrets."""
-    remote._systems.clear()
+    remote_calls._systems.clear()
     with web_server(store / "captures") as server:
         url = server.url.replace("//", "//somebody:top-secret@") + "/a.pcap?signature=top-secret"
         for status, words in ((401, "credentials"), (403, "permission"), (503, "503")):
@@ -403,7 +403,7 @@ def test_without_the_packages(tmp_path: Path) -> None:
 
 def test_connection_lost_while_reading(store: Path) -> None:
     """A capture that came in part is no capture: it fails, and is not analysed up to there."""
-    remote._systems.clear()
+    remote_calls._systems.clear()
     with web_server(store / "captures") as server:
         source = open_source(f"{server.url}/deep/large.pcap")
         assert source.peek(24)
@@ -415,7 +415,7 @@ def test_connection_lost_while_reading(store: Path) -> None:
 
 def test_no_thread_is_waited_for(store: Path) -> None:
     """Whoever leaves early leaves no call behind that holds the process."""
-    remote._systems.clear()
+    remote_calls._systems.clear()
     with web_server(store / "captures") as server:
         with open_source(f"{server.url}/deep/large.pcap") as source:
             source.readinto(memoryview(bytearray(200_000)))
