@@ -56,7 +56,7 @@ def row_of(
         nxdomain_queries=analysis.transaction_counts.by_outcome["nxdomain"],
         wasted_s=analysis.waste.wasted_s,
         p95_s=lookups.p95_s,
-        workloads=analysis.workloads,
+        workloads=analysis.workload_rows,
         steps=tuple(_steps(plan)) if plan else (),
         families=families_of(analysis),
         nodes=_nodes(analysis.client_rows, cluster) if cluster is not None else (),

@@ -61,7 +61,7 @@ class Side:
             analysis.warnings,
             analysis.plans,
             analysis.vantage,
-            analysis.workloads,
+            analysis.workload_rows,
             analysis.lookup_counts.p95_s,
             shown_faults(analysis),
         )

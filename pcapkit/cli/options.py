@@ -59,6 +59,49 @@ def output_options(formats: str) -> Callable[[Command], Command]:
     return add
 
 
+#: What ``--json`` may be followed by.
+JSON_FORMS = ("full", "summary")
+
+
+class JsonCommand(click.Command):
+    """A command whose ``--json`` may stand alone, or before ``full`` or ``summary``.
+
+    click's own optional values would take the capture that follows for one.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        out, rest = [], args[:end]
+        while rest:
+            arg = rest.pop(0)
+            if arg == "--json":
+                arg += "=" + (rest.pop(0) if rest and rest[0] in JSON_FORMS else JSON_FORMS[0])
+            out.append(arg)
+        return super().parse_args(ctx, out + args[end:])
+
+
+def _json_form(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Return a form of JSON; a variable of the environment may also have a yes or a no."""
+    if value in ("", *JSON_FORMS):
+        return value
+    try:
+        return JSON_FORMS[0] if click.BOOL.convert(value, param, ctx) else ""
+    except click.BadParameter:
+        raise click.BadParameter(f"{value!r} is none of {', '.join(JSON_FORMS)}") from None
+
+
+def json_option(command: Command) -> Command:
+    """Add ``--json [full|summary]``; "" where it is not given."""
+    return click.option(
+        "--json",
+        "as_json",
+        callback=_json_form,
+        default="",
+        metavar=f"[{'|'.join(JSON_FORMS)}]",
+        help="Print JSON, all of it or less than 8 kB; write no report.",
+    )(command)
+
+
 def options_of(values: Mapping[str, object], captures: tuple[str, ...]) -> Options:
     """Return the options for reading that a command was given; UsageError where they clash."""
     if "-" in captures and "-" in (values["pods"], values["corefile"]):

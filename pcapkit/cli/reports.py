@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from pcapkit.cli.output import print_path
 
 if TYPE_CHECKING:
@@ -31,6 +33,17 @@ def write_and_print(
         analysis, folder, formats, tables=analysis.table_parts, painter=painter
     ):
         print_path(path)
+
+
+def print_json(analysis: Analysis, form: str) -> None:
+    """Print an analysis as JSON: ``full``, or its ``summary``."""
+    if form == "summary":
+        from pcapkit.report.summary_json import dump_summary
+
+        text = dump_summary(analysis)
+    else:
+        text = analysis.to_json()
+    click.echo(text, nl=False)
 
 
 def _summary(analysis: Analysis) -> None:

@@ -168,13 +168,13 @@ class Results:
     options: Mapping[str, object]
     captures: tuple[CaptureInfo, ...]
     packets: PacketLedger
-    messages: MessageCounts
+    message_counts: MessageCounts
     transaction_counts: TransactionCounts
     lookup_counts: LookupCounts
     waste: WasteCounts
     vantage: Vantage
     client_rows: tuple[Client, ...]
-    workloads: tuple[Workload, ...]
+    workload_rows: tuple[Workload, ...]
     name_rows: tuple[Name, ...]
     what_if_rows: tuple[WhatIf, ...]
     findings: tuple[Finding, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from pcapkit.analysis.tables.listing import PIECE
 from pcapkit.errors import UsageError
@@ -13,7 +13,7 @@ from pcapkit.model.vocabulary import SUMMARY_TABLES
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.collect import Collected, collect
 from pcapkit.pipeline.hooks import Hooks
-from pcapkit.pipeline.options import Options
+from pcapkit.pipeline.options import Given, Options, make_options
 from pcapkit.pipeline.reading import Reading, messages_parts, warnings_of
 
 if TYPE_CHECKING:
@@ -21,13 +21,22 @@ if TYPE_CHECKING:
 
 
 def analyze(
-    *paths: str | Path, options: Options | None = None, hooks: Hooks | None = None
+    *paths: str | Path,
+    options: Options | None = None,
+    hooks: Hooks | None = None,
+    keep_messages: bool = False,
+    **given: Unpack[Given],
 ) -> Analysis:
-    """Analyse one capture, or several read as one; ``hooks`` are called on the way.
+    """Analyse one capture, or several read as one: ``analyze("pod.pcap", ndots=3)``.
 
-    Raises InputError where a capture cannot be read and UsageError where an option makes no sense.
+    What is known of the pods stands in ``options``, or in the keywords of ``make_options``;
+    ``keep_messages`` keeps the table ``messages``, about 100 bytes a message. ``hooks`` are called
+    on the way. Raises InputError where a capture cannot be read and UsageError where an option
+    makes no sense.
     """
-    options, hooks = options or Options(), hooks or Hooks()
+    if options is not None and given:
+        raise UsageError("give options, or keywords, not both")
+    options, hooks = options or make_options(**given), hooks or Hooks()
     texts = [str(p) for p in paths]
     if not texts:
         raise UsageError("no capture given")
@@ -40,6 +49,7 @@ def analyze(
     whole = collect(
         texts,
         options=options,
+        keep_messages=keep_messages,
         progress=hooks.progress,
         stop=hooks.stop,
         watch=None if watch is None else offer,

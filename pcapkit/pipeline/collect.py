@@ -77,6 +77,7 @@ class Collected:
     moved: int = 0
     #: message rows by capture with what they repeat, where they were asked for
     kept: KeptMessages = field(default_factory=lambda: KeptMessages())
+    keeps_messages: bool = False
 
     def name(self, number: int) -> str:
         """Return a name in presentation form."""
@@ -182,7 +183,8 @@ def collect_captures(
     watch: Watch | None = None,
 ) -> Collected:
     """Read captures, each before the next is opened, into ``out``; see :func:`collect`."""
-    collector = _Collector(out, options, keep_messages, progress, stop, watch)
+    out.keeps_messages = keep_messages
+    collector = _Collector(out, options, progress, stop, watch)
     for index, capture in enumerate(captures):
         collector.read(capture, index)
         if stop is not None and stop.is_set():
@@ -207,12 +209,11 @@ class _Collector:
         self,
         out: Collected,
         options: Options,
-        keep: bool,
         progress: Progress | None,
         stop: threading.Event | None,
         watch: Watch | None,
     ) -> None:
-        self._out, self._keep, self._progress = out, keep, progress
+        self._out, self._progress = out, progress
         self._stop, self._watch = stop, watch
         self.wanted = Wanted(options, out.interners)
         self._duplicates, self._hops = DuplicateFilter(), HopFilter()
@@ -281,7 +282,7 @@ class _Collector:
         out.moved += moved.packets
         left_out = self._hops.mark(rows, original, folded, out.interners.addresses)
         out.store.add(rows, left_out, folded, capture=index)
-        if self._keep:
+        if out.keeps_messages:
             out.kept.add(index, rows, original)
 
 

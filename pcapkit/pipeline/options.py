@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pcapkit.addresses import Network, parse_client, parse_network
 from pcapkit.cluster.conventions import CLUSTER_DOMAIN
@@ -154,6 +154,11 @@ def _same(value: object) -> object:
     return value
 
 
+def _sequence(value: Any) -> Any:
+    """Return one text or number as a sequence of one, which a caller in Python easily forgets."""
+    return (value,) if isinstance(value, (str, int, Path)) else value
+
+
 #: In the order in which the command line lists them.
 READING_OPTIONS: tuple[ReadingOption, ...] = (
     ReadingOption(
@@ -276,31 +281,37 @@ READING_OPTIONS: tuple[ReadingOption, ...] = (
 )
 
 
-def make_options(
-    *,
-    search: Sequence[str] = (),
-    ndots: int | None = None,
-    resolver: str | None = None,
-    resolv_conf: Sequence[str] = (),
-    cluster_domains: Sequence[str] = (),
-    corefile: str | None = None,
-    pods: str | None = None,
-    clients: Sequence[str] = (),
-    ports: Sequence[int] = (),
-    time_from: str | None = None,
-    time_to: str | None = None,
-) -> Options:
-    """Check and translate what a user typed.
+class Given(TypedDict, total=False):
+    """The reading options as a caller gives them, by their keywords; what is left out is None."""
+
+    search: Sequence[str]  #: suffixes, in their order
+    ndots: int | None  #: 0 to 15
+    resolver: str | None  #: a model, as ``musl`` or ``c-ares@1.27``
+    resolv_conf: Sequence[str]  #: files, or ``CLIENT=FILE``
+    cluster_domains: Sequence[str]
+    corefile: str | None  #: a file
+    pods: str | None  #: a file
+    clients: Sequence[str]  #: addresses, blocks, or names where the capture has no addresses
+    ports: Sequence[int]
+    time_from: str | None  #: ISO 8601, or seconds since 1970
+    time_to: str | None
+
+
+def make_options(**given: Unpack[Given]) -> Options:
+    """Check and translate what a user gave; a text stands for a sequence that holds it alone.
 
     Raises UsageError, or InputError for a file that cannot be read.
     """
-    typed: Mapping[str, Any] = dict(locals())
-    given = {
-        row.field: row.read(typed[row.keyword])
+    typed: Mapping[str, Any] = given
+    if unknown := set(typed) - {row.keyword for row in READING_OPTIONS}:
+        known = ", ".join(row.keyword for row in READING_OPTIONS)
+        raise UsageError(f"no option {', '.join(sorted(unknown))}; there are: {known}")
+    values = {
+        row.field: row.read(_sequence(typed[row.keyword]) if row.several else typed[row.keyword])
         for row in READING_OPTIONS
-        if typed[row.keyword] is not None
+        if typed.get(row.keyword) is not None
     }
-    options = Options(**given)  # type: ignore[arg-type]
+    options = Options(**values)  # type: ignore[arg-type]
     if options.corefile is None:
         return options
     domains = dict.fromkeys((*options.cluster_domains, *options.corefile.zones))

@@ -178,13 +178,13 @@ class Reading:
             options=self._options.to_json(),
             captures=tuple(collected.captures),
             packets=collected.ledger,
-            messages=collected.message_counts,
+            message_counts=collected.message_counts,
             transaction_counts=tally.transactions,
             lookup_counts=tally.lookups,
             waste=tally.waste,
             vantage=seen_from,
             client_rows=told(clients),
-            workloads=tally.workloads(clients, told(clients), findings),
+            workload_rows=tally.workloads(clients, told(clients), findings),
             name_rows=names,
             what_if_rows=seen(judged.overall),
             findings=findings,
@@ -250,6 +250,11 @@ class Reading:
     def table_parts(self, name: str, size: int | None = PIECE) -> Iterator[pd.DataFrame]:
         """Give a row table as frames of about ``size`` rows, at least one; None: all in one."""
         if name == "messages":
+            if not self._collected.keeps_messages:
+                raise UsageError(
+                    "no message was kept, to save memory: analyze(..., keep_messages=True) keeps "
+                    "them; read_messages(path) gives them window by window"
+                )
             return messages_parts(self._collected, size)
         if name not in ("lookups", "transactions"):
             raise UsageError(f"no table {name!r}: {', '.join(TABLES)}")

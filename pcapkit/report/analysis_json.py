@@ -40,7 +40,7 @@ def _keys(kind: type) -> tuple[str, ...]:
 ROWS: Mapping[str, tuple[Callable[[Results], Sequence[object]], tuple[str, ...]]] = {
     "captures": (attrgetter("captures"), _CAPTURE),
     "clients": (attrgetter("client_rows"), _keys(Client)),
-    "workloads": (attrgetter("workloads"), _keys(Workload)),
+    "workloads": (attrgetter("workload_rows"), _keys(Workload)),
     "names": (attrgetter("name_rows"), tuple(k for k in _keys(Name) if k != "by_class")),
     "what_if": (
         attrgetter("what_if_rows"),
@@ -80,7 +80,7 @@ def _parts(analysis: Results) -> dict[str, object]:
         "options": analysis.options,
         "captures": rows(analysis, "captures"),
         "packets": analysis.packets,
-        "messages": analysis.messages,
+        "messages": analysis.message_counts,
         "transactions": analysis.transaction_counts,
         "lookups": lookups | {"duration_s": duration},
         "waste": analysis.waste,

@@ -113,7 +113,7 @@ def render_metrics(analysis: Results) -> str:
         max(times, default=None),
         (plan.edits, ended(plan)) if plan else (0, 0),
         shown_faults(analysis),
-        analysis.workloads,
+        analysis.workload_rows,
     )
 
 

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import msgspec
 
 from pcapkit.errors import UsageError
+from pcapkit.model.columns import COLUMNS
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import TABLE_FORMATS
 from pcapkit.report.analysis_json import ROWS, rows
@@ -102,10 +103,16 @@ def _cell(value: object) -> str:
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def write_table(frames: Iterable[pd.DataFrame], form: str, out: IO[bytes]) -> None:
-    """Write a table as ``csv``, ``jsonl`` or ``parquet``; its frames follow one another."""
+def write_table(
+    frames: Iterable[pd.DataFrame], form: str, out: IO[bytes], *, table: str | None = None
+) -> None:
+    """Write a table as ``csv``, ``jsonl`` or ``parquet``; its frames follow one another.
+
+    Parquet also says what stands in each column of ``table``: in the metadata of its field, and,
+    for readers that know no Arrow, as JSON in the file's metadata under ``columns``.
+    """
     if form == "parquet":
-        _write_parquet(frames, out)
+        _write_parquet(frames, out, COLUMNS.get(table or "", {}))
     elif form in ("csv", "jsonl"):
         for number, frame in enumerate(frames):
             out.write(_text(frame, form, header=not number))
@@ -131,18 +138,32 @@ def _text(frame: pd.DataFrame, form: str, *, header: bool) -> bytes:
     return buffer.getvalue().encode()
 
 
-def _write_parquet(frames: Iterable[pd.DataFrame], out: IO[bytes]) -> None:
+def _write_parquet(
+    frames: Iterable[pd.DataFrame], out: IO[bytes], columns: Mapping[str, str]
+) -> None:
     import pyarrow.parquet as pq
 
     writer = None
     try:
         for table in arrow_tables(frames):
+            schema = _described(table.schema, columns)
             if writer is None:
-                writer = pq.ParquetWriter(out, table.schema)
-            writer.write_table(table)
+                writer = pq.ParquetWriter(out, schema)
+            writer.write_table(table.cast(schema))
     finally:
         if writer is not None:
             writer.close()
+
+
+def _described(schema: pa.Schema, columns: Mapping[str, str]) -> pa.Schema:
+    """Return a schema whose metadata says what stands in its columns."""
+    for number, column in enumerate(schema):
+        if (text := columns.get(column.name)) is not None:
+            schema = schema.set(number, column.with_metadata({"description": text}))
+    if columns:
+        told = json.dumps({name: columns[name] for name in schema.names if name in columns})
+        schema = schema.with_metadata({**(schema.metadata or {}), b"columns": told.encode()})
+    return schema
 
 
 def arrow_tables(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:

@@ -154,7 +154,7 @@ def write_report(
         for form in ("csv", "parquet"):
             if form in formats:
                 for table, frames in _tables(analysis, tables):
-                    write_table(frames, form, begun(f"{table}.{form}"))
+                    write_table(frames, form, begun(f"{table}.{form}"), table=table)
     return paths
 
 

@@ -137,7 +137,7 @@ def test_no_question_at_all_is_no_lookup(tmp_path: Path) -> None:
     asked[4:6] = b"\0\0"  # QDCOUNT, as in a query that only asks for a cookie (RFC 7873)
     frames = [ask(bytes(asked)), answer(build.message(5, 0x8180 | FORMERR))]
     found = analyze(save(tmp_path, build.pcap(build.packets(*map(ethernet, frames)))))
-    assert (found.messages.total, found.lookup_counts.total) == (2, 0)
+    assert (found.message_counts.total, found.lookup_counts.total) == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def _judge(path: str) -> None:
         return
     total = found.packets
     assert total.total == total.with_messages + total.duplicates + sum(total.skipped.values())
-    if not found.messages.total:
+    if not found.message_counts.total:
         assert found.warnings and FILTER not in headline(found)
     assert not any(FILTER in w for w in found.warnings)
 
@@ -379,7 +379,9 @@ def test_the_others_are_read_beside_one_that_is_damaged(tmp_path: Path) -> None:
     good = save(tmp_path, whole, "good.pcap")
     bad = save(tmp_path, whole[:24] + b"\xff" * 16 + whole[40:], "bad.pcap")
     found = analyze(good, bad)
-    assert found.messages.total and any("bad.pcap: damaged at byte 24" in w for w in found.warnings)
+    assert found.message_counts.total and any(
+        "bad.pcap: damaged at byte 24" in w for w in found.warnings
+    )
 
 
 # ---- clocks -------------------------------------------------------------------------------------

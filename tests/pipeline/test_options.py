@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import fields
 from importlib.resources import files
@@ -13,14 +12,14 @@ import pytest
 
 from pcapkit.errors import UsageError
 from pcapkit.pipeline.analyze import analyze
-from pcapkit.pipeline.options import READING_OPTIONS, Options, make_options
+from pcapkit.pipeline.options import READING_OPTIONS, Given, Options, make_options
 from pcapkit.resolver.models import RESOLVERS
 from tests import build
 from tests.play import SEARCH, SHOP
 
 
 def test_every_option_has_one_row() -> None:
-    keywords = set(inspect.signature(make_options).parameters)
+    keywords = set(Given.__annotations__)
     assert sorted(row.keyword for row in READING_OPTIONS) == sorted(keywords)
     assert {row.field for row in READING_OPTIONS} == {f.name for f in fields(Options)}
     assert len(READING_OPTIONS) == len(keywords)

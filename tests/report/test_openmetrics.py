@@ -61,7 +61,7 @@ def test_an_analysis_has_its_counts() -> None:
     assert of_workloads(text, "queries") == {key: 242}
     assert of_workloads(text, "wasted_queries") == {key: 152}
     assert of_workloads(text, "waste_ratio")[key] == pytest.approx(analysis.waste.share)
-    (workload,) = analysis.workloads
+    (workload,) = analysis.workload_rows
     assert of_workloads(text, "lookup_p95_seconds") == {key: workload.p95_s}
     found = samples(text)
     assert found["pcapkit_captures", ()] == 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from pcapkit.pipeline.analyze import analyze
@@ -104,7 +105,7 @@ def test_json_text_holds_what_the_values_say() -> None:
     assert read["captures"][0]["first_time"] == iso_time(analysis.captures[0].first_time)
     rows = [line for line in text.splitlines() if line.startswith("    {")]
     advised = len(analysis.recommendations) + len(analysis.plans)
-    assert len(rows) == 1 + 9999 + 2 + 3 + len(analysis.workloads) + advised
+    assert len(rows) == 1 + 9999 + 2 + 3 + len(analysis.workload_rows) + advised
     assert len([json.loads(line.rstrip(",")) for line in rows]) == len(rows)
 
 
@@ -143,3 +144,15 @@ def test_absent_is_null_in_every_format() -> None:
     out = io.BytesIO()
     write_table([frame], "csv", out)
     assert out.getvalue() == b"a,b\n1,x\n,\n"
+
+
+def test_parquet_says_what_its_columns_hold(tmp_path: Path) -> None:
+    analysis = analyze(LAB / "whatif_w1_glibc_ndots5.pcap")
+    path = tmp_path / "lookups.parquet"
+    with path.open("wb") as out:
+        write_table(analysis.table_parts("lookups"), "parquet", out, table="lookups")
+    schema = pq.read_schema(path)
+    told = {f.name: (f.metadata or {})[b"description"].decode() for f in schema}
+    assert told == analysis.columns("lookups")
+    assert json.loads(schema.metadata[b"columns"]) == told
+    assert pd.read_parquet(path).shape == analysis.lookups.shape

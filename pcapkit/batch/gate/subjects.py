@@ -97,7 +97,7 @@ def subjects_of(analysis: Results) -> list[Subject]:
         analysis.lookup_counts.p95_s,
         faults=frozenset(shown_faults(analysis)),
     )
-    return [whole, *workload_subjects(((name, w) for w in analysis.workloads), several=False)]
+    return [whole, *workload_subjects(((name, w) for w in analysis.workload_rows), several=False)]
 
 
 def subjects_of_rows(rows: Sequence[AuditRow]) -> list[Subject]:

@@ -8,18 +8,25 @@ from functools import partial
 import click
 
 from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
-from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.options import (
+    JsonCommand,
+    json_option,
+    options_of,
+    output_options,
+    parse_formats,
+    reading_options,
+)
 from pcapkit.cli.output import check_inputs, check_output, say, warn
-from pcapkit.cli.reports import write_and_print
+from pcapkit.cli.reports import print_json, write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
 from pcapkit.text import shown_path
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 @output_options("html,png,json")
 @gate_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
+@json_option
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
 )
@@ -28,7 +35,7 @@ def analyze(
     captures: tuple[str, ...],
     output: str,
     formats: str,
-    as_json: bool,
+    as_json: str,
     live: bool,
     fail_on: tuple[str, ...],
     junit: str | None,
@@ -75,8 +82,8 @@ def analyze(
             )
         warn(analysis.warnings)
         if as_json:
-            click.echo(analysis.to_json(), nl=False)
+            print_json(analysis, as_json)
         else:
             write_and_print(analysis, output, wanted, painter, quiet=quiet)
-    if gate.judge(subjects_in(analysis), prints_json=as_json):
+    if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
         sys.exit(1)

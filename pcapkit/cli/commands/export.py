@@ -44,7 +44,7 @@ def export(captures: tuple[str, ...], table: str, form: str, output: str, **valu
     from pcapkit.report.table_files import write_table
 
     if output == "-":
-        write_table(frames, form, sys.stdout.buffer)
+        write_table(frames, form, sys.stdout.buffer, table=table)
     else:
         with whole_file(Path(output)) as out:
-            write_table(frames, form, out)
+            write_table(frames, form, out, table=table)

@@ -9,18 +9,25 @@ from pathlib import Path
 import click
 
 from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
-from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.options import (
+    JsonCommand,
+    json_option,
+    options_of,
+    output_options,
+    parse_formats,
+    reading_options,
+)
 from pcapkit.cli.output import check_output, print_path, warn
-from pcapkit.cli.reports import write_and_print
+from pcapkit.cli.reports import print_json, write_and_print
 from pcapkit.cli.session import first_run, painting, progress_bars
 from pcapkit.errors import UsageError
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("tallies", nargs=-1, required=True, metavar="TALLY...")
 @output_options("html,png,json")
 @gate_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; write no report.")
+@json_option
 @click.option(
     "--join", metavar="FILE", help="Write one tally that holds all of them; make no analysis."
 )
@@ -29,7 +36,7 @@ def merge(
     tallies: tuple[str, ...],
     output: str,
     formats: str,
-    as_json: bool,
+    as_json: str,
     join: str | None,
     fail_on: tuple[str, ...],
     junit: str | None,
@@ -70,10 +77,10 @@ def merge(
             analysis = run(*paths, options=options, hooks=hooks)
         warn(analysis.warnings)
         if as_json:
-            click.echo(analysis.to_json(), nl=False)
+            print_json(analysis, as_json)
         else:
             write_and_print(analysis, output, wanted, painter, quiet=quiet)
-    if gate.judge(subjects_in(analysis), prints_json=as_json):
+    if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
         sys.exit(1)
 
 

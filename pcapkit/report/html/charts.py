@@ -467,6 +467,13 @@ def draw(analysis: Results, *, png: bool, only: Sequence[str] | None = None) -> 
     return tuple(out)
 
 
+def figure_of(analysis: Results, name: str) -> Figure | None:
+    """Return one chart as matplotlib's figure, None where it has nothing to show."""
+    with mpl.rc_context(_STYLE):
+        picture = dict(CHARTS)[name](analysis)
+    return None if picture is None else picture.figure
+
+
 def _png(figure: Figure) -> bytes:
     """Return the figure as a PNG file (W3C PNG, 5 and 11), as ``savefig`` would in twice the time.
 

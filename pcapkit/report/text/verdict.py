@@ -55,9 +55,9 @@ def _nothing_to_judge(analysis: Results) -> str:
     if analysis.packets.total == 0:
         return "Nothing to judge: the capture holds no packets."
     if not analysis.name_rows:
-        if not analysis.messages.total and not any(_FILTER in w for w in analysis.warnings):
+        if not analysis.message_counts.total and not any(_FILTER in w for w in analysis.warnings):
             return "Nothing to judge: no DNS message could be read; the warnings say why."
-        if analysis.messages.queries:
+        if analysis.message_counts.queries:
             return "Nothing to judge: no query in this capture has a question that can be read."
         return (
             "Nothing to judge: no DNS query in this capture. Capture with the filter 'port 53', in "

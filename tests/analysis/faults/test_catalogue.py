@@ -47,7 +47,7 @@ def test_its_input_shows_it_and_says_what_else_is_excluded(code: str, tmp_path: 
 @pytest.mark.parametrize(("code", "near"), rows("near"))
 def test_what_looks_alike_does_not_give_it(code: str, near: Input, tmp_path: Path) -> None:
     analysis = near(tmp_path)
-    assert analysis.messages.total or analysis.packets.skipped
+    assert analysis.message_counts.total or analysis.packets.skipped
     assert finding_of(analysis, code) is None
 
 

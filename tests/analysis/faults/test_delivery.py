@@ -264,7 +264,7 @@ def test_printed_lines_say_that_nothing_listens(tmp_path: Path, line: str, code:
     (finding,) = analysis.findings
     assert (finding.code, finding.clients) == (code, ("10.244.1.17",))
     assert finding.evidence["nameservers"] == [{"subject": "10.96.0.10", "packets": 1}]
-    assert analysis.messages.queries == 1
+    assert analysis.message_counts.queries == 1
 
 
 def test_truncated_and_not_asked_again(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def _read(
     path: str, pieces: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[object, ...]:
     """Return all that an analysis and its tables say, read in so many pieces or a few more."""
-    messages = pcapkit.analyze(path).messages.total
+    messages = pcapkit.analyze(path).message_counts.total
     with monkeypatch.context() as patch:
         patch.setattr(reading, "MOST_AT_ONCE", 1 << 20 if pieces == 1 else messages // (2 * pieces))
         patch.setattr("pcapkit.concurrency.READERS", threads)

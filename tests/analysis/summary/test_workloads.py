@@ -27,7 +27,7 @@ BOUND = 1 / 128
 
 def sums_agree(results: Results) -> None:
     """Hold the sums of all workloads against what is counted of the whole capture."""
-    rows, waste = results.workloads, results.waste
+    rows, waste = results.workload_rows, results.waste
     lookups = results.lookup_counts
     assert sum(r.queries for r in rows) == waste.queries
     assert sum(r.wasted_queries for r in rows) == waste.wasted_queries
@@ -48,14 +48,14 @@ def sums_agree(results: Results) -> None:
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda p: Path(p).name)
 def test_workloads_sum_to_the_whole_capture(capture: str) -> None:
     results = analyze(capture)
-    assert results.workloads
+    assert results.workload_rows
     sums_agree(results)
 
 
 def test_pods_make_workloads_of_clients() -> None:
     results = analyze(SIX_PODS, options=make_options(pods=PODS))
     sums_agree(results)
-    assert {(r.namespace, r.workload, r.client_addr) for r in results.workloads} == {
+    assert {(r.namespace, r.workload, r.client_addr) for r in results.workload_rows} == {
         ("default", "nginx", None),
         ("kube-system", "metrics", None),
         ("monitoring", "agent", None),
@@ -74,7 +74,7 @@ def lookups_of(analysis: Analysis, *addresses: str) -> pd.DataFrame:
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda p: Path(p).name)
 def test_times_are_those_of_complete_lookups(capture: str) -> None:
     analysis = analyze(capture)
-    for row in analysis.workloads:
+    for row in analysis.workload_rows:
         if row.lookups_s is None:
             assert row.p50_s is row.p95_s is None and row.wasted_s == 0
             continue
@@ -93,7 +93,7 @@ def test_times_are_those_of_complete_lookups(capture: str) -> None:
 def test_without_a_clock_no_time_is_known() -> None:
     (trace,) = (LAB.parent / "six-traces").glob("trace-1-*.txt")
     without, timed = analyze(trace), analyze(TRACE_1)
-    (row,), (other,) = without.workloads, timed.workloads
+    (row,), (other,) = without.workload_rows, timed.workload_rows
     assert (row.lookups_s, row.p50_s, row.p95_s, row.wasted_s) == (None, None, None, 0.0)
     assert (row.queries, row.wasted_queries) == (other.queries, other.wasted_queries) == (9, 6)
 
@@ -129,12 +129,12 @@ def test_parts_that_are_merged_give_the_same(
     capture, pods = replicas(tmp_path)
     whole = analyze(capture, options=make_options(pods=pods))
     sums_agree(whole)
-    assert [(r.workload, r.clients, r.lookups) for r in whole.workloads] == [
+    assert [(r.workload, r.clients, r.lookups) for r in whole.workload_rows] == [
         ("web", 2, 8),
         ("db", 1, 4),
     ]
     monkeypatch.setattr("pcapkit.analysis.exchanges.store.PART", 16)
-    assert analyze(capture, options=make_options(pods=pods)).workloads == whole.workloads
+    assert analyze(capture, options=make_options(pods=pods)).workload_rows == whole.workload_rows
 
 
 def test_faults_stand_at_the_workloads_that_have_them(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_faults_stand_at_the_workloads_that_have_them(tmp_path: Path) -> None:
             talk.pair(k * 1000 + 300, f"down{k}.example.com.{suffix}", rcode=5)
             break
     results = talk.analyze(tmp_path)
-    faults = {r.client_addr: set(r.faults) for r in results.workloads}
+    faults = {r.client_addr: set(r.faults) for r in results.workload_rows}
     assert faults["10.244.0.2"] and not faults["10.244.0.1"] & faults["10.244.0.2"]
     for finding in results.findings:
         has = {a for a, codes in faults.items() if finding.code in codes}
@@ -159,12 +159,12 @@ def test_containers_at_one_address_are_one_row_of_several_clients(tmp_path: Path
     containers.append((test_containers.MUSL, test_containers.SIDECAR))
     results = analyze(test_containers.write(tmp_path, *containers))
     sums_agree(results)
-    (row,) = results.workloads
+    (row,) = results.workload_rows
     assert (row.namespace, row.client_addr, row.clients) == ("shop", build.CLIENT, 2)
 
 
 def test_json_has_them(tmp_path: Path) -> None:
     capture, pods = replicas(tmp_path)
     shown = analysed(capture, "--pods", pods)["workloads"]
-    rows = analyze(capture, options=make_options(pods=pods)).workloads
+    rows = analyze(capture, options=make_options(pods=pods)).workload_rows
     assert shown == [asdict(r) | {"faults": list(r.faults)} for r in rows]

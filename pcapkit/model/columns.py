@@ -1,0 +1,187 @@
+"""What stands in each column of each table: for Parquet's metadata, notebooks and the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pcapkit.errors import UsageError
+
+_CAPTURE = "path of the capture"
+_CONTAINER = "container that asked, where comments on packets name it"
+_CLIENT = "address of who asks"
+_TRANSPORT = "udp or tcp"
+
+_MESSAGES = {
+    "capture": _CAPTURE,
+    "packet_no": "packet within the capture, from 1; over TCP that of the last segment",
+    "message_no": "message within the capture, from 1",
+    "time": "when it was captured, UTC; null without a clock",
+    "interface": "interface within the capture, from 0",
+    "transport": _TRANSPORT,
+    "client_addr": _CLIENT,
+    "client_port": "port of who asks",
+    "server_addr": "address of who is asked",
+    "server_port": "port of who is asked",
+    "message_id": "ID of the DNS header; null where the source does not show it",
+    "is_response": "QR of the DNS header",
+    "opcode": "IANA mnemonic",
+    "rcode": "IANA mnemonic, extended where EDNS extends it; null in queries",
+    "aa": "authoritative answer; null where the source does not show it",
+    "tc": "truncated",
+    "rd": "recursion desired",
+    "ra": "recursion available",
+    "qname": "name of the question, case-folded, without a final dot",
+    "qtype": "IANA mnemonic of the type asked for",
+    "qclass": "IANA mnemonic of the class asked for",
+    "answers": "records in the answer section; null in queries",
+    "min_ttl": "least TTL of the answers, or the negative TTL, in seconds",
+    "edns_bytes": "UDP payload size that EDNS offers, in bytes",
+    "message_bytes": "size of the DNS message, in bytes",
+    "duplicate_of": "message_no of the same packet captured before",
+}
+_TRANSACTIONS = {
+    "capture": _CAPTURE,
+    "transaction_id": "number of the transaction, from 0",
+    "lookup_id": "lookup that it is part of",
+    "query_packet_no": "packet of the first query",
+    "response_packet_no": "packet of the response that counts, the last one; null without any",
+    "query_time": "when the first query was captured, UTC",
+    "response_time": "when that response was captured, UTC",
+    "rtt_s": "seconds from the query that was answered to its response",
+    "retries": "queries sent again within it",
+    "transport": _TRANSPORT,
+    "client_addr": _CLIENT,
+    "client_port": "port of the first query",
+    "server_addr": "address that was asked first",
+    "qname": "name of the question, case-folded, without a final dot",
+    "qtype": "IANA mnemonic of the type asked for",
+    "outcome": "answer, nodata, nxdomain, servfail, refused, other_rcode or unanswered",
+    "rcode": "IANA mnemonic of the response; null without one",
+    "aa": "authoritative answer; null where the source does not show it",
+    "answers": "records in the answer section",
+    "min_ttl": "least TTL of the answers, or the negative TTL, in seconds",
+    "waste_class": "what the query was good for, one of the waste classes",
+    "suffix": "search suffix of the name that was asked; null for the name as is",
+    "repeated": "asked again by the same client while the previous answer was still valid",
+    "forwarded": "a miss without AA: the cluster's DNS had to ask upstream",
+    "container": _CONTAINER,
+}
+_LOOKUPS = {
+    "capture": _CAPTURE,
+    "lookup_id": "number of the lookup, from 0, in the order of first queries",
+    "client_addr": _CLIENT,
+    "base_name": "name as the application asked for it",
+    "absolute": "written with a final dot; null where the traffic does not tell",
+    "ambiguous": "answered at once, so that it can be read several ways",
+    "kind": "cluster, external, reverse, single_label, nonexistent or unknown",
+    "qtypes": "types that were asked for",
+    "first_packet_no": "packet of its first query",
+    "start_time": "when its first query was captured, UTC",
+    "end_time": "when its last response (or query) was captured, UTC",
+    "duration_s": "seconds from start to end",
+    "wasted_s": "seconds from its first query to the first of the candidate that answered",
+    "candidates": "names that were asked, in the order in which they were sent",
+    "queries": "transactions of it",
+    "retries": "queries sent again within it",
+    "nxdomain": "transactions answered with NXDOMAIN",
+    "wasted_queries": "transactions that are search-path waste",
+    "outcome": "resolved, unanswered, servfail, refused, other_rcode, nodata or nxdomain",
+    "answered_by": "candidate that had an answer",
+    "answered_suffix": "search suffix of that candidate",
+    "complete": "captured from its first candidate to its end",
+    "walk_of": "lookup that walked the same list first, where an answer outgrew glibc's buffer",
+    "container": _CONTAINER,
+}
+_CLIENTS = {
+    "client_addr": _CLIENT,
+    "first_time": "when its first query was captured, UTC",
+    "last_time": "when its last message was captured, UTC",
+    "pod": "name of the pod, where it is known",
+    "namespace": "namespace, where it is known or the search list shows it",
+    "workload": "name of what deploys the pod",
+    "workload_kind": "Deployment, StatefulSet ...",
+    "search": "search list, in order, as far as it is known",
+    "search_source": "observed, resolv.conf, option or assumed",
+    "ndots_low": "least ndots that the traffic allows",
+    "ndots_high": "greatest ndots that the traffic allows",
+    "ndots_value": "ndots that the analysis uses",
+    "ndots_source": "observed, resolv.conf, option or assumed",
+    "resolver_model": "resolver by whose rules it asks, or unknown",
+    "resolver_confidence": "between 0 and 1",
+    "resolver_evidence": "what speaks for that resolver",
+    "resolver_release": "release of the resolver, where the user names it",
+    "lookups": "lookups of this client",
+    "queries": "transactions of this client",
+    "wasted_queries": "transactions that are search-path waste",
+    "wasted_s": "seconds from first queries to those of the candidates that answered",
+    "dns_policy_value": "dnsPolicy that list and servers show",
+    "dns_policy_evidence": "what shows it",
+    "mixture": "several resolvers behind this address",
+    "mixture_reasons": "what shows that",
+    "container": _CONTAINER,
+}
+_WORKLOADS = {
+    "namespace": "namespace, where it is known",
+    "workload": "name of what deploys the pods; null where none is known",
+    "client_addr": "address that stands in place of a workload that is not known",
+    "clients": "addresses of it that asked",
+    "lookups": "lookups of its clients",
+    "complete_lookups": "lookups captured from beginning to end",
+    "queries": "transactions of its clients",
+    "complete_queries": "transactions of complete lookups",
+    "wasted_queries": "transactions that are search-path waste",
+    "nxdomain_queries": "transactions answered with NXDOMAIN",
+    "wasted_s": "seconds from first queries to those of the candidates that answered",
+    "lookups_s": "seconds of all complete lookups together",
+    "p50_s": "seconds within which half of the complete lookups end",
+    "p95_s": "seconds within which 95 of 100 complete lookups end",
+    "faults": "codes of faults that are shown at its clients",
+}
+_NAMES = {
+    "base_name": "name as applications asked for it",
+    "fqdn": "name that answered it, with its final dot; null where none did",
+    "kind": "cluster, external, reverse, single_label, nonexistent or unknown",
+    "dots": "dots inside the base name",
+    "lookups": "lookups of the name",
+    "queries": "transactions of those lookups",
+    "wasted_queries": "transactions that are search-path waste",
+    "wasted_s": "seconds from first queries to those of the candidates that answered",
+    "clients": "clients that asked for it",
+}
+_WHAT_IF = {
+    "client_addr": "client; null for all together",
+    "setting": "what is changed: ndots:2, fqdn, no-aaaa ...",
+    "ndots": "the ndots, where another one is all that is changed",
+    "queries": "queries that the same complete lookups would send",
+    "wasted_queries": "those of them that would be search-path waste",
+    "leaked_first": "lookups whose cluster name would be asked upstream first",
+    "broken_lookups": "lookups that resolved and no longer would",
+    "assumed_queries": "queries that rest on an answer which the capture does not show",
+    "observed": "the setting that the clients have now",
+    "safety": "safe, review or unsafe",
+    "reasons": "why it is not safe",
+    "upstream_queries": "queries that the cluster's DNS would not answer itself",
+    "reordered_lookups": "lookups whose names would be asked in another order",
+    "lookups_s": "seconds of all lookups together",
+    "p50_s": "seconds within which half of the lookups would end",
+    "p95_s": "seconds within which 95 of 100 would end",
+    "p99_s": "seconds within which 99 of 100 would end",
+    "peak_queries_per_s": "most queries of lookups that begin within one second",
+    "container": _CONTAINER,
+}
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "messages": _MESSAGES,
+    "transactions": _TRANSACTIONS,
+    "lookups": _LOOKUPS,
+    "clients": _CLIENTS,
+    "workloads": _WORKLOADS,
+    "names": _NAMES,
+    "what_if": _WHAT_IF,
+}
+
+
+def describe(table: str) -> dict[str, str]:
+    """Return what stands in each column of a table. Raises UsageError where there is none."""
+    if table not in COLUMNS:
+        raise UsageError(f"no table {table!r}: {', '.join(COLUMNS)}")
+    return dict(COLUMNS[table])
