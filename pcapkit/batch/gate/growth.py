@@ -69,13 +69,15 @@ class Trend(Protocol):
 def growth_of_trends(trends: Sequence[Trend]) -> Iterator[Growth]:
     """Yield what became of an audit against its history: of all workloads, then of each.
 
-    What is new waste anywhere is so of all together.
+    What is new waste anywhere is so of all together; where no subject has a history that is long
+    enough, nothing is said of what is new.
     """
     new = tuple(sorted({t.subject for t in trends if t.new_waste and t.subject is not None}))
+    judged = bool(new) or any(t.change is not None for t in trends)
     for trend in trends:
         change = None if trend.change is None else trend.change.value
         if trend.kind == "all":
-            yield Growth("all captures", None, change, trend.regressed, new)
+            yield Growth("all captures", None, change, trend.regressed, new if judged else None)
         elif trend.kind in ("workload", "client"):
             key = f"{trend.namespace or ''}/{trend.workload or trend.client_addr or ''}"
             mine = (trend.subject or key,) if trend.new_waste else ()

@@ -2,6 +2,9 @@
 
 ``date`` is the UTC day of the run's latest packet, or of the clock where no packet has a time. The
 name is a hash of what was found, so that a run that is written twice is one file.
+
+Runs over the same captures (by another pcapkit, with other options) end at the same packet. They
+stand in the order in which they were made: each has a number, one above those that its day has.
 """
 
 from __future__ import annotations
@@ -34,11 +37,15 @@ _DAY_NS = 86_400 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its name, its latest packet in ns since 1970, what it found of each capture."""
+    """One run: its name, its latest packet in ns since 1970, what it found of each capture.
+
+    ``number`` is that among the runs of its day, 0 where no run has been given one.
+    """
 
     name: str
     time: int
     rows: tuple[AuditRow, ...]
+    number: int = 0
 
     @property
     def day(self) -> str:
@@ -48,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Runs in order of time, then name; ``warnings`` say which files were left out, and why."""
+    """Runs in order of time, then number; ``warnings`` say which files were left out, and why."""
 
     runs: tuple[Run, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -106,9 +113,22 @@ def add_run(where: str | Path, rows: Sequence[AuditRow]) -> str | None:
     for path in place.paths():
         if path.endswith(f"/{run.name}.parquet") and _is_good(place, path):
             return path
-    path = f"history/v1/date={run.day}/{run.name}.parquet"
-    place.write(path, _parquet(run))
+    folder = f"history/v1/date={run.day}"
+    path = f"{folder}/{run.name}.parquet"
+    place.write(path, _parquet(replace(run, number=1 + _last_number(place, folder))))
     return path
+
+
+def _last_number(place: Place, folder: str) -> int:
+    """Return the largest number of a run in a day's folder, 0 where there is none."""
+    numbers = [0]
+    for path in place.paths():
+        if path.rpartition("/")[0] == folder:
+            try:
+                numbers.append(_number(_read(place, path)))
+            except (InputError, ValueError):
+                continue  # who reads the history is told of it
+    return max(numbers)
 
 
 def _is_good(place: Place, path: str) -> bool:
@@ -122,7 +142,7 @@ def _is_good(place: Place, path: str) -> bool:
 def _parquet(run: Run) -> bytes:
     import pyarrow.parquet as pq
 
-    values = {"name": run.name, "time": run.time, "version": __version__}
+    values = {"name": run.name, "time": run.time, "number": run.number, "version": __version__}
     out = io.BytesIO()
     pq.write_table(table_of(values, run.rows), out, compression="zstd")
     return out.getvalue()
@@ -155,12 +175,12 @@ def _named(table: pa.Table, path: str) -> pa.Table:
         raise ValueError("its folder names no day")
     name = path.rpartition("/")[2].removesuffix(".parquet")
     since = day - date(1970, 1, 1).toordinal()
-    known = {"run": name, "run_time": since * _DAY_NS}
+    known = {"run": name, "run_time": since * _DAY_NS, "run_number": 0}
     for name, value in known.items():
         at = table.schema.get_field_index(name)
         if table.column(name).null_count:
             field = table.schema.field(at)
-            column = pa.array([value] * len(table), pa.int64() if name == "run_time" else None)
+            column = pa.array([value] * len(table), pa.int64() if name != "run" else None)
             table = table.set_column(at, field, column.cast(field.type))
     return table
 
@@ -201,10 +221,16 @@ def _day(path: str) -> int | None:
         return None
 
 
-def _order(table: pa.Table) -> tuple[int, str]:
+def _order(table: pa.Table) -> tuple[int, int, str]:
+    """Return by what a run stands among others: its time, its number, then its name."""
     import pyarrow as pa
 
-    return table.column("run_time")[0].cast(pa.int64()).as_py(), table.column("run")[0].as_py()
+    moment = table.column("run_time")[0].cast(pa.int64()).as_py()
+    return moment, _number(table), table.column("run")[0].as_py()
+
+
+def _number(table: pa.Table) -> int:
+    return table.column("run_number")[0].as_py() or 0 if len(table) else 0
 
 
 def read_history(where: str | Path, *, days: int | None = RECENT_DAYS) -> History:
@@ -229,6 +255,6 @@ def runs_of(tables: Sequence[pa.Table]) -> tuple[Run, ...]:
     """Return runs from their tables."""
     runs = []
     for table in tables:
-        moment, name = _order(table)
-        runs.append(Run(name, moment, rows_of(table)))
+        moment, number, name = _order(table)
+        runs.append(Run(name, moment, rows_of(table), number))
     return tuple(runs)

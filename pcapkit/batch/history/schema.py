@@ -43,6 +43,7 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     Column("run", "string", "run", "name", "name of the run: a hash of what it found"),
     Column("run_time", "time", "run", "time", "latest packet of the run, UTC"),
+    Column("run_number", "int64", "run", "number", "number of the run among those of its day"),
     Column("pcapkit_version", "string", "run", "version", "version of pcapkit that wrote it"),
     Column("row", "int64", "capture", "", "number of this row among those of its capture, from 0"),
     Column("capture", "string", "capture", "path", "path of the capture; of a set, of its first"),

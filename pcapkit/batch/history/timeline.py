@@ -1,15 +1,16 @@
 """Runs laid out in time: one point a workload and night, each capture in one of them only.
 
 A folder that grows is audited as a whole every night, so that runs repeat what earlier ones found.
-A capture (its paths, times and counts say which) belongs to the first run that had it, with what
-the last run says of it; a point is what one run had first, of captures that end on one UTC day. So
-thirty nights that are audited at once are thirty points, and a run that found nothing new is none.
+A capture belongs to the first run that had it, with what the last run says of it. It is known again
+by the times of its packets and their number; without a clock, by its paths. A point is what one run
+had first, of captures that end on one UTC day. So thirty nights that are audited at once are thirty
+points, and a run that found nothing new is none.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pcapkit.batch.history.runs import History, Run, day_of, run_of
@@ -73,7 +74,7 @@ def timeline(history: History, rows: Sequence[AuditRow] | None = None) -> Timeli
         current = run_of(rows)
         known = next((run for run in runs if run.name == current.name), current)
         runs = [r for r in runs if r.name != current.name and r.day <= known.day]
-        runs.append(Run(known.name, known.time, current.rows))
+        runs.append(Run(known.name, known.time, current.rows, known.number))
     return _laid_out(runs)
 
 
@@ -83,26 +84,34 @@ def own_rows(history: History, run: Run) -> tuple[AuditRow, ...]:
     for other in history.runs:
         if other.name == run.name:
             break
-        earlier |= {_identity(row) for row in other.rows}
-    return tuple(row for row in run.rows if _identity(row) not in earlier) or run.rows
+        earlier |= {capture for capture, _ in _captures(other)}
+    return tuple(row for capture, row in _captures(run) if capture not in earlier) or run.rows
 
 
-_Capture = tuple[tuple[str, ...], int | None, int | None, int, int, int]
+_Capture = tuple[object, ...]
 
 
-def _identity(row: AuditRow) -> _Capture:
-    paths = row.paths or (row.path,)
-    return paths, row.first_time, row.last_time, row.packets, row.queries, row.lookups
+def _captures(run: Run) -> Iterator[tuple[_Capture, AuditRow]]:
+    """Yield the rows of a run, each with what its capture is known again by, also when renamed.
+
+    Captures of one run that are alike in that, as copies are, are told apart by their order.
+    """
+    times: Counter[_Capture] = Counter()
+    for row in run.rows:
+        capture: _Capture = row.first_time, row.last_time, row.packets
+        if row.first_time is None:
+            capture = row.paths or (row.path,), row.packets, row.queries, row.lookups
+        times[capture] += 1
+        yield (*capture, times[capture]), row
 
 
 def _laid_out(runs: Sequence[Run]) -> Timeline:
     first: dict[_Capture, int] = {}
     latest: dict[_Capture, tuple[tuple[bool, int, int], AuditRow]] = {}
     for number, run in enumerate(runs):
-        for row in run.rows:
+        for capture, row in _captures(run):
             if row.error is not None:
                 continue
-            capture = _identity(row)
             first.setdefault(capture, number)
             # Of runs over the same captures, the one that knows more workloads tells more.
             rank = (
@@ -121,7 +130,7 @@ def _laid_out(runs: Sequence[Run]) -> Timeline:
     for (number, day), rows in grouped.items():
         moment = max(runs[number].time if r.last_time is None else r.last_time for r in rows)
         places.append((moment, number, day, rows))
-    last = {_identity(row) for row in runs[-1].rows} if runs else set()
+    last = {capture for capture, _ in _captures(runs[-1])} if runs else set()
     judged = max((first[c] for c in last if c in first), default=None)
     # What is judged comes last, also where captures of an earlier night have come late.
     places.sort(key=lambda p: (p[1] == judged, *p[:3]))

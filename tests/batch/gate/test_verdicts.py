@@ -201,6 +201,9 @@ def test_what_a_history_says_is_held_against_rules() -> None:
         "shop/new": FAILED,
         "shop/short": NOT_JUDGED,
     }
+    short = tuple(growth_of_trends([Trend("all"), Trend("workload", "short")]))
+    (verdict,) = verdicts("new_waste", growths=short)
+    assert (verdict.state, verdict.reason) == (NOT_JUDGED, "too little to judge what is new")
     (verdict,) = verdicts("new_waste", growths=tuple(growth_of_trends(())))
     assert (verdict.state, verdict.reason) == (NOT_JUDGED, "there is no earlier run to judge by")
 

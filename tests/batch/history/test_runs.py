@@ -178,3 +178,27 @@ def test_old_days_are_read_only_where_they_are_wanted(tmp_path: Path) -> None:
         "2026-12-13",
     ]
     assert len(read_history(tmp_path, days=None).runs) == 3
+
+
+def test_runs_over_the_same_captures_stand_in_the_order_in_which_they_were_made(
+    tmp_path: Path,
+) -> None:
+    made = []
+    for n in range(6):  # names are hashes: some order of them would not be this one
+        rows = [replace(row, queries=row.queries + n) for row in ROWS]
+        made.append(Path(str(add_run(tmp_path, rows))).stem)
+    assert made != sorted(made)
+    history = read_history(tmp_path)
+    assert [run.name for run in history.runs] == made
+    assert [run.number for run in history.runs] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_of_an_older_version_has_no_number_and_comes_first(tmp_path: Path) -> None:
+    newer = tmp_path / str(add_run(tmp_path, ROWS))
+    table = pq.read_table(newer)
+    named = table.set_column(0, "run", pa.array(["f" * 16] * len(table)))
+    pq.write_table(named.drop_columns(["run_number"]), newer.with_name("ffffffffffffffff.parquet"))
+    assert [(r.name, r.number) for r in read_history(tmp_path).runs] == [
+        ("f" * 16, 0),
+        (newer.stem, 1),
+    ]

@@ -340,3 +340,33 @@ def test_the_trend_of_a_workload() -> None:
 def test_quantiles_of_t(freedom: int, tail: float, value: float) -> None:
     assert t_quantile(tail, freedom) == pytest.approx(value, abs=6e-4)
     assert (1 - t_central(value, freedom)) / 2 == pytest.approx(tail, rel=2e-3)
+
+
+def test_a_capture_that_was_renamed_or_moved_counts_once() -> None:
+    night = capture(0, [workload("web", 100, 400)], path="a.pcap")
+    renamed = replace(night, path="old/b.pcap", paths=("old/b.pcap",))
+    later = capture(1, [workload("web", 50, 200)], path="a.pcap")
+    runs = History((run_of([night]), run_of([renamed, later])))
+    line = timeline(runs)
+    assert [(n.day, n.lookups) for n in line.nights] == [("2026-05-27", 100), ("2026-05-28", 50)]
+
+
+def test_an_analysis_by_another_version_takes_the_place_of_the_first() -> None:
+    night = capture(0, [workload("web", 100, 400)])
+    again = capture(0, [workload("web", 90, 380)])
+    again = replace(again, packets=night.packets)
+    line = timeline(History((run_of([night]), run_of([again]))))
+    assert [(n.day, n.lookups) for n in line.nights] == [("2026-05-27", 90)]
+
+
+def test_copies_in_one_run_are_several_captures() -> None:
+    night = capture(0, [workload("web", 100, 400)], path="a.pcap")
+    copy = replace(night, path="b.pcap", paths=("b.pcap",))
+    assert timeline(History((run_of([night, copy]),))).nights[0].lookups == 200
+
+
+def test_captures_without_a_clock_are_known_by_their_paths() -> None:
+    one = capture(0, [workload("web", 100, 400)], path="a.txt", clock=False)
+    other = replace(one, path="b.txt", paths=("b.txt",))
+    line = timeline(History((run_of([one]), run_of([one, other]))))
+    assert sum(n.lookups for n in line.nights) == 200
