@@ -20,6 +20,7 @@ from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sw
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
 from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
+from pcapkit.batch.keeping.shares import Failed, Share, save_share
 from pcapkit.batch.overview.groups import GroupBy
 from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import failed_row
@@ -239,10 +240,13 @@ class Audit:
 
         Items take turns in the order of their paths, so that all shares together have each once.
         """
-        jobs = []
+        folder = self._output / TALLIES
+        folder.mkdir(exist_ok=True)  # a share may be of nothing
+        jobs, names = [], []
         for item in sorted(items, key=lambda item: item.paths)[number::shares]:
             key, paths = digest([item.paths, item.identities, self._options]), shown(item.paths)
-            output = self._output / TALLIES / f"{stem_of(item.paths)}.{key}{SUFFIX}"
+            output = folder / f"{stem_of(item.paths)}.{key}{SUFFIX}"
+            names.append(output.name)
             if output.exists() and item.error is None:
                 continue
             error, kind = item.error, item.error_kind
@@ -251,14 +255,18 @@ class Audit:
                 kind = "options"
             task = ShareTask(item.paths, item.sources, str(output), self._options, error, kind)
             jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
-        (self._output / TALLIES).mkdir(exist_ok=True)  # a share may be of nothing
         self._each(0, len(jobs), sum(job.weight for job in jobs))
-        failures = 0
+        failures, failed = 0, []
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):
             if problem := outcome.problem or outcome.result:
                 failures += 1
                 self._fail(problem)
+            if outcome.problem:  # whoever died has written no tally
+                names.remove(os.path.basename(outcome.job.argument.output))
+                failed.append(Failed(shown(outcome.job.argument.paths), outcome.problem))
             self._each(done, len(jobs), outcome.job.weight)
+        failed.sort(key=lambda f: f.paths)
+        save_share(folder, Share(number, shares, tuple(names), tuple(failed)))
         return failures
 
     def _needs(self, task: Task | ShareTask) -> tuple[str, ...]:

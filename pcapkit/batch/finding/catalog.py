@@ -13,6 +13,7 @@ from pcapkit.batch.finding.failures import kind_of
 from pcapkit.batch.finding.looks import Look, Looks
 from pcapkit.batch.finding.places import Place, Places, listed_in, shown_all
 from pcapkit.batch.finding.sets import Member, sets_of
+from pcapkit.batch.finding.shares import settle
 from pcapkit.errors import InputError, PcapkitError, UsageError
 from pcapkit.ingest.inputs.formats import HEAD_BYTES, format_of, recognise
 from pcapkit.ingest.inputs.recognise import is_tally
@@ -91,7 +92,9 @@ def find_items(
     unseen = [p.path for p, look in zip(found, seen, strict=True) if _is_unseen(p, look)]
     if unseen:
         say(f"not looked at, for there is no permission: {shown_all(unseen)}")
-    tallies = _each_once([_of_tally(p) for p, look in captures if look.format == _TALLY])
+    told, missing = settle([p for p, look in captures if look.format == _TALLY], say)
+    tallies = _each_once([_of_tally(place) for place in told])
+    failed += [Item(f.paths, (), (), f.error, "missing") for f in missing]
     members = [
         Member(shown_path(p.path), p.path, p.identity, look)
         for p, look in captures
