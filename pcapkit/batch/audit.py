@@ -57,8 +57,9 @@ class _Plan:
 class Audit:
     """An audit of one output folder, whose lock is held; it may run again and again.
 
-    ``say`` gets one line for each capture that failed, ``each`` the captures done, those in all,
-    and bytes: first of all that are to be done, then of each that is.
+    ``say`` gets lines of what a user should know, ``fail`` one for each capture that failed.
+    ``each`` gets the captures done, those in all, and bytes: first of all that are to be done, then
+    of each that is.
     """
 
     def __init__(
@@ -70,10 +71,12 @@ class Audit:
         group_by: GroupBy | None = None,
         history: str | Path | None = None,
         say: Callable[[str], None],
+        fail: Callable[[str], None],
         each: Callable[[int, int, int], None] = lambda done, total, size: None,
     ) -> None:
         self._output, self._formats, self._options = output, tuple(formats), options
-        self._group_by, self._history, self._say, self._each = group_by, history, say, each
+        self._group_by, self._history, self._each = group_by, history, each
+        self._say, self._tell_failure = say, fail
         self._settings = digest([options, sorted(set(formats)), __version__, SCHEMA, RECORD_SCHEMA])
         self._records = Records(output, say)
         self._swept = False
@@ -319,7 +322,7 @@ class Audit:
         """Say what failed, once."""
         if problem not in self._said:
             self._said.add(problem)
-            self._say(f"failed: {problem}")
+            self._tell_failure(f"failed: {problem}")
 
     def _gone(self, items: Sequence[Item], asked: Sequence[str]) -> list[AuditRow]:
         """Return the rows of captures that an earlier audit has read, and that are gone.

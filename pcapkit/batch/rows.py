@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pcapkit.addresses import packed
 from pcapkit.batch.history.families import families_of
+from pcapkit.batch.overview.warnings import kinds_of
 from pcapkit.cluster.pods import Cluster
 from pcapkit.model.audits import AuditRow, AuditStep
 from pcapkit.model.clients import Client
@@ -60,6 +61,7 @@ def row_of(
         steps=tuple(_steps(plan)) if plan else (),
         families=families_of(analysis),
         nodes=_nodes(analysis.client_rows, cluster) if cluster is not None else (),
+        warned=kinds_of(analysis.warnings, (path, *paths)),
     )
 
 

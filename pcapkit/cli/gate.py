@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pcapkit.cli.output import say
+from pcapkit.cli.output import check_output_file, say
 from pcapkit.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +97,12 @@ class Gate:
             if rule.check in instead:
                 why = f"needs an earlier run: {instead[rule.check]}"
                 raise UsageError(f"--fail-on {rule.text!r} {why}")
-        return cls(rules, junit, step_summary or os.environ.get("GITHUB_STEP_SUMMARY"))
+        summary = step_summary or os.environ.get("GITHUB_STEP_SUMMARY") or None
+        if junit is not None:
+            check_output_file(junit, "--junit")
+        if summary is not None:
+            check_output_file(summary, "--step-summary", added_to=True)
+        return cls(rules, junit, summary)
 
     def judge(
         self,

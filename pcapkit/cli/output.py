@@ -48,13 +48,31 @@ def warn(warnings: tuple[str, ...]) -> None:
 
 def check_output(output: str, option: str = "--output") -> None:
     """Refuse a folder that cannot be written before hours are spent on what would go there."""
+    _check_folder(output, f"{option} {output}")
+
+
+def _check_folder(output: str, what: str) -> None:
     folder = os.path.abspath(output)
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
     if not os.path.isdir(folder):
-        raise UsageError(f"{option} {output}: {folder} is not a folder; name another one")
+        raise UsageError(f"{what}: {folder} is not a folder; name another one")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{option} {output}: no permission to write there; name another one")
+        raise UsageError(f"{what}: no permission to write there; name another one")
+
+
+def check_output_file(output: str, option: str = "--output", *, added_to: bool = False) -> None:
+    """Refuse a file that cannot be written, before any work; ``added_to`` what stands in it.
+
+    Others are replaced as a whole, so that only their folder needs to be written to.
+    """
+    if os.path.isdir(output):
+        raise UsageError(f"{option} {output}: it is a folder; name a file")
+    if os.path.exists(output) and added_to:
+        if not os.access(output, os.W_OK):
+            raise UsageError(f"{option} {output}: no permission to write it; name another one")
+        return
+    _check_folder(os.path.dirname(output) or ".", f"{option} {output}")
 
 
 def print_path(path: Path) -> None:

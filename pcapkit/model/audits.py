@@ -87,6 +87,19 @@ class AuditStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """The warnings of one kind that a capture has, without its path.
+
+    ``kind`` is the sentence with … for what differs from capture to capture, ``text`` the first of
+    ``count`` warnings.
+    """
+
+    kind: str
+    text: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     """One capture of an audit, or one set of rotated files that are read as one.
 
@@ -130,6 +143,7 @@ class AuditRow:
     workloads: tuple[Workload, ...] = ()
     steps: tuple[AuditStep, ...] = ()
     nodes: tuple[str, ...] = ()  #: on which its clients run, as far as ``--pods`` says it
+    warned: tuple[Warned, ...] = ()  #: the kinds of its warnings
 
 
 # ---- all captures together -------------------------------------------------------------------
@@ -227,6 +241,18 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
+class Warnings:
+    """All captures with a warning of one kind; ``rows`` are in order of their paths."""
+
+    kind: str
+    rows: tuple[AuditRow, ...]
+
+    def text_of(self, row: AuditRow) -> str:
+        """Return the warning of one of the captures, without its path."""
+        return next(w.text for w in row.warned if w.kind == self.kind)
+
+
+@dataclass(frozen=True, slots=True)
 class TrendPoint:
     """The waste of a workload in one run: its share, and the interval in which it lies."""
 
@@ -267,3 +293,4 @@ class AuditIndex:
     together: Together | None
     failures: tuple[Failures, ...]
     trend: tuple[Trend, ...] | None = None
+    warnings: tuple[Warnings, ...] = ()

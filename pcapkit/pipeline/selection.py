@@ -12,6 +12,8 @@ from pcapkit.ingest.window import Interners
 from pcapkit.pipeline.options import Options
 from pcapkit.schema import Messages
 
+_SHOWN = 3
+
 
 class Wanted:
     """Leaves out what ``--client``, ``--from`` and ``--to`` exclude, and counts it."""
@@ -22,13 +24,18 @@ class Wanted:
         self._addresses = interners.addresses
         self._known = np.zeros(0, np.bool_)
         self._found: set[int] = set()
+        self._seen: set[int] = set()  # ids of clients, while some that are wanted are not found
         self.skipped: Counter[str] = Counter()
 
     def warnings(self) -> list[str]:
-        """Say which clients that were asked for are none."""
+        """Say which clients that were asked for are none, and name a few that are."""
+        here = sorted(address_text(self._addresses[number]) for number in self._seen)
+        more = f" and {len(here) - _SHOWN:,} more" if len(here) > _SHOWN else ""
+        some = f" (clients here: {', '.join(here[:_SHOWN])}{more})" if here else ""
         missing = [str(c) for n, c in enumerate(self._clients) if n not in self._found]
         return [
-            f"--client {text}: no client of this address or name sent a message" for text in missing
+            f"--client {text}: no client of this address or name sent a message{some}"
+            for text in missing
         ]
 
     @property
@@ -41,10 +48,11 @@ class Wanted:
         if self._clients and rows.size:
             for number in range(self._known.size, int(rows["client"].max()) + 1):
                 self._known = np.append(self._known, bool(self._matching(number)))
-            rows = self._drop(rows, self._known[rows["client"]], "other_client")
             if len(self._found) < len(self._clients):
                 for number in np.flatnonzero(np.bincount(rows["client"])).tolist():
                     self._found |= self._matching(number)
+                    self._seen.add(number)
+            rows = self._drop(rows, self._known[rows["client"]], "other_client")
         if self._from is not None:
             rows = self._drop(rows, rows["time"] >= self._from, "outside_time_range")
         if self._to is not None:

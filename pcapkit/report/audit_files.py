@@ -61,6 +61,14 @@ def dump_audit(audit: AuditIndex, version: str) -> str:
                 }
                 for f in audit.failures
             ),
+            "warnings": (
+                {
+                    "kind": w.kind,
+                    "example": w.text_of(w.rows[0]),
+                    "paths": [row.path for row in w.rows],
+                }
+                for w in audit.warnings
+            ),
             "trend": None if audit.trend is None else map(_trend, audit.trend),
         }
     )

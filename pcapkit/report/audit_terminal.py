@@ -1,4 +1,4 @@
-"""An audit on a terminal: the verdict, the plan, the worst workloads and captures, failures."""
+"""An audit on a terminal: the verdict, the plan, what is worst, failures, warnings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pcapkit.model.audits import AuditIndex, AuditRow, Failures, Grouping, SharedStep, Together
+from pcapkit.model.audits import (
+    AuditIndex,
+    AuditRow,
+    Failures,
+    Grouping,
+    SharedStep,
+    Together,
+    Warnings,
+)
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.text.audits import (
+    captures_text,
     change_text,
     failure_kind,
     group_title,
@@ -28,17 +37,26 @@ from pcapkit.report.text.audits import (
     step_who,
     trend_title,
     verdict,
+    warned_in,
+    warning_text,
 )
 from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
 from pcapkit.report.text.plans import SAFE_FOR
 
 _STEPS, _GROUPS, _CAPTURES, _NOTES, _REASONS = 6, 5, 20, 3, 3
 _NAME_WIDTH = 44
+_WARNING_WIDTH = 130  # two lines, with what stands before it
+_ALL = "-v prints all, index.html has them"
 _SAFETY_STYLE = {Safety.SAFE: "green", Safety.REVIEW: "yellow", Safety.UNSAFE: "red"}
 
 
-def render_audit_terminal(index: AuditIndex, console: Console) -> None:
-    """Print an audit; it fits 80 columns, and names never act as markup."""
+def render_audit_terminal(
+    index: AuditIndex, console: Console, *, failures: bool = True, verbose: bool = False
+) -> None:
+    """Print an audit; it fits 80 columns, and names never act as markup.
+
+    ``failures`` where nobody has said them yet; ``verbose`` prints them and all warnings whole.
+    """
     _print_wrapped(Text(" ".join(verdict(index)), style="bold"), console, "", "")
     good = [row for row in index.captures if row.error is None]
     if good:
@@ -51,8 +69,10 @@ def render_audit_terminal(index: AuditIndex, console: Console) -> None:
         _print_worse(index, console)
     if good:
         _print_captures(good, console)
-    if index.failures:
-        _print_failures(index.failures, console)
+    if failures:
+        _print_failures(index.failures, console, verbose=verbose)
+    if index.warnings:
+        _print_warnings(index.warnings, console, verbose=verbose)
     console.print()
 
 
@@ -83,9 +103,9 @@ def _print_wrapped(line: Text, console: Console, first: str, rest: str) -> None:
         console.print(Text.assemble(rest if k else first, part))
 
 
-def _print_more(count: int, what: str, console: Console) -> None:
+def _print_more(count: int, what: str, console: Console, where: str = "index.html") -> None:
     if count > 0:
-        console.print(Text(f"   and {number(count)} more{what}: index.html", style="dim"))
+        console.print(Text(f"   and {number(count)} more{what}: {where}", style="dim"))
 
 
 def _print_plan(plan: Together, console: Console) -> None:
@@ -194,12 +214,40 @@ def _print_captures(rows: Sequence[AuditRow], console: Console) -> None:
     _print_more(len(rows) - _CAPTURES, "", console)
 
 
-def _print_failures(failures: Sequence[Failures], console: Console) -> None:
+def _print_failures(failures: Sequence[Failures], console: Console, *, verbose: bool) -> None:
     for of in failures:
         kind = failure_kind(of.kind)
         console.print()
         console.print(Text(f"{kind.title}: {number(len(of.rows))}", style="red"))
         _print_wrapped(Text(kind.action, style="dim"), console, "  ", "  ")
-        for row in of.rows[:_REASONS]:
+        shown = of.rows if verbose else of.rows[:_REASONS]
+        for row in shown:
             _print_wrapped(Text(f"{printable(row.path)}: {reason(row)}"), console, "  - ", "    ")
-        _print_more(len(of.rows) - _REASONS, "", console)
+        _print_more(len(of.rows) - len(shown), "", console, _ALL)
+
+
+def _print_warnings(warnings: Sequence[Warnings], console: Console, *, verbose: bool) -> None:
+    """Print the kinds of warnings, the most common first: how many captures have one, and which."""
+    console.print()
+    rows = {row.path for of in warnings for row in of.rows}
+    console.print(Text(f"Warnings: {captures_text(len(rows))}", style="yellow"))
+    shown = warnings if verbose else warnings[:_REASONS]
+    for of in shown:
+        text = warning_text(of)
+        if not verbose:
+            text = _beginning(text, _WARNING_WIDTH)
+        _print_wrapped(Text(f"{captures_text(len(of.rows))}: {text}"), console, "  - ", "    ")
+        if verbose:
+            for row in of.rows[:_CAPTURES]:
+                line = Text(warned_in(of, row), style="dim")
+                _print_wrapped(line, console, "    in ", "       ")
+            _print_more(len(of.rows) - _CAPTURES, "", console)
+        else:
+            such = "in" if len(of.rows) == 1 else "such as"
+            path = _end(printable(of.rows[0].path), max(16, console.width - len(such) - 5))
+            console.print(Text(f"    {such} {path}", style="dim"), no_wrap=True, overflow="ignore")
+    _print_more(len(warnings) - len(shown), " kinds", console, _ALL)
+
+
+def _beginning(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"

@@ -83,7 +83,7 @@ def test_the_same_bytes_for_any_number_of_processes(captures: Path, tmp_path: Pa
     trees = []
     for workers in ("1", "2", "3"):
         done = audit(captures, tmp_path / "out", "--workers", workers)
-        assert done.returncode == 3 and done.stderr.count(b"failed: ") == 1
+        assert done.returncode == 3 and done.stdout.count(b"Not a capture: 1") == 1
         trees.append(tree(tmp_path / "out"))
         shutil.rmtree(tmp_path / "out")
     assert trees[0] == trees[1] == trees[2]
@@ -104,7 +104,7 @@ def test_only_what_is_new_is_done(captures: Path, tmp_path: Path) -> None:
     audit(captures, out)
     before, files = written(out), tree(out)
     done = audit(captures, out)
-    assert done.returncode == 3 and done.stderr.count(b"failed: ") == 1
+    assert done.returncode == 3 and done.stdout.count(b"Not a capture: 1") == 1
     assert written(out) == before and tree(out) == files
 
     shutil.copy(LAB / "whatif_w1_glibc_ndots2.pcap", captures / "new.pcap")
@@ -428,7 +428,7 @@ def test_a_capture_whose_process_dies_is_read_alone(captures: Path, tmp_path: Pa
     done = subprocess.run(
         [*arguments[:2], DEADLY, *arguments[3:]], capture_output=True, check=False
     )
-    assert done.returncode == 3 and done.stderr.count(b"failed: ") == 1
+    assert done.returncode == 3 and done.stdout.count(b"Not a capture: 1") == 1
     assert tree(tmp_path / "out") == tree(tmp_path / "clean")
 
 
@@ -459,3 +459,67 @@ def test_a_full_standard_output_is_no_fault_of_ours(captures: Path, tmp_path: Pa
     assert done.returncode == 2
     assert b"the output cannot be written: No space left" in done.stderr
     assert b"fault of pcapkit" not in done.stderr
+
+
+@pytest.fixture
+def warned(tmp_path: Path) -> Path:
+    """A folder of captures with warnings: three of one kind, and one whose text is an attack."""
+    folder = tmp_path / "warned"
+    folder.mkdir()
+    whole = (LAB / NAMES[0]).read_bytes()
+    for cut in (1, 2, 3):
+        (folder / f"cut{cut}.pcap").write_bytes(whole[:-cut])
+    shutil.copy(LAB / NAMES[0], folder / "whole.pcap")
+    header = (0xA1B2C3D4).to_bytes(4, "little") + b"\2\0\4\0" + bytes(8) + b"\xff\xff\0\0\1\0\0\0"
+    (folder / "idle\x1b[31m\n<b>.pcap").write_bytes(header)
+    return folder
+
+
+def test_warnings_are_grouped_in_all_forms(warned: Path, tmp_path: Path) -> None:
+    done = audit(warned, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.decode()
+    part = said[said.index("Warnings: ") :].splitlines()
+    assert part[0] == "Warnings: 4 captures"
+    assert part[1].startswith("  - 3 captures: the last record is cut, … bytes of it are there")
+    assert any(line.startswith("    such as ") and line.endswith("/cut1.pcap") for line in part)
+    assert sum(line.startswith("  - ") for line in part) == 2
+    assert "\x1b" not in said and max(map(len, said.splitlines())) <= 80
+    assert "4 captures have warnings." in " ".join(said.split())
+    saved = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert [len(of["paths"]) for of in saved["warnings"]] == [3, 1]
+    assert [Path(path).name for path in saved["warnings"][0]["paths"]] == [
+        f"cut{cut}.pcap" for cut in (1, 2, 3)
+    ]
+    for row in saved["captures"]:
+        assert sum(of["count"] for of in row["warned"]) == row["warnings"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert 'id="warnings-rows"' in page and "bytes of it are there" in page
+    assert "<b>.pcap" not in page
+    # a second run has them of its records
+    again = audit(warned, tmp_path / "out")
+    assert again.stdout == done.stdout
+
+
+def test_verbose_prints_all_warnings_and_where(warned: Path, tmp_path: Path) -> None:
+    said = "".join(audit(warned, tmp_path / "out", "-v").stdout.decode().split())
+    for cut in (1, 2, 3):
+        assert f"/cut{cut}.pcap:thelastrecordiscut," in said
+    assert said.count("bytesofitarethere;analyseduptothere(") == 4
+
+
+@pytest.mark.parametrize(
+    ("more", "stream"), [((), "stdout"), (("-q",), "stderr"), (("--json",), "stderr")]
+)
+def test_a_failure_is_said_once(
+    captures: Path, tmp_path: Path, more: tuple[str, ...], stream: str
+) -> None:
+    done = audit(captures, tmp_path / "out", *more)
+    assert done.returncode == 3
+    printed = {"stdout": done.stdout, "stderr": done.stderr}
+    reason = b"not a capture: "
+    said = {name: b" ".join(text.split()).count(reason) for name, text in printed.items()}
+    if more == ("--json",):
+        assert json.loads(printed.pop("stdout"))["failures"]
+        del said["stdout"]
+    assert said == {name: int(name == stream) for name in said}

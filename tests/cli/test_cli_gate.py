@@ -275,3 +275,32 @@ def test_recipes_run(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert len(said(done)) == 2
     SCHEMA.validate((tmp_path / "dns-report" / "junit.xml").read_text())
     assert (tmp_path / "dns-report" / "index.html").exists()
+
+
+@pytest.mark.parametrize("option", ["--junit", "--step-summary"])
+@pytest.mark.parametrize("command", ["analyze", "audit", "compare", "merge"])
+def test_where_nothing_can_be_written_is_said_before_any_work(
+    command: str, option: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for where in (tmp_path / "file" / "x.xml", tmp_path):
+        inputs = [GLIBC] * (2 if command == "compare" else 1)
+        output = [] if command == "compare" else ["-o", str(tmp_path / "out")]
+        done = run(command, *inputs, *output, "--fail-on", "waste>30%", option, str(where))
+        message = done.stderr.decode()
+        assert done.returncode == 2 and not done.stdout, message
+        assert message.startswith(f"error: {option} {where}: ") and message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_output_files_are_checked_first_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    where = str(tmp_path / "file" / "x")
+    for option, arguments in (
+        ("--output", ("export", GLIBC, "-t", "names", "-o", where)),
+        ("--output", ("tally", GLIBC, "-o", where)),
+        ("--join", ("merge", GLIBC, "--join", where)),
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2 and done.stderr.startswith(f"error: {option} ".encode())
+        assert done.stderr.count(b"\n") == 1, done.stderr

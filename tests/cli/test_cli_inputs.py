@@ -121,3 +121,30 @@ def test_a_reader_that_goes_away_is_no_gate_that_failed(arguments: list[str]) ->
     said = process.stderr.read()
     process.stderr.close()
     assert process.wait(60) == 141 and said == b""
+
+
+def test_files_of_our_own_given_to_the_wrong_command(tmp_path: Path) -> None:
+    tally, out = str(tmp_path / "x.tally"), str(tmp_path / "out")
+    assert run("tally", GLIBC, "-o", tally).returncode == 0
+    assert run("audit", GLIBC, "-o", out, "--history", "--format", "json").returncode == 0
+    (history,) = (tmp_path / "out" / "history").rglob("*.parquet")
+    index = str(tmp_path / "out" / "audit.json")
+    (saved,) = map(str, (tmp_path / "out").glob("*/analysis.json"))
+    manifest = tmp_path / "pod.yaml"
+    manifest.write_text("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n")
+    for command, path, says in (
+        ("analyze", tally, "but a tally of one ('pcapkit merge "),
+        ("analyze", str(history), "but a Parquet table ('pcapkit sql --history FOLDER' "),
+        ("analyze", index, "but the index of an audit"),
+        ("analyze", saved, "but a saved analysis"),
+        ("analyze", out, "use 'pcapkit audit' for folders"),
+        ("analyze", str(manifest), "but a Kubernetes manifest"),
+        ("merge", GLIBC, f"no tally, but a capture ('pcapkit tally {GLIBC}' makes one"),
+        ("merge", index, "no tally, but the index of an audit"),
+        ("merge", str(manifest), "no tally, but a Kubernetes manifest"),
+    ):
+        done = run(command, path, "-o", str(tmp_path / "reports"))
+        message = done.stderr.decode()
+        assert done.returncode == 2 and message.count("\n") == 1, message
+        assert says in message, message
+    assert not (tmp_path / "reports").exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pcapkit.batch.overview.groups import GroupBy, grouping, with_groups
 from pcapkit.batch.overview.together import together
+from pcapkit.batch.overview.warnings import warnings_in
 from pcapkit.files import atomic_write, whole_file
 from pcapkit.model.audits import AuditIndex, AuditRow, Failures, Trend
 from pcapkit.report.audit_files import dump_audit, write_workloads
@@ -40,6 +41,7 @@ def make_index(
             for kind, of in sorted(failed.items(), key=lambda f: (-len(f[1]), f[0]))
         ),
         trend=None if trend is None else tuple(trend),
+        warnings=warnings_in(ranked),
     )
 
 

@@ -148,6 +148,8 @@ def audit(
             group_by=groups,
             history=output if history == "" else history,
             say=bar.say,
+            # the summary at the end has the failures of what is done by then
+            fail=bar.say if watch or quiet or as_json or share is not None else _say_nothing,
             each=bar.each,
         )
         work = _engine(scheduler, workers, wanted, bar)
@@ -161,7 +163,12 @@ def audit(
         else:
             looks.save(kept)
             index = lead.run(items, work, paths, only_these=prune)
-    _show(index, folder, as_json=as_json, quiet=quiet)
+    if as_json:
+        click.echo((folder / "audit.json").read_text(), nl=False)
+    else:
+        if not quiet:
+            _summary(index, failures=not watch, verbose=verbose)
+        print_path(folder / "index.html")
     from pcapkit.batch.gate.growth import growth_of_trends
     from pcapkit.batch.gate.subjects import subjects_of_rows
 
@@ -218,15 +225,14 @@ def _watch(
     return lead.index(closed, paths)
 
 
-def _show(index: AuditIndex, output: Path, *, as_json: bool, quiet: bool) -> None:
-    """Print the index, or where it is."""
-    if as_json:
-        click.echo((output / "audit.json").read_text(), nl=False)
-        return
-    if not quiet:
-        from rich.console import Console
+def _say_nothing(text: str) -> None:
+    """Leave a line out."""
 
-        from pcapkit.report.audit_terminal import render_audit_terminal
 
-        render_audit_terminal(index, Console(file=sys.stdout, highlight=False))
-    print_path(output / "index.html")
+def _summary(index: AuditIndex, *, failures: bool, verbose: bool) -> None:
+    from rich.console import Console
+
+    from pcapkit.report.audit_terminal import render_audit_terminal
+
+    console = Console(file=sys.stdout, highlight=False)
+    render_audit_terminal(index, console, failures=failures, verbose=verbose)

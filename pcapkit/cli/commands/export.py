@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from pcapkit.cli.options import options_of, reading_options
-from pcapkit.cli.output import check_inputs, check_output, warn
+from pcapkit.cli.output import check_inputs, check_output_file, warn
 from pcapkit.cli.session import first_run, progress_bars
 from pcapkit.errors import UsageError
 from pcapkit.model.vocabulary import TABLE_FORMATS, TABLES
@@ -29,7 +28,7 @@ def export(captures: tuple[str, ...], table: str, form: str, output: str, **valu
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
     options = options_of(values, captures)
     if output != "-":
-        check_output(os.path.dirname(output) or ".")
+        check_output_file(output)
     elif form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary: name a file with -o")
     packets = check_inputs(captures)

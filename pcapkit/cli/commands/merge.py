@@ -17,7 +17,7 @@ from pcapkit.cli.options import (
     parse_formats,
     reading_options,
 )
-from pcapkit.cli.output import check_output, print_path, warn
+from pcapkit.cli.output import check_output, check_output_file, print_path, warn
 from pcapkit.cli.reports import print_json, write_and_print
 from pcapkit.cli.session import first_run, painting, progress_bars
 from pcapkit.errors import UsageError
@@ -61,7 +61,7 @@ def merge(
             raise UsageError("--join makes no analysis: leave --json, --fail-on and --junit out")
         from pcapkit.batch.tallies.merge import join_tallies
 
-        check_output(str(Path(join).parent))
+        check_output_file(join, "--join")
         join_tallies(paths, Path(join))
         print_path(Path(join))
         return

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from pcapkit.cli.output import check_inputs, check_output, print_path
+from pcapkit.cli.output import check_inputs, check_output, check_output_file, print_path
 from pcapkit.cli.session import first_run, progress_bars
 from pcapkit.errors import UsageError
 
@@ -71,7 +70,10 @@ def tally(
     into = Path(output)
     if len(captures) > 1 and not into.is_dir():
         raise UsageError(f"--output {output}: name a folder that exists for several captures")
-    check_output(os.path.dirname(output) or "." if not into.is_dir() else output)
+    if into.is_dir():
+        check_output(output)
+    else:
+        check_output_file(output)
     packets = check_inputs(captures)
     with first_run(packets=packets) as ready, progress_bars() as progress:
         ready()

@@ -33,6 +33,8 @@ from pcapkit.ingest.inputs.recognise import (
     COREDNS_TOKENS,
     TCPDUMP_TOKENS,
     UNREAD,
+    UNREAD_BYTES,
+    is_tally,
     looks_like_coredns,
     looks_like_dnsmasq,
     looks_like_frame_stream,
@@ -54,6 +56,7 @@ from pcapkit.ingest.inputs.wrappings import (
     lines_of,
     without_mark,
 )
+from pcapkit.text import shown_path
 
 if TYPE_CHECKING:
     from pcapkit.ingest.window import Capture, Interners
@@ -275,6 +278,15 @@ def not_a_capture(path: str, head: bytes) -> NotACapture:
     """
     if not head:
         return NotACapture(path, "empty", hint=_HINT)
+    if is_tally(head):
+        return NotACapture(
+            path,
+            "not a capture, but a tally of one",
+            hint=f"'pcapkit merge {shown_path(path)}' analyses it",
+        )
+    for magic, what, instead in UNREAD_BYTES:
+        if head.startswith(magic):
+            return NotACapture(path, f"not a capture, but {what}", hint=instead)
     if not _is_text(head):
         return NotACapture(
             path, f"not a capture: it begins with the bytes {head[:8].hex(' ')}", hint=_HINT
@@ -283,9 +295,7 @@ def not_a_capture(path: str, head: bytes) -> NotACapture:
     for sign, what, instead in UNREAD:
         if sign.search(text):
             return NotACapture(
-                path,
-                f"not a capture: this is {what}, and no message in it can be read: {instead}",
-                hint=_HINT,
+                path, f"not a capture, but {what}, and no message in it can be read", hint=instead
             )
     return NotACapture(
         path,

@@ -273,9 +273,31 @@ def looks_like_netobserv(line: Line) -> bool:
 
 
 #: Text that is known and holds no messages, or not all of them: its sign, what it is, what to do.
+#: Files of bytes that are no captures: how they begin, what they are, what to do instead.
+UNREAD_BYTES: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\3\4", "a zip archive", "unpack it"),
+    (
+        b"PAR1",
+        "a Parquet table",
+        "'pcapkit sql --history FOLDER' queries those of an audit's history",
+    ),
+    (b"\x89PNG", "a picture", "give the capture that it is of"),
+    (b"%PDF", "a PDF document", "give the capture that it is of"),
+    (b"SQLite format 3", "a database", "give the capture that it is of"),
+)
 UNREAD: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(sign, re.M), what, instead)
     for sign, what, instead in (
+        (
+            r'^\{\s*"schema"\s*:\s*"pcapkit\.audit/',
+            "the index of an audit",
+            "give the captures that it is of",
+        ),
+        (
+            r'^\{\s*"schema"\s*:\s*"pcapkit\.analysis/',
+            "a saved analysis",
+            "'pcapkit compare' and 'pcapkit fix' take it",
+        ),
         (
             r"^; <<>> DiG|^;; (?:ANSWER|QUESTION) SECTION|^;; connection timed out",
             "what dig prints",

@@ -18,16 +18,18 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pcapkit.errors import InputError
+from pcapkit.errors import EmptyInput, InputError, NotACapture
 from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
-from pcapkit.ingest.inputs.recognise import TALLY_KIND
+from pcapkit.ingest.inputs.formats import format_of
+from pcapkit.ingest.inputs.recognise import TALLY_KIND, is_tally
+from pcapkit.ingest.inputs.source import PEEK_BYTES, open_source
 from pcapkit.ingest.tallies.facts import SCHEMA, PartFacts
 from pcapkit.ingest.window import Kept, Window
 from pcapkit.kernels.interning import Interner
 from pcapkit.kernels.jit import kernel
 from pcapkit.names.text import MAX_NAME_BYTES
 from pcapkit.schema import MESSAGE, OTHER_SOA, TCP, Bytes, Ids, Integers, Messages
-from pcapkit.text import encodable
+from pcapkit.text import encodable, shown_path
 
 #: The first member, uncompressed, so that the file begins alike (as EPUB and OpenDocument do).
 _KIND = ("mimetype", TALLY_KIND)
@@ -48,6 +50,7 @@ _STRINGS = pa.schema([("value", pa.large_binary())])
 #: Counts, and times in ns since 1970, beyond these are nobody's.
 _MOST_COUNT, _MOST_TIME = 1 << 48, 1 << 62
 #: What damaged or foreign archives and streams raise.
+_OTHER = "not a capture, but "  # how files of other kinds are refused
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -339,11 +342,35 @@ def damage_named(path: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as problem:
+        if (other := _other_file(path)) is not None:
+            raise other from None
         raise InputError(
             encodable(path),
             f"no tally, or a damaged one ({problem})",
             hint="'pcapkit tally' makes one",
         ) from None
+
+
+def _other_file(path: str) -> InputError | None:
+    """Return what to raise for a file that is no tally at all: what it is instead, if known."""
+    try:
+        with open_source(path) as source:
+            if is_tally(source.peek(PEEK_BYTES)):
+                return None
+            is_capture = format_of(source) is not None
+    except EmptyInput:
+        return InputError(path, "empty: there is no tally in it", hint="'pcapkit tally' makes one")
+    except NotACapture as problem:
+        if not problem.problem.startswith(_OTHER):
+            return None
+        what = problem.problem.removeprefix(_OTHER)
+        return InputError(path, f"no tally, but {what}", hint=problem.hint)
+    except InputError as problem:
+        return problem
+    if not is_capture:
+        return None
+    make = f"'pcapkit tally {shown_path(path)}' makes one, 'pcapkit analyze' needs none"
+    return InputError(path, "no tally, but a capture", hint=make)
 
 
 def read_tallies(paths: Iterable[str]) -> tuple[list[Part], list[FailureFacts]]:

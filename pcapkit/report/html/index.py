@@ -20,6 +20,7 @@ from pcapkit.model.audits import (
     SharedStep,
     Together,
     Trend,
+    Warnings,
 )
 from pcapkit.report.html.page import environment
 from pcapkit.report.html.tables import Context
@@ -42,6 +43,8 @@ from pcapkit.report.text.audits import (
     step_who,
     trend_title,
     verdict,
+    warned_in,
+    warning_text,
 )
 from pcapkit.report.text.formatting import number, percent, printable, seconds
 
@@ -100,6 +103,8 @@ def _sections(index: AuditIndex) -> Iterator[Context]:
         yield _trends(index.trend)
     if index.failures:
         yield _failures(index.failures)
+    if index.warnings:
+        yield _warnings(index.warnings)
 
 
 def _table(
@@ -360,3 +365,34 @@ def _failures(failures: Sequence[Failures]) -> Context:
         "notes": [],
         "failures": kinds,
     }
+
+
+def _warnings(warnings: Sequence[Warnings]) -> Context:
+    columns = (
+        _Column("captures", narrow=True),
+        _Column("warning", "text", narrow=True),
+        _Column("in", "name", narrow=True),
+    )
+    rows = [(number(len(of.rows)), warning_text(of), _warned(of)) for of in warnings[:_MOST_ROWS]]
+    return {
+        "id": "warnings",
+        "title": "Warnings",
+        "before": [],
+        "tables": [
+            _table("warnings-rows", columns, rows, first=_FIRST_GROUPS, total=len(warnings))
+        ],
+        "notes": [],
+        "failures": [],
+    }
+
+
+def _warned(of: Warnings) -> Markup:
+    """Return the first capture with a warning, and the others for whom asks."""
+    first, *others = of.rows
+    text = Markup("{}").format(warned_in(of, first))
+    if first.report is not None:
+        text = Markup('<a href="{}">{}</a>').format(quote(first.report), warned_in(of, first))
+    if others:
+        paths = [row.path for row in others]
+        text += Markup(" ") + _folded(f"and {number(len(others))} more", paths, _MOST_SUBJECTS)
+    return text

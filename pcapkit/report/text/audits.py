@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pcapkit.model.audits import AuditIndex, AuditRow, Group, Grouping, SharedStep, Together, Trend
+from pcapkit.model.audits import (
+    AuditIndex,
+    AuditRow,
+    Group,
+    Grouping,
+    SharedStep,
+    Together,
+    Trend,
+    Warnings,
+)
 from pcapkit.model.plans import Coverage
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.text.formatting import iso_time, number, percent, printable, seconds
@@ -99,6 +108,17 @@ def reason(row: AuditRow) -> str:
     return printable((row.error or "").removeprefix(f"{row.path}: "))
 
 
+def warning_text(of: Warnings) -> str:
+    """Return what captures are warned of: in general, where there are several."""
+    return printable(of.kind if len(of.rows) > 1 else of.text_of(of.rows[0]))
+
+
+def warned_in(of: Warnings, row: AuditRow) -> str:
+    """Return which capture is warned, and of what where the others are of something else."""
+    text = of.text_of(row)
+    return printable(row.path if text == of.kind or len(of.rows) == 1 else f"{row.path}: {text}")
+
+
 # ---- the verdict -----------------------------------------------------------------------------
 
 
@@ -144,8 +164,7 @@ def _sentences(audit: AuditIndex) -> Iterator[str]:
             "earlier run found is kept, and counts ('--prune' removes it)."
         )
     if warned := sum(bool(r.warnings) for r in good):
-        it = "its report says which" if warned == 1 else "their reports say which"
-        yield f"{captures_text(warned)} {'has' if warned == 1 else 'have'} warnings: {it}."
+        yield f"{captures_text(warned)} {'has' if warned == 1 else 'have'} warnings."
 
 
 def captures_text(count: int) -> str:

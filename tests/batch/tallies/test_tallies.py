@@ -409,7 +409,7 @@ def test_large_captures_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(parts, "PART_BYTES", 10_000)
     path = LAB / "whatif_w1_glibc_ndots5.pcap"
-    lead = Audit(tmp_path, ("json",), pcapkit.Options(), say=print)
+    lead = Audit(tmp_path, ("json",), pcapkit.Options(), say=print, fail=print)
     engine = Local(2, prepare=lambda: None, look=lambda: None, say=print)
     index = lead.run(find_items([str(path)]), engine)
     assert [row.error for row in index.captures] == [None]
