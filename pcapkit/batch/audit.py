@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pcapkit.batch.engines.engine import Engine, Job, Outcome
 from pcapkit.batch.finding.catalog import Item
+from pcapkit.batch.finding.shares import Failed, Share, save_share
 from pcapkit.batch.history.runs import add_run, read_history
 from pcapkit.batch.history.series import trend_rows
 from pcapkit.batch.history.trends import judge
@@ -20,7 +21,6 @@ from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sw
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
 from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
-from pcapkit.batch.keeping.shares import Failed, Share, save_share
 from pcapkit.batch.overview.groups import GroupBy
 from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import failed_row
