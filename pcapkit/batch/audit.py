@@ -252,6 +252,7 @@ class Audit:
             task = ShareTask(item.paths, item.sources, str(output), self._options, error, kind)
             jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
         (self._output / TALLIES).mkdir(exist_ok=True)  # a share may be of nothing
+        sweep(self._output, ())
         self._each(0, len(jobs), sum(job.weight for job in jobs))
         failures = 0
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):

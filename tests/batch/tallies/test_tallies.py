@@ -372,6 +372,14 @@ def test_bad_ranges(arguments: list[str], message: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_share_removes_what_a_killed_one_has_begun_to_write(tmp_path: Path) -> None:
+    begun = tmp_path / "out" / "tallies" / f".{CAPTURES[0].stem}.0123.tally.abcd_123"
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"half a tally")
+    run("audit", str(CAPTURES[0]), "-o", str(tmp_path / "out"), "--shard", "0/1")
+    assert [path.suffix for path in begun.parent.iterdir()] == [".tally"]
+
+
 def test_shares_of_many_machines_make_one_audit(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
