@@ -24,7 +24,14 @@ from pcapkit.batch.overview.groups import GroupBy
 from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import failed_row
 from pcapkit.batch.tallies.merge import SUFFIX
-from pcapkit.batch.tallies.parts import PartTask, ShareTask, parts_of, read_part, write_share
+from pcapkit.batch.tallies.parts import (
+    PartTask,
+    ShareTask,
+    is_of_captures,
+    parts_of,
+    read_part,
+    write_share,
+)
 from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
@@ -238,12 +245,14 @@ class Audit:
         """Write the tallies of share ``number``, from 0, of so many; return how many failed.
 
         Items take turns in the order of their paths, so that all shares together have each once.
+        What failed is tried again, and said again, each time; so is what is torn.
         """
         jobs = []
         for item in sorted(items, key=lambda item: item.paths)[number::shares]:
-            key, paths = digest([item.paths, item.identities, self._options]), shown(item.paths)
+            key = digest([item.paths, item.identities, self._options, __version__])
+            paths = shown(item.paths)
             output = self._output / TALLIES / f"{stem_of(item.paths)}.{key}{SUFFIX}"
-            if output.exists() and item.error is None:
+            if item.error is None and is_of_captures(output):
                 continue
             error, kind = item.error, item.error_kind
             if item.of_tally:
