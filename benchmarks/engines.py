@@ -9,8 +9,8 @@ cut, damaged, empty, or none at all. --large GB: also one capture of so many gig
 itself. Both are audited on this machine without a kill; then by ``local``, by ``dask`` (a scheduler
 and two workers, over loopback) and in three shares (``--shard``) whose tallies are audited, each
 killed N times (6) and started again until it is done, and a few times more with nothing new.
-SIGKILL goes to the whole process group, at times that follow from the seed; of Dask it goes to a
-worker or to the audit in turn, and once to the scheduler.
+SIGKILL goes to the whole process group, at moments that follow from the seed and from how long it
+took without; of Dask it goes to the scheduler once, then to the audit, then to workers.
 
 Then all files of the output folders are compared, history included, and a table is printed for
 README.md. Ends with status 1 where bytes differ, or where a run ends as it should not, takes too
@@ -419,7 +419,7 @@ def rows(what: str, captures: Path, work: Path, options: argparse.Namespace) -> 
         folder = work / str(number)
         tally = measure(name, captures, folder, str(options.seed), options.kills, every)
         if not number:
-            every = tally.wall * 0.6
+            every = 2 * tally.wall / options.kills  # so that about all come before the end
             same = "-"
         else:
             found = differences(base, folder / "out")
@@ -448,7 +448,7 @@ def main() -> None:
     parser.add_argument("--packets", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=3)
     parser.add_argument("--large", type=float, default=0, metavar="GB")
-    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--kills", type=int, default=6, help="1 or more")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
