@@ -249,7 +249,8 @@ class Runner:
         return time.monotonic() - began
 
     def finish(self, output: Path) -> Tally:
-        """Kill runs that have nothing new, and take stock."""
+        """Take stock, once nothing is left of what was killed."""
+        self._look_for_others()
         for path in output.parent.rglob(".*"):
             if path.is_file() and HALF.fullmatch(path.name):
                 self.tally.defects.append(f"half-written: {path}")

@@ -108,9 +108,8 @@ class Audit:
             self._swept = True
         try:
             self._do(plan, engine)
-        except BaseException:
+        finally:  # processes that did not end well may have left something, too
             sweep(self._output, reports)
-            raise
         if only_these:
             prune(self._output, self._records, {self._key(item) for item in items})
         return self._indexed(plan, items, asked)
