@@ -3,7 +3,7 @@
 ones are. Standard library only.
 
     generate.py OUT.pcap LOOKUPS [--seed N] [--pods N] [--unique-names] [--tcp SHARE] [--loss SHARE]
-                [--copies N] [--noise SHARE]
+                [--copies N] [--noise SHARE] [--start SECONDS]
 
 600 pods (--pods: so many) in 40 namespaces, four suffixes, ndots mostly 5; 65 % external names by a
 Zipf law; glibc-like pods (A and AAAA on one port) and Go-like ones (two ports, EDNS); lookups of
@@ -32,6 +32,7 @@ p.add_argument("--tcp", type=float, default=0.002)
 p.add_argument("--loss", type=float, default=0.0005)
 p.add_argument("--copies", type=int, default=1)
 p.add_argument("--noise", type=float, default=0.0)
+p.add_argument("--start", type=float, default=1700000000.0)
 o = p.parse_args()
 R = random.Random(o.seed)
 
@@ -148,7 +149,7 @@ def flush(until):
         count["packets"] += 1
 
 
-t = 1700000000.0
+t = o.start
 for n in range(o.lookups):
     ip, ns, ndots, golike = R.choice(PODS)
     search = (

@@ -25,7 +25,14 @@ from pcapkit.batch.overview.groups import GroupBy
 from pcapkit.batch.overview.index import make_index, write_index
 from pcapkit.batch.rows import failed_row
 from pcapkit.batch.tallies.merge import SUFFIX
-from pcapkit.batch.tallies.parts import PartTask, ShareTask, parts_of, read_part, write_share
+from pcapkit.batch.tallies.parts import (
+    PartTask,
+    ShareTask,
+    is_of_captures,
+    parts_of,
+    read_part,
+    write_share,
+)
 from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
@@ -105,9 +112,8 @@ class Audit:
             self._swept = True
         try:
             self._do(plan, engine)
-        except BaseException:
+        finally:  # processes that did not end well may have left something, too
             sweep(self._output, reports)
-            raise
         if only_these:
             prune(self._output, self._records, {self._key(item) for item in items})
         return self._indexed(plan, items, asked)
@@ -242,15 +248,17 @@ class Audit:
         """Write the tallies of share ``number``, from 0, of so many; return how many failed.
 
         Items take turns in the order of their paths, so that all shares together have each once.
+        What failed is tried again, and said again, each time; so is what is torn.
         """
         folder = self._output / TALLIES
         folder.mkdir(exist_ok=True)  # a share may be of nothing
         jobs, names = [], []
         for item in sorted(items, key=lambda item: item.paths)[number::shares]:
-            key, paths = digest([item.paths, item.identities, self._options]), shown(item.paths)
+            key = digest([item.paths, item.identities, self._options, __version__])
+            paths = shown(item.paths)
             output = folder / f"{stem_of(item.paths)}.{key}{SUFFIX}"
             names.append(output.name)
-            if output.exists() and item.error is None:
+            if item.error is None and is_of_captures(output):
                 continue
             error, kind = item.error, item.error_kind
             if item.of_tally:
@@ -258,6 +266,7 @@ class Audit:
                 kind = "options"
             task = ShareTask(item.paths, item.sources, str(output), self._options, error, kind)
             jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
+        sweep(self._output, ())
         self._each(0, len(jobs), sum(job.weight for job in jobs))
         failures, failed = 0, []
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):

@@ -410,11 +410,14 @@ def test_the_output_may_lie_inside_the_input(captures: Path) -> None:
 
 DEADLY = """
 import os, signal
+from pathlib import Path
 import pcapkit.batch.work as work
+from pcapkit.files import whole_file
 usual = work.analysis_of
 def deadly(task):
     if "wildcard" in task.paths[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
+        with whole_file(Path(task.output, task.folder, "analysis.json")):
+            os.kill(os.getpid(), signal.SIGKILL)
     return usual(task)
 work.analysis_of = deadly
 from pcapkit.cli.main import main
@@ -422,7 +425,9 @@ main()
 """
 
 
-def test_a_capture_whose_process_dies_is_read_alone(captures: Path, tmp_path: Path) -> None:
+def test_a_capture_whose_process_dies_while_it_writes_is_read_alone(
+    captures: Path, tmp_path: Path
+) -> None:
     audit(captures, tmp_path / "clean")
     arguments = command(captures, tmp_path / "out")
     done = subprocess.run(

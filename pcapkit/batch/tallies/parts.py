@@ -111,6 +111,14 @@ class ShareTask:
     error_kind: str | None = None
 
 
+def is_of_captures(tally: Path) -> bool:
+    """Is this a whole tally of this version, and not one that says why there is none?"""
+    try:
+        return tally.exists() and inside(str(tally))[1] is None
+    except InputError:
+        return False
+
+
 def write_share(task: ShareTask) -> str | None:
     """Write one tally of all captures of an item, or of why there is none; return what failed."""
     if task.error is not None:

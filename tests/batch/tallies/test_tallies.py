@@ -372,6 +372,31 @@ def test_bad_ranges(arguments: list[str], message: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_share_removes_what_a_killed_one_has_begun_to_write(tmp_path: Path) -> None:
+    begun = tmp_path / "out" / "tallies" / f".{CAPTURES[0].stem}.0123.tally.abcd_123"
+    begun.parent.mkdir(parents=True)
+    begun.write_bytes(b"half a tally")
+    run("audit", str(CAPTURES[0]), "-o", str(tmp_path / "out"), "--shard", "0/1")
+    assert [path.suffix for path in begun.parent.iterdir()] == [".tally"]
+
+
+def test_a_share_is_tried_again_where_it_failed_or_is_torn(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "good.pcap").write_bytes(CAPTURES[0].read_bytes())
+    (folder / "bad.pcap").write_bytes(b"nothing of that kind")
+    arguments = "audit", str(folder), "-o", str(tmp_path / "out"), "--shard", "0/1"
+    first = run(*arguments)
+    written = {path: path.read_bytes() for path in (tmp_path / "out" / "tallies").iterdir()}
+    for path in written:
+        if path.name.startswith("good"):
+            path.write_bytes(written[path][:-100])
+    second = run(*arguments)
+    assert (first.returncode, second.returncode) == (3, 3)
+    assert b"bad.pcap" in first.stderr and b"bad.pcap" in second.stderr
+    assert {path: path.read_bytes() for path in written} == written
+
+
 def test_shares_of_many_machines_make_one_audit(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
