@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import resource
+import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -220,6 +225,40 @@ def test_parts_that_overlap_are_no_trouble(tmp_path: Path) -> None:
     first, second = tallies_of(path, tmp_path, [5000])
     longer = write_tally(path, tmp_path, span=Span(0, 6000))[0]
     assert merge(longer, second, first).to_json() == whole(path)
+
+
+def test_the_name_of_a_capture_may_be_no_text(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pcap")
+    try:
+        shutil.copy(LAB / "whatif_w1_glibc_ndots5.pcap", path)
+    except OSError:
+        pytest.skip("names of files are text here")
+    first, second = tallies_of(path, tmp_path, [40_000])
+    assert merged(path, tmp_path, [second, first]) == whole(path)
+
+
+def test_what_cannot_be_read_and_what_cannot_be_written_are_told_apart(tmp_path: Path) -> None:
+    cut, target = tmp_path / "cut.pcap", tmp_path / "out.tally"
+    code = "from pcapkit.cli.main import main; main()"
+    content = (LAB / "whatif_w1_glibc_ndots5.pcap").read_bytes()
+    cut.write_bytes(content[:20])
+
+    def tally(path: Path, most: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "tally", str(path), "-o", str(target)],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        )
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert not list(tmp_path.glob("*.tally*")) and not list(tmp_path.glob(".*"))
+        return done.stderr
+
+    said = tally(cut, 1 << 20)
+    assert "cut.pcap: the file header is cut at byte 20" in said and "written" not in said
+    cut.write_bytes(content)
+    assert "out.tally: cannot be written: File too large" in tally(cut, 1 << 12)
 
 
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
