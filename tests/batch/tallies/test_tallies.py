@@ -261,6 +261,30 @@ def test_what_cannot_be_read_and_what_cannot_be_written_are_told_apart(tmp_path:
     assert "out.tally: cannot be written: File too large" in tally(cut, 1 << 12)
 
 
+def test_packets_of_which_nothing_was_captured_have_the_comments_of_no_others(
+    tmp_path: Path,
+) -> None:
+    def netlink(packet: bytes) -> bytes:
+        """What NFLOG sends, as link type 253 has it: such packets are kept as they are."""
+        attribute = struct.pack("<HH", 4 + len(packet), 9) + packet
+        message = struct.pack("<IH", 20 + len(attribute), 0x0400) + bytes(14) + attribute
+        return bytes(14) + b"\0\x0c" + message
+
+    comments = [build.ng_comments(*build.ptcpdump(name, pod=name)) for name in ("one", "two")]
+    asked = [netlink(build.ask(build.query(name))) for name in ("a.example.com", "b.example.com")]
+    packets = [(b"", 0), (asked[0], 1), (b"", 1), (asked[1], 0), (b"", 1)]
+    blocks = [build.ng_section(), build.ng_interface(linktype=253)]
+    for number, (data, comment) in enumerate(packets):
+        packet = build.Packet(data, build.START_NS + number * build.MS)
+        blocks.append(build.ng_packet(packet, options=comments[comment]))
+    path = build.save(tmp_path, b"".join(blocks), "nothing.pcapng")
+    expected = whole(path)
+    clients = json.loads(expected)["clients"]
+    assert [client["pod"] for client in clients] == ["one", "two"]
+    for cuts in ([], [len(blocks[0] + blocks[1]) + 10], [600, 1000]):
+        assert merged(path, tmp_path, tallies_of(path, tmp_path, cuts)) == expected
+
+
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
     path = str(LAB / "multi6_any_sll2.pcap")
     first, second, third = tallies_of(path, tmp_path, [5000, 9000])
