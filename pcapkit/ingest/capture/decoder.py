@@ -191,8 +191,10 @@ class Decoder:
         kept = (reasons == HELD) | (reasons == FRAGMENT)
         for index in unknown.tolist():
             linktype = int(records["linktype"][index])
-            if linktype in KNOWN_LINK_TYPES:
+            if linktype in KNOWN_LINK_TYPES and records["captured"][index]:
                 kept[index] = True
+            elif linktype in KNOWN_LINK_TYPES:
+                reasons[index] = NOT_IP
             else:
                 _count(self._noted.unknown, linktype, 1)
         if not kept.any():
@@ -396,6 +398,9 @@ class Decoder:
         for index in np.flatnonzero(reasons == UNKNOWN_LINK_TYPE).tolist():
             record = records[index]
             linktype, offset = int(record["linktype"]), int(record["offset"])
+            if linktype in KNOWN_LINK_TYPES and not record["captured"]:
+                reasons[index] = NOT_IP
+                continue
             if linktype not in KNOWN_LINK_TYPES or self._noted.dissected >= _MAX_DISSECTED:
                 _count(self._noted.unknown, linktype, 1)
                 continue

@@ -8,11 +8,10 @@ elsewhere.
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from pcapkit.ingest.capture.pcap import PcapHeader
+from pcapkit.ingest.inputs.source import Source
 from pcapkit.kernels.jit import kernel
 from pcapkit.kernels.words import u32_in
 from pcapkit.schema import Bytes, Int
@@ -76,25 +75,24 @@ def _find_chain(buffer: Bytes, header: PcapHeader, at_end: bool, cut: bool) -> I
     return np.int64(_NOWHERE)
 
 
-def find_record(path: str, first: int, header: PcapHeader) -> int:
+def find_record(source: Source, first: int, header: PcapHeader) -> int:
     """Return where the first record that begins at ``first`` or behind it stands in a pcap file.
 
-    That is a guess by what follows; the end of the file where none seems to begin. ``path`` is a
-    file of its own, not compressed.
+    That is a guess by what follows; the end of the file where none seems to begin. ``source`` is a
+    file, not compressed; it stands anywhere afterwards.
     """
-    with open(path, "rb") as file:
-        length = os.fstat(file.fileno()).st_size
-        size = _LOOK_BYTES
-        while first < length:
-            file.seek(first)
-            buffer = np.frombuffer(file.read(size), np.uint8)
-            at_end = first + buffer.size >= length
-            found = int(_find_chain(buffer, header, at_end, False))
-            if found == _NOWHERE and at_end:
-                found = int(_find_chain(buffer, header, True, True))
-            if found != _NOWHERE:
-                return first + found
-            if at_end or size >= _MOST_BYTES:
-                break
-            size *= 4
+    length, size = source.stored_size or 0, _LOOK_BYTES
+    while first < length:
+        source.seek(first)
+        buffer = np.empty(size, np.uint8)
+        buffer = buffer[: source.readinto(memoryview(buffer))]
+        at_end = first + buffer.size >= length
+        found = int(_find_chain(buffer, header, at_end, False))
+        if found == _NOWHERE and at_end:
+            found = int(_find_chain(buffer, header, True, True))
+        if found != _NOWHERE:
+            return first + found
+        if at_end or source.damage is not None or size >= _MOST_BYTES:
+            break
+        size *= 4
     return length

@@ -87,7 +87,7 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
             blocks.start = min(pcap.HEADER_BYTES, blocks.end)
         else:
             exact, first = span.exact, span.first
-            blocks.base = first if exact else find_record(source.path, first, header)
+            blocks.base = first if exact else find_record(source, first, header)
             source.seek(blocks.base)
         if span is not None:
             span.begin = span.end = blocks.base + blocks.start

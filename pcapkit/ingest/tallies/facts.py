@@ -11,7 +11,7 @@ from pcapkit.cluster.pods import Pod
 from pcapkit.ingest.window import Noted
 
 #: Of the files that are written; another one is refused.
-SCHEMA = "pcapkit.tally/1"
+SCHEMA = "pcapkit.tally/2"
 #: Hashes that say which messages are the same agree between tallies by this seed.
 IDENTITY = int.from_bytes(hashlib.sha256(SCHEMA.encode()).digest()[:8], "little")
 #: So many first bytes tell captures apart: they hold the time of the first packet.

@@ -47,6 +47,10 @@ _PACKETS = pa.schema(
     ]
 )
 _STRINGS = pa.schema([("value", pa.large_binary())])
+#: So many rows are taken apart, or put together, column by column, that they stay in the core.
+_AT_ONCE = 1 << 12
+#: Of messages that one packet holds beside its first.
+_MORE_ROWS = 64
 #: Counts, and times in ns since 1970, beyond these are nobody's.
 _MOST_COUNT, _MOST_TIME = 1 << 48, 1 << 62
 #: What damaged or foreign archives and streams raise.
@@ -103,6 +107,8 @@ class Writer:
         self._zip = zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True)
         self._parts: list[PartFacts] = []
         self._failures: list[FailureFacts] = []
+        #: the columns of a window, in memory that is used again
+        self._columns: dict[str, Any] = {}
         self._zip.writestr(_member(_KIND[0]), _KIND[1])
 
     def _name(self, name: str) -> str:
@@ -114,10 +120,24 @@ class Writer:
             stream.write_batch(pa.record_batch(arrays, schema=schema))
         self._zip.writestr(_member(self._name(name)), memoryview(sink.getvalue()))
 
-    def window(self, number: int, rows: Messages, kept: Kept | None) -> None:
+    def _taken_apart(self, rows: Messages, before: int) -> list[Any]:
+        """Return the columns of some rows, the first of which follows packet ``before``."""
+        columns = self._columns
+        if not columns or columns["time"].size < rows.size:
+            columns = self._columns = {n: np.empty(rows.size, MESSAGE[n]) for n in _MESSAGES.names}
+        for begin in range(0, rows.size, _AT_ONCE):
+            some = rows[begin : begin + _AT_ONCE]
+            for name, column in columns.items():
+                column[begin : begin + some.size] = some[name]
+        numbers = columns["packet_no"][: rows.size]
+        columns["packet_no"][: rows.size] = np.diff(numbers, prepend=before)
+        return [pa.array(column[: rows.size]) for column in columns.values()]
+
+    def window(
+        self, number: int, rows: Messages, kept: Kept | None, numbers: tuple[int, int]
+    ) -> None:
         """Add a window of the part: its messages, and the packets that it keeps."""
-        columns = [pa.array(np.ascontiguousarray(rows[n])) for n in _MESSAGES.names]
-        self._add(f"messages/{number}", _MESSAGES, columns)
+        self._add(f"messages/{number}", _MESSAGES, self._taken_apart(rows, numbers[0]))
         if kept is None:
             return
         records, options = kept.records, kept.options
@@ -270,11 +290,17 @@ class Part:
         """Return a window as it was written: its ids are those of the part."""
         facts = self.facts.windows[number]
         batch = self._read(f"messages/{number}", _MESSAGES)
-        rows = np.empty(batch.num_rows, MESSAGE)
-        for name in _MESSAGES.names:
-            rows[name] = batch.column(name).to_numpy()
-        self._check(rows, facts.numbers)
         kept = self._kept(number, facts.numbers) if facts.kept else None
+        # There is space behind the rows for those that the kept packets are decoded to.
+        more = 0 if kept is None else kept.records.size + _MORE_ROWS
+        rows = np.empty(batch.num_rows + more, MESSAGE)[: batch.num_rows]
+        columns = {name: batch.column(name).to_numpy() for name in _MESSAGES.names}
+        columns["packet_no"] = np.cumsum(columns["packet_no"]) + facts.numbers[0]
+        for begin in range(0, rows.size, _AT_ONCE):
+            some = rows[begin : begin + _AT_ONCE]
+            for name, column in columns.items():
+                some[name] = column[begin : begin + some.size]
+        self._check(rows, facts.numbers)
         skipped = dict(facts.skipped)
         times = facts.first_time, facts.last_time
         return Window(rows, facts.packets, skipped, *times, kept=kept, numbers=facts.numbers)

@@ -67,7 +67,7 @@ def record(
         packets = 0
         try:
             for number, window in enumerate(capture.windows):
-                out.window(number, window.messages, window.kept)
+                out.window(number, window.messages, window.kept, window.numbers)
                 kept = 0 if window.kept is None else window.kept.records.size
                 packets += window.packets + kept
                 unreachable.update(window.unreachable)

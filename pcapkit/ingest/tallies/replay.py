@@ -14,7 +14,8 @@ from pcapkit.ingest.tallies.facts import IDENTITY
 from pcapkit.ingest.tallies.file import Part, damage_named
 from pcapkit.ingest.window import Capture, Ends, Interners, Owner, Unreachable, Window
 from pcapkit.kernels.interning import Interner, new_seed
-from pcapkit.schema import ABSENT, QR, Ids, Messages
+from pcapkit.kernels.jit import kernel
+from pcapkit.schema import ABSENT, QR, Ids, Rows
 
 
 def open_captures(parts: Sequence[Part], interners: Interners) -> Iterator[Capture]:
@@ -101,16 +102,18 @@ class _Numbering:
     def window(self, window: Window) -> Window:
         """Return a window with ids of the analysis."""
         rows, own, shared = window.messages, self.own, self._interners
-        self._names = _known(rows["qname"], self._names, own.names, shared.names)
-        is_response = rows["flags"] & QR != 0
-        ends = np.empty((rows.size, 2), np.int32)
-        ends[:, 0] = np.where(is_response, rows["server"], rows["client"])
-        ends[:, 1] = np.where(is_response, rows["client"], rows["server"])
-        for ids in (ends.reshape(-1), rows["owner"]):
-            self._addresses = _known(ids, self._addresses, own.addresses, shared.addresses)
-        _map(rows, "qname", self._names)
-        for field in ("client", "server", "owner"):
-            _map(rows, field, self._addresses)
+        self._names, may_be_new = _grown(self._names, own.names)
+        if may_be_new:
+            _know(rows["qname"], self._names, own.names, shared.names)
+        self._addresses, may_be_new = _grown(self._addresses, own.addresses)
+        if may_be_new:
+            is_response = rows["flags"] & QR != 0
+            ends = np.empty((rows.size, 2), np.int32)
+            ends[:, 0] = np.where(is_response, rows["server"], rows["client"])
+            ends[:, 1] = np.where(is_response, rows["client"], rows["server"])
+            for ids in (ends.reshape(-1), rows["owner"]):
+                _know(ids, self._addresses, own.addresses, shared.addresses)
+        map_ids(rows, self._names, self._addresses)
         return window
 
     def end(self) -> None:
@@ -125,17 +128,21 @@ class _Numbering:
                 known.sure |= owner.sure
 
 
-def _known(column: Ids, ids: Ids, own: Interner, shared: Interner) -> Ids:
-    """Return ``ids``, the shared id of each own one, with those in ``column`` known."""
+def _grown(ids: Ids, own: Interner) -> tuple[Ids, bool]:
+    """Return ``ids``, the shared id of each own one, for all there are now; is one not known?"""
     if len(own) > ids.size:
         ids = np.concatenate([ids, np.full(len(own) - ids.size, ABSENT, np.int32)])
+    return ids, bool((ids < 0).any())
+
+
+def _know(column: Ids, ids: Ids, own: Interner, shared: Interner) -> None:
+    """Let ``ids``, the shared id of each own one, have those in ``column``."""
     new = column[column >= 0]
     new = new[ids[new] < 0]
     if new.size:
         distinct, first = np.unique(new, return_index=True)
         in_order = distinct[np.argsort(first)]
         ids[in_order] = shared.add_all(*own.take(in_order))
-    return ids
 
 
 def _add_owners(part: Part, addresses: Ids, interners: Interners) -> None:
@@ -151,9 +158,7 @@ def _add_owners(part: Part, addresses: Ids, interners: Interners) -> None:
 def _renumber(window: Window, before: int, names: Ids, addresses: Ids) -> None:
     """Let a window follow so many packets, with the ids of this analysis."""
     rows = window.messages
-    _map(rows, "qname", names)
-    for field in ("client", "server", "owner"):
-        _map(rows, field, addresses)
+    map_ids(rows, names, addresses)
     rows["packet_no"] += before
     first, last = window.numbers
     window.numbers = (first + before, last + before) if last else (before, before)
@@ -161,7 +166,20 @@ def _renumber(window: Window, before: int, names: Ids, addresses: Ids) -> None:
         window.kept.records["number"] += before
 
 
-def _map(rows: Messages, field: str, ids: Ids) -> None:
-    column = rows[field]
-    if ids.size and column.size:
-        rows[field] = np.where(column >= 0, ids[np.maximum(column, 0)], column)
+@kernel
+def map_ids(rows: Rows, names: Ids, addresses: Ids) -> None:
+    """Replace the ids in ``rows`` (MESSAGE, in place) by those that stand at them.
+
+    ``names`` and ``addresses`` (int32) are the new ids by the old ones. Those that are absent, or
+    beyond the tables, stay as they are.
+    """
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        if 0 <= row["qname"] < names.shape[0]:
+            row["qname"] = names[row["qname"]]
+        if 0 <= row["client"] < addresses.shape[0]:
+            row["client"] = addresses[row["client"]]
+        if 0 <= row["server"] < addresses.shape[0]:
+            row["server"] = addresses[row["server"]]
+        if 0 <= row["owner"] < addresses.shape[0]:
+            row["owner"] = addresses[row["owner"]]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import resource
+import shutil
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -222,6 +227,64 @@ def test_parts_that_overlap_are_no_trouble(tmp_path: Path) -> None:
     assert merge(longer, second, first).to_json() == whole(path)
 
 
+def test_the_name_of_a_capture_may_be_no_text(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pcap")
+    try:
+        shutil.copy(LAB / "whatif_w1_glibc_ndots5.pcap", path)
+    except OSError:
+        pytest.skip("names of files are text here")
+    first, second = tallies_of(path, tmp_path, [40_000])
+    assert merged(path, tmp_path, [second, first]) == whole(path)
+
+
+def test_what_cannot_be_read_and_what_cannot_be_written_are_told_apart(tmp_path: Path) -> None:
+    cut, target = tmp_path / "cut.pcap", tmp_path / "out.tally"
+    code = "from pcapkit.cli.main import main; main()"
+    content = (LAB / "whatif_w1_glibc_ndots5.pcap").read_bytes()
+    cut.write_bytes(content[:20])
+
+    def tally(path: Path, most: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "tally", str(path), "-o", str(target)],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        )
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert not list(tmp_path.glob("*.tally*")) and not list(tmp_path.glob(".*"))
+        return done.stderr
+
+    said = tally(cut, 1 << 20)
+    assert "cut.pcap: the file header is cut at byte 20" in said and "written" not in said
+    cut.write_bytes(content)
+    assert "out.tally: cannot be written: File too large" in tally(cut, 1 << 12)
+
+
+def test_packets_of_which_nothing_was_captured_have_the_comments_of_no_others(
+    tmp_path: Path,
+) -> None:
+    def netlink(packet: bytes) -> bytes:
+        """What NFLOG sends, as link type 253 has it: such packets are kept as they are."""
+        attribute = struct.pack("<HH", 4 + len(packet), 9) + packet
+        message = struct.pack("<IH", 20 + len(attribute), 0x0400) + bytes(14) + attribute
+        return bytes(14) + b"\0\x0c" + message
+
+    comments = [build.ng_comments(*build.ptcpdump(name, pod=name)) for name in ("one", "two")]
+    asked = [netlink(build.ask(build.query(name))) for name in ("a.example.com", "b.example.com")]
+    packets = [(b"", 0), (asked[0], 1), (b"", 1), (asked[1], 0), (b"", 1)]
+    blocks = [build.ng_section(), build.ng_interface(linktype=253)]
+    for number, (data, comment) in enumerate(packets):
+        packet = build.Packet(data, build.START_NS + number * build.MS)
+        blocks.append(build.ng_packet(packet, options=comments[comment]))
+    path = build.save(tmp_path, b"".join(blocks), "nothing.pcapng")
+    expected = whole(path)
+    clients = json.loads(expected)["clients"]
+    assert [client["pod"] for client in clients] == ["one", "two"]
+    for cuts in ([], [len(blocks[0] + blocks[1]) + 10], [600, 1000]):
+        assert merged(path, tmp_path, tallies_of(path, tmp_path, cuts)) == expected
+
+
 def test_a_missing_part_is_named(tmp_path: Path) -> None:
     path = str(LAB / "multi6_any_sll2.pcap")
     first, second, third = tallies_of(path, tmp_path, [5000, 9000])
@@ -245,7 +308,7 @@ def test_torn_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
         merge(tmp_path / "nothing")
     with zipfile.ZipFile(bad, "w") as archive:
         archive.writestr("tally.json", '{"schema": "pcapkit.tally/9", "parts": []}')
-    with pytest.raises(InputError, match="pcapkit.tally/9, this pcapkit reads pcapkit.tally/1"):
+    with pytest.raises(InputError, match="pcapkit.tally/9, this pcapkit reads pcapkit.tally/2"):
         merge(bad)
 
 
