@@ -48,6 +48,7 @@ class Change:
     regressed: bool
     new_waste: bool
     reason: str
+    can_be_new: bool = False  #: are there nights and lookups enough to say what waste is new?
 
     @property
     def subject(self) -> str | None:

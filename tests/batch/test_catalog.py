@@ -267,3 +267,10 @@ def test_every_kind_has_its_word() -> None:
     assert kind_of(ZeroDivisionError()) == "fault"
     assert kind_of(InputError("a", "is a pipe")) == "unreadable"
     assert len(set(WORDS)) == len(KINDS) and set(WORDS) <= set(FAILURE_KINDS)
+
+
+def test_a_list_without_any_path_is_refused(tmp_path: Path) -> None:
+    done = run("audit", "--from-file", "-", "-o", str(tmp_path / "out"), stdin=b"\n")
+    assert done.returncode == 2
+    assert b"--from-file -: no paths in standard input" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -18,7 +18,7 @@ from pathlib import Path
 from pcapkit.batch.finding.failures import kind_of
 from pcapkit.errors import DeniedInput, InputError, MissingInput, UnreachableInput, UsageError
 from pcapkit.model.audits import Identity
-from pcapkit.text import is_url, shown_path
+from pcapkit.text import encodable, is_url, shown_path
 
 #: What an audit keeps in its output folder beside the reports.
 _KEPT = ("tallies", "records", "history")
@@ -60,7 +60,11 @@ def listed_in(from_file: str) -> list[str]:
         lines = data.split(b"\n")
         windows = all(line.endswith(b"\r") for line in lines if line)
         parts = [line.removesuffix(b"\r") if windows else line for line in lines]
-    return [os.fsdecode(part) for part in parts if part]
+    found = [os.fsdecode(part) for part in parts if part]
+    if not found:
+        name = "standard input" if from_file == "-" else encodable(from_file)
+        raise UsageError(f"--from-file {encodable(from_file)}: no paths in {name}: one a line")
+    return found
 
 
 class Places:

@@ -64,24 +64,26 @@ class Trend(Protocol):
     def regressed(self) -> bool: ...
     @property
     def new_waste(self) -> bool: ...
+    @property
+    def can_be_new(self) -> bool: ...
 
 
 def growth_of_trends(trends: Sequence[Trend]) -> Iterator[Growth]:
     """Yield what became of an audit against its history: of all workloads, then of each.
 
-    What is new waste anywhere is so of all together; where no subject has a history that is long
-    enough, nothing is said of what is new.
+    What is new waste anywhere is so of all together. Where too few nights came before to say that
+    anything is new, None.
     """
     new = tuple(sorted({t.subject for t in trends if t.new_waste and t.subject is not None}))
-    judged = bool(new) or any(t.change is not None for t in trends)
     for trend in trends:
         change = None if trend.change is None else trend.change.value
         if trend.kind == "all":
-            yield Growth("all captures", None, change, trend.regressed, new if judged else None)
+            known = bool(new) or trend.can_be_new
+            yield Growth("all captures", None, change, trend.regressed, new if known else None)
         elif trend.kind in ("workload", "client"):
             key = f"{trend.namespace or ''}/{trend.workload or trend.client_addr or ''}"
             mine = (trend.subject or key,) if trend.new_waste else ()
-            known = change is not None or trend.new_waste
+            known = trend.can_be_new or trend.new_waste
             yield Growth(
                 trend.subject or key, key, change, trend.regressed, mine if known else None
             )

@@ -121,7 +121,7 @@ def _looked_back(rule: Rule, growths: Sequence[Growth]) -> Iterator[Verdict]:
 def _changed(rule: Rule, growth: Growth) -> tuple[State, str]:
     if rule.check is Check.NEW_WASTE:
         if growth.new_waste is None:
-            return State.NOT_JUDGED, "too little to judge what is new"
+            return State.NOT_JUDGED, "too few nights or lookups before to judge what is new"
         if growth.new_waste:
             return State.FAILED, f"new waste: {some(sorted(growth.new_waste))}; limit: none"
         return State.PASSED, "no new waste"

@@ -211,6 +211,7 @@ def _all_together(line: Timeline, subjects: Sequence[_Subject], chance: float) -
         regressed=bool(found.reason),
         new_waste=False,
         reason=found.reason and f"all workloads together: {found.reason}",
+        can_be_new=_judged_night(line) >= FEWEST_POINTS and lookups >= FEWEST_LOOKUPS,
     )
 
 
@@ -251,6 +252,7 @@ def _workload(line: Timeline, subject: _Subject, chance: float, z: float, days: 
         regressed=bool(found.reason),
         new_waste=bool(waste),
         reason="; ".join(filter(None, (found.reason, waste))),
+        can_be_new=workload is not None and _can_be_new(line, subject),
     )
 
 
@@ -273,14 +275,19 @@ def _new_waste(line: Timeline, subject: _Subject, z: float) -> str:
     One that no night has had is new as well, once there are nights enough to say so.
     """
     now = subject.now
-    nights = subject.before if subject.before else line.nights[: now.night]
-    if len(nights) < FEWEST_POINTS or now.lookups < FEWEST_LOOKUPS or now.wasted < _FEWEST_WASTED:
+    if not _can_be_new(line, subject) or now.wasted < _FEWEST_WASTED:
         return ""
     most = max((p.share for p in subject.before), default=0.0)
     if most >= _QUIET or wilson(now.wasted, now.queries, now.lookups, z).low < _NOTEWORTHY:
         return ""
     was = f"at most {most:.1%} in any night before" if subject.before else "not seen before"
     return f"new waste: {now.share:.1%} of its queries, {was}"
+
+
+def _can_be_new(line: Timeline, subject: _Subject) -> bool:
+    """Are there nights before, and lookups, enough to say that waste is new?"""
+    nights = subject.before if subject.before else line.nights[: subject.now.night]
+    return len(nights) >= FEWEST_POINTS and subject.now.lookups >= FEWEST_LOOKUPS
 
 
 def _judged_night(line: Timeline) -> int:

@@ -168,6 +168,7 @@ class Trend:
     new_waste: bool = False
     namespace: str | None = "shop"
     client_addr: str | None = None
+    can_be_new: bool = True
 
     @property
     def subject(self) -> str | None:
@@ -181,7 +182,7 @@ def test_what_a_history_says_is_held_against_rules() -> None:
         Trend("workload", "web", worse, regressed=True),
         Trend("workload", "db", worse),  # no alarm: it allows for how many are looked at
         Trend("workload", "new", new_waste=True),
-        Trend("workload", "short"),
+        Trend("workload", "short", can_be_new=False),
         Trend("family", "example.com", new_waste=True),
     ]
     growths = tuple(growth_of_trends(trends))
@@ -201,9 +202,12 @@ def test_what_a_history_says_is_held_against_rules() -> None:
         "shop/new": FAILED,
         "shop/short": NOT_JUDGED,
     }
-    short = tuple(growth_of_trends([Trend("all"), Trend("workload", "short")]))
+    short = tuple(growth_of_trends([Trend("all", can_be_new=False)]))
     (verdict,) = verdicts("new_waste", growths=short)
-    assert (verdict.state, verdict.reason) == (NOT_JUDGED, "too little to judge what is new")
+    assert (verdict.state, verdict.reason) == (
+        NOT_JUDGED,
+        "too few nights or lookups before to judge what is new",
+    )
     (verdict,) = verdicts("new_waste", growths=tuple(growth_of_trends(())))
     assert (verdict.state, verdict.reason) == (NOT_JUDGED, "there is no earlier run to judge by")
 

@@ -66,3 +66,15 @@ def test_a_gate_is_held_against_the_nights_before(tmp_path: Path) -> None:
     queries = json.loads(done.stdout)["subjects"][0]["measures"][0]
     assert queries["before"]["value"] == pytest.approx(166 / 45)
     assert queries["after"]["value"] == pytest.approx(242 / 45)
+
+
+def test_new_waste_is_not_judged_where_too_few_nights_came_before(tmp_path: Path) -> None:
+    captures, out = tmp_path / "captures", tmp_path / "out"
+    captures.mkdir()
+    audit = ("audit", str(captures), "-o", str(out), "--format", "json", "-q", "--history")
+    for day in range(5):
+        (captures / f"night{day}.pcap").write_bytes(later(LAB / "whatif_w1_glibc_ndots2.pcap", day))
+        found = tmp_path / f"junit{day}.xml"
+        done = run(*audit, "--fail-on", "new_waste", "--junit", str(found))
+        assert done.returncode == 0, done.stderr
+        assert ("<skipped" in found.read_text()) == (day < 4), day
