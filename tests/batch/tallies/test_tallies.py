@@ -308,6 +308,7 @@ def test_torn_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         merge(tmp_path / "nothing")
     with zipfile.ZipFile(bad, "w") as archive:
+        archive.writestr("mimetype", TALLY_KIND)
         archive.writestr("tally.json", '{"schema": "pcapkit.tally/9", "parts": []}')
     with pytest.raises(InputError, match="pcapkit.tally/9, this pcapkit reads pcapkit.tally/2"):
         merge(bad)
