@@ -6,7 +6,7 @@ import textwrap
 from functools import cache
 
 from pcapkit.errors import UsageError
-from pcapkit.model.manual import Entry
+from pcapkit.model.manual import NOTHING_TO_DO, Entry
 
 _WORDS: tuple[Entry, ...] = (
     Entry(
@@ -32,6 +32,45 @@ _WORDS: tuple[Entry, ...] = (
         "shop/*:waste>30% each of a namespace, a rule alone each capture and all together. Of "
         "fewer than 20 complete lookups nothing is concluded, and nothing fails.",
         "Give several with commas, or a line each in a file: --fail-on @rules.txt.",
+    ),
+)
+_SETTINGS: tuple[Entry, ...] = (
+    Entry(
+        "in_force",
+        "setting",
+        "What the clients have now: the row that all other settings are held against.",
+        "Its counts are those of the capture, and nothing in it is assumed.",
+        NOTHING_TO_DO,
+    ),
+    Entry(
+        "fqdn",
+        "setting",
+        "A final dot on every name; fqdn:10 on the ten that cost most.",
+        "A name with a final dot is asked as it is, and never walks the search list.",
+        "Write the names so where they are configured; see use_fqdn and full_service_name. "
+        "Server names of TLS and Host headers may not like the dot.",
+    ),
+    Entry(
+        "fqdn+ndots",
+        "setting",
+        "Another ndots, with a final dot on those names alone that it would harm.",
+        "A lower ndots asks service names upstream first, or no longer finds them: these are "
+        "written in full in the same roll-out.",
+        "Change dnsConfig and the names together; 'pcapkit fix' writes both.",
+    ),
+    Entry(
+        "cluster_names_in_full",
+        "setting",
+        "Services of other namespaces written in full, with a final dot; nothing else changes.",
+        "Such a name is asked under the pod's own namespace first, and misses there.",
+        "See full_service_name.",
+    ),
+    Entry(
+        "drop",
+        "setting",
+        "The search list without one suffix, as drop:example.internal.",
+        "Every name that walks the list is asked under it.",
+        "See drop_suffix: names that only this suffix completes stop resolving.",
     ),
 )
 _MARKS: tuple[Entry, ...] = (
@@ -67,7 +106,7 @@ def entries() -> tuple[Entry, ...]:
     from pcapkit.analysis.lookups.waste import WASTE_MANUAL
     from pcapkit.ingest.skip_reasons import SKIP_MANUAL
 
-    here = _WORDS + WASTE_MANUAL + PLAN_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
+    here = _WORDS + _SETTINGS + WASTE_MANUAL + PLAN_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
     return here + tuple(
         Entry(f.code, "fault", f"{f.title}.", f.meaning, f.whole_action, f.signature, f.rivals)
         for f in FAULTS
@@ -75,10 +114,13 @@ def entries() -> tuple[Entry, ...]:
 
 
 def explain(code: str) -> Entry:
-    """Return the entry of a code; raises UsageError listing close ones."""
+    """Return the entry of a code, or of a setting's text such as ``ndots:2``.
+
+    Raises UsageError listing close ones.
+    """
     from difflib import get_close_matches
 
-    wanted = code.strip().lower().replace("-", "_")
+    wanted = code.strip().lower().partition(":")[0].replace("-", "_")
     for entry in entries():
         if entry.code == wanted:
             return entry

@@ -48,7 +48,12 @@ def output_options(formats: str) -> Callable[[Command], Command]:
             help=f"Comma-separated, of {', '.join(REPORT_FORMATS)}.",
         ),
         click.option("-q", "--quiet", is_flag=True, help="Print only paths and warnings."),
-        click.option("-v", "--verbose", is_flag=True, help="Say what is being done."),
+        click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            help="Say more: what is being done, settings, other advice.",
+        ),
     )
 
     def add(command: Command) -> Command:

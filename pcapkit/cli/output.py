@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pcapkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def check_inputs(captures: Sequence[str]) -> bool:
@@ -44,6 +50,19 @@ def warn(warnings: tuple[str, ...]) -> None:
     """Print warnings on standard error."""
     for warning in warnings:
         say(f"warning: {warning}")
+
+
+def print_rich(render: Callable[[Console], None]) -> None:
+    """Print what ``render`` draws; into a pipe or a file without blanks at the ends of lines."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        render(Console(file=sys.stdout, highlight=False))
+        return
+    drawn = StringIO()
+    render(Console(file=drawn, highlight=False))
+    for line in drawn.getvalue().splitlines():
+        click.echo(line.rstrip())
 
 
 def check_output(output: str, option: str = "--output") -> None:

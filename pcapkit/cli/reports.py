@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.output import print_path
+from pcapkit.cli.output import print_path, print_rich
 
 if TYPE_CHECKING:
     from pcapkit.pipeline.analysis import Analysis
@@ -22,13 +21,14 @@ def write_and_print(
     painter: Painter | None,
     *,
     quiet: bool,
+    verbose: bool,
 ) -> None:
     """Print the summary of an analysis, write its report, and print the paths."""
     from pcapkit.report.writer import report_folder, write_report
 
     folder = report_folder(Path(output), [c.path for c in analysis.captures])
     if not quiet:
-        _summary(analysis)  # to be read while the charts are drawn
+        _summary(analysis, verbose=verbose)  # to be read while the charts are drawn
     for path in write_report(
         analysis, folder, formats, tables=analysis.table_parts, painter=painter
     ):
@@ -46,9 +46,7 @@ def print_json(analysis: Analysis, form: str) -> None:
     click.echo(text, nl=False)
 
 
-def _summary(analysis: Analysis) -> None:
-    from rich.console import Console
-
+def _summary(analysis: Analysis, *, verbose: bool) -> None:
     from pcapkit.report.terminal import render_terminal
 
-    render_terminal(analysis, Console(file=sys.stdout, highlight=False))
+    print_rich(lambda console: render_terminal(analysis, console, verbose=verbose))

@@ -147,6 +147,7 @@ _NAMES = {
     "wasted_queries": "transactions that are search-path waste",
     "wasted_s": "seconds from first queries to those of the candidates that answered",
     "clients": "clients that asked for it",
+    "search_s": "those seconds of lookups that waited for no timer of their resolver",
 }
 _WHAT_IF = {
     "client_addr": "client; null for all together",

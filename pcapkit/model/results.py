@@ -51,6 +51,9 @@ class WasteCounts:
 
     ``share`` is wasted queries over the queries of complete lookups, 0 where there are none;
     ``wasted_s`` the time lookups lost before the candidate that answered was first asked.
+    ``search_s`` is the part of it that search misses took, in lookups that waited for no timer of
+    their resolver: such a wait is a fault's. ``search_p50_s`` is its median over those lookups,
+    None without any or a clock.
     """
 
     queries: int
@@ -58,11 +61,13 @@ class WasteCounts:
     share: float
     wasted_s: float
     by_class: Mapping[str, int]
+    search_s: float = 0.0
+    search_p50_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One row per (base name, name that answered it)."""
+    """One row per (base name, name that answered it); times as in ``WasteCounts``."""
 
     base_name: str
     fqdn: str | None
@@ -75,6 +80,7 @@ class Name:
     clients: int
     #: queries by waste class, for charts; sums to ``queries``
     by_class: Mapping[str, int] = field(default_factory=dict)
+    search_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def render_markdown(analysis: Results) -> str:
     if settings := overall(analysis):
         rows = [
             (
-                setting_text(w.setting) + (" (in force)" if w.observed else ""),
+                setting_text(w.setting) + (" (now)" if w.observed else ""),
                 number(w.queries),
                 number(w.wasted_queries),
                 predicted(w.p50_s, w),

@@ -1,6 +1,8 @@
-"""The summary on a terminal: the verdict, the plan, the settings, the worst names, other advice."""
+"""The summary on a terminal: the verdict, faults, the plan, the worst names."""
 
 from __future__ import annotations
+
+import re
 
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +28,7 @@ from pcapkit.report.text.plans import (
     steps_ended,
     subjects_text,
 )
-from pcapkit.report.text.verdict import headline
+from pcapkit.report.text.verdict import cost_text, headline
 from pcapkit.report.text.wording import (
     action_text,
     certainty_text,
@@ -48,7 +50,11 @@ def _table(*columns: tuple[str, bool]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title, is_number in columns:
         table.add_column(
-            title, justify="right" if is_number else "left", no_wrap=True, header_style="dim"
+            title,
+            justify="right" if is_number else "left",
+            no_wrap=True,
+            header_style="dim",
+            vertical="top",
         )
     return table
 
@@ -60,8 +66,8 @@ def _print_plan(plan: Plan, analysis: Results, console: Console) -> None:
         ("", True),
         ("the plan" + (f", for {everyone}" if everyone else ""), False),
         ("edits", True),
-        ("ends", True),
-        ("left", True),
+        ("waste\nended", True),
+        ("queries\nleft", True),
         ("safety", False),
     )
     action = table.columns[1]
@@ -94,9 +100,9 @@ def _print_plan(plan: Plan, analysis: Results, console: Console) -> None:
     others = _table(
         ("plans side by side", False),
         ("edits", True),
-        ("ends", True),
-        ("share", True),
-        ("left", True),
+        ("waste\nended", True),
+        ("of all\nwaste", True),
+        ("queries\nleft", True),
         ("safety", False),
     )
     for title, other in side_by_side(analysis):
@@ -112,14 +118,23 @@ def _safety(safety: Safety, plan: Plan) -> Text:
     return Text(safety.value + seen, style=_SAFETY_STYLE[safety.value])
 
 
-def _print_wrapped(line: Text, console: Console, first: str, rest: str) -> None:
-    for k, part in enumerate(line.wrap(console, max(20, console.width - len(rest)))):
+#: Stands for a blank at which a line must not end: between a number and its unit.
+_TIGHT = "\ue000"
+_NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:%|µs|ms|s|min|h)(?!\w))")
+
+
+def _print_wrapped(line: Text, console: Console, first: str = "", rest: str = "") -> None:
+    """Print a text in lines, between whose words no number loses its unit."""
+    tight = Text(_NUMBER_AND_UNIT.sub(_TIGHT, line.plain), style=line.style)
+    tight.spans = line.spans
+    for k, part in enumerate(tight.wrap(console, max(20, console.width - len(rest)))):
         part.rstrip()
+        part.plain = part.plain.replace(_TIGHT, " ")
         console.print(Text.assemble(rest if k else first, part))
 
 
 def _settings(analysis: Results) -> Table:
-    """Return what each ndots would have sent, and every name in full."""
+    """Return what each ndots would have sent, and a final dot on every name."""
     table = _table(
         ("setting", False),
         ("queries", True),
@@ -131,7 +146,7 @@ def _settings(analysis: Results) -> Table:
     for row in overall(analysis):
         if not (row.observed or row.setting.is_ndots or row.setting.is_fqdn_of_all):
             continue  # the page has all of them
-        mark = " (in force)" if row.observed else ""
+        mark = " (now)" if row.observed else ""
         table.add_row(
             Text(
                 shorten(printable(setting_text(row.setting)), 30) + mark,
@@ -148,36 +163,38 @@ def _settings(analysis: Results) -> Table:
 
 def _names(analysis: Results, width: int) -> Table:
     table = _table(
-        ("name", False), ("lookups", True), ("queries", True), ("wasted", True), ("time lost", True)
+        ("name", False),
+        ("lookups", True),
+        ("queries", True),
+        ("wasted", True),
+        ("lost to misses", True),
     )
     for name in analysis.name_rows[:_NAMES]:
         if name.wasted_queries:
             table.add_row(
-                Text(shorten(name.base_name, max(16, width - 42))),
+                Text(shorten(name.base_name, max(16, width - 47))),
                 number(name.lookups),
                 number(name.queries),
                 number(name.wasted_queries),
-                seconds(name.wasted_s),
+                seconds(name.search_s),
             )
     return table
 
 
-def _print_faults(analysis: Results, console: Console) -> None:
-    for rank, fault in enumerate(analysis.findings[:_FAULTS], 1):
+def _print_faults(analysis: Results, console: Console, *, verbose: bool) -> None:
+    """Print the faults with what they cost; what else was excluded, where it is asked for."""
+    for rank, fault in enumerate(analysis.findings[: None if verbose else _FAULTS], 1):
         if rank == 1:
             console.print()
         line = Text(f"{fault.severity.value}: ", style=_SEVERITY_STYLE[fault.severity.value])
-        line.append(printable(fault.title), style="none")
+        line.append(cost_text(fault) or printable(fault.title), style="none")
         line.append(f" ({fault.code})", style="dim")
         if doubt := certainty_text(fault):
             line.append(f"; {doubt}", style="dim")
-        console.print(line)
-        for rival in fault.excludes:
-            text = Text(printable(rival), style="dim")
-            for part in text.wrap(console, max(20, console.width - 2)):
-                part.rstrip()
-                console.print(Text.assemble("  ", part))
-    if (more := len(analysis.findings) - _FAULTS) > 0:
+        _print_wrapped(line, console, "", "  ")
+        for rival in fault.excludes if verbose else ():
+            _print_wrapped(Text(printable(rival), style="dim"), console, "  ", "    ")
+    if (more := len(analysis.findings) - _FAULTS) > 0 and not verbose:
         console.print(Text(f"and {more} more in the report", style="dim"))
     if analysis.findings:
         console.print(Text("pcapkit explain CODE says what each means, and what to do", "dim"))
@@ -188,7 +205,7 @@ def _print_advice(analysis: Results, console: Console) -> None:
     who, beside = client_texts(analysis), beside_plan(analysis)
     if beside:
         console.print()
-        console.print(Text("beside the plan:", style="dim"))
+        console.print(Text("beside the plan (do not add to its saving):", style="dim"))
     for advice in beside[:_ADVICE]:
         line = Text(f"{action_text(advice, who)} ")
         line.append(f"Saves {queries_text(advice.saves_queries)} alone; ")
@@ -202,15 +219,19 @@ def _print_advice(analysis: Results, console: Console) -> None:
         console.print(Text(f"  and {more} more in the report", style="dim"))
 
 
-def render_terminal(analysis: Results, console: Console) -> None:
-    """Print the summary; it fits 80 columns, and names never act as markup."""
-    console.print(Text(headline(analysis), style="bold"))
+def render_terminal(analysis: Results, console: Console, *, verbose: bool = False) -> None:
+    """Print the summary; it fits 80 columns, and names never act as markup.
+
+    ``verbose`` adds what settings would send, other advice, and what else each fault could be.
+    """
+    _print_wrapped(Text(headline(analysis), style="bold"), console)
     if analysis.waste.queries == 0:
         return
-    console.print(Text(evidence(analysis), style="dim"))
+    _print_wrapped(Text(evidence(analysis), style="dim"), console)
+    _print_faults(analysis, console, verbose=verbose)
     if (plan := best_plan(analysis)) is not None:
         _print_plan(plan, analysis, console)
-    if analysis.what_if_rows:
+    if verbose and analysis.what_if_rows:
         console.print()
         console.print(_settings(analysis))
         if any(is_assumed(row.p50_s, row) for row in overall(analysis)):
@@ -218,6 +239,9 @@ def render_terminal(analysis: Results, console: Console) -> None:
     if any(n.wasted_queries for n in analysis.name_rows):
         console.print()
         console.print(_names(analysis, console.width))
-    _print_advice(analysis, console)
-    _print_faults(analysis, console)
+    if verbose:
+        _print_advice(analysis, console)
+    elif analysis.what_if_rows:
+        console.print()
+        console.print(Text("-v adds what each setting would send, and other advice", style="dim"))
     console.print()

@@ -29,7 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 
 def terminal(analysis: Analysis) -> str:
     shown = Console(file=StringIO(), width=100)
-    render_terminal(analysis, shown)
+    render_terminal(analysis, shown, verbose=True)
     assert isinstance(shown.file, StringIO)
     return shown.file.getvalue()
 
@@ -52,7 +52,7 @@ def test_a_time_that_rests_on_unseen_answers_says_so(
             r"(\*| ?\(assumed)" if setting == "ndots:1" else r"(?!\*| ?\(assumed)",
         )
         name = setting.replace(":", " ")
-        line = rf"{name}[^a-z]*(\(in force\))?[^a-z]*{seconds(row.p50_s)}{mark}"
+        line = rf"{name}[^a-z]*(\(now\))?[^a-z]*{seconds(row.p50_s)}{mark}"
         assert re.search(line, text), (setting, text)
 
 

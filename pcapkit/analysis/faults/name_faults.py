@@ -63,7 +63,7 @@ NAME_FAULTS: tuple[Fault, ...] = (
     Fault(
         "double_expansion",
         Severity.WARNING,
-        "Full cluster names are expanded once more",
+        "Full service names still go through the search list",
         "A name that already ends in the cluster domain has fewer dots than ndots, so the "
         "resolver puts every suffix behind it first; or a proxy searches a second time for "
         "a name that an application's resolver has expanded.",

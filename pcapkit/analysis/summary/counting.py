@@ -14,6 +14,7 @@ from pcapkit.analysis.lookups.outcomes import RESOLVED
 from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.lookups.waste import CLASSES, HIT, WASTED
 from pcapkit.analysis.time_bins import TIME_BINS, time_bin
+from pcapkit.codes import UNANSWERED
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES
@@ -33,6 +34,7 @@ GROUP = np.dtype(
         ("outcome", np.int64),
         ("lookups", np.int64),
         ("lost_ns", np.int64),
+        ("search_ns", np.int64),  # those of them that no timer is part of
         ("clients", np.int64),
         ("denied", np.int64),  # lookups that were told that the name as is does not exist
         ("classes", np.int64, (CLASSES,)),
@@ -63,7 +65,7 @@ CLIENT_TIME = np.dtype([("client", np.int32), ("bin", np.int32), ("lookups", np.
 
 
 #: Indexes of ``Counts.totals``.
-_GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS, _TIMES = range(7)
+_GROUPS, DURATIONS, HITS, RETRIES, COMPLETE, LOST_NS, SEARCH_NS, _SEARCHES, _TIMES = range(9)
 #: Columns of ``Counts.suffixes``.
 _QUERIES, _WASTED, _ANSWERS = range(3)
 #: Rows of ``Counts.resolved``.
@@ -74,7 +76,8 @@ class Counts(NamedTuple):
     """What one part adds; ``suffixes`` counts queries, wasted ones and answers under each suffix.
 
     ``durations`` holds those of complete lookups that did not resolve, ``resolved`` those of the
-    ones that did, as they were and without their waste. ``worst`` are lookups that wasted most,
+    ones that did, as they were and without their waste. ``searches`` are the times that search
+    misses took in the resolved ones that waited for no timer. ``worst`` are lookups that wasted most,
     ABSENT where there are fewer.
     """
 
@@ -87,9 +90,10 @@ class Counts(NamedTuple):
     classes: Integers
     durations: Integers
     resolved: Integers  # (2, lookups)
+    searches: Integers
     worst: Integers  # (EXAMPLES)
     times: Rows  # CLIENT_TIME
-    totals: Integers  # (7): _GROUPS to _TIMES
+    totals: Integers  # (9): _GROUPS to _TIMES
 
 
 class _CountInput(NamedTuple):
@@ -134,6 +138,7 @@ def _group_number(lookup: Row, given: _CountInput, out: Counts) -> Int:
         new["answered_by"] = lookup["answered_by"]
         new["lookups"] = 0
         new["lost_ns"] = 0
+        new["search_ns"] = 0
         new["clients"] = 0
         new["denied"] = 0
         new["classes"][:] = 0
@@ -214,10 +219,26 @@ def _count_time(client: Int, number: Int, given: _CountInput, out: Counts) -> No
 
 
 @inline_kernel
-def _count_complete(lookup: Row, client: Row, group: Row, out: Counts) -> None:
+def _waited(lookup: Row, transactions: Rows) -> bool:
+    """Did ``lookup`` (LOOKUP) wait for a timer of its resolver, by its ``transactions``?
+
+    Such a wait is booked to the fault behind it, not to the search list.
+    """
+    if lookup["retries"] > 0:
+        return True
+    first = np.int64(lookup["first"])
+    for i in range(first, first + lookup["queries"]):
+        if transactions[i]["outcome"] == UNANSWERED:
+            return True
+    return False
+
+
+@inline_kernel
+def _count_complete(lookup: Row, transactions: Rows, client: Row, group: Row, out: Counts) -> None:
     """Count the queries and times of a complete ``lookup`` (LOOKUP) in ``out``.
 
-    They count for its ``client`` (BY_CLIENT) and its ``group`` (GROUP), too.
+    They count for its ``client`` (BY_CLIENT) and its ``group`` (GROUP), too. ``transactions``
+    (TRANSACTION) are those of the part.
     """
     lost, took = lookup["wasted_ns"], lookup["end"] - lookup["start"]
     client["complete"] += 1
@@ -232,6 +253,11 @@ def _count_complete(lookup: Row, client: Row, group: Row, out: Counts) -> None:
         out.totals[HITS] = hit + 1
         out.resolved[_AS_IT_WAS, hit] = took
         out.resolved[_WITHOUT_WASTE, hit] = took - lost
+        if lookup["wasted"] > 0 and not _waited(lookup, transactions):
+            out.searches[out.totals[_SEARCHES]] = lost
+            out.totals[_SEARCHES] += 1
+            out.totals[SEARCH_NS] += lost
+            group["search_ns"] += lost
     else:
         other = out.totals[DURATIONS]
         out.totals[DURATIONS] = other + 1
@@ -259,7 +285,7 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
         if lookup["wasted"] > 0:
             _note_worst(given.lookups, number, given.addresses, out.worst)
         if lookup["complete"]:
-            _count_complete(lookup, client, group, out)
+            _count_complete(lookup, given.transactions, client, group, out)
             took = time_bin(lookup["end"] - lookup["start"])
             _count_time(lookup["client"], took, given, out)
         for i in range(lookup["first"], lookup["first"] + lookup["queries"]):
@@ -315,9 +341,10 @@ def count_part(
         np.zeros(CLASSES, np.int64),
         np.empty(size, np.int64),
         np.empty((2, size), np.int64),
+        np.empty(size, np.int64),
         np.full(EXAMPLES, ABSENT, np.int64),
         np.empty(int(np.count_nonzero(part.lookups["complete"])), CLIENT_TIME),
-        np.zeros(7, np.int64),
+        np.zeros(9, np.int64),
     )
     count_lookups(given, out)
     others, hits = int(out.totals[DURATIONS]), int(out.totals[HITS])
@@ -325,5 +352,6 @@ def count_part(
         groups=out.groups[: out.totals[_GROUPS]].copy(),
         durations=out.durations[:others],
         resolved=out.resolved[:, :hits],
+        searches=out.searches[: out.totals[_SEARCHES]],
         times=out.times[: out.totals[_TIMES]].copy(),
     )

@@ -17,7 +17,15 @@ from pcapkit.analysis.lookups.reading import Readings, suffixes_of
 from pcapkit.analysis.lookups.waste import CLASSES, INCOMPLETE, WASTED
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.search_lists.survey import Client as Surveyed
-from pcapkit.analysis.summary.counting import BINS, COMPLETE, GROUP, LOST_NS, RETRIES, count_part
+from pcapkit.analysis.summary.counting import (
+    BINS,
+    COMPLETE,
+    GROUP,
+    LOST_NS,
+    RETRIES,
+    SEARCH_NS,
+    count_part,
+)
 from pcapkit.analysis.summary.durations import Spread
 from pcapkit.analysis.summary.examples import Example, examples_of
 from pcapkit.analysis.summary.name_kinds import kinds_of
@@ -54,10 +62,11 @@ class Tally:
         self._transaction_outcomes = np.zeros(len(TRANSACTION_OUTCOMES), np.int64)
         self._lookup_outcomes = np.zeros((2, len(LOOKUP_OUTCOMES)), np.int64)
         self._classes = np.zeros(CLASSES, np.int64)
-        self._retries = self._complete = self._lost_ns = 0
+        self._retries = self._complete = self._lost_ns = self._search_ns = 0
         none = np.zeros(0, np.int64)
         # of complete lookups: those that did not resolve; the others, as they were and unwasted
         self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
+        self._searches = Spread(none)  # the times of search misses alone
         self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
         self._groups: list[Rows] = []
         self._clients: list[Client] = []
@@ -84,10 +93,12 @@ class Tally:
         self._retries += int(counts.totals[RETRIES])
         self._complete += int(counts.totals[COMPLETE])
         self._lost_ns += int(counts.totals[LOST_NS])
+        self._search_ns += int(counts.totals[SEARCH_NS])
         if self._has_clock:
             self._unresolved.add(Spread(counts.durations))
             self._resolved.add(Spread(counts.resolved[0]))
             self._unwasted.add(Spread(counts.resolved[1]))
+            self._searches.add(Spread(counts.searches))
         addresses = np.array([c.client for c in part.clients], np.int32)
         self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
         self._groups.append(counts.groups)
@@ -109,9 +120,11 @@ class Tally:
         self._retries += other._retries
         self._complete += other._complete
         self._lost_ns += other._lost_ns
+        self._search_ns += other._search_ns
         self._unresolved.add(other._unresolved)
         self._resolved.add(other._resolved)
         self._unwasted.add(other._unwasted)
+        self._searches.add(other._searches)
         self._keys += other._keys
         self._groups += other._groups
         self._clients += other._clients
@@ -185,7 +198,13 @@ class Tally:
             wasted / judged if judged else 0.0,
             self._lost_ns / 1e9 if self._has_clock else 0.0,
             dict(zip(WASTE_CLASSES, self._classes.tolist(), strict=True)),
+            self._search_ns / 1e9 if self._has_clock else 0.0,
+            self._search_p50_s(),
         )
+
+    def _search_p50_s(self) -> float | None:
+        size = self._searches.size
+        return float(self._searches.at(np.array([size // 2]))[0]) / 1e9 if size else None
 
     @property
     def clients(self) -> tuple[Client, ...]:
@@ -223,7 +242,7 @@ class Tally:
             order = np.lexsort((rows["address"], rows["first"], group))
             first = np.flatnonzero(np.append(True, np.diff(group[order])))
             merged = rows[order[first]]
-            for field in ("lookups", "lost_ns", "clients", "denied", "classes"):
+            for field in ("lookups", "lost_ns", "search_ns", "clients", "denied", "classes"):
                 merged[field] = np.add.reduceat(rows[field][order], first)
             self._groups = [merged]
         return self._groups[0] if self._groups else np.zeros(0, GROUP)
@@ -247,6 +266,7 @@ class Tally:
         kinds = kinds_of(self._names, base, hit, groups["outcome"], groups["denied"], zones)
         dots = np.maximum(self._names.label_counts()[base] - 1, 0)
         lost_s = groups["lost_ns"] / 1e9 * self._has_clock
+        search_s = groups["search_ns"] / 1e9 * self._has_clock
         classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES
 
         @lru_cache(maxsize=1 << 12)  # names that are asked once are much alike
@@ -254,7 +274,7 @@ class Tally:
             each = np.frombuffer(counts, np.int64).tolist()
             return {c: n for c, n in zip(WASTE_CLASSES, each, strict=True) if n}
 
-        counts = dots, groups["lookups"], queries, wasted, lost_s, groups["clients"]
+        counts = dots, groups["lookups"], queries, wasted, lost_s, search_s, groups["clients"]
         rows = zip(order.tolist(), *(c[order].tolist() for c in counts), strict=True)
         return tuple(
             Name(
@@ -268,8 +288,9 @@ class Tally:
                 seconds,
                 clients,
                 by_class(classes[n * width : (n + 1) * width]),
+                search,
             )
-            for n, dot, lookups, asked, lost, seconds, clients in rows
+            for n, dot, lookups, asked, lost, seconds, search, clients in rows
         )
 
     @property

@@ -27,7 +27,7 @@ _SAID: tuple[tuple[int, str], ...] = (
     (BROKEN, "would no longer resolve"),
     (ELSEWHERE, "would be answered by another name"),
     (_COLLIDING, "asked as is first, under a real top-level domain"),
-    (LEAKED, "cluster names asked upstream first"),
+    (LEAKED, "cluster names sent upstream first"),
     (DOUBTFUL, "at risk if they are written without their suffix"),
 )
 

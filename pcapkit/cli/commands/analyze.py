@@ -84,6 +84,6 @@ def analyze(
         if as_json:
             print_json(analysis, as_json)
         else:
-            write_and_print(analysis, output, wanted, painter, quiet=quiet)
+            write_and_print(analysis, output, wanted, painter, quiet=quiet, verbose=verbose)
     if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
         sys.exit(1)

@@ -8,7 +8,7 @@ import click
 
 from pcapkit.cli.gate import Gate, gate_options
 from pcapkit.cli.options import options_of, reading_options
-from pcapkit.cli.output import check_inputs, warn
+from pcapkit.cli.output import check_inputs, print_rich, warn
 from pcapkit.cli.session import first_run, progress_bars
 from pcapkit.errors import UsageError
 
@@ -59,11 +59,9 @@ def compare(
     if as_json:
         click.echo(result.to_json(), nl=False)
     else:
-        from rich.console import Console
-
         from pcapkit.report.comparison import render_comparison
 
-        render_comparison(result, Console(file=sys.stdout, highlight=False))
+        print_rich(lambda console: render_comparison(result, console))
     from pcapkit.batch.gate.growth import growth_of_sides
     from pcapkit.batch.gated import subjects_of_side
 

@@ -42,7 +42,7 @@ def merge(
     junit: str | None,
     step_summary: str | None,
     quiet: bool,
-    verbose: bool,  # noqa: ARG001
+    verbose: bool,
     **values: object,
 ) -> None:
     """Analyse the captures in tallies, in any order, and write a report.
@@ -79,7 +79,7 @@ def merge(
         if as_json:
             print_json(analysis, as_json)
         else:
-            write_and_print(analysis, output, wanted, painter, quiet=quiet)
+            write_and_print(analysis, output, wanted, painter, quiet=quiet, verbose=verbose)
     if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
         sys.exit(1)
 

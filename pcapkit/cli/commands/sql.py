@@ -7,7 +7,7 @@ import sys
 import click
 
 from pcapkit.cli.options import options_of, reading_options
-from pcapkit.cli.output import check_inputs, warn
+from pcapkit.cli.output import check_inputs, print_rich, warn
 from pcapkit.cli.session import first_run, progress_bars
 from pcapkit.errors import UsageError
 from pcapkit.model.vocabulary import RESULT_FORMATS, TABLES
@@ -77,11 +77,9 @@ def sql(
     if result is None:  # a statement that gives no rows
         return
     if form == "table":
-        from rich.console import Console
-
         from pcapkit.report.query_result import render_result
 
-        render_result(result, Console(file=sys.stdout, highlight=False))
+        print_rich(lambda console: render_result(result, console))
     else:
         from pcapkit.report.query_result import write_result
 

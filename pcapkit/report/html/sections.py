@@ -134,7 +134,7 @@ def where(analysis: Results) -> Context | None:
             number(n.wasted_queries),
             number(n.queries),
             number(n.lookups),
-            seconds(n.wasted_s),
+            seconds(n.search_s),
             number(n.clients),
             n.kind,
             printable(n.fqdn or ""),

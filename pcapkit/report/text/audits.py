@@ -213,7 +213,7 @@ def shared_step_text(
         text = f"Set ndots to {step.ndots}" + (f" for {who}" if who else "")
         if step.names:
             names, more = ", ".join(map(named, step.names[:3])), len(step.names) - 3
-            text += f"; write in full with it: {names}"
+            text += f"; with it write {names}"
             text += f" and {number(more)} more" if more > 0 else ""
         return text
     if step.code == "drop_suffix":

@@ -24,7 +24,7 @@ MOST_OUTSIDE = 1024
 _PLANNED = ("set_ndots", "use_fqdn", "full_service_name")
 KINDS = {
     PlanKind.SETTINGS: "dnsConfig alone",
-    PlanKind.NAMES: "names in full alone",
+    PlanKind.NAMES: "full names alone",
     PlanKind.BEST: "both",
 }
 
@@ -149,7 +149,7 @@ def step_text(step: Step, named: Callable[[str], str] = printable, who: str = ""
         if step.names:
             pairs = [f"{named(base)} as {named(full)}" for base, full in step.names.items()]
             shown = ", ".join(pairs[:3]) + (f" and {len(pairs) - 3} more" if pairs[3:] else "")
-            text += f"; write in full with it: {shown}"
+            text += f"; with it write {shown}"
         return text
     if step.code == "drop_suffix":
         suffixes = " and ".join(named(s) for s in step.suffixes)
@@ -177,7 +177,7 @@ def contents(plan: Plan) -> str:
     if lists:
         parts.append(f"{number(lists)} shorter search list{'' if lists == 1 else 's'}")
     if names:
-        parts.append(f"{number(names)} name{'' if names == 1 else 's'} in full")
+        parts.append(f"{number(names)} name{'' if names == 1 else 's'} written in full")
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 2 else parts)
 
 

@@ -71,17 +71,19 @@ def _nothing_to_judge(analysis: Results) -> str:
 def _sentences(analysis: Results) -> Iterator[str]:
     complete = analysis.lookup_counts.complete
     thin = complete < FEWEST_LOOKUPS
+    failed, costly, waste = failures(analysis), _costly(analysis), analysis.waste
+    told = bool(failed) and _explains(costly, cause_of_failures(analysis))
     if thin:
-        yield f"Too little to judge: {lookups_text(complete)} from beginning to end."
-    failed = failures(analysis)
+        little = f"Too little to judge: {lookups_text(complete)} from beginning to end"
+        if costly is not None and not told:  # what is shown is shown, be it once
+            yield f"{little}. Still, a fault is plain: {cost_text(costly)}."
+        else:
+            yield f"{little}."
     if failed:
         yield failed
-    costly = _costly(analysis)
-    waste = analysis.waste
-    if costly is not None and not (failed and _explains(costly, cause_of_failures(analysis))):
-        lost = seconds(lost_s(costly))
+    if costly is not None and not (told or thin):
         what = "A fault costs more than the waste" if waste.share >= _MUCH else "A fault, not waste"
-        yield f"{what}: {printable(costly.title)}; it cost {lost}."
+        yield f"{what}: {cost_text(costly)}."
     if waste.wasted_queries:
         yield from _waste(analysis, costly)
     elif not failed and costly is None:
@@ -123,9 +125,9 @@ def cause_of_failures(analysis: Results) -> Finding | None:
 _ITSELF = "failed_lookups"
 
 
-def _explains(fault: Finding, cause: Finding | None) -> bool:
+def _explains(fault: Finding | None, cause: Finding | None) -> bool:
     """Has the sentence about failed lookups told of this fault?"""
-    return fault.code == _ITSELF or fault is cause
+    return fault is not None and (fault.code == _ITSELF or fault is cause)
 
 
 def lost_s(finding: Finding) -> float:
@@ -134,11 +136,20 @@ def lost_s(finding: Finding) -> float:
     return lost if isinstance(lost, float) else 0.0
 
 
+def cost_text(fault: Finding) -> str:
+    """Return a fault with the time that it cost, and in how many lookups; "" where it cost none."""
+    lost, lookups = lost_s(fault), fault.evidence.get("lookups")
+    if not lost:
+        return ""
+    of = f" in {lookups_text(lookups)}" if isinstance(lookups, int) and lookups else ""
+    return f"{printable(fault.title)}; it cost {seconds(lost)}{of}"
+
+
 def _costly(analysis: Results) -> Finding | None:
     """Return the fault that is shown to cost most time, where that is more than misses cost."""
     shown = [f for f in analysis.findings if f.certainty is Certainty.SHOWN]
     worst = max(shown, key=lost_s, default=None)
-    if worst is None or lost_s(worst) <= analysis.waste.wasted_s:
+    if worst is None or lost_s(worst) <= analysis.waste.search_s:
         return None
     return worst
 
@@ -158,7 +169,7 @@ def _waste(analysis: Results, costly: Finding | None) -> Iterator[str]:
         if any(step.code == "set_ndots" for step in plan.steps):
             names = plan_of(analysis, PlanKind.NAMES)
             alone = "they end none" if names is None else _ends(analysis, names)
-            yield f"Names in full (FQDNs) alone: {alone}."
+            yield f"Full names (FQDNs) alone: {alone}."
     elif waste.share >= _MUCH:
         if found:
             yield f"{text} First mend what stands in the way: {printable(found[0].title)}."

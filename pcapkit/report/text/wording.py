@@ -86,11 +86,16 @@ def figures(analysis: Results) -> list[Figure]:
     of = "complete lookups’ queries" if waste.by_class["incomplete"] else "them"
     resolved = lookups.by_outcome["resolved"]
     has_clock = lookups.p50_s is not None
-    lost = seconds(waste.wasted_s / resolved) if has_clock and resolved else "–"
+    lost, in_all = "–", "no search miss to time"
+    if has_clock and waste.search_p50_s is not None:
+        lost = seconds(waste.search_p50_s)
+        in_all = f"half lost less; {seconds(waste.search_s)} in total"
+    elif has_clock and resolved and not waste.wasted_queries:
+        lost, in_all = "0 s", "no search miss"
     return [
         Figure("queries", number(waste.queries), f"in {lookups_text(lookups.total)}"),
         Figure("wasted", number(waste.wasted_queries), f"{percent(waste.share)} of {of}"),
-        Figure("lost per lookup", lost or "0", "before the right name was asked"),
+        Figure("lost to search misses", lost, in_all),
         Figure(
             "unanswered",
             number(analysis.transaction_counts.by_outcome["unanswered"]),
@@ -117,17 +122,17 @@ def overall(analysis: Results) -> list[WhatIf]:
 def setting_text(setting: Setting) -> str:
     """Return a setting as a reader would say it."""
     if setting.change is Change.FQDN and setting.names is not None:
-        return f"costliest {setting.names} in full"
+        return f"final dot on the {setting.names} costliest names"
     return {
-        Change.NOTHING: "in force",
+        Change.NOTHING: "now",
         Change.NDOTS: f"ndots {setting.ndots}",
-        Change.FQDN: "every name in full",
-        Change.FQDN_NDOTS: f"ndots {setting.ndots}, harmed in full",
-        Change.CLUSTER_FQDN: "cluster names in full",
-        Change.NO_AAAA: "no AAAA",
-        Change.AUTOPATH: "autopath",
+        Change.FQDN: "final dot on every name",
+        Change.FQDN_NDOTS: f"ndots {setting.ndots}, final dot where it would harm",
+        Change.CLUSTER_FQDN: "cluster names written in full",
+        Change.NO_AAAA: "no AAAA queries",
+        Change.AUTOPATH: "autopath of CoreDNS",
         Change.CACHE: "cache on the node",
-        Change.DROP: f"without {setting.suffix}",
+        Change.DROP: f"search list without {setting.suffix}",
     }[setting.change]
 
 

@@ -29,7 +29,7 @@ _OF_LIST = (
     "None with nameservers, list and ndots written out, or another resolv.conf on the node",
 )
 _SAID = (
-    (LEAKED, "cluster names asked upstream first"),
+    (LEAKED, "cluster names sent upstream first"),
     (DOUBTFUL, "at risk if they are written without their suffix"),
 )
 
