@@ -52,7 +52,7 @@ def test_a_time_that_rests_on_unseen_answers_says_so(
             r"(\*| ?\(assumed)" if setting == "ndots:1" else r"(?!\*| ?\(assumed)",
         )
         name = setting.replace(":", " ")
-        line = rf"{name}[^a-z]*(\(in force\))?[^a-z]*{seconds(row.p50_s)}{mark}"
+        line = rf"{name}[^a-z]*(\((in force|now)\))?[^a-z]*{seconds(row.p50_s)}{mark}"
         assert re.search(line, text), (setting, text)
 
 
