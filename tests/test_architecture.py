@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("analysis.advice", "analysis.faults", "analysis.tables"),
     ("analysis.advice.plan",),
     ("report.text",),
+    ("report.html.sections",),
     ("report.html",),
     ("report",),
     ("pipeline",),

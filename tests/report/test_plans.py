@@ -75,7 +75,7 @@ def test_the_verdict_says_waste_plan_safety_and_what_names_alone_end(lab: Analys
     found = re.fullmatch(
         rf"62\.8 % of these DNS queries were search-path waste: {wasted} of 242\. "
         r"(\d+) edits end (\d+) of them \(([\d.]+) %\): 1 dnsConfig and (\d+) names in full\. "
-        r"Review every step first\. Names in full \(FQDNs\) alone: (\d+) edits end (\d+)\.",
+        r"Review every step first\. Full names \(FQDNs\) alone: (\d+) edits end (\d+)\.",
         headline(lab),
     )
     assert found is not None, headline(lab)
@@ -190,7 +190,7 @@ def test_many_steps_are_cut_with_a_word(lab: Analysis) -> None:
     assert f"and {len(names.steps) - 6} more in the report" in shown
     assert f"show all {len(names.steps)} steps" in page_text(many)
     assert str(names.steps[-1].fqdn) in render_markdown(many)
-    assert "Names in full (FQDNs) alone" not in headline(many)
+    assert "Full names (FQDNs) alone" not in headline(many)
 
 
 def test_advice_that_is_a_step_stands_in_no_other_list(lab: Analysis) -> None:

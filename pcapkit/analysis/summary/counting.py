@@ -77,8 +77,8 @@ class Counts(NamedTuple):
 
     ``durations`` holds those of complete lookups that did not resolve, ``resolved`` those of the
     ones that did, as they were and without their waste. ``searches`` are the times that search
-    misses took in the resolved ones that waited for no timer. ``worst`` are lookups that wasted most,
-    ABSENT where there are fewer.
+    misses took in the resolved ones that waited for no timer. ``worst`` are lookups that wasted
+    most, ABSENT where there are fewer.
     """
 
     clients: Rows  # BY_CLIENT

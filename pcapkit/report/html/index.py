@@ -6,6 +6,7 @@ they become cells, where they are escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -22,8 +23,9 @@ from pcapkit.model.audits import (
     Trend,
     Warnings,
 )
-from pcapkit.report.html.page import environment
-from pcapkit.report.html.tables import Context
+from pcapkit.report.html.page import environment, static
+from pcapkit.report.html.policy import Assets
+from pcapkit.report.html.sections.tables import Context, left_out
 from pcapkit.report.text.audits import (
     change_text,
     failure_kind,
@@ -54,6 +56,8 @@ _MOST_SUBJECTS = 200
 #: So many rows are shown at first where there is a script.
 _FIRST, _FIRST_STEPS, _FIRST_GROUPS = 100, 12, 15
 _WIDTH, _HEIGHT = 120, 24  # of the picture of a trend
+#: The class of a cell with a bar: how long that is, in percent.
+_WIDTH_CLASS = re.compile(r'<td class="bar w(\d+)">')
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,13 @@ def render_index(index: AuditIndex, version: str) -> str:
     """Return the index as one self-contained page; links lead to the reports beside it."""
     first, *then = verdict(index)
     sections = [*_sections(index)]
+    tables = [t for s in sections for t in (*s["tables"], *(f["table"] for f in s["failures"]))]
+    widths = sorted({int(w) for t in tables for w in _WIDTH_CLASS.findall(t["body"])})
+    columns = environment().get_template("columns.css").render(tables=tables, widths=widths)
+    assets = Assets(
+        static("style.css") + static("index.css") + columns,
+        static("tables.js") + static("script.js"),
+    )
     return (
         environment()
         .get_template("index.html")
@@ -82,6 +93,7 @@ def render_index(index: AuditIndex, version: str) -> str:
             evidence=index_evidence(index),
             figures=index_figures(index),
             sections=sections,
+            assets=assets,
             version=version,
         )
     )
@@ -109,6 +121,7 @@ def _sections(index: AuditIndex) -> Iterator[Context]:
 
 def _table(
     identity: str,
+    label: str,
     columns: Sequence[_Column],
     rows: Sequence[Sequence[_Cell]],
     *,
@@ -118,11 +131,14 @@ def _table(
     """Return a table as the template takes it; ``total`` counts the rows that there are in all."""
     return {
         "id": identity,
-        "columns": columns,
-        "rows": Markup("\n").join(map(_row, rows)),
+        "label": label,
+        "heads": [(column.title, column.kind) for column in columns],
+        "columns": [(column.title, column.kind, column.narrow) for column in columns],
+        "body": Markup("\n").join(map(_row, rows)),
         "count": len(rows),
         "first": first,
-        "left_out": number((total or len(rows)) - len(rows)) if total != len(rows) else "0",
+        "left_out": left_out(len(rows), total),
+        "rest": "audit.json",
     }
 
 
@@ -137,7 +153,7 @@ def _row(cells: Sequence[_Cell]) -> Markup:
 def _share(share: float) -> Markup:
     """Return the cell of a share, with a bar as long."""
     width = min(100, max(0, round(100 * share)))
-    return Markup('<td style="--w:{}">{}</td>').format(width, percent(share))
+    return Markup('<td class="bar w{}">{}</td>').format(width, percent(share))
 
 
 def _folded(summary: str, items: Sequence[str], most: int) -> Markup:
@@ -167,7 +183,9 @@ def _plan(plan: Together) -> Context:
         "id": "plan",
         "title": "The plan for all captures",
         "before": [_unbroken(origin_sentence(plan))],
-        "tables": [_table("steps", columns, rows, first=_FIRST_STEPS, total=len(plan.steps))],
+        "tables": [
+            _table("steps", "steps", columns, rows, first=_FIRST_STEPS, total=len(plan.steps))
+        ],
         "notes": list(plan_notes(plan)),
         "failures": [],
     }
@@ -225,7 +243,12 @@ def _grouping(grouping: Grouping, identity: str) -> Context:
         "before": [],
         "tables": [
             _table(
-                f"{identity}-rows", columns, rows, first=_FIRST_GROUPS, total=len(grouping.groups)
+                f"{identity}-rows",
+                f"waste by {title}",
+                columns,
+                rows,
+                first=_FIRST_GROUPS,
+                total=len(grouping.groups),
             )
         ],
         "notes": [printable(note) for note in grouping.notes],
@@ -270,7 +293,7 @@ def _captures(rows: Sequence[AuditRow], grouping: Grouping | None) -> Context:
         "id": "captures",
         "title": "Captures",
         "before": [],
-        "tables": [_table("captures-rows", columns, cells, first=_FIRST)],
+        "tables": [_table("captures-rows", "captures", columns, cells, first=_FIRST)],
         "notes": [],
         "failures": [],
     }
@@ -311,7 +334,9 @@ def _trends(trends: Sequence[Trend]) -> Context:
         "id": "trend",
         "title": "Trend",
         "before": [] if trends else ["There is no earlier night to compare with."],
-        "tables": [_table("trend-rows", columns, rows, first=_FIRST_GROUPS, total=len(trends))]
+        "tables": [
+            _table("trend-rows", "trend", columns, rows, first=_FIRST_GROUPS, total=len(trends))
+        ]
         if trends
         else [],
         "notes": [],
@@ -354,7 +379,7 @@ def _failures(failures: Sequence[Failures]) -> Context:
             {
                 "title": f"{kind.title}: {number(len(of.rows))}",
                 "action": kind.action,
-                "table": _table(identity, columns, rows, first=10, total=len(of.rows)),
+                "table": _table(identity, kind.title, columns, rows, first=10, total=len(of.rows)),
             }
         )
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,23 +19,19 @@ from jinja2 import (
     runtime,
 )
 from jinja2.bccache import Bucket
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from pcapkit.kernels.cache import folder_for, may_be_read, shipped_folder
 from pcapkit.model.results import Results
-from pcapkit.report.html.sections import SECTIONS
-from pcapkit.report.text.formatting import printable
+from pcapkit.report.html.policy import Assets, without_inline_styles
+from pcapkit.report.html.sections.order import SECTIONS
+from pcapkit.report.html.sections.tables import base_name, prose
+from pcapkit.report.text.formatting import number
 from pcapkit.report.text.verdict import verdict
 from pcapkit.report.text.wording import evidence, figures
 
 if TYPE_CHECKING:
     from pcapkit.report.html.drawing import Drawn
-
-
-#: Longer values are also shown to whom points at them, for their columns may be narrow.
-_LONG = 48
-#: What the first characters of columns say of their cells.
-_CLASSES = {"#": ' class="number"', "@": ' class="name"'}
 
 
 class _Kept(FileSystemBytecodeCache):
@@ -84,29 +80,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         bytecode_cache=_Kept(""),
     )
-    made.filters["cells"] = _cells
-    made.filters["breakable"] = _breakable
+    made.filters["prose"] = prose
     return made
 
 
-@lru_cache(maxsize=1 << 12, typed=True)  # a page has many thousands, and most are alike
-def _cell(sign: str, value: str) -> str:
-    text = str(escape(value))
-    title = f' title="{text}"' if len(value) > _LONG else ""
-    if sign == "@":
-        text = text.replace(".", ".<wbr>")  # where a name may be broken; no entity has a dot
-    return f"<td{_CLASSES.get(sign, '')}{title}>{text}</td>"
-
-
-def _breakable(text: str) -> Markup:
-    """Return text, escaped, that may be broken after the dots of its names."""
-    return Markup(str(escape(text)).replace(".", ".<wbr>"))  # noqa: S704 - escaped
-
-
-def _cells(row: Sequence[str], columns: Sequence[str]) -> Markup:
-    """Return the cells of a table's row, escaped."""
-    cells = [_cell(column[0], value) for column, value in zip(columns, row, strict=True)]
-    return Markup("".join(cells))  # noqa: S704 - values are escaped in each cell
+def static(name: str) -> str:
+    """Return a stylesheet or a script of the templates."""
+    return environment().get_template(name).render() + "\n"
 
 
 class Page:
@@ -124,10 +104,11 @@ class Page:
                     {"id": identity, "title": title, "html": html, "charts": context.get("charts")}
                 )
         paths = [c.path for c in analysis.captures]
-        subject = paths[0] + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+        more = f" and {number(len(paths) - 1)} more" if len(paths) > 1 else ""
         first, *then = (text.replace(" %", "\u00a0%") for text in verdict(analysis))
         self._frame = {
-            "subject": printable(subject),
+            "subject": base_name(paths[0]),
+            "more": more,
             "headline": first,
             "then": " ".join(then),
             "figures": figures(analysis),
@@ -138,8 +119,15 @@ class Page:
     def render(self, drawn: Sequence[Drawn]) -> str:
         """Return the page with its charts."""
         # charts.py's own markup; matplotlib escapes the text inside it
-        pictures = {d.name: {"svg": Markup(d.svg), "alt": d.alt} for d in drawn}  # noqa: S704
-        return self._template.render(sections=self._sections, pictures=pictures, **self._frame)
+        svgs, rules = without_inline_styles([d.svg for d in drawn])
+        pictures = {
+            d.name: {"svg": Markup(svg), "alt": d.alt}  # noqa: S704
+            for d, svg in zip(drawn, svgs, strict=True)
+        }
+        assets = Assets(static("style.css") + rules, static("tables.js") + static("script.js"))
+        return self._template.render(
+            sections=self._sections, pictures=pictures, assets=assets, **self._frame
+        )
 
 
 def render_page(analysis: Results, drawn: Sequence[Drawn] | None = None) -> str:

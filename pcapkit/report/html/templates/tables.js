@@ -1,12 +1,13 @@
 "use strict";
-// Rows are kept in an array; only those that are shown stand in the page, so that neither sorting
-// nor filtering lays out more than a few hundred of them.
+// Sorts, filters and folds tables. Rows are kept in an array; only those that are shown stand in
+// the page, so that neither sorting nor filtering lays out more than a few hundred of them.
 const UNITS = { "µs": 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600 };
 const amount = text => {
   const found = /^([+-]?[\d,.]+)(?:\s(µs|ms|s|min|h)\b)?/.exec(text);
   return found ? parseFloat(found[1].replaceAll(",", "")) * (UNITS[found[2]] ?? 1) : NaN;
 };
 const word = text => text.toLowerCase().replace(/\d+/g, digits => digits.length < 9 ? "00000000".slice(digits.length) + digits : digits);
+const count = value => value.toLocaleString("en");
 const button = (text, act) => {
   const made = document.createElement("button");
   made.type = "button";
@@ -30,11 +31,11 @@ for (const table of document.querySelectorAll("table[data-first]")) {
     const left = kept.length - until, next = Math.min(left, 100);
     more.replaceChildren();
     if (left) {
-      more.append(`${left.toLocaleString("en")} more`);
+      more.append(`${count(left)} more`);
       more.append(button(`show ${next} more`, () => { shown = until + next; show(); }));
-      if (left > next) more.append(button(`show all ${kept.length.toLocaleString("en")}`, () => { shown = kept.length; show(); }));
+      if (left > next) more.append(button(`show all ${count(kept.length)}`, () => { shown = kept.length; show(); }));
     }
-    if (said) said.textContent = words.length ? `${kept.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")}` : "";
+    if (said) said.textContent = words.length ? `${count(kept.length)} of ${count(rows.length)}` : "";
   };
   const filter = () => {
     texts ??= new Map(rows.map(row => [row, Array.from(row.childNodes, cell => cell.textContent).join("\n").toLowerCase()]));
@@ -64,10 +65,9 @@ for (const table of document.querySelectorAll("table[data-first]")) {
   };
   for (const [column, head] of heads.entries()) {
     if (!head.textContent || rows.length < 2) continue;
-    const made = button(head.textContent, () => sort(column, head));
-    head.replaceChildren(made);
+    head.replaceChildren(button(head.textContent, () => sort(column, head)));
     // texts take longest to prepare: that is done before somebody asks for it
-    if (!head.classList.contains("number")) globalThis.requestIdleCallback?.(() => keyOf(column, false));
+    if (rows.length > 100 && !head.classList.contains("number")) globalThis.requestIdleCallback?.(() => keyOf(column, false));
   }
   if (tools) {
     tools.hidden = false;
@@ -78,6 +78,10 @@ for (const table of document.querySelectorAll("table[data-first]")) {
       show();
     });
   }
+  // on paper nothing can be unfolded
+  let before = null;
+  addEventListener("beforeprint", () => { before = shown; shown = kept.length; show(); });
+  addEventListener("afterprint", () => { shown = before ?? shown; show(); });
   block.append(more);
   show();
 }

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pcapkit.model.plans import Plan, PlanKind, Step
 from pcapkit.model.results import Results
-from pcapkit.report.html.tables import MOST_ROWS, Context, table
+from pcapkit.report.html.sections.patches import Patch, how_to_apply, ndots_patch
+from pcapkit.report.html.sections.tables import MOST_ROWS, Context, named, table
 from pcapkit.report.text.formatting import number, percent, printable, seconds
 from pcapkit.report.text.plans import (
     KINDS,
@@ -45,6 +46,7 @@ def plan(analysis: Results) -> Context | None:
         "reasons": [printable(r) for r in (*best.reasons, *filter(None, [cut_text(best)]))],
         "steps_in_all": number(max(best.steps_in_all, len(best.steps))),
         "outside": table(
+            "packets out of the cluster",
             ("@sender", "#packets per s now", "#at most", "#after the plan", "#at most then"),
             outside_rows(best),
             len(best.before.outside),
@@ -56,12 +58,12 @@ def plan(analysis: Results) -> Context | None:
         "is_shorter": any(s.suffixes for s in best.steps),
         "seen": seen,
         "side_by_side": table(
+            "plans side by side",
             ("what it changes", "#edits", "#ends", "#of the waste", "#queries left", "safety"),
             [(title, *plan_cells(p), plan_safety(p)) for title, p in side_by_side(analysis)],
-            len(side_by_side(analysis)),
         ),
         "of_subjects": _of_subjects(of_subjects),
-        "patches": [(name, text.rstrip("\n")) for name, text in best.patches.items()],
+        "patches": [how_to_apply(shape, text) for shape, text in best.patches.items()],
     }
 
 
@@ -87,10 +89,10 @@ def _step(step: Step, ends: int, best: Plan) -> Context:
     outside = step.outside_after[:1]  # of the sender that sends most now
     return {
         "number": number(step.number),
-        "action": step_text(step),
+        "action": step_text(step, named),
         "who": subjects_text(step.subjects),
         "subjects": _listed(step.subjects) if len(step.subjects) > 1 else "",
-        "names": [(printable(base), printable(full)) for base, full in step.names.items()][3:],
+        "names": [(named(base), named(full)) for base, full in step.names.items()][3:],
         "edits": number(step.edits),
         "ends": number(ends),
         "left": number(step.queries_after),
@@ -128,13 +130,13 @@ def _listed(subjects: Sequence[str]) -> str:
     return shown + (f" and {number(more)} more" if more > 0 else "")
 
 
-def _dns_config(best: Plan) -> list[tuple[str, str]]:
-    """Return what to write into pod templates, for each ndots of the plan."""
-    values = dict.fromkeys(s.ndots for s in best.steps if s.ndots is not None)
-    return [
-        (f"ndots {n}", f'dnsConfig:\n  options:\n    - name: ndots\n      value: "{n}"')
-        for n in values
-    ]
+def _dns_config(best: Plan) -> list[Patch]:
+    """Return what to write into pod templates, for each ndots of the plan, and for whom."""
+    subjects: dict[int, list[str]] = {}
+    for step in best.steps:
+        if step.ndots is not None:
+            subjects.setdefault(step.ndots, []).extend(step.subjects)
+    return [ndots_patch(ndots, list(dict.fromkeys(of))) for ndots, of in subjects.items()]
 
 
 def _forms(best: Plan) -> Context:
@@ -145,7 +147,7 @@ def _forms(best: Plan) -> Context:
             key = f"ndots {step.ndots}" if step.suffixes == () else "shorter list", form.form
             counts[key] = counts.get(key, 0) + form.seen
     rows = [(setting, printable(form), number(seen)) for (setting, form), seen in counts.items()]
-    return table(("setting", "form of names", "#seen"), rows, len(rows))
+    return table("forms of names", ("setting", "form of names", "#seen"), rows)
 
 
 def _of_subjects(plans: Sequence[Plan]) -> Context:
@@ -161,6 +163,7 @@ def _of_subjects(plans: Sequence[Plan]) -> Context:
             steps += f"; and {number(more)} more"
         rows.append((printable(of.subject or ""), title, *plan_cells(of), plan_safety(of), steps))
     return table(
+        "plans for one alone",
         (
             "@for",
             "what it changes",
@@ -173,4 +176,5 @@ def _of_subjects(plans: Sequence[Plan]) -> Context:
         ),
         rows,
         len(plans),
+        first=20,
     )
