@@ -404,7 +404,9 @@ def _warnings(warnings: Sequence[Warnings]) -> Context:
         "title": "Warnings",
         "before": [],
         "tables": [
-            _table("warnings-rows", columns, rows, first=_FIRST_GROUPS, total=len(warnings))
+            _table(
+                "warnings-rows", "warnings", columns, rows, first=_FIRST_GROUPS, total=len(warnings)
+            )
         ],
         "notes": [],
         "failures": [],
