@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pcapkit.model.results import Client, Results, WhatIf
+from pcapkit.model.clients import Client
+from pcapkit.model.results import Results, WhatIf
 from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.html.sections.tables import MOST_ROWS, Context, export_of, table
