@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ingest.capture", "ingest.logs"),
     ("ingest.logs.reading",),
     ("ingest.tallies",),
+    ("sharing",),
     ("analysis",),
     ("analysis.exchanges",),
     ("analysis.search_lists",),
@@ -47,6 +48,7 @@ DOOR = "__init__"
 #: foreign package -> folders or modules that may import it
 ONLY = {
     "click": {"cli"},
+    "cryptography": {"sharing.addresses"},
     "duckdb": {"batch.database"},
     "rich": {"cli", "report"},
     "matplotlib": {"report.html"},

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.addresses import shown_address
+from pcapkit.addresses import address_text
 from pcapkit.kernels.interning import Interner
 from pcapkit.names.text import text_from_wire
 from pcapkit.schema import Array, Bytes, Integers
@@ -75,7 +75,7 @@ class Pseudonyms:
 
     def kept_text(self) -> list[str]:
         """Return the addresses that stayed, in order."""
-        return [shown_address(packed) for packed in sorted(self.kept, key=lambda p: (len(p), p))]
+        return [address_text(packed) for packed in sorted(self.kept, key=lambda p: (len(p), p))]
 
     def name_text(self, wire: bytes) -> str:
         """Return the pseudonym of a wire name as text."""

@@ -32,6 +32,7 @@ from pcapkit.sharing.messages import (
     OPTIONS_DROPPED,
     PLACE,
     RECORDS_BLANKED,
+    STAMP,
     STATE,
     UNREAD,
     Work,
@@ -154,18 +155,19 @@ class Sharing:
             rewrite_message(buffer, int(is_cut), out, self.pseudonyms.maps(), self.work)
             if not self.work.state[MISSING]:
                 break
-            stamp = int(self.work.state[2])
-            counts[2] = stamp
+            counts[STAMP] = self.work.state[STAMP]
             self.pseudonyms.learn()
         size = int(self.work.state[PLACE])
         self.work.state[PLACE] = counts[PLACE]
         return out[:size].tobytes()
 
 
-def share(path: str, output: Path, key: Key, ports: frozenset[int] = frozenset((53,))) -> Shared:
+def share(
+    path: str, output: Path, key: Callable[[], Key], ports: frozenset[int] = frozenset((53,))
+) -> Shared:
     """Write the packet capture at ``path`` to ``output`` with pseudonyms; return what became of it.
 
-    Raises InputError where it is no packet capture, or cannot be read or written.
+    ``key`` is asked once the input is known to be a packet capture. Raises InputError where it is no packet capture, or cannot be read or written.
     """
     with open_source(path) as source:
         found = format_of(source)
@@ -177,11 +179,11 @@ def share(path: str, output: Path, key: Key, ports: frozenset[int] = frozenset((
                 hint="share its report: analyze --pseudonymize",
             )
         capture, batches = open_records(source)
-        sharing = Sharing(key, ports)
+        sharing = Sharing(key(), ports)
         shared = Shared(format=capture.format)
         blocks = capture.format == "pcapng"
         with whole_file(output) as out:
-            _write(capture.format, capture.link_types, batches, sharing, out, shared, blocks)
+            _write(capture.link_types, batches, sharing, out, shared, blocks)
         state = sharing.work.state
         shared.payloads_left_out = int(state[LEFT_OUT])
         shared.unread_link_types = int(state[UNREAD])
@@ -196,7 +198,6 @@ def share(path: str, output: Path, key: Key, ports: frozenset[int] = frozenset((
 
 
 def _write(
-    form: str,
     link_types: tuple[int, ...],
     batches: Iterable[Batch],
     sharing: Sharing,
@@ -204,7 +205,6 @@ def _write(
     shared: Shared,
     blocks: bool,
 ) -> None:
-    del form
     known = 0
     if blocks:
         out.write(struct.pack("<IIIHHqI", _SECTION, 28, 0x1A2B3C4D, 1, 0, -1, 28))
