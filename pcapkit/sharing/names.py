@@ -30,8 +30,11 @@ _V6_WRITTEN = 3  # hyphens of the shortest address of a pod that is taken for on
 
 
 def _numeric(label: bytes) -> bool:
-    return label.isdigit() and len(label) <= 3 and int(label) < 256 and str(int(label)) == (
-        label.decode("ascii")
+    return (
+        label.isdigit()
+        and len(label) <= 3
+        and int(label) < 256
+        and str(int(label)) == (label.decode("ascii"))
     )
 
 

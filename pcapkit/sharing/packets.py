@@ -535,7 +535,9 @@ def rewrite(
         if deferred.shape[0] - state[DEFERRED] < 1:
             return np.int64(i), missing, np.int64(0)
         most = captured // 8 + 4
-        if not has_space(maps.names, most, _LONGEST_NAME) or not has_space(maps.addresses, most, 16):
+        if not has_space(maps.names, most, _LONGEST_NAME) or not has_space(
+            maps.addresses, most, 16
+        ):
             return np.int64(i), missing, np.int64(1)
         linktype = np.int64(record["linktype"])
         known = False
@@ -595,9 +597,7 @@ def rewrite(
 
 
 @kernel
-def rewrite_message(
-    buffer: Bytes, is_cut: Int, out: Bytes, maps: Maps, work: Work
-) -> None:
+def rewrite_message(buffer: Bytes, is_cut: Int, out: Bytes, maps: Maps, work: Work) -> None:
     """Write all of ``buffer`` (uint8), a message, with names as long as they are.
 
     Comes out: ``out`` (uint8), as long, from its beginning; ``work.state[MISSING]`` as usual.

@@ -96,5 +96,7 @@ def _longer(arena: _Arena, count: int, strings: list[bytes]) -> _Arena:
     data = _room(arena.data, begin, begin + len(joined))
     ends = _room(arena.ends, count, count + len(strings))
     data[begin : begin + len(joined)] = np.frombuffer(joined, np.uint8)
-    ends[count : count + len(strings)] = begin + np.cumsum([len(s) for s in strings], dtype=np.int64)
+    ends[count : count + len(strings)] = begin + np.cumsum(
+        [len(s) for s in strings], dtype=np.int64
+    )
     return _Arena(data, ends)

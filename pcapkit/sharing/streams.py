@@ -213,8 +213,10 @@ class Reassembly:
                 self._give_up(self._datagrams.popitem(last=False)[1])
             return
         del self._datagrams[key]
-        if key[-1] != PROTO_UDP or len(whole) < 8 or not self._is_dns(
-            int.from_bytes(whole[:2], "big"), int.from_bytes(whole[2:4], "big")
+        if (
+            key[-1] != PROTO_UDP
+            or len(whole) < 8
+            or not self._is_dns(int.from_bytes(whole[:2], "big"), int.from_bytes(whole[2:4], "big"))
         ):
             self._give_up(parts, bytes(whole[:8]))
             return

@@ -52,8 +52,5 @@ def words() -> Words:
     kept |= {w for w in tlds if w.startswith(b"xn--")} | CONSTANTS
     suffixes = {rule[k:] for rule in rules for k in range(len(rule) - 1)}
     return Words(
-        frozenset(kept),
-        frozenset(tlds - kept),
-        frozenset(inner - tlds - kept),
-        frozenset(suffixes),
+        frozenset(kept), frozenset(tlds - kept), frozenset(inner - tlds - kept), frozenset(suffixes)
     )

@@ -1,4 +1,4 @@
-"""An analysis mapped by a key, for comparison with the analysis of what the key made of a capture."""
+"""An analysis mapped by a key, to be compared with that of the capture under the key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pcapkit.sharing.key import Key
 from pcapkit.sharing.names import Names
 
 #: What is of the file and no more.
-_OF_FILE = ("path", "bytes", "compression", "snaplen", "options", "pcapkit_version")
+_OF_FILE = ("path", "capture", "bytes", "compression", "snaplen", "options", "pcapkit_version")
 _TOKEN = re.compile(r"[A-Za-z0-9_\-]+(?:[.:][A-Za-z0-9_\-]+)+|[A-Za-z0-9_\-]{2,}|::1")
 
 
@@ -26,6 +26,8 @@ class Mapped:
 
     def token(self, text: str) -> str:
         """Return what an address or a name becomes; other text as it is."""
+        if text.startswith("drop:"):  # a setting, and the suffix that it is about
+            return "drop:" + self.token(text.removeprefix("drop:"))
         if (address := ip_or_none(text)) is not None:
             return address_text(self.addresses.ip(address.packed))
         if text.lower() in self.words:
@@ -59,6 +61,8 @@ def comparable(value: Any) -> Any:
     """Return a part of the JSON without what is of the file, and with lists in an order of ours."""
     if isinstance(value, dict):
         return {k: comparable(v) for k, v in value.items() if k not in _OF_FILE}
+    if isinstance(value, str):
+        return " ".join(sorted(re.split(r"[\s,]+", value)))  # names that tie, in any order
     if isinstance(value, list):
         return sorted((comparable(v) for v in value), key=lambda v: json.dumps(v, sort_keys=True))
     return value

@@ -69,7 +69,9 @@ def share(capture: str, output: str, key_file: str | None, ports: tuple[int, ...
         _many(shared.records_blanked, "record blanked", "records blanked"),
         _many(shared.messages_blanked, "message blanked in part", "messages blanked in part"),
         _many(shared.parts_blanked, "fragment or segment blanked", "fragments or segments blanked"),
-        _many(shared.unread_link_types, "packet of another link type", "packets of other link types"),
+        _many(
+            shared.unread_link_types, "packet of another link type", "packets of other link types"
+        ),
     ]
     say_wrapped(f"dropped: {', '.join(d for d in dropped if d)}")
     if shared.damage:
