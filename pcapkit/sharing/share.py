@@ -91,7 +91,7 @@ class Sharing:
 
     def batch(self, batch: Batch, blocks: bool, write: Callable[[Bytes], object]) -> None:
         """Write the records of a batch, and of those before what has become whole."""
-        records, state = batch.records, self.work.state
+        records = batch.records
         if records.size:
             longest = int(records["captured"].max())
             if (need := longest * _GROWTH + RECORD_SPACE) > self._out.size:
@@ -167,7 +167,8 @@ def share(
 ) -> Shared:
     """Write the packet capture at ``path`` to ``output`` with pseudonyms; return what became of it.
 
-    ``key`` is asked once the input is known to be a packet capture. Raises InputError where it is no packet capture, or cannot be read or written.
+    ``key`` is asked once the input is known to be a packet capture. Raises InputError where it is
+    none, or cannot be read or written.
     """
     with open_source(path) as source:
         found = format_of(source)

@@ -30,7 +30,7 @@ class Mapped:
             return "drop:" + self.token(text.removeprefix("drop:"))
         if (address := ip_or_none(text)) is not None:
             return address_text(self.addresses.ip(address.packed))
-        if text.lower() in self.words:
+        if text.lower() in self.words and not text.isdigit():
             labels = self.names.labels([p.encode() for p in text.lower().split(".")]).mapped
             return b".".join(labels).decode()
         return text

@@ -12,8 +12,8 @@ from pcapkit.errors import UsageError
 
 _VISIBLE = (
     "pseudonymous, not anonymous: still visible are times, sizes, how often each name is asked, by "
-    "whom, and what comes back; the number and length of labels; public suffixes and cluster words; "
-    "the class of each address and which addresses share a prefix"
+    "whom, and what comes back; how many labels there are, and how long; public suffixes and "
+    "cluster words; the class of each address and which addresses share a prefix"
 )
 
 
