@@ -113,7 +113,7 @@ class Sharing:
             if full:
                 names = max(_NAMES_AHEAD, int(records["captured"].max()) // 8 + 4)
                 self.pseudonyms.reserve(2 * names, _LONGEST_NAME)
-            first = missing if missing >= 0 else done
+            first = int(missing if missing >= 0 else done)
             if first == records.size or (missing < 0 and not full):
                 self._pass_on(batch.buffer, write)
         self._pass_on(batch.buffer, write)
@@ -225,5 +225,5 @@ def _write(
                     out.write(struct.pack("<II", _INTERFACE, size) + body + struct.pack("<I", size))
                     known = number + 1
             shared.packets += int(batch.records.size)
-            sharing.batch(batch, blocks, lambda data: out.write(memoryview(data)))
-    sharing.finish(lambda data: out.write(memoryview(data)))
+            sharing.batch(batch, blocks, lambda data: out.write(data.tobytes()))
+    sharing.finish(lambda data: out.write(data.tobytes()))

@@ -8,10 +8,17 @@ from functools import partial
 import click
 
 from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
-from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.options import (
+    options_of,
+    output_options,
+    parse_formats,
+    pseudonymize_option,
+    reading_options,
+)
 from pcapkit.cli.output import check_inputs, check_output, say, warn
 from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
+from pcapkit.errors import UsageError
 from pcapkit.text import shown_path
 
 
@@ -23,6 +30,7 @@ from pcapkit.text import shown_path
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
 )
+@pseudonymize_option
 @reading_options
 def analyze(
     captures: tuple[str, ...],
@@ -33,6 +41,7 @@ def analyze(
     fail_on: tuple[str, ...],
     junit: str | None,
     step_summary: str | None,
+    pseudonymize: str | None,
     quiet: bool,
     verbose: bool,
     **values: object,
@@ -54,6 +63,8 @@ def analyze(
     packets = check_inputs(captures)
     if verbose:
         say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
+    if live and pseudonymize is not None:
+        raise UsageError("--live shows what comes in as it is: leave it or --pseudonymize out")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         say("hint: --live draws on a terminal; here the summary comes at the end")
@@ -66,12 +77,16 @@ def analyze(
         ):
             from pcapkit.pipeline.analyze import analyze as run
             from pcapkit.pipeline.hooks import Hooks
+            from pcapkit.pipeline.pseudonyms import pseudonymizer
 
+            rename = pseudonymizer(pseudonymize, options)
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)
             analysis = run(
                 *captures,
                 options=options,
-                hooks=Hooks(progress, stop, watch=watch, collected=ready, charted=draw),
+                hooks=Hooks(
+                    progress, stop, watch=watch, collected=ready, rename=rename, charted=draw
+                ),
             )
         warn(analysis.warnings)
         if as_json:

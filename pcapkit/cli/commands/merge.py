@@ -9,7 +9,13 @@ from pathlib import Path
 import click
 
 from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
-from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.options import (
+    options_of,
+    output_options,
+    parse_formats,
+    pseudonymize_option,
+    reading_options,
+)
 from pcapkit.cli.output import check_output, print_path, warn
 from pcapkit.cli.reports import write_and_print
 from pcapkit.cli.session import first_run, painting, progress_bars
@@ -24,6 +30,7 @@ from pcapkit.errors import UsageError
 @click.option(
     "--join", metavar="FILE", help="Write one tally that holds all of them; make no analysis."
 )
+@pseudonymize_option
 @reading_options
 def merge(
     tallies: tuple[str, ...],
@@ -34,6 +41,7 @@ def merge(
     fail_on: tuple[str, ...],
     junit: str | None,
     step_summary: str | None,
+    pseudonymize: str | None,
     quiet: bool,
     verbose: bool,  # noqa: ARG001
     **values: object,
@@ -64,9 +72,11 @@ def merge(
         with first_run() as ready, progress_bars() as progress:
             from pcapkit.batch.tallies.merge import merge as run
             from pcapkit.pipeline.hooks import Hooks
+            from pcapkit.pipeline.pseudonyms import pseudonymizer
 
+            rename = pseudonymizer(pseudonymize, options)
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)
-            hooks = Hooks(progress, collected=ready, charted=draw)
+            hooks = Hooks(progress, collected=ready, rename=rename, charted=draw)
             analysis = run(*paths, options=options, hooks=hooks)
         warn(analysis.warnings)
         if as_json:
