@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcapkit.model.results import Results
     from pcapkit.pipeline.analysis import Analysis
-    from pcapkit.pipeline.collect import Collected
 
 #: Called with a capture's path, its bytes read so far, and the packets read so far in all.
 Progress = Callable[[str, int, int], None]
@@ -27,7 +26,7 @@ class Hooks:
     watch: Callable[[Callable[[], Analysis]], None] | None = None
     #: called once, when all is read
     collected: Callable[[], None] | None = None
-    #: called once with all that was read, to give it other names
-    rename: Callable[[Collected], None] | None = None
+    #: called once with all that was read (``collect.Collected``), to give it other names
+    rename: Callable[[Any], None] | None = None
     #: called once with all that charts show, but no advice and no settings of single clients
     charted: Callable[[Results], None] | None = None

@@ -58,6 +58,7 @@ from pcapkit.kernels.interning import has_space
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16
 from pcapkit.schema import Bytes, Int, Integers, Rows
+from pcapkit.sharing.checksums import folded, put_checksum, summed
 from pcapkit.sharing.messages import (
     BLANKED,
     CUT,
@@ -113,43 +114,6 @@ D_FRAGMENT, D_SEGMENT = 0, 1
 #: How much longer a packet may become, and what its record's header takes.
 _GROWTH, RECORD_SPACE = 7, 1024
 _LONGEST_NAME = 256
-
-
-@inline_kernel
-def _sum(out: Bytes, at: Int, end: Int, total: Int) -> Int:
-    while end - at >= 2:
-        total += u16(out, at)
-        at += 2
-    if at < end:
-        total += u8(out, at) << 8
-    return total
-
-
-@inline_kernel
-def _folded(total: Int) -> Int:
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-@helper_kernel
-def put_checksum(out: Bytes, ip: Int, at: Int, end: Int, protocol: Int, place: Int) -> None:
-    """Fill in the checksum at ``place`` of the datagram or segment ``out[at:end]``."""
-    out[place], out[place + 1] = 0, 0
-    if u8(out, ip) >> 4 == 4:
-        total = _sum(out, ip + 12, ip + 20, np.int64(0))
-    else:
-        total = _sum(out, ip + 8, ip + 40, np.int64(0))
-    check = _folded(_sum(out, at, end, total + protocol + (end - at)))
-    if check == 0 and protocol == PROTO_UDP:
-        check = np.int64(0xFFFF)
-    out[place], out[place + 1] = check >> 8, check & 255
-
-
-@kernel
-def complete_segment(out: Bytes, ip: Int, at: Int, end: Int) -> None:
-    """Fill in the checksum of the TCP segment ``out[at:end]`` whose IP header is at ``ip``."""
-    put_checksum(out, ip, at, end, PROTO_TCP, at + 16)
 
 
 @inline_kernel
@@ -248,7 +212,7 @@ def _put_icmp(
     place = state[PLACE]
     _put_ip(buffer, at, at + size, IPV4 if four else IPV6, out, maps, work)
     if four:
-        check = _folded(_sum(out, place, place + size, np.int64(0)))
+        check = folded(summed(out, place, place + size, np.int64(0)))
         out[place + 10], out[place + 11] = check >> 8, check & 255
     at += size
     ports = min(np.int64(end - at), np.int64(8))
@@ -419,10 +383,10 @@ def _put_packet(
                         return count
                 state[CUT] = 1
                 return count
-            summed = u16(buffer, at + 6) != 0
+            has_sum = u16(buffer, at + 6) != 0
             put_copy(buffer, at, at + 6, out, state)
             put16(out, state, 0)
-            _note(work, count, np.int64(_UDP_LAYER), place, ip, whole if summed else -1)
+            _note(work, count, np.int64(_UDP_LAYER), place, ip, whole if has_sum else -1)
             count += 1
             if is_dns:
                 put_message(buffer, payload, stop, is_cut, out, maps, work)
@@ -470,7 +434,7 @@ def _complete(out: Bytes, count: Int, change: Int, work: Work) -> None:
                 total += change
                 out[at + 2], out[at + 3] = (total >> 8) & 255, total & 255
             size = (u8(out, at) & 15) * 4
-            check = _folded(_sum(out, at, at + size, np.int64(0)))
+            check = folded(summed(out, at, at + size, np.int64(0)))
             out[at + 10], out[at + 11] = check >> 8, check & 255
         elif what == IPV6:
             total = u16(out, at + 4)

@@ -14,6 +14,7 @@ from typing import Any
 from pcapkit.ingest.packet.fields import PROTO_UDP
 from pcapkit.ingest.reassembly.tcp_segments import SYN
 from pcapkit.schema import Bytes
+from pcapkit.sharing.checksums import complete_segment
 from pcapkit.sharing.packets import (
     D_AT,
     D_COMPLETE,
@@ -28,7 +29,6 @@ from pcapkit.sharing.packets import (
     D_PROTOCOL,
     D_SIZE,
     D_TRANSPORT,
-    complete_segment,
 )
 
 #: So much of a stream's past is kept for what is sent again, and so many segments wait.

@@ -11,9 +11,12 @@ from pcapkit.sharing.addresses import Addresses
 from pcapkit.sharing.key import Key
 from pcapkit.sharing.names import Names
 
-#: What is of the file and no more.
+#: What is of the file and no more; and sentences, in which any word may look like a label.
 _OF_FILE = ("path", "capture", "bytes", "compression", "snaplen", "options", "pcapkit_version")
-_TOKEN = re.compile(r"[A-Za-z0-9_\-]+(?:[.:][A-Za-z0-9_\-]+)+|[A-Za-z0-9_\-]{2,}|::1")
+_SENTENCES = ("reasons", "patch", "patches", "action", "warnings", "title", "text")
+_TOKEN = re.compile(
+    r"[0-9a-f]{1,4}:[0-9a-f:.]*:[0-9a-f:.]*|[A-Za-z0-9_\-]+(?:[.:][A-Za-z0-9_\-]+)+|[A-Za-z0-9_\-]{2,}|::1"
+)
 
 
 class Mapped:
@@ -60,7 +63,7 @@ def words_of(names: list[str]) -> set[str]:
 def comparable(value: Any) -> Any:
     """Return a part of the JSON without what is of the file, and with lists in an order of ours."""
     if isinstance(value, dict):
-        return {k: comparable(v) for k, v in value.items() if k not in _OF_FILE}
+        return {k: comparable(v) for k, v in value.items() if k not in _OF_FILE + _SENTENCES}
     if isinstance(value, str):
         return " ".join(sorted(re.split(r"[\s,]+", value)))  # names that tie, in any order
     if isinstance(value, list):

@@ -77,7 +77,7 @@ def analyze(
         ):
             from pcapkit.pipeline.analyze import analyze as run
             from pcapkit.pipeline.hooks import Hooks
-            from pcapkit.pipeline.pseudonyms import pseudonymizer
+            from pcapkit.sharing.renaming import pseudonymizer
 
             rename = pseudonymizer(pseudonymize, options)
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)

@@ -45,7 +45,7 @@ def export(
         ready()
         from pcapkit.pipeline.analyze import table_parts
         from pcapkit.pipeline.hooks import Hooks
-        from pcapkit.pipeline.pseudonyms import pseudonymizer
+        from pcapkit.sharing.renaming import pseudonymizer
 
         frames, warnings = table_parts(
             captures,

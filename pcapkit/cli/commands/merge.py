@@ -72,7 +72,7 @@ def merge(
         with first_run() as ready, progress_bars() as progress:
             from pcapkit.batch.tallies.merge import merge as run
             from pcapkit.pipeline.hooks import Hooks
-            from pcapkit.pipeline.pseudonyms import pseudonymizer
+            from pcapkit.sharing.renaming import pseudonymizer
 
             rename = pseudonymizer(pseudonymize, options)
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)
