@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
+    ("sharing",),
     ("batch.engines", "batch.finding", "batch.gate", "batch.history", "batch.overview"),
     ("batch.keeping", "batch.tallies"),
     ("batch",),
@@ -48,6 +49,7 @@ DOOR = "__init__"
 #: foreign package -> folders or modules that may import it
 ONLY = {
     "click": {"cli"},
+    "cryptography": {"sharing.addresses"},
     "duckdb": {"batch.database"},
     "rich": {"cli", "report"},
     "matplotlib": {"report.html"},

@@ -107,6 +107,16 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def pseudonymize_option(command: Command) -> Command:
+    """Add the option that puts pseudonyms in the place of names and addresses."""
+    option = click.option(
+        "--pseudonymize",
+        metavar="KEYFILE",
+        help="Show keyed stand-ins for names and addresses; see share. A new key where none is.",
+    )
+    return option(command)
+
+
 def options_of(values: Mapping[str, object], captures: tuple[str, ...]) -> Options:
     """Return the options for reading that a command was given; UsageError where they clash."""
     if "-" in captures and "-" in (values["pods"], values["corefile"]):

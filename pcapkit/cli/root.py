@@ -23,6 +23,7 @@ COMMANDS = (
     "export",
     "fix",
     "merge",
+    "share",
     "sql",
     "tally",
 )

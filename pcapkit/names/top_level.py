@@ -34,3 +34,27 @@ def registered_domain(name: str) -> str:
     ``a.b.co.uk``; the name itself where it is none (a single label, a public suffix).
     """
     return str(_public_suffixes().privatesuffix(name) or name)
+
+
+@cache
+def icann_rules() -> frozenset[tuple[str, ...]]:
+    """Return the public suffix list's rules of registries, each as its labels, in lower case.
+
+    Wildcards are left out, exceptions are as other rules, and labels beyond ASCII are A-labels.
+    """
+    from publicsuffixlist import PSLFILE
+
+    out = set()
+    with open(PSLFILE, encoding="utf-8") as lines:
+        for line in lines:
+            if "===END ICANN DOMAINS===" in line:
+                break
+            rule = line.strip().lower().removeprefix("!").removeprefix("*.")
+            if rule and not rule.startswith("//"):
+                labels = (part if part.isascii() else _a_label(part) for part in rule.split("."))
+                out.add(tuple(labels))
+    return frozenset(out)
+
+
+def _a_label(label: str) -> str:
+    return "xn--" + label.encode("punycode").decode("ascii")

@@ -54,6 +54,8 @@ def analyze(
         stop=hooks.stop,
         watch=None if watch is None else offer,
     )
+    if hooks.rename is not None:
+        hooks.rename(whole)
     if hooks.collected is not None:
         hooks.collected()
     return Reading(whole, options).analysis(hooks.charted)
@@ -96,6 +98,8 @@ def tables(
         progress=hooks.progress,
         stop=hooks.stop,
     )
+    if hooks.rename is not None:
+        hooks.rename(collected)
     out: dict[str, Iterator[pd.DataFrame]] = {}
     warnings = tuple(warnings_of(collected))
     reading = Reading(collected, options) if set(wanted) - {"messages"} else None

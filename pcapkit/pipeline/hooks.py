@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcapkit.model.results import Results
@@ -26,5 +26,7 @@ class Hooks:
     watch: Callable[[Callable[[], Analysis]], None] | None = None
     #: called once, when all is read
     collected: Callable[[], None] | None = None
+    #: called once with all that was read (``collect.Collected``), to give it other names
+    rename: Callable[[Any], None] | None = None
     #: called once with all that charts show, but no advice and no settings of single clients
     charted: Callable[[Results], None] | None = None

@@ -74,7 +74,8 @@ def test_the_verdict_says_waste_plan_safety_and_what_names_alone_end(lab: Analys
     wasted = lab.waste.wasted_queries
     found = re.fullmatch(
         rf"62\.8 % of these DNS queries were search-path waste: {wasted} of 242\. "
-        r"(\d+) edits end (\d+) of them \(([\d.]+) %\): 1 dnsConfig and (\d+) names written in full\. "
+        r"(\d+) edits end (\d+) of them \(([\d.]+) %\): 1 dnsConfig and (\d+) names written "
+        r"in full\. "
         r"Review every step first\. Full names \(FQDNs\) alone: (\d+) edits end (\d+)\.",
         headline(lab),
     )

@@ -113,6 +113,8 @@ def merge(
         progress=hooks.progress,
         stop=hooks.stop,
     )
+    if hooks.rename is not None:
+        hooks.rename(whole)
     if hooks.collected is not None:
         hooks.collected()
     return Reading(whole, options).analysis(hooks.charted)

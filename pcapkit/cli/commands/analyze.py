@@ -14,11 +14,13 @@ from pcapkit.cli.options import (
     options_of,
     output_options,
     parse_formats,
+    pseudonymize_option,
     reading_options,
 )
 from pcapkit.cli.output import check_inputs, check_output, say, warn
 from pcapkit.cli.reports import print_json, write_and_print
 from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
+from pcapkit.errors import UsageError
 from pcapkit.text import shown_path
 
 
@@ -30,6 +32,7 @@ from pcapkit.text import shown_path
 @click.option(
     "--live", is_flag=True, help="Redraw the summary while a capture comes in (on a terminal)."
 )
+@pseudonymize_option
 @reading_options
 def analyze(
     captures: tuple[str, ...],
@@ -40,6 +43,7 @@ def analyze(
     fail_on: tuple[str, ...],
     junit: str | None,
     step_summary: str | None,
+    pseudonymize: str | None,
     quiet: bool,
     verbose: bool,
     **values: object,
@@ -61,6 +65,8 @@ def analyze(
     packets = check_inputs(captures)
     if verbose:
         say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
+    if live and pseudonymize is not None:
+        raise UsageError("--live shows what comes in as it is: leave it or --pseudonymize out")
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         say("hint: --live draws on a terminal; here the summary comes at the end")
@@ -73,12 +79,16 @@ def analyze(
         ):
             from pcapkit.pipeline.analyze import analyze as run
             from pcapkit.pipeline.hooks import Hooks
+            from pcapkit.sharing.renaming import pseudonymizer
 
+            rename = pseudonymizer(pseudonymize, options)
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)
             analysis = run(
                 *captures,
                 options=options,
-                hooks=Hooks(progress, stop, watch=watch, collected=ready, charted=draw),
+                hooks=Hooks(
+                    progress, stop, watch=watch, collected=ready, rename=rename, charted=draw
+                ),
             )
         warn(analysis.warnings)
         if as_json:

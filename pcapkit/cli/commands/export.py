@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pcapkit.cli.options import options_of, reading_options
+from pcapkit.cli.options import options_of, pseudonymize_option, reading_options
 from pcapkit.cli.output import check_inputs, check_output_file, warn
 from pcapkit.cli.session import first_run, progress_bars
 from pcapkit.errors import UsageError
@@ -23,8 +23,16 @@ from pcapkit.model.vocabulary import TABLE_FORMATS, TABLES
 @click.option(
     "-o", "--output", default="-", metavar="FILE", help="A file, or - for standard output."
 )
+@pseudonymize_option
 @reading_options
-def export(captures: tuple[str, ...], table: str, form: str, output: str, **values: object) -> None:
+def export(
+    captures: tuple[str, ...],
+    table: str,
+    form: str,
+    output: str,
+    pseudonymize: str | None,
+    **values: object,
+) -> None:
     """Write one table of a capture as CSV, JSON Lines or Parquet."""
     options = options_of(values, captures)
     if output != "-":
@@ -36,8 +44,14 @@ def export(captures: tuple[str, ...], table: str, form: str, output: str, **valu
         ready()
         from pcapkit.pipeline.analyze import table_parts
         from pcapkit.pipeline.hooks import Hooks
+        from pcapkit.sharing.renaming import pseudonymizer
 
-        frames, warnings = table_parts(captures, table, options=options, hooks=Hooks(progress))
+        frames, warnings = table_parts(
+            captures,
+            table,
+            options=options,
+            hooks=Hooks(progress, rename=pseudonymizer(pseudonymize, options)),
+        )
     warn(warnings)
     from pcapkit.files import whole_file
     from pcapkit.report.table_files import write_table

@@ -15,6 +15,7 @@ from pcapkit.cli.options import (
     options_of,
     output_options,
     parse_formats,
+    pseudonymize_option,
     reading_options,
 )
 from pcapkit.cli.output import check_output, check_output_file, print_path, warn
@@ -31,6 +32,7 @@ from pcapkit.errors import UsageError
 @click.option(
     "--join", metavar="FILE", help="Write one tally that holds all of them; make no analysis."
 )
+@pseudonymize_option
 @reading_options
 def merge(
     tallies: tuple[str, ...],
@@ -41,6 +43,7 @@ def merge(
     fail_on: tuple[str, ...],
     junit: str | None,
     step_summary: str | None,
+    pseudonymize: str | None,
     quiet: bool,
     verbose: bool,
     **values: object,
@@ -71,9 +74,11 @@ def merge(
         with first_run() as ready, progress_bars() as progress:
             from pcapkit.batch.tallies.merge import merge as run
             from pcapkit.pipeline.hooks import Hooks
+            from pcapkit.sharing.renaming import pseudonymizer
 
+            rename = pseudonymizer(pseudonymize, options)
             draw = None if painter is None else partial(painter.begin, png="png" in wanted)
-            hooks = Hooks(progress, collected=ready, charted=draw)
+            hooks = Hooks(progress, collected=ready, rename=rename, charted=draw)
             analysis = run(*paths, options=options, hooks=hooks)
         warn(analysis.warnings)
         if as_json:

@@ -11,7 +11,7 @@ import numpy as np
 from pcapkit.concurrency import ahead
 from pcapkit.errors import DamagedCapture
 from pcapkit.ingest.capture import pcap
-from pcapkit.ingest.capture.batches import PART_DONE, RECORDS, Blocks, Scan, read_batches
+from pcapkit.ingest.capture.batches import PART_DONE, RECORDS, Batch, Blocks, Scan, read_batches
 from pcapkit.ingest.capture.decoder import Decoder
 from pcapkit.ingest.capture.parts import find_record
 from pcapkit.ingest.inputs.recognise import PCAP_MAGICS
@@ -64,6 +64,19 @@ def _up_to(
 
 def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind a pcap file. Raises DamagedCapture where its header is cut."""
+    capture, scan = _open_pcap(source)
+    capture.windows = _read_records(source, interners, capture, scan, ports)
+    return capture
+
+
+def open_records(source: Source) -> tuple[Capture, Iterator[Batch]]:
+    """Return a packet capture, pcap or pcapng, and its records, batch by batch, not decoded."""
+    is_pcap = source.peek(4) in PCAP_MAGICS
+    capture, scan = _open_pcap(source) if is_pcap else _open_pcapng(source)
+    return capture, read_batches(source, Blocks(source), capture, scan)
+
+
+def _open_pcap(source: Source) -> tuple[Capture, Scan]:
     head = source.peek(pcap.HEADER_BYTES)
     big, header_bytes, nano = PCAP_MAGICS[head[:4]]
     if len(head) < pcap.HEADER_BYTES:
@@ -115,12 +128,17 @@ def read_pcap(source: Source, interners: Interners, *, ports: frozenset[int]) ->
 
         return _up_to(blocks, capture.span.stop, between, size)
 
-    capture.windows = _read_records(source, interners, capture, scan, ports)
-    return capture
+    return capture, scan
 
 
 def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) -> Capture:
     """Return the capture behind a pcapng file."""
+    capture, scan = _open_pcapng(source)
+    capture.windows = _read_records(source, interners, capture, scan, ports)
+    return capture
+
+
+def _open_pcapng(source: Source) -> tuple[Capture, Scan]:
     capture = Capture(source.path, "pcapng", source.compression, iter(()))
     capture.of_packets, capture.followed_at = True, source.followed_at
     state = np.zeros(pcap.STATE, np.int64)
@@ -165,8 +183,7 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
             return here(blocks.start, blocks.end)
         return _up_to(blocks, span.stop, here, size)
 
-    capture.windows = _read_records(source, interners, capture, scan, ports)
-    return capture
+    return capture, scan
 
 
 def _block_bytes(blocks: Blocks, big: bool, at: int) -> int:
