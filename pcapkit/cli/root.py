@@ -17,6 +17,7 @@ from pcapkit.version import __version__
 COMMANDS = (
     "analyze",
     "audit",
+    "capture",
     "compare",
     "expand",
     "explain",

@@ -1,0 +1,1 @@
+"""Captures straight from a pod, by kubectl."""
