@@ -85,7 +85,7 @@ def find_record(source: Source, first: int, header: PcapHeader) -> int:
     while first < length:
         source.seek(first)
         buffer = np.empty(size, np.uint8)
-        buffer = buffer[: source.readinto(memoryview(buffer))]
+        buffer = buffer[: source.readinto(buffer.data)]
         at_end = first + buffer.size >= length
         found = int(_find_chain(buffer, header, at_end, False))
         if found == _NOWHERE and at_end:

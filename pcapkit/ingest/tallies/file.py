@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from pcapkit import concurrency
 from pcapkit.errors import InputError
 from pcapkit.ingest.capture.pcap import OPTIONS, RECORD
 from pcapkit.ingest.inputs.recognise import TALLY_KIND
@@ -32,7 +33,6 @@ from pcapkit.text import encodable
 #: The first member, uncompressed, so that the file begins alike (as EPUB and OpenDocument do).
 _KIND = ("mimetype", TALLY_KIND)
 _FACTS = "tally.json"
-_WRITE = pa.ipc.IpcWriteOptions(compression="lz4")
 _MESSAGES = pa.schema([(n, pa.from_numpy_dtype(MESSAGE[n])) for n in MESSAGE.names or ()])
 _RECORD_FIELDS = ("time", "number", "original", "linktype", "interface")
 _PACKETS = pa.schema(
@@ -113,7 +113,8 @@ class Writer:
 
     def _add(self, name: str, schema: pa.Schema, arrays: list[Any]) -> None:
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, schema, options=_WRITE) as stream:
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=concurrency.READERS > 1)
+        with pa.ipc.new_stream(sink, schema, options=options) as stream:
             stream.write_batch(pa.record_batch(arrays, schema=schema))
         self._zip.writestr(_member(self._name(name)), memoryview(sink.getvalue()))
 
@@ -253,7 +254,8 @@ class Part:
     def _read(self, name: str, schema: pa.Schema) -> pa.RecordBatch:
         data = self._zip.read(f"{self._number}/{name}")
         try:
-            with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+            options = pa.ipc.IpcReadOptions(use_threads=concurrency.READERS > 1)
+            with pa.ipc.open_stream(pa.py_buffer(data), options=options) as stream:
                 if stream.schema != schema:
                     raise ValueError("another schema")
                 batch = stream.read_next_batch()
