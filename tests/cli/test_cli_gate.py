@@ -238,7 +238,7 @@ def test_names_from_outside_break_out_of_nothing(tmp_path: Path) -> None:
     [
         (("--junit", "x.xml"), "--junit: it holds what --fail-on finds"),
         (("--fail-on", "waste>1%", "--step-summary", "/no/such/folder/x"), "/no/such/folder/x:"),
-        (("--fail-on", "waste>1%", "--junit", "/dev/null/x.xml"), "cannot be written"),
+        (("--fail-on", "waste>1%", "--junit", "/dev/null/x.xml"), "is not a folder"),
     ],
 )
 def test_what_cannot_be(arguments: tuple[str, ...], says: str) -> None:

@@ -46,6 +46,8 @@ _ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WAST
 _LABELS = {c: c.replace("_", " ") for c in WASTE_CLASSES}
 _PNG_DPI = 1200 / WIDTH
 _MOST_NAMES = 8
+#: Names that make less of the waste are no message.
+_LEAST_OF_NAMES = 0.05
 _STYLE: Any = {
     "font.size": 8.5,
     "font.family": "sans-serif",
@@ -113,7 +115,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
 def ndots_settings(analysis: Results) -> Picture | None:
     """What the same lookups would send under each setting."""
     rows = [r for r in overall(analysis) if r.setting.is_fqdn_of_all or _is_plain(r)]
-    if not any(r.queries for r in rows):
+    if len(rows) < 2 or not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
     figure, axes = new_figure(2.9, _settings_title(rows, now), evidence(analysis))
@@ -143,8 +145,8 @@ def ndots_settings(analysis: Results) -> Picture | None:
     axes.set_xticks(range(len(rows)))
     axes.set_xticklabels(
         [
-            ("in full" if r.ndots is None else f"ndots {r.ndots}")
-            + ("\nin force" if r.observed else "\nunsafe" if r.safety == "unsafe" else "")
+            ("final dots" if r.ndots is None else f"ndots {r.ndots}")
+            + ("\nnow" if r.observed else "\nunsafe" if r.safety == "unsafe" else "")
             for r in rows
         ],
         fontsize=7.5,
@@ -155,15 +157,15 @@ def ndots_settings(analysis: Results) -> Picture | None:
     axes.spines["left"].set_visible(False)
     figure.text(0.015, 0.02, "plain: needed · hatched: wasted", fontsize=7.5, alpha=0.8)
     alt = "; ".join(
-        f"{'full names' if r.ndots is None else f'ndots {r.ndots}'}: {number(r.queries)} queries, "
-        f"{number(r.wasted_queries)} wasted"
+        f"{'a final dot on every name' if r.ndots is None else f'ndots {r.ndots}'}: "
+        f"{number(r.queries)} queries, {number(r.wasted_queries)} wasted"
         for r in rows
     )
     return Picture(figure, f"Queries under each setting. {alt}.")
 
 
 def _is_plain(row: WhatIf) -> bool:
-    """Is it an ndots that somebody would set, or the one in force? The table has the others."""
+    """Is it an ndots that somebody would set, or today's? The table has the others."""
     return row.setting.is_ndots and (bool(row.ndots) or row.observed)
 
 
@@ -190,6 +192,8 @@ def worst_names(analysis: Results) -> Picture | None:
     if not names:
         return None
     top = sum(n.wasted_queries for n in names)
+    if top < _LEAST_OF_NAMES * analysis.waste.wasted_queries:
+        return None  # no name stands out; the page groups them by their domains
     title = (
         f"{len(names)} of {number(count)} names make "
         f"{100 * top / analysis.waste.wasted_queries:.0f} % of the waste"
@@ -317,12 +321,26 @@ def timeline(analysis: Results) -> Picture | None:
             total[i] += n
             waste[i] += n if waste_class in WASTED_CLASSES else 0
     peak = max(total)
-    title = f"At most {number(peak)} queries in {seconds(line.bin_s)}"
-    figure, axes = new_figure(2.3, title, evidence(analysis))
+    most = max(waste)
+    title = "No search-path waste at any time"
+    if most:
+        at = seconds(waste.index(most) * line.bin_s)
+        title = (
+            f"Most waste came {f'{at} after the start' if waste.index(most) else 'at the start'}"
+        )
+    figure, axes = new_figure(2.3, title, f"hatched: wasted · {evidence(analysis)}")
     set_position(axes, 0.5, 0.4, 1.25)
     edges = [i * line.bin_s for i in range(bins + 1)]
     axes.stairs(total, edges, fill=True, color=COLOURS["answer"], linewidth=0)
-    axes.stairs(waste, edges, fill=True, color=COLOURS["search_miss"], linewidth=0)
+    axes.stairs(
+        waste,
+        edges,
+        fill=True,
+        facecolor=COLOURS["search_miss"],
+        edgecolor="white",
+        hatch="//",
+        linewidth=0,
+    )
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(0, peak * 1.05)
     axes.set_yticks([0, peak])
@@ -335,11 +353,18 @@ def timeline(analysis: Results) -> Picture | None:
     labels[0].set_horizontalalignment("left")
     labels[1].set_horizontalalignment("right")
     figure.text(
-        0.985, 0.985, "front: wasted · behind: all", fontsize=7.5, alpha=0.8, ha="right", va="top"
+        0.985,
+        0.985,
+        "hatched: wasted · plain: needed",
+        fontsize=7.5,
+        alpha=0.8,
+        ha="right",
+        va="top",
     ) if len(title) < 36 else None
     return Picture(
         figure,
-        f"Queries over time: at most {number(peak)} in {seconds(line.bin_s)}; "
+        f"{title}: {number(most)} wasted queries in {seconds(line.bin_s)}; "
+        f"at most {number(peak)} queries in as long; "
         f"{number(sum(waste))} of {number(sum(total))} wasted.",
     )
 

@@ -308,7 +308,7 @@ def test_the_report_says_from_where_it_looks(tmp_path: Path) -> None:
     done = run("analyze", SIX_PODS, "--pods", PODS, "-o", str(tmp_path), "--format", "html")
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "multi6_any_sll2" / "report.html").read_text()
-    assert "The capture looks from a node: packets before and after address translation" in page
+    assert "Captured on a node: packets before and after address translation" in page
     assert "what pods on other nodes ask" in page
     assert "kube-system/kube-dns" in page and "ClusterFirstWithHostNet" in page
 

@@ -56,7 +56,14 @@ def _conversation() -> list[build.Packet]:
 
 def _facts(*paths: str) -> dict[str, Any]:
     found = analyze(*paths)
-    known = ("packets", "messages", "transaction_counts", "lookup_counts", "waste", "name_rows")
+    known = (
+        "packets",
+        "message_counts",
+        "transaction_counts",
+        "lookup_counts",
+        "waste",
+        "name_rows",
+    )
     return {name: getattr(found, name) for name in known}
 
 

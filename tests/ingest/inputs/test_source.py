@@ -196,7 +196,8 @@ def test_no_capture(tmp_path, content):
     with pytest.raises(NotACapture) as caught:
         open_only(path)
     assert path in str(caught.value)
-    assert content[:8].hex(" ") in str(caught.value)
+    begins = content[:8].hex(" ") if not content.startswith(b"PK") else "a zip archive"
+    assert begins in str(caught.value)
 
 
 def test_compressed_file_that_is_no_capture(tmp_path):

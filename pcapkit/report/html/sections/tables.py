@@ -90,7 +90,7 @@ def export_of(analysis: Results, name: str) -> str:
 
 def base_name(path: str) -> str:
     """Return what a capture is called, without its folders: those are nobody else's business."""
-    return printable(re.split(r"[/\\]", path.rstrip("/\\"))[-1] or path)
+    return printable(path.rstrip("/").rpartition("/")[2] or path)
 
 
 @lru_cache(maxsize=1 << 12)  # a page has many thousands, and most are alike
