@@ -135,7 +135,7 @@ class Audit:
         if self._history is not None:
             add_run(self._history, index.captures)
         if "openmetrics" in self._formats:
-            metrics = render_audit_metrics(index.captures, __version__)
+            metrics = render_audit_metrics(index.captures, __version__, index.together)
             atomic_write(self._output / METRICS, metrics.encode())
         return index
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pcapkit.model.audits import AuditRow, Workload
+from pcapkit.model.audits import AuditRow, Together, Workload
 from pcapkit.model.results import Results, shown_faults
 from pcapkit.report.text.formatting import printable
 from pcapkit.report.text.plans import best_plan, ended
@@ -117,15 +117,20 @@ def render_metrics(analysis: Results) -> str:
     )
 
 
-def render_audit_metrics(rows: Sequence[AuditRow], version: str) -> str:
-    """Return the metrics of all captures of an audit together, without those that are gone."""
+def render_audit_metrics(
+    rows: Sequence[AuditRow], version: str, together: Together | None = None
+) -> str:
+    """Return the metrics of all captures of an audit together, without those that are gone.
+
+    ``together`` is the plan for all of them, as in the index.
+    """
     present = [r for r in rows if not r.gone]
     read = [r for r in present if r.error is None]
     return _render(
         version,
         (len(read), len(present) - len(read)),
         max((r.last_time for r in read if r.last_time is not None), default=None),
-        (sum(r.plan_edits for r in read), sum(r.plan_ends for r in read)),
+        (0, 0) if together is None else (together.edits, together.ends_queries),
         [code for r in read for code in r.faults],
         # in one order, as sums of seconds depend on it
         [w for r in sorted(read, key=lambda r: r.path) for w in r.workloads],
@@ -163,8 +168,8 @@ def _render(
         "Time of the last packet, in seconds since 1970.",
         [("", None if last_time is None else last_time / 1e9)],
     )
-    family("plan_edits", "", "Edits of each capture's plan, all together.", [("", plan[0])])
-    family("plan_ends_queries", "", "Wasted queries that these plans end.", [("", plan[1])])
+    family("plan_edits", "", "Edits of the plan for all captures.", [("", plan[0])])
+    family("plan_ends_queries", "", "Wasted queries that this plan ends.", [("", plan[1])])
     family(
         "fault_captures",
         "",

@@ -173,3 +173,13 @@ def test_the_dashboard_asks_for_what_there_is() -> None:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
         assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_the_plan_of_an_audit_is_that_of_its_index(tmp_path: Path) -> None:
+    captures = [str(LAB / f"whatif_w1_{name}_ndots5.pcap") for name in ("glibc", "go", "musl")]
+    done = run("audit", *captures, "-o", str(tmp_path), "--format", "json,openmetrics", "-q")
+    assert done.returncode == 0, done.stderr
+    together = json.loads((tmp_path / "audit.json").read_text())["together"]
+    metrics = (tmp_path / "metrics.prom").read_text()
+    assert f"\npcapkit_plan_edits {together['edits']}\n" in metrics
+    assert f"\npcapkit_plan_ends_queries {together['ends_queries']}\n" in metrics

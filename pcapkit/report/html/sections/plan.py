@@ -59,7 +59,14 @@ def plan(analysis: Results) -> Context | None:
         "seen": seen,
         "side_by_side": table(
             "plans side by side",
-            ("what it changes", "#edits", "#ends", "#of the waste", "#queries left", "safety"),
+            (
+                "what it changes",
+                "#edits",
+                "#waste ended",
+                "#of all waste",
+                "#queries left",
+                "safety",
+            ),
             [(title, *plan_cells(p), plan_safety(p)) for title, p in side_by_side(analysis)],
         ),
         "of_subjects": _of_subjects(of_subjects),
@@ -71,7 +78,7 @@ def _columns(best: Plan) -> list[tuple[str, str]]:
     """Return the columns with figures of a step, and their keys: those of which any is known."""
     columns = [
         ("edits", "edits"),
-        ("ends", "ends"),
+        ("waste ended", "ends"),
         ("queries left", "left"),
         ("waste left", "share"),
     ]
@@ -168,7 +175,7 @@ def _of_subjects(plans: Sequence[Plan]) -> Context:
             "@for",
             "what it changes",
             "#edits",
-            "#ends",
+            "#waste ended",
             "#of the waste",
             "#queries left",
             "safety",

@@ -54,7 +54,7 @@ def _names(analysis: Results) -> Context:
             "#wasted",
             "#queries",
             "#lookups",
-            "#time lost",
+            "#lost to misses",
             "#clients",
             "kind",
             "@answered by",
@@ -85,7 +85,15 @@ def _domains(analysis: Results) -> Context | None:
         "share": percent(first.wasted_queries / wasted),
         "table": table(
             "registered domains",
-            ("@domain", "#names", "#wasted", "#of the waste", "#queries", "#lookups", "#time lost"),
+            (
+                "@domain",
+                "#names",
+                "#wasted",
+                "#of the waste",
+                "#queries",
+                "#lookups",
+                "#lost to misses",
+            ),
             [
                 (
                     printable(domain),
