@@ -18,6 +18,7 @@ from zlib import crc32
 import matplotlib as mpl
 import numpy as np
 from isal import isal_zlib
+from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -537,5 +538,8 @@ def _svg(picture: Picture, name: str) -> str:
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
     text = re.sub(INK, "currentColor", text, flags=re.I)
-    text = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text)
+    told = f'role="img" aria-label="{escape(picture.alt)}"'
+    text = re.sub(
+        r'<svg [^>]*viewBox="([^"]*)"[^>]*>', lambda f: f'<svg viewBox="{f[1]}" {told}>', text
+    )
     return text.replace("\n", " ")
