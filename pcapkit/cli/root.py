@@ -11,6 +11,7 @@ from typing import cast
 
 import click
 
+from pcapkit.cli.configuration import options_of_file
 from pcapkit.version import __version__
 
 #: In the order of the help; each is a function of its name in a module of its name.
@@ -70,5 +71,10 @@ def variable(command: str, option: click.Option) -> str:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pcapkit")
 @click.option("--debug", is_flag=True, envvar=f"{PREFIX}_DEBUG", help="Show tracebacks.")
-def cli(debug: bool) -> None:  # noqa: ARG001
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001
     """Which names waste DNS queries in Kubernetes pods, and what to change."""
+    name = ctx.invoked_subcommand
+    command = None if name is None else cast(click.Group, ctx.command).get_command(ctx, name)
+    if name is not None and command is not None:
+        ctx.default_map = {name: options_of_file(command, name)}
