@@ -74,7 +74,8 @@ def _plan(best: Plan, analysis: Results) -> Iterator[str]:
     ]
     yield from ("", "## The plan")
     yield from _table(
-        ("#step", "what to do", "for whom", "#edits", "#ends", "#queries left", "safety"), rows
+        ("#step", "what to do", "for whom", "#edits", "#waste ended", "#queries left", "safety"),
+        rows,
     )
     if (more := len(best.steps) - _STEPS) > 0:
         yield from (f"and {number(more)} more steps in the report.", "")
@@ -83,7 +84,7 @@ def _plan(best: Plan, analysis: Results) -> Iterator[str]:
     for which, reason in reasons_by_steps(best.steps[:_STEPS]):
         yield f"- {'step' if which.isdigit() else 'steps'} {which}: {plain(reason)}"
     yield from _table(
-        ("plan", "#edits", "#ends", "#of the waste", "#queries left", "safety"),
+        ("plan", "#edits", "#waste ended", "#of all waste", "#queries left", "safety"),
         [
             (plain(title), *plan_cells(of), plain(plan_safety(of)))
             for title, of in side_by_side(analysis)
