@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -35,9 +36,14 @@ def whole_file(
     then. Raises InputError where it cannot be written.
 
     ``mode`` are its permissions, None those of any new file. ``name`` is asked at the end what the
-    file is called instead, beside ``path``.
+    file is called instead, beside ``path``. Pipes and devices are written as they stand: nothing
+    takes their place.
     """
     try:
+        if _is_stream(path):
+            with path.open("wb") as stream:
+                yield stream
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, waiting = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -50,6 +56,17 @@ def whole_file(
             raise
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+
+
+def _is_stream(path: Path) -> bool:
+    """Is this a pipe, a device, or a name for what a process has open, as /dev/stdout is?"""
+    if path.absolute().parts[1:2] in (("dev",), ("proc",)):
+        return True
+    try:
+        kind = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(kind) or stat.S_ISCHR(kind) or stat.S_ISSOCK(kind)
 
 
 @contextmanager
