@@ -25,7 +25,12 @@ COLOURS: dict[str, str] = {
     "incomplete": "#cfcfcf",
 }
 #: Classes that share a colour differ by their pattern.
-HATCHES = {"nonexistent": "////", "unanswered": "xx", "service_probe": "\\\\\\\\"}
+HATCHES = {
+    "nonexistent": "////",
+    "unanswered": "xx",
+    "service_probe": "\\\\\\\\",
+    "reverse_miss": "....",
+}
 WIDTH = 4.4  #: inches; at 91 pixels each, 400 px
 
 
