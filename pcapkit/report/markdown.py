@@ -23,7 +23,7 @@ from pcapkit.report.text.plans import (
     steps_ended,
     subjects_text,
 )
-from pcapkit.report.text.verdict import headline
+from pcapkit.report.text.verdict import cost_text, headline
 from pcapkit.report.text.wording import (
     action_text,
     certainty_text,
@@ -92,8 +92,22 @@ def _plan(best: Plan, analysis: Results) -> Iterator[str]:
     )
 
 
+def _faults(analysis: Results) -> Iterator[str]:
+    """Yield each fault with what it cost, what to do, and what else was excluded."""
+    if analysis.findings:
+        yield from ("", "## Faults", "")
+    for fault in analysis.findings:
+        yield (
+            f"- {fault.severity.value}: {plain(cost_text(fault) or fault.title)} "
+            f"({code(fault.code)}"
+            + (f"; {plain(doubt)}" if (doubt := certainty_text(fault)) else "")
+            + f"). {plain(fault.action)}"
+        )
+        yield from (f"  - {plain(rival)}" for rival in fault.excludes)
+
+
 def render_markdown(analysis: Results) -> str:
-    """Return the verdict, the plan, the settings, the worst names, other advice and the faults."""
+    """Return the verdict, faults, the plan, the settings, the worst names and other advice."""
     lines = [
         "# DNS search-path report",
         "",
@@ -101,6 +115,7 @@ def render_markdown(analysis: Results) -> str:
         "",
         plain(evidence(analysis)),
     ]
+    lines += _faults(analysis)
     if (best := best_plan(analysis)) is not None:
         lines += _plan(best, analysis)
     if settings := overall(analysis):
@@ -139,13 +154,4 @@ def render_markdown(analysis: Results) -> str:
             + (f": {plain('; '.join(advice.reasons))}" if advice.reasons else "")
             + "."
         ]
-    if analysis.findings:
-        lines += ["", "## Faults", ""]
-    for fault in analysis.findings:
-        lines.append(
-            f"- {fault.severity.value}: {plain(fault.title)} ({code(fault.code)}"
-            + (f"; {plain(doubt)}" if (doubt := certainty_text(fault)) else "")
-            + f"). {plain(fault.action)}"
-        )
-        lines += [f"  - {plain(rival)}" for rival in fault.excludes]
     return "\n".join(lines).rstrip() + "\n"

@@ -9,9 +9,10 @@ from collections import Counter
 
 import numpy as np
 
-from pcapkit.analysis.faults.losses import are_heard, count_outcomes, waited_ns
+from pcapkit.analysis.faults.losses import are_heard, count_outcomes, longest_waits, waited_ns
 from pcapkit.analysis.faults.notes import (
     FAILED_LOOKUPS,
+    LOOKUPS,
     Note,
     Notes,
     note_lookups,
@@ -20,6 +21,7 @@ from pcapkit.analysis.faults.notes import (
 from pcapkit.analysis.lookups.reading import ClientReading
 from pcapkit.analysis.lookups.waste import is_wasted
 from pcapkit.analysis.traffic import signs
+from pcapkit.analysis.traffic.nameservers import SLOW_NS
 from pcapkit.analysis.traffic.part import Indexes, PartTraffic
 from pcapkit.codes import UNANSWERED
 from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES, Certainty
@@ -204,7 +206,10 @@ def nameservers(part: PartTraffic) -> Notes:
     silent = (counted["asked"] >= _FEWEST_ASKED) & (counted["answered"] == 0)
     responses = zip(counted["answered"].tolist(), counted["slow"].tolist(), strict=True)
     late = [_is_mostly_slow(answered, slow) for answered, slow in responses]
-    rescued = _rescued(part) if silent.any() else np.zeros(0, np.int64)
+    none = np.zeros(0, np.int64)
+    rescued = _rescued(part) if silent.any() else none
+    held = rescued[waited_ns(r, rescued) >= SLOW_NS] if r.has_clock else none
+    began = _left_alone_by(part, held, counted["address"][silent])
     for n, server in enumerate(counted["address"].tolist()):
         note = Note()
         if silent[n]:
@@ -213,9 +218,10 @@ def nameservers(part: PartTraffic) -> Notes:
                 rescued[r.rows["server"][r.transactions["first"][rescued]] == server],
                 unit="answered_by_another",
             )
-            if r.has_clock and note.clients:
-                mine = r.transactions["first"][rescued]
-                note.lost_ns = int(waited_ns(r, rescued[r.rows["server"][mine] == server]).sum())
+            mine = held[r.rows["server"][r.transactions["first"][held]] == server]
+            waited = waited_ns(r, mine)
+            note.lost_ns = int(waited[longest_waits(r.transactions[mine], waited)].sum())
+            note.counts[LOOKUPS] += int((began == server).sum())
         elif late[n] and r.has_clock:
             answered = r.transactions["response"] >= 0
             mine = r.rows["server"][np.maximum(r.transactions["response"], 0)] == server
@@ -235,6 +241,19 @@ def _rescued(part: PartTraffic) -> Indexes:
     t = r.transactions[lost]
     rescued: Indexes = lost[r.rows["server"][t["first"]] != r.rows["server"][t["response"]]]
     return rescued
+
+
+def _left_alone_by(part: PartTraffic, rescued: Indexes, silent: Indexes) -> Indexes:
+    """Return the first silent server that each lookup of some rescued transactions asked.
+
+    Each lookup is there once, though two of its candidates may have begun at two such servers.
+    """
+    r = part.readings
+    asked = r.rows["server"][r.transactions["first"][rescued]]
+    mine = np.isin(asked, silent)
+    _, first = np.unique(r.transactions["lookup"][rescued[mine]], return_index=True)
+    out: Indexes = asked[mine][first]
+    return out
 
 
 def _is_mostly_slow(answered: int, slow: int) -> bool:

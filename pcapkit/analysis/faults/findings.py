@@ -9,7 +9,7 @@ from pcapkit.analysis.faults import delivery, settings
 from pcapkit.analysis.faults.catalogue import FAULTS
 from pcapkit.analysis.faults.fault import Fault
 from pcapkit.analysis.faults.name_faults import WILDCARD
-from pcapkit.analysis.faults.notes import FAILED_LOOKUPS, Note, Notes, add_notes
+from pcapkit.analysis.faults.notes import FAILED_LOOKUPS, LOOKUPS, Note, Notes, add_notes
 from pcapkit.analysis.traffic.part import PartTraffic
 from pcapkit.model.results import Finding
 from pcapkit.model.vocabulary import Certainty, Severity
@@ -95,6 +95,8 @@ def _finding(fault: Fault, guilty: Notes) -> Finding:
         evidence.update(fault.show(total))
     if total.counts[FAILED_LOOKUPS]:
         evidence[FAILED_LOOKUPS] = total.counts[FAILED_LOOKUPS]
+    if total.lost_ns and total.counts[LOOKUPS]:
+        evidence[LOOKUPS] = total.counts[LOOKUPS]
     if total.lost_ns:
         evidence["lost_s"] = total.lost_ns / 1e9
     if total.names:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pcapkit.analysis.faults.notes import (
     FAILED_LOOKUPS,
+    LOOKUPS,
     Note,
     Notes,
     note_lookups,
@@ -26,7 +27,7 @@ from pcapkit.analysis.traffic.part import Indexes, PartTraffic
 from pcapkit.codes import ANSWER, TYPE_A, TYPE_AAAA, UNANSWERED
 from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES, Certainty
 from pcapkit.resolver.models import resolver_model
-from pcapkit.schema import TCP, Integers
+from pcapkit.schema import TCP, Integers, Rows
 
 #: resolv.conf(5) sets timers in whole seconds, and musl halves them; who waits runs a little late.
 _HALF_SECOND_NS, _LATE_NS = 500_000_000, 150_000_000
@@ -52,6 +53,20 @@ def waited_ns(r: Readings, transactions: Indexes) -> Indexes:
     return waited
 
 
+def longest_waits(transactions: Rows, waited: Indexes) -> Indexes:
+    """Return where the longest wait of each candidate of each lookup is.
+
+    A and AAAA of a candidate wait at the same time, which is lost once. ``transactions``
+    (TRANSACTION) have waited so long, in nanoseconds; the result is in the order of lookups.
+    """
+    order = np.lexsort((-waited, transactions["name"], transactions["lookup"]))
+    lookup, name = transactions["lookup"][order], transactions["name"][order]
+    new = np.ones(order.size, np.bool_)
+    new[1:] = (np.diff(lookup) != 0) | (np.diff(name) != 0)
+    out: Indexes = order[new]
+    return out
+
+
 def conntrack_race(part: PartTraffic) -> Notes:
     """A and AAAA from one port together, one of them lost, its resend answered after a timer."""
     r = part.readings
@@ -67,6 +82,7 @@ def conntrack_race(part: PartTraffic) -> Notes:
         if raced.size:
             waited = int(waited_ns(r, raced).sum())
             note = note_transactions(part, raced, unit="lost_queries", lost_ns=waited)
+            note.counts[LOOKUPS] += part.lookups_of(raced).size
             clients = np.unique(r.lookups["client"][r.transactions["lookup"][raced]])
             note.counts["in_a_cluster"] += sum(part.in_a_cluster(i) for i in clients.tolist())
     _note_losses(part, note)
@@ -180,10 +196,8 @@ def stalls(part: PartTraffic) -> Notes:
     both, waited, t, heard = both[long], waited[long], t[long], heard[long]
     if not both.size:
         return {}
-    order = np.lexsort((-waited, t["name"], t["lookup"]))  # the longer wait of a candidate's two
-    t, both, waited, heard = t[order], both[order], waited[order], heard[order]
-    new = np.append(True, (np.diff(t["lookup"]) != 0) | (np.diff(t["name"]) != 0))
-    both, waited, heard = both[new], waited[new], heard[new]
+    longest = longest_waits(t, waited)
+    both, waited, heard = both[longest], waited[longest], heard[longest]
     note = note_lookups(part, part.lookups_of(both), lost_ns=int(waited.sum()))
     note.counts["stalls"] += waited.size
     note.counts["answers_lost"] += int((~heard).sum())
@@ -251,7 +265,7 @@ def _failing_pairs(part: PartTraffic) -> Note:
     waits = int(np.maximum(waited, 0).sum()) if r.has_clock else 0
     note = note_transactions(part, failed, unit="failed_questions", lost_ns=waits)
     t = r.transactions[failed]
-    note.counts["lookups"] += part.lookups_of(failed).size
+    note.counts[LOOKUPS] += part.lookups_of(failed).size
     note.counts["sent_again"] += int(t["retries"].sum())
     count_outcomes(note, t["outcome"])
     for qtype, key in ((TYPE_A, "a_questions"), (TYPE_AAAA, "aaaa_questions")):

@@ -23,8 +23,8 @@ NAMES = 200
 
 PACKETS_SHOWN = 24
 
-#: The count of lookups that a fault left without an answer.
-FAILED_LOOKUPS = "failed_lookups"
+#: The counts of lookups that a fault held up, and of those that it left without an answer.
+LOOKUPS, FAILED_LOOKUPS = "lookups", "failed_lookups"
 
 
 @dataclass(frozen=True, slots=True, order=True)

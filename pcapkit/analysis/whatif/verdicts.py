@@ -43,7 +43,7 @@ from pcapkit.names.labels import Labels, join
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import resolver_model
 from pcapkit.spool import Spool
-from pcapkit.words import some
+from pcapkit.words import counted, seconds, some
 
 #: A capture with less than this proves nothing.
 THIN_LOOKUPS, THIN_NAMES, THIN_S = 20, 5, 1.0
@@ -516,5 +516,6 @@ def _thin(coverage: Coverage) -> str | None:
     short = lasted is not None and lasted < THIN_S
     if coverage.lookups >= THIN_LOOKUPS and coverage.names >= THIN_NAMES and not short:
         return None
-    lasting = f" in {lasted:.3g} s" if lasted is not None else ""
-    return f"thin capture: {coverage.lookups} lookups of {coverage.names} names{lasting}"
+    lasting = f" in {seconds(lasted)}" if lasted is not None else ""
+    lookups, names = counted(coverage.lookups, "lookup"), counted(coverage.names, "name")
+    return f"thin capture: {lookups} of {names}{lasting}"

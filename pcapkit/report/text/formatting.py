@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta
 
 from pcapkit.text import encodable
+from pcapkit.words import seconds as seconds  # beside the other numbers
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -26,23 +27,6 @@ def number(value: int) -> str:
 def percent(share: float) -> str:
     """Return a share as percent with one decimal."""
     return f"{100 * share:.1f} %"
-
-
-def seconds(value: float | None) -> str:
-    """Return a duration in the unit that reads best; nothing for None."""
-    if value is None:
-        return ""
-    if value == 0:
-        return "0 s"
-    if value >= 7200:
-        return f"{value / 3600:,.1f} h"
-    if value >= 120:
-        return f"{value / 60:.1f} min"
-    if value >= 1:
-        return f"{value:.2f} s"
-    if value >= 1e-3:
-        return f"{value * 1e3:.1f} ms"
-    return f"{value * 1e6:.0f} µs"
 
 
 def shorten(name: str, width: int) -> str:

@@ -136,13 +136,25 @@ def lost_s(finding: Finding) -> float:
     return lost if isinstance(lost, float) else 0.0
 
 
+#: Where the evidence counts the lookups that a fault's seconds are of, the first that is there.
+_LOOKUPS = ("lookups", "repeated_walks", "failed_lookups")
+
+
 def cost_text(fault: Finding) -> str:
     """Return a fault with the time that it cost, and in how many lookups; "" where it cost none."""
-    lost, lookups = lost_s(fault), fault.evidence.get("lookups")
+    lost = lost_s(fault)
     if not lost:
         return ""
-    of = f" in {lookups_text(lookups)}" if isinstance(lookups, int) and lookups else ""
+    counts = (fault.evidence.get(key) for key in _LOOKUPS)
+    lookups = next((n for n in counts if isinstance(n, int) and n), 0)
+    of = f" in {lookups_text(lookups)}" if lookups else ""
     return f"{printable(fault.title)}; it cost {seconds(lost)}{of}"
+
+
+#: What several faults leave unanswered adds up to the waits for timers: a cause of so much of
+#: them is told in their stead.
+_TIMERS, _MOST = "resolver_stalls", 0.5
+_CAUSES = ("dead_nameserver", "conntrack_race", "failed_family")
 
 
 def _costly(analysis: Results) -> Finding | None:
@@ -151,6 +163,10 @@ def _costly(analysis: Results) -> Finding | None:
     worst = max(shown, key=lost_s, default=None)
     if worst is None or lost_s(worst) <= analysis.waste.search_s:
         return None
+    if worst.code == _TIMERS:
+        causes = [f for f in shown if f.code in _CAUSES and lost_s(f) >= _MOST * lost_s(worst)]
+        cause = max(causes, key=lost_s, default=worst)
+        return cause if lost_s(cause) > analysis.waste.search_s else worst
     return worst
 
 

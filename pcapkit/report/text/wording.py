@@ -10,6 +10,7 @@ from pcapkit.model.results import Finding, Recommendation, Results, WhatIf
 from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Certainty
 from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.words import counted
 
 #: A distribution of fewer points says nothing, and is not drawn.
 FEWEST = 8
@@ -65,7 +66,7 @@ def action_text(advice: Recommendation, clients: Mapping[str, str]) -> str:
 
 def lookups_text(count: int) -> str:
     """Return a count of lookups in words."""
-    return f"{number(count)} lookup{'' if count == 1 else 's'}"
+    return counted(count, "lookup")
 
 
 def queries_text(count: int) -> str:

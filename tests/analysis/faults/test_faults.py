@@ -240,7 +240,7 @@ def test_what_is_not_shown_says_so_everywhere(tmp_path: Path) -> None:
     render_terminal(analysis, shown, verbose=True)
     assert isinstance(shown.file, StringIO)
     for text in (shown.file.getvalue(), render_markdown(analysis), render_page(analysis, [])):
-        assert "consistent with the traffic, not shown" in text
+        assert "consistent with the traffic, not shown" in " ".join(text.split())
         assert "as with plain loss" in text
     assert "race" not in headline(analysis)
 

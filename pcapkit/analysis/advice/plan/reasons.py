@@ -13,7 +13,7 @@ from pcapkit.analysis.whatif.affected_names import DOUBTFUL, LEAKED
 from pcapkit.analysis.whatif.settings import TLS
 from pcapkit.model.plans import Coverage
 from pcapkit.model.vocabulary import Safety
-from pcapkit.words import some
+from pcapkit.words import seconds, some
 
 #: Below this a capture shows too little of what happens in a day for a roll-out.
 SHORT_S = 600
@@ -113,6 +113,5 @@ def wording_of_safe(coverage: Coverage) -> str | None:
     """Return what a safe plan's verdict is worth in a short capture; None in a long one."""
     if coverage.duration_s is None or coverage.duration_s >= SHORT_S:
         return None
-    return (
-        f"safe for what was seen in {coverage.duration_s:.3g} s: capture longer before a roll-out"
-    )
+    lasted = seconds(coverage.duration_s)
+    return f"safe for what was seen in {lasted}: capture longer before a roll-out"
