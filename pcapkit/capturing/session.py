@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import selectors
-import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 from pcapkit.capturing import ways
@@ -28,6 +26,7 @@ _GRACE_S, _START_S = 15.0, 60.0
 _CHUNK = 1 << 16
 
 Say = Callable[[str], None]
+Ends = Callable[[], AbstractContextManager[threading.Event | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,14 @@ class Captured:
     pods: Cluster | None
 
 
-def capture(kubectl: Kubectl, wish: Wish, via: Via | None, out: IO[bytes], say: Say) -> Captured:
+def capture(
+    kubectl: Kubectl, wish: Wish, via: Via | None, out: IO[bytes], say: Say, ends: Ends
+) -> Captured:
     """Capture a pod's DNS into a file, ``via`` one way, or the first that works.
 
-    ``say`` gets lines for the reader. Ctrl-C ends a capture early; what came counts. Raises
-    InputError where nothing can be captured: it says what is missing.
+    ``say`` gets lines for the reader. While packets come, ``ends`` gives an event that ends the
+    capture early; what came counts. Raises InputError where nothing can be captured: it says what
+    is missing.
     """
     pods = _pods(kubectl, wish, say)
     if via is None:
@@ -53,16 +55,22 @@ def capture(kubectl: Kubectl, wish: Wish, via: Via | None, out: IO[bytes], say: 
         if answer.status:
             say(f"no tcpdump in container {wish.container}: {_short(answer)}; adding one beside it")
     try:
-        return _capture(kubectl, wish, via, out, say, pods)
+        return _capture(kubectl, wish, via, out, say, pods, ends)
     except InputError as problem:
         if via is not Via.EXEC or "NET_RAW" not in str(problem):
             raise
         say(f"{problem.problem}; adding a container that may")
-        return _capture(kubectl, wish, Via.DEBUG, out, say, pods)
+        return _capture(kubectl, wish, Via.DEBUG, out, say, pods, ends)
 
 
 def _capture(
-    kubectl: Kubectl, wish: Wish, via: Via, out: IO[bytes], say: Say, pods: Cluster | None
+    kubectl: Kubectl,
+    wish: Wish,
+    via: Via,
+    out: IO[bytes],
+    say: Say,
+    pods: Cluster | None,
+    ends: Ends,
 ) -> Captured:
     with _made(kubectl, wish, via) as container:
         config = None if via is Via.NODE else _resolv_conf(kubectl, wish, container, say)
@@ -72,7 +80,9 @@ def _capture(
             f"capturing {wish.pod.title} for {wish.seconds} s, by {via.value} "
             f"({container}); Ctrl-C ends it"
         )
-        size, answer = _stream(kubectl.begin(*ways.stream(wish, via)), wish.seconds, out)
+        with ends() as stop:
+            began = kubectl.begin(*ways.stream(wish, via))
+            size, answer = _stream(began, wish.seconds, out, stop)
     if not size:
         raise InputError(wish.pod.title, f"nothing was captured: {answer.why}", hint=_HINTS[via])
     return Captured(via, size, config, pods)
@@ -131,12 +141,14 @@ def _await_debug(kubectl: Kubectl, wish: Wish) -> None:
     raise InputError(wish.pod.title, f"the debug container does not run: {waits}", hint=hint)
 
 
-def _stream(process: subprocess.Popen[bytes], seconds: int, out: IO[bytes]) -> tuple[int, Answer]:
-    """Copy what a process prints until it ends, its time is over, or Ctrl-C; return its size."""
+def _stream(
+    process: subprocess.Popen[bytes], seconds: int, out: IO[bytes], stop: threading.Event | None
+) -> tuple[int, Answer]:
+    """Copy what a process prints until it ends, its time is over, or ``stop``; return its size."""
     assert process.stdout is not None and process.stdin is not None and process.stderr is not None
-    stop, size, said = threading.Event(), 0, bytearray()
+    size, said = 0, bytearray()
     until = time.monotonic() + seconds + _GRACE_S
-    with _interrupt(stop), selectors.DefaultSelector() as ready:
+    with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
         ready.register(process.stderr, selectors.EVENT_READ)
         try:
@@ -149,7 +161,7 @@ def _stream(process: subprocess.Popen[bytes], seconds: int, out: IO[bytes]) -> t
                         size += out.write(data)
                     else:
                         said += data[: _CHUNK - len(said)]
-                if stop.is_set() or time.monotonic() > until:
+                if (stop is not None and stop.is_set()) or time.monotonic() > until:
                     with suppress(OSError):
                         process.stdin.close()  # which ends tcpdump
                     if time.monotonic() > until + _GRACE_S:
@@ -166,25 +178,6 @@ def _stream(process: subprocess.Popen[bytes], seconds: int, out: IO[bytes]) -> t
             process.stdout.close()
             process.stderr.close()
     return size, Answer(status, b"", said.decode(errors="replace"))
-
-
-@contextmanager
-def _interrupt(stop: threading.Event) -> Iterator[None]:
-    """Let the first Ctrl-C end the capture, and the second one all."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def end(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _resolv_conf(kubectl: Kubectl, wish: Wish, container: str, say: Say) -> ResolverConfig | None:

@@ -2,19 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.output import print_path, print_rich
+from pcapkit.cli.output import print_path, print_rich, warn
+from pcapkit.cli.session import first_run, painting, progress_bars
 
 if TYPE_CHECKING:
     from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.pipeline.hooks import Hooks
+    from pcapkit.pipeline.options import Options
     from pcapkit.report.html.painter import Painter
 
 
-def write_and_print(
+def report_on(
+    run: Callable[[Hooks], Analysis],
+    output: str,
+    formats: tuple[str, ...],
+    *,
+    as_json: str = "",
+    pseudonymize: str | None = None,
+    options: Options,
+    packets: bool = True,
+    bars: bool = True,
+    quiet: bool,
+    verbose: bool,
+) -> Analysis:
+    """Have an analysis made, print its summary, write its report, and print the paths.
+
+    ``as_json`` prints JSON instead, in that form. ``run`` makes the analysis with the hooks it is
+    given; ``packets`` and ``bars`` are of ``first_run`` and ``progress_bars``.
+    """
+    with painting(() if as_json else formats) as painter:
+        with first_run(packets=packets) as ready, progress_bars(bars=bars) as progress:
+            from pcapkit.pipeline.hooks import Hooks
+
+            rename = None
+            if pseudonymize is not None:
+                from pcapkit.sharing.renaming import pseudonymizer
+
+                rename = pseudonymizer(pseudonymize, options)
+            draw = None if painter is None else partial(painter.begin, png="png" in formats)
+            analysis = run(Hooks(progress, collected=ready, rename=rename, charted=draw))
+        warn(analysis.warnings)
+        if as_json:
+            _print_json(analysis, as_json)
+        else:
+            _write_and_print(analysis, output, formats, painter, quiet=quiet, verbose=verbose)
+    return analysis
+
+
+def _write_and_print(
     analysis: Analysis,
     output: str,
     formats: tuple[str, ...],
@@ -35,7 +77,7 @@ def write_and_print(
         print_path(path)
 
 
-def print_json(analysis: Analysis, form: str) -> None:
+def _print_json(analysis: Analysis, form: str) -> None:
     """Print an analysis as JSON: ``full``, or its ``summary``."""
     if form == "summary":
         from pcapkit.report.summary_json import dump_summary

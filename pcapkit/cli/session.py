@@ -76,7 +76,20 @@ def progress_bars(*, bars: bool = True) -> Iterator[Progress | None]:
 def interruptible(captures: tuple[str, ...]) -> Iterator[threading.Event | None]:
     """Let the first Ctrl-C end a capture that comes through a pipe, and the second one end all."""
     piped = any(c == "-" or (os.path.exists(c) and not os.path.isfile(c)) for c in captures)
-    if not piped or threading.current_thread() is not threading.main_thread():
+    if not piped:
+        yield None
+        return
+    with first_interrupt() as stop:
+        yield stop
+
+
+@contextmanager
+def first_interrupt() -> Iterator[threading.Event | None]:
+    """Give an event that the first Ctrl-C sets; the second does what it did before.
+
+    None in a thread to which no signal comes.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield None
         return
     stop = threading.Event()

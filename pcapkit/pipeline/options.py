@@ -189,7 +189,7 @@ READING_OPTIONS: tuple[ReadingOption, ...] = (
         "ndots",
         "ndots",
         "N",
-        "The ndots in force.",
+        "The ndots that the pods have.",
         _ndots,
         _same,
         bounds=(0, MAX_NDOTS),

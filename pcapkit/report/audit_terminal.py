@@ -40,8 +40,9 @@ from pcapkit.report.text.audits import (
     warned_in,
     warning_text,
 )
-from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
+from pcapkit.report.text.formatting import number, percent, printable, shorten
 from pcapkit.report.text.plans import SAFE_FOR
+from pcapkit.words import seconds
 
 _STEPS, _GROUPS, _CAPTURES, _NOTES, _REASONS = 6, 5, 20, 3, 3
 _NAME_WIDTH = 44

@@ -11,7 +11,7 @@ from rich.text import Text
 from pcapkit.model.plans import Plan
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import Safety
-from pcapkit.report.text.formatting import number, printable, seconds, shorten
+from pcapkit.report.text.formatting import number, printable, shorten
 from pcapkit.report.text.plans import (
     beside_plan,
     best_plan,
@@ -39,6 +39,7 @@ from pcapkit.report.text.wording import (
     queries_text,
     setting_text,
 )
+from pcapkit.words import seconds
 
 _STEPS, _REASONS, _NAMES, _ADVICE, _FAULTS = 6, 4, 5, 3, 5
 _STEP_WIDTH = 60  # of a name in a step; the page has all of it

@@ -167,7 +167,7 @@ def _cost_lines(e: Expansion) -> list[str]:
     for ndots in sorted({c.ndots for c in e.costs}):
         row = [cells[ndots, p] for p in shown]
         text = "".join(f"{c.queries if c.resolves else 'fails':>10}" for c in row)
-        lines.append(f"  {ndots:>5}{text}" + ("  <- in force" if ndots == e.ndots else ""))
+        lines.append(f"  {ndots:>5}{text}" + ("  <- now" if ndots == e.ndots else ""))
     return lines
 
 

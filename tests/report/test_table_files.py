@@ -14,15 +14,9 @@ import pytest
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.report.analysis_json import dump_json
 from pcapkit.report.table_files import write_table
-from pcapkit.report.text.formatting import (
-    iso_time,
-    nanoseconds,
-    percent,
-    printable,
-    seconds,
-    shorten,
-)
+from pcapkit.report.text.formatting import iso_time, nanoseconds, percent, printable, shorten
 from pcapkit.report.writer import report_folder, stem_of
+from pcapkit.words import seconds
 
 LAB = Path(__file__).resolve().parents[2] / "captures" / "lab"
 

@@ -15,7 +15,7 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.report.html.page import render_page
 from pcapkit.report.markdown import render_markdown
 from pcapkit.report.terminal import render_terminal
-from pcapkit.report.text.formatting import seconds
+from pcapkit.words import seconds
 from tests.play import SHOP
 
 LAB = Path(__file__).resolve().parents[2] / "captures" / "lab"

@@ -12,7 +12,7 @@ PLAN_MANUAL: tuple[Entry, ...] = (
         "be reviewed, can end; in the order in which to make them.",
         "All numbers come from one replay of all of its steps together, by the rules of each "
         "client's own resolver: the steps' savings add up to the plan's. 'settings' changes "
-        "dnsConfig alone, 'names' writes names in full alone, 'best' does both, and takes suffixes "
+        "dnsConfig alone, 'names' writes full names alone, 'best' does both, and takes suffixes "
         "that never answer anything out of search lists where that is worth an edit. It is safe "
         "where every name that was seen still resolves, to the same name; below ten minutes of "
         "capture that is said with how long it was.",

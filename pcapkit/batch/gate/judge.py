@@ -9,8 +9,8 @@ from enum import StrEnum
 from pcapkit.batch.gate.growth import Growth
 from pcapkit.batch.gate.rules import Check, Rule
 from pcapkit.batch.gate.subjects import FEWEST_LOOKUPS, Subject
-from pcapkit.report.text.formatting import number, percent, seconds
-from pcapkit.words import some
+from pcapkit.report.text.formatting import number, percent
+from pcapkit.words import seconds, some
 
 
 class State(StrEnum):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,11 +18,15 @@ from pcapkit.cli.options import (
     pseudonymize_option,
     reading_options,
 )
-from pcapkit.cli.output import check_inputs, check_output, say, warn
-from pcapkit.cli.reports import print_json, write_and_print
-from pcapkit.cli.session import first_run, interruptible, painting, progress_bars, redrawn
+from pcapkit.cli.output import check_inputs, check_output, say
+from pcapkit.cli.reports import report_on
+from pcapkit.cli.session import interruptible, redrawn
 from pcapkit.errors import UsageError
 from pcapkit.text import shown_path
+
+if TYPE_CHECKING:
+    from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.pipeline.hooks import Hooks
 
 
 @click.command(cls=JsonCommand)
@@ -70,30 +75,24 @@ def analyze(
     redrawing = live and sys.stdout.isatty() and not as_json and not quiet
     if live and not redrawing:
         say("hint: --live draws on a terminal; here the summary comes at the end")
-    with painting(() if as_json else wanted) as painter:
-        with (
-            first_run(packets=packets) as ready,
-            progress_bars(bars=not redrawing) as progress,
-            redrawn(redrawing) as watch,
-            interruptible(captures) as stop,
-        ):
-            from pcapkit.pipeline.analyze import analyze as run
-            from pcapkit.pipeline.hooks import Hooks
-            from pcapkit.sharing.renaming import pseudonymizer
 
-            rename = pseudonymizer(pseudonymize, options)
-            draw = None if painter is None else partial(painter.begin, png="png" in wanted)
-            analysis = run(
-                *captures,
-                options=options,
-                hooks=Hooks(
-                    progress, stop, watch=watch, collected=ready, rename=rename, charted=draw
-                ),
-            )
-        warn(analysis.warnings)
-        if as_json:
-            print_json(analysis, as_json)
-        else:
-            write_and_print(analysis, output, wanted, painter, quiet=quiet, verbose=verbose)
+    def run(hooks: Hooks) -> Analysis:
+        with redrawn(redrawing) as watch, interruptible(captures) as stop:
+            from pcapkit.pipeline.analyze import analyze as read
+
+            return read(*captures, options=options, hooks=replace(hooks, stop=stop, watch=watch))
+
+    analysis = report_on(
+        run,
+        output,
+        wanted,
+        as_json=as_json,
+        pseudonymize=pseudonymize,
+        options=options,
+        packets=packets,
+        bars=not redrawing,
+        quiet=quiet,
+        verbose=verbose,
+    )
     if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
         sys.exit(1)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
-from pcapkit.cli.output import check_output, print_path, say, warn
-from pcapkit.cli.reports import write_and_print
-from pcapkit.cli.session import first_run, painting, progress_bars
+from pcapkit.cli.output import check_output, print_path, say
+from pcapkit.cli.reports import report_on
+from pcapkit.cli.session import first_interrupt
 from pcapkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.pipeline.hooks import Hooks
 
 _TIME = re.compile(r"(\d{1,6})(s|m|h)?")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -89,21 +93,18 @@ def capture(
     path = Path(output) / f"{namespace}-{name}.pcap"
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as out:
-        learned = run(kubectl, wish, way, out, say)
+        learned = run(kubectl, wish, way, out, say, first_interrupt)
     if learned.resolv_conf is not None and not options.resolv_confs:
         options = replace(options, resolv_confs=((None, learned.resolv_conf),))
     if learned.pods is not None and not options.pods.path:
         options = replace(options, pods=learned.pods)
-    with painting(wanted) as painter:
-        with first_run() as ready, progress_bars() as progress:
-            from pcapkit.pipeline.analyze import analyze
-            from pcapkit.pipeline.hooks import Hooks
 
-            draw = None if painter is None else partial(painter.begin, png="png" in wanted)
-            hooks = Hooks(progress, collected=ready, charted=draw)
-            analysis = analyze(path, options=options, hooks=hooks)
-        warn(analysis.warnings)
-        write_and_print(analysis, output, wanted, painter, quiet=quiet, verbose=verbose)
+    def read(hooks: Hooks) -> Analysis:
+        from pcapkit.pipeline.analyze import analyze
+
+        return analyze(path, options=options, hooks=hooks)
+
+    report_on(read, output, wanted, options=options, quiet=quiet, verbose=verbose)
     print_path(path)
 
 

@@ -23,7 +23,7 @@ from pcapkit.model.vocabulary import FIX_FORMATS
     default="best",
     show_default=True,
     type=click.Choice([k.value for k in PlanKind][::-1]),
-    help="Which plan: settings alone, names in full alone, or the best of both.",
+    help="Which plan: settings alone, full names alone, or the best of both.",
 )
 @click.option("--include-review", is_flag=True, help="Take steps whose verdict is review, too.")
 @click.option(

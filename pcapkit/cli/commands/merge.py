@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,10 +18,13 @@ from pcapkit.cli.options import (
     pseudonymize_option,
     reading_options,
 )
-from pcapkit.cli.output import check_output, check_output_file, print_path, warn
-from pcapkit.cli.reports import print_json, write_and_print
-from pcapkit.cli.session import first_run, painting, progress_bars
+from pcapkit.cli.output import check_output, check_output_file, print_path
+from pcapkit.cli.reports import report_on
 from pcapkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from pcapkit.pipeline.analysis import Analysis
+    from pcapkit.pipeline.hooks import Hooks
 
 
 @click.command(cls=JsonCommand)
@@ -70,21 +73,22 @@ def merge(
         return
     if not as_json:
         check_output(output)
-    with painting(() if as_json else wanted) as painter:
-        with first_run() as ready, progress_bars() as progress:
-            from pcapkit.batch.tallies.merge import merge as run
-            from pcapkit.pipeline.hooks import Hooks
-            from pcapkit.sharing.renaming import pseudonymizer
 
-            rename = pseudonymizer(pseudonymize, options)
-            draw = None if painter is None else partial(painter.begin, png="png" in wanted)
-            hooks = Hooks(progress, collected=ready, rename=rename, charted=draw)
-            analysis = run(*paths, options=options, hooks=hooks)
-        warn(analysis.warnings)
-        if as_json:
-            print_json(analysis, as_json)
-        else:
-            write_and_print(analysis, output, wanted, painter, quiet=quiet, verbose=verbose)
+    def run(hooks: Hooks) -> Analysis:
+        from pcapkit.batch.tallies.merge import merge as read
+
+        return read(*paths, options=options, hooks=hooks)
+
+    analysis = report_on(
+        run,
+        output,
+        wanted,
+        as_json=as_json,
+        pseudonymize=pseudonymize,
+        options=options,
+        quiet=quiet,
+        verbose=verbose,
+    )
     if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
         sys.exit(1)
 

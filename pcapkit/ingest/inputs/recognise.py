@@ -272,7 +272,6 @@ def looks_like_netobserv(line: Line) -> bool:
     ) and "SrcAddr" in record
 
 
-#: Text that is known and holds no messages, or not all of them: its sign, what it is, what to do.
 #: Files of bytes that are no captures: how they begin, what they are, what to do instead.
 UNREAD_BYTES: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\3\4", "a zip archive", "unpack it"),
@@ -285,6 +284,7 @@ UNREAD_BYTES: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF", "a PDF document", "give the capture that it is of"),
     (b"SQLite format 3", "a database", "give the capture that it is of"),
 )
+#: Text that is known and holds no messages, or not all of them: its sign, what it is, what to do.
 UNREAD: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(sign, re.M), what, instead)
     for sign, what, instead in (

@@ -39,8 +39,9 @@ from pcapkit.report.html.canvas import (
 )
 from pcapkit.report.html.drawing import Drawn
 from pcapkit.report.html.plan_chart import plan_curve
-from pcapkit.report.text.formatting import number, percent, printable, seconds, shorten
+from pcapkit.report.text.formatting import number, percent, printable, shorten
 from pcapkit.report.text.wording import FEWEST, client_names, evidence, judged_queries, overall
+from pcapkit.words import seconds
 
 #: Waste first, so that it stands at the left of every bar.
 _ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WASTED_CLASSES))

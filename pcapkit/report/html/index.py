@@ -48,7 +48,8 @@ from pcapkit.report.text.audits import (
     warned_in,
     warning_text,
 )
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import number, percent, printable
+from pcapkit.words import seconds
 
 #: So many rows of each table are on the page; programs find all of them in the files beside it.
 _MOST_ROWS, _MOST_STEPS, _MOST_FAILURES = 2_000, 500, 1_000

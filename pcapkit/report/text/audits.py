@@ -20,7 +20,7 @@ from pcapkit.model.audits import (
 )
 from pcapkit.model.plans import Coverage
 from pcapkit.model.vocabulary import Safety
-from pcapkit.report.text.formatting import iso_time, number, percent, printable, seconds
+from pcapkit.report.text.formatting import iso_time, number, percent, printable
 from pcapkit.report.text.plans import (
     SAFE_FOR,
     SHORT_S,
@@ -30,6 +30,7 @@ from pcapkit.report.text.plans import (
     subjects_text,
 )
 from pcapkit.report.text.wording import Figure, lookups_text
+from pcapkit.words import seconds
 
 
 @dataclass(frozen=True, slots=True)

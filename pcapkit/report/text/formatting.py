@@ -6,7 +6,6 @@ import re
 from datetime import datetime, timedelta
 
 from pcapkit.text import encodable
-from pcapkit.words import seconds as seconds  # beside the other numbers
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 

@@ -12,8 +12,9 @@ from itertools import pairwise
 from pcapkit.model.plans import Coverage, Plan, PlanKind, Step
 from pcapkit.model.results import Recommendation, Results
 from pcapkit.model.vocabulary import Safety
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.wording import lookups_text
+from pcapkit.words import seconds
 
 #: Below this a capture shows too little of a day: ``safe`` says how long it was.
 SHORT_S = 600

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pcapkit.model.plans import Plan, PlanKind
 from pcapkit.model.results import Finding, Results
 from pcapkit.model.vocabulary import Certainty, Severity
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import (
     best_plan,
     contents,
@@ -21,6 +21,7 @@ from pcapkit.report.text.plans import (
     safety_sentence,
 )
 from pcapkit.report.text.wording import judged_queries, lookups_text
+from pcapkit.words import seconds
 
 #: Fewer complete lookups are too few to judge.
 FEWEST_LOOKUPS = 20

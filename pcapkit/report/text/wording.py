@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pcapkit.model.results import Finding, Recommendation, Results, WhatIf
 from pcapkit.model.settings import Change, Setting
 from pcapkit.model.vocabulary import Certainty
-from pcapkit.report.text.formatting import number, percent, printable, seconds
-from pcapkit.words import counted
+from pcapkit.report.text.formatting import number, percent, printable
+from pcapkit.words import counted, seconds
 
 #: A distribution of fewer points says nothing, and is not drawn.
 FEWEST = 8

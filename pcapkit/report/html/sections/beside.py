@@ -5,9 +5,10 @@ from __future__ import annotations
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections.patches import how_to_apply
 from pcapkit.report.html.sections.tables import Context
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import beside_plan, safety_text
 from pcapkit.report.text.wording import action_text, client_texts, queries_text
+from pcapkit.words import seconds
 
 
 def beside(analysis: Results) -> Context | None:

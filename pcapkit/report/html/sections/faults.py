@@ -8,8 +8,9 @@ from typing import Any
 from pcapkit.model.results import Finding, Results
 from pcapkit.model.vocabulary import Severity
 from pcapkit.report.html.sections.tables import Context, base_name, table
-from pcapkit.report.text.formatting import number, printable, seconds
+from pcapkit.report.text.formatting import number, printable
 from pcapkit.report.text.wording import certainty_text, client_texts
+from pcapkit.words import seconds
 
 _MOST_NAMED = 5
 

@@ -8,8 +8,9 @@ from pcapkit.model.results import Results
 from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTED_CLASSES
 from pcapkit.report.html.sections.tables import Context, base_name, table
-from pcapkit.report.text.formatting import number, printable, seconds
+from pcapkit.report.text.formatting import number, printable
 from pcapkit.report.text.wording import FEWEST, client_texts
+from pcapkit.words import seconds
 
 
 def _chain(chain: Chain, rank: int, who: Mapping[str, str]) -> Context:

@@ -8,7 +8,7 @@ from pcapkit.model.plans import Plan, PlanKind, Step
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections.patches import Patch, how_to_apply, ndots_patch
 from pcapkit.report.html.sections.tables import MOST_ROWS, Context, named, table
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import (
     KINDS,
     best_plan,
@@ -25,6 +25,7 @@ from pcapkit.report.text.plans import (
     subjects_text,
 )
 from pcapkit.report.text.wording import lookups_text
+from pcapkit.words import seconds
 
 _MOST_SUBJECTS = 500
 _MOST_STEPS_IN_CELL = 3

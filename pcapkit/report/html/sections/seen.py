@@ -5,8 +5,9 @@ from __future__ import annotations
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.report.html.sections.tables import MOST_ROWS, Context, base_name, table
-from pcapkit.report.text.formatting import iso_time, number, printable, seconds
+from pcapkit.report.text.formatting import iso_time, number, printable
 from pcapkit.report.text.wording import queries_text
+from pcapkit.words import seconds
 
 _POINTS = {
     "pod": "Captured in a pod",

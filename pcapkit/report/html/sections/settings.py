@@ -9,7 +9,7 @@ from pcapkit.model.results import Results, WhatIf
 from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
 from pcapkit.report.html.sections.tables import MOST_ROWS, Context, export_of, table
-from pcapkit.report.text.formatting import number, printable, seconds
+from pcapkit.report.text.formatting import number, printable
 from pcapkit.report.text.plans import best_plan, safety_title
 from pcapkit.report.text.wording import (
     client_names,
@@ -19,6 +19,7 @@ from pcapkit.report.text.wording import (
     predicted,
     setting_text,
 )
+from pcapkit.words import seconds
 
 #: Rows that are open where there is a script.
 _MATTER = 6

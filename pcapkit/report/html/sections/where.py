@@ -5,8 +5,9 @@ from __future__ import annotations
 from pcapkit.model.results import Name, Results
 from pcapkit.names.top_level import registered_domain
 from pcapkit.report.html.sections.tables import MOST_ROWS, Context, export_of, table
-from pcapkit.report.text.formatting import number, percent, printable, seconds
+from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.wording import client_names, client_texts
+from pcapkit.words import seconds
 
 #: Where no name has this share of the waste, single names say nothing.
 _SAYS_SOMETHING = 0.02
