@@ -35,6 +35,7 @@ from pcapkit.report.text.wording import (
     client_texts,
     evidence,
     is_assumed,
+    misses_text,
     overall,
     queries_text,
     setting_text,
@@ -177,7 +178,7 @@ def _names(analysis: Results, width: int) -> Table:
                 number(name.lookups),
                 number(name.queries),
                 number(name.wasted_queries),
-                seconds(name.search_s),
+                misses_text(name.search_s),
             )
     return table
 

@@ -182,7 +182,7 @@ def _rendered(
         page = Page(analysis)
     drawn: tuple[Drawn, ...] | None = None if painter is None else painter.result()
     if drawn is None and (page is not None or png):
-        from pcapkit.report.html.charts import draw
+        from pcapkit.report.html.pictures import draw
 
         drawn = draw(analysis, png=png)
     drawn = drawn or ()

@@ -58,7 +58,7 @@ from pcapkit.kernels.interning import has_space
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16
 from pcapkit.schema import Bytes, Int, Integers, Rows
-from pcapkit.sharing.checksums import folded, put_checksum, summed
+from pcapkit.sharing.headers import folded, put_checksum, put_icmp, put_ip, put_link, summed
 from pcapkit.sharing.messages import (
     BLANKED,
     CUT,
@@ -73,7 +73,6 @@ from pcapkit.sharing.messages import (
     UNREAD,
     Maps,
     Work,
-    put8,
     put16,
     put_address,
     put_copy,
@@ -89,7 +88,6 @@ _SIZED_PORTS = (2152,)
 _TZSP_PORT, _PPPOE = 37008, 0x8864
 _MULTICAST_DNS_PORT, _LLMNR_PORT, _TLS_PORT = 5353, 5355, 853
 _NOP = 1
-_FRAGMENT_HEADER, _AUTHENTICATION, _EXTENSIONS = 44, 51, (0, 43, 44, 51, 60, 135, 139, 140)
 # Columns of the headers to complete: what, where in the output, the IP header there, complete?
 _WHAT, _WHERE, _IP, _COMPLETE, _LAYER_COLUMNS = range(5)
 LAYERS = (2 * MAX_LAYERS + 4) * _LAYER_COLUMNS
@@ -124,100 +122,6 @@ def _note(work: Work, count: Int, what: Int, where: Int, ip: Int, complete: Int)
     work.layers[at + _IP] = ip
     work.layers[at + _COMPLETE] = complete
     return count + 1
-
-
-@helper_kernel
-def _put_ip(
-    buffer: Bytes, at: Int, stop: Int, layer: Int, out: Bytes, maps: Maps, work: Work
-) -> None:
-    """Write the IP header ``buffer[at:stop]``: addresses mapped, what is optional blanked."""
-    state = work.state
-    if layer == IPV4:
-        put_copy(buffer, at, at + 10, out, state)
-        put16(out, state, 0)
-        put_address(buffer, at + 12, 4, out, maps, work)
-        put_address(buffer, at + 16, 4, out, maps, work)
-        put_fill(0, stop - at - 20, out, state)
-        return
-    put8(out, state, 0x60)  # the traffic class and the flow label say nothing here
-    put_fill(0, 3, out, state)
-    put_copy(buffer, at + 4, at + 8, out, state)
-    put_address(buffer, at + 8, 16, out, maps, work)
-    put_address(buffer, at + 24, 16, out, maps, work)
-    kind: Int = np.int64(u8(buffer, at + 6))
-    at += 40
-    for _ in range(MAX_LAYERS):
-        if stop - at < 8 or kind not in _EXTENSIONS:
-            break
-        size: Int = np.int64(8)
-        if kind == _AUTHENTICATION:
-            size += u8(buffer, at + 1) * 4
-        elif kind != _FRAGMENT_HEADER:
-            size += u8(buffer, at + 1) * 8
-        size = min(size, np.int64(stop - at))
-        shown = np.int64(8 if kind == _FRAGMENT_HEADER else 2)
-        put_copy(buffer, at, at + shown, out, state)
-        put_fill(0, size - shown, out, state)
-        kind = np.int64(u8(buffer, at))
-        at += size
-    put_fill(0, stop - at, out, state)
-
-
-@helper_kernel
-def _put_link(
-    buffer: Bytes, at: Int, stop: Int, linktype: Int, out: Bytes, maps: Maps, work: Work
-) -> None:
-    """Write a header of ``linktype``, which is in ``buffer[at:stop]``, with its address mapped."""
-    state = work.state
-    if linktype == LINK_SLL:
-        put_copy(buffer, at, at + 6, out, state)
-        if u16(buffer, at + 4) == 6:
-            put_address(buffer, at + 6, 6, out, maps, work)
-            put_fill(0, 2, out, state)
-        else:
-            put_fill(0, 8, out, state)
-        put_copy(buffer, at + 14, at + 16, out, state)
-    elif linktype == LINK_SLL2:
-        put_copy(buffer, at, at + 12, out, state)
-        if u8(buffer, at + 11) == 6:
-            put_address(buffer, at + 12, 6, out, maps, work)
-            put_fill(0, 2, out, state)
-        else:
-            put_fill(0, 8, out, state)
-    else:
-        put_copy(buffer, at, stop, out, state)
-
-
-@helper_kernel
-def _put_icmp(
-    buffer: Bytes, at: Int, end: Int, protocol: Int, out: Bytes, maps: Maps, work: Work
-) -> None:
-    """Write an ICMP message: its type, and of the packet that it quotes the headers."""
-    state = work.state
-    state[CUT] = 1
-    if end - at < 8:
-        put_copy(buffer, at, min(end, at + 2), out, state)
-        return
-    put_copy(buffer, at, at + 2, out, state)
-    put_fill(0, 6, out, state)
-    if u8(buffer, at) != (3 if protocol == PROTO_ICMP else 1):
-        return
-    at += 8
-    four = protocol == PROTO_ICMP
-    if end - at < (20 if four else 40) or u8(buffer, at) >> 4 != (4 if four else 6):
-        return
-    size = (u8(buffer, at) & 15) * 4 if four else 40
-    if size < 20 or end - at < size:
-        return
-    place = state[PLACE]
-    _put_ip(buffer, at, at + size, IPV4 if four else IPV6, out, maps, work)
-    if four:
-        check = folded(summed(out, place, place + size, np.int64(0)))
-        out[place + 10], out[place + 11] = check >> 8, check & 255
-    at += size
-    ports = min(np.int64(end - at), np.int64(8))
-    put_copy(buffer, at, at + min(ports, np.int64(6)), out, state)
-    put_fill(0, ports - 6, out, state)
 
 
 @helper_kernel
@@ -282,7 +186,7 @@ def _put_packet(
     if layer < FIRST_LAYER:
         put_fill(0, end - at, out, state)
         return count
-    _put_link(buffer, at, stop, linktype, out, maps, work)
+    put_link(buffer, at, stop, linktype, out, maps, work)
     at = np.int64(stop)
     for _ in range(2 * MAX_LAYERS):
         if layer == TYPED:
@@ -338,7 +242,7 @@ def _put_packet(
             put_copy(buffer, header, min(header + 1, end), out, state)
             put_fill(0, end - header - 1, out, state)
             return count
-        _put_ip(buffer, header, at, layer, out, maps, work)
+        put_ip(buffer, header, at, layer, out, maps, work)
         whole = np.int64(1 if wire_end <= inner_end else 0)
         count = _note(work, count, layer, ip, ip, whole)
         if reason == FRAGMENT:
@@ -346,7 +250,7 @@ def _put_packet(
             put_fill(0, end - inner_end, out, state)
             return count
         if protocol == PROTO_ICMP or protocol == PROTO_ICMPV6:
-            _put_icmp(buffer, at, inner_end, protocol, out, maps, work)
+            put_icmp(buffer, at, inner_end, protocol, out, maps, work)
             return count
         if protocol == PROTO_UDP or protocol == PROTO_TCP:
             found = transport(buffer, protocol, at, inner_end, wire_end, facts)

@@ -14,7 +14,7 @@ from typing import Any
 from pcapkit.ingest.packet.fields import PROTO_UDP
 from pcapkit.ingest.reassembly.tcp_segments import SYN
 from pcapkit.schema import Bytes
-from pcapkit.sharing.checksums import complete_segment
+from pcapkit.sharing.headers import complete_segment
 from pcapkit.sharing.packets import (
     D_AT,
     D_COMPLETE,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,64 +15,19 @@ from pcapkit.batch.rows import failed_row
 from pcapkit.report.html.index import render_index
 from tests.batch.overview.rows import ndots, row, workload
 from tests.batch.overview.test_index import HOSTILE, trend
+from tests.browser.conftest import Visit
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-
-#: Uses the page as a reader does, and says in the title what is seen.
-_USE = """
-<script>
-{
-  const table = document.querySelector("#captures-rows"), block = table.closest(".rows");
-  const seen = {};
-  const rows = () => [...table.tBodies[0].rows];
-  const column = n => rows().map(row => row.cells[n].textContent);
-  const heads = [...table.tHead.rows[0].cells];
-  const titles = heads.map(head => head.textContent);
-  const sort = title => heads[titles.indexOf(title)].querySelector("button").click();
-  const look = title => column(titles.indexOf(title));
-  const input = block.querySelector("input");
-  const filter = text => { input.value = text; input.dispatchEvent(new Event("input")); };
-  const press = text => [...block.querySelectorAll(".more button")]
-    .find(button => button.textContent.startsWith(text)).click();
-  seen.first = rows().length;
-  sort("capture"); seen.up = column(0).slice(0, 3);
-  seen.ariaUp = heads[0].getAttribute("aria-sort");
-  sort("capture"); seen.down = column(0).slice(0, 2);
-  seen.ariaDown = heads[0].getAttribute("aria-sort");
-  sort("wasted"); seen.wasted = look("wasted").slice(0, 3);
-  seen.ariaOther = heads[0].getAttribute("aria-sort");
-  sort("lookups’ p95"); seen.p95 = look("lookups’ p95").slice(0, 4);
-  sort("lookups’ p95"); seen.p95Up = look("lookups’ p95").slice(0, 4);
-  filter("pod-7 CONNTRACK"); seen.filtered = column(0);
-  seen.said = block.querySelector("output").textContent;
-  filter("nothing has that"); seen.none = rows().length;
-  filter(""); seen.all = rows().length;
-  press("show 100"); seen.more = rows().length;
-  press("show all"); seen.everything = rows().length;
-  seen.hacked = window.hacked === true;
-  seen.odd = document.querySelectorAll("img, b, [onerror], [onmouseover]").length;
-  document.title = "SEEN " + JSON.stringify(seen);
-}
-</script>
-"""
-_MEASURE = """
-<script>
-addEventListener("load", () => {
+_MEASURE = """() => {
+  const view = document.documentElement.clientWidth;
   const wide = [...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll") &&
-    e.getBoundingClientRect().right > document.documentElement.clientWidth + 1);
-  document.title = "SEEN " + JSON.stringify({
+    e.getBoundingClientRect().right > view + 1);
+  return {
     over: wide.map(e => e.tagName + "." + e.className).slice(0, 5),
-    width: document.documentElement.scrollWidth, view: document.documentElement.clientWidth,
+    width: document.documentElement.scrollWidth, view,
     scrolled: [...document.querySelectorAll(".scroll")]
       .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.firstChild.id),
-    page: getComputedStyle(document.body).backgroundColor,
-  });
-});
-</script>
-"""
+  };
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -104,110 +56,106 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def with_script(page: Path, script: str) -> str:
-    """Return a page with a script of the test's, which its own policy would not let run."""
-    text = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text("utf-8"))
-    return text.replace("</body>", script + "</body>")
+class Captures:
+    """The table of captures, as a reader uses it."""
+
+    def __init__(self, page: Any) -> None:
+        self._page = page
+        self.block = page.locator("#captures-rows").locator("xpath=ancestor::*[@class='rows']")
+
+    def column(self, title: str) -> list[str]:
+        """Return what stands in a column, row by row."""
+        texts: list[str] = self._page.evaluate(
+            """title => {
+              const table = document.querySelector("#captures-rows");
+              const at = [...table.tHead.rows[0].cells].findIndex(c => c.textContent === title);
+              return [...table.tBodies[0].rows].map(row => row.cells[at].textContent);
+            }""",
+            title,
+        )
+        return texts
+
+    def head(self, title: str) -> Any:
+        """Return the head of a column."""
+        return self.block.locator("th").filter(has=self._page.get_by_text(title, exact=True))
+
+    def sort(self, title: str) -> list[str]:
+        """Sort by a column; return it."""
+        self.head(title).locator("button").click()
+        return self.column(title)
+
+    def filter(self, text: str) -> list[str]:
+        """Filter by words; return the paths that are left."""
+        self.block.locator("input").fill(text)
+        return self.column("capture")
 
 
-def dump(page: Path, profile: Path, *options: str) -> tuple[str, str]:
-    """Return the page as the browser has it, and what it complains of on its console."""
-    done = subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--dump-dom",
-            "--allow-file-access-from-files",
-            "--virtual-time-budget=4000",
-            "--enable-logging=stderr",
-            f"--user-data-dir={profile}",
-            *options,
-            page.as_uri(),
-        ],
-        capture_output=True,
-        timeout=120,
-        check=True,
-    )
-    said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
-    return done.stdout.decode(), "\n".join(said)
+def test_captures_are_sorted_by_what_is_pointed_to(visit: Visit, page: Path) -> None:
+    with visit(page, 1200) as opened:
+        captures = Captures(opened)
+        assert len(captures.column("capture")) == 100
+        up = captures.sort("capture")
+        assert captures.head("capture").get_attribute("aria-sort") == "ascending"
+        # numbers in names are in order of their value
+        first = [p for p in up if p.startswith("captures/night-0/pod-")]
+        assert [int(re.findall(r"pod-(\d+)", p)[0]) for p in first[:3]] == [0, 3, 6]
+        assert captures.sort("capture")[0].startswith("in/")
+        assert captures.head("capture").get_attribute("aria-sort") == "descending"
+        assert captures.sort("wasted")[:3] == ["399", "398", "397"]
+        assert captures.head("capture").get_attribute("aria-sort") is None
+        # units are known: 130 s is more than 12.3 ms
+        assert captures.sort("lookups’ p95")[:4] == ["2.2 min"] * 4
+        assert captures.sort("lookups’ p95")[:4] == ["450 µs"] * 4
 
 
-def seen(dom: str) -> dict[str, Any]:
-    found = re.search(r"<title>SEEN (.*?)</title>", dom, re.DOTALL)
-    assert found is not None, dom[:500]
-    text = found[1].replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">")
-    out: dict[str, Any] = json.loads(text.replace("&nbsp;", " ").replace("&amp;", "&"))
-    return out
+def test_captures_are_filtered_by_all_of_the_words(visit: Visit, page: Path) -> None:
+    with visit(page, 1200) as opened:
+        captures = Captures(opened)
+        found = captures.filter("pod-7 CONNTRACK")
+        numbers = [int(re.findall(r"pod-(\d+)", path)[0]) for path in found]
+        expected = {n for n in range(400) if n % 7 == 0 and str(n).startswith("7")}
+        assert set(numbers) == expected
+        assert captures.block.locator("output").text_content() == f"{len(expected)} of 405"
+        assert captures.filter("nothing has that") == []
+        assert len(captures.filter("")) == 100
+        captures.block.locator(".more button", has_text="show 100").click()
+        assert len(captures.column("capture")) == 200
+        captures.block.locator(".more button", has_text="show all").click()
+        assert len(captures.column("capture")) == 405
 
 
-@pytest.fixture(scope="module")
-def used(page: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
-    """What a reader sees who sorts and filters, and what the console says."""
-    other = page.with_name("used.html")
-    other.write_text(with_script(page, _USE), "utf-8")
-    dom, console = dump(other, tmp_path_factory.mktemp("profile"))
-    return seen(dom), console
+def test_names_stay_text_under_a_policy_by_hash(visit: Visit, page: Path) -> None:
+    assert "unsafe-inline" not in page.read_text("utf-8")
+    with visit(page, 1200) as opened:
+        Captures(opened).sort("capture")
+        assert opened.evaluate("() => window.hacked") is None
+        assert opened.locator("img, b, [onerror], [onmouseover]").count() == 0
 
 
-def test_captures_are_sorted_by_what_is_pointed_to(used: tuple[dict[str, Any], str]) -> None:
-    found, _ = used
-    assert found["first"] == 100
-    # numbers in names are in order of their value
-    assert [p for p in found["up"] if p.startswith("captures/night-0/pod-")][0].startswith(
-        "captures/night-0/pod-0.pcap"
-    )
-    assert found["down"][0].startswith("in/") and found["ariaUp"] == "ascending"
-    assert found["ariaDown"] == "descending" and found["ariaOther"] is None
-    assert found["wasted"] == ["399", "398", "397"]
-    assert found["p95"] == ["2.2 min"] * 4  # units are known: 130 s is more than 12.3 ms
-    assert found["p95Up"] == ["450 µs"] * 4
+def test_without_scripts_the_tables_are_whole(visit: Visit, page: Path) -> None:
+    with visit(page, 1200, scripts=False) as opened:
+        assert opened.locator("#captures-rows > tbody > tr").count() == 405
+        assert opened.locator("#failed-1 > tbody > tr").count() == 12
+        assert opened.locator("button, img").count() == 0
+        assert opened.locator("input:visible").count() == 0
 
 
-def test_captures_are_filtered_by_all_of_the_words(used: tuple[dict[str, Any], str]) -> None:
-    found, _ = used
-    numbers = [int(re.findall(r"pod-(\d+)", path)[0]) for path in found["filtered"]]
-    expected = {n for n in range(400) if n % 7 == 0 and str(n).startswith("7")}
-    assert set(numbers) == expected
-    assert found["said"] == f"{len(expected)} of 405"
-    assert (found["none"], found["all"]) == (0, 100)
-    assert (found["more"], found["everything"]) == (200, 405)
-
-
-def test_names_stay_text_and_the_console_is_silent(used: tuple[dict[str, Any], str]) -> None:
-    found, console = used
-    assert not found["hacked"] and found["odd"] == 0
-    assert console == ""
-
-
-def test_without_scripts_the_tables_are_whole(page: Path, tmp_path: Path) -> None:
-    framed = page.with_name("sandboxed.html")  # a frame that may not run scripts
-    framed.write_text(
-        '<iframe sandbox="allow-same-origin" src="index.html" style="width:1200px;height:900px">'
-        '</iframe><script>const f = document.querySelector("iframe");f.onload = () => {'
-        "const d = f.contentDocument; document.title = 'SEEN ' + JSON.stringify({"
-        "rows: d.querySelector('#captures-rows').tBodies[0].rows.length,"
-        "failed: d.querySelector('#failed-1').tBodies[0].rows.length,"
-        "buttons: d.querySelectorAll('button').length,"
-        "inputs: [...d.querySelectorAll('input')].filter(e => e.offsetParent).length,"
-        "odd: d.querySelectorAll('img').length})}</script>"
-    )
-    found = seen(dump(framed, tmp_path)[0])
-    assert found == {"rows": 405, "failed": 12, "buttons": 0, "inputs": 0, "odd": 0}
-
-
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [400, 768, 1100, 1600])
-def test_nothing_runs_over_the_edge(page: Path, width: int, tmp_path: Path) -> None:
-    measured = page.with_name("measured.html")
-    measured.write_text(with_script(page, _MEASURE), "utf-8")
-    framed = page.with_name("framed.html")  # a window is never narrower than 500 px
-    framed.write_text(
-        f'<iframe src="measured.html" style="width:{width}px;height:900px;border:0"></iframe>'
-        '<script>const f = document.querySelector("iframe");f.onload = () => setTimeout(() =>'
-        "{document.title = f.contentDocument.title}, 200)</script>"
-    )
-    dom, _ = dump(framed, tmp_path, f"--window-size={max(width + 100, 600)},900")
-    found = seen(dom)
-    assert found["over"] == [] and found["width"] == found["view"]
-    assert found["scrolled"] == []  # no table is wider than its page
+def test_nothing_runs_over_the_edge(visit: Visit, page: Path, width: int, dark: bool) -> None:
+    with visit(page, width, dark=dark) as opened:
+        seen = opened.evaluate(_MEASURE)
+    assert seen["over"] == [] and seen["width"] == seen["view"] == width
+    assert seen["scrolled"] == []  # no table is wider than its page
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_long_paths_and_long_reasons_stay_inside(visit: Visit, width: int, tmp_path: Path) -> None:
+    deep = f"captures/{30 * 'long/'}pod.pcap"
+    rows = [row(deep, workload("shop/web", wasted=9, complete=100))]
+    rows.append(failed_row("captures/bad.pcap", f"captures/bad.pcap: not a capture {600 * 'x'}"))
+    path = tmp_path / "index.html"
+    path.write_text(render_index(make_index(rows), "1"), "utf-8")
+    with visit(path, width, dark=True) as opened:
+        seen = opened.evaluate(_MEASURE)
+    assert seen["over"] == [] and seen["width"] == width

@@ -18,9 +18,9 @@ from pcapkit.model.results import Results
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.options import Options
-from pcapkit.report.html.charts import draw
 from pcapkit.report.html.index import render_index
 from pcapkit.report.html.page import render_page
+from pcapkit.report.html.pictures import draw
 from pcapkit.report.markdown import plain, render_markdown
 from pcapkit.report.terminal import render_terminal
 from pcapkit.report.text.plans import best_plan, ended, plan_of, side_by_side

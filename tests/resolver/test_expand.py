@@ -82,7 +82,7 @@ def test_text_fits_80_columns(name: str, resolver: str) -> None:
 
 def test_text_marks_the_ndots_in_force() -> None:
     lines = render_expansion(of("a.b", ndots=7)).splitlines()
-    assert [line for line in lines if "in force" in line][0].split()[0] == "7"
+    assert [line for line in lines if "<- now" in line][0].split()[0] == "7"
     assert "fails" in render_expansion(of("a.b", "musl", ndots=1))
 
 

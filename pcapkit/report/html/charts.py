@@ -7,37 +7,15 @@ never parsed as mathematical text.
 
 from __future__ import annotations
 
-import io
-import re
-import struct
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
-from zlib import crc32
 
-import matplotlib as mpl
-import numpy as np
-from isal import isal_zlib
-from markupsafe import escape
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from pcapkit.model.results import Name, Results, WhatIf
 from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTE_CLASSES, WASTED_CLASSES
-from pcapkit.report.html.canvas import (
-    COLOURS,
-    GREY,
-    HATCHES,
-    INK,
-    WIDTH,
-    Picture,
-    new_figure,
-    set_position,
-)
-from pcapkit.report.html.drawing import Drawn
+from pcapkit.report.html.canvas import COLOURS, HATCHES, WIDTH, Picture, new_figure, set_position
 from pcapkit.report.html.plan_chart import plan_curve
 from pcapkit.report.text.formatting import number, percent, printable, shorten
 from pcapkit.report.text.wording import FEWEST, client_names, evidence, judged_queries, overall
@@ -46,25 +24,9 @@ from pcapkit.words import seconds
 #: Waste first, so that it stands at the left of every bar.
 _ORDER = (*WASTED_CLASSES, *(c for c in reversed(WASTE_CLASSES) if c not in WASTED_CLASSES))
 _LABELS = {c: c.replace("_", " ") for c in WASTE_CLASSES}
-_PNG_DPI = 1200 / WIDTH
 _MOST_NAMES = 8
 #: Names that make less of the waste are no message.
 _LEAST_OF_NAMES = 0.05
-_STYLE: Any = {
-    "font.size": 8.5,
-    "font.family": "sans-serif",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "pcapkit",
-    "hatch.linewidth": 0.6,
-    "path.simplify": True,
-    "text.hinting": "none",  # which shows in no picture so large, and costs a fifth of drawing it
-}
 
 
 def waste_by_class(analysis: Results) -> Picture | None:
@@ -354,15 +316,6 @@ def timeline(analysis: Results) -> Picture | None:
     )
     labels[0].set_horizontalalignment("left")
     labels[1].set_horizontalalignment("right")
-    figure.text(
-        0.985,
-        0.985,
-        "hatched: wasted · plain: needed",
-        fontsize=7.5,
-        alpha=0.8,
-        ha="right",
-        va="top",
-    ) if len(title) < 36 else None
     return Picture(
         figure,
         f"{title}: {number(most)} wasted queries in {seconds(line.bin_s)}; "
@@ -470,77 +423,3 @@ CHARTS: tuple[tuple[str, Callable[[Results], Picture | None]], ...] = (
     ("latency", latency),
     ("clients", clients),
 )
-
-
-def draw(analysis: Results, *, png: bool, only: Sequence[str] | None = None) -> tuple[Drawn, ...]:
-    """Draw every chart that has something to show, or ``only`` some of them, by name.
-
-    The same analysis gives the same bytes.
-    """
-    out = []
-    with mpl.rc_context(_STYLE):
-        for name, function in CHARTS:
-            if only is not None and name not in only:
-                continue
-            if (picture := function(analysis)) is not None:
-                out.append(
-                    Drawn(
-                        name,
-                        picture.alt,
-                        _svg(picture, name),
-                        _png(picture.figure) if png else None,
-                    )
-                )
-    return tuple(out)
-
-
-def figure_of(analysis: Results, name: str) -> Figure | None:
-    """Return one chart as matplotlib's figure, None where it has nothing to show."""
-    with mpl.rc_context(_STYLE):
-        picture = dict(CHARTS)[name](analysis)
-    return None if picture is None else picture.figure
-
-
-def _png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file (W3C PNG, 5 and 11), as ``savefig`` would in twice the time.
-
-    ``savefig`` lays all text out once more before it draws; Pillow compresses half as fast.
-    """
-    figure.set_dpi(_PNG_DPI)
-    figure.set_facecolor("white")
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    drawn = np.asarray(canvas.buffer_rgba())
-    height, width, _ = drawn.shape
-    lines = np.zeros((height, 1 + 3 * width), np.uint8)  # each begins with its filter: none
-    for colour in range(3):  # four times as fast as all three at once
-        lines[:, 1 + colour :: 3] = drawn[:, :, colour]
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", isal_zlib.compress(lines, 1)),
-        (b"IEND", b""),
-    )
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
-        for kind, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def _svg(picture: Picture, name: str) -> str:
-    """Return the figure as an SVG element for a page, its ids made unique by the chart's name."""
-    FigureCanvasSVG(picture.figure)
-    out = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    picture.figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
-    text = re.sub(INK, "currentColor", text, flags=re.I)
-    told = f'role="img" aria-label="{escape(picture.alt)}"'
-    text = re.sub(
-        r'<svg [^>]*viewBox="([^"]*)"[^>]*>', lambda f: f'<svg viewBox="{f[1]}" {told}>', text
-    )
-    return text.replace("\n", " ")

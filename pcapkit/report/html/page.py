@@ -133,7 +133,7 @@ class Page:
 def render_page(analysis: Results, drawn: Sequence[Drawn] | None = None) -> str:
     """Return the report as HTML; ``drawn`` are its charts, drawn here where not given."""
     if drawn is None:
-        from pcapkit.report.html.charts import draw
+        from pcapkit.report.html.pictures import draw
 
         drawn = draw(analysis, png=False)
     return Page(analysis).render(drawn)

@@ -130,7 +130,8 @@ def _draw(work: int, drawn: int) -> None:
     """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
     sys.path[:] = import_paths()
-    from pcapkit.report.html.charts import CHARTS, draw
+    from pcapkit.report.html.charts import CHARTS
+    from pcapkit.report.html.pictures import draw
 
     with os.fdopen(work, "rb", closefd=False) as pipe:
         analysis, png = cast("tuple[Results, bool]", pickle.load(pipe))

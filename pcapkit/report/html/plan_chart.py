@@ -40,7 +40,14 @@ def plan_curve(analysis: Results) -> Picture | None:
         axes.bar(edits, needed, color=COLOURS["answer"], **bars)
         axes.bar(edits, wasted, bottom=needed, color=COLOURS["search_miss"], hatch="//", **bars)
     else:  # an edit of a step of many does its share of them
-        axes.fill_between(edits, left, color=COLOURS["search_miss"], linewidth=0)
+        axes.fill_between(
+            edits,
+            left,
+            facecolor=COLOURS["search_miss"],
+            edgecolor="white",
+            hatch="//",
+            linewidth=0,
+        )
         axes.fill_between(edits, needed, color=COLOURS["answer"], linewidth=0)
     shown = edits if few and len(edits) <= 9 else [edits[0], edits[-1]]
     axes.set_xlim(*((-0.6, end + 0.6) if few else (0, end)))
@@ -74,7 +81,7 @@ def plan_curve(analysis: Results) -> Picture | None:
     figure.text(
         0.015,
         0.02,
-        "blue: needed · orange: wasted · dots: the least that so many edits leave",
+        "plain: needed · hatched: wasted · dots: the least that so many edits leave",
         fontsize=7.5,
         alpha=0.8,
     )

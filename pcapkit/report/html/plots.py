@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from pcapkit.errors import UsageError
 from pcapkit.files import atomic_write
 from pcapkit.model.results import Results
-from pcapkit.report.html.charts import draw, figure_of
 from pcapkit.report.html.drawing import Drawn
+from pcapkit.report.html.pictures import draw, figure_of
 
 
 class Chart:

@@ -105,6 +105,11 @@ def figures(analysis: Results) -> list[Figure]:
     ]
 
 
+def misses_text(search_s: float) -> str:
+    """Return the time that search misses took; nothing where none of them could be timed alone."""
+    return seconds(search_s) if search_s else ""
+
+
 def is_assumed(value: float | None, row: WhatIf) -> bool:
     """Does a time under a setting rest on answers that nobody saw?"""
     return bool(value is not None and row.assumed_queries and not row.observed)

@@ -15,8 +15,9 @@ from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from pcapkit.report.html.canvas import COLOURS
-from pcapkit.report.html.charts import CHARTS, draw
+from pcapkit.report.html.charts import CHARTS
 from pcapkit.report.html.page import render_page
+from pcapkit.report.html.pictures import draw
 from pcapkit.report.html.sections.lookups import chains
 from pcapkit.report.html.sections.order import SECTIONS
 from pcapkit.report.markdown import render_markdown

@@ -18,8 +18,8 @@ from pcapkit.pipeline.collect import collect
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.pipeline.reading import Reading
-from pcapkit.report.html.charts import draw
 from pcapkit.report.html.painter import Painter
+from pcapkit.report.html.pictures import draw
 
 CAPTURES = Path(__file__).resolve().parents[3] / "captures"
 

@@ -6,8 +6,7 @@ from pcapkit.model.results import Name, Results
 from pcapkit.names.top_level import registered_domain
 from pcapkit.report.html.sections.tables import MOST_ROWS, Context, export_of, table
 from pcapkit.report.text.formatting import number, percent, printable
-from pcapkit.report.text.wording import client_names, client_texts
-from pcapkit.words import seconds
+from pcapkit.report.text.wording import client_names, client_texts, misses_text
 
 #: Where no name has this share of the waste, single names say nothing.
 _SAYS_SOMETHING = 0.02
@@ -41,7 +40,7 @@ def _names(analysis: Results) -> Context:
             number(n.wasted_queries),
             number(n.queries),
             number(n.lookups),
-            seconds(n.search_s),
+            misses_text(n.search_s),
             number(n.clients),
             n.kind.replace("_", " "),
             printable(n.fqdn or ""),
@@ -103,7 +102,7 @@ def _domains(analysis: Results) -> Context | None:
                     percent(count / wasted),
                     number(sum(n.queries for n in of)),
                     number(sum(n.lookups for n in of)),
-                    seconds(sum(n.search_s for n in of)),
+                    misses_text(sum(n.search_s for n in of)),
                 )
                 for count, domain, of in rows[:MOST_ROWS]
             ],
