@@ -115,8 +115,8 @@ def _print_plan(plan: Together, console: Console) -> None:
         ("", True),
         ("the plan for all captures", False),
         ("edits", True),
-        ("ends", True),
-        ("in", True),
+        ("waste\nended", True),
+        ("captures", True),
         ("safety", False),
         wide=1,
     )

@@ -13,7 +13,6 @@ from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
 
-from pcapkit.errors import UsageError
 from pcapkit.sharing.key import Key
 
 
@@ -70,13 +69,8 @@ class Addresses:
     """The map of addresses under a key."""
 
     def __init__(self, key: Key) -> None:
-        """Raises UsageError where the library that has AES is not installed."""
-        try:
-            from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-        except ImportError:
-            raise UsageError(
-                "pseudonyms need the library cryptography: pip install 'pcapkit-dns[share]'"
-            ) from None
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
         self._ciphers = [
             Cipher(algorithms.AES(half), modes.ECB()).encryptor()  # noqa: S305 - a PRF's blocks
             for half in (key.addresses[:16], key.addresses[16:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,14 @@ def make_key(path: Path) -> Key:
 
 
 def key_in(path: Path) -> tuple[Key, bool]:
-    """Return the key in a file, and whether it was made now as there was none."""
+    """Return the key in a file, and whether it was made now as there was none.
+
+    Raises UsageError, and makes none, where the library that uses it is not installed.
+    """
+    if find_spec("cryptography") is None:
+        raise UsageError(
+            "pseudonyms need the library cryptography: pip install 'pcapkit-dns[share]'"
+        )
     if path.exists():
         return read_key(path), False
     return make_key(path), True

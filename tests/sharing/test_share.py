@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -218,3 +219,18 @@ def test_reports_take_the_same_stand_ins(tmp_path: Path) -> None:
         cli, ["analyze", source, "--search", "a.b", "--pseudonymize", str(key_file)]
     )
     assert refused.exit_code != 0
+
+
+def test_without_the_library_no_key_is_made(tmp_path: Path) -> None:
+    command = (
+        'import sys; sys.modules["cryptography"] = None; from pcapkit.cli.main import main; main()'
+    )
+    capture, out = str(LAB / "whatif_w1_glibc_ndots5.pcap"), str(tmp_path / "out.pcap")
+    done = subprocess.run(
+        [sys.executable, "-c", command, "share", capture, "-o", out],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and "pip install 'pcapkit-dns[share]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -174,8 +174,8 @@ def _plan(plan: Together) -> Context:
         _Column("change", "text", narrow=True),
         _Column("for", "text", narrow=True),
         _Column("edits"),
-        _Column("ends", narrow=True),
-        _Column("of the waste"),
+        _Column("waste ended", narrow=True),
+        _Column("of all waste"),
         _Column("in captures"),
         _Column("safety", "text", narrow=True),
     )
