@@ -73,9 +73,8 @@ def _capture(
     ends: Ends,
 ) -> Captured:
     with _made(kubectl, wish, via) as container:
-        config = None if via is Via.NODE else _resolv_conf(kubectl, wish, container, say)
-        if via is Via.NODE:
-            config = _resolv_conf(kubectl, wish, wish.container, say)
+        inside = wish.container if via is Via.NODE else container
+        config = _resolv_conf(kubectl, wish, inside, say)
         say(
             f"capturing {wish.pod.title} for {wish.seconds} s, by {via.value} "
             f"({container}); Ctrl-C ends it"

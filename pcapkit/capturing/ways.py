@@ -28,7 +28,9 @@ DEFAULT_IMAGE = "nicolaka/netshoot:v0.13"
 _SECURITY = {
     "runAsUser": 0,
     "runAsNonRoot": False,
+    "privileged": False,
     "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"], "add": ["NET_RAW"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
@@ -98,7 +100,7 @@ def debug(wish: Wish, custom: str) -> list[str]:
 
 def custom_profile() -> str:
     """Return what the debug container may do."""
-    return json.dumps({"securityContext": _SECURITY | {"privileged": False}})
+    return json.dumps({"securityContext": _SECURITY})
 
 
 def node_pod(wish: Wish) -> str:

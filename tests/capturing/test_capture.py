@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from pcapkit.capturing.ways import custom_profile
+
 HERE = Path(__file__).resolve().parent
 LAB = HERE.parents[1] / "captures" / "lab"
 CAPTURE = LAB / "whatif_w1_glibc_ndots5.pcap"
@@ -263,3 +265,8 @@ def test_without_kubectl_that_is_said(cluster: Cluster) -> None:
         cluster.command("web-0"), env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2 and "kubectl is not on the PATH" in done.stderr
+
+
+def test_the_profile_is_that_of_the_manifests() -> None:
+    shipped = json.loads((HERE.parents[1] / "deploy" / "debug" / "profile.json").read_text())
+    assert json.loads(custom_profile()) == shipped

@@ -94,6 +94,14 @@ def test_stalls_are_counted_by_their_timer(tmp_path: Path) -> None:
     assert "stalls_of_2_5_s" not in stalls
 
 
+@pytest.mark.parametrize(
+    ("waits", "said"), [(5005, "stalls of 5 s: 1"), (2505, "stalls of 2.5 s: 1")]
+)
+def test_the_page_keeps_the_unit_of_a_timer(waits: float, said: str, tmp_path: Path) -> None:
+    page = render_page(raced(waits).analyze(tmp_path), [])
+    assert said in re.sub(r"<[^>]+>", "", page)
+
+
 def unheard(gap: float, *, port: int = 40001, ident: int = 1) -> Talk:
     """An answer passes the capture point, and its question is asked again."""
     talk = Talk()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,8 +33,15 @@ def _plain(key: str, value: object) -> str:
     return printable(str(value))
 
 
+#: A key that names a time of its own: ``stalls_of_2_5_s``.
+_TIME_OF_KEY = re.compile(r"_(\d+)(?:_(\d+))?_s\Z")
+
+
 def _what(key: str) -> str:
     """Return a key of the evidence in words."""
+    if found := _TIME_OF_KEY.search(key):
+        time = found[1] + (f".{found[2]}" if found[2] else "")
+        return f"{key[: found.start()].replace('_', ' ')} {time} s"
     return "time lost" if key == "lost_s" else key.removesuffix("_s").replace("_", " ")
 
 
