@@ -14,13 +14,15 @@ from enum import StrEnum
 from pcapkit.capturing.kubectl import Kubectl
 from pcapkit.capturing.pod import Pod
 
-#: tcpdump in a shell that ends it when the time is over, or when standard input ends. Standard
-#: output is the capture: nothing else may keep it open.
+#: tcpdump in a shell that ends it when the time is over, or when standard input ends, and that
+#: leaves no sleep behind. Standard output is the capture: nothing else may keep it open.
 _SCRIPT = """exec 3<&0
 tcpdump -i any -n -U -s 0 -w - "$2" </dev/null & t=$!
 { cat <&3; kill $t; } >/dev/null 2>&1 &
-{ sleep "$1"; kill $t; } >/dev/null 2>&1 &
-wait $t"""
+( trap 'kill $n' TERM; sleep "$1" & n=$!; wait $n && kill $t ) >/dev/null 2>&1 & s=$!
+wait $t; r=$?
+kill $s 2>/dev/null
+exit $r"""
 #: Seconds that containers live longer than the capture.
 SPARE_S = 120
 DEFAULT_IMAGE = "nicolaka/netshoot:v0.13"

@@ -210,7 +210,7 @@ def test_an_image_that_cannot_be_pulled_is_said(cluster: Cluster) -> None:
 
 def test_ctrl_c_ends_the_capture_and_reports_what_came(cluster: Cluster) -> None:
     cluster.tcpdump(f"cat {CAPTURE}; : > {cluster.folder}/printed; while :; do sleep 0.1; done")
-    command = cluster.command("web-0", "-n", "shop", "--for", "1h")
+    command = cluster.command("web-0", "-n", "shop", "--for", "3517s")
     process = subprocess.Popen(
         command, env=cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -221,8 +221,12 @@ def test_ctrl_c_ends_the_capture_and_reports_what_came(cluster: Cluster) -> None
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "152 of 242" in out
-    left = subprocess.run(["pgrep", "-f", str(cluster.folder / "tcpdump")], check=False)
-    assert left.returncode == 1, "tcpdump goes on"
+    for program in (str(cluster.folder / "tcpdump"), "^sleep 3517"):
+        until = time.monotonic() + 10
+        while (left := subprocess.run(["pgrep", "-f", program], check=False)).returncode == 0:
+            assert time.monotonic() < until, f"{program} goes on"
+            time.sleep(0.1)
+        assert left.returncode == 1
 
 
 def test_the_time_ends_a_capture(cluster: Cluster) -> None:

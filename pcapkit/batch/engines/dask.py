@@ -401,7 +401,8 @@ class _Run:
         if batch.future is not None:
             batch.future.release()
         with suppress(Exception):  # a worker without a nanny stays as it is
-            self.client.restart_workers([worker], timeout=_ANSWER_S, raise_for_error=False)
+            # on a busy machine it takes longer than an answer, and one that stays holds up others
+            self.client.restart_workers([worker], timeout=_LONG_S, raise_for_error=False)
         if rest := [other for other in batch.jobs if other is not job]:
             self.again.append(_Batch(rest, batch.apart))
         return Outcome(job, None, f"not done after {seconds:.0f} s on worker {worker}")
