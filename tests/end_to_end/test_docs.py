@@ -146,7 +146,7 @@ def test_every_command_is_documented() -> None:
 def test_every_waste_class_is_documented() -> None:
     for code in WASTE_CLASSES:
         assert f"| `{code}` |" in README
-        assert manual.explain(code).kind == "waste class"
+        assert manual.explain(code)[0].kind == "waste class"
 
 
 def test_every_folder_has_its_row_in_the_house() -> None:
