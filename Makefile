@@ -29,7 +29,7 @@ bench: .venv/made  ## time pcapkit beside its peers on small captures; benchmark
 example: .venv/made  ## rebuild the example report and its picture
 	$(BIN)/pcapkit analyze captures/lab/whatif_w1_glibc_ndots5.pcap -o reports/example
 	chromium --headless=new --no-sandbox --hide-scrollbars --window-size=900,860 \
-	  --force-device-scale-factor=1.1 --screenshot=reports/example/report.png \
+	  --force-device-scale-factor=1 --screenshot=reports/example/report.png \
 	  reports/example/whatif_w1_glibc_ndots5/report.html
 
 wheel:  ## a release wheel with compiled kernels, for this Python and this machine, in dist/
