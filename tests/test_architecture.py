@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report.html",),
     ("report",),
     ("pipeline",),
-    ("capturing", "sharing"),
+    ("capturing", "generating", "sharing"),
     ("batch.engines", "batch.finding", "batch.gate", "batch.history", "batch.overview"),
     ("batch.keeping", "batch.tallies"),
     ("batch",),

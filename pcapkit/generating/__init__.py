@@ -1,1 +1,1 @@
-"""Captures of made-up traffic whose truth is known: what a resolver sends is played by its rules."""
+"""Captures of made-up traffic whose truth is known, played by the rules of resolvers."""

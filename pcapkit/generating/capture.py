@@ -1,4 +1,4 @@
-"""A scenario played from its beginning to its end, as the records of a capture, in bounded memory."""
+"""A scenario played from beginning to end: the records of a capture, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pcapkit.generating import wire
 from pcapkit.generating.playing import Played, Player
 from pcapkit.generating.scenario import Pod, Request, Scenario
 from pcapkit.generating.truth import Truth
+from pcapkit.resolver.simulate import Walk
 
 _SECOND_US = 1_000_000
 #: Between the first and the last lookup of a cut capture and all others.
@@ -54,9 +55,10 @@ def play(scenario: Scenario, seed: int, truth: Truth) -> Iterator[bytes]:
     player = Player(scenario.zones, scenario.network, dice, scenario.addresses)
     first_us, end_us = scenario.start_us, scenario.start_us
     lookups = scenario.lookups
-    if scenario.is_cut and lookups >= 2:
+    long = _long_walk(player, scenario) if scenario.is_cut and lookups >= 2 else None
+    if long is not None:
         lookups -= 2
-        yield from _records(_begun_before(player, scenario, truth))
+        yield from _records(_begun_before(player.play(*long, first_us)[0], truth))
         first_us += _APART_US
     waiting: list[tuple[int, int, bytes]] = []
     serial = 0
@@ -70,8 +72,8 @@ def play(scenario: Scenario, seed: int, truth: Truth) -> Iterator[bytes]:
             heapq.heappush(waiting, (packet.time_us, serial, packet.frame))
             serial += 1
     yield from _due(waiting, None)
-    if lookups < scenario.lookups:
-        yield from _records(_ends_after(player, scenario, truth, end_us + _APART_US))
+    if long is not None:
+        yield from _records(_ends_after(player.play(*long, end_us + _APART_US)[0], truth))
 
 
 def _shares(scenario: Scenario, lookups: int) -> list[int]:
@@ -119,22 +121,30 @@ def _records(played: Played) -> Iterator[bytes]:
         yield wire.file_record(packet.time_us, packet.frame)
 
 
-def _begun_before(player: Player, scenario: Scenario, truth: Truth) -> Played:
-    """Play the first pod's first request, and leave its first queries out."""
+def _long_walk(player: Player, scenario: Scenario) -> tuple[Pod, Request] | None:
+    """Return the first pod with a name that it asks for in three forms or more, if it has one."""
     pod = scenario.pods[0]
-    (done,) = player.play(pod, pod.requests[0], scenario.start_us)
-    first = done.walk.steps[0].candidate
+    found = (r for r in pod.requests if len(_candidates(player.decide(pod, r))) > 2)
+    request = next(found, None)
+    return None if request is None else (pod, request)
+
+
+def _candidates(walk: Walk) -> list[str]:
+    return list(dict.fromkeys(s.candidate for s in walk.steps))
+
+
+def _begun_before(done: Played, truth: Truth) -> Played:
+    """Leave a lookup's first queries out."""
+    first = _candidates(done.walk)[0]
     begins = max(p.time_us for p in done.packets if p.asks is not None and p.asks[0] == first)
     done.packets[:] = [p for p in done.packets if p.time_us > begins]
     truth.add_part(done)
     return done
 
 
-def _ends_after(player: Player, scenario: Scenario, truth: Truth, at: int) -> Played:
-    """Play the first pod's first request, up to the responses for its second candidate."""
-    pod = scenario.pods[0]
-    (done,) = player.play(pod, pod.requests[0], at)
-    third = list(dict.fromkeys(s.candidate for s in done.walk.steps))[2]
+def _ends_after(done: Played, truth: Truth) -> Played:
+    """Leave out what a lookup sends after the responses for its second candidate."""
+    third = _candidates(done.walk)[2]
     ends = min(p.time_us for p in done.packets if p.asks is not None and p.asks[0] == third)
     done.packets[:] = [p for p in done.packets if p.time_us < ends]
     truth.add_part(done)

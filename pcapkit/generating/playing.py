@@ -87,9 +87,7 @@ class Player:
         servers, config = settings.nameservers, settings.config
         if habits.timers_s:
             timers = habits.timers_s
-            rounds = [
-                (sum(timers[:n]), (n % len(servers),)) for n in range(len(timers))
-            ]
+            rounds = [(sum(timers[:n]), (n % len(servers),)) for n in range(len(timers))]
             last = sum(timers)
         else:
             rounds, last = list(sendings(model, config)), gives_up_s(model, config)
@@ -108,8 +106,8 @@ class Player:
         )
         return known
 
-    def _walk(self, pod: Pod, client: _Client, request: Request) -> Walk:
-        """Decide what the lookup asks, and how each question ends."""
+    def decide(self, pod: Pod, request: Request) -> Walk:
+        """Decide what a lookup asks, and how each question ends."""
         key = (pod.settings, request)
         if (known := self._walks.get(key)) is not None:
             return known
@@ -121,7 +119,9 @@ class Player:
                 ends[question] = self._zones.outcome(name, qtype, self._dice)
             return ends[question]
 
-        done = walk(request.name, pod.settings.config, client.model, zone, request.qtypes)
+        done = walk(
+            request.name, pod.settings.config, self._client(pod).model, zone, request.qtypes
+        )
         if self._zones.is_fixed:
             if len(self._walks) >= _MOST_WALKS_KEPT:
                 self._walks.clear()
@@ -131,7 +131,7 @@ class Player:
     # ---- in time --------------------------------------------------------------------------------
 
     def _once(self, pod: Pod, client: _Client, request: Request, at: int) -> Played:
-        done = self._walk(pod, client, request)
+        done = self.decide(pod, request)
         own, end = self._net.new_port(), at
         parts = [list(g) for _, g in groupby(done.steps, key=lambda s: s.candidate)]
         if client.model.asks_all:
@@ -168,9 +168,7 @@ class Player:
         first = self._net.new_ident()
         return [(first + 40 * n) % (1 << 16) for n in range(count)]
 
-    def _side_by_side(
-        self, client: _Client, steps: Sequence[Step], port: int, at: int
-    ) -> int:
+    def _side_by_side(self, client: _Client, steps: Sequence[Step], port: int, at: int) -> int:
         """Ask questions, each until it is answered or given up; return the end."""
         lost, idents = self._lost(client, steps), self._idents(client, len(steps))
         order = list(range(len(steps)))
@@ -192,9 +190,7 @@ class Player:
         if client.habits.again_with_new_id:
             socket[1] = self._net.new_ident()
 
-    def _ask(
-        self, client: _Client, step: Step, socket: list[int], at: int, is_lost: bool
-    ) -> int:
+    def _ask(self, client: _Client, step: Step, socket: list[int], at: int, is_lost: bool) -> int:
         """Ask a question until it is answered, in as many rounds as the rules allow."""
         for number, (_, places) in enumerate(client.rounds):
             if number:
@@ -217,9 +213,7 @@ class Player:
             at += _REFUSED_US if client.closed.issuperset(places) else client.waits[number]
         return at
 
-    def _failing(
-        self, client: _Client, step: Step, socket: list[int], at: int, _: bool
-    ) -> int:
+    def _failing(self, client: _Client, step: Step, socket: list[int], at: int, _: bool) -> int:
         """Ask what a server fails at as often as the rules say: one time after the other, or in
         each round where the resolver waits for its timer all the same.
         """

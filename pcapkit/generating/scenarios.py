@@ -259,7 +259,12 @@ def _every_class(choices: Choices) -> Scenario:
 SCENARIOS: tuple[Row, ...] = (
     Row("plain", "pods as Kubernetes sets them up: ndots 5, external names", _everyday),
     Row("fqdn", "healthy: every name is written in full, with its final dot", _fqdn),
-    Row("alpine", "the same pods with musl, which stops where glibc goes on", _everyday, resolver="musl"),
+    Row(
+        "alpine",
+        "the same pods with musl, which stops where glibc goes on",
+        _everyday,
+        resolver="musl",
+    ),
     Row("go", "the same pods with Go's own resolver", _everyday, resolver="go"),
     Row(
         "node",
@@ -268,11 +273,18 @@ SCENARIOS: tuple[Row, ...] = (
         lookups=3000,
         clients=60,
     ),
-    Row("ndots-1", "ndots 1: services of other namespaces are asked upstream first", _everyday, ndots=1),
+    Row(
+        "ndots-1",
+        "ndots 1: services of other namespaces are asked upstream first",
+        _everyday,
+        ndots=1,
+    ),
     Row("nxdomain", "names that do not exist, each asked along the whole list", _nxdomain),
     Row("no-address", "names that exist, and have no address", _no_address),
     Row("empty", "an idle pod: no packet at all", _empty, lookups=0),
-    Row("thin", "eight lookups: too little to judge", _everyday, lookups=8, clients=1, seconds=20.0),
+    Row(
+        "thin", "eight lookups: too little to judge", _everyday, lookups=8, clients=1, seconds=20.0
+    ),
     Row("cut", "begins and ends in the middle of a lookup", _cut, lookups=60, clients=1),
     Row(
         "every-class",
@@ -358,19 +370,19 @@ SCENARIOS: tuple[Row, ...] = (
         _service_probes,
         ("service_probes",),
     ),
-    Row(
-        "reverse",
-        "PTR of private addresses, asked upstream",
-        _reverse,
-        ("private_reverse_leak",),
-    ),
+    Row("reverse", "PTR of private addresses, asked upstream", _reverse, ("private_reverse_leak",)),
     Row(
         "upstream-leak",
         "pods whose nameserver knows nothing of the cluster",
         _upstream_leak,
         ("upstream_leak",),
     ),
-    Row("mixed-settings", "pods of one namespace with ndots 5 and 2", _mixed_settings, ("mixed_settings",)),
+    Row(
+        "mixed-settings",
+        "pods of one namespace with ndots 5 and 2",
+        _mixed_settings,
+        ("mixed_settings",),
+    ),
     Row(
         "autopath",
         "CoreDNS' autopath: the first suffix is answered with an alias",

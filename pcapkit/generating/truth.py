@@ -13,8 +13,12 @@ from typing import Any
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
 from pcapkit.generating.playing import Played
 from pcapkit.generating.scenario import Pod, Scenario
-from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
-from pcapkit.model.vocabulary import WASTED_CLASSES
+from pcapkit.model.vocabulary import (
+    LOOKUP_OUTCOMES,
+    TRANSACTION_OUTCOMES,
+    WASTE_CLASSES,
+    WASTED_CLASSES,
+)
 from pcapkit.names.text import fold
 from pcapkit.resolver.models import resolver_model
 from pcapkit.resolver.simulate import Step
@@ -74,6 +78,7 @@ class Truth:
         self._outcomes: Counter[str] = Counter()
         self._names: dict[tuple[str, bool], Counter[str]] = {}
         self._pods: dict[str, Counter[str]] = {}
+        self._suffixes: dict[str, set[str]] = {}
 
     def add(self, played: Played) -> None:
         """Count a lookup of which every packet is in the capture."""
@@ -104,8 +109,12 @@ class Truth:
             (played.pod.address, self._pods),
         ):
             table.setdefault(key, Counter()).update(counts)  # type: ignore[attr-defined]
+        begin = f"{fold(name)}."
+        self._suffixes.setdefault(played.pod.address, set()).update(
+            s.candidate[len(begin) :] for s in played.walk.steps if s.candidate.startswith(begin)
+        )
 
-    def as_json(self, seed: int, capture: str) -> dict[str, Any]:
+    def as_json(self, seed: int, capture: str, *, faults_show: bool) -> dict[str, Any]:
         """Return the truth as the file beside the capture says it."""
         whole = self._classes
         return {
@@ -121,25 +130,27 @@ class Truth:
             "retries": self.sent - self.queries,
             "wasted_queries": sum(whole[c] for c in WASTED_CLASSES),
             "by_class": {c: whole[c] for c in WASTE_CLASSES},
-            "faults": sorted(self._scenario.faults),
-            "clients": [_client(p, self._pods[p.address]) for p in self._asked()],
+            "faults": sorted(self._scenario.faults) if faults_show else None,
+            "clients": [
+                _client(p, self._suffixes[p.address], self._pods[p.address])
+                for p in self._scenario.pods
+                if p.address in self._pods
+            ],
             "names": [
                 {"base_name": base, "absolute": absolute, **counts}
                 for (base, absolute), counts in sorted(self._names.items())
             ],
         }
 
-    def _asked(self) -> list[Pod]:
-        return [p for p in self._scenario.pods if p.address in self._pods]
 
-
-def _client(pod: Pod, counts: Counter[str]) -> dict[str, Any]:
+def _client(pod: Pod, suffixes: Collection[str], counts: Counter[str]) -> dict[str, Any]:
     settings = pod.settings
     return {
         "client_addr": pod.address,
         "resolver": settings.resolver,
         "ndots": settings.ndots,
         "search": list(settings.search),
+        "search_asked": [s for s in settings.search if s in suffixes],
         "nameservers": list(settings.nameservers),
         **counts,
     }

@@ -79,9 +79,7 @@ def everyday(search: Sequence[str]) -> tuple[Request, ...]:
     return (*(Request(n) for n in (*near, *far)), *outside)
 
 
-def cluster(
-    searches: Sequence[Sequence[str]], more: Mapping[str, Held] | None = None
-) -> Zones:
+def cluster(searches: Sequence[Sequence[str]], more: Mapping[str, Held] | None = None) -> Zones:
     """Return what exists: the services of every search list's first suffix, and the world."""
     held: dict[str, Held] = {}
     for search in searches:
