@@ -36,6 +36,8 @@ _HEARD = (ANSWER, NODATA, NXDOMAIN)
 #: Steps of the quantiles of delays, and the bins that they are counted in, in seconds.
 _STEPS, _BINS = 33, np.geomspace(1e-6, 100.0, 801)
 _MOST_LOST = 0.5
+#: Below every resolver's timer, so that nobody asks again what is only slow.
+_LONGEST_DELAY_S = 2.0
 #: Where a capture has no clock: seconds that a lookup takes.
 _CLOCKLESS_S = 0.2
 
@@ -118,6 +120,8 @@ def _look_at_queries(
     )
     for frame in analysis.table_parts("transactions"):
         frame = frame[(frame["waste_class"] != "incomplete") & frame["qname"].notna()]
+        if not len(frame):
+            continue
         is_own = frame["qname"].str.endswith(f".{domain}")
         plain = frame["retries"] == 0
         for own in (True, False):
@@ -146,8 +150,10 @@ def _delays(counts: Any, usual: Delays) -> Delays:
     total = int(np.sum(counts))
     if not total:
         return usual
-    ends = np.concatenate(([0.0], np.cumsum(counts) / total))
-    return Delays(tuple(np.interp(np.linspace(0, 1, _STEPS), ends, _BINS).tolist()))
+    first, last = np.flatnonzero(counts)[[0, -1]]
+    ends = np.concatenate(([0.0], np.cumsum(counts[first : last + 1]) / total))
+    drawn = np.interp(np.linspace(0, 1, _STEPS), ends, _BINS[first : last + 2])
+    return Delays(tuple(np.minimum(drawn, _LONGEST_DELAY_S).tolist()))
 
 
 def _player_of(row: Client) -> str:

@@ -89,7 +89,8 @@ def _lookups(
     scenario: Scenario, lookups: int, first_us: int, player: Player, dice: Random
 ) -> Iterator[Played | int]:
     """Give every lookup in the order in which they begin, and between them when the next does."""
-    askers, starts = [], []
+    askers: list[_Asker] = []
+    starts: list[tuple[int, int]] = []
     for number, (pod, own) in enumerate(
         zip(scenario.pods, _shares(scenario, lookups), strict=True)
     ):

@@ -24,6 +24,7 @@ class Habits:
     any_order: bool = False  #: AAAA may go before A
     again_from_new_port: bool = False
     again_with_new_id: bool = False
+    asks_one_type: bool = False  #: A alone, where the application does not ask for AAAA
     timers_s: tuple[float, ...] = ()  #: after each sending, where the model's are not to be derived
 
 
@@ -33,7 +34,11 @@ HABITS: dict[str, Habits] = {
     "go": Habits(QUESTION, any_order=True, again_from_new_port=True, again_with_new_id=True),
     "c-ares": Habits(LOOKUP, timers_s=(5.0, 10.0, 20.0)),
     "dnspython": Habits(
-        QUESTION, again_from_new_port=True, again_with_new_id=True, timers_s=(2.0, 2.0, 1.0)
+        QUESTION,
+        again_from_new_port=True,
+        again_with_new_id=True,
+        asks_one_type=True,
+        timers_s=(2.0, 2.0, 1.0),
     ),
     "bind-nslookup": Habits(QUESTION, again_from_new_port=True),
     "busybox": Habits(LOOKUP, timers_s=(2.5, 2.5)),

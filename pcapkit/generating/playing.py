@@ -16,7 +16,7 @@ from pcapkit.generating.exchanges import Ends, Exchanges, Sent
 from pcapkit.generating.habits import LOOKUP, QUESTION, Habits, playable
 from pcapkit.generating.scenario import Network, Pod, Request, Settings, Zones
 from pcapkit.resolver.models import ResolverModel, gives_up_s, sendings
-from pcapkit.resolver.simulate import Step, Walk, walk
+from pcapkit.resolver.simulate import FAMILIES, Step, Walk, walk
 
 #: glibc's ``getaddrinfo`` begins with a buffer of so many bytes and doubles it; an address takes a
 #: ``struct gaih_addrtuple`` in it.
@@ -85,12 +85,12 @@ class Player:
         settings = pod.settings
         model, habits = playable(settings.resolver)
         servers, config = settings.nameservers, settings.config
-        if habits.timers_s:
-            timers = habits.timers_s
-            rounds = [(sum(timers[:n]), (n % len(servers),)) for n in range(len(timers))]
+        rounds: tuple[tuple[float, tuple[int, ...]], ...]
+        if timers := habits.timers_s:
+            rounds = tuple((sum(timers[:n]), (n % len(servers),)) for n in range(len(timers)))
             last = sum(timers)
         else:
-            rounds, last = list(sendings(model, config)), gives_up_s(model, config)
+            rounds, last = sendings(model, config), gives_up_s(model, config)
         starts = [int(s * _SECOND_US) for s, _ in rounds] + [int(last * _SECOND_US)]
         address = IPv4Address(pod.address).packed
         known = self._clients[pod.address] = _Client(
@@ -119,9 +119,10 @@ class Player:
                 ends[question] = self._zones.outcome(name, qtype, self._dice)
             return ends[question]
 
-        done = walk(
-            request.name, pod.settings.config, self._client(pod).model, zone, request.qtypes
-        )
+        client, types = self._client(pod), request.qtypes
+        if client.habits.asks_one_type and types == FAMILIES:
+            types = types[:1]
+        done = walk(request.name, pod.settings.config, client.model, zone, types)
         if self._zones.is_fixed:
             if len(self._walks) >= _MOST_WALKS_KEPT:
                 self._walks.clear()
@@ -226,8 +227,8 @@ class Player:
             if number:
                 self._again(client, socket)
             ends = client.ends[number % len(client.ends)]
-            self._net.query(ends, step, *socket, at)
-            end, _cut = self._net.respond(ends, step, *socket, at)
+            self._net.query(ends, step, socket[0], socket[1], at)
+            end, _cut = self._net.respond(ends, step, socket[0], socket[1], at)
             at = end + self._soon()
         return begin + sum(client.waits) if client.model.waits_on_errors else end
 

@@ -89,9 +89,11 @@ def _node(choices: Choices) -> Scenario:
     return Scenario("", who, known, Network(), choices.lookups, choices.seconds)
 
 
+_GONE = tuple(Request(n, 2) for n in ("old-api.example.com", "legacy.example.org", "catalgo"))
+
+
 def _nxdomain(choices: Choices) -> Scenario:
-    gone = tuple(Request(n, 2) for n in ("old-api.example.com", "legacy.example.org", "catalgo"))
-    return _of(choices, (*everyday(settings(choices).search), *gone))
+    return _of(choices, (*everyday(settings(choices).search), *_GONE))
 
 
 def _no_address(choices: Choices) -> Scenario:
@@ -128,7 +130,13 @@ def _lost_queries(choices: Choices) -> Scenario:
 
 
 def _conntrack_race(choices: Choices) -> Scenario:
-    return replace(_everyday(choices), network=Network(raced=0.03))
+    """Every other pod is Go's, whose queries have a port each and do not race."""
+    made = _everyday(choices)
+    who = tuple(
+        replace(p, settings=replace(p.settings, resolver="go")) if n % 2 else p
+        for n, p in enumerate(made.pods)
+    )
+    return replace(made, pods=who, network=Network(raced=0.03))
 
 
 def _servfail(choices: Choices) -> Scenario:
@@ -207,7 +215,7 @@ def _upstream_leak(choices: Choices) -> Scenario:
 
 
 def _mixed_settings(choices: Choices) -> Scenario:
-    made = _everyday(choices)
+    made = _nxdomain(choices)  # what is missing shows from which ndots on it is asked as is first
     other = 2 if choices.ndots != 2 else 5
     who = tuple(
         replace(p, settings=replace(p.settings, ndots=other)) if n % 2 else p
@@ -246,12 +254,12 @@ def _every_class(choices: Choices) -> Scenario:
         Request("gone.example.com"),
         Request("mx-only.example.com"),
         Request("kafka.data.svc"),
-        Request("broken.example.edu"),
-        Request("mute.example.info"),
+        Request("broken.test"),
+        Request("mute.test"),
         Request("_grpclb._tcp.api.example.com", 1, ("SRV",)),
         Request("20.7.0.10.in-addr.arpa.", 1, ("PTR",)),
     )
-    ends = {("example.edu", ""): SERVFAIL, ("example.info", ""): UNANSWERED}
+    ends = {("broken.test", ""): SERVFAIL, ("mute.test", ""): UNANSWERED}
     more = {"mx-only.example.com": Held({})}
     return replace(_of(choices, requests, more=more, fails=ends), is_cut=True)
 

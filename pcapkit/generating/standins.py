@@ -76,12 +76,9 @@ class StandIns:
 
     def _outside(self, name: str) -> str:
         labels = name.split(".")
-        if len(labels) < 3:
-            ends = (_RESERVED,)
-        else:
-            ends = tuple(self._dice.choice(_OUTSIDE).split("."))
         if len(labels) == 1:
             return self._word()
+        ends = self._dice.choice(_OUTSIDE).split(".") if len(labels) > 2 else [_RESERVED]
         return ".".join((*map(self._label, labels[: -len(ends)]), *ends))
 
     def _label(self, label: str) -> str:

@@ -104,11 +104,8 @@ class Truth:
         self._classes.update(classes)
         counts = {"lookups": 1, "queries": queries, "wasted_queries": wasted}
         name = played.request.name
-        for key, table in (
-            ((fold(name), name.endswith(".")), self._names),
-            (played.pod.address, self._pods),
-        ):
-            table.setdefault(key, Counter()).update(counts)  # type: ignore[attr-defined]
+        self._names.setdefault((fold(name), name.endswith(".")), Counter()).update(counts)
+        self._pods.setdefault(played.pod.address, Counter()).update(counts)
         begin = f"{fold(name)}."
         self._suffixes.setdefault(played.pod.address, set()).update(
             s.candidate[len(begin) :] for s in played.walk.steps if s.candidate.startswith(begin)
