@@ -79,20 +79,27 @@ def _rows(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> Iterable[tu
 
 def _look(analysis: Analysis, rows: Mapping[Who, Client], domain: str) -> _Seen:
     seen = _Seen()
-    columns = ("client_addr", "container", "base_name", "absolute", "qtypes", "candidates")
+    columns = (
+        "client_addr",
+        "container",
+        "base_name",
+        "absolute",
+        "qtypes",
+        "outcome",
+        "candidates",
+    )
     for frame in analysis.table_parts("lookups"):
         frame = frame[frame["complete"].astype(bool) & frame["base_name"].notna()]
         times = frame["start_time"].dropna()
         if len(times):
             seen.first = min(times.min(), seen.first) if seen.first is not None else times.min()
             seen.last = max(times.max(), seen.last) if seen.last is not None else times.max()
-        plain = frame.assign(
-            qtypes=frame["qtypes"].map(tuple), candidates=frame["candidates"].map(lambda c: c[0])
-        )
-        for address, container, base, absolute, qtypes, first in _rows([plain], columns):
-            who = (address, container)
+        for address, container, base, absolute, qtypes, outcome, asked in _rows([frame], columns):
+            who, names = (address, container), tuple(asked)
             ndots = rows[who].ndots.value if who in rows else 0
-            is_absolute = bool(absolute) or (first == base and dots(base) < ndots)
+            # a name that ended as is, and was not searched, has a final dot for all that shows
+            ended = names == (base,) and (outcome != "resolved" or dots(base) < ndots)
+            is_absolute = bool(absolute) or ended
             seen.clients[who].requests[base, is_absolute, _pair_first(qtypes)] += 1
             seen.lookups += 1
     _look_at_queries(analysis, rows, domain, seen)

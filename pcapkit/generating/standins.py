@@ -8,6 +8,7 @@ from random import Random
 
 from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.cluster.conventions import CLUSTER_DOMAIN, SERVICES
+from pcapkit.names.text import fold
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _SYLLABLES = 3
@@ -48,6 +49,7 @@ class StandIns:
 
     def name(self, name: str) -> str:
         """Return the stand-in of a name as an application asked for it."""
+        name = fold(name)
         if name not in self._names:
             self._names[name] = (
                 self._reverse(name)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from pcapkit.analysis.lookups.waste import PROBES
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, UNANSWERED
 from pcapkit.generating.playing import Played
 from pcapkit.generating.scenario import Pod, Scenario
@@ -24,19 +25,17 @@ from pcapkit.resolver.models import resolver_model
 from pcapkit.resolver.simulate import Step
 
 SCHEMA = "pcapkit.truth/1"
-#: First labels of names that libraries ask for by themselves, as the scenarios use them.
-_PROBES = ("_grpclb.", "_grpc_config.")
 
 
 def classes_of(played: Played) -> list[str]:
     """Return the waste class of each question of a complete lookup."""
     steps, base = played.walk.steps, fold(played.request.name)
-    answered = {s.candidate for s in steps if s.outcome == ANSWER}
+    answered = next((s.candidate for s in steps if s.outcome == ANSWER), None)
     exists = next((s.candidate for s in steps if s.outcome == NODATA), None)
     return [_class(s, base, answered, exists) for s in steps]
 
 
-def _class(step: Step, base: str, answered: Collection[str], exists: str | None) -> str:
+def _class(step: Step, base: str, answered: str | None, exists: str | None) -> str:
     if step.outcome == UNANSWERED:
         return "unanswered"
     if step.outcome == ANSWER:
@@ -45,15 +44,15 @@ def _class(step: Step, base: str, answered: Collection[str], exists: str | None)
         return "server_error"
     if step.qtype == "PTR":
         return "reverse_miss"
-    if step.qtype in ("SRV", "TXT") and base.startswith(_PROBES):
+    if step.qtype in ("SRV", "TXT") and base.partition(".")[0] in PROBES:
         return "service_probe"
-    if step.candidate in answered:
+    if step.candidate == answered:
         return "empty_family"
     is_base = step.candidate == base
-    if not answered and step.outcome == NODATA and (is_base or step.candidate == exists):
+    if answered is None and step.outcome == NODATA and (is_base or step.candidate == exists):
         return "no_such_type"
     if is_base:
-        return "absolute_miss" if answered else "nonexistent"
+        return "absolute_miss" if answered is not None else "nonexistent"
     return "search_miss"
 
 
