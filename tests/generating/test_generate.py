@@ -90,7 +90,7 @@ def test_a_device_gets_no_truth_beside_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("alpin", "-o", "x"), "no scenario 'alpin'; did you mean alpine?"),
+        (("alpin", "-o", "x"), "no scenario 'alpin'; did you mean alpine"),
         (("nothing-like-it", "-o", "x"), "'pcapkit generate' lists all"),
         (("plain",), "--output: name a file for the capture"),
         (("plain", "-o", "/dev/null/x/y.pcap"), "is not a folder"),
