@@ -43,7 +43,6 @@ class Row:
     resolver: str = "glibc"
     ndots: int = 5
     seconds: float = 1200.0
-    least_lookups: int = 0
 
 
 def _of(
@@ -60,6 +59,15 @@ def _of(
     known = replace(cluster([own.search], more), **zones)  # type: ignore[arg-type]
     who = pods(choices, requests, own)
     return Scenario("", who, known, network or Network(), choices.lookups, choices.seconds)
+
+
+def _every_other(made: Scenario, **changes: object) -> Scenario:
+    """Return a scenario in which every other pod has other settings."""
+    who = tuple(
+        replace(p, settings=replace(p.settings, **changes)) if n % 2 else p  # type: ignore[arg-type]
+        for n, p in enumerate(made.pods)
+    )
+    return replace(made, pods=who)
 
 
 def _everyday(choices: Choices) -> Scenario:
@@ -131,12 +139,8 @@ def _lost_queries(choices: Choices) -> Scenario:
 
 def _conntrack_race(choices: Choices) -> Scenario:
     """Every other pod is Go's, whose queries have a port each and do not race."""
-    made = _everyday(choices)
-    who = tuple(
-        replace(p, settings=replace(p.settings, resolver="go")) if n % 2 else p
-        for n, p in enumerate(made.pods)
-    )
-    return replace(made, pods=who, network=Network(raced=0.03))
+    made = _every_other(_everyday(choices), resolver="go")
+    return replace(made, network=Network(raced=0.03))
 
 
 def _servfail(choices: Choices) -> Scenario:
@@ -216,12 +220,7 @@ def _upstream_leak(choices: Choices) -> Scenario:
 
 def _mixed_settings(choices: Choices) -> Scenario:
     made = _nxdomain(choices)  # what is missing shows from which ndots on it is asked as is first
-    other = 2 if choices.ndots != 2 else 5
-    who = tuple(
-        replace(p, settings=replace(p.settings, ndots=other)) if n % 2 else p
-        for n, p in enumerate(made.pods)
-    )
-    return replace(made, pods=who)
+    return _every_other(made, ndots=2 if choices.ndots != 2 else 5)
 
 
 def _autopath(choices: Choices) -> Scenario:
@@ -298,7 +297,7 @@ SCENARIOS: tuple[Row, ...] = (
         "every-class",
         "each waste class at least once",
         _every_class,
-        ("failed_lookups", "service_probes"),
+        ("failed_lookups", "private_reverse_leak", "resolver_stalls", "service_probes"),
         lookups=120,
         clients=1,
         ndots=2,
@@ -314,7 +313,7 @@ SCENARIOS: tuple[Row, ...] = (
         "closed-nameserver",
         "nothing listens at the first of two nameservers: ICMP says so",
         _closed_nameserver,
-        ("nameserver_unreachable",),
+        ("dead_nameserver", "nameserver_unreachable"),
     ),
     Row("slow-server", "a nameserver that takes 0.2 s", _slow_server, ("slow_nameserver",)),
     Row(
@@ -330,7 +329,12 @@ SCENARIOS: tuple[Row, ...] = (
         ("conntrack_race", "resolver_stalls"),
     ),
     Row("servfail", "a server fails at one zone", _servfail, ("failed_lookups",)),
-    Row("mute-zone", "a server says nothing to one zone", _mute_zone, ("failed_lookups",)),
+    Row(
+        "mute-zone",
+        "a server says nothing to one zone",
+        _mute_zone,
+        ("failed_lookups", "resolver_stalls"),
+    ),
     Row(
         "failed-aaaa",
         "AAAA fails where A is answered: musl waits, and gives up",
