@@ -266,12 +266,7 @@ def _every_class(choices: Choices) -> Scenario:
 SCENARIOS: tuple[Row, ...] = (
     Row("plain", "pods as Kubernetes sets them up: ndots 5, external names", _everyday),
     Row("fqdn", "healthy: every name is written in full, with its final dot", _fqdn),
-    Row(
-        "alpine",
-        "the same pods with musl, which stops where glibc goes on",
-        _everyday,
-        resolver="musl",
-    ),
+    Row("alpine", "the same pods with musl", _everyday, resolver="musl"),
     Row("go", "the same pods with Go's own resolver", _everyday, resolver="go"),
     Row(
         "node",
@@ -280,12 +275,7 @@ SCENARIOS: tuple[Row, ...] = (
         lookups=3000,
         clients=60,
     ),
-    Row(
-        "ndots-1",
-        "ndots 1: services of other namespaces are asked upstream first",
-        _everyday,
-        ndots=1,
-    ),
+    Row("ndots-1", "ndots 1: names of services go upstream first", _everyday, ndots=1),
     Row("nxdomain", "names that do not exist, each asked along the whole list", _nxdomain),
     Row("no-address", "names that exist, and have no address", _no_address),
     Row("empty", "an idle pod: no packet at all", _empty, lookups=0),
@@ -316,12 +306,7 @@ SCENARIOS: tuple[Row, ...] = (
         ("dead_nameserver", "nameserver_unreachable"),
     ),
     Row("slow-server", "a nameserver that takes 0.2 s", _slow_server, ("slow_nameserver",)),
-    Row(
-        "lost-queries",
-        "three of 100 queries are lost on the way",
-        _lost_queries,
-        ("resolver_stalls",),
-    ),
+    Row("lost-queries", "three of 100 queries are lost", _lost_queries, ("resolver_stalls",)),
     Row(
         "conntrack-race",
         "the second query of a pair is lost in the node's connection tracking",
@@ -376,12 +361,7 @@ SCENARIOS: tuple[Row, ...] = (
         _large_answers,
         ("large_answer_walks",),
     ),
-    Row(
-        "service-probes",
-        "gRPC asks SRV and TXT names along the list",
-        _service_probes,
-        ("service_probes",),
-    ),
+    Row("service-probes", "gRPC asks for SRV and TXT names", _service_probes, ("service_probes",)),
     Row("reverse", "PTR of private addresses, asked upstream", _reverse, ("private_reverse_leak",)),
     Row(
         "upstream-leak",

@@ -10,7 +10,6 @@ import struct
 from functools import lru_cache
 
 from pcapkit.codes import (
-    QTYPE_NUMBERS,
     TYPE_A,
     TYPE_AAAA,
     TYPE_CNAME,
@@ -19,6 +18,7 @@ from pcapkit.codes import (
     TYPE_SOA,
     TYPE_SRV,
     TYPE_TXT,
+    qtype_number,
 )
 from pcapkit.names.text import wire_from_text
 from pcapkit.schema import AA, QR, RA, RD, TC
@@ -37,6 +37,11 @@ _TTL_S, _NEGATIVE_S = 30, 5
 def name_bytes(name: str) -> bytes:
     """Return a name as it is on the wire."""
     return wire_from_text(name)
+
+
+@lru_cache
+def _number(qtype: str) -> int:
+    return qtype_number(qtype) or 0
 
 
 def query(ident: int, name: str, qtype: str, edns_bytes: int) -> bytes:
@@ -67,7 +72,7 @@ def response(
 
 def record(qtype: str, number: int, addresses: tuple[bytes, bytes], owner: str = "") -> bytes:
     """Return the record ``number`` of a name; ``addresses`` are the first of A and of AAAA."""
-    kind = QTYPE_NUMBERS[qtype]
+    kind = _number(qtype)
     if kind in (TYPE_A, TYPE_AAAA):
         first = addresses[kind == TYPE_AAAA]
         last = int.from_bytes(first[-2:], "big") + number
@@ -93,7 +98,7 @@ def _record(owner: bytes, kind: int, data: bytes, ttl: int = _TTL_S) -> bytes:
 
 
 def _question(name: str, qtype: str) -> bytes:
-    return name_bytes(name) + struct.pack(">HH", QTYPE_NUMBERS[qtype], 1)
+    return name_bytes(name) + struct.pack(">HH", _number(qtype), 1)
 
 
 def _opt(size: int) -> bytes:
