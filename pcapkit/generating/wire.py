@@ -31,6 +31,8 @@ FIN, SYN, PUSH, ACK = 0x01, 0x02, 0x08, 0x10
 _ASKED = b"\xc0\x0c"  # a pointer to the question's name
 _TCP, _UDP, _ICMP = 6, 17, 1
 _TTL_S, _NEGATIVE_S = 30, 5
+#: What record data names (RFC 2606).
+_NOBODY = "example.com"
 
 
 @lru_cache(1 << 15)
@@ -78,13 +80,11 @@ def record(qtype: str, number: int, addresses: tuple[bytes, bytes], owner: str =
         last = int.from_bytes(first[-2:], "big") + number
         data = first[:-2] + (last & 0xFFFF).to_bytes(2, "big")
     elif kind == TYPE_SRV:
-        data = struct.pack(">HHH", 0, 100, 8080) + name_bytes("target.example.com")
+        data = struct.pack(">HHH", 0, 100, 8080) + name_bytes(_NOBODY)
     elif kind == TYPE_TXT:
         data = b"\x08made up."
     else:
-        data = (b"\0\x0a" if kind not in (TYPE_PTR, TYPE_CNAME) else b"") + name_bytes(
-            "host.example.com"
-        )
+        data = (b"" if kind in (TYPE_PTR, TYPE_CNAME) else b"\0\x0a") + name_bytes(_NOBODY)
     return _record(name_bytes(owner) if owner else _ASKED, kind, data)
 
 
@@ -107,7 +107,7 @@ def _opt(size: int) -> bytes:
 
 @lru_cache(1 << 10)
 def _soa(zone: str) -> bytes:
-    data = name_bytes("ns.example.com") + name_bytes("hostmaster.example.com")
+    data = 2 * name_bytes(_NOBODY)
     data += struct.pack(">IIIII", 1, 7200, 1800, 86400, _NEGATIVE_S)
     return _record(name_bytes(zone), TYPE_SOA, data)
 
