@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pcapkit.cluster.conventions import CLUSTER_DOMAIN, SERVICES
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.generating.habits import HABITS
 from pcapkit.generating.scenario import (
@@ -68,6 +69,9 @@ class _Seen:
     first: pd.Timestamp | None = None
     last: pd.Timestamp | None = None
     lookups: int = 0
+    #: of everything that was asked, also in lookups that the capture cuts
+    servers: set[str] = field(default_factory=set)
+    labels: set[str] = field(default_factory=set)
 
 
 def _rows(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> Iterable[tuple[Any, ...]]:
@@ -126,6 +130,9 @@ def _look_at_queries(
         "transport",
     )
     for frame in analysis.table_parts("transactions"):
+        seen.servers.update(frame["server_addr"].dropna())
+        for name in frame["qname"].dropna().unique():
+            seen.labels.update(name.split("."))
         frame = frame[(frame["waste_class"] != "incomplete") & frame["qname"].notna()]
         if not len(frame):
             continue
@@ -175,9 +182,9 @@ def _domain_of(rows: Iterable[Client]) -> str:
     """Return the cluster domain that the search lists show; cluster.local where none does."""
     for row in rows:
         for before, suffix in zip(row.search, row.search[1:], strict=False):
-            if before == f"svc.{suffix}":
+            if before == f"{SERVICES}.{suffix}":
                 return suffix
-    return "cluster.local"
+    return CLUSTER_DOMAIN
 
 
 def alike(
@@ -198,10 +205,10 @@ def alike(
     domain = _domain_of(rows.values())
     seen = _look(analysis, rows, domain)
     dice = Random(f"{seed} names")
-    names = StandIns(dice, domain, _labels(seen, rows.values()))
-    # the addresses of servers stand in no row of clients
-    servers = {a for f in analysis.table_parts("transactions") for a in f["server_addr"].dropna()}
-    addresses = Addresses(dice, {a for a, _ in rows} | servers)
+    for row in rows.values():
+        seen.labels.update(label for suffix in row.search for label in suffix.split("."))
+    names = StandIns(dice, domain, seen.labels)
+    addresses = Addresses(dice, {a for a, _ in rows} | seen.servers)
     outcomes: dict[tuple[str, str], Outcomes] = {}
     for (base, suffix, qtype), counts in seen.ends.items():
         made = names.name(base)
@@ -244,12 +251,3 @@ def alike(
         span if seconds is None else seconds,
         addresses=addresses.records,
     )
-
-
-def _labels(seen: _Seen, rows: Iterable[Client]) -> set[str]:
-    """Return the labels of everything that was asked, and of all search lists."""
-    names = {base for base, _, _ in seen.ends} | {s for _, s, _ in seen.ends}
-    names |= {base for asked in seen.clients.values() for base, _, _ in asked.requests}
-    for row in rows:
-        names.update(row.search)
-    return {label for name in names for label in name.lower().split(".")}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.resolver.resolv_conf import ResolverConfig
 from pcapkit.resolver.simulate import FAMILIES
@@ -74,8 +75,8 @@ class Zones:
     wildcards: tuple[str, ...] = ()
     fails: Mapping[tuple[str, str], int] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], Outcomes] = field(default_factory=dict)
-    own: str = "cluster.local"
-    denies: str = "cluster.local"
+    own: str = CLUSTER_DOMAIN
+    denies: str = CLUSTER_DOMAIN
     is_authoritative: bool = True
 
     @property
