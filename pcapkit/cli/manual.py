@@ -33,6 +33,15 @@ _WORDS: tuple[Entry, ...] = (
         "fewer than 20 complete lookups nothing is concluded, and nothing fails.",
         "Give several with commas, or a line each in a file: --fail-on @rules.txt.",
     ),
+    Entry(
+        "truth",
+        "word",
+        "What a generated capture holds, exactly: plain.truth.json beside plain.pcap.",
+        "It is counted from what was decided to be sent, by the rules of resolvers, and no "
+        "analysis has a part in it: lookups, queries, retries, waste classes, names, each client's "
+        "settings, and the faults that show (null where options change what does).",
+        "Hold an analysis, a gate or a dashboard against it; 'pcapkit generate' lists scenarios.",
+    ),
 )
 _SETTINGS: tuple[Entry, ...] = (
     Entry(

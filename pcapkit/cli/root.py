@@ -24,6 +24,7 @@ COMMANDS = (
     "explain",
     "export",
     "fix",
+    "generate",
     "merge",
     "share",
     "sql",
