@@ -17,7 +17,7 @@ from pcapkit.batch.history.runs import add_run, read_history
 from pcapkit.batch.history.series import trend_rows
 from pcapkit.batch.history.trends import judge
 from pcapkit.batch.keeping.lock import NAME as LOCK
-from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep
+from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep_all
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
 from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
@@ -36,13 +36,11 @@ from pcapkit.batch.tallies.parts import (
 from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
-from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditIndex, AuditRow
 from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
 from pcapkit.report.audit_files import SCHEMA
 from pcapkit.report.openmetrics import FILE as METRICS
-from pcapkit.report.openmetrics import render_audit_metrics
 from pcapkit.report.writer import ReportFolders, stem_of
 from pcapkit.text import encodable
 from pcapkit.version import __version__
@@ -106,14 +104,13 @@ class Audit:
         cannot be written.
         """
         plan = self._plan(items)
-        reports = [task.folder for _, task in plan.tasks.values()]
         if not self._swept:
-            sweep(self._output, reports)
+            sweep_all(self._output)
             self._swept = True
         try:
             self._do(plan, engine)
         finally:  # processes that did not end well may have left something, too
-            sweep(self._output, reports)
+            sweep_all(self._output)
         if only_these:
             prune(self._output, self._records, {self._key(item) for item in items})
         return self._indexed(plan, items, asked)
@@ -131,12 +128,9 @@ class Audit:
                 self._say(f"warning: {warning}")
             self.changes, trend = judge(before, rows), trend_rows(before, rows)
         index = make_index(rows, self._group_by, trend)
-        write_index(self._output, index)
+        write_index(self._output, index, metrics="openmetrics" in self._formats)
         if self._history is not None:
             add_run(self._history, index.captures)
-        if "openmetrics" in self._formats:
-            metrics = render_audit_metrics(index.captures, __version__, index.together)
-            atomic_write(self._output / METRICS, metrics.encode())
         return index
 
     def _key(self, item: Item) -> str:
@@ -266,7 +260,7 @@ class Audit:
                 kind = "options"
             task = ShareTask(item.paths, item.sources, str(output), self._options, error, kind)
             jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
-        sweep(self._output, ())
+        sweep_all(self._output)
         self._each(0, len(jobs), sum(job.weight for job in jobs))
         failures, failed = 0, []
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 
 import click
 
@@ -18,6 +19,9 @@ from pcapkit.memory import keep_freed_memory
 
 #: No space is left where something is written to, standard output too.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What else ends a run early: the system that goes down, a terminal that is closed.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ended_by: list[int] = []
 
 
 def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
@@ -26,6 +30,13 @@ def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
         signal.raise_signal(signal.SIGINT)
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """End the run as Ctrl-C does, so that what it has begun to write goes; then by this signal."""
+    _ended_by.append(number)
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _open_closed_streams() -> None:
@@ -47,6 +58,9 @@ def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
     _open_closed_streams()
     sys.unraisablehook = _pass_on
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:  # not ignored, as nohup has it
+            signal.signal(number, _interrupt)
     keep_freed_memory()
     # Nothing here multiplies matrices. NumPy's threads for that take as long to start as NumPy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -59,6 +73,8 @@ def main() -> None:
             stream.flush()
     if kept := sys.modules.get("pcapkit.kernels.cache"):
         kept.remove_temporary()
+    for ended_by in _ended_by:
+        os.kill(os.getpid(), ended_by)
     os._exit(status)
 
 
@@ -91,7 +107,8 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         # What was interrupted half-made (a kernel that was being loaded) complains as it goes.
         sys.unraisablehook = lambda _: None
-        click.echo("interrupted", err=True)
+        if not _ended_by:
+            click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:
         return _reader_has_gone()
