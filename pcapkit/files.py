@@ -330,20 +330,36 @@ def _share_entries(
     is_own: Callable[[str], bool],
     stays: Callable[[str], bool],
 ) -> None:
-    """Let what stays of an old folder be in the new one, too, as far as that can be done yet.
+    """Let what stays of an old folder be in the new one, too, as second names of the same files.
 
-    Folders, and what a file system has no second name for, follow with ``_dissolve``.
+    What a file system has no second name for follows with ``_dissolve``.
     """
     with os.scandir(old) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name in names:
                     raise IsADirectoryError(errno.EISDIR, f"{entry.name} in it is a folder")
+                _share(entry, new)
             elif _WAITING.fullmatch(entry.name) or entry.name in names:
                 continue
             elif not is_own(entry.name) or stays(entry.name):
-                with suppress(OSError):
-                    os.link(entry.path, new / entry.name, follow_symlinks=False)
+                _share(entry, new)
+
+
+def _share(entry: os.DirEntry[str], folder: Path) -> None:
+    there = folder / entry.name
+    with suppress(OSError):
+        if not entry.is_dir(follow_symlinks=False):
+            os.link(entry.path, there, follow_symlinks=False)
+            return
+        there.mkdir(0o700)
+        with os.scandir(entry) as inside:
+            for each in inside:
+                _share(each, there)
+        status = entry.stat(follow_symlinks=False)
+        with suppress(PermissionError):
+            os.chown(there, status.st_uid, status.st_gid)
+        shutil.copystat(entry.path, there)
 
 
 def _exchanged(one: Path, other: Path) -> bool:
@@ -361,8 +377,8 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def _dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
-    """Remove a folder that has lost its place, or never had it; what is the user's goes back to
-    ``folder``. What cannot be removed stays.
+    """Remove a folder that has lost its place, or never had it; what is the user's, and ``folder``
+    lacks, goes there. What cannot be removed stays.
     """
     with suppress(OSError):
         if gone.is_symlink():
@@ -375,7 +391,9 @@ def _dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if not is_ours and folder.is_dir() and not os.path.lexists(there):
                     os.rename(entry.path, there)
-                elif not is_folder:
+                elif is_folder:
+                    _dissolve(Path(entry.path), there, lambda name: False)
+                else:
                     os.unlink(entry.path)
         gone.rmdir()
 
