@@ -21,6 +21,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 from types import FrameType
@@ -86,18 +87,11 @@ def whole_file(
             with path.open("wb") as stream:
                 yield stream
             return
-        with _parents_of(path):
-            out, waiting = _claimed(path, lambda new: _new_file(new, mode))
-            try:
-                yield out
-                _settle(out)
-                os.replace(waiting, path if name is None else path.with_name(name()))
-            except BaseException:
-                waiting.unlink(missing_ok=True)
-                raise
-            finally:
-                with suppress(OSError):  # what a full disk did not take
-                    out.close()
+        with _parents_of(path), _claims() as claim:
+            out, waiting = claim(path, lambda new: _new_file(new, mode))
+            yield out
+            _settle(out)
+            os.replace(waiting, path if name is None else path.with_name(name()))
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
 
@@ -111,29 +105,20 @@ def files_at_once(label: str) -> Iterator[Callable[[Path, int | None], IO[bytes]
     """
     opened: list[tuple[IO[bytes], Path, Path]] = []
     try:
-        with ExitStack() as around:
+        with ExitStack() as around, _claims() as claim:
 
             def begin(path: Path, mode: int | None) -> IO[bytes]:
                 around.enter_context(_parents_of(path))
-                out, waiting = _claimed(path, lambda new: _new_file(new, mode))
+                out, waiting = claim(path, lambda new: _new_file(new, mode))
                 opened.append((out, waiting, path))
                 return out
 
-            try:
-                yield begin
-                for out, _, _ in opened:
-                    _settle(out)
-                with _unbroken():
-                    for _, waiting, path in opened:
-                        os.replace(waiting, path)
-            except BaseException:
-                for _, waiting, _ in opened:
-                    waiting.unlink(missing_ok=True)
-                raise
-            finally:
-                for out, _, _ in opened:
-                    with suppress(OSError):  # what a full disk did not take
-                        out.close()
+            yield begin
+            for out, _, _ in opened:
+                _settle(out)
+            with _unbroken():
+                for _, waiting, path in opened:
+                    os.replace(waiting, path)
     except OSError as problem:
         raise InputError(label, f"cannot be written: {problem.strerror}") from None
 
@@ -192,21 +177,13 @@ def whole_folder(
     there, and ``sweep`` puts it back.
     """
     try:
-        with _parents_of(folder):
-            new, waiting = _claimed(folder, _NewFolder, is_own)
-            try:
-                yield new.begin
-                new.end()
-                assert all(map(is_own, new.names))  # else they would count as the user's
-                with _unbroken():
-                    _take_place(waiting, folder, new.names, is_own, stays)
-            except BaseException:
-                with _unbroken():
-                    new.end()
-                    _dissolve(waiting, folder, is_own)
-                raise
-            finally:
-                new.close()
+        with _parents_of(folder), _claims(is_own) as claim:
+            new, waiting = claim(folder, _NewFolder)
+            yield new.begin
+            new.end()
+            assert all(map(is_own, new.names))  # else they would count as the user's
+            with _unbroken():
+                _take_place(waiting, folder, new.names, is_own, stays)
     except OSError as problem:
         raise InputError(str(folder), f"cannot be written: {problem.strerror}") from None
 
@@ -238,7 +215,10 @@ class _NewFolder:
             file.close()
 
     def close(self) -> None:
-        os.close(self._handle)
+        try:
+            self.end()
+        finally:
+            os.close(self._handle)
 
 
 def _take_place(
@@ -401,8 +381,75 @@ def _dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
 # ---- what waits, and who ---------------------------------------------------------------------
 
 
+class _Claim(Protocol):
+    def __call__(self, path: Path, make: Callable[[Path], _Made], /) -> tuple[_Made, Path]: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Begun:
+    """What this process has made, where it waits, and for which place."""
+
+    out: _Open
+    waiting: Path
+    path: Path
+    is_own: Callable[[str], bool]
+
+    def drop(self) -> None:
+        """Remove it, where it still waits."""
+        with suppress(OSError):
+            if self in _begun and _is_at(self.out.fileno(), self.waiting):
+                if self.waiting.is_dir():
+                    _dissolve(self.waiting, self.path, self.is_own)
+                else:
+                    self.waiting.unlink()
+        self.close()
+
+    def close(self) -> None:
+        if self in _begun:
+            _begun.remove(self)
+            with suppress(OSError):  # what a full disk did not take
+                self.out.close()
+
+
+_begun: list[_Begun] = []
+
+
+def drop_begun() -> None:
+    """Remove what is still begun, for a process that is about to leave: an interrupt may come
+    between a block and its end, so that neither sees it.
+    """
+    for each in list(_begun):
+        each.drop()
+
+
+@contextmanager
+def _claims(is_own: Callable[[str], bool] = lambda name: False) -> Iterator[_Claim]:
+    """Give ``_claimed``; where the block fails, all that it made and that still waits is removed.
+
+    A signal finds what is made either known here or not there yet.
+    """
+    made: list[_Begun] = []
+
+    def claim(path: Path, make: Callable[[Path], _Made], /) -> tuple[_Made, Path]:
+        with _unbroken():
+            out, waiting = _claimed(path, make, is_own)
+            made.append(_Begun(out, waiting, path, is_own))
+            _begun.append(made[-1])
+        return out, waiting
+
+    try:
+        yield claim
+    except BaseException:
+        with _unbroken():
+            for each in made:
+                each.drop()
+        raise
+    for each in made:
+        each.close()
+
+
 def _claimed(
-    path: Path, make: Callable[[Path], _Made], is_own: Callable[[str], bool] = lambda name: False
+    path: Path, make: Callable[[Path], _Made], is_own: Callable[[str], bool]
 ) -> tuple[_Made, Path]:
     """Make what is to take the place of ``path``, locked, under a name of its own beside it.
 

@@ -17,6 +17,7 @@ from pcapkit.batch.history.runs import add_run, read_history
 from pcapkit.batch.history.series import trend_rows
 from pcapkit.batch.history.trends import judge
 from pcapkit.batch.keeping.lock import NAME as LOCK
+from pcapkit.batch.keeping.lock import check_held
 from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep_all
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
@@ -120,6 +121,7 @@ class Audit:
         return self._indexed(self._plan(items), items, asked)
 
     def _indexed(self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]) -> AuditIndex:
+        check_held(self._output)
         rows = [*plan.rows.values(), *self._gone(items, asked)]
         trend = None
         if self._history is not None:
@@ -271,6 +273,7 @@ class Audit:
                 names.remove(os.path.basename(outcome.job.argument.output))
                 failed.append(Failed(shown(outcome.job.argument.paths), outcome.problem))
             self._each(done, len(jobs), outcome.job.weight)
+        check_held(self._output)
         failed.sort(key=lambda f: f.paths)
         save_share(folder, Share(number, shares, tuple(names), tuple(failed)))
         return failures
@@ -300,6 +303,7 @@ class Audit:
             path = encodable(item.path)
             problem = f"{path}: {outcome.problem}"
             done = Done(failed_row(path, problem, "crashed", shown(item.paths)))
+        check_held(self._output)
         if done.unwritable is not None:
             raise PcapkitError(f"{done.unwritable}; what was done is kept: audit again")
         for record in before:
