@@ -8,7 +8,6 @@ there; see ``sweep``.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -19,7 +18,7 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, takewhile
@@ -30,17 +29,11 @@ from typing import IO, Protocol, TypeVar
 from pcapkit.errors import InputError
 
 #: A name of what waits: that of its place, a number, and whether it stood there before.
-_WAITING = re.compile(r"\.(?P<name>.+)\.[1-9]\d*(?P<before>\.before)?\.pcapkit", re.DOTALL)
+WAITING = re.compile(r"\.(?P<name>.+)\.[1-9]\d*(?P<before>\.before)?\.pcapkit", re.DOTALL)
 #: A file's name has at most 255 bytes on most file systems.
 _NAME_BYTES = 225
 #: Numbers past the first free one under which somebody who was killed may have left something.
 _MORE_NUMBERS = 3
-#: Of renameat2(2): linux/fs.h, linux/fcntl.h.
-_RENAME_EXCHANGE, _AT_FDCWD = 2, -100
-#: What those say that know no such renaming: a file system, a kernel.
-_NO_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-#: What a renaming says where there is something else by now.
-_OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 #: What would end a process in the middle of a step.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -87,7 +80,7 @@ def whole_file(
             with path.open("wb") as stream:
                 yield stream
             return
-        with _parents_of(path), _claims() as claim:
+        with parents_of(path), claims() as claim:
             out, waiting = claim(path, lambda new: _new_file(new, mode))
             yield out
             _settle(out)
@@ -105,10 +98,10 @@ def files_at_once(label: str) -> Iterator[Callable[[Path, int | None], IO[bytes]
     """
     opened: list[tuple[IO[bytes], Path, Path]] = []
     try:
-        with ExitStack() as around, _claims() as claim:
+        with ExitStack() as around, claims() as claim:
 
             def begin(path: Path, mode: int | None) -> IO[bytes]:
-                around.enter_context(_parents_of(path))
+                around.enter_context(parents_of(path))
                 out, waiting = claim(path, lambda new: _new_file(new, mode))
                 opened.append((out, waiting, path))
                 return out
@@ -116,7 +109,7 @@ def files_at_once(label: str) -> Iterator[Callable[[Path, int | None], IO[bytes]
             yield begin
             for out, _, _ in opened:
                 _settle(out)
-            with _unbroken():
+            with unbroken():
                 for _, waiting, path in opened:
                     os.replace(waiting, path)
     except OSError as problem:
@@ -158,205 +151,7 @@ def _settle(out: IO[bytes]) -> None:
     os.close(os.dup(out.fileno()))
 
 
-# ---- folders ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def whole_folder(
-    folder: Path, is_own: Callable[[str], bool], stays: Callable[[str], bool]
-) -> Iterator[Callable[[str], IO[bytes]]]:
-    """Give a function that opens a new file in ``folder``; all of them appear in one step, when the
-    block ends well. Raises InputError where one cannot be written: then all is as it was.
-
-    One file is written at a time: the next one ends it. ``is_own`` knows names of files that are
-    written here; all others are the user's, and stay. Of the own ones of before those stay of which
-    ``stays``, asked at the end, says so.
-
-    The folder takes the place of the other by an exchange of their names (renameat2(2)). Where a
-    file system has none (NFS), the other one steps aside first: a kill between the two leaves it
-    there, and ``sweep`` puts it back.
-    """
-    try:
-        with _parents_of(folder), _claims(is_own) as claim:
-            new, waiting = claim(folder, _NewFolder)
-            yield new.begin
-            new.end()
-            assert all(map(is_own, new.names))  # else they would count as the user's
-            with _unbroken():
-                _take_place(waiting, folder, new.names, is_own, stays)
-    except OSError as problem:
-        raise InputError(str(folder), f"cannot be written: {problem.strerror}") from None
-
-
-class _NewFolder:
-    """A folder that nobody else may look into yet, and the files that are written in it."""
-
-    def __init__(self, path: Path) -> None:
-        path.mkdir(0o700)
-        self.names: list[str] = []
-        self._path = path
-        self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._file: IO[bytes] | None = None
-
-    def fileno(self) -> int:
-        return self._handle
-
-    def begin(self, name: str) -> IO[bytes]:
-        """Open a new file; the one before is whole by now."""
-        self.end()
-        self._file = (self._path / name).open("xb")
-        self.names.append(name)
-        return self._file
-
-    def end(self) -> None:
-        """Have the last file whole."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-    def close(self) -> None:
-        try:
-            self.end()
-        finally:
-            os.close(self._handle)
-
-
-def _take_place(
-    waiting: Path,
-    folder: Path,
-    names: Sequence[str],
-    is_own: Callable[[str], bool],
-    stays: Callable[[str], bool],
-) -> None:
-    """Put the new folder ``waiting``, in which ``names`` were written, in the place of ``folder``.
-
-    What the user has in the other goes along.
-    """
-    with _held(folder) as status:
-        if status is not None:
-            _replace(waiting, folder, status, names, is_own, stays)
-            return
-        special = stat.S_IMODE(waiting.stat().st_mode) & ~0o777  # as the folder around has it
-        waiting.chmod(special | 0o777 & ~_umask())
-        try:
-            os.rename(waiting, folder)
-            return
-        except OSError as problem:
-            if problem.errno not in _OCCUPIED:
-                raise
-    _take_place(waiting, folder, names, is_own, stays)  # which there is by now
-
-
-def _replace(
-    waiting: Path,
-    folder: Path,
-    status: os.stat_result,
-    names: Sequence[str],
-    is_own: Callable[[str], bool],
-    stays: Callable[[str], bool],
-) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        _share_entries(folder, waiting, names, is_own, stays)
-        with suppress(PermissionError):
-            os.chown(waiting, status.st_uid, status.st_gid)
-        waiting.chmod(stat.S_IMODE(status.st_mode))
-    elif not stat.S_ISLNK(status.st_mode):  # a link is replaced, and not followed
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    if not _exchanged(waiting, folder):
-        aside = waiting.with_suffix(f".before{waiting.suffix}")
-        os.rename(folder, aside)
-        try:
-            os.rename(waiting, folder)
-        except OSError:
-            os.rename(aside, folder)
-            raise
-        waiting = aside
-    _dissolve(waiting, folder, is_own)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[os.stat_result | None]:
-    """Keep others from replacing what is at ``folder`` now; give its status, None for nothing."""
-    handle: int | None
-    while True:
-        try:
-            handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            handle = None
-        except OSError as problem:
-            if problem.errno != errno.ELOOP:  # of a symbolic link
-                raise
-            handle = None
-        if handle is None:
-            break
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        if _is_at(handle, folder):
-            break
-        os.close(handle)
-    try:
-        yield folder.lstat() if os.path.lexists(folder) else None
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _share_entries(
-    old: Path,
-    new: Path,
-    names: Sequence[str],
-    is_own: Callable[[str], bool],
-    stays: Callable[[str], bool],
-) -> None:
-    """Let what stays of an old folder be in the new one, too, as second names of the same files.
-
-    What a file system has no second name for follows with ``_dissolve``.
-    """
-    with os.scandir(old) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name in names:
-                    raise IsADirectoryError(errno.EISDIR, f"{entry.name} in it is a folder")
-                _share(entry, new)
-            elif _WAITING.fullmatch(entry.name) or entry.name in names:
-                continue
-            elif not is_own(entry.name) or stays(entry.name):
-                _share(entry, new)
-
-
-def _share(entry: os.DirEntry[str], folder: Path) -> None:
-    there = folder / entry.name
-    with suppress(OSError):
-        if not entry.is_dir(follow_symlinks=False):
-            os.link(entry.path, there, follow_symlinks=False)
-            return
-        there.mkdir(0o700)
-        with os.scandir(entry) as inside:
-            for each in inside:
-                _share(each, there)
-        status = entry.stat(follow_symlinks=False)
-        with suppress(PermissionError):
-            os.chown(there, status.st_uid, status.st_gid)
-        shutil.copystat(entry.path, there)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Exchange the names of two folders; False where this system, or file system, cannot."""
-    try:
-        rename = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError):
-        return False
-    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _NO_EXCHANGE:
-        return False
-    raise OSError(number, os.strerror(number))
-
-
-def _dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
+def dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
     """Remove a folder that has lost its place, or never had it; what is the user's, and ``folder``
     lacks, goes there. What cannot be removed stays.
     """
@@ -366,13 +161,13 @@ def _dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
             return
         for entry in list(os.scandir(gone)):
             there = folder / entry.name
-            is_ours = is_own(entry.name) or _WAITING.fullmatch(entry.name) is not None
+            is_ours = is_own(entry.name) or WAITING.fullmatch(entry.name) is not None
             with suppress(OSError):
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if not is_ours and folder.is_dir() and not os.path.lexists(there):
                     os.rename(entry.path, there)
                 elif is_folder:
-                    _dissolve(Path(entry.path), there, lambda name: False)
+                    dissolve(Path(entry.path), there, lambda name: False)
                 else:
                     os.unlink(entry.path)
         gone.rmdir()
@@ -397,9 +192,9 @@ class _Begun:
     def drop(self) -> None:
         """Remove it, where it still waits."""
         with suppress(OSError):
-            if self in _begun and _is_at(self.out.fileno(), self.waiting):
+            if self in _begun and is_at(self.out.fileno(), self.waiting):
                 if self.waiting.is_dir():
-                    _dissolve(self.waiting, self.path, self.is_own)
+                    dissolve(self.waiting, self.path, self.is_own)
                 else:
                     self.waiting.unlink()
         self.close()
@@ -423,7 +218,7 @@ def drop_begun() -> None:
 
 
 @contextmanager
-def _claims(is_own: Callable[[str], bool] = lambda name: False) -> Iterator[_Claim]:
+def claims(is_own: Callable[[str], bool] = lambda name: False) -> Iterator[_Claim]:
     """Give ``_claimed``; where the block fails, all that it made and that still waits is removed.
 
     A signal finds what is made either known here or not there yet.
@@ -431,7 +226,7 @@ def _claims(is_own: Callable[[str], bool] = lambda name: False) -> Iterator[_Cla
     made: list[_Begun] = []
 
     def claim(path: Path, make: Callable[[Path], _Made], /) -> tuple[_Made, Path]:
-        with _unbroken():
+        with unbroken():
             out, waiting = _claimed(path, make, is_own)
             made.append(_Begun(out, waiting, path, is_own))
             _begun.append(made[-1])
@@ -440,7 +235,7 @@ def _claims(is_own: Callable[[str], bool] = lambda name: False) -> Iterator[_Cla
     try:
         yield claim
     except BaseException:
-        with _unbroken():
+        with unbroken():
             for each in made:
                 each.drop()
         raise
@@ -464,7 +259,7 @@ def _claimed(
             made = make(waiting)
         except FileExistsError:  # another process was faster
             continue
-        if _locked(made.fileno()) and not _is_at(made.fileno(), waiting):
+        if _locked(made.fileno()) and not is_at(made.fileno(), waiting):
             made.close()  # it was taken for a killed one's
             continue
         for more in range(number + 1, number + 1 + _MORE_NUMBERS):
@@ -479,13 +274,13 @@ def sweep(folder: Path, is_own: Callable[[str], bool] = lambda name: False) -> N
     A folder that had to step aside, and whose place is empty, is put back; see ``whole_folder``.
     """
     try:
-        found = [(e, m) for e in os.scandir(folder) if (m := _WAITING.fullmatch(e.name))]
+        found = [(e, m) for e in os.scandir(folder) if (m := WAITING.fullmatch(e.name))]
     except OSError:
         return
     for entry, match in found:
         path, place = Path(entry.path), folder / match["name"]
         if match["before"] and not os.path.lexists(place):
-            with suppress(OSError), _held(path):
+            with suppress(OSError), held(path):
                 os.rename(path, place)
         else:
             _cleared(path, place, is_own)
@@ -502,10 +297,10 @@ def _cleared(waiting: Path, path: Path, is_own: Callable[[str], bool]) -> bool:
         return False
     try:
         status = os.fstat(handle)
-        if status.st_uid != os.geteuid() or not _locked(handle) or not _is_at(handle, waiting):
+        if status.st_uid != os.geteuid() or not _locked(handle) or not is_at(handle, waiting):
             return False
         if stat.S_ISDIR(status.st_mode):
-            _dissolve(waiting, path, is_own)
+            dissolve(waiting, path, is_own)
         elif stat.S_ISREG(status.st_mode):
             waiting.unlink()
     except OSError:
@@ -513,6 +308,33 @@ def _cleared(waiting: Path, path: Path, is_own: Callable[[str], bool]) -> bool:
     finally:
         os.close(handle)
     return not os.path.lexists(waiting)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[os.stat_result | None]:
+    """Keep others from replacing what is at ``folder`` now; give its status, None for nothing."""
+    handle: int | None
+    while True:
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            handle = None
+        except OSError as problem:
+            if problem.errno != errno.ELOOP:  # of a symbolic link
+                raise
+            handle = None
+        if handle is None:
+            break
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if is_at(handle, folder):
+            break
+        os.close(handle)
+    try:
+        yield folder.lstat() if os.path.lexists(folder) else None
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _locked(handle: int) -> bool:
@@ -524,7 +346,7 @@ def _locked(handle: int) -> bool:
     return True
 
 
-def _is_at(handle: int, path: Path) -> bool:
+def is_at(handle: int, path: Path) -> bool:
     """Is what is open still what the path leads to?"""
     try:
         return os.path.samestat(os.fstat(handle), path.lstat())
@@ -533,7 +355,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 @contextmanager
-def _parents_of(path: Path) -> Iterator[None]:
+def parents_of(path: Path) -> Iterator[None]:
     """Make the folders that lead to a path; those that are new go again where the block fails."""
     made: list[Path] = []
     try:
@@ -550,7 +372,7 @@ def _parents_of(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _unbroken() -> Iterator[None]:
+def unbroken() -> Iterator[None]:
     """Let the signals that would break off the block come after it.
 
     Those that end the process at once still do: what is left then is swept.
@@ -573,12 +395,6 @@ def _unbroken() -> Iterator[None]:
             signal.signal(waits, handler)
         for first in came[:1]:
             signal.raise_signal(first)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 # ---- folders for a while ----------------------------------------------------------------------
@@ -612,6 +428,6 @@ def make_temporary(kind: str) -> tuple[int, Path]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix))
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if not _locked(handle) or _is_at(handle, folder):
+        if not _locked(handle) or is_at(handle, folder):
             return handle, folder
         os.close(handle)

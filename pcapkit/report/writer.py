@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from pcapkit.errors import UsageError
-from pcapkit.files import whole_folder
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import CHART_NAMES, REPORT_TABLES, SUMMARY_TABLES
 from pcapkit.report.analysis_json import dump_json
+from pcapkit.report.folder import whole_folder
 from pcapkit.report.openmetrics import FILE as METRICS
 from pcapkit.report.table_files import small_table, write_table
 from pcapkit.text import encodable, is_url
