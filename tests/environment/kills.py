@@ -41,7 +41,7 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _OF_RUN = ("audit.lock", "looks.json")
 #: What an audit writes over all of its captures.
 _INDEX = ("index.html", "audit.json", "audit.parquet")
-_MANIFEST = """apiVersion: apps/v1
+MANIFEST = """apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {name}
@@ -171,7 +171,7 @@ class Trials:
         self._captures(state, "whatif_w1_glibc_ndots2.pcap", "busybox_nslookup.pcap")
         if case.name == "fix":
             for name in ("one", "two", "three"):
-                (state / "out" / f"{name}.yaml").write_text(_MANIFEST.format(name=name))
+                (state / "out" / f"{name}.yaml").write_text(MANIFEST.format(name=name))
         else:
             self._run(case, state)
         for report in (state / "out").iterdir():  # the user's own
