@@ -196,8 +196,11 @@ def leave_with_caller(pipe: int) -> None:
 def die_with_parent(parent: int) -> None:
     """End this process when its parent ends, however that is; where the system can do that.
 
-    The thread that forked this process counts as its parent: prctl(2).
+    The thread that forked this process counts as its parent: prctl(2). What ends the parent early
+    ends this one at once: it has nothing to tidy up.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:  # it was faster

@@ -1,17 +1,50 @@
-"""Small files read as text, and files that appear whole or not at all."""
+"""Small files read as text; files and folders that appear whole or not at all.
+
+Whatever is written waits beside its place until it is whole, in a file or folder named after it,
+``.NAME.1.pcapkit``, and takes that place in one step. It is locked (flock(2)) for as long as its
+process lives, so that what a killed one has left is known, and removed by the next that writes
+there; see ``sweep``.
+"""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
+import shutil
+import signal
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
-from typing import IO
+from types import FrameType
+from typing import IO, Protocol, TypeVar
 
 from pcapkit.errors import InputError
+
+#: A name of what waits: that of its place, a number, and whether it stood there before.
+WAITING = re.compile(r"\.(?P<name>.+)\.[1-9]\d*(?P<before>\.before)?\.pcapkit", re.DOTALL)
+#: A file's name has at most 255 bytes on most file systems.
+_NAME_BYTES = 225
+#: Numbers past the first free one under which somebody who was killed may have left something.
+_MORE_NUMBERS = 3
+#: What would end a process in the middle of a step.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Open(Protocol):
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+_Made = TypeVar("_Made", bound=_Open)
 
 
 def read_text(path: str) -> str:
@@ -26,6 +59,9 @@ def read_text(path: str) -> str:
         raise InputError(
             path, f"cannot be read: {problem.strerror}", hint="check the path"
         ) from None
+
+
+# ---- files ------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -44,18 +80,46 @@ def whole_file(
             with path.open("wb") as stream:
                 yield stream
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, waiting = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                yield out
-            os.chmod(waiting, 0o666 & ~_umask() if mode is None else mode)
+        with parents_of(path), claims() as claim:
+            out, waiting = claim(path, lambda new: _new_file(new, mode))
+            yield out
+            _settle(out)
             os.replace(waiting, path if name is None else path.with_name(name()))
-        except BaseException:
-            Path(waiting).unlink(missing_ok=True)
-            raise
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
+
+
+@contextmanager
+def files_at_once(label: str) -> Iterator[Callable[[Path, int | None], IO[bytes]]]:
+    """Give a function that opens a new file for a path and its permissions; when the block ends
+    well, all take their places, one right after the other. Until then all is as it was.
+
+    What the function raises is an OSError; InputError is raised where a file cannot be written.
+    """
+    opened: list[tuple[IO[bytes], Path, Path]] = []
+    try:
+        with ExitStack() as around, claims() as claim:
+
+            def begin(path: Path, mode: int | None) -> IO[bytes]:
+                around.enter_context(parents_of(path))
+                out, waiting = claim(path, lambda new: _new_file(new, mode))
+                opened.append((out, waiting, path))
+                return out
+
+            yield begin
+            for out, _, _ in opened:
+                _settle(out)
+            with unbroken():
+                for _, waiting, path in opened:
+                    os.replace(waiting, path)
+    except OSError as problem:
+        raise InputError(label, f"cannot be written: {problem.strerror}") from None
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write ``path`` as a whole; what stood there stays until then. Raises InputError."""
+    with whole_file(path) as out:
+        out.write(data)
 
 
 def is_stream(path: Path) -> bool:
@@ -69,41 +133,301 @@ def is_stream(path: Path) -> bool:
     return stat.S_ISFIFO(kind) or stat.S_ISCHR(kind) or stat.S_ISSOCK(kind)
 
 
-@contextmanager
-def whole_files(folder: Path) -> Iterator[Callable[[str], IO[bytes]]]:
-    """Give a function that opens a file of a name in ``folder``; all appear when the block ends
-    well, after the last of them has been written. Raises InputError where one cannot be.
+def _new_file(path: Path, mode: int | None) -> IO[bytes]:
+    """Make a file of these permissions, or of any new file's, and open it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    out = os.fdopen(os.open(path, flags, 0o666 if mode is None else 0o600), "w+b")
+    if mode is not None:
+        os.fchmod(out.fileno(), mode)
+    return out
 
-    A folder that was not there before is not there afterwards, where the block fails.
+
+def _settle(out: IO[bytes]) -> None:
+    """Have all that was written accepted: a disk that is full says so before anything is replaced.
+
+    That of a server says so when a file is closed.
     """
-    was_there = folder.exists()
-    opened: list[IO[bytes]] = []
+    out.flush()
+    os.close(os.dup(out.fileno()))
+
+
+def dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
+    """Remove a folder that has lost its place, or never had it; what is the user's, and ``folder``
+    lacks, goes there. What cannot be removed stays.
+    """
+    with suppress(OSError):
+        if gone.is_symlink():
+            gone.unlink()
+            return
+        for entry in list(os.scandir(gone)):
+            there = folder / entry.name
+            is_ours = is_own(entry.name) or WAITING.fullmatch(entry.name) is not None
+            with suppress(OSError):
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if not is_ours and folder.is_dir() and not os.path.lexists(there):
+                    os.rename(entry.path, there)
+                elif is_folder:
+                    dissolve(Path(entry.path), there, lambda name: False)
+                else:
+                    os.unlink(entry.path)
+        gone.rmdir()
+
+
+# ---- what waits, and who ---------------------------------------------------------------------
+
+
+class _Claim(Protocol):
+    def __call__(self, path: Path, make: Callable[[Path], _Made], /) -> tuple[_Made, Path]: ...
+
+
+@dataclass(eq=False, slots=True)
+class _Begun:
+    """What this process has made, where it waits, and for which place."""
+
+    out: _Open
+    waiting: Path
+    path: Path
+    is_own: Callable[[str], bool]
+
+    def drop(self) -> None:
+        """Remove it, where it still waits."""
+        with suppress(OSError):
+            if self in _begun and is_at(self.out.fileno(), self.waiting):
+                if self.waiting.is_dir():
+                    dissolve(self.waiting, self.path, self.is_own)
+                else:
+                    self.waiting.unlink()
+        self.close()
+
+    def close(self) -> None:
+        if self in _begun:
+            _begun.remove(self)
+            with suppress(OSError):  # what a full disk did not take
+                self.out.close()
+
+
+_begun: list[_Begun] = []
+
+
+def drop_begun() -> None:
+    """Remove what is still begun, for a process that is about to leave: an interrupt may come
+    between a block and its end, so that neither sees it.
+    """
+    for each in list(_begun):
+        each.drop()
+
+
+@contextmanager
+def claims(is_own: Callable[[str], bool] = lambda name: False) -> Iterator[_Claim]:
+    """Give ``_claimed``; where the block fails, all that it made and that still waits is removed.
+
+    A signal finds what is made either known here or not there yet.
+    """
+    made: list[_Begun] = []
+
+    def claim(path: Path, make: Callable[[Path], _Made], /) -> tuple[_Made, Path]:
+        with unbroken():
+            out, waiting = _claimed(path, make, is_own)
+            made.append(_Begun(out, waiting, path, is_own))
+            _begun.append(made[-1])
+        return out, waiting
+
     try:
-        with ExitStack() as files:
-
-            def begin(name: str) -> IO[bytes]:
-                if opened:
-                    opened[-1].flush()
-                opened.append(files.enter_context(whole_file(folder / name)))
-                return opened[-1]
-
-            yield begin
-            if opened:
-                opened[-1].flush()
+        yield claim
     except BaseException:
-        if not was_there:
+        with unbroken():
+            for each in made:
+                each.drop()
+        raise
+    for each in made:
+        each.close()
+
+
+def _claimed(
+    path: Path, make: Callable[[Path], _Made], is_own: Callable[[str], bool]
+) -> tuple[_Made, Path]:
+    """Make what is to take the place of ``path``, locked, under a name of its own beside it.
+
+    What killed processes have left under such names is removed.
+    """
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    for number in count(1):
+        waiting = path.with_name(f".{name}.{number}.pcapkit")
+        if os.path.lexists(waiting) and not _cleared(waiting, path, is_own):
+            continue
+        try:
+            made = make(waiting)
+        except FileExistsError:  # another process was faster
+            continue
+        if _locked(made.fileno()) and not is_at(made.fileno(), waiting):
+            made.close()  # it was taken for a killed one's
+            continue
+        for more in range(number + 1, number + 1 + _MORE_NUMBERS):
+            _cleared(path.with_name(f".{name}.{more}.pcapkit"), path, is_own)
+        return made, waiting
+    raise AssertionError  # numbers never end
+
+
+def sweep(folder: Path, is_own: Callable[[str], bool] = lambda name: False) -> None:
+    """Remove what killed processes of this user have begun to write in ``folder``.
+
+    A folder that had to step aside, and whose place is empty, is put back; see ``whole_folder``.
+    """
+    try:
+        found = [(e, m) for e in os.scandir(folder) if (m := WAITING.fullmatch(e.name))]
+    except OSError:
+        return
+    for entry, match in found:
+        path, place = Path(entry.path), folder / match["name"]
+        if match["before"] and not os.path.lexists(place):
+            with suppress(OSError), held(path):
+                os.rename(path, place)
+        else:
+            _cleared(path, place, is_own)
+
+
+def _cleared(waiting: Path, path: Path, is_own: Callable[[str], bool]) -> bool:
+    """Remove what waits for the place ``path``, unless its process lives; is nothing there now?"""
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = os.open(waiting, flags)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        status = os.fstat(handle)
+        if status.st_uid != os.geteuid() or not _locked(handle) or not is_at(handle, waiting):
+            return False
+        if stat.S_ISDIR(status.st_mode):
+            dissolve(waiting, path, is_own)
+        elif stat.S_ISREG(status.st_mode):
+            waiting.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return not os.path.lexists(waiting)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[os.stat_result | None]:
+    """Keep others from replacing what is at ``folder`` now; give its status, None for nothing."""
+    handle: int | None
+    while True:
+        try:
+            handle = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            handle = None
+        except OSError as problem:
+            if problem.errno != errno.ELOOP:  # of a symbolic link
+                raise
+            handle = None
+        if handle is None:
+            break
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if is_at(handle, folder):
+            break
+        os.close(handle)
+    try:
+        yield folder.lstat() if os.path.lexists(folder) else None
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    """Lock what is open, for as long as it is; False where another process has, or none can."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Is what is open still what the path leads to?"""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except OSError:
+        return False
+
+
+@contextmanager
+def parents_of(path: Path) -> Iterator[None]:
+    """Make the folders that lead to a path; those that are new go again where the block fails."""
+    made: list[Path] = []
+    try:
+        for folder in reversed(list(takewhile(lambda f: not f.exists(), path.parents))):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                made.append(folder)
+        yield
+    except BaseException:
+        for folder in reversed(made):
             with suppress(OSError):  # something else was put there meanwhile
                 folder.rmdir()
         raise
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let the signals that would break off the block come after it.
+
+    Those that end the process at once still do: what is left then is swept.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # to which no signal comes
+        return
+    came: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+
+    before = {n: handler for n in _ENDING if callable(handler := signal.getsignal(n))}
+    for waits in before:
+        signal.signal(waits, note)
+    try:
+        yield
+    finally:
+        for waits, handler in before.items():
+            signal.signal(waits, handler)
+        for first in came[:1]:
+            signal.raise_signal(first)
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write ``path`` as a whole; what stood there stays until then. Raises InputError."""
-    with whole_file(path) as out:
-        out.write(data)
+# ---- folders for a while ----------------------------------------------------------------------
+
+
+@contextmanager
+def temporary_folder(kind: str) -> Iterator[Path]:
+    """Give a new folder for temporary files, for this user alone; it goes with the block.
+
+    ``kind`` names it, beside the package. Those of killed processes are removed.
+    """
+    handle, folder = make_temporary(kind)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def make_temporary(kind: str) -> tuple[int, Path]:
+    """Make such a folder; it is this process's for as long as the handle is open."""
+    prefix = f"pcapkit-{kind}-"
+    for other in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        with suppress(OSError):
+            handle = os.open(other, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(handle).st_uid == os.geteuid() and _locked(handle):
+                    shutil.rmtree(other, ignore_errors=True)
+            finally:
+                os.close(handle)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not _locked(handle) or is_at(handle, folder):
+            return handle, folder
+        os.close(handle)

@@ -9,18 +9,34 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.errors import InputError
 from pcapkit.schema import take_rows
 
 #: Bytes that are kept in memory before a file is made.
 _IN_MEMORY = 1 << 24
 #: The fewest rows that are read of one run at once.
 _LEAST = 256
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Raise InputError, with what to do, where the block finds no room for temporary files."""
+    try:
+        yield
+    except OSError as problem:
+        folder = tempfile.tempdir or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+        raise InputError(
+            folder,
+            f"no temporary file can be written there: {problem.strerror}",
+            hint="the variable TMPDIR names another folder",
+        ) from None
 
 
 class Spool:
@@ -34,15 +50,17 @@ class Spool:
 
     def add(self, rows: npt.NDArray[Any]) -> None:
         """Append rows."""
-        self._file.seek(self.size * self.dtype.itemsize)
-        self._file.write(memoryview(cast(Any, np.ascontiguousarray(rows).view(np.uint8))))
+        with _written():
+            self._file.seek(self.size * self.dtype.itemsize)
+            self._file.write(memoryview(cast(Any, np.ascontiguousarray(rows).view(np.uint8))))
         self.size += rows.size
 
     def read(self, begin: int, end: int) -> npt.NDArray[Any]:
         """Return rows by their numbers."""
         rows = np.empty(end - begin, self.dtype)
         view = memoryview(cast(Any, rows.view(np.uint8)))
-        self._file.seek(begin * self.dtype.itemsize)
+        with _written():  # what waits to be is, before anything else is read
+            self._file.seek(begin * self.dtype.itemsize)
         while view:
             got = self._file.readinto(view)
             if not got:
@@ -115,14 +133,16 @@ class Spill:
     """A temporary file; it has no name, and goes with the last that reads it."""
 
     def __init__(self) -> None:
-        self.file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
+        with _written():
+            self.file = cast(BinaryIO, tempfile.TemporaryFile(prefix="pcapkit-"))  # noqa: SIM115
         finalize(self, self.file.close)
         self.size = 0
 
     def write(self, data: npt.NDArray[np.uint8]) -> None:
         """Write behind what is there."""
-        self.file.write(memoryview(cast(Any, data)))
-        self.file.flush()
+        with _written():
+            self.file.write(memoryview(cast(Any, data)))
+            self.file.flush()
         self.size += data.size
 
     def read(self, into: npt.NDArray[np.uint8], at: int) -> None:

@@ -17,7 +17,8 @@ from pcapkit.batch.history.runs import add_run, read_history
 from pcapkit.batch.history.series import trend_rows
 from pcapkit.batch.history.trends import judge
 from pcapkit.batch.keeping.lock import NAME as LOCK
-from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep
+from pcapkit.batch.keeping.lock import check_held
+from pcapkit.batch.keeping.prune import INDEX, TALLIES, prune, remove_report, sweep_all
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import SCHEMA as RECORD_SCHEMA
 from pcapkit.batch.keeping.records import Record, Records, absolute, digest, key_of
@@ -36,13 +37,11 @@ from pcapkit.batch.tallies.parts import (
 from pcapkit.batch.work import Done, Task, do, shown
 from pcapkit.concurrency import close
 from pcapkit.errors import PcapkitError
-from pcapkit.files import atomic_write
 from pcapkit.model.audits import AuditIndex, AuditRow
 from pcapkit.model.trends import Change
 from pcapkit.pipeline.options import Options
 from pcapkit.report.audit_files import SCHEMA
 from pcapkit.report.openmetrics import FILE as METRICS
-from pcapkit.report.openmetrics import render_audit_metrics
 from pcapkit.report.writer import ReportFolders, stem_of
 from pcapkit.text import encodable
 from pcapkit.version import __version__
@@ -106,14 +105,13 @@ class Audit:
         cannot be written.
         """
         plan = self._plan(items)
-        reports = [task.folder for _, task in plan.tasks.values()]
         if not self._swept:
-            sweep(self._output, reports)
+            sweep_all(self._output)
             self._swept = True
         try:
             self._do(plan, engine)
         finally:  # processes that did not end well may have left something, too
-            sweep(self._output, reports)
+            sweep_all(self._output)
         if only_these:
             prune(self._output, self._records, {self._key(item) for item in items})
         return self._indexed(plan, items, asked)
@@ -123,6 +121,7 @@ class Audit:
         return self._indexed(self._plan(items), items, asked)
 
     def _indexed(self, plan: _Plan, items: Sequence[Item], asked: Sequence[str]) -> AuditIndex:
+        check_held(self._output)
         rows = [*plan.rows.values(), *self._gone(items, asked)]
         trend = None
         if self._history is not None:
@@ -131,12 +130,9 @@ class Audit:
                 self._say(f"warning: {warning}")
             self.changes, trend = judge(before, rows), trend_rows(before, rows)
         index = make_index(rows, self._group_by, trend)
-        write_index(self._output, index)
+        write_index(self._output, index, metrics="openmetrics" in self._formats)
         if self._history is not None:
             add_run(self._history, index.captures)
-        if "openmetrics" in self._formats:
-            metrics = render_audit_metrics(index.captures, __version__, index.together)
-            atomic_write(self._output / METRICS, metrics.encode())
         return index
 
     def _key(self, item: Item) -> str:
@@ -266,7 +262,7 @@ class Audit:
                 kind = "options"
             task = ShareTask(item.paths, item.sources, str(output), self._options, error, kind)
             jobs.append(Job(paths[0], write_share, task, item.size, self._needs(task)))
-        sweep(self._output, ())
+        sweep_all(self._output)
         self._each(0, len(jobs), sum(job.weight for job in jobs))
         failures, failed = 0, []
         for done, outcome in enumerate(engine.outcomes(jobs, lambda outcome: ()), 1):
@@ -277,6 +273,7 @@ class Audit:
                 names.remove(os.path.basename(outcome.job.argument.output))
                 failed.append(Failed(shown(outcome.job.argument.paths), outcome.problem))
             self._each(done, len(jobs), outcome.job.weight)
+        check_held(self._output)
         failed.sort(key=lambda f: f.paths)
         save_share(folder, Share(number, shares, tuple(names), tuple(failed)))
         return failures
@@ -306,6 +303,7 @@ class Audit:
             path = encodable(item.path)
             problem = f"{path}: {outcome.problem}"
             done = Done(failed_row(path, problem, "crashed", shown(item.paths)))
+        check_held(self._output)
         if done.unwritable is not None:
             raise PcapkitError(f"{done.unwritable}; what was done is kept: audit again")
         for record in before:

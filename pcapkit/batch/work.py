@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pcapkit.batch.finding.failures import kind_of, text_of
+from pcapkit.batch.keeping.lock import check_held
 from pcapkit.batch.keeping.records import digests_of
 from pcapkit.batch.rows import failed_row, row_of
 from pcapkit.batch.tallies.merge import merge
@@ -79,6 +80,7 @@ def do(task: Task) -> Done:
     except Exception as problem:  # not even a fault of ours may stop the other captures
         return _failed(task, problem)
     try:
+        check_held(Path(task.output))
         files = write_report(
             analysis, Path(task.output, task.folder), task.formats, tables=analysis.table_parts
         )

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import selectors
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 from pcapkit.capturing import ways
@@ -19,6 +17,7 @@ from pcapkit.capturing.kubectl import Answer, Kubectl
 from pcapkit.capturing.ways import Via, Wish
 from pcapkit.cluster.pods import Cluster, parse_pods
 from pcapkit.errors import InputError, PcapkitError
+from pcapkit.files import temporary_folder
 from pcapkit.resolver.resolv_conf import ResolverConfig, parse_resolv_conf
 
 #: Seconds that a stream may go on after its time, and a debug container take to start.
@@ -100,8 +99,8 @@ def _made(kubectl: Kubectl, wish: Wish, via: Via) -> Iterator[str]:
     if via is Via.EXEC:
         yield wish.container
         return
-    with tempfile.TemporaryDirectory(prefix="pcapkit-") as folder:
-        path = Path(folder, "made.json")
+    with temporary_folder("capture") as folder:
+        path = folder / "made.json"
         if via is Via.DEBUG:
             path.write_text(ways.custom_profile())
             kubectl.must(wish.pod.title, ways.debug(wish, str(path)), _HINTS[via])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import resource
 import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 
 import click
 
@@ -18,6 +20,13 @@ from pcapkit.memory import keep_freed_memory
 
 #: No space is left where something is written to, standard output too.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: What else ends a run early: the system that goes down, a terminal that is closed.
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ended_by: list[int] = []
+#: With less to map, libraries cannot be loaded or an analysis cannot begin; bytes.
+_LEAST_MEMORY = 1 << 30
+#: With less, OpenBLAS ends the process while NumPy is imported, and with a gate's status.
+_LEAST_TO_BEGIN = 160 << 20
 
 
 def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
@@ -26,6 +35,13 @@ def _pass_on(unraisable: sys.UnraisableHookArgs) -> None:
         signal.raise_signal(signal.SIGINT)
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """End the run as Ctrl-C does, so that what it has begun to write goes; then by this signal."""
+    _ended_by.append(number)
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _open_closed_streams() -> None:
@@ -47,6 +63,9 @@ def main() -> None:
     """Run the command line; turn the package's errors into messages and exit codes."""
     _open_closed_streams()
     sys.unraisablehook = _pass_on
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:  # not ignored, as nohup has it
+            signal.signal(number, _interrupt)
     keep_freed_memory()
     # Nothing here multiplies matrices. NumPy's threads for that take as long to start as NumPy.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -57,8 +76,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
+    for number in (signal.SIGINT, *_ENDING):  # it has ended
+        signal.signal(number, signal.SIG_IGN)
+    if files := sys.modules.get("pcapkit.files"):
+        files.drop_begun()
     if kept := sys.modules.get("pcapkit.kernels.cache"):
         kept.remove_temporary()
+    for ended_by in _ended_by:
+        signal.signal(ended_by, signal.SIG_DFL)
+        os.kill(os.getpid(), ended_by)
     os._exit(status)
 
 
@@ -68,7 +94,30 @@ def _reader_has_gone() -> int:
     return READER_GONE
 
 
+def _lack_behind(error: Exception) -> str | None:
+    """Return what an error comes of that this machine, or this process, has too little of."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL:
+        return f"the output cannot be written: {os.strerror(number or 0)}"
+    if number in (errno.EMFILE, errno.ENFILE):
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return f"too many open files: {files} are allowed ('ulimit -n' says how many)"
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    has_little = limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        little = f": {limit >> 20} MiB are allowed ('ulimit -v')" if has_little else ""
+        return f"there is not enough memory{little}"
+    # A library that finds no place, a thread that cannot be started.
+    if has_little and isinstance(error, (OSError, ImportError, RuntimeError)):
+        return f"there is not enough memory: {limit >> 20} MiB are allowed ('ulimit -v')"
+    return None
+
+
 def _run() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_TO_BEGIN:
+        say(f"error: there is not enough memory: {limit >> 20} MiB are allowed ('ulimit -v')")
+        return 2
     debug = "--debug" in sys.argv[1:2] or os.environ.get("PCAPKIT_DEBUG", "0") not in ("", "0")
     try:
         status = cli(standalone_mode=False)
@@ -91,7 +140,8 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         # What was interrupted half-made (a kernel that was being loaded) complains as it goes.
         sys.unraisablehook = lambda _: None
-        click.echo("interrupted", err=True)
+        if not _ended_by:
+            click.echo("interrupted", err=True)
         return 130
     except BrokenPipeError:
         return _reader_has_gone()
@@ -99,10 +149,10 @@ def _run() -> int:
         # Python's own exit status for these, 1, would say that a threshold was crossed.
         if debug:
             raise
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if (lack := _lack_behind(error)) is not None:
             with suppress(OSError, ValueError):  # what waits to be printed would fail once more
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            say(f"error: the output cannot be written: {error.strerror}")
+            say(f"error: {lack}")
             return 2
         what = str(error) or "no more is known"
         say(

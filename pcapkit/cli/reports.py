@@ -66,8 +66,10 @@ def _write_and_print(
     verbose: bool,
 ) -> None:
     """Print the summary of an analysis, write its report, and print the paths."""
-    from pcapkit.report.writer import report_folder, write_report
+    from pcapkit.files import sweep
+    from pcapkit.report.writer import is_of_report, report_folder, write_report
 
+    sweep(Path(output), is_of_report)
     folder = report_folder(Path(output), [c.path for c in analysis.captures])
     if not quiet:
         _summary(analysis, verbose=verbose)  # to be read while the charts are drawn

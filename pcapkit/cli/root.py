@@ -7,7 +7,7 @@ input; 3 a batch done in part; 130 interrupted; 141 the reader of standard outpu
 from __future__ import annotations
 
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -38,6 +38,12 @@ READER_GONE = 141
 
 class _Commands(click.Group):
     """Imports the module of a command when it is asked for."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **more)  # which prints the help and the version
+        except BrokenPipeError:
+            raise click.exceptions.Exit(READER_GONE) from None
 
     def invoke(self, ctx: click.Context) -> object:
         try:

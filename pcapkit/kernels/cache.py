@@ -30,6 +30,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from pcapkit.files import make_temporary
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Where definitions begin, and no imports come any more (ruff's E402 sees to that).
 _FIRST_BLOCK = re.compile(r"\n\n\n(?=@|def |class )")
@@ -43,8 +45,8 @@ _VARIABLE = "NUMBA_CACHE_DIR"
 #: reads its whole configuration again when one of its variables changes, and forgets ``jit``'s.
 _HANDED_ON = "PCAPKIT_TEMPORARY_KERNELS"
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-#: The folder that goes with the process which made it.
-_temporary: dict[int, str] = {}
+#: The folder that goes with the process which made it, and what is open to keep it.
+_temporary: dict[int, tuple[int, Path]] = {}
 _making = threading.Lock()
 
 
@@ -107,8 +109,9 @@ def may_be_read(path: str) -> bool:
 @atexit.register
 def remove_temporary() -> None:
     """Remove the temporary folder, if this process made one; Python does so on its way out."""
-    if folder := _temporary.pop(os.getpid(), None):
-        shutil.rmtree(folder, ignore_errors=True)
+    if made := _temporary.pop(os.getpid(), None):
+        shutil.rmtree(made[1], ignore_errors=True)
+        os.close(made[0])
 
 
 @cache
@@ -199,10 +202,10 @@ def _temporary_place() -> Path:
     """Return a folder that goes with this process, or with the one that this is a copy of."""
     with _making:
         if not _temporary:
-            folder = tempfile.mkdtemp(prefix="pcapkit-kernels-")
-            os.environ[_HANDED_ON] = folder
-            _temporary[os.getpid()] = folder
-        return Path(*_temporary.values()) / _installed()
+            _temporary[os.getpid()] = make_temporary("kernels")
+        [(_, folder)] = _temporary.values()
+        os.environ[_HANDED_ON] = str(folder)
+        return folder / _installed()
 
 
 @cache

@@ -12,8 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
-from pcapkit.errors import InputError
-from pcapkit.files import whole_file
+from pcapkit.files import files_at_once
 from pcapkit.manifests.edits import FileChange
 from pcapkit.manifests.fix import Fix
 from pcapkit.model.plans import Place, Step
@@ -159,11 +158,12 @@ def _uri(folder: str, path: str) -> str:
 
 
 def write_fix(fix: Fix, folder: Path) -> tuple[list[Path], list[str]]:
-    """Write the files that change, each as a whole; return those written, and why others not.
+    """Write the files that change, all at once; return those written, and why others not.
 
     A file that is no longer as it was read, that has become a link, or that may not be written is
     left as it is. Where one file of several cannot be written, those that need each other (a patch
-    and the kustomization that names it) are left too.
+    and the kustomization that names it) are left too. Raises InputError, and changes nothing, where
+    the disk is full.
     """
     refused = [(c, why) for c in fix.changes if (why := _refusal(c, folder))]
     said = [f"{folder / c.path}: {why}; left as it is" for c, why in refused]
@@ -172,21 +172,17 @@ def write_fix(fix: Fix, folder: Path) -> tuple[list[Path], list[str]]:
         os.path.dirname(path) for path in left
     }
     written = []
-    for change in fix.changes:
-        path = folder / change.path
-        if change.path in left:
-            continue
-        if os.path.dirname(change.path) in apart:
-            said.append(f"{path}: left as it is: a file beside it that it needs was refused")
-            continue
-        try:
+    with files_at_once(str(folder)) as begin:
+        for change in fix.changes:
+            path = folder / change.path
+            if change.path in left:
+                continue
+            if os.path.dirname(change.path) in apart:
+                said.append(f"{path}: left as it is: a file beside it that it needs was refused")
+                continue
             mode = None if change.before is None else stat.S_IMODE(path.stat().st_mode)
-            with whole_file(path, mode) as out:
-                out.write(change.after)
-        except (InputError, OSError) as problem:
-            said.append(f"{path}: {problem}")
-            continue
-        written.append(path)
+            begin(path, mode).write(change.after)
+            written.append(path)
     return written, said
 
 
@@ -195,6 +191,8 @@ def _refusal(change: FileChange, folder: Path) -> str:
     inside = Path(os.path.realpath(folder))
     if not Path(os.path.realpath(path.parent)).is_relative_to(inside) or path.is_symlink():
         return "has become a symbolic link since it was read"
+    if path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK):
+        return "lies in a folder that is read-only"
     if change.before is None:
         return "has come into being since the folder was read" if os.path.lexists(path) else ""
     try:

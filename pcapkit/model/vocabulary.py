@@ -92,3 +92,14 @@ SUMMARY_TABLES: tuple[str, ...] = ("clients", "workloads", "names", "what_if")
 TABLES: tuple[str, ...] = (*ROW_TABLES, *SUMMARY_TABLES)
 #: Those that a report holds.
 REPORT_TABLES: tuple[str, ...] = tuple(name for name in TABLES if name != "messages")
+#: The charts of a report, in the order in which they stand.
+CHART_NAMES: tuple[str, ...] = (
+    "plan",
+    "waste-by-class",
+    "ndots-settings",
+    "worst-names",
+    "chain",
+    "timeline",
+    "latency",
+    "clients",
+)

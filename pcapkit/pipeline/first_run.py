@@ -7,6 +7,7 @@ lookups: either takes as long. What lines of logs need is compiled by who reads 
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,7 +63,10 @@ def first_run(*, packets: bool = True) -> Iterator[Callable[[], None]]:
 
     Without ``packets`` no decoders are needed.
     """
-    command = python_command("from pcapkit.pipeline import first_run as f; f.warm_other_core()")
+    command = python_command(
+        f"from pcapkit.concurrency import die_with_parent as d; d({os.getpid()}); "
+        "from pcapkit.pipeline import first_run as f; f.warm_other_core()"
+    )
     quiet = subprocess.DEVNULL
     with subprocess.Popen(
         command,

@@ -1,18 +1,20 @@
-"""Where reports are written, and how: every file appears whole or not at all."""
+"""Where reports are written, and how: a report appears whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from pcapkit.errors import UsageError
-from pcapkit.files import whole_files
 from pcapkit.model.results import Results
-from pcapkit.model.vocabulary import REPORT_TABLES, SUMMARY_TABLES
+from pcapkit.model.vocabulary import CHART_NAMES, REPORT_TABLES, SUMMARY_TABLES
 from pcapkit.report.analysis_json import dump_json
+from pcapkit.report.folder import whole_folder
+from pcapkit.report.openmetrics import FILE as METRICS
 from pcapkit.report.table_files import small_table, write_table
 from pcapkit.text import encodable, is_url
 
@@ -35,6 +37,17 @@ _SUFFIXES = re.compile(
 _NAME_BYTES = 200
 #: Says which captures a folder's report is on, so that another one of that name gets its own.
 _MARK = "analysis.json"
+#: The files of each format; not every report has all of them.
+_OF_FORMAT: dict[str, tuple[str, ...]] = {
+    "html": ("report.html",),
+    "png": tuple(f"{name}.png" for name in CHART_NAMES),
+    "json": (_MARK,),
+    "csv": tuple(f"{table}.csv" for table in REPORT_TABLES),
+    "parquet": tuple(f"{table}.parquet" for table in REPORT_TABLES),
+    "md": ("report.md",),
+    "openmetrics": (METRICS,),
+}
+_OWN = frozenset(name for names in _OF_FORMAT.values() for name in names)
 #: Where it names them; the rest of it, which may be long, is not read.
 _CAPTURES = re.compile(r'"captures":\s*')
 
@@ -138,15 +151,15 @@ def write_report(
     ``tables`` gives a row table by name, as frames that follow one another.
     ``painter`` is what has begun to draw the charts, where there is one.
 
-    All files appear when the last is whole; what stood there stays till then. Raises InputError
-    where one cannot be written, a full disk too: then nothing of the report is left.
+    It appears in one step, when the last file is whole, in the place of the one of before. Raises
+    InputError where it cannot be written, a full disk too: then all is as it was.
     """
     rendered = _rendered(analysis, formats, painter)
-    paths: list[Path] = []
-    with whole_files(folder) as begin:
+    names: list[str] = []
+    with whole_folder(folder, is_of_report, _stays(analysis, folder, formats)) as begin:
 
         def begun(name: str) -> IO[bytes]:
-            paths.append(folder / name)
+            names.append(name)
             return begin(name)
 
         for name, data in rendered:
@@ -155,7 +168,31 @@ def write_report(
             if form in formats:
                 for table, frames in _tables(analysis, tables):
                     write_table(frames, form, begun(f"{table}.{form}"), table=table)
-    return paths
+    return [folder / name for name in names]
+
+
+def is_of_report(name: str) -> bool:
+    """Is this the name of a file that reports have?"""
+    return name in _OWN
+
+
+def _stays(analysis: Results, folder: Path, formats: Sequence[str]) -> Callable[[str], bool]:
+    """Return which files of an earlier report stay: of formats that are not asked for now.
+
+    Where the folder says that they tell of another analysis, none does.
+    """
+    now = {name for form in formats for name in _OF_FORMAT[form]}
+
+    @cache
+    def is_same() -> bool:
+        try:
+            return (folder / _MARK).read_bytes() == dump_json(analysis).encode()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+
+    return lambda name: name not in now and is_same()
 
 
 def _rendered(
@@ -173,9 +210,9 @@ def _rendered(
 
         texts.append(("report.md", render_markdown(analysis).encode()))
     if "openmetrics" in formats:
-        from pcapkit.report.openmetrics import FILE, render_metrics
+        from pcapkit.report.openmetrics import render_metrics
 
-        texts.append((FILE, render_metrics(analysis).encode()))
+        texts.append((METRICS, render_metrics(analysis).encode()))
     if "html" in formats:
         from pcapkit.report.html.page import Page
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pcapkit.errors import DeniedInput, InputError, MissingInput
-from pcapkit.files import atomic_write
+from pcapkit.files import atomic_write, sweep
 from pcapkit.text import is_url, shown_path
 
 T = TypeVar("T")
@@ -69,6 +69,7 @@ class _Folder:
             ) from None
 
     def write(self, path: str, data: bytes) -> None:
+        sweep((self._root / path).parent)
         atomic_write(self._root / path, data)
 
 

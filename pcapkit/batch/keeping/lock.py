@@ -14,6 +14,15 @@ from pcapkit.text import encodable
 NAME = "audit.lock"
 
 
+def check_held(output: Path) -> None:
+    """Raise InputError where the output folder of an audit has gone, and its lock with it.
+
+    What is written there then would be a part of what was to be.
+    """
+    if not os.path.lexists(output / NAME):
+        raise InputError(str(output), "was removed while the audit wrote there", hint="audit again")
+
+
 @contextmanager
 def locked(output: Path) -> Iterator[None]:
     """Hold the lock of an output folder, which is made where it is missing.

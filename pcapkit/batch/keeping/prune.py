@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 
 from pcapkit.batch.keeping.records import FOLDER as RECORDS
 from pcapkit.batch.keeping.records import Record, Records
+from pcapkit.files import sweep
+from pcapkit.report.writer import is_of_report
 
 TALLIES = "tallies"
-#: Files of the folder itself, which begin as temporary ones; see ``files.whole_file``.
+#: Files of the folder itself.
 INDEX = ("index.html", "audit.json", "audit.parquet", "looks.json", "metrics.prom")
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
 
 
 def prune(output: Path, records: Records, wanted: AbstractSet[str]) -> None:
@@ -47,16 +46,10 @@ def remove_report(output: Path, record: Record, keep: AbstractSet[str] = frozens
         folder.rmdir()
 
 
-def sweep(output: Path, reports: Iterable[str]) -> None:
-    """Remove what a killed audit has begun to write, in the folder and in some reports of it."""
-    for path in _files(output):
-        found = _TEMPORARY.fullmatch(path.name)
-        if found and found["name"] in INDEX:
-            path.unlink(missing_ok=True)
-    for folder in (RECORDS, TALLIES, *reports):
-        for path in _files(output / folder):
-            if _TEMPORARY.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+def sweep_all(output: Path) -> None:
+    """Remove what a killed audit has begun to write, in the folder and those that it keeps."""
+    for folder in (output, output / RECORDS, output / TALLIES):
+        sweep(folder, is_of_report)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from pcapkit.batch.overview.groups import GroupBy, grouping, with_groups
 from pcapkit.batch.overview.together import together
 from pcapkit.batch.overview.warnings import warnings_in
-from pcapkit.files import atomic_write, whole_file
+from pcapkit.files import files_at_once
 from pcapkit.model.audits import AuditIndex, AuditRow, Failures, Trend
 from pcapkit.report.audit_files import dump_audit, write_workloads
 from pcapkit.report.html.index import render_index
+from pcapkit.report.openmetrics import FILE as METRICS
+from pcapkit.report.openmetrics import render_audit_metrics
 from pcapkit.version import __version__
 
 _ALWAYS = (GroupBy("workload"), GroupBy("namespace"))
@@ -45,9 +47,15 @@ def make_index(
     )
 
 
-def write_index(output: Path, index: AuditIndex) -> None:
-    """Write the index in its three forms to the folder of an audit, each whole or not at all."""
-    atomic_write(output / "audit.json", dump_audit(index, __version__).encode())
-    with whole_file(output / "audit.parquet") as out:
-        write_workloads(index, out)
-    atomic_write(output / "index.html", render_index(index, __version__).encode())
+def write_index(output: Path, index: AuditIndex, *, metrics: bool = False) -> None:
+    """Write the index in its forms to the folder of an audit, all at once.
+
+    ``metrics`` are a form of it, too.
+    """
+    with files_at_once(str(output)) as begin:
+        begin(output / "audit.json", None).write(dump_audit(index, __version__).encode())
+        write_workloads(index, begin(output / "audit.parquet", None))
+        begin(output / "index.html", None).write(render_index(index, __version__).encode())
+        if metrics:
+            text = render_audit_metrics(index.captures, __version__, index.together)
+            begin(output / METRICS, None).write(text.encode())

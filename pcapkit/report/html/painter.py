@@ -18,7 +18,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, cast
 
-from pcapkit.concurrency import import_paths, leave_with_caller
+from pcapkit.concurrency import die_with_parent, import_paths, leave_with_caller
 from pcapkit.model.results import Results
 
 if TYPE_CHECKING:
@@ -48,11 +48,12 @@ class Painter:
             import_module(module)
         work, to_painter = os.pipe()
         from_painter, drawn = os.pipe()
+        caller = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(to_painter)
             os.close(from_painter)
-            _serve(work, drawn)
+            _serve(work, drawn, caller)
         os.close(work)
         os.close(drawn)
         self._to, self._from = os.fdopen(to_painter, "wb"), os.fdopen(from_painter, "rb")
@@ -114,9 +115,10 @@ class Painter:
             os.waitpid(self.pid, 0)
 
 
-def _serve(work: int, drawn: int) -> NoReturn:
+def _serve(work: int, drawn: int, caller: int) -> NoReturn:
     """Draw what comes through the pipe ``work``, and leave: nothing else of the caller goes on."""
     try:
+        die_with_parent(caller)
         os.setsid()  # Ctrl-C is for the caller to understand
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in {0, 1, 2} - {work, drawn}:  # which they are where a stream was closed
@@ -148,7 +150,10 @@ def _draw(work: int, drawn: int) -> None:
         return out
 
     ours, theirs = os.pipe()
+    first = os.getpid()
     is_other = os.fork() == 0
+    if is_other:
+        die_with_parent(first)
     leave_with_caller(work)
     if is_other:
         with os.fdopen(theirs, "wb") as out:
