@@ -81,7 +81,11 @@ def prose(text: str) -> str:
     """
     text = re.sub(r"(?<![\w`-])(--[a-z][\w-]*|_\w+(?:\.\w+)*)", r"`\1`", text)
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(p if p.startswith("`") else re.sub(r"([*_<\[\]])", r"\\\1", p) for p in parts)
+    return "".join(p if p.startswith("`") else plain(p) for p in parts)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"([*_\[\]])", r"\\\1", text).replace("<", "&lt;")
 
 
 # Commands

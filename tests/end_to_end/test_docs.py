@@ -1,7 +1,7 @@
 """The documents: what they show is what the commands print, and nothing is left out.
 
-In README.md and ``docs/``, ``console`` blocks are run in a copy of the repository's captures: a line
-after ``$ `` is a command, the lines below it are its output, and ``...`` stands for any lines.
+In README.md and ``docs/``, ``console`` blocks are run in a copy of the repository's captures: a
+line after ``$ `` is a command, the lines below it are its output, and ``...`` stands for any lines.
 ``python`` blocks are doctests. Of ``sh`` blocks, pcapkit's options are checked against those that
 exist, and commands whose input is kept here are run; the others need a cluster.
 """
@@ -45,7 +45,9 @@ DOCUMENTS = (
 EXAMPLE = ROOT / "reports" / "example"
 REBUILD = "pcapkit analyze captures/lab/whatif_w1_glibc_ndots5.pcap -o reports/example"
 #: Options that name a file or a folder to be read.
-READ_BY = {"resolv_conf", "corefile", "pods", "manifests", "from_file", "key"}
+READ_BY = {"resolv_conf", "corefile", "pods", "manifests", "from_file", "history"}
+#: Arguments that name none.
+SAID = {"query", "name", "code"}
 
 
 sys.path.insert(0, str(DOCS / "site"))
@@ -162,14 +164,28 @@ def lines_of(block: str) -> list[str]:
     return block.replace("\\\n", " ").splitlines()
 
 
+def words_of(line: str) -> list[list[str]]:
+    """Return the commands of a line of shell, as words: what is behind a redirection left out."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    out: list[list[str]] = [[]]
+    for word in lexer:
+        if word.startswith("#"):
+            break
+        out[-1].append(word)
+        if word in ("|", "&&", "||", ";"):
+            out[-1].pop()
+            out.append([])
+    return [words[: words.index(">")] if ">" in words else words for words in out]
+
+
 def commands_shown() -> list[tuple[str, list[str]]]:
     """Return every use of pcapkit in a block of shell or console: its page, and it as words."""
     out = []
     for page in PAGES:
         shown = [command for there, command, _ in sessions() if there == named(page)]
         for line in [*(line for b in blocks(page, "sh") for line in lines_of(b)), *shown]:
-            for part in re.split(r"\||&&|;", line):
-                words = shlex.split(part.split(" > ")[0], comments=True)
+            for words in words_of(line):
                 if words and Path(words[0]).name == "pcapkit":
                     out.append((named(page), words[1:]))
     return out
@@ -188,8 +204,8 @@ def test_commands_shown_exist(page: str, words: list[str]) -> None:
 
 def can_run(line: str, folder: Path) -> bool:
     """Say whether a line of shell is one use of pcapkit, and all that it reads is there."""
-    words = shlex.split(line, comments=True)
-    if not words or words[0] != "pcapkit" or re.search(r"[|&;<>]", line):
+    words, *more = words_of(line)
+    if more or "<" in words or words[:1] != ["pcapkit"]:
         return False
     command, context = parsed(words[1:])
     if words[1] == "capture" or context.params.get("watch"):
@@ -197,12 +213,11 @@ def can_run(line: str, folder: Path) -> bool:
     read: list[str] = []
     for parameter in command.params:
         value = context.params.get(str(parameter.name))
-        if value and (isinstance(parameter, click.Argument) or parameter.name in READ_BY):
+        is_read = parameter.name in READ_BY or isinstance(parameter, click.Argument)
+        if value and is_read and parameter.name not in SAID:
             read += [value] if isinstance(value, str) else map(str, value)
-    told = {"query", "name", "code"} & set(context.params)
-    read = [r for r in read if not any(context.params[key] == r for key in told)]
-    return all(any(folder.glob(path)) for path in read if not path.startswith("/")) and not any(
-        path.startswith("/") or ":" in path for path in read
+    return all(
+        not path.startswith("/") and ":" not in path and any(folder.glob(path)) for path in read
     )
 
 
