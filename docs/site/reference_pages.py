@@ -126,22 +126,19 @@ def values(option: click.Option, context: click.Context) -> str:
 
 def options_section(command: click.Command, context: click.Context) -> str:
     """Return the generated part of a command's page."""
-    rows = [
-        (
-            code(flags(option, context)),
-            prose(option.help or ""),
-            values(option, context),
-            code(str(option.envvar)),
-        )
-        for option in options(command)
-    ]
+    rows = []
+    for option in options(command):
+        told, known = prose(option.help or ""), values(option, context)
+        told = f"{told} ({known})" if known else told
+        rows.append((code(flags(option, context)), told.strip(), code(str(option.envvar))))
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     text = "\n\n".join(prose(paragraph) for paragraph in help_of(command))
-    return (
-        f"\n## Options\n\n```text\n{usage}\n```\n\n{text}\n\n"
-        + table(("option", "what it does", "values", "variable"), rows)
-        + "\n[Exit statuses](index.md#exit-statuses) are those of all commands.\n"
-    )
+    out = [f"\n## Options\n\n```text\n{usage}\n```\n\n{text}\n\n"]
+    if rows:
+        listed = table(("option", "what it does", "variable"), rows)
+        out.append(f'<div class="options" markdown>\n\n{listed}\n</div>\n\n')
+    out.append("[Exit statuses](index.md#exit-statuses) are those of all commands.\n")
+    return "".join(out)
 
 
 def commands_lists() -> str:
@@ -159,24 +156,26 @@ def commands_lists() -> str:
 # Entries of the manual
 
 
-def entry_section(entry: Entry) -> str:
+def entry_section(entry: Entry, level: int) -> str:
     parts = (
         ("", entry.meaning),
-        ("Why: ", entry.why),
-        ("Sign: ", entry.signature),
-        ("Not: ", entry.excludes),
-        ("Do: ", entry.action),
+        ("Why", entry.why),
+        ("What shows it", entry.signature),
+        ("What else may look like it", entry.excludes),
+        ("What to do", entry.action),
     )
-    told = "\n\n".join(label + prose(text) for label, text in parts if text)
-    return f"\n### {code(entry.code)}\n\n{told}\n"
+    told = "\n\n".join((label and f"**{label}.** ") + prose(text) for label, text in parts if text)
+    return f"\n{'#' * level} {code(entry.code)}\n\n{told}\n"
 
 
 def manual_page(name: str) -> str:
     title, above, kinds = MANUALS[name]
     out = [f"# {title}\n\n{above} `pcapkit explain CODE` prints the same.\n"]
+    several = len(kinds) > 1
     for kind in kinds:
-        out.append(f"\n## {kind.capitalize()}\n" if len(kinds) > 1 else "")
-        out.extend(entry_section(entry) for entry in entries() if entry.kind == kind)
+        if several:
+            out.append(f"\n## {kind.capitalize()}\n")
+        out.extend(entry_section(e, 2 + several) for e in entries() if e.kind == kind)
     return "".join(out)
 
 
@@ -226,6 +225,13 @@ def meaning(path: str) -> str:
     return COLUMNS.get(name, {}).get(rest.replace(".", "_"), "")
 
 
+def keys_table(rows: Sequence[tuple[str, str]]) -> str:
+    told = [(code(path), kind, prose(meaning(path))) for path, kind in rows]
+    if any(means for _, _, means in told):
+        return table(("key", "type", "meaning"), told)
+    return table(("key", "type"), [row[:2] for row in told])
+
+
 def json_page() -> str:
     out = [
         "# JSON\n\nThe schemas ship with the package, as `pcapkit/report/*.schema.json`. Keys may "
@@ -235,10 +241,11 @@ def json_page() -> str:
     for name, printed in SCHEMAS.items():
         schema = json.loads(files("pcapkit.report").joinpath(f"{name}.schema.json").read_text())
         out.append(f"\n## {schema['properties']['schema']['const']}\n\n{printed}\n")
-        for key, node in schema["properties"].items():
-            rows = [(key, kind_of(node)), *keys_of(node, key)]
-            told = [(code(path), kind, prose(meaning(path))) for path, kind in rows]
-            out.append(f"\n### {code(key)}\n\n" + table(("key", "type", "meaning"), told))
+        keys = schema["properties"].items()
+        out.append("\n" + keys_table([(key, kind_of(node)) for key, node in keys]))
+        for key, node in keys:
+            if below := list(keys_of(node, key)):
+                out.append(f"\n### {code(key)}\n\n" + keys_table(below))
     return "".join(out)
 
 
@@ -274,9 +281,11 @@ def thresholds() -> list[tuple[str, str, str]]:
 
 
 def timing_page() -> str:
-    rows = [(code(name), value, prose(why)) for name, value, why in thresholds()]
-    return (
+    out = [
         "# Thresholds in time\n\nHow soon what belongs together follows. Where a capture has no "
         "clock, a packet counts as 1 µs. A reason that begins with dots goes on from the one "
-        "above.\n\n" + table(("threshold", "time", "why"), rows)
-    )
+        "above.\n"
+    ]
+    for name, time, why in thresholds():
+        out.append(f"\n## {time} {{ #{name.lower()} }}\n\n{code(name)}: {prose(why)}\n")
+    return "".join(out)
