@@ -236,7 +236,8 @@ def json_page() -> str:
     out = [
         "# JSON\n\nThe schemas ship with the package, as `pcapkit/report/*.schema.json`. Keys may "
         "be added within a version, and are never renamed or dropped. Where a key is a column of "
-        "a [table](tables.md), it means the same.\n"
+        "a [table](tables.md), it means the same. [compare](commands/compare.md) and "
+        "[fix](commands/fix.md) describe their own.\n"
     ]
     for name, printed in SCHEMAS.items():
         schema = json.loads(files("pcapkit.report").joinpath(f"{name}.schema.json").read_text())

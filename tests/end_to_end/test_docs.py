@@ -29,6 +29,7 @@ import pcapkit
 from pcapkit.cli import manual
 from pcapkit.cli.root import COMMANDS, EXIT_STATUSES
 from pcapkit.model.vocabulary import WASTE_CLASSES
+from pcapkit.resolver.models import RESOLVERS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -257,6 +258,12 @@ def test_every_waste_class_is_documented() -> None:
     for code in WASTE_CLASSES:
         assert f"| `{code}` |" in words
         assert manual.explain(code).kind == "waste class"
+
+
+def test_every_resolver_is_documented() -> None:
+    page = (DOCS / "reference" / "commands" / "expand.md").read_text()
+    for resolver in RESOLVERS:
+        assert f"`{resolver.name}`" in page
 
 
 def test_the_readme_is_read_in_three_screens() -> None:
