@@ -155,7 +155,7 @@ def pages_of(nav: object) -> set[str]:
     if isinstance(nav, str):
         return {nav}
     inner = nav.values() if isinstance(nav, dict) else nav
-    return set().union(*(pages_of(part) for part in inner))  # type: ignore[union-attr, attr-defined]
+    return set().union(*(pages_of(part) for part in inner))  # type: ignore[attr-defined]
 
 
 def warnings(printed: str) -> list[str]:

@@ -90,7 +90,7 @@ def write(folder: Path) -> list[Path]:
     """Write a page for pcapkit and for each of its commands."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"pcapkit": root_page()}
-    texts |= {f"pcapkit-{name}": command_page(name, *rest) for name, *rest in commands()}
+    texts |= {f"pcapkit-{name}": command_page(name, c, context) for name, c, context in commands()}
     for name, text in texts.items():
         (folder / f"{name}.1").write_text(text, "utf-8")
     return [folder / f"{name}.1" for name in texts]

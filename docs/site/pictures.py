@@ -25,6 +25,7 @@ EXAMPLE = ROOT / "reports" / "example"
 #: px of the window, and device pixels for each
 WIDTH, HEIGHT, SCALE = 900, 860, 1.1
 COLOURS = 64
+DEAD = "10.96.0.11"
 SERVICES = ("cart", "stock", "users")
 
 
@@ -38,17 +39,17 @@ def dead_nameserver(folder: Path) -> Path:
         name = f"{SERVICES[number % len(SERVICES)]}.shop.svc.cluster.local"
         port, at = 40000 + number, number * 8000.0
         for kind, ident in ((build.A, 2 * number), (build.AAAA, 2 * number + 1)):
-            same = {"port": port, "ident": ident}
-            talk.exchange(at, name, kind, server="10.96.0.11", took=None, **same)
             answers = None if kind == build.A else ()
-            talk.exchange(at + 5000, name, kind, answers=answers, **same)
+            talk.exchange(at, name, kind, server=DEAD, took=None, port=port, ident=ident)
+            talk.exchange(at + 5000, name, kind, answers=answers, port=port, ident=ident)
     return Path(build.save(folder, talk.capture(), "dead-nameserver.pcap"))
 
 
 def node(folder: Path) -> Path:
     path = folder / "node.pcap"
-    command = [ROOT / "benchmarks" / "generate.py", path, "60000", "--pods", "2500", "--loss", "0"]
-    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+    program = [sys.executable, str(ROOT / "benchmarks" / "generate.py")]
+    command = [*program, str(path), "60000", "--pods", "2500", "--loss", "0"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return path
 
 

@@ -271,7 +271,8 @@ def thresholds() -> list[tuple[str, str, str]]:
     rows = []
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name, line, told = node.targets[0].id, node.lineno - 1, []
+            name, line = node.targets[0].id, node.lineno - 1
+            told: list[str] = []
             while line in comments:
                 told.insert(0, comments[line])
                 line -= 1
