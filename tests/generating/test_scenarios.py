@@ -133,7 +133,7 @@ def test_scenarios_have_names_of_their_own() -> None:
 
 
 def test_the_documentation_describes_every_scenario_and_key(tmp_path: Path) -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "generating.md").read_text()
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "generating.md").read_text()
     for row in SCENARIOS:
         faults = ", ".join(f"`{f}`" for f in row.faults) or "-"
         assert f"| `{row.name}` | {row.title} | {faults} |" in text
