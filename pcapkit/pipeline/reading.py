@@ -34,8 +34,9 @@ from pcapkit.cluster.nameservers import asked_servers
 from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
+from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, Limits, crossed
 from pcapkit.model.clients import Client as Summed
-from pcapkit.model.results import LookupCounts, Results, WhatIf
+from pcapkit.model.results import LookupCounts, OtherNames, OtherRows, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
@@ -113,7 +114,7 @@ class Reading:
         if c.store.first_time is not None and c.store.last_time is not None:
             span = c.store.first_time, c.store.last_time
         return _Tallies(
-            Tally(self._names, span=span, has_clock=c.has_clock),
+            Tally(self._names, span=span, has_clock=c.has_clock, limits=self._options.limits),
             WhatIfTally(self._answers, self._zones, self._idle),
             FaultTally(),
             VantageTally(),
@@ -163,7 +164,8 @@ class Reading:
         ]
         faults.note_packets(concerned, collected.message_counts.tcp + tcp)
         faults.leave_out_forwarders(vantage_tally.forwarders())
-        names, findings = tally.names(self._zones), faults.findings()
+        (names, other_names), findings = tally.names(self._zones), faults.findings()
+        other_clients = tally.others.rows(has_clock=collected.has_clock)
         scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)
         seen = partial(_as_seen, tally.lookups)
@@ -205,12 +207,15 @@ class Reading:
                 *pod_warnings(told(clients), self._options.pods),
                 *mixture_warnings(scene),
                 *_hole_warnings(sum(holes)),
+                *_limit_warnings(other_clients, other_names, self._options.limits),
             ),
             wasted_names=sum(n.wasted_queries > 0 for n in names),
             timeline=tally.timeline,
             latency=tally.latency,
             suffixes=tally.suffixes,
             chains=tally.chains(),
+            other_clients=other_clients,
+            other_names=other_names,
         )
         if charted is not None:
             charted(results)
@@ -223,7 +228,8 @@ class Reading:
             faults.wildcard_suffixes(),
             self._containers.pod_of,
         )
-        rows = _in_order_of(results.client_rows, told(seen(judged.rows())))
+        kept = {c.client_addr for c in tally.clients} if other_clients.count else None
+        rows = _in_order_of(results.client_rows, told(seen(judged.rows(kept))))
         results = replace(results, what_if_rows=rows, recommendations=advice)
         return Analysis.of(results, self)
 
@@ -302,6 +308,20 @@ def _hole_warnings(lookups: int) -> Iterator[str]:
             f"queries of {what} are missing, as in the log of one replica of several, or in one "
             "that begins late: they count as incomplete; log all replicas with "
             "'kubectl logs -l k8s-app=kube-dns --timestamps --prefix'"
+        )
+
+
+def _limit_warnings(clients: OtherRows, names: OtherNames, limits: Limits) -> Iterator[str]:
+    """Say what has no row of its own, because there is more than the limits allow."""
+    if clients.count:
+        yield (
+            f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "
+            f"({crossed('clients', limits.clients)})"
+        )
+    if names.count:
+        yield (
+            f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
+            f"({crossed('names', limits.names)})"
         )
 
 

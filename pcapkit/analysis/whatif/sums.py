@@ -100,6 +100,46 @@ class Sums(NamedTuple):
     used: Integers  # (USED): how many rows are used: see MARKED_ROWS and so on
 
 
+class PackedSums:
+    """Sums (SUM) of many clients or names in the fewest bytes that hold them: mostly a few each."""
+
+    def __init__(self, fields: Sequence[Integers]) -> None:
+        self._fields = fields  # (rows, columns), one a field of SUM
+
+    @classmethod
+    def of(cls, sums: Rows) -> PackedSums:
+        """Pack ``sums``, SUM (rows, columns)."""
+        values = sums.view(np.int64).reshape(*sums.shape, len(SUM))
+        axes = tuple(range(sums.ndim))
+        most = values.max(axis=axes, initial=0)
+        least = values.min(axis=axes, initial=0)
+        kinds = [
+            np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high))
+            for low, high in zip(least.tolist(), most.tolist(), strict=True)
+        ]
+        return cls([values[..., n].astype(kind) for n, kind in enumerate(kinds)])
+
+    @classmethod
+    def together(cls, parts: Sequence[PackedSums], order: Integers | None = None) -> PackedSums:
+        """Return the rows of several behind one another, in another order where one is given."""
+        fields = []
+        for n in range(len(SUM)):
+            rows = np.concatenate([part._fields[n] for part in parts])
+            fields.append(rows if order is None else rows[order])
+        return cls(fields)
+
+    def take(self, rows: Integers, columns: Integers | int) -> Integers:
+        """Return the sums (int64) of rows, each in its column: (rows, fields of SUM)."""
+        out = np.empty((rows.size, len(SUM)), np.int64)
+        for n, field in enumerate(self._fields):
+            out[:, n] = field[rows, columns]
+        return out
+
+    def field(self, name: str) -> Integers:
+        """Return one field of all rows: (rows, columns), in as few bytes as hold it."""
+        return self._fields[list(SUM.names or ()).index(name)]
+
+
 class Times:
     """How long lookups would have taken, and how many queries each second would have had."""
 

@@ -38,6 +38,7 @@ from pcapkit.analysis.whatif.sums import (
     STATES,
     SUM,
     USED,
+    PackedSums,
     Sums,
     Times,
 )
@@ -107,8 +108,8 @@ class WhatIfTally:
         self._parts.append(
             Part(
                 part.clients,
-                sums.clients,
-                sums.names,
+                PackedSums.of(sums.clients),
+                PackedSums.of(sums.names),
                 order.bases["base"].astype(np.int64),
                 order.covered,
                 order.pairs,

@@ -21,11 +21,7 @@ from pcapkit.limits import DEFAULTS, Limits
 
 
 def open_in_order(
-    paths: Sequence[str],
-    *,
-    ports: frozenset[int],
-    warnings: list[str],
-    limits: Limits = DEFAULTS,
+    paths: Sequence[str], *, ports: frozenset[int], warnings: list[str], limits: Limits = DEFAULTS
 ) -> Iterator[Source]:
     """Open each input behind ``paths`` once, in the order of their first packets.
 
