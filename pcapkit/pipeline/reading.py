@@ -35,6 +35,7 @@ from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
 from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, Limits, crossed
+from pcapkit.memory import give_freed_memory_back
 from pcapkit.model.clients import Client as Summed
 from pcapkit.model.results import LookupCounts, OtherNames, OtherRows, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 
 #: So many addresses are kept as text.
 _ADDRESSES = 1 << 16
+#: With more names than so many, parts are read one at a time: memory goes before speed.
+_MANY_NAMES = 1 << 19
+#: With more addresses than so many, freed memory is given back.
+_MANY_CLIENTS = 1 << 16
 #: So many suffixes outside the cluster domain are looked at: do they ever answer anything?
 _MOST_OUTSIDE = 8
 
@@ -77,9 +82,19 @@ class Reading:
         self._answers = Answers()
         self._clients: list[Client] = []
         given = given_facts(collected, options, self._containers)
-        for part in survey(collected.store, self._names, given, has_clock=collected.has_clock):
+        #: threads that read parts; None for as many as there may be
+        self._workers = 1 if len(self._names.names) > _MANY_NAMES else None
+        self._spares = bool(self._workers) or len(collected.interners.addresses) > _MANY_CLIENTS
+        if self._spares:
+            give_freed_memory_back()
+        clock = collected.has_clock
+        for part in survey(
+            collected.store, self._names, given, has_clock=clock, workers=self._workers
+        ):
             self._answers.note(part.rows)
             self._clients += part.clients
+            if self._spares:
+                give_freed_memory_back()
         self._zones: list[Labels] = [split(d) for d in options.cluster_domains] or zones_of(
             self._clients
         )
@@ -129,20 +144,25 @@ class Reading:
 
         def run(read: Callable[[], Readings]) -> _Tallies:
             readings, tallies = read(), self._tallies()
-            part = PartTraffic(readings, context, flags.known())
+            known = flags.known()
 
             def judge() -> None:
+                part = PartTraffic(readings, context, known)
                 tallies.faults.add(part)
                 tallies.vantage.add(part)
 
             counts = partial(tallies.lookups.add, readings, address, self._paths)
-            each = (judge, partial(tallies.replays.add, readings), counts)
-            at_once(each, is_long=readings.rows.size > MOST_AT_ONCE)
+            each = [judge, partial(tallies.replays.add, readings), counts]
+            if self._spares:
+                each = [step for do in each for step in (do, give_freed_memory_back)]
+            is_long = self._workers is None and readings.rows.size > MOST_AT_ONCE
+            at_once(each, is_long=is_long)
             tallies.holes.append(int(readings.lookups["holes"].sum()))
             return tallies
 
         whole = self._tallies()
-        for counted in in_order(partial(run, read) for read in self._parts()):
+        tasks = (partial(run, read) for read in self._parts())
+        for counted in in_order(tasks, workers=self._workers):
             whole.lookups.merge(counted.lookups)
             whole.replays.merge(counted.replays)
             whole.faults.merge(counted.faults)

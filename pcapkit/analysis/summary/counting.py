@@ -349,7 +349,7 @@ def count_part(
     count_lookups(given, out)
     others, hits = int(out.totals[DURATIONS]), int(out.totals[HITS])
     return out._replace(
-        groups=out.groups[: out.totals[_GROUPS]].copy(),
+        groups=out.groups[: out.totals[_GROUPS]],
         durations=out.durations[:others],
         resolved=out.resolved[:, :hits],
         searches=out.searches[: out.totals[_SEARCHES]],

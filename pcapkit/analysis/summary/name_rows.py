@@ -6,42 +6,50 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.lookups.waste import CLASSES, WASTED
+from pcapkit.analysis.summary.counting import GROUP
 from pcapkit.analysis.summary.name_kinds import kinds_of
 from pcapkit.limits import OTHER_NAMES
 from pcapkit.model.results import Name, OtherNames
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
-from pcapkit.schema import Rows
+from pcapkit.schema import Integers, Rows, in_fewest_bytes
 
-#: By field of GROUP, with "queries" and "wasted": an entry for each base name and what answered it.
-Groups = dict[str, npt.NDArray[np.int64]]
+#: By field of GROUP: an entry for each base name and what answered it, in few bytes.
+Groups = dict[str, Integers]
+_KEYS = ("base", "answered_by", "first", "address", "outcome")
 _SUMS = ("lookups", "lost_ns", "search_ns", "clients", "denied", "classes")
 
 
-def merged_groups(rows: Rows, unknown: int) -> Groups:
-    """Add up groups (GROUP) of all parts; the earliest lookup gives the outcome.
+def packed_groups(rows: Rows) -> Groups:
+    """Return groups (GROUP) in the fewest bytes that hold them."""
+    out: Groups = {field: rows[field].copy() for field in _KEYS}
+    return out | {field: in_fewest_bytes(rows[field]) for field in _SUMS}
 
-    Names that nobody can read, whose id is ``unknown``, have no group.
+
+def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
+    """Add up groups of all parts; the earliest lookup gives the outcome.
+
+    Names that nobody can read, whose id is ``unknown``, have no group. With the sums come "queries"
+    and "wasted".
     """
-    group = (rows["base"].astype(np.int64) << 32) + rows["answered_by"]
-    order = np.lexsort((rows["address"], rows["first"], group))
+    every = [packed_groups(np.zeros(0, GROUP)), *parts]
+    keys = {field: np.concatenate([p[field] for p in every]) for field in _KEYS}
+    group = (keys["base"].astype(np.int64) << 32) + keys["answered_by"]
+    order = np.lexsort((keys["address"], keys["first"], group))
     group = group[order]
     first = np.flatnonzero(np.append(True, group[1:] != group[:-1])[: group.size])
     del group
-    known = np.flatnonzero(rows["base"][order[first]] != unknown)
+    known = np.flatnonzero(keys["base"][order[first]] != unknown)
     earliest = order[first[known]]
-    out: Groups = {
-        field: rows[field][earliest]
-        for field in ("base", "answered_by", "first", "address", "outcome")
-    }
+    out: Groups = {field: values[earliest] for field, values in keys.items()}
     for field in _SUMS:
-        values = rows[field][order]
-        if first.size < rows.size:
-            values = np.add.reduceat(values, first, dtype=np.int64)
+        values = np.concatenate([p[field] for p in every])[order]
+        if first.size < order.size:
+            kind = in_fewest_bytes(values[:0], int(values.sum(dtype=np.int64))).dtype
+            values = np.add.reduceat(values, first, dtype=max(kind, values.dtype))
         out[field] = values if known.size == first.size else values[known]
     out["queries"] = out["classes"].sum(axis=1, dtype=np.int64)
     out["wasted"] = out["classes"][:, WASTED].sum(axis=1, dtype=np.int64)

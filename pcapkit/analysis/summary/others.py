@@ -14,6 +14,8 @@ from pcapkit.model.vocabulary import Source
 from pcapkit.resolver.resolv_conf import MAX_NDOTS
 from pcapkit.schema import Rows
 
+_SUMMED = tuple(field for field in BY_CLIENT.names or () if field not in ("first", "last"))
+
 
 class OtherClients:
     """Sums of clients that have no row of their own."""
@@ -28,14 +30,14 @@ class OtherClients:
         if counts.size:
             first, last = int(counts["first"].min()), int(counts["last"].max())
             self._add(counts.size, first, last)
-            for field in BY_CLIENT.names or ():
+            for field in _SUMMED:
                 self._sums[field] += counts[field].sum()
 
     def merge(self, other: OtherClients) -> None:
         """Add those that another one has summed."""
         if other.clients:
             self._add(other.clients, other._first, other._last)
-            for field in BY_CLIENT.names or ():
+            for field in _SUMMED:
                 self._sums[field] += other._sums[field]
 
     def _add(self, clients: int, first: int, last: int) -> None:
@@ -47,7 +49,7 @@ class OtherClients:
         """Return them as one row of clients, and one of workloads."""
         if not self.clients:
             return OtherRows()
-        sums = {field: int(self._sums[field]) for field in BY_CLIENT.names or ()}
+        sums = {field: int(self._sums[field]) for field in _SUMMED}
         client = Client(
             client_addr=OTHER_CLIENTS,
             first_time=self._first if has_clock else None,

@@ -19,7 +19,6 @@ from pcapkit.analysis.search_lists.survey import Client as Surveyed
 from pcapkit.analysis.summary.counting import (
     BINS,
     COMPLETE,
-    GROUP,
     LOST_NS,
     RETRIES,
     SEARCH_NS,
@@ -27,7 +26,13 @@ from pcapkit.analysis.summary.counting import (
 )
 from pcapkit.analysis.summary.durations import Spread
 from pcapkit.analysis.summary.examples import Example, examples_of
-from pcapkit.analysis.summary.name_rows import costliest, merged_groups, name_rows
+from pcapkit.analysis.summary.name_rows import (
+    Groups,
+    costliest,
+    merged_groups,
+    name_rows,
+    packed_groups,
+)
 from pcapkit.analysis.summary.others import OtherClients
 from pcapkit.analysis.summary.workloads import ClientCounts, only, workload_rows
 from pcapkit.cluster.conventions import namespace_of
@@ -83,7 +88,7 @@ class Tally:
         self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
         self._searches = Spread(none)  # the times of search misses alone
         self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
-        self._groups: list[Rows] = []
+        self._groups: list[Groups] = []
         self._clients: list[Client] = []
         self._client_counts = ClientCounts()  # of the same clients
         self._others = OtherClients()  # those beyond the limit
@@ -117,7 +122,7 @@ class Tally:
             self._searches.add(Spread(counts.searches))
         addresses = np.array([c.client for c in part.clients], np.int32)
         self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
-        self._groups.append(counts.groups)
+        self._groups.append(packed_groups(counts.groups))
         clients, counted, times = part.clients, counts.clients, counts.times
         if len(clients) > self._limits.clients:
             kept = self._costliest([address(c.client) for c in clients], counted)
@@ -288,9 +293,7 @@ class Tally:
         Lookups of which nobody can read the name have none. Beyond the limit, names that waste and
         ask alike keep their rows in the order of their first lookups.
         """
-        if len(self._groups) != 1:
-            self._groups = [np.concatenate([np.zeros(0, GROUP), *self._groups])]
-        groups = merged_groups(self._groups[0], self._names.unknown)
+        groups = merged_groups(self._groups, self._names.unknown)
         clients = len(self._clients) + self._others.clients
         kept, others = costliest(groups, self._limits.names, clients, has_clock=self._has_clock)
         return name_rows(kept, self._names, zones, has_clock=self._has_clock), others

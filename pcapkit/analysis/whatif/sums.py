@@ -12,7 +12,7 @@ import numpy as np
 
 from pcapkit.analysis.time_bins import TIME_BINS, quantile
 from pcapkit.analysis.whatif.settings import TIMED
-from pcapkit.schema import Bytes, Ids, Integers, Rows
+from pcapkit.schema import Bytes, Ids, Integers, Rows, in_fewest_bytes
 
 #: Sums under one setting: of a client, or of a name.
 SUM = np.dtype(
@@ -110,14 +110,7 @@ class PackedSums:
     def of(cls, sums: Rows) -> PackedSums:
         """Pack ``sums``, SUM (rows, columns)."""
         values = sums.view(np.int64).reshape(*sums.shape, len(SUM))
-        axes = tuple(range(sums.ndim))
-        most = values.max(axis=axes, initial=0)
-        least = values.min(axis=axes, initial=0)
-        kinds = [
-            np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high))
-            for low, high in zip(least.tolist(), most.tolist(), strict=True)
-        ]
-        return cls([values[..., n].astype(kind) for n, kind in enumerate(kinds)])
+        return cls([in_fewest_bytes(values[..., n]) for n in range(len(SUM))])
 
     @classmethod
     def together(cls, parts: Sequence[PackedSums], order: Integers | None = None) -> PackedSums:
