@@ -30,6 +30,11 @@ SUM = np.dtype(
         )
     ]
 )
+#: The same of the lookups of one part that have one base name, of which there may be very many.
+NAME_SUM = np.dtype(
+    [(key, np.int32) for key in SUM.names or () if key != "time_ns"] + [("time_ns", np.int64)],
+    align=True,
+)
 #: The marked lookups of one base name and one client; their marks are a row of another array.
 MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
 #: What one lookup sends in one state.
@@ -82,7 +87,7 @@ class Sums(NamedTuple):
     """What replays of one part are added to."""
 
     clients: Rows  # SUM (clients, settings and the cache)
-    names: Rows  # SUM (bases, 2): see AS_ASKED and IN_FULL
+    names: Rows  # NAME_SUM (bases, 2): see AS_ASKED and IN_FULL
     times: Ids  # (TIME_BINS, settings that are timed): how many lookups
     seconds: Ids  # queries (seconds, the same settings); none without a clock
     first_second: int
@@ -108,9 +113,8 @@ class PackedSums:
 
     @classmethod
     def of(cls, sums: Rows) -> PackedSums:
-        """Pack ``sums``, SUM (rows, columns)."""
-        values = sums.view(np.int64).reshape(*sums.shape, len(SUM))
-        return cls([in_fewest_bytes(values[..., n]) for n in range(len(SUM))])
+        """Pack ``sums``, SUM or NAME_SUM (rows, columns)."""
+        return cls([in_fewest_bytes(sums[field]) for field in SUM.names or ()])
 
     @classmethod
     def together(cls, parts: Sequence[PackedSums], order: Integers | None = None) -> PackedSums:
