@@ -152,7 +152,7 @@ class Reading:
                 tallies.vantage.add(part)
 
             counts = partial(tallies.lookups.add, readings, address, self._paths)
-            each = [judge, partial(tallies.replays.add, readings), counts]
+            each: list[Callable[[], None]] = [judge, partial(tallies.replays.add, readings), counts]
             if self._spares:
                 each = [step for do in each for step in (do, give_freed_memory_back)]
             is_long = self._workers is None and readings.rows.size > MOST_AT_ONCE
@@ -193,7 +193,7 @@ class Reading:
             tally.clients, self._options.pods, self._containers.pods | collected.pods
         )
         told = self._containers.told
-        seen_from = vantage(scene, told(clients))
+        seen_from = vantage(scene, told(clients), other_clients.count)
         clients = with_policies(clients, scene, seen_from.servers)
         results = Results(
             pcapkit_version=__version__,

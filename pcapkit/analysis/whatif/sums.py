@@ -120,14 +120,14 @@ class PackedSums:
     def together(cls, parts: Sequence[PackedSums], order: Integers | None = None) -> PackedSums:
         """Return the rows of several behind one another, in another order where one is given."""
         fields = []
-        for n in range(len(SUM)):
+        for n in range(len(parts[0]._fields)):
             rows = np.concatenate([part._fields[n] for part in parts])
             fields.append(rows if order is None else rows[order])
         return cls(fields)
 
     def take(self, rows: Integers, columns: Integers | int) -> Integers:
         """Return the sums (int64) of rows, each in its column: (rows, fields of SUM)."""
-        out = np.empty((rows.size, len(SUM)), np.int64)
+        out = np.empty((rows.size, len(self._fields)), np.int64)
         for n, field in enumerate(self._fields):
             out[:, n] = field[rows, columns]
         return out
