@@ -108,7 +108,8 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
     "fragmented_datagrams": (
         "datagrams",
         "Fragmented IP datagrams that wait for their other fragments at one time.",
-        "The datagram that has waited longest is given up: its fragments count as 'ip_fragment'.",
+        "The datagram that has waited longest is given up: of its first fragment what it shows is "
+        "kept, the others count as 'fragment'.",
     ),
     "fragment_bytes": (
         "bytes",
