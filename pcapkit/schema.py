@@ -187,3 +187,15 @@ Row = np.void  #: one of them, ``rows[i]``: read, and written in place
 Exchanges = Rows  #: EXCHANGE
 Lookups = Rows  #: LOOKUP
 Transactions = Rows  #: TRANSACTION
+
+
+def in_fewest_bytes(values: npt.NDArray[np.integer[Any]], most: int | None = None) -> Integers:
+    """Return a copy of integers in the shortest type that holds them, and ``most`` as well.
+
+    Such copies may be put together: their types have one that holds all of them.
+    """
+    least = int(values.min(initial=0))
+    most = max(int(values.max(initial=0)), most or 0)
+    kinds = (np.uint8, np.uint16, np.uint32)
+    kind = next((k for k in kinds if least >= 0 and most <= np.iinfo(k).max), np.int64)
+    return values.astype(kind)

@@ -60,7 +60,7 @@ ONLY = {
     "publicsuffixlist": {"names"},
     "scapy": {"ingest.packet.scapy_layers"},
 }
-MOST_MODULES, MOST_ROOT_MODULES, MOST_LINES = 13, 12, 600
+MOST_MODULES, MOST_ROOT_MODULES, MOST_LINES = 13, 13, 600
 
 
 def modules() -> dict[str, ast.Module]:

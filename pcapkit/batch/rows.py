@@ -41,7 +41,8 @@ def row_of(
         queries=analysis.waste.queries,
         wasted_queries=analysis.waste.wasted_queries,
         share=analysis.waste.share,
-        clients=len({(c.client_addr, c.container) for c in analysis.client_rows}),
+        clients=len({(c.client_addr, c.container) for c in analysis.client_rows})
+        + analysis.other_clients.count,
         advice=best.action if best else None,
         saves_queries=best.saves_queries if best else 0,
         warnings=len(analysis.warnings),

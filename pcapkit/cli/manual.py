@@ -6,6 +6,7 @@ import textwrap
 from functools import cache
 
 from pcapkit.errors import UsageError
+from pcapkit.limits import listed
 from pcapkit.model.manual import NOTHING_TO_DO, Entry
 
 _WORDS: tuple[Entry, ...] = (
@@ -138,10 +139,38 @@ def entries() -> tuple[Entry, ...]:
     from pcapkit.ingest.skip_reasons import SKIP_MANUAL
 
     here = _WORDS + _SETTINGS + WASTE_MANUAL + PLAN_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
-    return here + tuple(
+    faults = tuple(
         Entry(f.code, "fault", f"{f.title}.", f.meaning, f.whole_action, f.signature, f.rivals)
         for f in FAULTS
     )
+    return here + faults + _limits()
+
+
+def _limits() -> tuple[Entry, ...]:
+    """Return an entry for each limit; its value is what it is unless an option says otherwise."""
+    return tuple(
+        Entry(
+            limit.name,
+            "limit",
+            limit.of,
+            f"{limit.value:,} {limit.unit}. Beyond: {limit.crossed}",
+            "Nothing: it cannot be changed."
+            if limit.fixed
+            else f"--limit {limit.name}=N, on every command that reads captures, changes it; in "
+            f'pcapkit.toml: limit = ["{limit.name}=N"].',
+        )
+        for limit in listed()
+    )
+
+
+def render_limits() -> str:
+    """Return all limits as text, each with its value and what happens beyond it."""
+    lines = ["limits, changed with --limit NAME=VALUE:"]
+    for limit in listed():
+        fixed = ", fixed" if limit.fixed else ""
+        lines.append(f"\n{limit.name}  ({limit.value:,} {limit.unit}{fixed})")
+        lines += [_wrapped("of", limit.of), _wrapped("then", limit.crossed)]
+    return "\n".join(lines) + "\n"
 
 
 def explain(code: str) -> tuple[Entry, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pcapkit.cluster.pods import Pod
 from pcapkit.kernels.interning import Interner, fold_names
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.schema import Bytes, Ids, Integers, Messages, Rows
 
 CLOCKLESS_STEP_NS = 1_000  #: between packets without times
@@ -224,6 +225,7 @@ class Capture:
         None  # what the one before left to this one, then what this one leaves
     )
     damage: str | None = None  # what ended reading too early, in a packet capture
+    limits: Limits = DEFAULTS
     digest: Digest | None = None  # gets every byte that is read, of the part
     left_out: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by other ports
     warnings: list[str] = field(default_factory=list)

@@ -166,6 +166,24 @@ class Recommendation:
     patches: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class OtherRows:
+    """Clients beyond the limit: how many rows they would have, and what they did, as one row."""
+
+    count: int = 0
+    client: Client | None = None
+    workload: Workload | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherNames:
+    """Names beyond the limit: how many, how many of them wasted queries, and all as one row."""
+
+    count: int = 0
+    wasteful: int = 0
+    row: Name | None = None
+
+
 @dataclass(frozen=True)
 class Results:
     """The result of one analysis; see the module's first lines."""
@@ -193,6 +211,9 @@ class Results:
     latency: LatencyCurve
     suffixes: tuple[Suffix, ...]
     chains: tuple[Chain, ...]
+    # beyond the limits: what has no row of its own
+    other_clients: OtherRows = OtherRows()
+    other_names: OtherNames = OtherNames()
 
 
 def shown_faults(analysis: Results) -> tuple[str, ...]:

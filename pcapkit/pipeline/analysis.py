@@ -38,7 +38,7 @@ class Analysis(Results):
     the JSON calls ``lookups`` is ``lookup_counts``, its rows of ``clients`` are ``client_rows``.
     """
 
-    row_tables: RowTables = field(repr=False, compare=False)
+    row_tables: RowTables = field(repr=False, compare=False, kw_only=True)
 
     @classmethod
     def of(cls, results: Results, row_tables: RowTables) -> Analysis:

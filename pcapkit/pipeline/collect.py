@@ -164,7 +164,9 @@ def collect(
     out = Collected(store=store or Store())
 
     def captures() -> Iterator[Capture]:
-        for source in open_in_order(paths, ports=ports, warnings=out.warnings):
+        for source in open_in_order(
+            paths, ports=ports, warnings=out.warnings, limits=options.limits
+        ):
             with source:
                 yield open_capture(source, out.interners, ports=ports)
                 if (change := source.change()) is not None:

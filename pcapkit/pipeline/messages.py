@@ -29,7 +29,7 @@ def read_messages(path: str | Path, *, options: Options | None = None) -> Iterat
     options = options or Options()
     named = Collected()
     wanted, duplicates = Wanted(options, named.interners), DuplicateFilter()
-    with open_source(str(path)) as source:
+    with open_source(str(path), options.limits) as source:
         capture = open_capture(source, named.interners, ports=options.ports | {53})
         try:
             for window in capture.windows:

@@ -15,6 +15,7 @@ from pcapkit.cluster.corefile import Corefile, read_corefile
 from pcapkit.cluster.pods import Cluster, parse_pods
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
+from pcapkit.limits import DEFAULTS, Limits, parse_limits
 from pcapkit.names.text import fold, presentation, wire_from_text
 from pcapkit.resolver.models import resolver_model
 from pcapkit.resolver.resolv_conf import MAX_NDOTS, ResolverConfig, parse_resolv_conf
@@ -95,6 +96,13 @@ def _pods(path: str) -> Cluster:
     return parse_pods(read_text(path), path="stdin" if path == "-" else encodable(path))
 
 
+def _limits(texts: Sequence[str]) -> Limits:
+    try:
+        return parse_limits(texts)
+    except ValueError as problem:
+        raise UsageError(f"--limit {problem}") from None
+
+
 def _clients(texts: Sequence[str]) -> tuple[Network | str, ...]:
     return tuple(parse_client(t, option="--client") for t in texts)
 
@@ -114,6 +122,7 @@ class Options:
     ports: frozenset[int] = frozenset()
     time_from: int | None = None
     time_to: int | None = None
+    limits: Limits = DEFAULTS
 
     def to_json(self) -> dict[str, object]:
         """Return the options that were set, as JSON values."""
@@ -122,7 +131,7 @@ class Options:
         for f in fields(self):
             row = rows[f.name]
             value = getattr(self, f.name)
-            if value is not None and (shown := row.to_json(value)) not in (None, []):
+            if value is not None and (shown := row.to_json(value)) not in (None, [], {}):
                 out[row.key] = shown
         return out
 
@@ -276,6 +285,17 @@ READING_OPTIONS: tuple[ReadingOption, ...] = (
         partial(parse_time, option="--to"),
         _same,
     ),
+    ReadingOption(
+        "--limit",
+        "limits",
+        "limits",
+        "limits",
+        "NAME=VALUE",
+        "Another limit; 'pcapkit explain limits' lists them.",
+        _limits,
+        Limits.changed,
+        several=True,
+    ),
 )
 
 
@@ -293,6 +313,7 @@ class Given(TypedDict, total=False):
     ports: Sequence[int]
     time_from: str | None  #: ISO 8601, or seconds since 1970
     time_to: str | None
+    limits: Sequence[str]  #: ``NAME=VALUE``
 
 
 def make_options(**given: Unpack[Given]) -> Options:

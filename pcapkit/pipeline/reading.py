@@ -34,8 +34,10 @@ from pcapkit.cluster.nameservers import asked_servers
 from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
+from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, Limits, crossed
+from pcapkit.memory import give_freed_memory_back
 from pcapkit.model.clients import Client as Summed
-from pcapkit.model.results import LookupCounts, Results, WhatIf
+from pcapkit.model.results import LookupCounts, OtherNames, OtherRows, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
 
 #: So many addresses are kept as text.
 _ADDRESSES = 1 << 16
+#: With more names than so many, parts are read one at a time: memory goes before speed.
+_MANY_NAMES = 1 << 19
+#: With more addresses than so many, freed memory is given back.
+_MANY_CLIENTS = 1 << 16
 #: So many suffixes outside the cluster domain are looked at: do they ever answer anything?
 _MOST_OUTSIDE = 8
 
@@ -76,9 +82,19 @@ class Reading:
         self._answers = Answers()
         self._clients: list[Client] = []
         given = given_facts(collected, options, self._containers)
-        for part in survey(collected.store, self._names, given, has_clock=collected.has_clock):
+        #: threads that read parts; None for as many as there may be
+        self._workers = 1 if len(self._names.names) > _MANY_NAMES else None
+        self._spares = bool(self._workers) or len(collected.interners.addresses) > _MANY_CLIENTS
+        if self._spares:
+            give_freed_memory_back()
+        clock = collected.has_clock
+        for part in survey(
+            collected.store, self._names, given, has_clock=clock, workers=self._workers
+        ):
             self._answers.note(part.rows)
             self._clients += part.clients
+            if self._spares:
+                give_freed_memory_back()
         self._zones: list[Labels] = [split(d) for d in options.cluster_domains] or zones_of(
             self._clients
         )
@@ -113,7 +129,7 @@ class Reading:
         if c.store.first_time is not None and c.store.last_time is not None:
             span = c.store.first_time, c.store.last_time
         return _Tallies(
-            Tally(self._names, span=span, has_clock=c.has_clock),
+            Tally(self._names, span=span, has_clock=c.has_clock, limits=self._options.limits),
             WhatIfTally(self._answers, self._zones, self._idle),
             FaultTally(),
             VantageTally(),
@@ -128,20 +144,25 @@ class Reading:
 
         def run(read: Callable[[], Readings]) -> _Tallies:
             readings, tallies = read(), self._tallies()
-            part = PartTraffic(readings, context, flags.known())
+            known = flags.known()
 
             def judge() -> None:
+                part = PartTraffic(readings, context, known)
                 tallies.faults.add(part)
                 tallies.vantage.add(part)
 
             counts = partial(tallies.lookups.add, readings, address, self._paths)
-            each = (judge, partial(tallies.replays.add, readings), counts)
-            at_once(each, is_long=readings.rows.size > MOST_AT_ONCE)
+            each: list[Callable[[], None]] = [judge, partial(tallies.replays.add, readings), counts]
+            if self._spares:
+                each = [step for do in each for step in (do, give_freed_memory_back)]
+            is_long = self._workers is None and readings.rows.size > MOST_AT_ONCE
+            at_once(each, is_long=is_long)
             tallies.holes.append(int(readings.lookups["holes"].sum()))
             return tallies
 
         whole = self._tallies()
-        for counted in in_order(partial(run, read) for read in self._parts()):
+        tasks = (partial(run, read) for read in self._parts())
+        for counted in in_order(tasks, workers=self._workers):
             whole.lookups.merge(counted.lookups)
             whole.replays.merge(counted.replays)
             whole.faults.merge(counted.faults)
@@ -163,7 +184,8 @@ class Reading:
         ]
         faults.note_packets(concerned, collected.message_counts.tcp + tcp)
         faults.leave_out_forwarders(vantage_tally.forwarders())
-        names, findings = tally.names(self._zones), faults.findings()
+        (names, other_names), findings = tally.names(self._zones), faults.findings()
+        other_clients = tally.others.rows(has_clock=collected.has_clock)
         scene = self._scene(vantage_tally)
         judged = replays.result(self._address, scene.all_mixtures)
         seen = partial(_as_seen, tally.lookups)
@@ -171,7 +193,7 @@ class Reading:
             tally.clients, self._options.pods, self._containers.pods | collected.pods
         )
         told = self._containers.told
-        seen_from = vantage(scene, told(clients))
+        seen_from = vantage(scene, told(clients), other_clients.count)
         clients = with_policies(clients, scene, seen_from.servers)
         results = Results(
             pcapkit_version=__version__,
@@ -205,12 +227,15 @@ class Reading:
                 *pod_warnings(told(clients), self._options.pods),
                 *mixture_warnings(scene),
                 *_hole_warnings(sum(holes)),
+                *_limit_warnings(other_clients, other_names, self._options.limits),
             ),
             wasted_names=sum(n.wasted_queries > 0 for n in names),
             timeline=tally.timeline,
             latency=tally.latency,
             suffixes=tally.suffixes,
             chains=tally.chains(),
+            other_clients=other_clients,
+            other_names=other_names,
         )
         if charted is not None:
             charted(results)
@@ -223,7 +248,8 @@ class Reading:
             faults.wildcard_suffixes(),
             self._containers.pod_of,
         )
-        rows = _in_order_of(results.client_rows, told(seen(judged.rows())))
+        kept = {c.client_addr for c in tally.clients} if other_clients.count else None
+        rows = _in_order_of(results.client_rows, told(seen(judged.rows(kept))))
         results = replace(results, what_if_rows=rows, recommendations=advice)
         return Analysis.of(results, self)
 
@@ -302,6 +328,20 @@ def _hole_warnings(lookups: int) -> Iterator[str]:
             f"queries of {what} are missing, as in the log of one replica of several, or in one "
             "that begins late: they count as incomplete; log all replicas with "
             "'kubectl logs -l k8s-app=kube-dns --timestamps --prefix'"
+        )
+
+
+def _limit_warnings(clients: OtherRows, names: OtherNames, limits: Limits) -> Iterator[str]:
+    """Say what has no row of its own, because there is more than the limits allow."""
+    if clients.count:
+        yield (
+            f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "
+            f"({crossed('clients', limits.clients)})"
+        )
+    if names.count:
+        yield (
+            f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
+            f"({crossed('names', limits.names)})"
         )
 
 

@@ -36,12 +36,20 @@ def _keys(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind))
 
 
+def _with_rest(rows: Sequence[object], rest: object | None) -> Sequence[object]:
+    """Return rows, and behind them the row of all that is beyond a limit, where anything is."""
+    return rows if rest is None else (*rows, rest)
+
+
 #: The parts that are rows: which rows, and their keys.
 ROWS: Mapping[str, tuple[Callable[[Results], Sequence[object]], tuple[str, ...]]] = {
     "captures": (attrgetter("captures"), _CAPTURE),
-    "clients": (attrgetter("client_rows"), _keys(Client)),
-    "workloads": (attrgetter("workload_rows"), _keys(Workload)),
-    "names": (attrgetter("name_rows"), tuple(k for k in _keys(Name) if k != "by_class")),
+    "clients": (lambda r: _with_rest(r.client_rows, r.other_clients.client), _keys(Client)),
+    "workloads": (lambda r: _with_rest(r.workload_rows, r.other_clients.workload), _keys(Workload)),
+    "names": (
+        lambda r: _with_rest(r.name_rows, r.other_names.row),
+        tuple(k for k in _keys(Name) if k != "by_class"),
+    ),
     "what_if": (
         attrgetter("what_if_rows"),
         ("client_addr", "setting", "ndots", *_keys(WhatIf)[2:]),

@@ -67,7 +67,7 @@ def _parts(analysis: Results) -> dict[str, Any]:
             "faults": len(analysis.findings),
             "steps": len(plan.steps) if plan else 0,
             "names": analysis.wasted_names,
-            "clients": len(analysis.client_rows),
+            "clients": len(analysis.client_rows) + analysis.other_clients.count,
             "warnings": len(analysis.warnings),
         },
         "more": {

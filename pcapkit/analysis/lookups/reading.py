@@ -383,6 +383,11 @@ def _put_together(pieces: list[Described], transactions: Transactions) -> Descri
     lookups = np.concatenate([piece.lookups for piece in pieces])
     opened_by = np.concatenate([piece.opened_by for piece in pieces])
     base_of = np.concatenate([piece.base_of for piece in pieces])
+    sizes = [piece.lookups.size for piece in pieces]
+    none = lookups[:0].copy()
+    pieces[:] = [
+        p._replace(lookups=none, opened_by=base_of[:0], base_of=base_of[:0]) for p in pieces
+    ]
     order = np.argsort(opened_by)
     number = np.empty(order.size, np.int32)
     number[order] = np.arange(order.size, dtype=np.int32)
@@ -391,15 +396,15 @@ def _put_together(pieces: list[Described], transactions: Transactions) -> Descri
     firsts[order] = np.cumsum(counts[order]) - counts[order]
     to = np.empty(int(counts.sum()), np.int32)
     at, used, out = 0, 0, pieces[0]
-    while pieces:
+    for size in sizes:
         piece = pieces.pop(0)
-        own = slice(at, at + piece.lookups.size)
-        at += piece.lookups.size
+        own = slice(at, at + size)
+        at += size
         mine = piece.transactions
         stretch = slice(used, used + mine.size)
         used += mine.size
         mine["lookup"] = number[own][mine["lookup"]]
-        to[stretch] = np.repeat(firsts[own] - piece.lookups["first"], counts[own])
+        to[stretch] = np.repeat(firsts[own] - lookups["first"][own], counts[own])
         to[stretch] += np.arange(mine.size, dtype=np.int32)
         row_words(transactions)[stretch] = row_words(mine)  # where there is a gap, further on
         again = lookups["walk_of"][own]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import compress, pairwise
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ from pcapkit.schema import EXCHANGE_ITERATIVE, Exchanges, Integers
 _WORLD = 3
 #: Queries of one client that say what it does with an entry ``.`` of its list.
 _MOST_LOOKED_AT = 10_000
+_NO_LIST = SearchList()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,12 @@ class SurveyedPart(NamedTuple):
 
 
 def survey(
-    store: Store, names: Folded, given: Mapping[int, Given], *, has_clock: bool
+    store: Store,
+    names: Folded,
+    given: Mapping[int, Given],
+    *,
+    has_clock: bool,
+    workers: int | None = None,
 ) -> Iterator[SurveyedPart]:
     """Infer the search list of every client, in the order of their addresses' first appearance.
 
@@ -91,14 +97,14 @@ def survey(
         return _Gathered(part, rows, bounds, _Shown(gather(rows, bounds), bounds.size - 1, names))
 
     for part, rows, bounds, shown in in_order(
-        partial(gather_part, part) for part in parts(store.clients())
+        (partial(gather_part, part) for part in parts(store.clients())), workers=workers
     ):
         clients: list[Client] = []
         searches = shown.infer(inference)
         for i, piece in enumerate(part):
             mine, search = rows[bounds[i] : bounds[i + 1]], searches[i]
             fact = given.get(piece.client, nothing)
-            proven = SearchList() if fact.search is None else shown.proven(i, inference)
+            proven = _NO_LIST if fact.search is None else shown.proven(i, inference)
             times = _changes(shown, i, mine, search, fact, names) if has_clock else []
             periods = _periods(piece, mine, times) if times else [piece]
             for period in periods:
@@ -340,6 +346,8 @@ def _assume_list(mine: Exchanges, names: Folded) -> SearchList:
     first suffix. Else one suffix under which every name of the world has an answer. Who asks for no
     recursion has none: a server that resolves.
     """
+    if mine.size == 1 and names.label_counts()[max(0, int(mine["folded"][0]))] < 5:
+        return _NO_LIST  # as of each of very many clients that ask once
     shown = (mine["folded"] >= 0) & (mine["marks"] & EXCHANGE_ITERATIVE == 0)
     asked = np.unique(mine["folded"][shown])
     labels = names.label_counts()[asked]
@@ -348,7 +356,12 @@ def _assume_list(mine: Exchanges, names: Folded) -> SearchList:
     if len(spaces) != 1:
         answered = (mine["outcome"] == ANSWER) & shown
         return _wildcard({names.labels(n) for n in np.unique(mine["folded"][answered]).tolist()})
-    space = spaces.pop()
+    return _list_of_space(spaces.pop())
+
+
+@lru_cache(maxsize=1 << 12)
+def _list_of_space(space: Labels) -> SearchList:
+    """Return the list that Kubernetes writes for pods whose first suffix is ``space``."""
     return SearchList((space, space[1:], space[2:]), frozenset((space,)))
 
 

@@ -30,14 +30,14 @@ GROUP = np.dtype(
         ("base", np.int32),
         ("answered_by", np.int32),  # ABSENT: none
         ("first", np.int64),  # start of the earliest, which decides the kind
-        ("address", np.int64),  # its client
-        ("outcome", np.int64),
-        ("lookups", np.int64),
         ("lost_ns", np.int64),
         ("search_ns", np.int64),  # those of them that no timer is part of
-        ("clients", np.int64),
-        ("denied", np.int64),  # lookups that were told that the name as is does not exist
-        ("classes", np.int64, (CLASSES,)),
+        ("address", np.int32),  # the client of the earliest
+        ("outcome", np.int32),
+        ("lookups", np.int32),
+        ("clients", np.int32),
+        ("denied", np.int32),  # lookups that were told that the name as is does not exist
+        ("classes", np.int32, (CLASSES,)),
         ("client", np.int32),  # the last that was counted, within its part
     ],
     align=True,
@@ -349,7 +349,7 @@ def count_part(
     count_lookups(given, out)
     others, hits = int(out.totals[DURATIONS]), int(out.totals[HITS])
     return out._replace(
-        groups=out.groups[: out.totals[_GROUPS]].copy(),
+        groups=out.groups[: out.totals[_GROUPS]],
         durations=out.durations[:others],
         resolved=out.resolved[:, :hits],
         searches=out.searches[: out.totals[_SEARCHES]],

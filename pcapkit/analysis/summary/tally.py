@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from pcapkit.analysis.lookups.reading import Readings, suffixes_of
+from pcapkit.analysis.lookups.reading import ClientReading, Readings, suffixes_of
 from pcapkit.analysis.lookups.waste import CLASSES, INCOMPLETE, WASTED
 from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.search_lists.survey import Client as Surveyed
 from pcapkit.analysis.summary.counting import (
     BINS,
     COMPLETE,
-    GROUP,
     LOST_NS,
     RETRIES,
     SEARCH_NS,
@@ -28,17 +26,32 @@ from pcapkit.analysis.summary.counting import (
 )
 from pcapkit.analysis.summary.durations import Spread
 from pcapkit.analysis.summary.examples import Example, examples_of
-from pcapkit.analysis.summary.name_kinds import kinds_of
-from pcapkit.analysis.summary.workloads import ClientCounts, workload_rows
+from pcapkit.analysis.summary.name_rows import (
+    Groups,
+    costliest,
+    merged_groups,
+    name_rows,
+    packed_groups,
+)
+from pcapkit.analysis.summary.others import OtherClients
+from pcapkit.analysis.summary.workloads import ClientCounts, only, workload_rows
 from pcapkit.cluster.conventions import namespace_of
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.model.audits import Workload
 from pcapkit.model.clients import Client
-from pcapkit.model.results import Finding, LookupCounts, Name, TransactionCounts, WasteCounts
+from pcapkit.model.results import (
+    Finding,
+    LookupCounts,
+    Name,
+    OtherNames,
+    TransactionCounts,
+    WasteCounts,
+)
 from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.table import Folded
-from pcapkit.schema import Rows
+from pcapkit.schema import Integers, Rows
 
 Address = Callable[[int], str]
 
@@ -52,8 +65,15 @@ def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
 class Tally:
     """What is counted of the lookups; ``span`` is the time of the first and the last message."""
 
-    def __init__(self, names: Folded, *, span: tuple[int, int] | None, has_clock: bool) -> None:
-        self._names, self._has_clock = names, has_clock
+    def __init__(
+        self,
+        names: Folded,
+        *,
+        span: tuple[int, int] | None,
+        has_clock: bool,
+        limits: Limits = DEFAULTS,
+    ) -> None:
+        self._names, self._has_clock, self._limits = names, has_clock, limits
         self._start, self._bin_ns = 0, 1
         if span is not None:
             self._start = span[0]
@@ -68,9 +88,10 @@ class Tally:
         self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
         self._searches = Spread(none)  # the times of search misses alone
         self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
-        self._groups: list[Rows] = []
+        self._groups: list[Groups] = []
         self._clients: list[Client] = []
         self._client_counts = ClientCounts()  # of the same clients
+        self._others = OtherClients()  # those beyond the limit
         self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(),
             Counter(),
@@ -101,9 +122,15 @@ class Tally:
             self._searches.add(Spread(counts.searches))
         addresses = np.array([c.client for c in part.clients], np.int32)
         self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
-        self._groups.append(counts.groups)
-        self._add_clients(part, counts.clients, address)
-        self._client_counts.add(counts.clients, counts.times)
+        self._groups.append(packed_groups(counts.groups))
+        clients, counted, times = part.clients, counts.clients, counts.times
+        if len(clients) > self._limits.clients:
+            kept = self._costliest([address(c.client) for c in clients], counted)
+            self._others.add(np.delete(counted, kept))
+            clients = tuple(clients[i] for i in kept.tolist())
+            counted, times = only(counted, times, kept)
+        self._add_clients(clients, counted, address)
+        self._client_counts.add(counted, times)
         for suffix, each in zip(lists, counts.suffixes.tolist(), strict=True):
             for n, into in zip(each, self._suffixes, strict=True):
                 if n:
@@ -129,16 +156,27 @@ class Tally:
         self._groups += other._groups
         self._clients += other._clients
         self._client_counts.merge(other._client_counts)
+        self._others.merge(other._others)
+        self._keep_costliest()
         for mine, its in zip(self._suffixes, other._suffixes, strict=True):
             mine.update(its)
         self._examples += other._examples
 
-    def _add_clients(self, part: Readings, counted: Rows, address: Address) -> None:
+    def _costliest(self, addresses: Sequence[str], counted: Rows) -> Integers:
+        """Return which of some clients (BY_CLIENT) waste most, as many as the limit allows."""
+        ranks = -counted["wasted"], -counted["queries"]
+        keys = list(zip(*(rank.tolist() for rank in ranks), addresses, strict=True))
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        return np.sort(np.array(order[: self._limits.clients], np.int64))
+
+    def _add_clients(
+        self, clients: Sequence[ClientReading], counted: Rows, address: Address
+    ) -> None:
         clock = self._has_clock
         fields = ("lookups", "queries", "wasted", "lost_ns", "first", "last")
         columns = (counted[key].tolist() for key in fields)
         for c, lookups, queries, wasted, lost_ns, first, last in zip(
-            part.clients, *columns, strict=True
+            clients, *columns, strict=True
         ):
             suffixes = suffix_texts(c.search.suffixes)
             self._clients.append(
@@ -161,7 +199,22 @@ class Tally:
                 )
             )
 
+    def _keep_costliest(self) -> None:
+        """Keep the rows of the clients that waste most, as many as the limit allows."""
+        if len(self._clients) <= self._limits.clients:
+            return
+        counted = self._client_counts.counts()
+        kept = self._costliest([c.client_addr for c in self._clients], counted)
+        self._others.add(np.delete(counted, kept))
+        self._client_counts.keep(kept)
+        self._clients = [self._clients[i] for i in kept.tolist()]
+
     # ---- what came of it ---------------------------------------------------------------------
+
+    @property
+    def others(self) -> OtherClients:
+        """The clients beyond the limit, summed."""
+        return self._others
 
     @property
     def transactions(self) -> TransactionCounts:
@@ -234,64 +287,16 @@ class Tally:
             has_clock=self._has_clock,
         )
 
-    def _merged_groups(self) -> Rows:
-        """Add up the groups of all parts; the earliest lookup gives the outcome."""
-        if len(self._groups) > 1:
-            rows = np.concatenate(self._groups)
-            group = (rows["base"].astype(np.int64) << 32) + rows["answered_by"]
-            order = np.lexsort((rows["address"], rows["first"], group))
-            first = np.flatnonzero(np.append(True, np.diff(group[order])))
-            merged = rows[order[first]]
-            for field in ("lookups", "lost_ns", "search_ns", "clients", "denied", "classes"):
-                merged[field] = np.add.reduceat(rows[field][order], first)
-            self._groups = [merged]
-        return self._groups[0] if self._groups else np.zeros(0, GROUP)
+    def names(self, zones: Sequence[Labels]) -> tuple[tuple[Name, ...], OtherNames]:
+        """One row per (base name, name that answered), most wasted queries first; and the rest.
 
-    def names(self, zones: Sequence[Labels]) -> tuple[Name, ...]:
-        """One row per (base name, name that answered), most wasted queries first.
-
-        Lookups of which nobody can read the name have none.
+        Lookups of which nobody can read the name have none. Beyond the limit, names that waste and
+        ask alike keep their rows in the order of their first lookups.
         """
-        groups = self._merged_groups()
-        groups = groups[groups["base"] != self._names.unknown]
-        base, hit = groups["base"], groups["answered_by"]
-        queries = groups["classes"].sum(axis=1)
-        wasted = groups["classes"][:, WASTED].sum(axis=1)
-        bases = self._names.texts(base)
-        found = iter(self._names.texts(hit[hit >= 0]))
-        full = [next(found) + "." if h >= 0 else "" for h in hit.tolist()]
-        keys = list(zip((-wasted).tolist(), (-queries).tolist(), bases, full, strict=True))
-        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
-        del keys
-        kinds = kinds_of(self._names, base, hit, groups["outcome"], groups["denied"], zones)
-        dots = np.maximum(self._names.label_counts()[base] - 1, 0)
-        lost_s = groups["lost_ns"] / 1e9 * self._has_clock
-        search_s = groups["search_ns"] / 1e9 * self._has_clock
-        classes, width = groups["classes"].tobytes(), groups["classes"].itemsize * CLASSES
-
-        @lru_cache(maxsize=1 << 12)  # names that are asked once are much alike
-        def by_class(counts: bytes) -> dict[str, int]:
-            each = np.frombuffer(counts, np.int64).tolist()
-            return {c: n for c, n in zip(WASTE_CLASSES, each, strict=True) if n}
-
-        counts = dots, groups["lookups"], queries, wasted, lost_s, search_s, groups["clients"]
-        rows = zip(order.tolist(), *(c[order].tolist() for c in counts), strict=True)
-        return tuple(
-            Name(
-                bases[n],
-                full[n] or None,
-                kinds[n],
-                dot,
-                lookups,
-                asked,
-                lost,
-                seconds,
-                clients,
-                by_class(classes[n * width : (n + 1) * width]),
-                search,
-            )
-            for n, dot, lookups, asked, lost, seconds, search, clients in rows
-        )
+        groups = merged_groups(self._groups, self._names.unknown)
+        clients = len(self._clients) + self._others.clients
+        kept, others = costliest(groups, self._limits.names, clients, has_clock=self._has_clock)
+        return name_rows(kept, self._names, zones, has_clock=self._has_clock), others
 
     @property
     def suffixes(self) -> tuple[Suffix, ...]:

@@ -38,6 +38,13 @@ class ClientCounts:
         """Add those of other clients."""
         self._parts += other._parts
 
+    def keep(self, numbers: Integers) -> None:
+        """Keep those of so numbered clients alone, in this order."""
+        counts, (clients, bins, lookups) = self.counts(), self.times()
+        times = np.zeros(clients.size, CLIENT_TIME)
+        times["client"], times["bin"], times["lookups"] = clients, bins, lookups
+        self._parts = [only(counts, times, numbers)]
+
     def counts(self) -> Rows:
         """Return what was counted, a row a client (BY_CLIENT)."""
         return np.concatenate([np.zeros(0, BY_CLIENT), *(c for c, _ in self._parts)])
@@ -48,6 +55,15 @@ class ClientCounts:
         first = np.repeat(np.cumsum([0, *sizes])[:-1], [times.size for _, times in self._parts])
         rows = np.concatenate([np.zeros(0, CLIENT_TIME), *(t for _, t in self._parts)])
         return rows["client"] + first, rows["bin"].astype(np.int64), rows["lookups"]
+
+
+def only(counts: Rows, times: Rows, numbers: Integers) -> tuple[Rows, Rows]:
+    """Return the counts and times of so numbered clients alone, in this order."""
+    place = np.full(counts.size, -1, np.int64)
+    place[numbers] = np.arange(numbers.size)
+    mine = times[place[times["client"]] >= 0]
+    mine["client"] = place[mine["client"]]
+    return counts[numbers], mine
 
 
 def _keys(clients: Sequence[Client]) -> tuple[list[Key], Integers]:

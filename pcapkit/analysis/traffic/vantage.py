@@ -96,10 +96,13 @@ def servers(scene: Scene) -> tuple[Server, ...]:
     return tuple(sorted(out, key=lambda s: (-s.queries, s.server_addr)))
 
 
-def vantage(scene: Scene, clients: Sequence[Client]) -> Vantage:
-    """Say from where the capture looks; ``unknown`` rather than a guess."""
+def vantage(scene: Scene, clients: Sequence[Client], others: int = 0) -> Vantage:
+    """Say from where the capture looks; ``unknown`` rather than a guess.
+
+    So many ``others`` are clients that have no row of their own.
+    """
     shown = servers(scene)
-    point, evidence = _point(scene, clients, shown)
+    point, evidence = _point(scene, clients, others, shown)
     translations = tuple(
         Translation(*ends, packets) for ends, packets in sorted(scene.translations.items())
     )
@@ -108,16 +111,17 @@ def vantage(scene: Scene, clients: Sequence[Client]) -> Vantage:
 
 
 def _point(
-    scene: Scene, clients: Sequence[Client], shown: Sequence[Server]
+    scene: Scene, clients: Sequence[Client], others: int, shown: Sequence[Server]
 ) -> tuple[str, list[str]]:
     addresses = sorted({c.client_addr for c in clients})
+    count = len(addresses) + others
     cluster = scene.cluster
     if not addresses:
         return "unknown", []
     if scene.from_server:
         return "cluster_dns", ["the source is the DNS server's own log"]
     asking = [a for a in addresses if packed(a) in cluster.dns]
-    if asking and len(asking) == len(addresses):
+    if asking and len(asking) == count:
         return "upstream", [f"only the cluster DNS asks: {_some(asking)}"]
     if scene.translations:
         pairs = [f"{before} becomes {after}" for before, after in sorted(scene.translations)]
@@ -126,15 +130,15 @@ def _point(
         queries = f"{scene.moved:,} {'query' if scene.moved == 1 else 'queries'}"
         return "node", [f"{queries} captured at more than one interface"]
     of_pods = [s for s in shown if packed(s.server_addr) in cluster.pods]
-    if len(addresses) > 1:
+    if count > 1:
         if any(s.name and packed(s.server_addr) in cluster.services for s in shown):
-            return "node", [f"{len(addresses)} clients ask a service's address, not yet translated"]
+            return "node", [f"{count} clients ask a service's address, not yet translated"]
         if of_pods:
             names = [s.name or s.server_addr for s in of_pods]
-            return "cluster_dns", [f"{len(addresses)} clients ask a pod itself: {_some(names)}"]
+            return "cluster_dns", [f"{count} clients ask a pod itself: {_some(names)}"]
         if any(s.role == "node_cache" for s in shown):
-            return "node", [f"{len(addresses)} clients ask a cache of their node"]
-        return "unknown", [f"{len(addresses)} clients: at a node, or at the DNS server"]
+            return "node", [f"{count} clients ask a cache of their node"]
+        return "unknown", [f"{count} clients: at a node, or at the DNS server"]
     (address,) = addresses
     at = packed(address)
     pods = {(c.namespace, c.pod) for c in clients if c.pod is not None}

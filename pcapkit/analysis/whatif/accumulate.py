@@ -145,7 +145,7 @@ def _time(row: Row, spans: Integers) -> Int:
 
 @inline_kernel
 def _add(row: Row, count: Int, took: Int, total: Row) -> None:
-    """Add ``count`` equal lookups to a ``total`` (SUM).
+    """Add ``count`` equal lookups to a ``total`` (SUM or NAME_SUM).
 
     ``row`` (REPLAY) is what each of them sends, ``took`` (ns) the time of all together.
     """
@@ -228,7 +228,7 @@ class _About(NamedTuple):
     number: Int  # of the replay
     client: Int  # see ``LookupReplay``
     candidate_ids: Ids  # (MOST_SHARED) of their base name
-    name_sums: Rows  # SUM (2), the same
+    name_sums: Rows  # NAME_SUM (2), the same
 
 
 @helper_kernel
@@ -278,8 +278,8 @@ def _replay_group(
 ) -> None:
     """Do one ``replay`` for ``members`` (numbers of lookups), and add it to ``sums``.
 
-    ``name_sums`` (SUM (2)) are those of their base name, ``settings`` what it is replayed under.
-    ``scratch`` is written to.
+    ``name_sums`` (NAME_SUM (2)) are those of their base name, ``settings`` what it is replayed
+    under. ``scratch`` is written to.
     """
     walks, group = scratch
     observed, rows = replay.observed, walks.rows

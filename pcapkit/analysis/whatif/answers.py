@@ -37,6 +37,7 @@ FORWARDED, AUTHORITATIVE = 0, 1
 #: Columns of the totals from which the typical times come.
 _TIME_NS, _RESPONSES = 0, 1
 _TYPE_BITS = 16
+_LARGE = 1 << 18  # slots; a table of so many grows by less at a time
 
 
 @inline_kernel
@@ -139,7 +140,8 @@ class Answers:
         while at < exchanges.size:
             at = int(_note(exchanges, at, self.questions, self._used, self._totals, SEED))
             if at < exchanges.size:
-                larger: Rows = np.zeros(4 * self.questions.size, QUESTION)
+                growth = 4 if self.questions.size < _LARGE else 2
+                larger: Rows = np.zeros(growth * self.questions.size, QUESTION)
                 _move(self.questions, larger, SEED)
                 self.questions = larger
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pcapkit.analysis.time_bins import TIME_BINS, quantile
 from pcapkit.analysis.whatif.settings import TIMED
-from pcapkit.schema import Bytes, Ids, Integers, Rows
+from pcapkit.schema import Bytes, Ids, Integers, Rows, in_fewest_bytes
 
 #: Sums under one setting: of a client, or of a name.
 SUM = np.dtype(
@@ -29,6 +29,11 @@ SUM = np.dtype(
             "time_ns",
         )
     ]
+)
+#: The same of the lookups of one part that have one base name, of which there may be very many.
+NAME_SUM = np.dtype(
+    [(key, np.int32) for key in SUM.names or () if key != "time_ns"] + [("time_ns", np.int64)],
+    align=True,
 )
 #: The marked lookups of one base name and one client; their marks are a row of another array.
 MARKED = np.dtype([("client", np.int32), ("base", np.int32)])
@@ -82,7 +87,7 @@ class Sums(NamedTuple):
     """What replays of one part are added to."""
 
     clients: Rows  # SUM (clients, settings and the cache)
-    names: Rows  # SUM (bases, 2): see AS_ASKED and IN_FULL
+    names: Rows  # NAME_SUM (bases, 2): see AS_ASKED and IN_FULL
     times: Ids  # (TIME_BINS, settings that are timed): how many lookups
     seconds: Ids  # queries (seconds, the same settings); none without a clock
     first_second: int
@@ -98,6 +103,38 @@ class Sums(NamedTuple):
     shorter_rows: Ids  # the rows of ``planned`` of such groups
     shorter_times: Integers  # (the same, SHORTER_STATES): in ns
     used: Integers  # (USED): how many rows are used: see MARKED_ROWS and so on
+
+
+class PackedSums:
+    """Sums (SUM) of many clients or names in the fewest bytes that hold them: mostly a few each."""
+
+    def __init__(self, fields: Sequence[Integers]) -> None:
+        self._fields = fields  # (rows, columns), one a field of SUM
+
+    @classmethod
+    def of(cls, sums: Rows) -> PackedSums:
+        """Pack ``sums``, SUM or NAME_SUM (rows, columns)."""
+        return cls([in_fewest_bytes(sums[field]) for field in SUM.names or ()])
+
+    @classmethod
+    def together(cls, parts: Sequence[PackedSums], order: Integers | None = None) -> PackedSums:
+        """Return the rows of several behind one another, in another order where one is given."""
+        fields = []
+        for n in range(len(parts[0]._fields)):
+            rows = np.concatenate([part._fields[n] for part in parts])
+            fields.append(rows if order is None else rows[order])
+        return cls(fields)
+
+    def take(self, rows: Integers, columns: Integers | int) -> Integers:
+        """Return the sums (int64) of rows, each in its column: (rows, fields of SUM)."""
+        out = np.empty((rows.size, len(self._fields)), np.int64)
+        for n, field in enumerate(self._fields):
+            out[:, n] = field[rows, columns]
+        return out
+
+    def field(self, name: str) -> Integers:
+        """Return one field of all rows: (rows, columns), in as few bytes as hold it."""
+        return self._fields[list(SUM.names or ()).index(name)]
 
 
 class Times:

@@ -30,6 +30,7 @@ from pcapkit.analysis.whatif.rules import MOST_SHARED, WalkSettings, walkers_of
 from pcapkit.analysis.whatif.settings import CACHE, FQDN, IN_FORCE, NDOTS, SETTING, SETTINGS, TIMED
 from pcapkit.analysis.whatif.sums import (
     MARKED,
+    NAME_SUM,
     PLANNED,
     PLANNED_GROUP,
     PLANNED_LOOKUP,
@@ -38,6 +39,7 @@ from pcapkit.analysis.whatif.sums import (
     STATES,
     SUM,
     USED,
+    PackedSums,
     Sums,
     Times,
 )
@@ -107,8 +109,8 @@ class WhatIfTally:
         self._parts.append(
             Part(
                 part.clients,
-                sums.clients,
-                sums.names,
+                PackedSums.of(sums.clients),
+                PackedSums.of(sums.names),
                 order.bases["base"].astype(np.int64),
                 order.covered,
                 order.pairs,
@@ -132,10 +134,11 @@ class WhatIfTally:
 
     def _keep(self, lookups: npt.NDArray[np.void]) -> None:
         """Keep the lookups of a part behind those of earlier ones."""
-        moved = lookups.copy()
-        shift = np.where(moved["row"] >= 0, self._planned, -self._clients)
-        moved["row"] += shift.astype(np.int32)
-        self._lookups.add(moved)
+        for begin in range(0, lookups.size, _PIECE):
+            moved = lookups[begin : begin + _PIECE].copy()
+            shift = np.where(moved["row"] >= 0, self._planned, -self._clients)
+            moved["row"] += shift.astype(np.int32)
+            self._lookups.add(moved)
 
     def _replay(
         self,
@@ -225,7 +228,7 @@ def _sums_for(part: Readings, order: Order, groups: int, *, has_idle: bool) -> S
         seconds = 0
     return Sums(
         np.zeros((len(part.clients), columns), SUM),
-        np.zeros((order.bases.size, 2), SUM),
+        np.zeros((order.bases.size, 2), NAME_SUM),
         np.zeros((TIME_BINS, TIMED), np.int32),
         np.zeros((seconds, TIMED), np.int32),
         first,

@@ -34,7 +34,15 @@ from pcapkit.analysis.whatif.settings import (
     TOP_NAMES,
     Replayed,
 )
-from pcapkit.analysis.whatif.sums import PLANNED, PLANNED_GROUP, SUM, Times
+from pcapkit.analysis.whatif.sums import (
+    AS_ASKED,
+    IN_FULL,
+    PLANNED,
+    PLANNED_GROUP,
+    SUM,
+    PackedSums,
+    Times,
+)
 from pcapkit.model.plans import Coverage
 from pcapkit.model.results import WhatIf
 from pcapkit.model.settings import Change, Setting
@@ -84,8 +92,8 @@ class Part:
     """The sums of some clients."""
 
     clients: tuple[ClientReading, ...]
-    sums: npt.NDArray[np.void]  # SUM (clients, settings)
-    names: npt.NDArray[np.void]  # SUM (bases, 2): as they are, and in full
+    sums: PackedSums  # (clients, settings)
+    names: PackedSums  # (bases, 2): as they are, and in full
     bases: Matrix
     covered: npt.NDArray[np.void]  # COVERED, by client
     pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
@@ -158,7 +166,7 @@ class WhatIfResult:
         self.members = np.zeros(0, np.int64)
         if not parts or names is None:
             return
-        self._sums = np.concatenate([_matrix(p.sums) for p in parts])[order]
+        self._sums = PackedSums.together([p.sums for p in parts], order)
         self._covered = np.concatenate([p.covered for p in parts])[order]
         first = np.cumsum([0, *(len(p.clients) for p in parts)])
         owner = [position[f + p.marked["client"]] for f, p in zip(first, parts, strict=False)]
@@ -190,13 +198,19 @@ class WhatIfResult:
         shown = self._shown([self.clients[i] for i in self.members.tolist()], everyone=True)
         return (*(self.row(self.members, s) for s in shown), *self.dropped)
 
-    def rows(self) -> tuple[WhatIf, ...]:
-        """One row per setting for all clients together, then per client."""
+    def rows(self, addresses: Set[str] | None = None) -> tuple[WhatIf, ...]:
+        """One row per setting for all clients together, then per client.
+
+        With ``addresses`` only these clients have rows of their own.
+        """
         members = self.members.tolist()
+        shown = members
+        if addresses is not None:
+            shown = [i for i in members if self.addresses[i] in addresses]
         alike: dict[tuple[int, str], list[int]] = defaultdict(list)
-        for i in members:
+        for i in shown:
             alike[self.clients[i].ndots.value, self.clients[i].resolver.rules].append(i)
-        each: dict[int, list[WhatIf]] = {i: [] for i in members}
+        each: dict[int, list[WhatIf]] = {i: [] for i in shown}
         for like in alike.values():
             groups = [np.array([i]) for i in like]
             for setting in self._shown([self.clients[like[0]]], everyone=len(members) == 1):
@@ -244,7 +258,7 @@ class WhatIfResult:
         """
         clients, sizes = np.concatenate(groups), [g.size for g in groups]
         columns = self._columns(clients, setting, suffix)
-        sums = np.add.reduceat(self._sums[clients, columns], np.cumsum([0, *sizes[:-1]]))
+        sums = np.add.reduceat(self._sums.take(clients, columns), np.cumsum([0, *sizes[:-1]]))
         if setting is FQDN_TOP:
             sums = sums - self._saved_by_top()
         marked = self._marked.reasons(np.repeat(np.arange(len(groups)), sizes), clients, columns)
@@ -317,20 +331,20 @@ class WhatIfResult:
         sent: list[tuple[int, str]] = []
         for suffix in sorted(self._without):
             columns = self._columns(self.members, dropping, suffix)
-            queries = self._sums[self.members, columns, _FIELDS["queries"]]
-            sent.append((int(queries.sum()), suffix))
+            queries = self._sums.field("queries")[self.members, columns]
+            sent.append((int(queries.sum(dtype=np.int64)), suffix))
         now = self.total(self.members, IN_FORCE)["queries"]
         best = [s for queries, s in sorted(sent) if queries < now][:_MOST_SUFFIXES]
         return [self.row(self.members, dropping, suffix=s) for s in best]
 
     def total(self, members: Matrix, setting: Replayed) -> dict[str, int]:
         """Return the sums of one setting over some clients."""
-        total = self._sums[members, _COLUMN[setting]].sum(axis=0)
+        total = self._sums.take(members, _COLUMN[setting]).sum(axis=0)
         return dict(zip(_FIELDS, total.tolist(), strict=True))
 
     def queries(self, setting: Replayed) -> list[int]:
         """Return what each client would have sent under a setting."""
-        out: list[int] = self._sums[:, _COLUMN[setting], _FIELDS["queries"]].tolist()
+        out: list[int] = self._sums.field("queries")[:, _COLUMN[setting]].tolist()
         return out
 
     def safe_ndots(self) -> npt.NDArray[np.bool_]:
@@ -339,7 +353,7 @@ class WhatIfResult:
 
     def unmarked_ndots(self) -> npt.NDArray[np.bool_]:
         """Return the same of names that are not even leaked, and of answers that were seen."""
-        seen: npt.NDArray[np.bool_] = self._sums[:, _NDOTS, _FIELDS["assumed"]] == 0
+        seen: npt.NDArray[np.bool_] = self._sums.field("assumed")[:, _NDOTS] == 0
         return seen & self._marked.unmarked(_NDOTS)
 
     def planned(self) -> Planned:
@@ -461,12 +475,19 @@ class WhatIfResult:
         every = np.concatenate([p.bases for p in self._parts])
         order = np.argsort(every, kind="stable")
         bases, first = np.unique(every[order], return_index=True)
-        names = np.concatenate([_matrix(p.names) for p in self._parts])
-        sums = np.add.reduceat(names[order], first)
-        saved = sums[:, 0, 0] - sums[:, 1, 0]
-        order = np.lexsort((bases, -saved))[:TOP_NAMES]
-        order = order[saved[order] > 0]
-        return bases[order], sums[order]
+        names = PackedSums.together([p.names for p in self._parts])
+        queries = names.field("queries")[order]
+        sent = np.add.reduceat(queries, first, dtype=np.int64) if first.size else queries
+        saved = sent[:, AS_ASKED].astype(np.int64) - sent[:, IN_FULL]
+        top = np.lexsort((bases, -saved))[:TOP_NAMES]
+        top = top[saved[top] > 0]
+        ends = np.append(first, order.size)
+        sums = np.zeros((top.size, 2, len(_FIELDS)), np.int64)
+        for n, name in enumerate(top.tolist()):
+            mine = order[ends[name] : ends[name + 1]]
+            for column in (AS_ASKED, IN_FULL):
+                sums[n, column] = names.take(mine, column).sum(axis=0)
+        return bases[top], sums
 
     def _saved_by_top(self) -> Matrix:
         _, sums = self._top
@@ -492,12 +513,6 @@ class WhatIfResult:
                 )
             )
         return out
-
-
-def _matrix(sums: npt.NDArray[np.void]) -> Matrix:
-    """View SUM rows as integers, the fields in the last dimension."""
-    out: Matrix = sums.view(np.int64).reshape(*sums.shape, len(_FIELDS))
-    return out
 
 
 def _by_client(

@@ -78,7 +78,6 @@ from pcapkit.schema import MESSAGE, Bytes, Integers, Messages, Rows
 
 _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
 _ROUNDS = 4  # how often a packet made from others may need others itself
-_MAX_DISSECTED = 1_000_000
 _NO_STREAMS = np.zeros(0, STREAM)
 _NEVER = 1 << 62
 #: Messages in one packet at most. A segment for offload may be longer than any packet, and its
@@ -95,8 +94,8 @@ class Decoder:
         self._capture = capture
         self._ports = port_table(ports)
         before, capture.unfinished = capture.unfinished, None
-        self._streams: Streams = before.streams if before else Streams()
-        self._fragments: Fragments = before.fragments if before else Fragments()
+        self._streams: Streams = before.streams if before else Streams(capture.limits)
+        self._fragments: Fragments = before.fragments if before else Fragments(capture.limits)
         self._keeps = capture.keeps
         self._noted = capture.noted
         self._last_time, self._last_number = -_NEVER, 0  # of the packets so far
@@ -402,7 +401,8 @@ class Decoder:
             if linktype in KNOWN_LINK_TYPES and not record["captured"]:
                 reasons[index] = NOT_IP
                 continue
-            if linktype not in KNOWN_LINK_TYPES or self._noted.dissected >= _MAX_DISSECTED:
+            most = self._capture.limits.dissected_packets
+            if linktype not in KNOWN_LINK_TYPES or self._noted.dissected >= most:
                 _count(self._noted.unknown, linktype, 1)
                 continue
             self._noted.dissected += 1

@@ -88,7 +88,9 @@ def _open_pcap(source: Source) -> tuple[Capture, Scan]:
     order = ">" if big else "<"
     snaplen, network = struct.unpack(order + "II", head[16:24])
     linktype = network & 0xFFFF  # the upper bits hold the frame check sequence's length
-    capture = Capture(source.path, "pcap", source.compression, iter(()), snaplen=snaplen)
+    capture = Capture(
+        source.path, "pcap", source.compression, iter(()), snaplen=snaplen, limits=source.limits
+    )
     capture.link_types = (linktype,)
     capture.of_packets, capture.followed_at = True, source.followed_at
     header = pcap.PcapHeader(big, header_bytes, 1 if nano else 1000, linktype)
@@ -139,7 +141,7 @@ def read_pcapng(source: Source, interners: Interners, *, ports: frozenset[int]) 
 
 
 def _open_pcapng(source: Source) -> tuple[Capture, Scan]:
-    capture = Capture(source.path, "pcapng", source.compression, iter(()))
+    capture = Capture(source.path, "pcapng", source.compression, iter(()), limits=source.limits)
     capture.of_packets, capture.followed_at = True, source.followed_at
     state = np.zeros(pcap.STATE, np.int64)
     interfaces = np.zeros(16, pcap.INTERFACE)

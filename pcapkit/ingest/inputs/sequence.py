@@ -17,10 +17,11 @@ from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import all_empty, distinct, expand_patterns, warn_of_files
 from pcapkit.ingest.inputs.source import PEEK_BYTES, Source, open_source
 from pcapkit.ingest.window import Interners
+from pcapkit.limits import DEFAULTS, Limits
 
 
 def open_in_order(
-    paths: Sequence[str], *, ports: frozenset[int], warnings: list[str]
+    paths: Sequence[str], *, ports: frozenset[int], warnings: list[str], limits: Limits = DEFAULTS
 ) -> Iterator[Source]:
     """Open each input behind ``paths`` once, in the order of their first packets.
 
@@ -33,14 +34,14 @@ def open_in_order(
     """
     inputs = distinct(expand_patterns(paths), warnings)
     if len(inputs) == 1:
-        yield open_source(inputs[0])
+        yield open_source(inputs[0], limits)
         return
     interners = Interners()
     members: list[tuple[int, str, Source | None, int | None]] = []
     empty: list[str] = []
     for path in inputs:
         try:
-            source = open_source(path)
+            source = open_source(path, limits)
         except EmptyInput:
             empty.append(path)
             continue
@@ -57,7 +58,7 @@ def open_in_order(
     members.sort(key=lambda member: member[0])
     try:
         for number, (_, path, waiting, _) in enumerate(members):
-            source = waiting or open_source(path)
+            source = waiting or open_source(path, limits)
             if number + 1 < len(members):
                 source.followed_at = members[number + 1][3]
             yield source
@@ -79,7 +80,7 @@ def first_time(
     beginning = Source(source.path, cast(BinaryIO, io.BytesIO(head)), len(head))
     time, of_packets = _time_of(beginning, interners, ports)
     if time is None and len(head) == PEEK_BYTES and source.reopens:
-        with open_source(path) as whole:  # blocks without packets fill the beginning
+        with open_source(path, source.limits) as whole:  # blocks without packets fill the beginning
             time, of_packets = _time_of(whole, interners, ports)
     return time, of_packets
 

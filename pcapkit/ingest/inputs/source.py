@@ -28,7 +28,9 @@ from pcapkit.errors import (
     PcapkitError,
 )
 from pcapkit.ingest.inputs.compression import COMPRESSIONS
+from pcapkit.limits import DEFAULTS, Limits, crossed
 from pcapkit.text import is_url, shown_path
+from pcapkit.words import counted
 
 if TYPE_CHECKING:
     from pcapkit.ingest.window import Digest
@@ -66,18 +68,25 @@ class _Prefixed(io.RawIOBase):
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self._head = head
-        self._rest = rest
+        self._read = rest.readinto
+        self._read_once = getattr(rest, "readinto1", rest.readinto)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if self._head:
-            size = min(len(buffer), len(self._head))
+        return self._put_back(buffer) or int(self._read(buffer) or 0)
+
+    def readinto1(self, buffer: Any) -> int:
+        """Return what is there, where the stream behind can tell."""
+        return self._put_back(buffer) or int(self._read_once(buffer) or 0)
+
+    def _put_back(self, buffer: Any) -> int:
+        size = min(len(buffer), len(self._head))
+        if size:
             buffer[:size] = self._head[:size]
             self._head = self._head[size:]
-            return size
-        return int(self._rest.readinto(buffer) or 0)
+        return size
 
 
 class Source:
@@ -91,6 +100,7 @@ class Source:
         *,
         reopens: bool | None = None,
         change: Callable[[], str | None] | None = None,
+        limits: Limits = DEFAULTS,
     ) -> None:
         self.path = shown_path(path)
         self.stored_size = stored_size
@@ -98,6 +108,7 @@ class Source:
         self.reopens = stored_size is not None if reopens is None else reopens
         self.compression: str | None = None
         self.damage: str | None = None
+        self.limits = limits
         #: When the packet capture that is read next begins, where several are read as one.
         self.followed_at: int | None = None
         #: Gets all that is read, decompressed, where somebody wants to know.
@@ -105,12 +116,9 @@ class Source:
         self._file = raw
         self._change = change
         self._counted = _Counted(raw)
-        head = self._read(self._counted, 8)
-        stream: Any = _Prefixed(head, self._counted)
-        for name, magic, opener in COMPRESSIONS:
-            if head.startswith(magic):
-                self.compression = name
-                stream = opener(stream)
+        self._expanded = 0
+        self._hint = "copy the file again"
+        stream = self._unpacked(self._counted)
         self._stream = stream
         self._peeked = b""
         self._waits_on = None if self.reopens else _descriptor(raw)
@@ -129,6 +137,42 @@ class Source:
         self._peeked, self._stream = b"", self._counted
         self._readinto = self._counted.readinto
         self._counted.count = offset
+
+    def _unpacked(self, stored: Any) -> Any:
+        """Return the stream behind what compressed it; refuse one with too many layers."""
+        stream = stored
+        for layer in range(self.limits.compression_layers + 1):
+            try:
+                head = self._read(stream, 8)
+            except Exception as problem:  # every decompressor has errors of its own
+                if layer == 0:
+                    raise
+                self._note(problem)
+                return io.BytesIO()
+            stream = _Prefixed(head, stream)
+            found = next((c for c in COMPRESSIONS if head.startswith(c[1])), None)
+            if found is None:
+                break
+            name, _, opener = found
+            if layer == self.limits.compression_layers:
+                how = crossed("compression_layers", layer)
+                self.damage = f"compressed more than {counted(layer, 'time')} ({how})"
+                self._hint = "unpack it before"
+                break
+            self.compression = self.compression or name
+            stream = opener(stream)
+        return stream
+
+    def _note(self, problem: Exception) -> None:
+        """Say how the stream is damaged. Raises ``problem`` where that is not its fault."""
+        if isinstance(problem, PcapkitError):  # a host that has gone
+            raise problem
+        if isinstance(problem, OSError) and problem.errno:
+            self.damage = f"cannot be read on: {problem.strerror}"
+        elif self.compression is None:
+            raise problem
+        else:
+            self.damage = f"the {self.compression} stream is damaged or ends early"
 
     def _read(self, stream: Any, size: int) -> bytes:
         out = bytearray(size)
@@ -151,7 +195,7 @@ class Source:
             if not got or len(self._peeked) >= _HEADER_BYTES:
                 break
         if self.damage and not self._peeked:
-            raise DamagedCapture(self.path, self.damage, hint="copy the file again")
+            raise DamagedCapture(self.path, self.damage, hint=self._hint)
         return self._peeked[:size]
 
     def readinto(self, buffer: memoryview) -> int:
@@ -179,20 +223,30 @@ class Source:
         while got < len(buffer) and self.damage is None and not (got and self._pauses()):
             try:
                 n = self._readinto(buffer[got:])
-            except PcapkitError:  # a host that has gone
-                raise
             except Exception as problem:  # every decompressor has errors of its own
-                if isinstance(problem, OSError) and problem.errno:
-                    self.damage = f"cannot be read on: {problem.strerror}"
-                elif self.compression is None:
-                    raise
-                else:
-                    self.damage = f"the {self.compression} stream is damaged or ends early"
+                self._note(problem)
                 break
             if not n:
                 break
             got += n
+            if self.compression is not None:
+                self._expanded += n
+                self.damage = self._expansion()
         return got
+
+    def _expansion(self) -> str | None:
+        """Say which limit a compressed input has crossed, None where it has crossed none."""
+        limits, size = self.limits, self._expanded
+        if size > limits.expanded_bytes:
+            name, what = "expanded_bytes", f"becomes longer than {limits.expanded_bytes:,} bytes"
+        elif size > limits.expansion_floor and (
+            size > limits.expansion_ratio * self.stored_bytes_read
+        ):
+            name = "expansion_ratio"
+            what = f"becomes more than {limits.expansion_ratio:,} times as long as it is stored"
+        else:
+            return None
+        return f"the {self.compression} stream {what} ({crossed(name, getattr(limits, name))})"
 
     def _pauses(self) -> bool:
         """Is this a pipe in which nothing has come for a moment?"""
@@ -245,17 +299,17 @@ def _standard_input() -> BinaryIO:
     return cast(BinaryIO, getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
 
 
-def open_source(path: str) -> Source:
+def open_source(path: str, limits: Limits = DEFAULTS) -> Source:
     """Open a file, an object by its URL, a named pipe, or standard input (``-``).
 
     Raises InputError where it cannot be opened, EmptyInput where it is empty.
     """
     if path == "-":
-        source = Source("stdin", _standard_input(), None)
+        source = Source("stdin", _standard_input(), None, limits=limits)
     elif is_url(path):
-        source = _open_remote(path)
+        source = _open_remote(path, limits)
     else:
-        source = _open_file(path)
+        source = _open_file(path, limits)
     try:
         if not source.peek(1):
             raise EmptyInput(
@@ -267,22 +321,22 @@ def open_source(path: str) -> Source:
     return source
 
 
-def _open_remote(url: str) -> Source:
+def _open_remote(url: str, limits: Limits) -> Source:
     from pcapkit.ingest.inputs.remote_file import RemoteFile
 
     file = RemoteFile(url)
     raw = cast(BinaryIO, file)
-    return Source(url, raw, file.version.size, reopens=True, change=file.change)
+    return Source(url, raw, file.version.size, reopens=True, change=file.change, limits=limits)
 
 
-def _open_file(path: str) -> Source:
+def _open_file(path: str, limits: Limits) -> Source:
     try:
         kind = os.stat(path)
         if stat.S_ISDIR(kind.st_mode):
             raise InputError(path, "is a directory", hint="use 'pcapkit audit' for folders")
         raw = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by Source.close
         if not stat.S_ISREG(kind.st_mode):
-            return Source(path, cast(BinaryIO, raw), None)
+            return Source(path, cast(BinaryIO, raw), None, limits=limits)
         change = _change_of(path, raw.fileno())
     except FileNotFoundError:
         raise MissingInput(path, "no such file", hint="check the path") from None
@@ -292,7 +346,7 @@ def _open_file(path: str) -> Source:
         ) from None
     except OSError as problem:
         raise InputError(path, f"cannot be opened: {problem.strerror}") from None
-    return Source(path, cast(BinaryIO, raw), kind.st_size, change=change)
+    return Source(path, cast(BinaryIO, raw), kind.st_size, change=change, limits=limits)
 
 
 def _change_of(path: str, descriptor: int) -> Callable[[], str | None]:

@@ -20,6 +20,7 @@ from pcapkit.codes import qtype_number
 from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.ingest.logs.blocks.filled import BlockReader, Filled, Streams
 from pcapkit.ingest.window import Ends, Interners
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.names.text import wire_from_text
 from pcapkit.schema import ABSENT, EDNS_HIDDEN, NO_SOA, UDP, Bytes, Integers
 
@@ -78,6 +79,7 @@ class Shared(NamedTuple):
     streams: Streams
     places: dict[object, int]  # where messages were seen -> number
     probes: Bytes  # by message ID: is a response with it perhaps one to CoreDNS' own question?
+    limits: Limits = DEFAULTS
 
 
 class LineReader(Protocol):

@@ -39,11 +39,10 @@ from pcapkit.ingest.logs.lines import (
 )
 from pcapkit.ingest.logs.tcpdump_clock import Clock
 from pcapkit.ingest.window import Ends
+from pcapkit.limits import DEFAULTS
 from pcapkit.names.labels import split
 from pcapkit.schema import AA, ABSENT, AD, MOST_SOA, QR, RA, RD, TC, TCP, UDP
 
-#: A packet has no more than this of its own: further continuation lines are left out.
-_UNIT_CHARACTERS = 1 << 16
 _END = r"(?:[^\s<>]|<[^\s<>]+>)+?"
 _ENDS = re.compile(
     rf"(?:^|\s)(?P<source>{_END})\.(?P<source_port>\w[\w-]*) > "
@@ -113,11 +112,13 @@ class TcpdumpReader(PlainReader):
         self._clock = Clock()
         self._clocked: bool | None = None
         self._host_names = 0
+        self._most = DEFAULTS.continuation_characters
         self._may_go_on: bool | None = None  # may the next line be part of what is held?
         self._went_by = False
 
     def share(self, shared: Shared) -> None:
         """Number interfaces and tell times as the compiled reader does."""
+        self._most = shared.limits.continuation_characters
         self._interfaces = Interfaces(shared.places)
         self.blocks = PacketBlocks(
             shared.interners, self._interfaces, self._ports, shared.probes, self._clock.state
@@ -134,7 +135,7 @@ class TcpdumpReader(PlainReader):
                     self._may_go_on = self._goes_on(held.text)
                 if self._may_go_on:
                     held.text += " " + text.strip()
-                    if " > " in text or len(held.text) > _UNIT_CHARACTERS:
+                    if " > " in text or len(held.text) > self._most:
                         self._may_go_on = None
                     return ()
         whole = self.rest()
@@ -153,7 +154,7 @@ class TcpdumpReader(PlainReader):
 
     def _goes_on(self, text: str) -> bool:
         """May an indented line be part of this one? A packet of DNS is whole, others are long."""
-        if len(text) > _UNIT_CHARACTERS or not self._is_of_packet(text):
+        if len(text) > self._most or not self._is_of_packet(text):
             return False
         ends = _ENDS.search(text)
         return ends is None or self._ports.isdisjoint(

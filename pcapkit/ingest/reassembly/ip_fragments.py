@@ -22,15 +22,14 @@ from pcapkit.ingest.packet.fields import (
     PROTOCOL,
     WIRE_END,
 )
+from pcapkit.limits import DEFAULTS, Limits
 
 #: How long a datagram's other fragments are waited for. Hosts wait 30 or 60 s, but fragments are
 #: sent in one go, and the rows of a first fragment are not to come much later than its packet.
 WAIT_NS = 1_000_000_000
 #: And for how many packets: the rows of those behind a first fragment wait with it.
 WAIT_PACKETS = 1 << 16
-_MAX_DATAGRAMS = 1024
 _MAX_PIECES = 256
-_MAX_HELD = 1 << 24
 _UDP = 17
 
 
@@ -135,7 +134,8 @@ class Fragments:
     becomes whole: then it is a ``released`` fragment; else :meth:`settle` makes a packet of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULTS) -> None:
+        self._limits = limits
         self._open: OrderedDict[tuple[bytes, int, int], _Datagram] = OrderedDict()
         self._held = 0
         self.released = 0  # first fragments whose datagram needs them no more
@@ -186,7 +186,10 @@ class Fragments:
                     datagram.first = seen
                 else:
                     self.released += 1  # a copy
-            while len(self._open) > _MAX_DATAGRAMS or self._held > _MAX_HELD:
+            limits = self._limits
+            while (
+                len(self._open) > limits.fragmented_datagrams or self._held > limits.fragment_bytes
+            ):
                 self._close(next(iter(self._open)))
             return None
         del self._open[key]
@@ -220,7 +223,7 @@ class Fragments:
 
         There, the packets of this one have numbers below 1.
         """
-        left = Fragments()
+        left = Fragments(self._limits)
         left._open, self._open = self._open, left._open
         left._held, self._held = self._held, 0
         for datagram in left._open.values():

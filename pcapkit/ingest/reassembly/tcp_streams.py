@@ -33,11 +33,10 @@ from pcapkit.ingest.reassembly.tcp_segments import (
     STREAM_SLOTS,
     begins,
 )
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.schema import NO_TIME
 
-_MAX_STREAMS = 4096
 _MAX_HELD = 1 << 18  # bytes of one stream
-_MAX_HELD_IN_ALL = 1 << 26
 _PIECE = 64  # bytes that keeping a piece costs, beside its own
 _MAX_GAPS = 16
 _SURE = 2 + HEADER_BYTES  # bytes that show whether a message begins
@@ -258,7 +257,8 @@ class _SlowStream:
 class Streams:
     """The connections of one capture: the table of :func:`follow_segment`, and the slow streams."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULTS) -> None:
+        self._limits = limits
         self.table = np.zeros(STREAM_SLOTS, STREAM)
         self.table["time"] = NO_TIME  # of slots that are free
         self._slow: OrderedDict[tuple[bytes, int], _SlowStream] = OrderedDict()
@@ -283,7 +283,8 @@ class Streams:
         out, new = slow.stream.add(time, sequence, data, facts[WIRE_END] - facts[PAYLOAD])
         self._slow[addresses, ports] = slow
         self._held += slow.stream.held
-        while len(self._slow) > _MAX_STREAMS or self._held > _MAX_HELD_IN_ALL:
+        limits = self._limits
+        while len(self._slow) > limits.tcp_streams or self._held > limits.tcp_bytes:
             _, given_up = self._slow.popitem(last=False)
             self._held -= given_up.stream.held
         return out, new > 0

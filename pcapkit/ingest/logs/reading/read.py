@@ -226,7 +226,13 @@ class _Gatherer:
             reader = getattr(module, form.reader)(self._ports, self._capture.pods)
             self._reader = cast(LineReader, reader)
             self._reader.share(
-                Shared(self._interners, self._streams, self._places, self._probes.ids)
+                Shared(
+                    self._interners,
+                    self._streams,
+                    self._places,
+                    self._probes.ids,
+                    self._source.limits,
+                )
             )
         return self._reader
 

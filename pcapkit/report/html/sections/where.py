@@ -60,7 +60,7 @@ def _names(analysis: Results) -> Context:
             "@answered by",
         ),
         rows,
-        len(analysis.name_rows),
+        len(analysis.name_rows) + analysis.other_names.count,
         rest=export_of(analysis, "names"),
     )
 
@@ -141,6 +141,6 @@ def _clients(analysis: Results) -> Context:
             "@search list (dnsPolicy)",
         ),
         rows,
-        len(analysis.client_rows),
+        len(analysis.client_rows) + analysis.other_clients.count,
         rest=export_of(analysis, "clients"),
     )

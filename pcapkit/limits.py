@@ -1,0 +1,190 @@
+"""The named limits: how much of something is kept or read, so that no capture exhausts a machine.
+
+Every limit has a name, a default, a unit, and one thing that happens where a capture crosses it; a
+warning says so, and what the option ``--limit NAME=VALUE`` would change. Below its limits a capture
+gives the same bytes whatever they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+
+#: What stands in the place of a client and of a name in the rows that hold the rest. No address and
+#: no name in presentation form has a blank.
+OTHER_CLIENTS, OTHER_NAMES = "other clients", "other names"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one run, by their names; :data:`LIMITS` says what each is of."""
+
+    clients: int = 10_000
+    names: int = 100_000
+    expansion_ratio: int = 200
+    expansion_floor: int = 1 << 28
+    expanded_bytes: int = 1 << 40
+    compression_layers: int = 1
+    continuation_characters: int = 1 << 16
+    tcp_streams: int = 1 << 12
+    tcp_bytes: int = 1 << 26
+    fragmented_datagrams: int = 1 << 10
+    fragment_bytes: int = 1 << 24
+    dissected_packets: int = 1_000_000
+
+    def changed(self) -> dict[str, int]:
+        """Return those that differ from their defaults, by name."""
+        defaults = asdict(DEFAULTS)
+        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit: ``of`` says what is limited, ``crossed`` what happens beyond it.
+
+    A limit that is ``fixed`` sizes compiled code, or is what a format or resolver allows.
+    """
+
+    name: str
+    value: int
+    unit: str
+    of: str
+    crossed: str
+    fixed: bool = False
+
+
+DEFAULTS = Limits()
+_ABOUT: Mapping[str, tuple[str, str, str]] = {
+    "clients": (
+        "rows",
+        "Rows of clients in the results: a row for each client and period of constant settings.",
+        "The clients that waste most keep exact rows and what-if rows of their own; the others are "
+        f"summed in one row, '{OTHER_CLIENTS}'. Classes, shares and what all clients together "
+        "would send count every client.",
+    ),
+    "names": (
+        "rows",
+        "Rows of names in the results.",
+        "The names that waste most keep exact rows; the others are summed in one row, "
+        f"'{OTHER_NAMES}'. Classes and shares count every name.",
+    ),
+    "expansion_ratio": (
+        "times",
+        "How many times longer than its stored bytes a compressed input may become.",
+        "Reading stops there, as at the end of a file that is cut off: what came before is "
+        "analysed. It counts from 'expansion_floor' on.",
+    ),
+    "expansion_floor": (
+        "bytes",
+        "Decompressed bytes up to which no expansion is too much.",
+        "From here on 'expansion_ratio' counts.",
+    ),
+    "expanded_bytes": (
+        "bytes",
+        "Decompressed bytes of one input.",
+        "Reading stops there: what came before is analysed.",
+    ),
+    "compression_layers": (
+        "layers",
+        "How often an input may be compressed, one compression within the other.",
+        "The input is refused: nothing of it is read.",
+    ),
+    "continuation_characters": (
+        "characters",
+        "Text of one printed packet, its continuation lines included.",
+        "Further lines of that packet are counted as lines of another form, and left out.",
+    ),
+    "tcp_streams": (
+        "streams",
+        "TCP streams that wait for segments out of order at one time.",
+        "The stream that has waited longest is given up: its segments count as "
+        "'tcp_without_message'.",
+    ),
+    "tcp_bytes": (
+        "bytes",
+        "Bytes that all such TCP streams hold together.",
+        "As with 'tcp_streams'.",
+    ),
+    "fragmented_datagrams": (
+        "datagrams",
+        "Fragmented IP datagrams that wait for their other fragments at one time.",
+        "The datagram that has waited longest is given up: of its first fragment what it shows is "
+        "kept, the others count as 'fragment'.",
+    ),
+    "fragment_bytes": (
+        "bytes",
+        "Bytes that all waiting fragments hold together.",
+        "As with 'fragmented_datagrams'.",
+    ),
+    "dissected_packets": (
+        "packets",
+        "Packets of one capture of rare link types, which are dissected one by one, some thousand "
+        "in a second.",
+        "Further ones are skipped as 'unknown_link_type'.",
+    ),
+}
+_FIXED = (
+    Limit(
+        "tunnel_layers",
+        24,
+        "headers",
+        "Headers of one packet, tunnels within tunnels among them.",
+        "The packet is skipped as 'malformed'.",
+        fixed=True,
+    ),
+    Limit(
+        "name_types",
+        256,
+        "types",
+        "Query types of one name within one lookup.",
+        "Further types begin another lookup; the work stays linear in the types.",
+        fixed=True,
+    ),
+    Limit(
+        "client_names",
+        1 << 18,
+        "sequences",
+        "Sequences of names of one client and its neighbours from which search lists are inferred.",
+        "Further ones prove nothing new; every query is still counted in its class.",
+        fixed=True,
+    ),
+    Limit(
+        "page_rows",
+        500,
+        "rows",
+        "Rows of one table of the page.",
+        "The page shows the first ones and says how many there are; JSON and tables hold the rest.",
+        fixed=True,
+    ),
+)
+
+
+def listed(limits: Limits = DEFAULTS) -> tuple[Limit, ...]:
+    """Return every limit with its value, those that an option changes first."""
+    values = asdict(limits)
+    return tuple(Limit(f.name, values[f.name], *_ABOUT[f.name]) for f in fields(Limits)) + _FIXED
+
+
+def parse_limits(texts: Iterable[str]) -> Limits:
+    """Read ``NAME=VALUE`` texts; the last of a name counts. Raises ValueError that says why."""
+    known = {f.name for f in fields(Limits)}
+    values: dict[str, int] = {}
+    for text in texts:
+        name, sep, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in known:
+            fixed = any(limit.name == name for limit in _FIXED)
+            what = "cannot be changed" if fixed else "is no limit"
+            raise ValueError(f"{text!r}: {name!r} {what}; there are: {', '.join(sorted(known))}")
+        digits = value.strip().replace("_", "")
+        if not sep or not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
+            raise ValueError(f"{text!r}: write it as {name}=100000")
+        if int(digits) < 1:
+            raise ValueError(f"{text!r}: it is 1 or more")
+        values[name] = int(digits)
+    return Limits(**values)
+
+
+def crossed(name: str, value: int) -> str:
+    """Return what a warning says of a limit that was crossed, and how to change it."""
+    return f"limit {name}={value}; --limit {name}=N changes it, 'pcapkit explain {name}' says more"
