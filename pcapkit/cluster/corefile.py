@@ -6,6 +6,7 @@ Sources: coredns.io/manual/configuration, and its pages on the plugins kubernete
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -71,10 +72,12 @@ def _corefile_of(text: str) -> str:
     stands as it is.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 
     try:
-        top = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            top = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError):
         return text
     listed = top.get("items") if isinstance(top, dict) else None
