@@ -147,6 +147,9 @@ def test_the_cluster_domain_and_the_facts_are_in_the_result(tmp_path: Path) -> N
         "items: [1, {data: {Corefile: [1]}}]\n",
         "a: !!python/object/apply:os.abort []\n",
         "2024-99-99\n",
+        "{[{a: b}], c}: d\n",
+        "data: {? {a: b} : c, Corefile: 2}\n",
+        "- &a [*a]\n",
     ],
 )
 def test_what_is_no_clusters_corefile_is_refused(text: str, tmp_path: Path) -> None:
