@@ -7,6 +7,7 @@ libFuzzer ends the process that it ran in.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ def main() -> None:
         prepare()
         for target in TARGETS:
             warm(target)  # what it imports, too, is instrumented
+    gc.freeze()  # so that what a reader leaves is collected before it is much
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         name, found, log, *options = json.loads(line)
