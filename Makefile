@@ -19,9 +19,10 @@ check: .venv/made  ## lint, format, spelling, types, and the rules of the house:
 test: .venv/made  ## all tests
 	$(BIN)/pytest
 
-fuzz: .venv/made  ## more damaged and random input than the tests try; EXAMPLES=20000 for longer
+fuzz: .venv/made  ## input that breaks a reader, searched for longer than the tests do; EXAMPLES=20000, EXECUTIONS=200000 (of each reader) for longer still
 	PCAPKIT_FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) $(BIN)/pytest -q tests/fuzz
 	$(BIN)/python -m tests.twins.fuzz $(or $(EXAMPLES),5000)
+	$(BIN)/python -m tests.fuzz.run --executions $(or $(EXECUTIONS),20000)
 
 bench: .venv/made  ## time pcapkit beside its peers on small captures; benchmarks/README.md has the rest
 	$(BIN)/python benchmarks/run.py --sizes 0.1

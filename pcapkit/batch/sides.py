@@ -71,7 +71,7 @@ class Side:
     def saved(cls, values: dict[str, Any]) -> Side:
         """Return the same of an analysis' JSON.
 
-        Raises KeyError, TypeError or ValueError where it is of another schema.
+        Raises one of _OTHER_JSON where it is of another schema.
         """
         if values["schema"] != SCHEMA:
             raise ValueError(f"the schema is not {SCHEMA}")
@@ -145,6 +145,10 @@ def _client(workload: Workload) -> Client:
     )
 
 
+#: What comes of JSON in which something else stands than pcapkit writes.
+_OTHER_JSON = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
 def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Side:
     """Return a saved analysis, a run of a history, or a capture's analysis; raises InputError."""
     if is_run(path):
@@ -161,7 +165,7 @@ def load_saved(path: str) -> Side:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
         schema = values["schema"]
         return Side.saved(values)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except _OTHER_JSON:
         if schema == AUDIT_SCHEMA:
             raise InputError(
                 path,

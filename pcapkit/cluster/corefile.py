@@ -6,8 +6,10 @@ Sources: coredns.io/manual/configuration, and its pages on the plugins kubernete
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pcapkit.cluster.conventions import CLUSTER_DOMAIN
 from pcapkit.errors import UsageError
@@ -17,6 +19,7 @@ from pcapkit.text import encodable
 
 #: Seconds for which the plugins let answers live where the Corefile says nothing.
 _KUBERNETES_TTL_S, _CACHE_S, _CACHE_DENIAL_S = 5, 3600, 1800
+_TEXT = "tag:yaml.org,2002:str"  # what YAML calls it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,32 @@ def _corefile_of(text: str) -> str:
     """Return the Corefile within a ConfigMap, or within the first that is listed; else the text.
 
     What is no YAML (JSON is) may be a Corefile itself, or a template of a ConfigMap, where it
-    stands as it is.
+    stands as it is. Nodes are looked at, no values made of them: YAML can say what has none.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
+    from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
     try:
-        top = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            top = YAML(typ="safe", pure=True).compose(text)
     except (YAMLError, ValueError, RecursionError):
         return text
-    listed = top.get("items") if isinstance(top, dict) else None
-    for item in listed if isinstance(listed, list) else [top]:
-        data = item.get("data") if isinstance(item, dict) else None
-        if isinstance(data, dict) and isinstance(corefile := data.get("Corefile"), str):
-            return corefile
+    listed = _under(top, "items")
+    for item in listed.value if isinstance(listed, SequenceNode) else [top]:
+        corefile = _under(_under(item, "data"), "Corefile")
+        if isinstance(corefile, ScalarNode) and corefile.tag == _TEXT:
+            return str(corefile.value)
     return text
+
+
+def _under(node: Any, key: str) -> Any:
+    """Return the node under a key of a mapping; None where there is none."""
+    from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+    pairs = node.value if isinstance(node, MappingNode) else []
+    return next((v for k, v in pairs if isinstance(k, ScalarNode) and k.value == key), None)
 
 
 Words = list[str]

@@ -36,7 +36,7 @@ class ResolverConfig:
         value = usual
         for text in self.options:
             key, _, given = text.partition(":")
-            if key == option and given.isdigit():
+            if key == option and given.isdecimal():
                 value = min(float(given), most)
         return value
 

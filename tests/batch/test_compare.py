@@ -194,7 +194,15 @@ def test_gates(rule: str, sides: tuple[str, str], status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b'{"schema": "pcapkit.analysis/9"}', b'{"schema": "pcapkit.analysis/1", "cl']
+    "content",
+    [
+        b'{"schema": "pcapkit.analysis/9"}',
+        b'{"schema": "pcapkit.analysis/1", "cl',
+        b'{"schema": "pcapkit.analysis/1", "captures": [], "clients": [], "what_if": '
+        b'[{"setting": 5}]}',
+        b'{"schema": "pcapkit.analysis/1", "captures": [{"first_time": 7}], "clients": []}',
+        b'{"schema": "pcapkit.analysis/1", "captures": "x", "clients": [[]]}',
+    ],
 )
 def test_what_is_no_saved_analysis_is_refused(content: bytes, tmp_path: Path) -> None:
     path = build.save(tmp_path, content, "analysis.json")

@@ -79,9 +79,23 @@ def helm_template(corefile: str) -> str:
     return "metadata:\n  name: {{ .Values.name }}\n" + block_yaml(corefile)
 
 
+def reused_anchor(corefile: str) -> str:
+    """YAML allows that; it is no warning to anybody."""
+    return "x: &a 1\ny: &a 2\n" + block_yaml(corefile)
+
+
 @pytest.mark.parametrize(
     "form",
-    [str, block_yaml, quoted_yaml, single_quoted_yaml, listed_yaml, helm_template, config_map_json],
+    [
+        str,
+        block_yaml,
+        quoted_yaml,
+        single_quoted_yaml,
+        listed_yaml,
+        helm_template,
+        config_map_json,
+        reused_anchor,
+    ],
 )
 def test_a_corefile_says_how_the_cluster_answers(form: object, tmp_path: Path) -> None:
     assert callable(form)
@@ -133,6 +147,9 @@ def test_the_cluster_domain_and_the_facts_are_in_the_result(tmp_path: Path) -> N
         "items: [1, {data: {Corefile: [1]}}]\n",
         "a: !!python/object/apply:os.abort []\n",
         "2024-99-99\n",
+        "{[{a: b}], c}: d\n",
+        "data: {? {a: b} : c, Corefile: 2}\n",
+        "- &a [*a]\n",
     ],
 )
 def test_what_is_no_clusters_corefile_is_refused(text: str, tmp_path: Path) -> None:

@@ -7,12 +7,9 @@ once. The kernels give the same messages compiled, as plain Python, and with bou
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -20,51 +17,29 @@ from hypothesis import strategies as st
 
 from pcapkit.errors import InputError
 from tests.build import (
-    AAAA,
-    ASKED,
-    CNAME,
-    LOOP,
-    NULL,
-    RAW,
-    SLL,
-    SLL2,
     Packet,
     address_record,
-    answer,
     ask,
     assert_ledger,
     conversation,
     ethernet,
     framed,
-    geneve,
-    gre,
     ipv4,
-    ipv6,
     load,
-    ng_interface,
-    ng_packet,
-    ng_section,
-    ng_simple,
-    opt_record,
     packets,
     pcap,
     pcap_header,
-    pcapng,
-    pointer,
     query,
-    record,
     response,
     save,
-    sll,
-    sll2,
-    soa_record,
     tcp,
     udp,
-    vxlan,
-    wire,
 )
+from tests.fuzz import corpora
+from tests.fuzz.replay import differing, replayed
+from tests.fuzz.seeds import LINES, captures_of_packets, frames
+from tests.fuzz.targets import TARGETS
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = settings(
     max_examples=int(os.environ.get("PCAPKIT_FUZZ_EXAMPLES", "200")),
     deadline=None,
@@ -73,122 +48,8 @@ SETTINGS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-LINES = (
-    b"12:00:00.000000 IP 10.244.1.17.40000 > 10.96.0.10.53: 4660+ [1au] A? www.example.com. (44)\n"
-    b"12:00:00.010000 IP (tos 0x0, ttl 64, id 12, offset 0, flags [DF], proto UDP (17), length 9)\n"
-    b"    10.96.0.10.53 > 10.244.1.17.40000: [udp sum ok] 4660 NXDomain q: A? www.example.com. "
-    b"0/1/1 ns: example.com. [30s] SOA ns.example.com. h.example.com. 1 7200 1800 86400 5 "
-    b"ar: . OPT UDPsize=1232 (114)\n"
-    b"12:00:00.020000 IP6 fd00::17.40000 > fd00::53.53: 7+ AAAA? six.example.com. (33)\n"
-    b"12:00:00.030000 IP 10.96.0.10.53 > 10.244.1.17.40000: 9* 2/0/0 CNAME b.c., A 192.0.2.1 (90)\n"
-)
-
-
-def frames() -> list[bytes]:
-    """Return Ethernet frames of many kinds."""
-    alias = record(ASKED, CNAME, b"\x05alias" + pointer(16), ttl=9)
-    full = response(
-        "www.example.com",
-        answers=[alias, address_record()],
-        authority=[soa_record()],
-        additional=[opt_record(extended_rcode=1, data=bytes(8))],
-    )
-    asked = query("www.example.com", AAAA, additional=[opt_record()])
-    headers = bytes([43, 0]) + bytes(6) + bytes([44, 0]) + bytes(6) + bytes([17, 0]) + bytes(6)
-    plain = ask(asked, ident=1)
-    big = udp(response("big.example.com", answers=[address_record()] * 100), 53, 40000)
-    halves = framed(asked, full, asked)
-    return [
-        ethernet(plain),
-        ethernet(answer(full, ident=2)),
-        ethernet(ask(query([b"a.b\0", b"\xff" * 63]), ident=3), tags=[(0x88A8, 1), (0x8100, 2)]),
-        ethernet(ipv4(udp(asked), options=b"\1" * 12, ident=4)),
-        ethernet(ipv6(headers + udp(full, 53, 40000), following=0)),
-        ethernet(ipv4(tcp(framed(asked, full, asked), options=b"\1" * 12), protocol=6, ident=6)),
-        ethernet(vxlan(ethernet(ask(asked, ident=7)))),
-        ethernet(geneve(ethernet(ask(asked, ident=8)), options=bytes(8))),
-        ethernet(gre(ask(asked, ident=9), flags=0xB0, extra=bytes(12))),
-        ethernet(gre(ethernet(ask(asked, ident=10)), kind=0x88BE, flags=0x10, extra=bytes(12))),
-        ethernet(ipv4(ask(asked, ident=11), protocol=4)),
-        ethernet(ipv4(ipv6(udp(asked)), protocol=41)),
-        ethernet(ask(struct.pack(">HHHHHH", 1, 0, 1, 0, 0, 0) + pointer(12) + bytes(4), ident=12)),
-        ethernet(ask(query([b"x" * 63] * 4), ident=13)),
-        ethernet(answer(struct.pack(">HHHHHH", 1, 0x8180, 9, 9, 9, 9) + wire("a.b"), ident=14)),
-        ethernet(ipv4(big[:800], fragment=0x2000, ident=15)),
-        ethernet(ipv4(big[800:], fragment=100, ident=15)),
-        ethernet(ipv6(b"\x11\0\0\1\0\0\0\7" + big[:800], following=44)),
-        ethernet(ipv6(b"\x11\0" + struct.pack(">HI", 800, 7) + big[800:], following=44)),
-        ethernet(ipv4(tcp(halves[:50], 40001, sequence=7), protocol=6, ident=16)),
-        ethernet(ipv4(tcp(halves[90:], 40001, sequence=97), protocol=6, ident=17)),
-        ethernet(ipv4(tcp(halves[40:95], 40001, sequence=47), protocol=6, ident=18)),
-        ethernet(b"\0\1\0\x40\0\1\1\x40" + plain, kind=0x8847),
-        ethernet(b"\x11\0\0\5" + struct.pack(">HH", len(plain) + 2, 0x21) + plain, kind=0x8864),
-        ethernet(b"\xaa\xaa\3\0\0\0\x08\0" + plain, kind=len(plain) + 8),
-        ethernet(b"\x0f\xc2\1\1" + bytes(4) + plain, kind=0x894F),
-        ethernet(ipv4(udp(b"\x34\xff\0\x40\0\0\0\7\0\0\0\x85\1\0\0\0" + plain, 2152, 2152))),
-        ethernet(ipv4(udp(b"\x0c\0\0\1" + bytes(4) + plain, 40000, 4790))),
-        ethernet(ipv4(udp(b"\1\0\0\1\x0a\1\xc0\1" + ethernet(plain), 40000, 37008))),
-        ethernet(
-            gre(
-                bytes(10) + b"\0\1" + bytes(8) + ethernet(plain),
-                kind=0x22EB,
-                flags=0x10,
-                extra=bytes(4),
-            )
-        ),
-        ethernet(gre(b"\0\0\0\1\xff\3\0\x21" + plain, kind=0x880B, flags=0x20, extra=bytes(4))),
-    ]
-
-
-def seeds() -> list[bytes]:
-    """Return whole captures of every format."""
-    plain = packets(*frames())
-    inner = [ask(query()), answer(response(answers=[address_record()])), ipv6(udp(query()))]
-    sections = [
-        ng_section(),
-        ng_interface(resolution=9),
-        ng_interface(linktype=RAW, resolution=0x8A),
-        ng_packet(plain[0], interface=0),
-        ng_packet(Packet(inner[1]), interface=1),
-        ng_simple(plain[1]),
-        ng_section(big=True),
-        ng_interface(big=True, offset=5),
-        ng_packet(plain[2], big=True),
-        ng_packet(plain[3], big=True, obsolete=True),
-    ]
-    cut = [Packet(p.data[: len(p.data) * 3 // 4], p.time, len(p.data)) for p in plain]
-    return [
-        pcap(plain),
-        pcap(plain[:8], big=True, magic=0xA1B23C4D),
-        pcap(plain[:8], magic=0xA1B2CD34),
-        pcap(cut),
-        pcapng(plain),
-        b"".join(sections),
-        pcap(packets(*inner), linktype=RAW),
-        pcap(packets(*(sll(p) for p in inner)), linktype=SLL),
-        pcap(packets(*(sll2(p) for p in inner)), linktype=SLL2),
-        pcap(packets(*(struct.pack("<I", 2) + p for p in inner)), linktype=NULL),
-        pcap(packets(*(struct.pack(">I", 2) + p for p in inner)), linktype=LOOP),
-        pcap(
-            packets(
-                *(
-                    b"\2\0\0\0\5\0\x0a\0\0\0\0\0" + struct.pack("<HH", 4 + len(p), 9) + p
-                    for p in inner
-                )
-            ),
-            linktype=239,
-        ),
-        pcap(
-            packets(*(struct.pack("<III", 108, 1, 101) + bytes(96) + p for p in inner)),
-            linktype=258,
-        ),
-        pcap(packets(*(b"\x21" + p for p in inner)), linktype=9),
-        pcap(packets(*(b"\1\2\xd4\0\0\0" + p for p in inner)), linktype=7),
-        LINES,
-    ]
-
-
-SEEDS = seeds()
+CAPTURES = captures_of_packets()
+SEEDS = [*CAPTURES, LINES]
 
 
 def check(folder: Path, content: bytes) -> None:
@@ -359,7 +220,7 @@ def test_any_fragments_of_a_datagram(tmp_path, data):
 
 
 @SETTINGS
-@given(content=mutated([s for s in SEEDS if s != LINES]))
+@given(content=mutated(CAPTURES))
 def test_mutated_captures(tmp_path, content):
     """Whole captures with bytes changed, lost and doubled."""
     check(tmp_path, content)
@@ -397,53 +258,11 @@ def test_lines_of_any_text(tmp_path, tail):
 
 # ---- the same kernels, uncompiled and checked ---------------------------------------------------
 
-SCRIPT = """
-import json, sys
-from pcapkit.errors import InputError
-from pcapkit.pipeline.collect import collect
 
-COLUMNS = [
-    "time", "packet_no", "interface", "min_ttl", "edns_bytes", "message_bytes", "ip_id",
-    "client_port", "server_port", "message_id", "flags", "rcode", "qtype", "qclass", "answers",
-    "typed_answers", "edns_options", "message_no", "transport", "hop_limit", "marks",
-]
-for path in sys.argv[1:]:
-    try:
-        out = collect([path], keep_messages=True)
-    except InputError as problem:
-        print(json.dumps(["refused", problem.problem]))
-        continue
-    rows = []
-    for _, part, original in out.kept:
-        for row, copy in zip(part, original):
-            rows.append([int(row[c]) for c in COLUMNS] + [
-                int(copy), out.address(int(row["client"])), out.address(int(row["server"])),
-                out.name(int(row["qname"])) if row["qname"] >= 0 else None,
-            ])
-    print(json.dumps(
-        [out.packets, out.with_messages, out.duplicates, dict(sorted(out.skipped.items())),
-         rows, out.captures[0].truncated_tail]
-    ))
-"""
-
-
-def decoded(paths: list[str], **variables: str) -> list[list[object]]:
-    """Return what another process makes of the captures, under environment variables."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::ResourceWarning", "-c", SCRIPT, *paths],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, **variables},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def corpus(folder: Path, count: int) -> list[str]:
-    """Write every seed and ``count`` damaged ones."""
+def damaged(count: int) -> list[bytes]:
+    """Return every seed, and ``count`` damaged ones."""
     chance = random.Random(20)
-    whole = [s for s in SEEDS if s != LINES]
+    whole = CAPTURES
     made = [*whole, pcap(conversation()), pcap([]), pcap_header()[:9]]
     for _ in range(count):
         content = bytearray(chance.choice(whole))
@@ -463,24 +282,20 @@ def corpus(folder: Path, count: int) -> list[str]:
                 changed[at] = chance.choice([0, 1, 64, 192, 255, chance.randrange(256)])
             damaged_frames.append(bytes(changed[: chance.randrange(20, 2 * len(changed))]))
     made.append(pcap(packets(*damaged_frames)))
-    return [save(folder, content, f"{i}.pcap") for i, content in enumerate(made)]
+    return made
 
 
-def test_plain_python_gives_the_same(tmp_path):
-    """Uncompiled, where every index is checked, the kernels decode the same."""
-    paths = corpus(tmp_path, 60)
-    compiled = decoded(paths)
-    plain = decoded(paths, NUMBA_DISABLE_JIT="1")
-    assert len(compiled) == len(paths)
-    assert sum(len(r[4]) for r in compiled if r[0] != "refused") > 200
-    for path, left, right in zip(paths, compiled, plain, strict=True):
-        assert left == right, path
+def test_three_ways_to_run_the_kernels_give_the_same():
+    """Compiled, with bounds checks and as plain Python: of damaged captures, and of all corpora."""
+    made = [("any", content) for content in damaged(60)]
+    kept = [(target.name, data) for target in TARGETS for data in corpora.kept(target)]
+    assert {name for name, _ in kept} == {target.name for target in TARGETS}
+    assert list(differing([*made, *kept])) == []
+    (first, *_) = replayed("compiled", made[:1])
+    assert first[0] == "read"
 
 
-def test_bounds_checks_find_nothing(tmp_path):
-    """Compiled with bounds checks, no read lies outside, and the messages are the same."""
-    paths = corpus(tmp_path, 400)
-    compiled = decoded(paths)
-    checked = decoded(paths, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    for path, left, right in zip(paths, compiled, checked, strict=True):
-        assert left == right, path
+def test_bounds_checks_find_nothing():
+    """Compiled with bounds checks, no read of more damaged captures lies outside."""
+    made = [("any", content) for content in damaged(400)]
+    assert replayed("checked", made) == replayed("compiled", made)

@@ -128,6 +128,13 @@ def test_resolv_conf() -> None:
     assert parse_resolv_conf("nameserver ::1\n", path="x").ndots_in_force == 1
 
 
+def test_options_with_numbers_that_are_none() -> None:
+    """Digits that are no decimal ones, as ², are no number; those of any script are."""
+    conf = parse_resolv_conf("options timeout:\u00b2 attempts:\u0663\n", path="x")
+    assert conf.number("timeout", 5, 30) == 5
+    assert conf.number("attempts", 2, 5) == 3
+
+
 def test_what_is_no_resolv_conf_names_the_line() -> None:
     with pytest.raises(UsageError, match="f: line 2"):
         parse_resolv_conf("nameserver 1.1.1.1\nserver: yes\n", path="f")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.kernels.jit import helper_kernel, kernel
+from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16_in, u32_in
 from pcapkit.schema import Bytes, Int, Integers, Row, Rows
 
@@ -60,6 +60,8 @@ STATE = 6
 _SHB, _IDB, _PB, _SPB, _EPB = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _TIME_RESOLUTION, _TIME_OFFSET = 9, 14  # if_tsresol, if_tsoffset
+#: Times are within 2**62 ns of 1970, which is until 2116; two seconds that sum up to nobody's time.
+_MOST_SECONDS, _ANY_SECONDS = ((1 << 62) // 1_000_000_000) - 1, 1 << 61
 #: Options that any block may have: opt_endofopt, opt_comment.
 END_OF_OPTIONS, COMMENT = 0, 1
 _LONGEST_PADDING = 3  # of a packet in its block
@@ -155,6 +157,17 @@ def _add_interface(buffer: Bytes, at: Int, end: Int, big: Int, row: Row) -> None
         at += (length + 3) & ~3
 
 
+@inline_kernel
+def _within_reach(seconds: np.uint64, offset: Int) -> Int:
+    """Return ``seconds`` since ``offset``, both whole, as seconds since 1970, or what is nearest.
+
+    So the difference of any two times fits in 64 bits of nanoseconds.
+    """
+    whole = np.int64(min(seconds, np.uint64(_ANY_SECONDS)))
+    whole += min(max(np.int64(offset), np.int64(-_ANY_SECONDS)), np.int64(_ANY_SECONDS))
+    return min(max(whole, np.int64(-_MOST_SECONDS)), np.int64(_MOST_SECONDS))
+
+
 @helper_kernel
 def _nanoseconds(high: Int, low: Int, row: Row) -> Int:
     """Turn a timestamp, 32 bits ``high`` and 32 ``low``, into ns since 1970.
@@ -162,7 +175,7 @@ def _nanoseconds(high: Int, low: Int, row: Row) -> Int:
     ``row`` (INTERFACE) has its resolution.
     """
     stamp = (np.uint64(high) << np.uint64(32)) | np.uint64(low)
-    offset = np.int64(row["offset_s"]) * 1_000_000_000
+    offset = np.int64(row["offset_s"])
     units = np.uint64(row["units"])
     if units == 0:
         shift = np.uint64(row["shift"])
@@ -173,14 +186,14 @@ def _nanoseconds(high: Int, low: Int, row: Row) -> Int:
             shift = np.uint64(32)
         # 32 fraction bits times 1e9 fits in 64 bits
         part = (fraction * np.uint64(1_000_000_000)) >> shift
-        return np.int64(seconds) * 1_000_000_000 + np.int64(part) + offset
+        return _within_reach(seconds, offset) * 1_000_000_000 + np.int64(part)
     seconds = stamp // units
     rest = stamp - seconds * units
     if units <= np.uint64(1_000_000_000):
         part = rest * (np.uint64(1_000_000_000) // units)
     else:
         part = rest // (units // np.uint64(1_000_000_000))
-    return np.int64(seconds) * 1_000_000_000 + np.int64(part) + offset
+    return _within_reach(seconds, offset) * 1_000_000_000 + np.int64(part)
 
 
 @helper_kernel

@@ -150,18 +150,16 @@ DNSMASQ = re.compile(
 )
 _DNSMASQ_LINE = re.compile(r"query\[[\w=]+\] \S+ from \S+")
 _DNSMASQ_OWN = re.compile(r"dnsmasq(?:\[\d+\])?: (?:started|using|reply|forwarded|cached|query\[)")
-HUBBLE_TEXT = re.compile(
+_HUBBLE_TEXT = re.compile(
     r"(?P<time>[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d(?:\.\d+)?"
     r"|\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-][\d:]+)?|\d\d:\d\d:\d\d(?:\.\d+)?)?"
     r"(?: ?\[[^\]]*\])?:?\s+(?:\[[^\]]*\]:? )?"
-    r"(?P<left>\S+)(?P<about_left>(?: \([^)]*\))*)\s+(?:(?P<arrow><?->?|<>)\s+)?"
-    r"(?P<right>\S+)(?P<about_right>(?: \([^)]*\))*)\s+"
-    r"(?P<kind>dns-request|dns-response)\b.*?\(?DNS (?P<summary>(?:Query|Answer).*?)\)?\s*$"
+    r"(?P<left>\S+)(?P<about_left>(?: \([^)]*\))*+)\s+(?:(?P<arrow><?->?|<>)\s+)?"
+    r"(?P<right>\S+)(?P<about_right>(?: \([^)]*\))*+)\s+"
+    r"(?P<kind>dns-request|dns-response)\b.*?\(?DNS (?P<summary>(?:Query|Answer).*?)\)?$"
 )
-HUBBLE_LINE = re.compile(
-    r"(?:->|<-|<>|\t| {2,})\s*\S.*"
-    r"\b(?:FORWARDED|DROPPED|ERROR|AUDIT|REDIRECTED|TRACED|TRANSLATED)\b"
-)
+_BEFORE_END = re.compile(r"->|<-|<>|\t| {2}")
+_VERDICT = re.compile(r"\b(?:FORWARDED|DROPPED|ERROR|AUDIT|REDIRECTED|TRACED|TRANSLATED)\b")
 TSHARK = re.compile(
     r"\s*(?P<number>\d+)\s+"
     r"(?P<time>\d{4}-\d\d-\d\d[ T][\d:.,]+|\d\d:\d\d:\d\d[.,]\d+|\d+[.,]\d+)\s+"
@@ -229,7 +227,21 @@ HUBBLE_EVENTS = ("flow", "node_status", "lost_events", "agent_event", "debug_eve
 
 def looks_like_hubble_text(line: Line) -> bool:
     """Is this a DNS flow as ``hubble observe`` prints it?"""
-    return "dns-re" in line.text and HUBBLE_TEXT.match(line.text) is not None
+    return hubble_match(line.text) is not None
+
+
+def hubble_match(text: str) -> re.Match[str] | None:
+    """Return the parts of a DNS flow that ``hubble observe`` prints."""
+    return _HUBBLE_TEXT.match(text.rstrip()) if "dns-re" in text else None
+
+
+def shows_verdict(text: str) -> bool:
+    """Is this a flow of any kind that ``hubble observe`` prints?"""
+    ends = _BEFORE_END.search(text)
+    if ends is None:
+        return False
+    rest = text[ends.end() :].lstrip()
+    return _VERDICT.search(rest, 1) is not None
 
 
 def looks_like_trace_dns(line: Line) -> bool:

@@ -57,8 +57,9 @@ _DEPTH = 6
 _RECORDS = 1 << 16  # lines within one JSON document
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _QUOTE = re.compile(r"(?:\s{0,3}>)+ ?")
-_FRAME = re.compile(r"\s*[|\u2502\u2503\u2551] ?(.*?)(?:\s*[|\u2502\u2503\u2551])?\s*", re.S)
-_RULE = re.compile(r"\s*[-=+_*\u2500-\u257f~\u2026. ]{3,}\s*")
+_BARS = ("|", "\u2502", "\u2503", "\u2551")  # of frames
+#: Blanks belong to the rule, other white space stands around it: no text can be taken both ways.
+_RULE = re.compile(r"(?:\s*[^\S ])?[-=+_*\u2500-\u257f~\u2026. ]{3,}(?:[^\S ]\s*)?")
 _FENCE = re.compile(r"\s*(?:```|~~~)[\w+-]*\s*")
 _ESCAPE = re.compile(r"\\([*_\[\]<>#`~|+\-!{}])")
 _PROMPT = re.compile(
@@ -69,7 +70,7 @@ _PROMPT = re.compile(
 )
 _PROMPTED = re.compile(r"\s*\S{0,60}[$#\u276f] ?\S|\s*PS [A-Z]:\\")
 #: ``tail`` of several files, ``kubectl logs`` in loops, and headings that people write.
-_HEADING = re.compile(r"\s*(?:==> (?P<name>\S+) <==|#{1,6} .*|-{3,} ?[^-].*?-{0,}|={3,} ?[^=].*)")
+_HEADING = re.compile(r"\s*(?:==> (?P<name>\S+) <==|#{1,6} .*|-{3,} ?[^-].*|={3,} ?[^=].*)")
 _STREAM = re.compile(r"\[(pod/\S+|[a-z0-9][\w.-]*(?:/[\w.-]+)*)\] ")
 _FIELD = re.compile(r'\s*"(?P<key>[^"]{1,40})"\s*:\s*(?P<value>"(?:[^"\\]|\\.)*"|[\d.]+)\s*,?\s*')
 
@@ -193,8 +194,10 @@ def _unframed(text: str) -> str | None:
         text = _QUOTE.sub("", text, count=1)
         if not text or _FENCE.fullmatch(text):
             return None
-    if text.lstrip()[:1] in ("|", "\u2502", "\u2503", "\u2551") and (m := _FRAME.fullmatch(text)):
-        text = m[1]
+    if (framed := text.lstrip()).startswith(_BARS):
+        text = framed[1:].removeprefix(" ").rstrip()
+        if text.endswith(_BARS):
+            text = text[:-1].rstrip()
         if not text or _RULE.fullmatch(text):
             return None
     return text

@@ -76,8 +76,8 @@ _FLAGS = {"qr": QR, "aa": AA, "tc": TC, "rd": RD, "ra": RA, "ad": AD, "cd": CD}
 _CLASSES = {text: number for number, text in QCLASSES.items()}
 _SERVFAIL = RCODE_NUMBERS["SERVFAIL"]
 _UPSTREAM = re.compile(
-    r"plugin/errors: .*?(?:->|dial \w+ )(?P<upstream>[\[\]\w.:%-]+?):? (?:.*?)(?P<what>i/o timeout"
-    r"|connection refused|no route to host|network is unreachable)"
+    r"plugin/errors: .*?(?:->|dial \w{1,8} )(?P<upstream>[\[\]\w.:%-]{1,80}?):? .{0,80}?"
+    r"(?P<what>i/o timeout|connection refused|no route to host|network is unreachable)"
 )
 _WHEN = re.compile(r"(\d\d)/([A-Z][a-z][a-z])/(\d{4}):(\d\d:\d\d:\d\d) ([+-])(\d\d)(\d\d)")
 #: The parts of a line in a format of somebody's own, and what a part must be like.
@@ -88,7 +88,9 @@ _ADDRESS = re.compile(
     r"(?::(\d{1,5}))?"
 )
 _DURATION = re.compile(r"-?\d+(?:\.\d+)?(?:ns|us|\u00b5s|\u03bcs|ms|s)")
-_NAME = re.compile(r"(?:\\.|[^\s\"\\])*[^\s\"\\\d.]\S*\.|\.|(?:[\w-]+\.)+(?:in-addr|ip6)\.arpa\.")
+_ESCAPED = re.compile(r"\\.")
+_OF_NAME = re.compile(r"[^\\\d.]")
+_LONGEST_ADDRESS = 80  # with brackets, zone and port
 _SHOWN = 3
 
 
@@ -322,11 +324,12 @@ def _kind(value: str) -> str:
         return "class"
     if value in RCODE_NUMBERS:
         return "rcode"
-    if _ADDRESS.fullmatch(value) and (value.count(".") == 3 or value.count(":") > 1):
+    ends = value.count(".") == 3 or value.count(":") > 1
+    if ends and len(value) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(value):
         return "client"
     if _DURATION.fullmatch(value):
         return "duration"
-    if _NAME.fullmatch(value):
+    if value == "." or (value[-1:] == "." and _OF_NAME.search(_ESCAPED.sub("", value[:-1]))):
         return "name"
     if value.isupper() and qtype_number(value) is not None:
         return "type"

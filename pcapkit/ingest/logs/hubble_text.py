@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pcapkit.addresses import packed_name
 from pcapkit.cluster.pods import Pod
 from pcapkit.codes import RCODE_NUMBERS
-from pcapkit.ingest.inputs.recognise import HUBBLE_LINE, HUBBLE_TEXT
+from pcapkit.ingest.inputs.recognise import hubble_match, shows_verdict
 from pcapkit.ingest.inputs.wrappings import Line
 from pcapkit.ingest.logs.lines import (
     FAMILY,
@@ -36,9 +36,9 @@ from pcapkit.schema import ABSENT, QR
 
 _QUERY = re.compile(r"Query (?P<name>\S+) (?P<types>[A-Z0-9,]+)")
 _ANSWER = re.compile(
-    r'Answer (?P<ips>"[^"]*")?(?: ?RCode: (?P<rcode>[\w -]+?)(?= TTL| CNAMEs| \(|$))?'
+    r'Answer (?P<ips>"[^"]*")?(?: ?RCode: (?P<rcode>[\w -]{1,48}?)(?= TTL| CNAMEs| \(|$))?'
     r"(?: ?TTL: (?P<ttl>\d+))?(?: ?CNAMEs: (?P<cnames>\"[^\"]*\"))?"
-    r"(?P<rest>.*?)\(?(?:Proxy|Agent|\w+) (?P<name>\S+) (?P<types>[A-Z0-9,]+)\)?"
+    r"(?P<rest>.*?)\(?\w{1,24} (?P<name>\S+) (?P<types>[A-Z0-9,]+)\)?"
 )
 #: What Hubble prints for a response code: the texts of gopacket.
 _RCODES = {
@@ -68,11 +68,11 @@ class HubbleTextReader(PlainReader):
 
     def read(self, line: Line) -> Sequence[LineMessage] | str | None:
         """Return a flow's message."""
-        match = HUBBLE_TEXT.match(line.text) if "dns-re" in line.text else None
+        match = hubble_match(line.text)
         if match is None:
             if "dns-re" in line.text and "DNS" in line.text:
                 return "text_not_understood"
-            return "other_event" if HUBBLE_LINE.search(line.text) else None
+            return "other_event" if shows_verdict(line.text) else None
         is_response = match["kind"] == "dns-response"
         left, right = _end(match["left"]), _end(match["right"])
         source, target = (right, left) if (match["arrow"] or "").startswith("<") else (left, right)

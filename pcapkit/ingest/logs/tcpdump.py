@@ -80,13 +80,13 @@ _MESSAGE = re.compile(
 )
 _QUERY = re.compile(
     r"\s*(?:\[[^\]]*\]\s*)*(?P<type>[A-Za-z][\w-]*)(?: (?P<class>[A-Z]\w*))?(?: \(Q[UM]\))?\? "
-    r"(?P<name>.*?\.)(?: ar: (?P<additional>.*?))?(?: \((?P<bytes>\d+)\))?\s*$",
+    r"(?P<name>.*?\.)(?: ar: (?P<additional>.*?))?(?: \((?P<bytes>\d+)\))?$",
     re.S,
 )
 _RESPONSE = re.compile(
     r"(?: q: (?P<question>[A-Za-z][\w-]*(?: [A-Z]\w*)?(?: \(Q[UM]\))?\? .*?\.))?"
     r"(?: \[(?P<questions>\d+)q\])? (?P<answers>\d+)/(?P<authority>\d+)/(?P<more>\d+)"
-    r"(?P<records>.*?)(?: \((?P<bytes>\d+)\))?\s*$",
+    r"(?P<records>.*?)(?: \((?P<bytes>\d+)\))?$",
     re.S,
 )
 _QUESTION = re.compile(r"(?P<type>[A-Za-z][\w-]*)(?: (?P<class>[A-Z]\w*))?(?: \(Q[UM]\))?\? ")
@@ -94,6 +94,7 @@ _RECORD = re.compile(
     r"(?:^|, )\s*(?:(?:\S*\. )?(?:\[(?P<ttl>[0-9wdhms]+)\] )?(?:\(Cache flush\) )?"
     r"(?:[A-Z]{2} )?)(?P<type>[A-Z][A-Z0-9-]*|Type\d+)(?=[\s,]|$)"
 )
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*+"?')  # perhaps without its end
 _TTL = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 _NEGATIVE = re.compile(
     r" ns: (?P<owner>\S*) \[(?P<ttl>[0-9wdhms]+)\] SOA \S+ \S+ \d+ \d+ \d+ \d+ (\d+)"
@@ -320,7 +321,7 @@ class TcpdumpReader(PlainReader):
         number = _OPCODES.get(opcode.rstrip("ADM"), 0) if opcode else 0
         if opcode.startswith("op"):
             number = int(opcode[2:]) & 15
-        rest = match["rest"]
+        rest = match["rest"].rstrip()
         if "[|domain]" in rest:
             return "truncated_by_snaplen"
         if (response := _RESPONSE.match(rest)) is not None:
@@ -368,7 +369,7 @@ class TcpdumpReader(PlainReader):
         if any(len(match[k]) > 5 for k in ("answers", "authority", "more")):
             return "text_not_understood"
         message.answers = min(int(match["answers"]), 0xFFFF)
-        records = re.sub(r'"(?:[^"\\]|\\.)*"', '""', match["records"])
+        records = _QUOTED.sub('""', match["records"])
         answers = re.split(r" (?:ns|ar): ", records)[0]
         asked = None
         if match["question"] and (shown := _QUESTION.match(match["question"])):

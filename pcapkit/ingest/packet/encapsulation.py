@@ -34,13 +34,14 @@ from pcapkit.ingest.packet.link import (
     LINK_SLL2,
     ethertype_layer,
     inner_layer,
+    interface_of_sll2,
     link_identity,
     link_layer,
 )
 from pcapkit.ingest.packet.tunnels import ip_tunnel, udp_tunnel
 from pcapkit.ingest.skip_reasons import CUT_SHORT, FOUND_UDP, FRAGMENT, MALFORMED, NO_REASON
 from pcapkit.kernels.jit import helper_kernel, kernel
-from pcapkit.kernels.words import u16, u32
+from pcapkit.kernels.words import u16
 from pcapkit.schema import Bytes, Int, Integers, Rows
 
 #: The link type of a bare IP packet.
@@ -126,7 +127,7 @@ def unwrap(
         missing = record["original"] - record["captured"]
         links[i] = np.int64(link_identity(buffer, at, end, linktype, seed))
         if linktype == LINK_SLL2 and end - at >= 20:
-            record["interface"] = u32(buffer, at + 4)
+            record["interface"] = interface_of_sll2(buffer, at)
         reason = _innermost(buffer, at, end, linktype, ports, facts, bounds)
         reasons[i] = MALFORMED if reason == CUT_SHORT and missing <= 0 else reason
         if reason == NO_REASON:

@@ -51,6 +51,7 @@ from pcapkit.ingest.packet.link import (
     LINK_SLL,
     LINK_SLL2,
     NETLINK_NETFILTER,
+    interface_of_sll2,
 )
 from pcapkit.ingest.packet.tunnels import PROTOCOLS
 from pcapkit.ingest.skip_reasons import (
@@ -293,7 +294,7 @@ def _link_header(
     if linktype == LINK_SLL and end - at >= 16:
         return at + 16, u16(buffer, at + 14)
     if linktype == LINK_SLL2 and end - at >= 20:
-        facts[INTERFACE_INDEX] = u32(buffer, at + 4)
+        facts[INTERFACE_INDEX] = interface_of_sll2(buffer, at)
         return at + 20, u16(buffer, at)
     # NULL's family is in the capturing host's numbers and byte order; the version nibble is not
     skip = 4 if linktype == LINK_NULL or linktype == LINK_LOOP else 0

@@ -31,7 +31,7 @@ from pcapkit.ingest.packet.fields import (
 from pcapkit.ingest.skip_reasons import CUT_SHORT, FRAGMENT, MALFORMED, NOT_IP, UNKNOWN_LINK_TYPE
 from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
-from pcapkit.kernels.words import u8, u16, u16_little, u32_little
+from pcapkit.kernels.words import u8, u16, u16_little, u32, u32_little
 from pcapkit.schema import Bytes, Int
 
 #: The EtherTypes that :func:`ethertype_layer` knows.
@@ -53,6 +53,15 @@ _ARPHRD_NETLINK = 824
 NETLINK_NETFILTER = 12
 LINK_RAW = (12, 14, 101)  #: as the platforms number it
 LINK_NULL, LINK_ETHERNET, LINK_LOOP, LINK_SLL, LINK_SLL2 = 0, 1, 108, 113, 276
+
+
+@inline_kernel
+def interface_of_sll2(buffer: Bytes, at: Int) -> Int:
+    """Return the interface index in the header of SLL2 at ``at``, whose 20 bytes are there.
+
+    The kernel numbers interfaces with 31 bits; a larger number is the largest.
+    """
+    return min(u32(buffer, at + 4), np.int64(0x7FFFFFFF))
 
 
 @helper_kernel

@@ -70,6 +70,7 @@ _DAMAGE = (
     MemoryError,
     UnicodeError,
     ValueError,
+    OSError,  # of a place before the file's beginning, to which an archive points
 )
 
 

@@ -365,6 +365,18 @@ def test_facts_that_are_none_are_refused(old: bytes, new: bytes, tmp_path: Path)
         merge(changed(path, "tally.json", edit))
 
 
+def test_members_before_the_beginning_of_the_file_are_refused(tmp_path: Path) -> None:
+    """The end of an archive says where its directory begins; too far, and members lie before 0."""
+    path = write_tally(str(LAB / "busybox_nslookup.pcap"), tmp_path)[0]
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"PK\5\6")
+    (begin,) = struct.unpack_from("<I", content, end + 16)
+    struct.pack_into("<I", content, end + 16, begin + len(content))
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="no tally, or a damaged one"):
+        merge(path)
+
+
 def test_members_that_grow_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

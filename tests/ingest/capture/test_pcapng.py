@@ -165,6 +165,33 @@ def test_time_offset(tmp_path, big, offset):
     assert row["time"].value == START_NS + offset * SECOND
 
 
+@pytest.mark.parametrize("big", [False, True], ids=["little", "big"])
+@pytest.mark.parametrize(
+    ("resolution", "offset", "stamp", "year"),
+    [
+        (0, 0, 2**64 - 1, 2116),
+        (0, 2**62, 0, 2116),
+        (0, 2**63 - 1, 2**64 - 1, 2116),
+        (0x80, 0, 2**64 - 1, 2116),
+        (0x80 | 20, 0, 2**64 - 1, 2116),
+        (6, -(2**63), 0, 1823),
+        (0, -(2**40), 2**40 + 1_700_000_000, 2023),
+    ],
+)
+def test_times_beyond_reach(tmp_path, big, resolution, offset, stamp, year):
+    """Times that fit nowhere are the nearest that do; how long it took between any two is known."""
+    content = [
+        ng_section(big=big),
+        ng_interface(resolution=resolution, offset=offset, big=big),
+        ng_interface(resolution=6, offset=-(2**63), big=big),
+        ng_packet(Packet(one("a.example.com", 1)), stamp=stamp, big=big),
+        ng_packet(Packet(one("b.example.com", 2)), interface=1, big=big),
+    ]
+    first, last = rows(save(tmp_path, b"".join(content)))
+    assert (first["time"].year, last["time"].year) == (year, 1823)
+    assert first["time"].value - last["time"].value < 2**63
+
+
 def test_simple_packets_have_no_times(tmp_path):
     """A file of simple packet blocks is read without a clock."""
     content = [

@@ -84,6 +84,24 @@ def told(
     return out
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("block_bytes", [16, 64, 1 << 18])
+def test_the_first_line_of_another_form_has_its_own_number(
+    compiled: bool, block_bytes: int
+) -> None:
+    """Behind blank ones too, passed over together or one by one."""
+    queries = _lines_of(tcpdump(walk("a.example", ("b.example",))))
+    lines = [*queries[:3], b"", b"\r", b"another program's line", b"and one more", *queries[3:]]
+    found = told(b"\n".join(lines), compiled=compiled, block_bytes=block_bytes)
+    assert found is not None
+    (said,) = [w for w in found["warnings"] if "not of this form" in w]
+    assert "2 lines are" in said and "the first near line 6:" in said
+
+
+def _lines_of(lines: list[str]) -> list[bytes]:
+    return [line.encode() for line in lines]
+
+
 # ---- lines ---------------------------------------------------------------------------------------
 
 labels = st.text("abcxyzAZ019-_*", min_size=1, max_size=12)

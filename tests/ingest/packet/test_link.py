@@ -225,6 +225,14 @@ def test_ethernet_padding_of_an_empty_segment(tmp_path):
     assert dict(collected.skipped) == {"tcp_without_message": 1}
 
 
+def test_interface_indexes_that_no_kernel_gives(tmp_path):
+    """SLL2 has 32 bits for them, the kernel 31: no number comes out negative."""
+    frames = [sll2(INNER, interface=n) for n in (7, 2**31 - 1, 2**31, 2**32 - 1)]
+    frames.append(sll2(vxlan(FRAME), interface=2**32 - 1))
+    found = rows(save(tmp_path, pcap(packets(*frames), linktype=SLL2)))
+    assert [r["interface"] for r in found] == [7] + [2**31 - 1] * 4
+
+
 def other(port: int) -> bytes:
     """Return a datagram to a port that is not DNS."""
     return ethernet(ipv4(udp(DNS, 40000, port)))

@@ -23,6 +23,7 @@ _MATTERS = re.compile(
     re.M,
 )
 _BLANK = re.compile(rb"^\r?$", re.M)
+_BLANKS = re.compile(rb"(?:\r?\n)+")
 #: Other programs' lines are looked at in pieces of this many bytes.
 _PIECE_BYTES = 1 << 16
 
@@ -72,7 +73,10 @@ class Passing:
         text = piece.removesuffix(b"\n")
         lines = text.count(b"\n") + 1
         if full := lines - len(_BLANK.findall(text)):
-            self.first_foreign = self.first_foreign or self.number + 1
+            if not self.first_foreign:
+                blank = _BLANKS.match(text)
+                before = text.count(b"\n", 0, blank.end() if blank else 0)
+                self.first_foreign = self.number + 1 + before
             self._goes_on = self._has_bytes = False
         self.foreign += full
         self._waiting += full
