@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test fuzz bench example wheel ci clean
+.PHONY: check test fuzz bench docs man pictures wheel ci clean
 
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,11 +26,14 @@ fuzz: .venv/made  ## more damaged and random input than the tests try; EXAMPLES=
 bench: .venv/made  ## time pcapkit beside its peers on small captures; benchmarks/README.md has the rest
 	$(BIN)/python benchmarks/run.py --sizes 0.1
 
-example: .venv/made  ## rebuild the example report and its picture
-	$(BIN)/pcapkit analyze captures/lab/whatif_w1_glibc_ndots5.pcap -o reports/example
-	chromium --headless=new --no-sandbox --hide-scrollbars --window-size=900,860 \
-	  --force-device-scale-factor=1.1 --screenshot=reports/example/report.png \
-	  reports/example/whatif_w1_glibc_ndots5/report.html
+docs: .venv/made  ## the documentation as a site, in build/site
+	$(BIN)/python docs/site/make_site.py build/site
+
+man: .venv/made  ## the man pages, in build/man
+	$(BIN)/python docs/site/man_pages.py build/man
+
+pictures: .venv/made  ## rebuild the example report, the README's picture and the gallery
+	$(BIN)/python docs/site/pictures.py
 
 wheel:  ## a release wheel with compiled kernels, for this Python and this machine, in dist/
 	$(PYTHON) deploy/build_wheel.py dist

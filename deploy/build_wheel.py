@@ -6,7 +6,7 @@ A plain wheel is built and installed in a fresh environment. There captures and 
 samples and made ones, which compiles the kernels (all but dnstap's). What that leaves in the
 kernels' cache is put into the wheel, whose tags then say for which Python and which machine it is.
 Beside it, ``constraints.txt`` names the versions that it was compiled with: with another Numba or
-LLVM, the kernels are compiled anew.
+LLVM, the kernels are compiled anew. The wheel has the man pages, too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def main(output: Path) -> None:
         run(python, "-m", "wheel", "unpack", "--dest", work / "unpacked", plain)
         (unpacked,) = (work / "unpacked").iterdir()
         shutil.copytree(kernels, unpacked / "pcapkit" / "kernels" / "shipped")
-        (described,) = unpacked.glob("*.dist-info/WHEEL")
+        (information,) = unpacked.glob("*.dist-info")
+        data = information.with_suffix(".data") / "data"
+        run(python, ROOT / "docs" / "site" / "man_pages.py", data / "share" / "man" / "man1")
+        described = information / "WHEEL"
         described.write_text(with_tag(described.read_text()))
         output.mkdir(parents=True, exist_ok=True)
         run(python, "-m", "wheel", "pack", "--dest-dir", output, unpacked)

@@ -76,7 +76,7 @@ def whole_file(
     takes their place.
     """
     try:
-        if _is_stream(path):
+        if is_stream(path):
             with path.open("wb") as stream:
                 yield stream
             return
@@ -122,7 +122,7 @@ def atomic_write(path: Path, data: bytes) -> None:
         out.write(data)
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
     """Is this a pipe, a device, or a name for what a process has open, as /dev/stdout is?"""
     if path.absolute().parts[1:2] in (("dev",), ("proc",)):
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 #: What stands in Python's text for the bytes of a path that are no UTF-8 (PEP 383), and what JSON
 #: can name though it is no character.
@@ -55,3 +56,13 @@ def shown_path(path: str) -> str:
         if mark and "=" not in query:
             rest = rest.partition("?")[0] + "?\N{HORIZONTAL ELLIPSIS}"
     return encodable(f"{scheme}://{user}{'@' if user else ''}{host}{rest}")
+
+
+#: Files that a message names one by one.
+_NAMED = 3
+
+
+def file_names(paths: Sequence[str]) -> str:
+    """Name any number of files, all but the first few by their number."""
+    more = f" and {len(paths) - _NAMED} more files" if len(paths) > _NAMED else ""
+    return f"{', '.join(map(shown_path, paths[:_NAMED]))}{more}"

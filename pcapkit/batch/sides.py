@@ -25,6 +25,7 @@ from pcapkit.pipeline.analyze import analyze
 from pcapkit.pipeline.hooks import Hooks
 from pcapkit.pipeline.options import Options
 from pcapkit.report.analysis_json import SCHEMA
+from pcapkit.report.audit_files import SCHEMA as AUDIT_SCHEMA
 from pcapkit.report.text.formatting import nanoseconds
 
 
@@ -155,9 +156,18 @@ def load(path: str, *, options: Options, hooks: Hooks | None = None) -> Side:
 
 def load_saved(path: str) -> Side:
     """Return a saved analysis; raises InputError."""
+    schema = None
     try:
-        return Side.saved(json.loads(Path(path).read_text(encoding="utf-8")))
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        schema = values["schema"]
+        return Side.saved(values)
     except (ValueError, KeyError, TypeError, RecursionError):
+        if schema == AUDIT_SCHEMA:
+            raise InputError(
+                path,
+                "the result of an audit, which holds many captures",
+                hint="give one of its analysis.json; 'compare history:FOLDER' compares audits",
+            ) from None
         raise InputError(
             path,
             f"line 1: no JSON of the schema {SCHEMA}",

@@ -33,6 +33,15 @@ _WORDS: tuple[Entry, ...] = (
         "fewer than 20 complete lookups nothing is concluded, and nothing fails.",
         "Give several with commas, or a line each in a file: --fail-on @rules.txt.",
     ),
+    Entry(
+        "truth",
+        "word",
+        "What a generated capture holds, exactly: plain.truth.json beside plain.pcap.",
+        "It is counted from what was decided to be sent, by the rules of resolvers, and no "
+        "analysis has a part in it: lookups, queries, retries, waste classes, names, each client's "
+        "settings, and the faults that show (null where options change what does).",
+        "Hold an analysis, a gate or a dashboard against it; 'pcapkit generate' lists scenarios.",
+    ),
 )
 _SETTINGS: tuple[Entry, ...] = (
     Entry(
@@ -71,6 +80,28 @@ _SETTINGS: tuple[Entry, ...] = (
         "The search list without one suffix, as drop:example.internal.",
         "Every name that walks the list is asked under it.",
         "See drop_suffix: names that only this suffix completes stop resolving.",
+    ),
+    Entry(
+        "no_aaaa",
+        "setting",
+        "No query of type AAAA; all else as it is.",
+        "Lookups that ask for both families lose half of their queries.",
+        "The recommendation of the same code says how, and when not to.",
+    ),
+    Entry(
+        "autopath",
+        "setting",
+        "CoreDNS walks the search list for its clients (plugin autopath).",
+        "A name without an answer under the first suffix costs one query for each family then.",
+        "The plugin needs 'pods verified', which costs memory, and it does not get along with "
+        "Cilium's toFQDNs policies.",
+    ),
+    Entry(
+        "cache",
+        "setting",
+        "A cache on the node or in the pod that keeps answers for as long as they are valid.",
+        "Repeated questions do not reach the cluster's DNS; the walks of the list stay.",
+        "The recommendation of the same code says how: NodeLocal DNSCache.",
     ),
 )
 _MARKS: tuple[Entry, ...] = (
@@ -113,17 +144,17 @@ def entries() -> tuple[Entry, ...]:
     )
 
 
-def explain(code: str) -> Entry:
-    """Return the entry of a code, or of a setting's text such as ``ndots:2``.
+def explain(code: str) -> tuple[Entry, ...]:
+    """Return the entries of a code, or of a setting's text such as ``ndots:2``.
 
-    Raises UsageError listing close ones.
+    There are two where a fault or a recommendation is a setting as well. Raises UsageError
+    listing close ones.
     """
     from difflib import get_close_matches
 
     wanted = code.strip().lower().partition(":")[0].replace("-", "_")
-    for entry in entries():
-        if entry.code == wanted:
-            return entry
+    if found := tuple(entry for entry in entries() if entry.code == wanted):
+        return found
     close = get_close_matches(wanted, [e.code for e in entries()], cutoff=0.5)
     hint = f"; did you mean {', '.join(close)}?" if close else "; 'pcapkit explain' lists all"
     raise UsageError(f"no code {code!r}{hint}")
@@ -152,7 +183,7 @@ def render_all() -> str:
     for kind in dict.fromkeys(e.kind for e in entries()):
         lines.append(f"{kind}:")
         for entry in (e for e in entries() if e.kind == kind):
-            text = f"  {entry.code:<22}{entry.meaning}"
+            text = f"  {entry.code:<21} {entry.meaning}"
             lines.append(textwrap.fill(text, 80, subsequent_indent=" " * 24))
         lines.append("")
     return "\n".join([*lines, "pcapkit explain CODE says why, and what to do.", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -134,3 +135,15 @@ def parse_formats(text: str) -> tuple[str, ...]:
     if not wanted:
         raise UsageError(f"--format: name one or more of {', '.join(REPORT_FORMATS)}")
     return wanted
+
+
+_TIME = re.compile(r"(\d{1,6})(s|m|h)?")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_seconds(text: str, option: str) -> int:
+    """Parse ``90s``, ``10m``, ``2h``; a number alone is seconds."""
+    found = _TIME.fullmatch(text)
+    if found is None or not 0 < (seconds := int(found[1]) * _UNITS[found[2] or "s"]) <= 86_400:
+        raise UsageError(f"{option} {text!r}: write it as 90s, 10m or 2h, up to a day")
+    return seconds

@@ -1,8 +1,4 @@
-"""The group of all commands; a command's module is imported when it is asked for.
-
-Exit codes: 0 done; 1 done, but a ``--fail-on`` rule does not hold; 2 wrong usage or unreadable
-input; 3 a batch done in part; 130 interrupted; 141 the reader of standard output has gone.
-"""
+"""The group of all commands; a command's module is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -24,15 +20,24 @@ COMMANDS = (
     "explain",
     "export",
     "fix",
+    "generate",
     "merge",
     "share",
     "sql",
     "tally",
 )
 
-
 #: What shells report of a process that writes to a pipe nobody reads: 128 + SIGPIPE.
 READER_GONE = 141
+#: For the reference and the man pages.
+EXIT_STATUSES = {
+    0: "done; also for a capture without DNS, which gets a warning",
+    1: "done, but a rule of --fail-on does not hold",
+    2: "wrong usage, or input that cannot be read; nothing is written",
+    3: "done in part: some captures of an audit failed, or fix --write left a file as it was",
+    130: "interrupted; nothing half-written is left",
+    READER_GONE: "what read the standard output (head, less) has gone",
+}
 
 
 class _Commands(click.Group):

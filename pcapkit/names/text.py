@@ -50,6 +50,15 @@ def text_from_wire(wire: bytes) -> str:
     return ".".join(labels)
 
 
+def presentation(text: str) -> str:
+    """Return a name in presentation form as it is written, whatever stands in it unescaped.
+
+    A final dot stays. Raises ValueError where it is no domain name.
+    """
+    shown = text_from_wire(wire_from_text(text))
+    return f"{shown}." if text.endswith(".") and shown != "." else shown
+
+
 def wire_from_text(text: str) -> bytes:
     """Return the wire form of a name in presentation form, with or without its final dot.
 

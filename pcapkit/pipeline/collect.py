@@ -22,6 +22,7 @@ from pcapkit.analysis.timing import LONGEST_TIMEOUT_NS
 from pcapkit.cluster.pods import Pod
 from pcapkit.concurrency import ahead, close
 from pcapkit.errors import DamagedCapture, UsageError
+from pcapkit.ingest.capture.noted import warnings_of as noted_warnings
 from pcapkit.ingest.duplicates import (
     COUNTS,
     MESSAGES,
@@ -38,7 +39,15 @@ from pcapkit.ingest.hops import HopFilter
 from pcapkit.ingest.inputs.formats import open_capture
 from pcapkit.ingest.inputs.patterns import warn_of_files
 from pcapkit.ingest.inputs.sequence import open_in_order
-from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Ends, Interners, Unfinished, Window
+from pcapkit.ingest.window import (
+    CLOCKLESS_STEP_NS,
+    Capture,
+    Ends,
+    Interners,
+    Noted,
+    Unfinished,
+    Window,
+)
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.names.text import text_from_wire
 from pcapkit.pipeline.hooks import Progress
@@ -196,6 +205,7 @@ def collect_captures(
     if len(out.captures) > 1:
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
+    out.warnings += noted_warnings(collector.noted)
     out.skipped.update(collector.wanted.skipped)
     out.warnings += collector.wanted.warnings()
     out.store.seal()
@@ -222,6 +232,8 @@ class _Collector:
         self._clockless_ns = 0
         #: what the capture before the one that is read left to it
         self._unfinished: Unfinished | None = None
+        #: what is to be known of each packet capture, by its path
+        self.noted: list[tuple[str, Noted]] = []
         #: captures so damaged that nothing of them could be read
         self.unreadable: list[DamagedCapture] = []
 
@@ -254,6 +266,8 @@ class _Collector:
             )
         out.has_clock &= capture.has_clock
         out.warnings += capture.warnings
+        if not capture.keeps:
+            self.noted.append((capture.path, capture.noted))
         out.pods = capture.pods | out.pods
         out.left_out.update(capture.left_out)
         out.captures.append(_info(capture, packets, times))

@@ -15,7 +15,7 @@ from pcapkit.cluster.corefile import Corefile, read_corefile
 from pcapkit.cluster.pods import Cluster, parse_pods
 from pcapkit.errors import UsageError
 from pcapkit.files import read_text
-from pcapkit.names.text import fold, wire_from_text
+from pcapkit.names.text import fold, presentation, wire_from_text
 from pcapkit.resolver.models import resolver_model
 from pcapkit.resolver.resolv_conf import MAX_NDOTS, ResolverConfig, parse_resolv_conf
 from pcapkit.text import encodable
@@ -44,12 +44,10 @@ def read_resolv_conf(path: str) -> ResolverConfig:
 
 def search_list(suffixes: Sequence[str]) -> tuple[str, ...]:
     """Return ``--search`` suffixes; raises UsageError where one is no domain name."""
-    for suffix in suffixes:
-        try:
-            wire_from_text(suffix)
-        except ValueError as problem:
-            raise UsageError(f"--search: {problem}; write it as svc.cluster.local") from None
-    return tuple(suffixes)
+    try:
+        return tuple(presentation(suffix) for suffix in suffixes)
+    except ValueError as problem:
+        raise UsageError(f"--search: {problem}; write it as svc.cluster.local") from None
 
 
 def _cluster_domain(text: str) -> str:

@@ -121,7 +121,7 @@ def render_markdown(analysis: Results) -> str:
     if settings := overall(analysis):
         rows = [
             (
-                setting_text(w.setting) + (" (now)" if w.observed else ""),
+                plain(setting_text(w.setting)) + (" (now)" if w.observed else ""),
                 number(w.queries),
                 number(w.wasted_queries),
                 predicted(w.p50_s, w),

@@ -13,7 +13,7 @@ from pcapkit.model.columns import COLUMNS
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import TABLE_FORMATS
 from pcapkit.report.analysis_json import ROWS, rows
-from pcapkit.report.text.formatting import iso_time
+from pcapkit.report.text.formatting import iso_time, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +100,8 @@ def _cell(value: object) -> str:
         text = str(value)
     if isinstance(value, (int, float)):
         return text
+    if not text.isprintable():  # of pods, files and logs: names of the wire are in escapes
+        text = printable(text)
     return "'" + text if text.startswith(_FORMULA) else text
 
 

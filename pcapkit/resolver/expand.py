@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
-from pcapkit.names.text import dots, fold
+from pcapkit.errors import UsageError
+from pcapkit.names.text import dots, fold, presentation
 from pcapkit.resolver.models import RESOLVERS, ResolverModel, gives_up_s, resolver_model
 from pcapkit.resolver.resolv_conf import MAX_NDOTS, ResolverConfig
 from pcapkit.resolver.search import candidates
@@ -77,6 +78,10 @@ def expand(
     Raises UsageError for a bad name, an unknown resolver or a bad release.
     """
     model = resolver_model(resolver)
+    try:
+        name = presentation(name)
+    except ValueError as problem:
+        raise UsageError(str(problem)) from None
     suffixes = tuple(fold(s) if s != "." else s for s in search)
     config = ResolverConfig(tuple(nameservers), suffixes, ndots, tuple(options), "")
     absolute = name.endswith(".") and name != "."

@@ -327,18 +327,48 @@ def tries_of(model: ResolverModel, config: ResolverConfig) -> int:
     return int(given) + model.counts_repeats if given else model.attempts
 
 
+def sendings(
+    model: ResolverModel, config: ResolverConfig
+) -> tuple[tuple[float, tuple[int, ...]], ...]:
+    """Return when a question that nobody answers is sent, and to whom.
+
+    Each row is a moment, in seconds after the first, and the places of the nameservers that are
+    asked then. Only for resolvers whose timers follow from timeout and attempts alone: those with
+    ``gives_up_s`` have others.
+    """
+    servers = max(1, len(config.nameservers))
+    attempts, timeout = tries_of(model, config), _timeout(model, config)
+    if model.servers_at_once:
+        apart = timeout / attempts if model.timeout_is_whole else timeout
+        return tuple((n * apart, tuple(range(servers))) for n in range(attempts))
+    out, at = [], 0.0
+    for _ in range(attempts):
+        for place, wait in enumerate(_waits(model, timeout, servers)):
+            out.append((at, (place,)))
+            at += wait
+    return tuple(out)
+
+
 def gives_up_s(model: ResolverModel, config: ResolverConfig) -> float:
     """Return how long a candidate takes that no nameserver ever answers, in seconds."""
     if model.gives_up_s is not None:
         return model.gives_up_s
-    timeout = model.timeout
-    if "timeout" in model.options:
-        timeout = config.number("timeout", timeout, MAX_TIMEOUT)
+    timeout = _timeout(model, config)
     if model.timeout_is_whole:
         return timeout
     servers = max(1, len(config.nameservers))
-    attempts = tries_of(model, config)
+    return tries_of(model, config) * sum(_waits(model, timeout, servers))
+
+
+def _timeout(model: ResolverModel, config: ResolverConfig) -> float:
+    if "timeout" in model.options:
+        return config.number("timeout", model.timeout, MAX_TIMEOUT)
+    return model.timeout
+
+
+def _waits(model: ResolverModel, timeout: float, servers: int) -> list[float]:
+    """Return how long each nameserver is waited for in one attempt, in seconds."""
     if not model.timeout_grows:
-        return attempts * servers * timeout
-    each = [timeout] + [max(1, (int(timeout) << n) // servers) for n in range(1, servers)]
-    return attempts * float(sum(each))
+        return [timeout] * servers
+    later = (max(1, (int(timeout) << n) // servers) for n in range(1, servers))
+    return [timeout, *map(float, later)]

@@ -205,6 +205,13 @@ def test_what_is_no_saved_analysis_is_refused(content: bytes, tmp_path: Path) ->
     )
 
 
+def test_the_result_of_an_audit_is_named_for_what_it_is(tmp_path: Path) -> None:
+    run("audit", GLIBC, "-o", str(tmp_path), "--format", "json", "--quiet")
+    done = run("compare", str(tmp_path / "audit.json"), GLIBC)
+    assert done.returncode == 2
+    assert b"the result of an audit" in done.stderr
+
+
 def test_standard_input_is_read_once() -> None:
     assert run("compare", "-", "-", stdin=Path(GLIBC).read_bytes()).returncode == 2
     piped = run("compare", "-", NDOTS_2, "--json", stdin=Path(GLIBC).read_bytes())

@@ -23,6 +23,14 @@ _COLOURS = """() => {
   return [color, backgroundColor];
 }"""
 
+#: Of each chart: its smallest text in px, and whether text leaves it.
+_TEXTS = """() => [...document.querySelectorAll("figure svg")].map(svg => {
+  const box = svg.getBoundingClientRect(), scale = box.width / svg.viewBox.baseVal.width;
+  const texts = [...svg.querySelectorAll("text")];
+  return [Math.min(...texts.map(t => scale * parseFloat(getComputedStyle(t).fontSize))),
+          texts.filter(t => t.getBoundingClientRect().right > box.right + 4).length];
+})"""
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,6 +46,13 @@ def test_nothing_runs_over_the_edge(visit: Visit, report: Path, width: int, dark
         seen = page.evaluate(_MEASURE)
         assert seen == {"over": [], "view": width, "width": width}
         assert page.locator("figure svg").count() == 8
+
+
+def test_charts_can_be_read_on_a_telephone(visit: Visit, report: Path) -> None:
+    with visit(report, 400) as page:
+        for smallest, outside in page.evaluate(_TEXTS):
+            assert smallest >= 11
+            assert outside == 0
 
 
 def test_dark_and_light_differ(visit: Visit, report: Path) -> None:

@@ -70,9 +70,16 @@ def test_without_scripts_tables_are_whole(visit: Visit, report: Path) -> None:
 def test_nothing_folded_is_lost_in_print(visit: Visit, report: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.pdf"
     with visit(report, 1200) as page:
+        heads = page.evaluate(
+            "[...document.querySelectorAll('h1, h2, h3')].map(h => h.textContent)"
+        )
         page.emulate_media(media="print")
         path.write_bytes(page.pdf())
-    text = " ".join("".join(p.extract_text() for p in PdfReader(path).pages).split())
+    pages = [p.extract_text() for p in PdfReader(path).pages]
+    assert len(pages) > 1
+    for printed in pages:
+        assert printed.strip().splitlines()[-1].strip() not in {" ".join(h.split()) for h in heads}
+    text = " ".join("".join(pages).split())
     assert all(f"host-{n}" in text for n in range(40))
     for folded in ("kubectl patch", "Wireshark"):
         assert folded in text

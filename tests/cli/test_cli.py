@@ -413,6 +413,8 @@ def test_explain() -> None:
     assert b"four fifths of the waste" in run("explain", "plan").stdout
     edits = run("explain", "edits").stdout.split()
     assert b" ".join(edits).count(b"one name written in full, each in one workload") == 1
+    both = run("explain", "autopath").stdout
+    assert b"autopath  (fault)" in both and b"autopath  (setting)" in both
     done = run("explain", "serch_miss")
     assert done.returncode == 2 and b"search_miss" in done.stderr
 

@@ -1,4 +1,4 @@
-"""The README's table of sources, row by row: ``pcapkit analyze`` reads each kind that it names."""
+"""The table of sources, row by row: ``pcapkit analyze`` reads each kind that it names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.ingest.logs.test_wrapped import LIST
 from tests.ingest.logs.walks import Query, coredns, iso, tcpdump, walk, wrapped
 from tests.pipeline.test_containers import capture, named
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "inputs.md").read_text()
 WALK = walk("api.acme.test", LIST)
 #: What a file holds, its lookups, and the queries of these that are wasted.
 Source = tuple[bytes, int, int]
@@ -108,7 +108,7 @@ def analysed(content: bytes, folder: Path) -> dict[str, Any]:
 
 def rows_of_the_readme() -> list[str]:
     """Return the first cells of the table."""
-    table = README.split("| source | needs |")[1].split("\n\n")[0]
+    table = PAGE.split("| source | needs |")[1].split("\n\n")[0]
     return [line.split("|")[1] for line in table.splitlines()[2:]]
 
 
@@ -130,7 +130,7 @@ def test_each_kind_of_each_row_is_read(row: str, kind: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("word", AROUND)
 def test_what_the_text_around_names_is_read(word: str, tmp_path: Path) -> None:
-    assert word in README
+    assert word in PAGE
     content, lookups, wasted = AROUND[word]
     found = analysed(content, tmp_path)
     assert (found["lookups"]["total"], found["waste"]["wasted_queries"]) == (lookups, wasted)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, UNANSWERED
-from pcapkit.resolver.models import gives_up_s, resolver_model
+from pcapkit.resolver.models import gives_up_s, resolver_model, sendings
 from pcapkit.resolver.resolv_conf import ResolverConfig
 from pcapkit.resolver.simulate import Walk, Zone, walk
 
@@ -245,6 +245,30 @@ def test_the_root_in_the_list(model: str, asked: list[str]) -> None:
     assert alone.queries == 2  # not asked twice
     behind = look(model, {}, search=("ns.svc.z", "."), ndots=1)
     assert behind.steps[0].candidate == "name.ext"
+
+
+@pytest.mark.parametrize(
+    ("model", "servers", "options", "expected"),
+    [
+        ("glibc", 1, (), ((0.0, (0,)), (5.0, (0,)))),
+        ("glibc", 2, (), ((0.0, (0,)), (5.0, (1,)), (10.0, (0,)), (15.0, (1,)))),
+        ("glibc", 3, ("attempts:1",), ((0.0, (0,)), (5.0, (1,)), (8.0, (2,)))),
+        ("musl", 2, ("timeout:3",), ((0.0, (0, 1)), (1.5, (0, 1)))),
+        ("go", 1, ("timeout:1", "attempts:3"), ((0.0, (0,)), (1.0, (0,)), (2.0, (0,)))),
+    ],
+)
+def test_when_a_question_is_sent_again_and_to_whom(
+    model: str,
+    servers: int,
+    options: tuple[str, ...],
+    expected: tuple[tuple[float, tuple[int, ...]], ...],
+) -> None:
+    config = ResolverConfig(tuple("abc"[:servers]), (), 5, options, "")
+    rules = resolver_model(model)
+    assert sendings(rules, config) == expected
+    assert expected[-1][0] < gives_up_s(rules, config)
+    silent = walk("web.", config, rules, lambda *_: UNANSWERED)
+    assert silent.steps[0].sent == sum(len(places) for _, places in expected)
 
 
 def test_the_root_in_the_list_ended_all_lookups_of_musl_before_1_2_4() -> None:

@@ -170,10 +170,10 @@ def is_rest(
 ) -> bool:
     """Does a lookup that asked a name as is lack its suffixes, asked before the capture?
 
-    It is ``number`` in ``out``, at the beginning of a file that shows the name searched, too; the
-    lookups of its client are those from ``first`` to before ``last``. Their exchanges are ``rows``,
-    their names in ``lists``. A client that asks a name alone, as is, later as well, may write names
-    with a final dot, or be two.
+    It is ``number`` in ``out``, at the beginning of a capture that shows the name searched, too.
+    The lookups of its client are those from ``first`` to before ``last``; their exchanges are
+    ``rows``, their names in ``lists``. A client that asks a name alone, as is, later as well, may
+    write names with a final dot, or be two.
     """
     lookup = out.lookups[number]
     if lookup["start"] - lists.begin > lists.gaps.near:
@@ -191,4 +191,4 @@ def is_rest(
     if other["mode"] != LIST or other["candidates"] == 1:
         return False
     one, two = rows[lookup["exchange"]], rows[other["exchange"]]
-    return bool(one["capture"] == two["capture"] and one["edns_bytes"] == two["edns_bytes"])
+    return bool(one["edns_bytes"] == two["edns_bytes"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.options import options_of, output_options, parse_formats, reading_options
+from pcapkit.cli.options import (
+    options_of,
+    output_options,
+    parse_formats,
+    parse_seconds,
+    reading_options,
+)
 from pcapkit.cli.output import check_output, print_path, say
 from pcapkit.cli.reports import report_on
 from pcapkit.cli.session import first_interrupt
@@ -19,9 +24,6 @@ from pcapkit.errors import UsageError
 if TYPE_CHECKING:
     from pcapkit.pipeline.analysis import Analysis
     from pcapkit.pipeline.hooks import Hooks
-
-_TIME = re.compile(r"(\d{1,6})(s|m|h)?")
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 @click.command()
@@ -72,7 +74,7 @@ def capture(
     from pcapkit.capturing.session import capture as run
 
     wanted, options = parse_formats(formats), options_of(values, ())
-    name, seconds = pod_name(pod), _seconds(time)
+    name, seconds = pod_name(pod), parse_seconds(time, "--for")
     checked(namespace, "namespace")
     kubectl, way = Kubectl(context, kubeconfig), None if via is None else ways.Via(via)
     own = f"pcapkit-{secrets.token_hex(4)}"
@@ -106,11 +108,3 @@ def capture(
 
     report_on(read, output, wanted, options=options, quiet=quiet, verbose=verbose)
     print_path(path)
-
-
-def _seconds(text: str) -> int:
-    """Parse ``90s``, ``10m``, ``2h``; a number alone is seconds."""
-    found = _TIME.fullmatch(text)
-    if found is None or not 0 < (seconds := int(found[1]) * _UNITS[found[2] or "s"]) <= 86_400:
-        raise UsageError(f"--for {text!r}: write it as 90s, 10m or 2h, up to a day")
-    return seconds

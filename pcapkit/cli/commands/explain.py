@@ -12,4 +12,5 @@ def explain(code: str | None) -> None:
     from pcapkit.cli.manual import explain as find_entry
     from pcapkit.cli.manual import render_all, render_entry
 
-    click.echo(render_entry(find_entry(code)) if code else render_all(), nl=False)
+    text = "\n".join(map(render_entry, find_entry(code))) if code else render_all()
+    click.echo(text, nl=False)

@@ -31,7 +31,6 @@ from pcapkit.ingest.capture.decode import (
 )
 from pcapkit.ingest.capture.kept import cut_out
 from pcapkit.ingest.capture.late_rows import LateRows, join_rows, merge_late, split_rows
-from pcapkit.ingest.capture.noted import warnings_of
 from pcapkit.ingest.capture.pcap import RECORD
 from pcapkit.ingest.packet.encapsulation import RAW, unwrap
 from pcapkit.ingest.packet.fields import (
@@ -203,7 +202,7 @@ class Decoder:
         return cut_out(buffer, records[kept], options, latest[kept])
 
     def finish(self) -> Iterator[Window]:
-        """Give what was still waiting, and say in the capture's warnings what is to be known.
+        """Give what was still waiting, and note what is to be known of the whole.
 
         Where another capture goes on from here, what waits for its packets is left to it.
         """
@@ -219,7 +218,9 @@ class Decoder:
             _count(self._noted.elsewhere, port, int(self._elsewhere[port]))
         if not self._keeps:
             self._capture.left_out.update(self._noted.elsewhere)
-            self._capture.warnings += warnings_of(self._capture, self._last_number)
+            if (damage := self._capture.damage) is not None:
+                read = f"analysed up to there ({self._last_number} packets)"
+                self._capture.warnings.append(f"{self._capture.path}: {damage}; {read}")
 
     def _queue(self, window: Window) -> Iterator[Window]:
         """Yield ``window`` and those that wait, but no row behind a packet that is held.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from pcapkit.codes import linktype_text
 from pcapkit.ingest.capture.decode import OTHER_CLOCK_NS
-from pcapkit.ingest.window import Capture, Noted
+from pcapkit.ingest.window import Noted
+from pcapkit.text import file_names
 
 #: Fewer packets that look like DNS messages at a port may be anything.
 _SOME = 2
@@ -26,40 +29,58 @@ def add_noted(into: Noted, after: Noted) -> None:
     into.elsewhere = dict(Counter(into.elsewhere) + Counter(after.elsewhere))
 
 
-def warnings_of(capture: Capture, packets: int) -> list[str]:
-    """Return the warnings of a capture of so many packets."""
-    path, noted = capture.path, capture.noted
+def _of_link_type(linktype: int, noted: Noted) -> int:
+    return noted.unknown.get(linktype, 0)
+
+
+def warnings_of(captures: Sequence[tuple[str, Noted]]) -> list[str]:
+    """Return the warnings of captures, by path, that were read as one: each is said once."""
+
+    def of(what: Callable[[Noted], int]) -> tuple[str, int]:
+        """Return the captures of which something was noted, and how often in all of them."""
+        counts = {path: what(noted) for path, noted in captures}
+        return file_names([path for path, n in counts.items() if n]), sum(counts.values())
+
     warnings = []
-    if capture.damage is not None:
-        warnings.append(f"{path}: {capture.damage}; analysed up to there ({packets} packets)")
-    warnings += [
-        f"{path}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
-        f"{packets} packets skipped"
-        for linktype, packets in sorted(noted.unknown.items())
-    ]
-    if noted.gone_back:
-        places = "1 place" if noted.gone_back == 1 else f"{noted.gone_back} places"
+    for linktype in sorted({t for _, noted in captures for t in noted.unknown}):
+        files, packets = of(partial(_of_link_type, linktype))
         warnings.append(
-            f"{path}: the clock goes back by more than a minute at {places}: it was set, or files "
+            f"{files}: link type {linktype} ({linktype_text(linktype)}) is not known here: "
+            f"{packets} packets skipped"
+        )
+    files, back = of(lambda noted: noted.gone_back)
+    if back:
+        places = "1 place" if back == 1 else f"{back} places"
+        warnings.append(
+            f"{files}: the clock goes back by more than a minute at {places}: it was set, or files "
             "were put together; durations across that are not known"
         )
-    if left_out := sorted(noted.elsewhere.items(), key=lambda of: (-of[1], of[0])):
+    elsewhere: Counter[int] = Counter()
+    for _, noted in captures:
+        elsewhere.update(noted.elsewhere)
+    if left_out := sorted(elsewhere.items(), key=lambda port: (-port[1], port[0])):
         port, messages = left_out[0]
         others = f" (and {len(left_out) - 1} other ports)" if len(left_out) > 1 else ""
         if messages >= _SOME:
+            files, _ = of(lambda noted: noted.elsewhere.get(port, 0))
             warnings.append(
-                f"{path}: {messages} packets at port {port}{others} look like DNS messages and "
+                f"{files}: {messages} packets at port {port}{others} look like DNS messages and "
                 f"were left out for their port: --port {port} reads them"
             )
-    if noted.cut:
+    files, cut = of(lambda noted: noted.cut)
+    if cut:
+        messages = sum(noted.messages for _, noted in captures)
         warnings.append(
-            f"{path}: {noted.cut} of {noted.messages} messages were captured in part: their "
+            f"{files}: {cut} of {messages} messages were captured in part: their "
             "question and response code count, but answers, TTLs and EDNS may be missing "
             "(capture with tcpdump -s 0; a port filter also loses all but the first fragment)"
         )
-    if noted.slow >= _FELT and noted.slow * 2 > noted.packets:
+    files, slow = of(lambda noted: noted.slow)
+    packets = sum(noted.packets for _, noted in captures)
+    if slow >= _FELT and slow * 2 > packets:
+        dissected = sum(noted.dissected for _, noted in captures)
         warnings.append(
-            f"{path}: most of {noted.packets} packets took the slow path ({noted.dissected} "
+            f"{files}: most of {packets} packets took the slow path ({dissected} "
             "through Scapy, the others as fragments or parts of TCP messages): reading takes about "
             "a minute per million of them"
         )

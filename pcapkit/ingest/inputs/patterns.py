@@ -14,9 +14,7 @@ from collections.abc import Sequence
 from pcapkit.errors import EmptyInput, MissingInput
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import open_source
-from pcapkit.text import is_url, shown_path
-
-_SHOWN = 3
+from pcapkit.text import file_names, is_url
 
 
 def check_inputs(paths: Sequence[str]) -> bool:
@@ -95,8 +93,7 @@ def _remote(url: str) -> list[str]:
 def warn_of_files(paths: Sequence[str], what: str, warnings: list[str]) -> None:
     """Add one warning about any number of files, the first few of them named."""
     if paths:
-        more = f" and {len(paths) - _SHOWN} more files" if len(paths) > _SHOWN else ""
-        warnings.append(f"{', '.join(map(shown_path, paths[:_SHOWN]))}{more}: {what}")
+        warnings.append(f"{file_names(paths)}: {what}")
 
 
 def _by_number(path: str) -> list[tuple[int, str]]:

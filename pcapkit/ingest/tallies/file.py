@@ -389,10 +389,10 @@ def _other_file(path: str) -> InputError | None:
     except EmptyInput:
         return InputError(path, "empty: there is no tally in it", hint="'pcapkit tally' makes one")
     except NotACapture as problem:
-        if not problem.problem.startswith(_OTHER):
-            return None
-        what = problem.problem.removeprefix(_OTHER)
-        return InputError(path, f"no tally, but {what}", hint=problem.hint)
+        if problem.problem.startswith(_OTHER):
+            what = problem.problem.removeprefix(_OTHER)
+            return InputError(path, f"no tally, but {what}", hint=problem.hint)
+        return InputError(path, "no tally", hint="'pcapkit tally' makes one of a capture")
     except InputError as problem:
         return problem
     if not is_capture:

@@ -31,7 +31,11 @@ HATCHES = {
     "service_probe": "\\\\\\\\",
     "reverse_miss": "....",
 }
-WIDTH = 4.4  #: inches; at 91 pixels each, 400 px
+WIDTH = 4.4  #: inches; the page shows them on 376 px of a window of 400 px
+TEXT = 9.5  #: points of all text but the title; 11 px on such a window
+_TITLE = 10.5
+_LINE = 0.165  # inches from one line of text to the next
+_EDGE = 0.015  # of the width, left of titles and notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +46,39 @@ class Picture:
     alt: str
 
 
-def new_figure(height: float, title: str, subtitle: str) -> tuple[Figure, Axes]:
-    """Return a figure and its axes, below a title (the message) and a subtitle (the evidence)."""
-    figure = Figure(figsize=(WIDTH, height))
-    lines = _wrap(title, 54)
-    top = 0.17 * len(lines) + 0.30
-    for k, line in enumerate(lines):
-        figure.text(
-            0.015, 1 - (0.05 + 0.17 * k) / height, line, fontsize=10, fontweight="bold", va="top"
-        )
-    figure.text(
-        0.015, 1 - (0.08 + 0.17 * len(lines)) / height, subtitle, fontsize=7.5, va="top", alpha=0.8
-    )
-    axes = figure.add_axes((0.1, 0.42 / height, 0.87, 1 - (top + 0.50) / height))
+def new_figure(
+    title: str,
+    subtitle: str,
+    *,
+    height: float,
+    left: float = 0.12,
+    bottom: float = 0.06,
+    note: str = "",
+) -> tuple[Figure, Axes]:
+    """Return a figure and its axes, which are ``height`` inches high and as wide as they can be.
+
+    Above them stand the title (the message) and the subtitle (the evidence), ``left`` and
+    ``bottom`` inches beside and below them are for their labels, and ``note`` explains the marks.
+    """
+    titles, subtitles, notes = _wrap(title, 50), _wrap(subtitle, 56), _wrap(note, 56)
+    below = bottom + _LINE * len(notes)
+    top = 0.16 + (_LINE + 0.015) * len(titles) + _LINE * len(subtitles)
+    whole = below + height + top
+    figure = Figure(figsize=(WIDTH, whole))
+    y = whole - 0.05
+    for line in titles:
+        figure.text(_EDGE, y / whole, line, fontsize=_TITLE, fontweight="bold", va="top")
+        y -= _LINE + 0.015
+    for line in subtitles:
+        figure.text(_EDGE, y / whole, line, fontsize=TEXT, va="top", alpha=0.8)
+        y -= _LINE
+    for k, line in enumerate(reversed(notes)):
+        figure.text(_EDGE, (0.05 + _LINE * k) / whole, line, fontsize=TEXT, alpha=0.8)
+    axes = figure.add_axes((left / WIDTH, below / whole, 1 - (left + 0.12) / WIDTH, height / whole))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width) or [""]
-
-
-def set_position(axes: Axes, left: float, bottom: float, height: float) -> None:
-    """Move the axes: inches from the figure's edges, ``height`` of it left below the titles."""
-    assert isinstance(axes.figure, Figure)
-    size = axes.figure.get_size_inches()[1]
-    axes.set_position((left / WIDTH, bottom / size, 1 - (left + 0.12) / WIDTH, height / size))
+    return textwrap.wrap(text, width)

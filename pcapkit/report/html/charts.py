@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from pcapkit.model.results import Name, Results, WhatIf
 from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTE_CLASSES, WASTED_CLASSES
-from pcapkit.report.html.canvas import COLOURS, HATCHES, WIDTH, Picture, new_figure, set_position
+from pcapkit.report.html.canvas import COLOURS, HATCHES, WIDTH, Picture, new_figure
 from pcapkit.report.html.plan_chart import plan_curve
 from pcapkit.report.text.formatting import number, percent, printable, shorten
 from pcapkit.report.text.wording import FEWEST, client_names, evidence, judged_queries, overall
@@ -39,8 +39,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
     title = "No query was search-path waste"
     if analysis.waste.wasted_queries:
         title = f"{percent(analysis.waste.share)} of the queries were search-path waste"
-    figure, axes = new_figure(1.1 + 0.2 * len(shown), title, evidence(analysis))
-    set_position(axes, 0.12, 0.08, 0.5 + 0.2 * len(shown))
+    figure, axes = new_figure(title, evidence(analysis), height=0.5 + 0.2 * len(shown))
     left = 0.0
     for name in shown:
         axes.barh(
@@ -73,7 +72,7 @@ def waste_by_class(analysis: Results) -> Picture | None:
     axes.set_ylim(-1.5 - 0.8 * (len(shown) - 1), 0.6)
     axes.axis("off")
     alt = ", ".join(f"{_LABELS[c]} {number(by_class[c])}" for c in shown)
-    return Picture(figure, f"Queries by class: {alt}.")
+    return Picture(figure, f"{title}. Queries by class: {alt}.")
 
 
 def ndots_settings(analysis: Results) -> Picture | None:
@@ -82,8 +81,15 @@ def ndots_settings(analysis: Results) -> Picture | None:
     if len(rows) < 2 or not any(r.queries for r in rows):
         return None
     now = next((r for r in rows if r.observed), None)
-    figure, axes = new_figure(2.9, _settings_title(rows, now), evidence(analysis))
-    set_position(axes, 0.5, 0.62, 1.55)
+    title = _settings_title(rows, now)
+    figure, axes = new_figure(
+        title,
+        evidence(analysis),
+        height=1.55,
+        left=0.2,
+        bottom=0.62,
+        note="plain: needed · hatched: wasted",
+    )
     highest = max(r.queries for r in rows)
     for x, row in enumerate(rows):
         rest = row.queries - row.wasted_queries
@@ -109,23 +115,22 @@ def ndots_settings(analysis: Results) -> Picture | None:
     axes.set_xticks(range(len(rows)))
     axes.set_xticklabels(
         [
-            ("final dots" if r.ndots is None else f"ndots {r.ndots}")
+            ("final\ndots" if r.ndots is None else f"{r.ndots}")
             + ("\nnow" if r.observed else "\nunsafe" if r.safety == "unsafe" else "")
             for r in rows
-        ],
-        fontsize=7.5,
+        ]
     )
+    axes.set_xlabel("ndots")
     axes.set_ylim(0, highest * 1.15)
     axes.tick_params(axis="x", length=0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    figure.text(0.015, 0.02, "plain: needed · hatched: wasted", fontsize=7.5, alpha=0.8)
     alt = "; ".join(
         f"{'a final dot on every name' if r.ndots is None else f'ndots {r.ndots}'}: "
         f"{number(r.queries)} queries, {number(r.wasted_queries)} wasted"
         for r in rows
     )
-    return Picture(figure, f"Queries under each setting. {alt}.")
+    return Picture(figure, f"{title}. Queries under each setting: {alt}.")
 
 
 def _is_plain(row: WhatIf) -> bool:
@@ -165,14 +170,13 @@ def worst_names(analysis: Results) -> Picture | None:
         else ("1 name makes" if count == 1 else f"{count} names make") + " all of the waste"
     )
     figure, axes = new_figure(
-        0.62 + 0.36 * len(names), title, "beside each bar: wasted queries of all for the name"
+        title, "beside each bar: wasted queries of all for the name", height=0.38 * len(names)
     )
-    set_position(axes, 0.12, 0.04, 0.36 * len(names))
     widest = max(n.queries for n in names)
     longest = max(len(_shares(n)) for n in names)
     for k, name in enumerate(names):
         _name_bar(axes, -k, name, widest)
-    label = (0.1 + 0.062 * longest) / WIDTH  # of the width, beside the widest bar
+    label = (0.1 + 0.08 * longest) / WIDTH  # of the width, beside the widest bar
     axes.set_xlim(0, widest * max(1.22, 1 / (1 - label)))
     axes.set_ylim(-len(names) + 0.7, 0.7)
     axes.axis("off")
@@ -180,13 +184,11 @@ def worst_names(analysis: Results) -> Picture | None:
         f"{printable(n.base_name)} wasted {number(n.wasted_queries)} of {number(n.queries)}"
         for n in names
     )
-    return Picture(figure, f"Worst names: {alt}.")
+    return Picture(figure, f"{title}. Worst names: {alt}.")
 
 
 def _name_bar(axes: Axes, y: float, name: Name, widest: int) -> None:
-    axes.text(
-        0, y + 0.42, shorten(name.base_name, 52), family="monospace", fontsize=7.5, va="center"
-    )
+    axes.text(0, y + 0.42, shorten(name.base_name, 50), family="monospace", va="center")
     left = 0
     for waste_class in _ORDER:
         if queries := name.by_class.get(waste_class, 0):
@@ -201,7 +203,7 @@ def _name_bar(axes: Axes, y: float, name: Name, widest: int) -> None:
                 linewidth=0.4,
             )
             left += queries
-    axes.text(left + widest * 0.01, y, _shares(name), va="center", fontsize=7.5)
+    axes.text(left + widest * 0.01, y, _shares(name), va="center")
 
 
 def _shares(name: Name) -> str:
@@ -224,8 +226,7 @@ def draw_chain(chain: Chain) -> Picture:
         if timed
         else ", no times in the capture"
     )
-    figure, axes = new_figure(1.0 + 0.55 * len(candidates), title, subtitle)
-    set_position(axes, 0.12, 0.36, 0.55 * len(candidates))
+    figure, axes = new_figure(title, subtitle, height=0.62 * len(candidates), bottom=0.34)
     span = max((s.start_s + (s.rtt_s or 0) for s in chain.steps), default=0) or 1.0
     for step_number, step in enumerate(chain.steps):
         row = candidates.index(step.candidate)
@@ -243,18 +244,9 @@ def draw_chain(chain: Chain) -> Picture:
             edgecolor="white",
             linewidth=0.3,
         )
-        axes.text(
-            start + width + span * 0.01, y, f"{step.qtype} {step.outcome}", va="center", fontsize=7
-        )
+        axes.text(start + width + span * 0.01, y, f"{step.qtype} {step.outcome}", va="center")
         if lane == 0:
-            axes.text(
-                0,
-                -row + 0.16,
-                shorten(step.candidate, 54),
-                family="monospace",
-                fontsize=7.5,
-                va="center",
-            )
+            axes.text(0, -row + 0.16, shorten(step.candidate, 52), family="monospace", va="center")
     axes.set_xlim(0, span * 1.28)
     axes.set_ylim(-len(candidates) + 0.4, 0.35)
     axes.set_yticks([])
@@ -263,11 +255,14 @@ def draw_chain(chain: Chain) -> Picture:
     if timed:
         ticks = [0, span / 2, span]
         axes.set_xticks(ticks)
-        axes.set_xticklabels(["0", *(seconds(t) for t in ticks[1:])], fontsize=7.5)
+        axes.set_xticklabels(["0", *(seconds(t) for t in ticks[1:])])
     else:
         axes.set_xticks([])
     alt = "; ".join(f"{s.qtype} {printable(s.candidate)} {s.outcome}" for s in chain.steps)
-    return Picture(figure, f"One lookup of {printable(chain.base_name)}: {alt}.")
+    return Picture(
+        figure,
+        f"{printable(chain.base_name)}: {wasted} of {len(chain.steps)} queries for nothing. {alt}.",
+    )
 
 
 def timeline(analysis: Results) -> Picture | None:
@@ -292,8 +287,8 @@ def timeline(analysis: Results) -> Picture | None:
         title = (
             f"Most waste came {f'{at} after the start' if waste.index(most) else 'at the start'}"
         )
-    figure, axes = new_figure(2.3, title, f"hatched: wasted · {evidence(analysis)}")
-    set_position(axes, 0.5, 0.4, 1.25)
+    subtitle = f"hatched: wasted · {evidence(analysis)}"
+    figure, axes = new_figure(title, subtitle, height=1.25, left=0.5, bottom=0.36)
     edges = [i * line.bin_s for i in range(bins + 1)]
     axes.stairs(total, edges, fill=True, color=COLOURS["answer"], linewidth=0)
     axes.stairs(
@@ -312,7 +307,7 @@ def timeline(analysis: Results) -> Picture | None:
     start = datetime.fromtimestamp(line.start_time / 1e9, UTC)
     axes.set_xticks([0, edges[-1]])
     labels = axes.set_xticklabels(
-        [start.strftime("%Y-%m-%d %H:%M:%S UTC"), f"+{seconds(edges[-1])}"], fontsize=7.5
+        [start.strftime("%Y-%m-%d %H:%M:%S UTC"), f"+{seconds(edges[-1])}"]
     )
     labels[0].set_horizontalalignment("left")
     labels[1].set_horizontalalignment("right")
@@ -333,8 +328,8 @@ def latency(analysis: Results) -> Picture | None:
     title = f"Half of the lookups took {seconds(now)} or less"
     if lean < now * 0.95:
         title = f"Without the waste a typical lookup takes {seconds(lean)}, not {seconds(now)}"
-    figure, axes = new_figure(2.5, title, f"{number(curve.lookups)} resolved lookups, cumulative")
-    set_position(axes, 0.5, 0.42, 1.35)
+    subtitle = f"{number(curve.lookups)} resolved lookups, cumulative"
+    figure, axes = new_figure(title, subtitle, height=1.35, left=0.58, bottom=0.36)
     for values, name, style in (
         (curve.without_waste_s, "answer", "--"),
         (curve.duration_s, "search_miss", "-"),
@@ -355,13 +350,11 @@ def latency(analysis: Results) -> Picture | None:
     axes.set_ylim(0, 103)
     axes.set_yticks([0, 50, 100])
     axes.set_yticklabels(["0 %", "50 %", "100 %"])
-    axes.text(0.98, 0.18, "solid: as it was", transform=axes.transAxes, ha="right", fontsize=7.5)
-    axes.text(
-        0.98, 0.05, "dashed: without the waste", transform=axes.transAxes, ha="right", fontsize=7.5
-    )
+    axes.text(0.98, 0.18, "solid: as it was", transform=axes.transAxes, ha="right")
+    axes.text(0.98, 0.05, "dashed: without the waste", transform=axes.transAxes, ha="right")
     return Picture(
         figure,
-        f"Duration of resolved lookups: median {seconds(now)}, without the "
+        f"{title}. Duration of resolved lookups: median {seconds(now)}, without the "
         f"wasted steps {seconds(lean)}.",
     )
 
@@ -374,10 +367,8 @@ def clients(analysis: Results) -> Picture | None:
     names = client_names(analysis)
     called = [names[c.client_addr, c.container] for c in rows]
     title = f"{called[0]} wastes most of {number(len(rows))} clients"
-    figure, axes = new_figure(
-        2.7, title, f"{number(judged_queries(analysis))} queries, each client a point"
-    )
-    set_position(axes, 0.5, 0.5, 1.45)
+    subtitle = f"{number(judged_queries(analysis))} queries, each client a point"
+    figure, axes = new_figure(title, subtitle, height=1.45, left=0.58, bottom=0.52)
     axes.scatter(
         [c.queries for c in rows],
         [100 * c.wasted_queries / c.queries for c in rows],
@@ -392,19 +383,17 @@ def clients(analysis: Results) -> Picture | None:
         x, y = client.queries, 100 * client.wasted_queries / client.queries
         if all(abs(x - a) > 0.35 * most or abs(y - b) > 12 for a, b in labelled):
             labelled.append((x, y))
-            axes.annotate(
-                name, (x, y), xytext=(-4, 4), textcoords="offset points", fontsize=7, ha="right"
-            )
+            axes.annotate(name, (x, y), xytext=(-4, 4), textcoords="offset points", ha="right")
     axes.set_ylim(-4, 104)
     axes.set_yticks([0, 50, 100])
     axes.set_yticklabels(["0 %", "50 %", "100 %"])
     axes.set_xlim(left=0, right=most * 1.08)
-    axes.set_xlabel("queries", fontsize=7.5)
+    axes.set_xlabel("queries")
     axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(lambda value, _: number(int(value)))
     return Picture(
         figure,
-        "Clients: "
+        f"{title}: "
         + "; ".join(
             f"{name} {number(c.queries)} queries, {number(c.wasted_queries)} wasted"
             for c, name in zip(rows[:8], called, strict=False)

@@ -18,13 +18,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from pcapkit.model.results import Results
-from pcapkit.report.html.canvas import GREY, INK, WIDTH, Picture
+from pcapkit.report.html.canvas import GREY, INK, TEXT, WIDTH, Picture
 from pcapkit.report.html.charts import CHARTS
 from pcapkit.report.html.drawing import Drawn
 
 _PNG_DPI = 1200 / WIDTH
 _STYLE: Any = {
-    "font.size": 8.5,
+    "font.size": TEXT,
     "font.family": "sans-serif",
     "text.color": INK,
     "axes.labelcolor": INK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pcapkit.model.results import Results
-from pcapkit.report.html.canvas import COLOURS, INK, Picture, new_figure, set_position
+from pcapkit.report.html.canvas import COLOURS, INK, Picture, new_figure
 from pcapkit.report.text.formatting import number
 from pcapkit.report.text.plans import best_plan, edits_text
 from pcapkit.report.text.wording import evidence
@@ -30,8 +30,14 @@ def plan_curve(analysis: Results) -> Picture | None:
     needed = [queries - waste for queries, waste in zip(left, wasted, strict=True)]
     verb = "leaves" if plan.edits == 1 else "leave"
     title = f"{edits_text(plan.edits)} {verb} {number(left[-1])} of {number(left[0])} queries"
-    figure, axes = new_figure(2.75, title, evidence(analysis))
-    set_position(axes, 0.2, 0.66, 1.55)
+    figure, axes = new_figure(
+        title,
+        evidence(analysis),
+        height=1.55,
+        left=0.2,
+        bottom=0.5,
+        note="plain: needed · hatched: wasted · dots: the least that so many edits leave",
+    )
     end = min(plan.frontier[-1].edits, max(plan.edits + 2, round(1.5 * plan.edits)))
     end = max(plan.edits, *(p.edits for p in plan.frontier if p.edits <= end))
     few = plan.edits <= _MOST_BARS
@@ -69,7 +75,6 @@ def plan_curve(analysis: Results) -> Picture | None:
                 xytext=(0, 4),
                 textcoords="offset points",
                 ha="center" if few else "left" if at < 0.8 * end else "right",
-                fontsize=7.5,
             )
     axes.set_ylim(0, left[0] * 1.14)
     axes.set_yticks([])
@@ -77,20 +82,13 @@ def plan_curve(analysis: Results) -> Picture | None:
     ticks = sorted({0, *edits[1:], end}) if end <= _MOST_BARS else [0, plan.edits, end]
     axes.set_xticks(sorted(set(ticks)))
     axes.xaxis.set_major_formatter(lambda value, _: number(round(value)))
-    axes.set_xlabel("edits done", fontsize=7.5)
-    figure.text(
-        0.015,
-        0.02,
-        "plain: needed · hatched: wasted · dots: the least that so many edits leave",
-        fontsize=7.5,
-        alpha=0.8,
-    )
+    axes.set_xlabel("edits done")
     steps = "; ".join(
         f"after {edits_text(at)} {number(queries)}, {number(waste)} of them wasted"
         for at, queries, waste in list(zip(edits, left, wasted, strict=True))[1:_MOST_BARS]
     )
-    alt = f"Queries left after each step of the plan: now {number(left[0])}, {number(wasted[0])} "
-    alt += f"of them wasted; {steps}"
+    alt = f"{title}. Queries left after each step of the plan: now {number(left[0])}, "
+    alt += f"{number(wasted[0])} of them wasted; {steps}"
     if len(edits) > _MOST_BARS:
         alt += f"; in the end {number(left[-1])}, {number(wasted[-1])} of them wasted"
     return Picture(figure, f"{alt}.")

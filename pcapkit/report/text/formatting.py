@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from pcapkit.text import encodable
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\u061c\ufeff]")
 
 
 def printable(text: str) -> str:
