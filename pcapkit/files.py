@@ -191,13 +191,15 @@ class _Begun:
 
     def drop(self) -> None:
         """Remove it, where it still waits."""
+        still = False
         with suppress(OSError):
-            if self in _begun and is_at(self.out.fileno(), self.waiting):
-                if self.waiting.is_dir():
-                    dissolve(self.waiting, self.path, self.is_own)
-                else:
-                    self.waiting.unlink()
-        self.close()
+            still = self in _begun and is_at(self.out.fileno(), self.waiting)
+        self.close()  # first: to look into a folder takes one more open file
+        with suppress(OSError):
+            if still and self.waiting.is_dir():
+                dissolve(self.waiting, self.path, self.is_own)
+            elif still:
+                self.waiting.unlink()
 
     def close(self) -> None:
         if self in _begun:

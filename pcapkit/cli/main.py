@@ -88,6 +88,21 @@ def main() -> None:
     os._exit(status)
 
 
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Is this an interrupt that Python, or a library, has made another error of?"""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _interrupted() -> int:
+    # What was interrupted half-made (a kernel that was being loaded) complains as it goes.
+    sys.unraisablehook = lambda _: None
+    if not _ended_by:
+        click.echo("interrupted", err=True)
+    return 130
+
+
 def _reader_has_gone() -> int:
     """Leave quietly where the reader of our output (head, less) has gone, as other tools do."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -138,14 +153,12 @@ def _run() -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        # What was interrupted half-made (a kernel that was being loaded) complains as it goes.
-        sys.unraisablehook = lambda _: None
-        if not _ended_by:
-            click.echo("interrupted", err=True)
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         return _reader_has_gone()
     except Exception as error:
+        if _is_interrupted(error):
+            return _interrupted()
         # Python's own exit status for these, 1, would say that a threshold was crossed.
         if debug:
             raise

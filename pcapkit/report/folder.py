@@ -57,7 +57,11 @@ class _NewFolder:
         path.mkdir(0o700)
         self.names: list[str] = []
         self._path = path
-        self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            path.rmdir()
+            raise
         self._file: IO[bytes] | None = None
 
     def fileno(self) -> int:

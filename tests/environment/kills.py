@@ -41,7 +41,7 @@ _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _OF_RUN = ("audit.lock", "looks.json")
 #: What an audit writes over all of its captures.
 _INDEX = ("index.html", "audit.json", "audit.parquet")
-MANIFEST = """apiVersion: apps/v1
+_MANIFEST = """apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {name}
@@ -56,10 +56,15 @@ spec:
           image: app:1
           env:
             - name: TARGET
-              value: www.example.com
+              value: {asks}
 """
 
 Tree = dict[str, bytes]
+
+
+def manifest() -> str:
+    """Return a workload that asks for a name of the capture, which a plan writes in full."""
+    return _MANIFEST.format(name="web", asks="sqs.us-east-1.amazonaws.com")
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,19 @@ CASES = (
     ),
     Case("export", ("export", "in/dns.pcap", "-t", "lookups", "-o", "out/lookups.jsonl")),
     Case("share", ("share", "in/dns.pcap", "-o", "out/dns.pcap", "--key", "key")),
-    Case("fix", ("fix", "in/dns.pcap", "--manifests", "out", "--write", "--include-review")),
+    Case(
+        "fix",
+        (
+            "fix",
+            "in/dns.pcap",
+            "--manifests",
+            "out",
+            "--write",
+            "--plan",
+            "names",
+            "--include-review",
+        ),
+    ),
 )
 FIRST = Case(
     "first run", ("analyze", "in/dns.pcap", "-o", "out", "-q", "--format", "json,md"), compiles=True
@@ -170,8 +187,7 @@ class Trials:
             (state / name).mkdir(parents=True)
         self._captures(state, "whatif_w1_glibc_ndots2.pcap", "busybox_nslookup.pcap")
         if case.name == "fix":
-            for name in ("one", "two", "three"):
-                (state / "out" / f"{name}.yaml").write_text(MANIFEST.format(name=name))
+            (state / "out" / "web.yaml").write_text(manifest())
         else:
             self._run(case, state)
         for report in (state / "out").iterdir():  # the user's own

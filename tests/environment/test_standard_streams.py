@@ -13,7 +13,7 @@ import pytest
 from pcapkit.cli.root import COMMANDS
 from tests.capturing.test_capture import Cluster
 from tests.cli.test_cli import GLIBC, run
-from tests.environment.kills import MANIFEST
+from tests.environment.kills import manifest
 
 #: Arguments that make each command print, in a folder with a tally, manifests, and a capture's
 #: key; more than once where it prints in several ways.
@@ -34,7 +34,7 @@ PRINTING: tuple[tuple[str, ...], ...] = (
     ("export", GLIBC, "-t", "names"),
     ("export", GLIBC, "-t", "names", "--format", "csv"),
     ("export", GLIBC, "-t", "names", "--format", "parquet"),
-    ("fix", GLIBC, "--manifests", "manifests"),
+    ("fix", GLIBC, "--manifests", "manifests", "--plan", "names", "--include-review"),
     ("fix", GLIBC, "--manifests", "manifests", "--format", "sarif"),
     ("merge", "dns.tally", "-o", "out", "--format", "json"),
     ("merge", "dns.tally", "--json"),
@@ -59,7 +59,7 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     if arguments[0] == "sql":
         pytest.importorskip("duckdb", reason="duckdb is not installed")
     (tmp_path / "manifests").mkdir()
-    (tmp_path / "manifests" / "web.yaml").write_text(MANIFEST.format(name="web"))
+    (tmp_path / "manifests" / "web.yaml").write_text(manifest())
     if arguments[0] == "merge":
         assert run("tally", GLIBC, "-o", str(tmp_path / "dns.tally")).returncode == 0
     return tmp_path
