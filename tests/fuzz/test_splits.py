@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from pcapkit.batch.audit import Audit
 from pcapkit.batch.engines.local import Local
 from pcapkit.batch.finding.catalog import find_items
+from pcapkit.batch.keeping.lock import locked
 from pcapkit.batch.tallies import parts
 from pcapkit.errors import InputError
 from pcapkit.pipeline.analyze import analyze
@@ -161,7 +162,8 @@ def test_ranges_do_not_matter(
     monkeypatch.setattr(parts, "PART_BYTES", size)
     lead = Audit(tmp_path, ("json",), Options(), say=print, fail=print)
     engine = Local(2, prepare=lambda: None, look=lambda: None, say=print)
-    index = lead.run(find_items([str(LAB / name)]), engine)
+    with locked(tmp_path):
+        index = lead.run(find_items([str(LAB / name)]), engine)
     assert [row.error for row in index.captures] == [None]
     assert len(list((tmp_path / "tallies").glob("*.tally"))) >= (LAB / name).stat().st_size // size
     report = tmp_path / Path(name).stem / "analysis.json"

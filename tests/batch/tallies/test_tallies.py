@@ -451,7 +451,7 @@ def test_bad_ranges(arguments: list[str], message: str, tmp_path: Path) -> None:
 
 
 def test_a_share_removes_what_a_killed_one_has_begun_to_write(tmp_path: Path) -> None:
-    begun = tmp_path / "out" / "tallies" / f".{CAPTURES[0].stem}.0123.tally.abcd_123"
+    begun = tmp_path / "out" / "tallies" / f".{CAPTURES[0].stem}.0123.tally.1.pcapkit"
     begun.parent.mkdir(parents=True)
     begun.write_bytes(b"half a tally")
     run("audit", str(CAPTURES[0]), "-o", str(tmp_path / "out"), "--shard", "0/1")
@@ -509,12 +509,14 @@ def test_large_captures_are_read_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
     from pcapkit.batch.audit import Audit
     from pcapkit.batch.engines.local import Local
     from pcapkit.batch.finding.catalog import find_items
+    from pcapkit.batch.keeping.lock import locked
 
     monkeypatch.setattr(parts, "PART_BYTES", 10_000)
     path = LAB / "whatif_w1_glibc_ndots5.pcap"
     lead = Audit(tmp_path, ("json",), pcapkit.Options(), say=print, fail=print)
     engine = Local(2, prepare=lambda: None, look=lambda: None, say=print)
-    index = lead.run(find_items([str(path)]), engine)
+    with locked(tmp_path):
+        index = lead.run(find_items([str(path)]), engine)
     assert [row.error for row in index.captures] == [None]
     report = tmp_path / path.stem / "analysis.json"
     assert report.read_text() == whole(str(path))
