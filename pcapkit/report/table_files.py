@@ -100,9 +100,8 @@ def _cell(value: object) -> str:
         text = str(value)
     if isinstance(value, (int, float)):
         return text
-    if not text.isprintable():  # of pods, files and logs: names of the wire are in escapes
-        text = printable(text)
-    return "'" + text if text.startswith(_FORMULA) else text
+    shown = text if text.isprintable() else printable(text)  # names of the wire are in escapes
+    return "'" + shown if text.startswith(_FORMULA) else shown
 
 
 def write_table(

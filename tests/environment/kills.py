@@ -23,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -142,25 +141,12 @@ def environment(folder: Path, mark: str, *, compiles: bool) -> dict[str, str]:
 
 
 def tree(folder: Path) -> Tree:
-    """Return all files below a folder, but those that tell of the run; of pictures the pixels.
-
-    Their compressor was seen to give other bytes, as many, on a machine under load.
-    """
+    """Return all files below a folder, but those that tell of the run."""
     return {
-        str(path.relative_to(folder)): _pixels(path) if path.suffix == ".png" else path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in _OF_RUN
     }
-
-
-def _pixels(path: Path) -> bytes:
-    data = path.read_bytes()
-    at = data.find(b"IDAT")
-    size = int.from_bytes(data[at - 4 : at], "big")
-    try:
-        return zlib.decompress(data[at + 4 : at + 4 + size])
-    except zlib.error:
-        return data  # it is torn
 
 
 def is_hidden(name: str) -> bool:
