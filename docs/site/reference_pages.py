@@ -42,6 +42,12 @@ MANUALS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Every packet carries a message, is a duplicate, or is counted under one of these.",
         ("skip reason",),
     ),
+    "named-limits": (
+        "Named limits",
+        "What a capture may make grow, and what happens beyond; `--limit NAME=VALUE` changes one. "
+        "[Reliability](../reliability.md) has what was measured.",
+        ("limit",),
+    ),
 }
 #: schema -> what prints it
 SCHEMAS = {
