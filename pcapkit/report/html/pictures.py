@@ -85,7 +85,7 @@ def _png(figure: Figure) -> bytes:
         lines[:, 1 + colour :: 3] = drawn[:, :, colour]
     parts = (
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(lines, 1)),
+        (b"IDAT", zlib.compress(lines.data, 1)),
         (b"IEND", b""),
     )
     chunks = (
