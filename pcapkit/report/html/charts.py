@@ -362,7 +362,7 @@ def latency(analysis: Results) -> Picture | None:
 def clients(analysis: Results) -> Picture | None:
     """Clients as points: queries against the share of waste."""
     rows = [c for c in analysis.client_rows if c.queries]
-    if len(rows) < 2:
+    if len(rows) < 2 or not any(c.wasted_queries for c in rows):
         return None
     names = client_names(analysis)
     called = [names[c.client_addr, c.container] for c in rows]
