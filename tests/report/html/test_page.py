@@ -207,3 +207,18 @@ def test_the_display_filter_shows_the_packets_of_the_lookup(several: Analysis) -
         packets = {s.query_packet_no for s in chain.steps}
         packets |= {s.response_packet_no for s in chain.steps if s.response_packet_no is not None}
         assert {int(n) for n in done.stdout.split()} == packets
+
+
+def test_warnings_name_captures_without_their_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "customers"
+    folder.mkdir()
+    path = save(folder, pcap([]), "idle.pcap")
+    analyze(path).to_html(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "idle.pcap: no DNS message" in re.sub("<[^>]+>", "", page) and "customers" not in page
+
+
+def test_a_column_of_suffixes_is_headed_suffix(tmp_path: Path) -> None:
+    path = Path(__file__).resolve().parents[3] / "captures" / "lab" / "wildcard_suffix.pcap"
+    analyze(str(path)).to_html(tmp_path / "report.html")
+    assert ">suffix<" in (page := (tmp_path / "report.html").read_text()) and "suffixe<" not in page

@@ -69,9 +69,9 @@ def _subjects(code: str, evidence: Mapping[str, Any]) -> Context | None:
             ]
             signs = ["" if any(isinstance(r.get(k), list) for r in rows) else "#" for k in columns]
             titles = [sign + _what(k) for sign, k in zip(signs, columns, strict=True)]
-            return table(
-                f"{_what(key)} of {code}", (f"@{_what(key).removesuffix('s')}", *titles), cells
-            )
+            what = _what(key)
+            one = what.removesuffix("es" if what.endswith("xes") else "s")
+            return table(f"{what} of {code}", (f"@{one}", *titles), cells)
     return None
 
 

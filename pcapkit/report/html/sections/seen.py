@@ -60,9 +60,21 @@ def unseen(analysis: Results) -> Context | None:
             servers[:MOST_ROWS],
             len(servers),
         ),
-        "warnings": [printable(w) for w in analysis.warnings],
+        "warnings": _warnings(analysis),
         "ledger": table("every packet", ("what", "#packets"), rows, first=20),
     }
+
+
+def _warnings(analysis: Results) -> list[str]:
+    """Return the warnings, captures without their folders."""
+    paths = sorted({c.path for c in analysis.captures if "/" in c.path}, key=len, reverse=True)
+    warnings = []
+    for text in analysis.warnings:
+        where, colon, what = text.partition(": ")  # a path stands before what is said of it
+        for path in paths:
+            where = where.replace(path, base_name(path))
+        warnings.append(printable(where + colon + what))
+    return warnings
 
 
 def _given(value: object) -> str:
