@@ -4,7 +4,7 @@
 and logs of all kinds, with a report in every format and some that fail. ``stream 3600 --rate 2000``
 sends packets to ``pcapkit analyze -``, as many as that many seconds have at that rate, each second
 of them in a second, or in less with ``--speed`` (0: as fast as they are read); with ``--live``, to
-a terminal where the summary is redrawn. Both print a row of what the process holds now and then.
+a terminal where the summary is redrawn. Both print rows of what the process holds.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _HEADER, _RECORD = 24, 16  # bytes of a pcap file and of a packet before its dat
 _FORMATS = ("html", "png", "json", "csv", "parquet", "md", "openmetrics")
 #: About as many does one lookup take.
 _PACKETS_OF_LOOKUP = 10
-#: Rows that are printed of one run.
-_ROWS = 20
+#: So often is looked at what a stream's process holds.
+_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,13 @@ def inputs() -> list[Path]:
     ]
 
 
-def analyses(number_of: int, folder: Path) -> Iterator[Held]:
-    """Analyse one input after the other in this process; now and then, give what it holds."""
+def analyses(wanted: int, folder: Path) -> Iterator[Held]:
+    """Analyse one input after the other in this process; give what it holds after each round."""
     import pcapkit
     from pcapkit.report.writer import write_report
 
-    every = max(1, number_of // _ROWS)
     paths = inputs()
-    for number in range(1, number_of + 1):
+    for number in range(1, wanted + 1):
         path = paths[number % len(paths)]
         with suppress(pcapkit.PcapkitError):  # no capture, or nothing to draw in it
             analysis = pcapkit.analyze(path)
@@ -94,7 +93,7 @@ def analyses(number_of: int, folder: Path) -> Iterator[Held]:
                 analysis.table(table)
             analysis._repr_html_()
             analysis.plot.waste()._repr_svg_()
-        if number % every == 0:
+        if number % len(paths) == 0:
             yield held(os.getpid(), number, folder / "tmp")
 
 
@@ -111,7 +110,7 @@ class Minute:
         subprocess.run(
             [sys.executable, "-c", _MAIN, "generate", *arguments, "-o", str(path)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
             check=True,
         )
         data = np.fromfile(path, np.uint8)
@@ -171,7 +170,7 @@ def stream(seconds: int, rate: int, folder: Path, *, speed: float, live: bool) -
         for piece_of in (piece for n in count() for piece in minute.sent(n)):
             if sent >= next_row:
                 yield held(process.pid, sent, folder / "tmp")
-                next_row += total // _ROWS
+                next_row += total // _LOOKS
             if sent >= total:
                 break
             pipe.write(piece_of)
