@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,13 +71,27 @@ class _Tallies(NamedTuple):
     holes: list[int]  # lookups of which a log lacks queries, by part
 
 
+def _callers(collected: Collected, texts: Mapping[int, str]) -> Callable[[int], str]:
+    """Return what gives a client's address as text, with its container where that shares it.
+
+    It knows nothing of who asks: a cache that held its owner would keep a whole reading until the
+    collector of cycles came by, which it does for many objects and not for large ones.
+    """
+
+    @lru_cache(maxsize=_ADDRESSES)
+    def called(number: int) -> str:
+        return texts.get(number) or collected.address(number)
+
+    return called
+
+
 class Reading:
     """Reads a collection: a survey of all clients, then their lookups, part by part."""
 
     def __init__(self, collected: Collected, options: Options) -> None:
         self._collected, self._options = collected, options
         self._containers = find_clients(collected, options)
-        self._address = lru_cache(maxsize=_ADDRESSES)(self._called)
+        self._address = _callers(collected, self._containers.texts)
         self._names = Folded(collected.interners.names)
         self._answers = Answers()
         self._clients: list[Client] = []
@@ -106,10 +120,6 @@ class Reading:
         lists = Counter(s for c in self._clients for s in c.assumed.suffixes)
         outside = [s for s in lists if s and not any(s[-len(z) :] == z for z in self._zones)]
         return sorted(outside, key=lambda s: (-lists[s], s))[:_MOST_OUTSIDE]
-
-    def _called(self, number: int) -> str:
-        """Return a client's address, with its container where that shares it, as text."""
-        return self._containers.texts.get(number) or self._collected.address(number)
 
     def _who(self, number: int) -> tuple[str, str | None]:
         """Return a client's address as text, and its container where that is known."""
