@@ -42,7 +42,7 @@ from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
 from pcapkit.pipeline.analysis import Analysis
-from pcapkit.pipeline.clients import find_clients, given_facts
+from pcapkit.pipeline.clients import find_clients, given_facts, refusals
 from pcapkit.pipeline.collect import Collected
 from pcapkit.pipeline.options import Options
 from pcapkit.version import __version__
@@ -119,7 +119,11 @@ class Reading:
     def _parts(self) -> Iterator[Callable[[], Readings]]:
         collected = self._collected
         return read_parts(
-            collected.store, self._clients, self._names, has_clock=collected.has_clock
+            collected.store,
+            self._clients,
+            self._names,
+            has_clock=collected.has_clock,
+            refusals=refusals(collected, self._containers),
         )
 
     def _tallies(self) -> _Tallies:
