@@ -375,7 +375,8 @@ class JsonDocuments:
 
     def _push_apart(self, lines: Sequence[bytes]) -> Sequence[bytes]:
         """Return what is whole of lines in a list that holds no fields, bracket left out."""
-        self._held, out = [], []
+        self._held = []
+        out: list[bytes] = []
         for raw in lines:
             out.extend(self.push(raw))
         return out
