@@ -340,12 +340,12 @@ def _limit_warnings(clients: OtherRows, names: OtherNames, limits: Limits) -> It
     if clients.count:
         yield (
             f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "
-            f"({crossed('clients', limits.clients)})"
+            f"({crossed('clients', limits)})"
         )
     if names.count:
         yield (
             f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
-            f"({crossed('names', limits.names)})"
+            f"({crossed('names', limits)})"
         )
 
 

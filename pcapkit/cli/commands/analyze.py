@@ -67,7 +67,7 @@ def analyze(
     options = options_of(values, captures)
     if not as_json:
         check_output(output)
-    packets = check_inputs(captures)
+    packets = check_inputs(captures, options.limits)
     if verbose:
         say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
     if live and pseudonymize is not None:
