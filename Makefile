@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: check test fuzz bench docs man pictures wheel ci clean
+.PHONY: check test fuzz bench docs man pictures wheel release ci clean
 
 .venv/made: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -38,6 +38,10 @@ pictures: .venv/made  ## rebuild the example report, the README's picture and th
 
 wheel:  ## a release wheel with compiled kernels, for this Python and this machine, in dist/
 	$(PYTHON) deploy/build_wheel.py dist
+
+release: .venv/made  ## wheel, source distribution, licences, SBOM and checksums, audited, in dist/
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[release]'
+	$(BIN)/python deploy/release.py dist
 
 ci:  ## what a change must pass, in a fresh environment
 	bash .ci/run

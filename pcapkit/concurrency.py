@@ -161,13 +161,15 @@ def at_once(tasks: Sequence[Callable[[], Result]], *, is_long: bool) -> list[Res
 
 
 def import_paths() -> list[str]:
-    """Return from where another process imports: as this one, but not from the working directory.
+    """Return from where another process imports, whole paths: as this one, but not from the working
+    directory.
 
     There captures of strangers are unpacked; only a package that lies there itself (a checkout) is
     imported from it.
     """
     home = str(Path(__file__).resolve().parents[1])
-    return [p for p in sys.path if p and (p == home or os.path.abspath(p) != os.getcwd())]
+    paths = [os.path.abspath(path) for path in sys.path if path]
+    return [path for path in paths if path == home or path != os.getcwd()]
 
 
 def python_command(code: str) -> list[str]:

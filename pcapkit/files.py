@@ -3,7 +3,7 @@
 Whatever is written waits beside its place until it is whole, in a file or folder named after it,
 ``.NAME.1.pcapkit``, and takes that place in one step. It is locked (flock(2)) for as long as its
 process lives, so that what a killed one has left is known, and removed by the next that writes
-there; see ``sweep``.
+there; see ``sweep``. Nobody else may read it while it waits, whatever the umask.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def whole_file(
     """Open a file that appears at ``path`` when the block ends well; what stood there stays till
     then. Raises InputError where it cannot be written.
 
-    ``mode`` are its permissions, None those of any new file. ``name`` is asked at the end what the
-    file is called instead, beside ``path``. Pipes and devices are written as they stand: nothing
-    takes their place.
+    ``mode`` are its permissions, None those of the file that it replaces, or of any new file.
+    ``name`` is asked at the end what the file is called instead, beside ``path``. Pipes and devices
+    are written as they stand: nothing takes their place.
     """
     try:
         if is_stream(path):
@@ -81,44 +81,46 @@ def whole_file(
                 yield stream
             return
         with parents_of(path), claims() as claim:
-            out, waiting = claim(path, lambda new: _new_file(new, mode))
+            out, waiting = claim(path, _new_file)
             yield out
-            _settle(out)
-            os.replace(waiting, path if name is None else path.with_name(name()))
+            place = path if name is None else path.with_name(name())
+            _settle(out, place, mode)
+            os.replace(waiting, place)
     except OSError as problem:
         raise InputError(str(path), f"cannot be written: {problem.strerror}") from None
 
 
 @contextmanager
 def files_at_once(label: str) -> Iterator[Callable[[Path, int | None], IO[bytes]]]:
-    """Give a function that opens a new file for a path and its permissions; when the block ends
-    well, all take their places, one right after the other. Until then all is as it was.
+    """Give a function that opens a new file for a path and its permissions (see ``whole_file``);
+    when the block ends well, all take their places, one right after the other. Until then all is as
+    it was.
 
     What the function raises is an OSError; InputError is raised where a file cannot be written.
     """
-    opened: list[tuple[IO[bytes], Path, Path]] = []
+    opened: list[tuple[IO[bytes], Path, Path, int | None]] = []
     try:
         with ExitStack() as around, claims() as claim:
 
             def begin(path: Path, mode: int | None) -> IO[bytes]:
                 around.enter_context(parents_of(path))
-                out, waiting = claim(path, lambda new: _new_file(new, mode))
-                opened.append((out, waiting, path))
+                out, waiting = claim(path, _new_file)
+                opened.append((out, waiting, path, mode))
                 return out
 
             yield begin
-            for out, _, _ in opened:
-                _settle(out)
+            for out, _, path, mode in opened:
+                _settle(out, path, mode)
             with unbroken():
-                for _, waiting, path in opened:
+                for _, waiting, path, _ in opened:
                     os.replace(waiting, path)
     except OSError as problem:
         raise InputError(label, f"cannot be written: {problem.strerror}") from None
 
 
-def atomic_write(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes, mode: int | None = None) -> None:
     """Write ``path`` as a whole; what stood there stays until then. Raises InputError."""
-    with whole_file(path) as out:
+    with whole_file(path, mode) as out:
         out.write(data)
 
 
@@ -133,22 +135,42 @@ def is_stream(path: Path) -> bool:
     return stat.S_ISFIFO(kind) or stat.S_ISCHR(kind) or stat.S_ISSOCK(kind)
 
 
-def _new_file(path: Path, mode: int | None) -> IO[bytes]:
-    """Make a file of these permissions, or of any new file's, and open it."""
+def _new_file(path: Path) -> IO[bytes]:
+    """Make a file that nobody else may read yet, and open it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    out = os.fdopen(os.open(path, flags, 0o666 if mode is None else 0o600), "w+b")
-    if mode is not None:
-        os.fchmod(out.fileno(), mode)
-    return out
+    return os.fdopen(os.open(path, flags, 0o600), "w+b")
 
 
-def _settle(out: IO[bytes]) -> None:
+def _settle(out: IO[bytes], place: Path, mode: int | None) -> None:
     """Have all that was written accepted: a disk that is full says so before anything is replaced.
 
-    That of a server says so when a file is closed.
+    That of a server says so when a file is closed. The file gets its permissions.
     """
     out.flush()
     os.close(os.dup(out.fileno()))
+    if mode is not None:
+        os.fchmod(out.fileno(), mode)
+        return
+    usual = 0o666 & ~umask()
+    with suppress(OSError):  # nothing stands there
+        before = place.lstat().st_mode
+        usual = before & 0o777 if stat.S_ISREG(before) else usual
+    with suppress(PermissionError):  # a file system without permissions
+        os.fchmod(out.fileno(), usual)
+
+
+def umask() -> int:
+    """Return the umask; files that another thread makes in that moment are for this user alone."""
+    current = os.umask(0o077)
+    os.umask(current)
+    return current
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder and those that lead to it; what is new is for this user alone."""
+    for each in reversed(list(takewhile(lambda f: not f.exists(), (folder, *folder.parents)))):
+        with suppress(FileExistsError):
+            each.mkdir(0o700)
 
 
 def dissolve(gone: Path, folder: Path, is_own: Callable[[str], bool]) -> None:
@@ -282,8 +304,9 @@ def sweep(folder: Path, is_own: Callable[[str], bool] = lambda name: False) -> N
     for entry, match in found:
         path, place = Path(entry.path), folder / match["name"]
         if match["before"] and not os.path.lexists(place):
-            with suppress(OSError), held(path):
-                os.rename(path, place)
+            with suppress(OSError), held(path) as status:
+                if status is not None and status.st_uid == os.geteuid():
+                    os.rename(path, place)
         else:
             _cleared(path, place, is_own)
 

@@ -30,7 +30,7 @@ class Limits:
     tcp_bytes: int = 1 << 26
     fragmented_datagrams: int = 1 << 10
     fragment_bytes: int = 1 << 24
-    dissected_packets: int = 1_000_000
+    dissected_packets: int = 200_000
 
     def changed(self) -> dict[str, int]:
         """Return those that differ from their defaults, by name."""
@@ -92,13 +92,13 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
     "continuation_characters": (
         "characters",
         "Text of one printed packet, its continuation lines included.",
-        "Further lines of that packet are counted as lines of another form, and left out.",
+        "The packet is read up to there. Its further lines are left out, and count as "
+        "'other_event'.",
     ),
     "tcp_streams": (
         "streams",
         "TCP streams that wait for segments out of order at one time.",
-        "The stream that has waited longest is given up: its segments count as "
-        "'tcp_without_message'.",
+        "The stream that has waited longest is given up: its segments count as 'tcp_continuation'.",
     ),
     "tcp_bytes": (
         "bytes",
@@ -109,7 +109,7 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
         "datagrams",
         "Fragmented IP datagrams that wait for their other fragments at one time.",
         "The datagram that has waited longest is given up: of its first fragment what it shows is "
-        "kept, the others count as 'fragment'.",
+        "kept, the others count as 'fragment'. Fragments of it that come later wait anew.",
     ),
     "fragment_bytes": (
         "bytes",
@@ -118,8 +118,9 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
     ),
     "dissected_packets": (
         "packets",
-        "Packets of one capture of rare link types, which are dissected one by one, some thousand "
-        "in a second.",
+        "Packets of one capture of rare link types, which are dissected one by one, some 3,500 in "
+        "a second: these take about a minute. A limit in packets, not in time, so that a slow "
+        "machine says the same as a fast one.",
         "Further ones are skipped as 'unknown_link_type'.",
     ),
 }
@@ -129,7 +130,7 @@ _FIXED = (
         24,
         "headers",
         "Headers of one packet, tunnels within tunnels among them.",
-        "The packet is skipped as 'malformed'.",
+        "The packet is skipped as 'too_many_headers'.",
         fixed=True,
     ),
     Limit(
@@ -185,6 +186,8 @@ def parse_limits(texts: Iterable[str]) -> Limits:
     return Limits(**values)
 
 
-def crossed(name: str, value: int) -> str:
+def crossed(name: str, limits: Limits) -> str:
     """Return what a warning says of a limit that was crossed, and how to change it."""
-    return f"limit {name}={value}; --limit {name}=N changes it, 'pcapkit explain {name}' says more"
+    limit = next(row for row in listed(limits) if row.name == name)
+    change = "" if limit.fixed else f" --limit {name}=N changes it,"
+    return f"limit {name}={limit.value};{change} 'pcapkit explain {name}' says more"

@@ -85,14 +85,15 @@ EXCHANGE = np.dtype(
         ("outcome", np.uint8),
         ("aa", np.uint8),  # AA_HIDDEN where the source does not show it
         ("tc", np.uint8),
-        ("marks", np.uint8),  # bits: EXCHANGE_ALIAS, EXCHANGE_ITERATIVE
+        ("marks", np.uint8),  # bits: EXCHANGE_ALIAS, EXCHANGE_ITERATIVE, EXCHANGE_REFUSED
         ("soa", np.uint8),  # whose SOA a response without an answer shows: see NO_SOA
     ],
     align=True,
 )
 
-#: ``marks`` of an exchange: its response has MARK_SHORTER_ALIAS; its query asks for no recursion.
-EXCHANGE_ALIAS, EXCHANGE_ITERATIVE = 1, 2
+#: ``marks`` of an exchange: its response has MARK_SHORTER_ALIAS; its query asks for no recursion;
+#: it is unanswered, and ICMP messages say that queries of its client do not reach its server.
+EXCHANGE_ALIAS, EXCHANGE_ITERATIVE, EXCHANGE_REFUSED = 1, 2, 4
 #: ``aa`` of a response whose header flags the source does not show.
 AA_HIDDEN = 2
 #: No clock: the time of a packet from a source that printed none.

@@ -36,7 +36,11 @@ MANUALS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "The rows of what-if tables: what the same lookups would send under another setting.",
         ("setting", "word"),
     ),
-    "advice": ("Advice", "What plans and recommendations say.", ("plan", "recommendation")),
+    "advice": (
+        "Advice",
+        "What plans and recommendations say, and how far a setting or a step can be trusted.",
+        ("plan", "verdict", "recommendation"),
+    ),
     "skipped": (
         "Packets without a message",
         "Every packet carries a message, is a duplicate, or is counted under one of these.",

@@ -54,6 +54,8 @@ class Database:
         if not unsafe:  # before anything looks at the query
             for setting in _LOCKED:
                 self._connection.execute(f"set {setting}")
+        elif "://" not in query:  # DuckDB would fetch an extension that it lacks
+            self._connection.execute("set autoinstall_known_extensions=false")
         try:
             statements = self._connection.extract_statements(query)
         except self._duckdb.Error as problem:

@@ -35,6 +35,16 @@ _WORDS: tuple[Entry, ...] = (
         "Give several with commas, or a line each in a file: --fail-on @rules.txt.",
     ),
     Entry(
+        "vantage",
+        "word",
+        "From where the capture was taken: pod, node, cluster_dns, upstream or unknown.",
+        "It decides what cannot be seen: other pods from a pod, pods on other nodes from a node, "
+        "answers of caches in front of the cluster's DNS from there, and who asked upstream of "
+        "it. The report says which it is, and by what that is known; vantage in analysis.json.",
+        "Where what you look for cannot be seen from there, capture in the pod, or on its node's "
+        "side of the pod.",
+    ),
+    Entry(
         "truth",
         "word",
         "What a generated capture holds, exactly: plain.truth.json beside plain.pcap.",
@@ -42,6 +52,39 @@ _WORDS: tuple[Entry, ...] = (
         "analysis has a part in it: lookups, queries, retries, waste classes, names, each client's "
         "settings, and the faults that show (null where options change what does).",
         "Hold an analysis, a gate or a dashboard against it; 'pcapkit generate' lists scenarios.",
+    ),
+)
+_VERDICTS: tuple[Entry, ...] = (
+    Entry(
+        "safe",
+        "verdict",
+        "Every name that was seen still resolves, at the same name, and none is asked upstream "
+        "first that the cluster answers.",
+        "It is said of what was seen: each complete lookup is replayed by the rules of its "
+        "client's own resolver. Below ten minutes of capture the report adds how long it was.",
+        "Make the change. After a capture of less than ten minutes, capture for longer before you "
+        "roll it out.",
+    ),
+    Entry(
+        "review",
+        "verdict",
+        "No lookup that was seen breaks, but something is to be decided first: the reasons beside "
+        "the verdict say what.",
+        "Names of the cluster would be asked upstream first, the prediction rests on answers that "
+        "the capture does not show, the capture is thin (fewer than 20 complete lookups, 5 names, "
+        "or one second), or the change has a caveat of its own, such as a name that TLS and HTTP "
+        "see as well.",
+        "Read the reasons, and make the change where they do not matter to you; try it on one "
+        "workload.",
+    ),
+    Entry(
+        "unsafe",
+        "verdict",
+        "A lookup that resolved would fail, or could reach another host.",
+        "It would be answered by another name, or be asked as is first although its last label is "
+        "a real top-level domain (web.dev), where somebody else may answer.",
+        "Do not make the change; write the names that it would break in full first. No plan has "
+        "such a step.",
     ),
 )
 _SETTINGS: tuple[Entry, ...] = (
@@ -138,7 +181,16 @@ def entries() -> tuple[Entry, ...]:
     from pcapkit.analysis.lookups.waste import WASTE_MANUAL
     from pcapkit.ingest.skip_reasons import SKIP_MANUAL
 
-    here = _WORDS + _SETTINGS + WASTE_MANUAL + PLAN_MANUAL + ADVICE_MANUAL + _MARKS + SKIP_MANUAL
+    here = (
+        _WORDS
+        + _SETTINGS
+        + _VERDICTS
+        + WASTE_MANUAL
+        + PLAN_MANUAL
+        + ADVICE_MANUAL
+        + _MARKS
+        + SKIP_MANUAL
+    )
     faults = tuple(
         Entry(f.code, "fault", f"{f.title}.", f.meaning, f.whole_action, f.signature, f.rivals)
         for f in FAULTS

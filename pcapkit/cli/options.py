@@ -10,7 +10,7 @@ import click
 
 from pcapkit.errors import UsageError
 from pcapkit.model.vocabulary import REPORT_FORMATS
-from pcapkit.pipeline.options import READING_OPTIONS, Options, make_options
+from pcapkit.pipeline.options import READING_OPTIONS, Options, ReadingOption, make_options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -18,16 +18,24 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def reading_options(command: Command) -> Command:
     """Add the options of every command that reads captures."""
     for row in reversed(READING_OPTIONS):
-        option = click.option(
-            row.flag,
-            row.keyword,
-            multiple=row.several,
-            type=None if row.bounds is None else click.IntRange(*row.bounds),
-            metavar=row.metavar,
-            help=row.help,
-        )
-        command = option(command)
+        command = _reading_option(row)(command)
     return command
+
+
+def limit_option(command: Command) -> Command:
+    """Add the option that changes a limit, for commands that take few others for reading."""
+    return _reading_option(next(r for r in READING_OPTIONS if r.keyword == "limits"))(command)
+
+
+def _reading_option(row: ReadingOption) -> Callable[[Command], Command]:
+    return click.option(
+        row.flag,
+        row.keyword,
+        multiple=row.several,
+        type=None if row.bounds is None else click.IntRange(*row.bounds),
+        metavar=row.metavar,
+        help=row.help,
+    )
 
 
 def output_options(formats: str) -> Callable[[Command], Command]:
@@ -120,7 +128,7 @@ def pseudonymize_option(command: Command) -> Command:
 
 def options_of(values: Mapping[str, object], captures: tuple[str, ...]) -> Options:
     """Return the options for reading that a command was given; UsageError where they clash."""
-    if "-" in captures and "-" in (values["pods"], values["corefile"]):
+    if "-" in captures and "-" in (values.get("pods"), values.get("corefile")):
         raise UsageError("- is standard input, and the capture comes from there: name a file")
 
     return make_options(**values)  # type: ignore[arg-type]

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 import click
 
 from pcapkit.errors import UsageError
+from pcapkit.limits import DEFAULTS, Limits
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def check_inputs(captures: Sequence[str]) -> bool:
+def check_inputs(captures: Sequence[str], limits: Limits = DEFAULTS) -> bool:
     """Refuse what is no capture before anything is made ready to read one.
 
     Returns whether there may be packets in them, not only lines.
     """
     from pcapkit.ingest.inputs.patterns import check_inputs
 
-    return check_inputs(captures)
+    return check_inputs(captures, limits)
 
 
 def say(text: str) -> None:

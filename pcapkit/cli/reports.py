@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pcapkit.cli.gate import Gate, subjects_in
 from pcapkit.cli.output import print_path, print_rich, warn
 from pcapkit.cli.session import first_run, painting, progress_bars
 
@@ -27,12 +29,15 @@ def report_on(
     as_json: str = "",
     pseudonymize: str | None = None,
     options: Options,
+    gate: Gate | None = None,
     packets: bool = True,
     bars: bool = True,
     quiet: bool,
     verbose: bool,
-) -> Analysis:
+) -> None:
     """Have an analysis made, print its summary, write its report, and print the paths.
+
+    Ends the program with status 1 where it does not hold what ``gate`` asks for.
 
     ``as_json`` prints JSON instead, in that form. ``run`` makes the analysis with the hooks it is
     given; ``packets`` and ``bars`` are of ``first_run`` and ``progress_bars``.
@@ -53,7 +58,8 @@ def report_on(
             _print_json(analysis, as_json)
         else:
             _write_and_print(analysis, output, formats, painter, quiet=quiet, verbose=verbose)
-    return analysis
+    if gate is not None and gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
+        sys.exit(1)
 
 
 def _write_and_print(

@@ -26,11 +26,13 @@ class Habits:
     again_with_new_id: bool = False
     asks_one_type: bool = False  #: A alone, where the application does not ask for AAAA
     timers_s: tuple[float, ...] = ()  #: after each sending, where the model's are not to be derived
+    lifetime_s: float | None = None  #: of a whole lookup: then it ends, whatever it waits for
+    hears_refusals: bool = True  #: connects its sockets, so that ICMP messages reach it
 
 
 HABITS: dict[str, Habits] = {
     "glibc": Habits(CANDIDATE),
-    "musl": Habits(CANDIDATE, near_ids=True),
+    "musl": Habits(CANDIDATE, near_ids=True, hears_refusals=False),
     "go": Habits(QUESTION, any_order=True, again_from_new_port=True, again_with_new_id=True),
     "c-ares": Habits(LOOKUP, timers_s=(5.0, 10.0, 20.0)),
     "dnspython": Habits(
@@ -39,6 +41,8 @@ HABITS: dict[str, Habits] = {
         again_with_new_id=True,
         asks_one_type=True,
         timers_s=(2.0, 2.0, 1.0),
+        lifetime_s=5.0,
+        hears_refusals=False,
     ),
     "bind-nslookup": Habits(QUESTION, again_from_new_port=True),
     "busybox": Habits(LOOKUP, timers_s=(2.5, 2.5)),

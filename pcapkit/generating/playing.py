@@ -6,7 +6,7 @@ A query that is lost on the way is answered when it is sent again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from itertools import groupby
 from random import Random
@@ -54,6 +54,10 @@ class _Client:
     def asks_from_one_port(self) -> bool:
         return self.habits.port_of != QUESTION
 
+    def learns_of(self, places: tuple[int, ...]) -> bool:
+        """Does it learn by ICMP that no nameserver at these places of its list listens?"""
+        return self.habits.hears_refusals and self.closed.issuperset(places)
+
 
 class Player:
     """Plays lookups one by one; the same dice give the same packets."""
@@ -65,6 +69,8 @@ class Player:
         self._net = Exchanges(zones, network, dice, addresses)
         self._clients: dict[str, _Client] = {}
         self._walks: dict[tuple[Settings, Request], Walk] = {}
+        self._until: int | None = None  # when the lookup in hand ends, whatever it waits for
+        self._given_up: set[Step] = set()  # questions of it that got no answer by then
 
     def play(self, pod: Pod, request: Request, at: int) -> list[Played]:
         """Play a lookup that begins at ``at`` (µs): once, or as often as the resolver walks."""
@@ -134,10 +140,16 @@ class Player:
     def _once(self, pod: Pod, client: _Client, request: Request, at: int) -> Played:
         done = self.decide(pod, request)
         own, end = self._net.new_port(), at
+        lifetime = client.habits.lifetime_s
+        self._until = None if lifetime is None else at + int(lifetime * _SECOND_US)
         parts = [list(g) for _, g in groupby(done.steps, key=lambda s: s.candidate)]
         if client.model.asks_all:
             parts = [list(done.steps)]
+        asked = []
         for steps in parts:
+            if self._is_late(at):
+                break
+            asked += steps
             port = own if client.habits.port_of == LOOKUP else self._net.new_port()
             if client.model.further_types_of_hit_only:
                 for step in steps:
@@ -149,7 +161,20 @@ class Player:
                 end = self._side_by_side(client, steps, port, at)
             at = end + self._soon()
         packets, self._net.packets = self._net.packets, []
+        if self._given_up or len(asked) < len(done.steps):
+            done = self._cut_short(done, asked)
         return Played(pod, request, done, packets, end)
+
+    def _is_late(self, at: int) -> bool:
+        """Is the lifetime of the lookup in hand over?"""
+        return self._until is not None and at >= self._until
+
+    def _cut_short(self, done: Walk, asked: Sequence[Step]) -> Walk:
+        """Return what becomes of a lookup that asks so much, until its lifetime is over."""
+        steps = tuple(replace(s, outcome=UNANSWERED) if s in self._given_up else s for s in asked)
+        self._given_up.clear()
+        answered = any(s.outcome == ANSWER for s in steps)
+        return replace(done, steps=steps, answered_by=done.answered_by if answered else None)
 
     def _soon(self) -> int:
         """Return how long a resolver takes to go on, in µs."""
@@ -211,7 +236,10 @@ class Player:
             if answered:
                 return min(answered)
             is_lost = False
-            at += _REFUSED_US if client.closed.issuperset(places) else client.waits[number]
+            at += _REFUSED_US if client.learns_of(places) else client.waits[number]
+            if self._is_late(at):
+                self._given_up.add(step)
+                return int(self._until or at)
         return at
 
     def _failing(self, client: _Client, step: Step, socket: list[int], at: int, _: bool) -> int:
@@ -267,7 +295,7 @@ class Player:
             if all(heard):
                 at = end + self._soon()
             else:
-                at += _REFUSED_US if place in client.closed else wait
+                at += _REFUSED_US if client.learns_of((place,)) else wait
             lost = [False, False]
         return max(at, end)
 

@@ -24,14 +24,17 @@ from pcapkit.model.manual import NOTHING_TO_DO, Entry
     ENCAPSULATED,  # no reason of the ledger: there may be a packet inside, see encapsulation.py
     QUERY_UNREACHABLE,
     ANSWER_UNREACHABLE,
-) = range(18)
+    TOO_MANY_HEADERS,
+) = range(19)
 #: The packet carries a message, or nothing speaks against it yet.
 NO_REASON = 0
 #: Instead of a reason: the packet is accounted for later.
 HELD = 1
 
 #: Reasons of packets of which nothing is known but that they are there.
-NOT_READ = frozenset({"not_ip", "unknown_link_type", "truncated_by_snaplen", "malformed"})
+NOT_READ = frozenset(
+    {"not_ip", "unknown_link_type", "truncated_by_snaplen", "malformed", "too_many_headers"}
+)
 #: Reasons of packets that came over TCP.
 TCP_REASONS = frozenset({"tcp_without_message", "tcp_continuation", "tcp_retransmission"})
 #: Names of the reasons in the packet ledger, by their number.
@@ -54,6 +57,7 @@ SKIP_REASONS: tuple[str, ...] = (
     "",
     "query_unreachable",
     "answer_unreachable",
+    "too_many_headers",
 )
 
 #: What each reason means. Readers of text give some that have no number.
@@ -120,6 +124,13 @@ SKIP_MANUAL: tuple[Entry, ...] = (
         "skip reason",
         "A packet on a DNS port whose headers make no sense.",
         "Something else uses the port, or the packet is damaged.",
+        "Look at it in Wireshark.",
+    ),
+    Entry(
+        "too_many_headers",
+        "skip reason",
+        "A packet with more headers, tunnels within tunnels among them, than are read.",
+        "Somebody made it: no network nests so many (see the limit tunnel_layers).",
         "Look at it in Wireshark.",
     ),
     Entry(

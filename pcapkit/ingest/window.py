@@ -165,6 +165,7 @@ class Noted:
     first_time: int | None = None  # of the first packet, which need not be the earliest
     last_time: int | None = None
     unknown: dict[int, int] = field(default_factory=dict)  # packets by link type
+    beyond: dict[str, int] = field(default_factory=dict)  # what was given up, by limits' names
     elsewhere: dict[int, int] = field(default_factory=dict)  # what looks like DNS, by port
 
 

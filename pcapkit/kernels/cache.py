@@ -30,7 +30,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from pcapkit.files import make_temporary
+from pcapkit.files import make_private, make_temporary
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Where definitions begin, and no imports come any more (ruff's E402 sees to that).
@@ -138,13 +138,14 @@ def _is_safe_place(place: Path) -> bool:
     around = place.parent
     if _PACKAGE not in place.parents:
         try:
-            around.parent.mkdir(parents=True, exist_ok=True)
+            make_private(around.parent)
             way = Path(os.path.realpath(around.parent))
             if not all(_keeps_its_entries(folder) for folder in (way, *way.parents)):
                 return False
         except OSError:
             return False
-    if not _is_safe(around) or not _is_safe(place):
+    mode = 0o755 if _PACKAGE in place.parents else 0o700
+    if not _is_safe(around, mode=mode) or not _is_safe(place, mode=mode):
         return False
     try:
         tempfile.TemporaryFile(dir=place).close()
@@ -153,7 +154,7 @@ def _is_safe_place(place: Path) -> bool:
     return True
 
 
-def _is_safe(folder: Path, *, mode: int = 0o755) -> bool:
+def _is_safe(folder: Path, *, mode: int) -> bool:
     """Can this folder, made where it is new, be written by us and by nobody who must not?
 
     A symbolic link is none. Whoever may write the package's own folder may write in it, too.

@@ -51,7 +51,7 @@ class Compiled:
         # A program that has compiled something of its own before has settled the CPU.
         if code.cpu == cpu() and (folder := folder_for(self._module)):
             try:
-                atomic_write(Path(folder, self._file(kinds)), _pack(code))
+                atomic_write(Path(folder, self._file(kinds)), _pack(code), 0o600)
             except PcapkitError:
                 return
             self.folder = folder

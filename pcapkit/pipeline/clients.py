@@ -66,6 +66,23 @@ def find_clients(collected: Collected, options: Options) -> Containers:
     return found
 
 
+def refusals(collected: Collected, containers: Containers) -> dict[int, frozenset[int]]:
+    """Return the servers that ICMP messages say queries did not reach, by client; ids all."""
+    out: dict[int, set[int]] = defaultdict(set)
+    if not collected.unreachable:
+        return {}
+    ids = {packed: n for n, packed in enumerate(collected.interners.addresses)}
+    sharing: dict[int, list[int]] = defaultdict(list)
+    for container, at in containers.at.items():
+        sharing[at].append(container)
+    for ends in collected.unreachable:
+        if ends.reason == "query_unreachable" and ends.client in ids and ends.server in ids:
+            at = containers.joined.get(ids[ends.client], ids[ends.client])
+            for client in (at, *sharing[at]):
+                out[client].add(ids[ends.server])
+    return {client: frozenset(servers) for client, servers in out.items()}
+
+
 def _families(
     store: Store, clients: Set[int], is_v4: Sequence[bool], known: Mapping[int, int]
 ) -> dict[int, int]:

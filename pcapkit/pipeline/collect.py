@@ -207,7 +207,7 @@ def collect_captures(
     if len(out.captures) > 1:
         without_packets = [c.path for c in out.captures if not c.packets]
         warn_of_files(without_packets, "there is no packet in it", out.warnings)
-    out.warnings += noted_warnings(collector.noted)
+    out.warnings += noted_warnings(collector.noted, options.limits)
     out.skipped.update(collector.wanted.skipped)
     out.warnings += collector.wanted.warnings()
     out.store.seal()

@@ -42,7 +42,7 @@ from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
 from pcapkit.pipeline.analysis import Analysis
-from pcapkit.pipeline.clients import find_clients, given_facts
+from pcapkit.pipeline.clients import find_clients, given_facts, refusals
 from pcapkit.pipeline.collect import Collected
 from pcapkit.pipeline.options import Options
 from pcapkit.version import __version__
@@ -129,7 +129,11 @@ class Reading:
     def _parts(self) -> Iterator[Callable[[], Readings]]:
         collected = self._collected
         return read_parts(
-            collected.store, self._clients, self._names, has_clock=collected.has_clock
+            collected.store,
+            self._clients,
+            self._names,
+            has_clock=collected.has_clock,
+            refusals=refusals(collected, self._containers),
         )
 
     def _tallies(self) -> _Tallies:
@@ -346,12 +350,12 @@ def _limit_warnings(clients: OtherRows, names: OtherNames, limits: Limits) -> It
     if clients.count:
         yield (
             f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "
-            f"({crossed('clients', limits.clients)})"
+            f"({crossed('clients', limits)})"
         )
     if names.count:
         yield (
             f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
-            f"({crossed('names', limits.names)})"
+            f"({crossed('names', limits)})"
         )
 
 

@@ -86,15 +86,34 @@ def _verdict(m: Measure) -> Text:
     return Text(shown, style=_STYLES.get(m.verdict, ""))
 
 
+def _is_promise(promise: Promise) -> bool:
+    """Was no more to be sent? Nobody promises more queries: that is a prediction."""
+    return promise.promised is None or promise.promised <= 0
+
+
 def _promise(promise: Promise) -> Text:
     what = "in full" if promise.setting.is_fqdn_of_all else setting_text(promise.setting)
     text = Text(f"{shorten(promise.subject, 48)}, {what}: ")
+    is_promise = _is_promise(promise)
     if promise.promised is not None and not promise.setting.is_fqdn_of_all:
-        text.append(f"{_signed(promise.promised)} queries promised, ")
+        word = "promised" if is_promise else "predicted"
+        text.append(f"{_signed(promise.promised)} queries {word}, ")
         if promise.measured is not None:
             text.append(f"{_signed(promise.measured.value)} came: ")
-    text.append(_VERDICTS[promise.verdict], style=_STYLES.get(promise.verdict, "yellow"))
+    if is_promise:
+        text.append(_VERDICTS[promise.verdict], style=_STYLES.get(promise.verdict, "yellow"))
+    else:
+        text.append(_prediction(promise))
     return text
+
+
+def _prediction(promise: Promise) -> str:
+    """Say what became of the prediction that a setting sends more queries."""
+    if promise.verdict == "not_kept":
+        return "more than predicted"
+    if promise.verdict != "kept" or promise.measured is None or promise.promised is None:
+        return _VERDICTS[promise.verdict]
+    return "less than predicted" if promise.measured.high < promise.promised else "as predicted"
 
 
 def _plan(promise: PlanPromise) -> Text:
@@ -134,7 +153,8 @@ def render_comparison(comparison: Comparison, console: Console) -> None:
             console.print(Text(f"and {len(clients) - _SUBJECTS} more (--json)", style="dim"))
     if comparison.promises or comparison.plans:
         console.print()
-        console.print(Text("What was promised:"))
+        promised = comparison.plans or any(map(_is_promise, comparison.promises))
+        console.print(Text(f"What was {'promised' if promised else 'predicted'}:"))
     for plan in comparison.plans[:_PROMISES]:
         console.print(Text("- ") + _plan(plan))
     if len(comparison.plans) > _PROMISES:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from pcapkit.errors import InputError
-from pcapkit.files import WAITING, claims, dissolve, held, parents_of, unbroken
+from pcapkit.files import WAITING, claims, dissolve, held, parents_of, umask, unbroken
 
 #: Of renameat2(2): linux/fs.h, linux/fcntl.h.
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100
@@ -103,7 +103,7 @@ def _take_place(
             _replace(waiting, folder, status, names, is_own, stays)
             return
         special = stat.S_IMODE(waiting.stat().st_mode) & ~0o777  # as the folder around has it
-        waiting.chmod(special | 0o777 & ~_umask())
+        waiting.chmod(special | 0o777 & ~umask())
         try:
             os.rename(waiting, folder)
             return
@@ -193,9 +193,3 @@ def _exchanged(one: Path, other: Path) -> bool:
     if number in _NO_EXCHANGE:
         return False
     raise OSError(number, os.strerror(number))
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

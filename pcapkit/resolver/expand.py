@@ -142,14 +142,20 @@ def _why(e: Expansion) -> str:
         return "busybox nslookup searches names without a dot only, and asks every suffix at once."
     if e.candidates == (e.name,) and e.dots < e.ndots:
         return f"{e.resolver} does not walk this list: the name is asked as is."
-    if e.dots >= e.ndots:
+    ndots = resolver_model(e.resolver).effective_ndots(e.ndots)
+    if e.dots >= ndots:
         rest = (
             " and the search list only if it fails"
             if len(e.candidates) > 1
             else f" and {e.resolver} does not search after it"
         )
-        return f"{e.dots} dots >= ndots {e.ndots}: the name as is goes first{rest}."
-    return f"{e.dots} dots < ndots {e.ndots}: the search list goes first, the name as is last."
+        return f"{e.dots} dots >= ndots {ndots}: the name as is goes first{rest}."
+    below = f"{e.dots} dots < ndots {ndots}"
+    if e.name not in e.candidates:
+        return f"{below}: the search list is asked alone, and never the name as is."
+    if e.candidates[-1] != e.name:
+        return f"{below}: the search list goes first; its entry '.' is the name as is."
+    return f"{below}: the search list goes first, the name as is last."
 
 
 def _walk_lines(e: Expansion) -> list[str]:
@@ -161,24 +167,37 @@ def _walk_lines(e: Expansion) -> list[str]:
     return lines
 
 
+def _places(e: Expansion) -> dict[str, str]:
+    """Return what each name is called that may be asked: its place in the search list."""
+    suffixes = [(n, s) for n, s in enumerate(e.search, 1) if s != "."]
+    named = {f"{e.name}.{s}": f"suffix {n}" for n, s in reversed(suffixes)}  # the first of two
+    return {e.name: "as is"} | named
+
+
 def _cost_lines(e: Expansion) -> list[str]:
-    """Return a table: a row for each ndots, a column for each name under which it may exist."""
+    """Return a table: a row for each ndots, a column for each name under which it may exist.
+
+    Columns that have no room stand in further tables, one below the other.
+    """
     owners = list(dict.fromkeys(c.found for c in e.costs))
     cells = {(c.ndots, c.found): c for c in e.costs}
-    heads = ["as is", *(f"suffix {n}" for n in range(1, len(owners)))]
-    most = (_WIDTH - 24) // 10
-    shown = owners if len(owners) <= most else [*owners[: most - 1], owners[-1]]
-    lines = ["  ndots" + "".join(f"{heads[owners.index(p)]:>10}" for p in shown)]
-    for ndots in sorted({c.ndots for c in e.costs}):
-        row = [cells[ndots, p] for p in shown]
-        text = "".join(f"{c.queries if c.resolves else 'fails':>10}" for c in row)
-        lines.append(f"  {ndots:>5}{text}" + ("  <- now" if ndots == e.ndots else ""))
+    heads, now = _places(e), "  <- now"
+    most = (_WIDTH - 7 - len(now)) // 10
+    lines = []
+    for first in range(0, len(owners), most):
+        shown = owners[first : first + most]
+        lines += [""] * bool(first)
+        lines.append("  ndots" + "".join(f"{heads[p]:>10}" for p in shown))
+        for ndots in sorted({c.ndots for c in e.costs}):
+            row = [cells[ndots, p] for p in shown]
+            text = "".join(f"{c.queries if c.resolves else 'fails':>10}" for c in row)
+            lines.append(f"  {ndots:>5}{text}" + (now if ndots == e.ndots else ""))
     return lines
 
 
 def _model_lines(e: Expansion) -> list[str]:
     """Return the resolvers' orders, those that walk alike on one line."""
-    owners = {e.name: "as is"} | {f"{e.name}.{s}": f"suffix {n}" for n, s in enumerate(e.search, 1)}
+    owners = _places(e)
     alike: dict[tuple[str, ...], list[str]] = {}
     for m in e.models:
         alike.setdefault(m.candidates, []).append(m.resolver)

@@ -105,6 +105,18 @@ def put_ip(
 
 
 @helper_kernel
+def _put_cooked_address(
+    buffer: Bytes, at: Int, length: Int, out: Bytes, maps: Maps, work: Work
+) -> None:
+    """Write the 8 bytes at ``at`` in which a cooked header holds an address of so many bytes."""
+    if length == 6:
+        put_address(buffer, at, 6, out, maps, work)
+        put_fill(0, 2, out, work.state)
+    else:
+        put_fill(0, 8, out, work.state)
+
+
+@helper_kernel
 def put_link(
     buffer: Bytes, at: Int, stop: Int, linktype: Int, out: Bytes, maps: Maps, work: Work
 ) -> None:
@@ -112,19 +124,11 @@ def put_link(
     state = work.state
     if linktype == LINK_SLL:
         put_copy(buffer, at, at + 6, out, state)
-        if u16(buffer, at + 4) == 6:
-            put_address(buffer, at + 6, 6, out, maps, work)
-            put_fill(0, 2, out, state)
-        else:
-            put_fill(0, 8, out, state)
+        _put_cooked_address(buffer, at + 6, u16(buffer, at + 4), out, maps, work)
         put_copy(buffer, at + 14, at + 16, out, state)
     elif linktype == LINK_SLL2:
         put_copy(buffer, at, at + 12, out, state)
-        if u8(buffer, at + 11) == 6:
-            put_address(buffer, at + 12, 6, out, maps, work)
-            put_fill(0, 2, out, state)
-        else:
-            put_fill(0, 8, out, state)
+        _put_cooked_address(buffer, at + 12, u8(buffer, at + 11), out, maps, work)
     else:
         put_copy(buffer, at, stop, out, state)
 

@@ -20,6 +20,7 @@ from pcapkit.ingest.capture.reader import open_records
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import open_source
 from pcapkit.ingest.packet.fields import DNS_PORT, FACTS
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.schema import Bytes, Integers
 from pcapkit.sharing.key import Key
 from pcapkit.sharing.messages import (
@@ -163,14 +164,18 @@ class Sharing:
 
 
 def share(
-    path: str, output: Path, key: Callable[[], Key], ports: frozenset[int] = frozenset((53,))
+    path: str,
+    output: Path,
+    key: Callable[[], Key],
+    ports: frozenset[int] = frozenset((53,)),
+    limits: Limits = DEFAULTS,
 ) -> Shared:
     """Write the packet capture at ``path`` to ``output`` with pseudonyms; return what became of it.
 
     ``key`` is asked once the input is known to be a packet capture. Raises InputError where it is
     none, or cannot be read or written.
     """
-    with open_source(path) as source:
+    with open_source(path, limits) as source:
         found = format_of(source)
         if found is None or found.name not in ("pcap", "pcapng"):
             what = "text" if found is None else found.name

@@ -17,6 +17,7 @@ from pcapkit.batch.finding.catalog import Item, find_items
 from pcapkit.batch.finding.failures import KINDS, WORDS, kind_of
 from pcapkit.batch.finding.looks import Looks
 from pcapkit.errors import InputError, UsageError
+from pcapkit.limits import Limits
 from pcapkit.report.text.audits import FAILURE_KINDS
 from tests.build import conversation, pcap, pcapng, save
 from tests.cli.test_cli import _PLAIN, run
@@ -234,9 +235,9 @@ def test_known_files_are_not_opened_again(tmp_path: Path, monkeypatch: pytest.Mo
     opened: list[str] = []
     look = catalog.open_source
 
-    def counting(path: str) -> object:
+    def counting(path: str, limits: Limits) -> object:
         opened.append(os.path.basename(path))
-        return look(path)
+        return look(path, limits)
 
     monkeypatch.setattr(catalog, "open_source", counting)
 

@@ -127,6 +127,24 @@ def test_a_promise_that_did_not_come_true_is_told(tmp_path: Path) -> None:
     assert compared(*paths)["promises"][0]["verdict"] == "not_kept"
 
 
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [(1, "as predicted"), (0.6, "less than predicted"), (3, "more than predicted")],
+)
+def test_more_queries_are_predicted_not_promised(tmp_path: Path, times: float, said: str) -> None:
+    """From ndots 2 to ndots 5, as what-if says; then as often as it does not."""
+    paths = []
+    for number, path in enumerate((NDOTS_2, GLIBC)):
+        saved = json.loads(run("analyze", path, "--json").stdout)
+        for row in saved["clients"]:
+            for key in ("queries", "wasted_queries"):
+                row[key] = round(row[key] * (times if number else 1))
+        paths.append(build.save(tmp_path, json.dumps(saved).encode(), f"{number}.json"))
+    text = " ".join(run("compare", *paths).stdout.decode().split())
+    line = text.partition("What was promised: ")[2].partition("ndots 5: ")[2].partition(" - ")[0]
+    assert "queries predicted, " in line and line.endswith(f" came: {said}")
+
+
 def test_saved_analyses_give_what_their_captures_give(tmp_path: Path) -> None:
     done = run("analyze", GLIBC, "-o", str(tmp_path), "--format", "json", "-q")
     assert done.returncode == 0, done.stderr

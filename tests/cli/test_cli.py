@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pcapkit.model.vocabulary import Safety
 from tests import build
 from tests.analysis.faults.test_delivery import races
 
@@ -411,6 +412,9 @@ def test_explain() -> None:
     assert max(map(len, every.splitlines())) <= 80
     assert b"suffix" in run("explain", "search-miss").stdout
     assert b"four fifths of the waste" in run("explain", "plan").stdout
+    for verdict in Safety:
+        assert f"{verdict}  (verdict)" in run("explain", verdict).stdout.decode()
+    assert b"cluster_dns" in run("explain", "vantage").stdout
     edits = run("explain", "edits").stdout.split()
     assert b" ".join(edits).count(b"one name written in full, each in one workload") == 1
     both = run("explain", "autopath").stdout

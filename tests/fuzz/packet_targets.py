@@ -138,6 +138,27 @@ def _tunnel_seeds() -> list[bytes]:
     return [*frames(), *packets_of(1)]
 
 
+def _pieces(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """Yield what is made of bytes, 64 pieces at most: kind, number, gap, length, and the payload.
+
+    The payload is shorter than its length where the bytes end.
+    """
+    at = 0
+    for _ in range(64):
+        if len(data) - at < 5:
+            break
+        kind, number, gap, length = struct.unpack_from(">BHBB", data, at)
+        payload = data[at + 5 : at + 5 + length]
+        at += 5 + len(payload)
+        yield kind, number, gap, length, payload
+
+
+def _captured(time: int, packet: bytes, cut: int) -> tuple[int, bytes, int, int]:
+    """Return a packet as it is captured, without its last ``cut`` bytes."""
+    frame = ethernet(packet)
+    return time, frame[: len(frame) - cut], len(frame), 1
+
+
 def read_segments(data: bytes) -> Outcome:
     """Decode segments of TCP: each 5 bytes (kind, sequence, gap, length) and its payload.
 
@@ -145,11 +166,8 @@ def read_segments(data: bytes) -> Outcome:
     second later.
     """
     found: list[tuple[int, bytes, int, int]] = []
-    at, now = 0, START_NS
-    while len(data) - at >= 5 and len(found) < 64:
-        kind, sequence, gap, length = struct.unpack_from(">BHBB", data, at)
-        payload = data[at + 5 : at + 5 + length]
-        at += 5 + len(payload)
+    now = START_NS
+    for kind, sequence, gap, length, payload in _pieces(data):
         now += gap * 1_000_000 + (kind >> 7) * 1_000_000_000
         flags = 0x10 | (kind & 4) >> 1 | (kind & 8) >> 3 | (kind & 16) >> 2
         port = 40_000 + (kind >> 1 & 1)
@@ -160,9 +178,7 @@ def read_segments(data: bytes) -> Outcome:
         else:
             ends = (SERVER, CLIENT_ADDRESS) if kind & 1 else (CLIENT_ADDRESS, SERVER)
             packet = ipv4(segment, *ends, protocol=6, ident=len(found) + 1)
-        frame = ethernet(packet)
-        cut = frame[: len(frame) - length // 2] if kind & 32 else frame
-        found.append((now, cut, len(frame), 1))
+        found.append(_captured(now, packet, length // 2 if kind & 32 else 0))
     return _decoded(found)
 
 
@@ -192,11 +208,8 @@ def read_fragments(data: bytes) -> Outcome:
     seconds later.
     """
     found: list[tuple[int, bytes, int, int]] = []
-    at, now = 0, START_NS
-    while len(data) - at >= 5 and len(found) < 64:
-        kind, offset, gap, length = struct.unpack_from(">BHBB", data, at)
-        payload = data[at + 5 : at + 5 + length]
-        at += 5 + len(payload)
+    now = START_NS
+    for kind, offset, gap, length, payload in _pieces(data):
         now += gap * 1_000_000 + (kind >> 6 & 1) * 10_000_000_000
         offset &= 0x1FFF
         protocol, ident = (6 if kind & 8 else 17), 7 + (kind >> 4 & 1)
@@ -207,9 +220,7 @@ def read_fragments(data: bytes) -> Outcome:
         else:
             place = offset | (0x2000 if kind & 1 else 0)
             packet = ipv4(payload, *ends, protocol=protocol, fragment=place, ident=ident)
-        frame = ethernet(packet)
-        cut = frame[: len(frame) - length // 2] if kind & 32 else frame
-        found.append((now, cut, len(frame), 1))
+        found.append(_captured(now, packet, length // 2 if kind & 32 else 0))
     return _decoded(found)
 
 

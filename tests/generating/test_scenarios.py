@@ -46,11 +46,48 @@ def test_the_analysis_of_each_scenario_is_its_truth(tmp_path: Path, row: Row) ->
 
 
 @pytest.mark.parametrize("resolver", [h if h != "c-ares" else "c-ares@1.30" for h in HABITS])
-@pytest.mark.parametrize("name", ["plain", "lost-queries"])
+@pytest.mark.parametrize("name", ["plain", "lost-queries", "servfail", "cut"])
 def test_each_resolver_asks_by_its_rules(tmp_path: Path, name: str, resolver: str) -> None:
     truth, analysis = written(tmp_path, scenario_row(name), resolver=resolver)
     assert differences(truth, analysis) == []
-    assert truth["retries"] > 0 or name == "plain"
+    assert truth["retries"] > 0 or name != "lost-queries"
+
+
+@pytest.mark.parametrize("resolver", ["glibc", "musl", "go", "c-ares@1.30", "bind-nslookup"])
+@pytest.mark.parametrize("name", ["closed-nameserver", "dead-nameserver"])
+def test_who_asks_the_next_nameserver_asks_again(tmp_path: Path, name: str, resolver: str) -> None:
+    """From whatever port, and at once where ICMP says that nothing listens at the first."""
+    truth, analysis = written(tmp_path, scenario_row(name), resolver=resolver)
+    assert differences(truth, analysis) == []
+    assert truth["retries"] >= truth["queries"]
+
+
+def test_dnspython_hears_no_refusal_and_gives_up_after_its_lifetime(tmp_path: Path) -> None:
+    """2 s at each candidate, 5 s for all: a third one gets no answer, and no fourth is asked."""
+    row = scenario_row("closed-nameserver")
+    truth, analysis = written(tmp_path, row, resolver="dnspython")
+    assert differences(truth, analysis) == []
+    assert set(truth["lookups_by_outcome"]) >= {"resolved", "unanswered"}
+    took = analysis.lookups["duration_s"]
+    assert 1.9 < took.min() < took.max() < 5.1
+
+
+@pytest.mark.parametrize(
+    ("name", "resolver", "seed"),
+    [
+        ("servfail", "glibc", 4),
+        ("cut-chain", "dnspython", 3),
+        ("plain", "bind-nslookup", 4),
+        ("no-address", "bind-nslookup", 3),
+    ],
+)
+def test_ports_that_are_drawn_twice_join_nothing(
+    tmp_path: Path, name: str, resolver: str, seed: int
+) -> None:
+    """Among thousands of ports, two questions have the same one now and then."""
+    choices = {"resolver": resolver, "lookups": 2500, "seconds": 300.0}
+    truth, analysis = written(tmp_path, scenario_row(name), seed, **choices)
+    assert differences(truth, analysis) == []
 
 
 @pytest.mark.parametrize("seed", [2, 3])

@@ -14,6 +14,8 @@ import pytest
 import pcapkit
 
 PACKAGE = Path(pcapkit.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
+CAPTURE = ROOT / "captures" / "lab" / "whatif_w1_glibc_ndots5.pcap"
 #: Adds names, which compiles one small kernel; prints where it is kept, and if it was found there.
 #: That there is something to find is known before.
 ADD = (
@@ -377,7 +379,7 @@ def test_who_reads_a_log_waits_for_no_decoders(
     shutil.copytree(all_compiled, kernels, copy_function=shutil.copyfile)
     for form in kernels.glob("*/decode_window.*.kernel"):
         form.unlink()
-    log, capture = tmp_path / "dns.log", PACKAGE.parent / "captures/lab/whatif_w1_glibc_ndots5.pcap"
+    log, capture = tmp_path / "dns.log", CAPTURE
     log.write_text(
         '2026-01-01T00:00:00.5Z [INFO] 10.0.0.1:5 - 6 "A IN a.example. udp 27 false 512" '
         "NOERROR qr,rd,ra 52 0.001s\n"

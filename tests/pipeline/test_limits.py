@@ -201,6 +201,14 @@ def test_explain_lists_every_limit_and_says_what_each_does() -> None:
     assert {f.name for f in fields(Limits)} == {r.name for r in listed() if not r.fixed}
 
 
+def test_the_documentation_says_what_explain_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    for limit in listed():
+        fixed = " (fixed)" if limit.fixed else ""
+        cells = f"`{limit.name}`{fixed}", f"{limit.value:,} {limit.unit}", limit.of, limit.crossed
+        assert f"| {' | '.join(cells)} |" in page
+
+
 def test_limits_stand_in_a_file_as_well(
     capture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,35 @@ def test_a_resolv_conf_brings_its_servers_and_options(tmp_path: Path) -> None:
     done = json.loads(ran.output)
     assert (done["ndots"], done["search"]) == (2, ["one.example"])
     assert done["lost_s"] == 2 * (2 * 2 * 1)  # two names, two servers, twice a second each
+
+
+@pytest.mark.parametrize("suffixes", [1, 5, 6, 7, 32])
+def test_every_suffix_has_its_column(suffixes: int) -> None:
+    """Those that 80 columns have no room for stand in a further table."""
+    search = [f"s{n}.example" for n in range(suffixes)]
+    text = render_expansion(expand("api.example.com", search=search, ndots=5, resolver="glibc"))
+    table = text.partition("only ...")[2].partition("With a final dot")[0]
+    heads = re.findall(r"as is|suffix \d+", table)
+    assert heads == ["as is", *(f"suffix {n + 1}" for n in range(suffixes))]
+    assert max(map(len, text.splitlines())) <= 80
+    now = [line.split()[1:-2] for line in table.splitlines() if line.endswith("<- now")]
+    costs = [2 * (suffixes + 1), *(2 * (n + 1) for n in range(suffixes))]
+    assert [int(cost) for line in now for cost in line] == costs
+
+
+@pytest.mark.parametrize(
+    ("resolver", "search", "ndots", "said"),
+    [
+        ("glibc", ["a.example"], 5, "the name as is last"),
+        ("dnsjava", ["a.example"], 5, "never the name as is"),
+        ("glibc", [".", "a.example"], 5, "entry '.' is the name as is"),
+        ("c-ares@1.27", ["a.example"], 0, "0 dots < ndots 1: the search list goes first"),
+    ],
+)
+def test_the_order_is_told_as_it_is(
+    resolver: str, search: list[str], ndots: int, said: str
+) -> None:
+    done = expand("web", search=search, ndots=ndots, resolver=resolver)
+    text = " ".join(render_expansion(done).split())
+    assert said in text
+    assert ("as is last" in text) is (done.candidates[-1] == done.name)

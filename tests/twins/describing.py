@@ -123,9 +123,7 @@ def _is_cut(
 ) -> bool:
     """Does the capture end while another query of the walk was due?"""
     last: Candidate = w.candidates[-1]
-    if w.parallel:
-        return False  # all at once
-    mine = [q for q in questions if q.name == last.name]
+    mine = [q for q in questions if q.name == last.name or w.parallel]
     waiting = any(q.outcome == UNANSWERED for q in mine)
     newest = max(e.time if e.done is None else e.done for q in mine for e in q.sent)
     if end - newest > (WAITS if waiting else GOES_ON):
@@ -134,7 +132,7 @@ def _is_cut(
         return all(len(q.sent) == 1 for q in mine)
     failed = any(q.outcome not in (NODATA, NXDOMAIN) for q in mine)
     stops = any(q.outcome == NODATA for q in mine) and model.on_nodata == AFTER_STOP
-    if failed or stops:
+    if w.parallel or failed or stops:
         return False
     if w.mode == "list":
         return not w.closed

@@ -33,6 +33,8 @@ class Exchange:
     port: int
     ident: int
     outcome: int
+    server: int = 0
+    refused: bool = False  # unanswered, and ICMP says that its server is not there for the client
 
     def came(self, time: int) -> bool:
         """Was it answered by then?"""
@@ -111,7 +113,12 @@ class Candidate:
         """Return when the last question ended; None while one is awaited."""
         pending = [q[-1].time for t, q in self.questions.items() if not self.ended(t, time)]
         began = min(time, *(q[-1].time for q in self.questions.values()))
-        if any(time - t < TIMER for t in pending) and time - began < WHOLE_TIMER:
+        awaited = [
+            q[-1].time
+            for t, q in self.questions.items()
+            if not self.ended(t, time) and not q[-1].refused
+        ]
+        if any(time - t < TIMER for t in awaited) and time - began < WHOLE_TIMER:
             return None
         ends = [self.earliest(t) or 0 for t in self.questions if self.ended(t, time)]
         for t, q in self.questions.items():
@@ -177,20 +184,25 @@ def _repeats(c: Candidate, e: Exchange, habits: Habits) -> bool:
             return True
     if not c.ended(e.qtype, e.time):
         keeps_id = len(q) > 1 and len({x.ident for x in q}) == 1 and last.port != e.port
-        return waited >= TIMER and not keeps_id
+        if keeps_id:
+            return False
+        return waited >= TIMER or (last.done is None and _turned_away(c, last, e, habits))
     newest = max((x for x in q if x.came(e.time)), key=lambda x: x.done or 0)
-    if not _good(newest):
-        return e.time - (newest.done or 0) <= JOIN or last.port == e.port
-    if last.port != e.port:
+    return not _good(newest) and e.time - (newest.done or 0) <= JOIN
+
+
+def _turned_away(c: Candidate, last: Exchange, e: Exchange, habits: Habits) -> bool:
+    """Is the next server asked at once, or the only one again, which is known not to listen?"""
+    if e.time - last.time > PAUSED:
         return False
-    others = [o[-1] for t, o in c.questions.items() if t != e.qtype]
-    return any(not o.came(e.time) and e.time - o.time >= TIMER for o in others)
+    apart = len(c.ports) > 1 or not habits.asks_both
+    return e.server != last.server or (last.refused and apart)
 
 
 def _begins_again(w: Walk, e: Exchange) -> bool:
     """Is it another walk for another type, where all suffixes were asked for one, and answered?"""
     first, last = w.candidates[0], w.candidates[-1]
-    batch = first is not last and not first.left
+    batch = first is not last and not first.left and first.first.port == e.port
     return batch and e.qtype not in first.questions and not last.silent(e.time)
 
 

@@ -39,6 +39,8 @@ def read(traffic: Traffic) -> Read:
 def exchanges_of(collected: Collected) -> dict[str, list[Exchange]]:
     """Return the exchanges of each client, by its address."""
     clients: dict[str, list[Exchange]] = defaultdict(list)
+    addresses = collected.interners.addresses
+    refused = {(ends.client, ends.server) for ends in collected.unreachable}
     for row in collected.store.read(collected.store.clients()):
         clients[collected.address(int(row["client"]))].append(
             Exchange(
@@ -50,6 +52,9 @@ def exchanges_of(collected: Collected) -> dict[str, list[Exchange]]:
                 int(row["client_port"]),
                 int(row["message_id"]),
                 int(row["outcome"]),
+                int(row["server"]),
+                row["response_packet"] < 0
+                and (addresses[int(row["client"])], addresses[int(row["server"])]) in refused,
             )
         )
     return clients

@@ -1,6 +1,7 @@
 """Random traffic of clients that look a few names up, again and again and at once.
 
-Packets are lost, late and asked again; walks are those of ``resolver/simulate``.
+Packets are lost, late and asked again, or refused by a closed port; walks are those of
+``resolver/simulate``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests import build
 from tests.analysis.talk import Talk
 
 CLIENTS = (build.CLIENT, "10.244.1.18")
+CLOSED = "10.96.0.11"
 LIST = ("shop.svc.z", "svc.z", "z")
 NAMES = ("web", "db", "web.shop", "api.example", "web.shop.svc", "a.b.example.org", "web.")
 RCODES = {ANSWER: 0, NODATA: 0, NXDOMAIN: 3, SERVFAIL: 2, REFUSED: 5}
@@ -60,6 +62,7 @@ def traffic(draw: st.DrawFn, models: Sequence[str] = tuple(m.name for m in RESOL
     zone = {p: draw(st.tuples(outcome, outcome)) for p in places}
     config = ResolverConfig((build.SERVER,), search, ndots, (), "")
     talk, at = Talk(), 0.0
+    closed = draw(st.sampled_from([None, None, CLOSED, build.SERVER]))
     for _ in range(draw(st.integers(1, 6))):
         name, client = draw(st.sampled_from(names)), draw(st.sampled_from([CLIENTS[0], *CLIENTS]))
         done = walk(
@@ -68,16 +71,25 @@ def traffic(draw: st.DrawFn, models: Sequence[str] = tuple(m.name for m in RESOL
             resolver_model(model),
             lambda n, t: zone.get(n, (NXDOMAIN, NXDOMAIN))[t == "AAAA"],
         )
-        _play(draw, talk, done.steps, model, client, at)
+        _play(draw, talk, done.steps, model, (client, closed), at)
         at += draw(st.sampled_from(GAPS_MS))
     times = [packet.time for packet in talk._packets]
     return Traffic(model, search, ndots, talk.capture(), min(times), max(times))
 
 
 def _play(
-    draw: st.DrawFn, talk: Talk, steps: Sequence[Step], model: str, client: str, at: float
+    draw: st.DrawFn,
+    talk: Talk,
+    steps: Sequence[Step],
+    model: str,
+    ends: tuple[str, str | None],
+    at: float,
 ) -> None:
-    """Send a walk: both families together, lost packets again after 5 s, failed ones at once."""
+    """Send a walk: both families together, lost packets again after 5 s, failed ones at once.
+
+    ``ends`` are the client and, if there is one, a server that is asked first and does not listen.
+    """
+    client, closed = ends
     own_ports, begin, candidate, port = model == "go", at, "", 0
     together = resolver_model(model).asks_all
     for step in steps:
@@ -88,6 +100,9 @@ def _play(
         if step.outcome != UNANSWERED and tries == 1 and draw(st.integers(0, 9)) == 0:
             tries = -2  # the first is lost
         for number in range(abs(tries)):
+            if closed:
+                _refuse(talk, sent, step, (client, closed), port, own_ports)
+                sent += 0.4
             lost = step.outcome == UNANSWERED or (tries < 0 and number == 0)
             took = None if lost else draw(st.sampled_from([0.3, 0.3, 0.3, 7, 300]))
             talk.exchange(
@@ -104,3 +119,24 @@ def _play(
             sent += 5000 if took is None else took + 0.05
         at = max(at, sent)
         begin += 0.02
+
+
+def _refuse(
+    talk: Talk, at: float, step: Step, ends: tuple[str, str], port: int, own_ports: bool
+) -> None:
+    """Ask a server that does not listen, as an ICMP message says."""
+    port += talk._serial if own_ports else 0
+    ident = None if own_ports else (7919 * port + TYPES[step.qtype]) % 65536
+    client, server = ends
+    talk.exchange(
+        at,
+        step.candidate,
+        TYPES[step.qtype],
+        took=None,
+        client=client,
+        server=server,
+        port=port,
+        ident=ident,
+    )
+    quoted = build.ipv4(build.udp(b"", port, 53), client, server)[:28]
+    talk.unreachable(at + 0.1, quoted, (server, client))

@@ -113,6 +113,26 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
 
 
 @helper_kernel
+def _was_turned_away(
+    rows: Exchanges, w: Walks, candidate: Int, question: Int, e: Row, rules: Rules
+) -> bool:
+    """Is a question asked again at once, as nothing listened where it went?
+
+    ``e`` (one of ``rows``) asks what ``question`` of ``candidate`` in ``w`` asks, before any timer
+    ends; ``rules`` are those of the client. Who learns by ICMP that a server is not there asks the
+    next one, or the only one once more. Two lookups at a time ask the same server; those of one
+    name do not come from a resolver that keeps a port for each question (Go): it makes one of them.
+    """
+    q = w.questions[question]
+    if q["done"] != NO_TIME or e["query_time"] - q["asked"] > rules.near:
+        return False
+    if e["server"] != rows[q["last"]]["server"]:
+        return True
+    several_ports = w.name_nodes[w.candidates[candidate]["node"]]["several_ports"]
+    return bool(q["refused"] and (several_ports or not rules.asks_both))
+
+
+@helper_kernel
 def _repeats(
     rows: Exchanges, w: Walks, candidate: Int, question: Int, e: Row, rules: Rules
 ) -> bool:
@@ -151,21 +171,13 @@ def _repeats(
             and last["client_port"] != e["client_port"]
         ):
             return same  # who kept the ID when it asked again gives each lookup its own
-        return bool(same or waited >= SHORTEST_TIMER_NS)
+        if same or waited >= SHORTEST_TIMER_NS:
+            return True
+        return _was_turned_away(rows, w, candidate, question, e, rules)
     if not q["good"] or q["newest"] > time:
         got = rows[newest_by(rows, w, question, time)]
         if got["tc"] or got["outcome"] not in (ANSWER, NODATA, NXDOMAIN):
-            at_once = time - got["response_time"] <= rules.join and not got["tc"]
-            return bool(at_once or last["client_port"] == e["client_port"])
-    if last["client_port"] != e["client_port"]:
-        return False
-    at = np.int64(w.candidates[candidate]["question"])
-    while at >= 0:  # glibc asks both families again where one was lost
-        other = w.questions[at]
-        if at != question and (other["done"] == NO_TIME or other["done"] > time):
-            if time - other["asked"] >= SHORTEST_TIMER_NS:
-                return True
-        at = np.int64(other["after"])
+            return bool(time - got["response_time"] <= rules.join and not got["tc"])
     return False
 
 

@@ -50,15 +50,16 @@ def is_cut(
 
     ``walk`` (WALK) is one of ``grouped``, of a ``client`` (CLIENT) whose list has so many
     ``suffixes``; ``lookup`` (LOOKUP) with its ``transactions`` (TRANSACTION) and their local
-    ``names`` (int32) is what is known of it. ``out`` says when the capture ends.
+    ``names`` (int32) is what is known of it. ``out`` says when the capture ends. Where all
+    candidates are asked at once (busybox), what is due is one of these questions again.
     """
-    if lookup["outcome"] == RESOLVED or walk["parallel"]:
+    if lookup["outcome"] == RESOLVED:
         return False
     last = grouped.walks.candidates[walk["last"]]
     newest = np.int64(NO_TIME)
     sent, mine, waiting, failed, empty = 0, 0, False, False, False
     for k in range(lookup["queries"]):
-        if names[k] != last["name"]:
+        if names[k] != last["name"] and not walk["parallel"]:
             continue
         t = transactions[k]
         mine += 1
@@ -76,7 +77,7 @@ def is_cut(
         return False
     if waiting:
         return bool(sent <= mine)
-    if failed or (empty and client["stops_on_nodata"]):
+    if walk["parallel"] or failed or (empty and client["stops_on_nodata"]):
         return False
     if walk["mode"] == LIST:
         return not walk["closed"]

@@ -79,10 +79,13 @@ def begins_again(w: Walks, walk: Int, e: Row) -> bool:
 
     Where all suffixes were asked from one port (busybox) for one type, and answered, what asks the
     first of them for another type begins a ``walk`` of ``w`` of its own, and the others follow it.
+    It comes from that port: of ports that are drawn for each question, two may be the same.
     """
     x = w.walks[walk]
     first, last = np.int64(x["first"]), np.int64(x["last"])
     if first == last or not w.name_nodes[w.candidates[first]["node"]]["alive"]:
+        return False
+    if w.questions[w.candidates[first]["question"]]["port"] != e["client_port"]:
         return False
     if question_of(w, first, e["qtype"]) >= 0 or is_silent(w, last, e["query_time"]):
         return False

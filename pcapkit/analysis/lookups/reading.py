@@ -7,14 +7,14 @@ pieces, by the first label of the names it asks: see ``docs/decisions/busy-clien
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from pcapkit.analysis.exchanges.runs import row_words
-from pcapkit.analysis.exchanges.store import PART, Store, parts
+from pcapkit.analysis.exchanges.store import PART, Piece, Store, parts
 from pcapkit.analysis.lookups.base_names import divide, number_names
 from pcapkit.analysis.lookups.cut_names import name_unread
 from pcapkit.analysis.lookups.describe import compare_lookups, describe_clients
@@ -51,7 +51,9 @@ from pcapkit.names.table import Folded
 from pcapkit.resolver.models import AFTER_STOP, resolver_model
 from pcapkit.schema import (
     ABSENT,
+    EXCHANGE_REFUSED,
     LOOKUP,
+    NO_TIME,
     TRANSACTION,
     Bytes,
     Exchanges,
@@ -114,17 +116,40 @@ class Readings:
 
 
 def read_parts(
-    store: Store, clients: Sequence[Client], names: Folded, *, has_clock: bool
+    store: Store,
+    clients: Sequence[Client],
+    names: Folded,
+    *,
+    has_clock: bool,
+    refusals: Mapping[int, Set[int]] | None = None,
 ) -> Iterator[Callable[[], Readings]]:
     """Give tasks that read the clients, a part each, for any thread to run.
 
     Names are interned only between the tasks, so that their ids never depend on the threads.
+    ``refusals`` are ids of servers by client, where ICMP messages say that queries do not reach
+    them.
     """
     known = {c.piece: c for c in clients}
     for part in parts(c.piece for c in clients):
         rows = store.read(part)
+        if refusals:
+            _mark_refused(rows, part, refusals)
         span = store.first_time or 0, store.last_time or 0
         yield _Reader(rows, names, [known[piece] for piece in part], span, has_clock).read
+
+
+def _mark_refused(
+    rows: Exchanges, clients: Sequence[Piece], refusals: Mapping[int, Set[int]]
+) -> None:
+    """Mark the exchanges in ``rows`` of some clients for which an ICMP message may have come."""
+    end = 0
+    for client in clients:
+        begin, end = end, end + client.size
+        if servers := refusals.get(client.client):
+            mine = rows[begin:end]
+            silent = mine["response_time"] == NO_TIME
+            silent &= np.isin(mine["server"], sorted(servers))
+            mine["marks"][silent] |= EXCHANGE_REFUSED
 
 
 class _Piece:

@@ -26,7 +26,7 @@ from pcapkit.analysis.timing import (
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.jit import helper_kernel
-from pcapkit.schema import NO_TIME, Exchanges, Ids, Int, Integers, Row, Rows
+from pcapkit.schema import EXCHANGE_REFUSED, NO_TIME, Exchanges, Ids, Int, Integers, Row, Rows
 
 #: How a walk is read: the search list first, the name as is first, or still open: its one
 #: candidate can be either.
@@ -96,6 +96,7 @@ QUESTION = np.dtype(
         ("good", np.uint8),  # no response was truncated, or an error of the server's
         ("truncated", np.uint8),
         ("absent", np.uint8),  # some response is NXDOMAIN
+        ("refused", np.uint8),  # an ICMP message may have come for the last exchange
     ],
     align=True,
 )
@@ -246,7 +247,8 @@ def finished(w: Walks, candidate: Int, time: Int) -> Int:
     """Return when its last answer came, or its last timer began; PENDING while one is awaited.
 
     A timer of whole seconds may have begun with another question of the candidate; what is asked
-    again after an answer, as glibc does where it lost the other family, ends anew.
+    again after an answer, as glibc does where it lost the other family, ends anew. What an ICMP
+    message refuses is not awaited.
     """
     latest = NO_TIME
     pending = False
@@ -262,7 +264,7 @@ def finished(w: Walks, candidate: Int, time: Int) -> Int:
                 latest = max(latest, q["done"] if came else q["asked"])
         else:
             latest = max(latest, q["asked"])
-            pending = pending or time - q["asked"] < SHORTEST_TIMER_NS
+            pending = pending or (not q["refused"] and time - q["asked"] < SHORTEST_TIMER_NS)
         at = np.int64(q["after"])
     if pending and time - began < WHOLE_TIMER_NS:
         return np.int64(PENDING)
@@ -374,6 +376,7 @@ def ask(rows: Exchanges, w: Walks, candidate: Int, question: Int, number: Int) -
     q["last"] = number
     q["asked"] = e["query_time"]
     q["message_id"] = e["message_id"]
+    q["refused"] = (e["marks"] & EXCHANGE_REFUSED) // EXCHANGE_REFUSED
     _note_response(q, e)
     _sum_up(w, c)
 

@@ -18,6 +18,7 @@ from pcapkit.errors import InputError, PcapkitError, UsageError
 from pcapkit.ingest.inputs.formats import HEAD_BYTES, format_of, recognise
 from pcapkit.ingest.inputs.recognise import is_tally
 from pcapkit.ingest.inputs.source import open_source
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.model.audits import Identity
 from pcapkit.text import is_url, shown_path
 
@@ -67,23 +68,26 @@ def find_items(
     from_file: str | None = None,
     skip: Path | None = None,
     looks: Looks | None = None,
+    limits: Limits = DEFAULTS,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Item]:
     """Return the captures under files, folders, patterns and URLs, each once, in order of path.
 
     ``from_file`` names a file with more paths, one a line, or ``-`` for standard input. ``skip`` is
     the output folder: what lies in it is no input. With ``sets``, rotated files that are one
-    capture are one item. ``looks`` are those of an earlier run; new ones are added. ``say`` gets
+    capture are one item. ``looks`` are those of an earlier run; new ones are added. ``limits`` say
+    how often a file may be compressed. ``say`` gets
     one line for each thing that a reader may wonder about.
 
     A file that is named itself, or whose name says that it is a capture, is listed even where it
     cannot be read. Raises UsageError where nothing is found at all.
     """
     named = [*paths, *(listed_in(from_file) if from_file is not None else ())]
-    known = Looks() if looks is None else looks
+    usual = limits.compression_layers == DEFAULTS.compression_layers
+    known = looks if looks is not None and usual else Looks()  # kept ones rest on the usual limit
     places = Places(skip)
     found = _distinct(places.all_behind(named), say)
-    seen = _look_at(found, known)
+    seen = _look_at(found, known, limits)
     captures = [(p, look) for p, look in zip(found, seen, strict=True) if look.format is not None]
     failed = [_failed(p, look) for p, look in zip(found, seen, strict=True) if _is_row(p, look)]
     if not captures and not (failed and places.any_there):
@@ -175,7 +179,7 @@ def _distinct(places: list[Place], say: Callable[[str], None]) -> list[Place]:
     return sorted(out.values(), key=lambda p: p.path)
 
 
-def _look_at(places: Sequence[Place], looks: Looks) -> list[Look]:
+def _look_at(places: Sequence[Place], looks: Looks, limits: Limits) -> list[Look]:
     """Return a look at each file: that of an earlier run, where nothing has changed since."""
     out: list[Look | None] = []
     for place in places:
@@ -190,21 +194,23 @@ def _look_at(places: Sequence[Place], looks: Looks) -> list[Look]:
         from pcapkit.ingest.inputs.remote import AT_ONCE
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for k, look in zip(remote, pool.map(lambda k: _look(places[k]), remote), strict=True):
+            for k, look in zip(
+                remote, pool.map(lambda k: _look(places[k], limits), remote), strict=True
+            ):
                 out[k] = look
     for k in missing:
         place = places[k]
-        look = out[k] or _look(place)
+        look = out[k] or _look(place, limits)
         out[k] = look
         if look.error_kind is None or look.error_kind in _LASTING:
             looks.put(shown_path(place.path), place.identity, look)
     return [look for look in out if look is not None]
 
 
-def _look(place: Place) -> Look:
+def _look(place: Place, limits: Limits) -> Look:
     """Look into a file: thoroughly where it should be a capture, else at its beginning."""
     try:
-        with open_source(place.path) as source:
+        with open_source(place.path, limits) as source:
             if is_tally(source.peek(HEAD_BYTES)):
                 return Look(_TALLY)
             if place.named or _is_called_capture(place.path):

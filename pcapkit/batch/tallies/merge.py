@@ -37,8 +37,9 @@ def write_tally(
 
     Where ``output`` is a folder, the file's name ends in a hash of the content, the range, the
     ports and the versions: the same input gives the same name, another one another. Of the options
-    the ports count; the others are for whoever merges. Raises InputError where the capture cannot
-    be read or the file cannot be written, UsageError where there is no reading it in parts.
+    the ports count, and the limits of what is read; the others are for whoever merges. Raises
+    InputError where the capture cannot be read or the file cannot be written, UsageError where
+    there is no reading it in parts.
     """
     options, progress = options or Options(), None if hooks is None else hooks.progress
 
@@ -53,7 +54,14 @@ def write_tally(
     target = output / "tally" if into else output
     _keep_captures(target)
     with whole_file(target, name=name if into else None) as out, Writer(out) as writer:
-        facts = record(path, writer, ports=options.ports | {53}, span=span, progress=each)
+        facts = record(
+            path,
+            writer,
+            ports=options.ports | {53},
+            span=span,
+            progress=each,
+            limits=options.limits,
+        )
     return (output / name() if into else output), facts
 
 
@@ -107,7 +115,7 @@ def merge(
     whole.warnings += [f"left out, as it could not be read: {f.error}" for f in failures]
     captures_of(parts)  # what is missing is said before anything is read
     collect_captures(
-        open_captures(parts, whole.interners),
+        open_captures(parts, whole.interners, options.limits),
         whole,
         options=options,
         progress=hooks.progress,

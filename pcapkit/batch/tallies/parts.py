@@ -126,7 +126,8 @@ def write_share(task: ShareTask) -> str | None:
     try:
         with whole_file(Path(task.output)) as out, Writer(out) as writer:
             for source in task.sources:
-                record(source, writer, ports=task.options.ports | {53})
+                ports = task.options.ports | {53}
+                record(source, writer, ports=ports, limits=task.options.limits)
     except Exception as problem:  # not even a fault of ours may stop the other captures
         return _write_failure(task, text_of(task.paths[0], problem), kind_of(problem))
     return None

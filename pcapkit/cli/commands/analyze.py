@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
+from pcapkit.cli.gate import INSTEAD, Gate, gate_options
 from pcapkit.cli.options import (
     JsonCommand,
     json_option,
@@ -67,7 +67,7 @@ def analyze(
     options = options_of(values, captures)
     if not as_json:
         check_output(output)
-    packets = check_inputs(captures)
+    packets = check_inputs(captures, options.limits)
     if verbose:
         say(f"reading {', '.join('stdin' if c == '-' else shown_path(c) for c in captures)}")
     if live and pseudonymize is not None:
@@ -82,17 +82,16 @@ def analyze(
 
             return read(*captures, options=options, hooks=replace(hooks, stop=stop, watch=watch))
 
-    analysis = report_on(
+    report_on(
         run,
         output,
         wanted,
         as_json=as_json,
         pseudonymize=pseudonymize,
         options=options,
+        gate=gate,
         packets=packets,
         bars=not redrawing,
         quiet=quiet,
         verbose=verbose,
     )
-    if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
-        sys.exit(1)

@@ -134,7 +134,15 @@ def audit(
     looks = Looks.load(kept)
 
     def find(*, sets: bool, tell: Callable[[str], None]) -> list[Item]:
-        return find_items(paths, sets=sets, from_file=from_file, skip=folder, looks=looks, say=tell)
+        return find_items(
+            paths,
+            sets=sets,
+            from_file=from_file,
+            skip=folder,
+            looks=looks,
+            limits=options.limits,
+            say=tell,
+        )
 
     items = [] if watch else find(sets=not no_sets, tell=say)
     # None of this before it is known that there is something to read.

@@ -46,7 +46,7 @@ def compare(
 
     for path in (before, after):
         if not is_saved(path) and not is_run(path):
-            check_inputs((path,))
+            check_inputs((path,), options.limits)
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.compare import compare as run

@@ -39,7 +39,7 @@ def export(
         check_output_file(output)
     elif form == "parquet" and sys.stdout.isatty():
         raise UsageError("Parquet is binary: name a file with -o")
-    packets = check_inputs(captures)
+    packets = check_inputs(captures, options.limits)
     with first_run(packets=packets) as ready, progress_bars() as progress:
         ready()
         from pcapkit.pipeline.analyze import table_parts

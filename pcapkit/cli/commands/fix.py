@@ -66,7 +66,7 @@ def fix(
 
     tree = read_tree(Path(manifests))
     if raw := [path for path in captures if not is_saved(path)]:
-        check_inputs(raw)
+        check_inputs(raw, options.limits)
     with first_run() as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.planned import load_planned

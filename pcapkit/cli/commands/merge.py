@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pcapkit.cli.gate import INSTEAD, Gate, gate_options, subjects_in
+from pcapkit.cli.gate import INSTEAD, Gate, gate_options
 from pcapkit.cli.options import (
     JsonCommand,
     json_option,
@@ -79,18 +78,17 @@ def merge(
 
         return read(*paths, options=options, hooks=hooks)
 
-    analysis = report_on(
+    report_on(
         run,
         output,
         wanted,
         as_json=as_json,
         pseudonymize=pseudonymize,
         options=options,
+        gate=gate,
         quiet=quiet,
         verbose=verbose,
     )
-    if gate.judge(subjects_in(analysis), prints_json=bool(as_json)):
-        sys.exit(1)
 
 
 def _files(tallies: tuple[str, ...]) -> list[str]:

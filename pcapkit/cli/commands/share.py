@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pcapkit.cli.options import limit_option, options_of
 from pcapkit.cli.output import check_inputs, check_output, print_path, say_wrapped
 from pcapkit.errors import UsageError
 
@@ -35,7 +36,10 @@ _VISIBLE = (
     type=click.IntRange(1, 65535),
     help="Read DNS on this port too.",
 )
-def share(capture: str, output: str, key_file: str | None, ports: tuple[int, ...]) -> None:
+@limit_option
+def share(
+    capture: str, output: str, key_file: str | None, ports: tuple[int, ...], limits: tuple[str, ...]
+) -> None:
     """Write a packet capture with pseudonyms instead of names and addresses.
 
     Its analysis is that of CAPTURE, with other names. The same key gives the same pseudonyms, and
@@ -45,7 +49,8 @@ def share(capture: str, output: str, key_file: str | None, ports: tuple[int, ...
     if capture != "-" and target.exists() and os.path.samefile(capture, target):
         raise UsageError("--output: it is the capture itself")
     check_output(str(target.parent))
-    check_inputs((capture,))
+    options = options_of({"ports": ports, "limits": limits}, ())
+    check_inputs((capture,), options.limits)
     from pcapkit.sharing.key import Key, key_in
     from pcapkit.sharing.share import share as run
 
@@ -57,7 +62,7 @@ def share(capture: str, output: str, key_file: str | None, ports: tuple[int, ...
         key, is_new = key_in(path)
         return key
 
-    shared = run(capture, target, take_key, frozenset((53, *ports)))
+    shared = run(capture, target, take_key, options.ports | {53}, options.limits)
     print_path(target)
     if is_new:
         say_wrapped(f"key: {path} (new, for you alone: whoever has it can undo the pseudonyms)")

@@ -66,7 +66,7 @@ def sql(
         from pcapkit.batch.capture_tables import load_tables as load
 
         wanted = database.named(TABLES)
-        packets = check_inputs(captures)
+        packets = check_inputs(captures, options.limits)
         with first_run(packets=packets) as ready, progress_bars() as progress:
             ready()
             from pcapkit.pipeline.hooks import Hooks

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pcapkit.cli.options import limit_option, options_of
 from pcapkit.cli.output import check_inputs, check_output, check_output_file, print_path
 from pcapkit.cli.session import first_run, progress_bars
 from pcapkit.errors import UsageError
@@ -50,12 +51,14 @@ def _bounds(text: str) -> tuple[int, int | None]:
     type=click.IntRange(1, 65535),
     help="Read DNS on this port too.",
 )
+@limit_option
 def tally(
     captures: tuple[str, ...],
     output: str,
     part: str | None,
     at_record: bool,
     ports: tuple[int, ...],
+    limits: tuple[str, ...],
 ) -> None:
     """Write a tally of each capture: all that an analysis needs of it, as a file; see merge.
 
@@ -74,15 +77,15 @@ def tally(
         check_output(output)
     else:
         check_output_file(output)
-    packets = check_inputs(captures)
+    options = options_of({"ports": ports, "limits": limits}, ())
+    packets = check_inputs(captures, options.limits)
     with first_run(packets=packets) as ready, progress_bars() as progress:
         ready()
         from pcapkit.batch.tallies.merge import write_tally
         from pcapkit.ingest.window import Span
         from pcapkit.pipeline.hooks import Hooks
-        from pcapkit.pipeline.options import Options
 
-        options, hooks = Options(ports=frozenset(ports)), Hooks(progress)
+        hooks = Hooks(progress)
         for capture in captures:
             span = None if bounds is None else Span(*bounds, exact=at_record)
             path, _ = write_tally(capture, into, options=options, span=span, hooks=hooks)

@@ -9,7 +9,8 @@ number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -71,6 +72,7 @@ from pcapkit.ingest.skip_reasons import (
     QUERY_UNREACHABLE,
     SKIP_REASONS,
     TCP_RETRANSMISSION,
+    TOO_MANY_HEADERS,
     UNKNOWN_LINK_TYPE,
 )
 from pcapkit.ingest.window import Capture, Interners, Kept, Unfinished, Unreachable, Window
@@ -80,6 +82,7 @@ _TCP_HEADER = bytes(8) + b"\x50\x10" + bytes(6)  # behind the ports
 _ROUNDS = 4  # how often a packet made from others may need others itself
 _NO_STREAMS = np.zeros(0, STREAM)
 _NEVER = 1 << 62
+Key = TypeVar("Key")
 #: Messages in one packet at most. A segment for offload may be longer than any packet, and its
 #: first message begun before.
 _MOST_IN_ONE = LONGEST_SEGMENT // SHORTEST_FRAMED + 2
@@ -401,9 +404,11 @@ class Decoder:
             if linktype in KNOWN_LINK_TYPES and not record["captured"]:
                 reasons[index] = NOT_IP
                 continue
-            most = self._capture.limits.dissected_packets
-            if linktype not in KNOWN_LINK_TYPES or self._noted.dissected >= most:
+            if linktype not in KNOWN_LINK_TYPES:
                 _count(self._noted.unknown, linktype, 1)
+                continue
+            if self._noted.dissected >= self._capture.limits.dissected_packets:
+                _count(self._noted.beyond, "dissected_packets", 1)
                 continue
             self._noted.dissected += 1
             self._noted.slow += 1
@@ -433,6 +438,16 @@ class Decoder:
         for part, rows, reasons, _ in self._passes(buffer, records, _NO_STREAMS):
             late.add(whole[: part.size], rows, reasons)
             whole = whole[part.size :]
+
+    def _note_limits(self, skipped: Mapping[str, int]) -> None:
+        """Note what was given up since the last time, because there is more than limits allow."""
+        beyond = self._noted.beyond
+        if packets := skipped[SKIP_REASONS[TOO_MANY_HEADERS]]:
+            _count(beyond, "tunnel_layers", packets)
+        for given_up in (self._streams.given_up, self._fragments.given_up):
+            for name, count in given_up.items():
+                _count(beyond, name, count)
+            given_up.clear()
 
     def _window(self, records: Rows, rows: Messages, reasons: Bytes, late: LateRows) -> Window:
         """Put together what the compiled path and the slow one found."""
@@ -469,13 +484,14 @@ class Decoder:
         noted.messages += rows.size
         noted.cut += sums[CUT_MESSAGES]
         noted.gone_back += sums[GONE_BACK]
+        self._note_limits(skipped)
         unreachable = self._unreachable.take()
         return Window(
             rows, packets, dict(skipped), first_time, last_time, unreachable, numbers=ends
         )
 
 
-def _count(counts: dict[int, int], key: int, more: int) -> None:
+def _count(counts: dict[Key, int], key: Key, more: int) -> None:
     counts[key] = counts.get(key, 0) + more
 
 

@@ -9,8 +9,23 @@ from functools import partial
 from pcapkit.codes import linktype_text
 from pcapkit.ingest.capture.decode import OTHER_CLOCK_NS
 from pcapkit.ingest.window import Noted
+from pcapkit.limits import Limits, crossed
 from pcapkit.text import file_names
+from pcapkit.words import counted
 
+#: What is beyond each limit of packets, and what became of it.
+_STREAMS = "that waited for missing segments {} given up: messages may be missing"
+_DATAGRAMS = (
+    "that waited for other fragments {} given up: of a first fragment what it shows is kept"
+)
+_BEYOND = {
+    "tcp_streams": ("TCP stream", _STREAMS),
+    "tcp_bytes": ("TCP stream", _STREAMS),
+    "fragmented_datagrams": ("incomplete datagram", _DATAGRAMS),
+    "fragment_bytes": ("incomplete datagram", _DATAGRAMS),
+    "dissected_packets": ("packet", "of rare link types {} skipped as 'unknown_link_type'"),
+    "tunnel_layers": ("packet", "with too many headers {} skipped as 'too_many_headers'"),
+}
 #: Fewer packets that look like DNS messages at a port may be anything.
 _SOME = 2
 #: Enough packets on the slow path to be felt.
@@ -25,6 +40,7 @@ def add_noted(into: Noted, after: Noted) -> None:
         setattr(into, name, getattr(into, name) + getattr(after, name))
     into.first_time = after.first_time if into.first_time is None else into.first_time
     into.last_time = into.last_time if after.last_time is None else after.last_time
+    into.beyond = dict(Counter(into.beyond) + Counter(after.beyond))
     into.unknown = dict(Counter(into.unknown) + Counter(after.unknown))
     into.elsewhere = dict(Counter(into.elsewhere) + Counter(after.elsewhere))
 
@@ -33,8 +49,15 @@ def _of_link_type(linktype: int, noted: Noted) -> int:
     return noted.unknown.get(linktype, 0)
 
 
-def warnings_of(captures: Sequence[tuple[str, Noted]]) -> list[str]:
-    """Return the warnings of captures, by path, that were read as one: each is said once."""
+def _beyond(limit: str, noted: Noted) -> int:
+    return noted.beyond.get(limit, 0)
+
+
+def warnings_of(captures: Sequence[tuple[str, Noted]], limits: Limits) -> list[str]:
+    """Return the warnings of captures, by path, that were read as one: each is said once.
+
+    They were read within ``limits``.
+    """
 
     def of(what: Callable[[Noted], int]) -> tuple[str, int]:
         """Return the captures of which something was noted, and how often in all of them."""
@@ -82,6 +105,11 @@ def warnings_of(captures: Sequence[tuple[str, Noted]]) -> list[str]:
         warnings.append(
             f"{files}: most of {packets} packets took the slow path ({dissected} "
             "through Scapy, the others as fragments or parts of TCP messages): reading takes about "
-            "a minute per million of them"
+            "a minute per million of them, and per 200,000 of those through Scapy"
         )
+    for limit, (thing, became) in _BEYOND.items():
+        files, count = of(partial(_beyond, limit))
+        if count:
+            was = became.format("was" if count == 1 else "were")
+            warnings.append(f"{files}: {counted(count, thing)} {was} ({crossed(limit, limits)})")
     return warnings

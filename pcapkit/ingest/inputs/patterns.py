@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pcapkit.errors import EmptyInput, MissingInput
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import open_source
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.text import file_names, is_url
 
 
-def check_inputs(paths: Sequence[str]) -> bool:
+def check_inputs(paths: Sequence[str], limits: Limits = DEFAULTS) -> bool:
     """Raise InputError, as reading them would, for inputs that are missing, empty or no captures.
 
     Pipes are left alone: what is read from one is gone. Returns whether packets may be in any of
@@ -31,7 +32,7 @@ def check_inputs(paths: Sequence[str]) -> bool:
             packets = True
             continue
         try:
-            with open_source(path) as source:
+            with open_source(path, limits) as source:
                 form = format_of(source)
                 packets = packets or (form is not None and form.recognises is not None)
         except EmptyInput:

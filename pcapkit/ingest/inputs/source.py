@@ -155,7 +155,7 @@ class Source:
                 break
             name, _, opener = found
             if layer == self.limits.compression_layers:
-                how = crossed("compression_layers", layer)
+                how = crossed("compression_layers", self.limits)
                 self.damage = f"compressed more than {counted(layer, 'time')} ({how})"
                 self._hint = "unpack it before"
                 break
@@ -246,7 +246,7 @@ class Source:
             what = f"becomes more than {limits.expansion_ratio:,} times as long as it is stored"
         else:
             return None
-        return f"the {self.compression} stream {what} ({crossed(name, getattr(limits, name))})"
+        return f"the {self.compression} stream {what} ({crossed(name, limits)})"
 
     def _pauses(self) -> bool:
         """Is this a pipe in which nothing has come for a moment?"""

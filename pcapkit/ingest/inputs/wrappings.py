@@ -5,7 +5,8 @@ Markdown page, and each adds something of its own. All of it is taken off here, 
 readers see what the program printed:
 
 - JSON records with the line in one of TEXT_KEYS and, perhaps, a time in one of TIME_KEYS (Docker,
-  Fluent Bit, Vector, Loki, Cloud Logging, CloudWatch, Elasticsearch), also nested, also in arrays;
+  Fluent Bit, Vector, Loki, Cloud Logging, CloudWatch, Elasticsearch), also nested, also in arrays,
+  also as lists of fields (CloudWatch Logs Insights);
 - colours of terminals, the frames of k9s and of tables, Markdown's fences, quotes and escapes, the
   quotes of mail, HTML's entities, headings and prompts between several dumps;
 - encodings: UTF-16 (PowerShell's ``>``), a byte-order mark, Latin-1.
@@ -48,13 +49,23 @@ TIME_KEYS = (
     "date",
 )
 #: Where they put the name of the pod, and the objects in which such keys are looked for.
-POD_KEYS = ("pod_name", "podName", "pod", "POD_NAME", "k8s_pod_name", "container_name")
+POD_KEYS = (
+    "pod_name",
+    "podName",
+    "pod",
+    "POD_NAME",
+    "k8s_pod_name",
+    "container_name",
+    "kubernetes.pod_name",
+    "@logStream",
+)
 STREAM_KEYS = ("kubernetes", "labels", "stream", "resource")
 #: What tells an event of a program whose readers take JSON: keys, and keys of objects.
 FLOW_KEYS = ("qr", "qr_raw", "DnsId", "DnsFlags", "DnsName")
 FLOW_OBJECT_KEYS = ("flow", "l7", "node_status", "lost_events", "agent_event", "debug_event")
 _DEPTH = 6
 _RECORDS = 1 << 16  # lines within one JSON document
+_FIELDS = 256  # of one result of a query
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _QUOTE = re.compile(r"(?:\s{0,3}>)+ ?")
 _BARS = ("|", "\u2502", "\u2503", "\u2551")  # of frames
@@ -146,7 +157,7 @@ def lines_of(raw: bytes) -> list[Line]:
         if rest.startswith("{"):
             text = rest
     start = text.find("{") if "{" in text and "}" in text else -1
-    if start > 0 and text[:start].strip() == "[":
+    if start > 0 and not text[:start].strip(" \t["):
         start = 0
     if start >= 0 and (start == 0 or _before_json(text[:start])):
         found = list(_in_record(text[start:], _DEPTH))
@@ -221,6 +232,9 @@ def _in_value(value: object, depth: int) -> Iterator[Line]:
     if depth == 0:
         return
     if isinstance(value, list):
+        if (row := _row_of(value)) is not None:
+            yield from _in_object(row, depth)
+            return
         for item in value[:_RECORDS]:
             if (
                 isinstance(item, list)
@@ -232,6 +246,16 @@ def _in_value(value: object, depth: int) -> Iterator[Line]:
                 yield from _in_value(item, depth - 1)
     elif isinstance(value, dict):
         yield from _in_object(value, depth)
+
+
+def _row_of(fields: list[Any]) -> dict[str, Any] | None:
+    """Return a result of CloudWatch Logs Insights, which lists its fields, as one object."""
+    row = {}
+    for item in fields[:_FIELDS]:
+        if not isinstance(item, dict) or not isinstance(item.get("field"), str):
+            return None
+        row[item["field"]] = item.get("value")
+    return row or None
 
 
 def _in_object(record: dict[str, Any], depth: int) -> Iterator[Line]:
@@ -308,12 +332,14 @@ class JsonDocuments:
     """Joins each JSON object that is spread over several lines to one line.
 
     ``gcloud logging read --format json``, ``aws logs filter-log-events`` and ``jq`` print so. The
-    brackets of the list around the objects are left out.
+    brackets of the list around the objects are left out. ``aws logs get-query-results`` prints
+    lists of fields: each is joined to one line as well.
     """
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
         self._end: tuple[bytes, ...] = ()
+        self._is_row = False  # what is held may be a list of fields
 
     @property
     def is_open(self) -> bool:
@@ -324,6 +350,9 @@ class JsonDocuments:
         """Return the lines that are whole with this one."""
         held = self._held
         if held:
+            if self._is_row and len(held) < len(_ROW):
+                if not raw.lstrip().startswith(_ROW[len(held)]):
+                    return self._push_apart([*held[1:], raw])
             held.append(raw)
             if raw.startswith(self._end):
                 self._held = []
@@ -334,13 +363,23 @@ class JsonDocuments:
                 return self.end()
             return ()
         if raw.endswith((b"{", b"[")) and raw.strip() in (b"{", b"["):
-            if raw.strip() == b"{":
+            indent = raw[: len(raw) - len(raw.lstrip())]
+            self._is_row = raw.strip() == b"["
+            if not self._is_row or indent:
                 self._held = [raw]
-                self._end = (raw[: len(raw) - len(raw.lstrip())] + b"}",)
+                self._end = (indent + (b"]" if self._is_row else b"}"),)
             return ()
         if raw[-1:] == b"[" and _LISTS.fullmatch(raw):
             return ()
         return (raw,)
+
+    def _push_apart(self, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Return what is whole of lines in a list that holds no fields, bracket left out."""
+        self._held = []
+        out: list[bytes] = []
+        for raw in lines:
+            out.extend(self.push(raw))
+        return out
 
     def end(self) -> Sequence[bytes]:
         """Return the lines of an object that did not end."""
@@ -349,6 +388,8 @@ class JsonDocuments:
 
 
 _DOCUMENT_LINES = 4096
+#: How the lines of a list of fields begin.
+_ROW = (b"[", b"{", b'"field"')
 _IN_JSON = b'"{}[]'
 _LISTS = re.compile(
     rb'\s*"(?:events|hits|entries|items|logEvents|results?|data|records|streams|values)"\s*:\s*\[\s*'

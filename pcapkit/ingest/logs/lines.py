@@ -92,8 +92,9 @@ class LineReader(Protocol):
     #: Reads lines of the usual shape, with the same result; None where there is no such reader.
     blocks: BlockReader | None
 
-    #: The line that the next one may continue.
+    #: The line that the next one may continue, and whether it is as long as it may be.
     held: Line | None
+    is_full: bool
 
     def share(self, shared: Shared) -> None:
         """Take what is shared, before the first line."""
@@ -139,6 +140,7 @@ class PlainReader:
     clockless = "the lines show no times"
     blocks: BlockReader | None = None
     held: Line | None = None
+    is_full: bool = False
 
     def share(self, shared: Shared) -> None:
         """Need nothing of it."""

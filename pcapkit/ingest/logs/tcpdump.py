@@ -135,8 +135,12 @@ class TcpdumpReader(PlainReader):
                 if self._may_go_on is None:
                     self._may_go_on = self._goes_on(held.text)
                 if self._may_go_on:
-                    held.text += " " + text.strip()
-                    if " > " in text or len(held.text) > self._most:
+                    longer = f"{held.text} {text.strip()}"
+                    self.is_full = len(longer) > self._most
+                    held.text = longer[: max(self._most, len(held.text))]
+                    if self.is_full:
+                        self._may_go_on = False
+                    elif " > " in text:
                         self._may_go_on = None
                     return ()
         whole = self.rest()
@@ -146,7 +150,7 @@ class TcpdumpReader(PlainReader):
     def rest(self) -> Sequence[Line]:
         """Return the packet that is held."""
         held, self.held = self.held, None
-        self._may_go_on, self._went_by = None, False
+        self._may_go_on, self._went_by, self.is_full = None, False, False
         return () if held is None else (held,)
 
     def went_by(self) -> None:
@@ -155,7 +159,7 @@ class TcpdumpReader(PlainReader):
 
     def _goes_on(self, text: str) -> bool:
         """May an indented line be part of this one? A packet of DNS is whole, others are long."""
-        if len(text) > self._most or not self._is_of_packet(text):
+        if not self._is_of_packet(text):
             return False
         ends = _ENDS.search(text)
         return ends is None or self._ports.isdisjoint(

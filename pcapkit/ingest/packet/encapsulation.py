@@ -39,7 +39,14 @@ from pcapkit.ingest.packet.link import (
     link_layer,
 )
 from pcapkit.ingest.packet.tunnels import ip_tunnel, udp_tunnel
-from pcapkit.ingest.skip_reasons import CUT_SHORT, FOUND_UDP, FRAGMENT, MALFORMED, NO_REASON
+from pcapkit.ingest.skip_reasons import (
+    CUT_SHORT,
+    FOUND_UDP,
+    FRAGMENT,
+    MALFORMED,
+    NO_REASON,
+    TOO_MANY_HEADERS,
+)
 from pcapkit.kernels.jit import helper_kernel, kernel
 from pcapkit.kernels.words import u16
 from pcapkit.schema import Bytes, Int, Integers, Rows
@@ -98,7 +105,7 @@ def _innermost(
                 return np.int64(NO_REASON)
         else:
             layer, at, kind = ip_tunnel(buffer, at, end, protocol)
-    return np.int64(MALFORMED)
+    return np.int64(TOO_MANY_HEADERS)
 
 
 @kernel

@@ -67,6 +67,7 @@ from pcapkit.ingest.skip_reasons import (
     NOT_DNS,
     NOT_IP,
     QUERY_UNREACHABLE,
+    TOO_MANY_HEADERS,
 )
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u32
@@ -176,7 +177,8 @@ def _extensions(
         if protocol not in _EXTENSIONS:
             return _int64(NO_REASON, protocol, at, end, wire_end)
         if end - at < 8:
-            break
+            reason = CUT_SHORT if wire_end > end else MALFORMED
+            return _int64(reason, NO_PROTOCOL, at, end, wire_end)
         kind, protocol = protocol, u8(buffer, at)
         if kind == _FRAGMENT_HEADER:
             fragment = u16(buffer, at + 2)
@@ -189,8 +191,7 @@ def _extensions(
             at += 8 + u8(buffer, at + 1) * 4
         else:
             at += 8 + u8(buffer, at + 1) * 8
-    reason = CUT_SHORT if wire_end > end else MALFORMED
-    return _int64(reason, NO_PROTOCOL, at, end, wire_end)
+    return _int64(TOO_MANY_HEADERS, NO_PROTOCOL, at, end, wire_end)
 
 
 @inline_kernel

@@ -28,7 +28,14 @@ from pcapkit.ingest.packet.fields import (
     TYPED,
     Layer,
 )
-from pcapkit.ingest.skip_reasons import CUT_SHORT, FRAGMENT, MALFORMED, NOT_IP, UNKNOWN_LINK_TYPE
+from pcapkit.ingest.skip_reasons import (
+    CUT_SHORT,
+    FRAGMENT,
+    MALFORMED,
+    NOT_IP,
+    TOO_MANY_HEADERS,
+    UNKNOWN_LINK_TYPE,
+)
 from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u16_little, u32, u32_little
@@ -251,7 +258,7 @@ def _mpls(buffer: Bytes, at: Int, end: Int) -> Layer:
             if version == 0 and end - at >= 4:  # a pseudowire's control word (RFC 4385)
                 return ETHERNET, at + 4, 0
             return NOT_IP, at, 0
-    return MALFORMED, at, 0
+    return TOO_MANY_HEADERS, at, 0
 
 
 @helper_kernel

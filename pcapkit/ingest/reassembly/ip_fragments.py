@@ -9,7 +9,7 @@ pieces and of bytes; the oldest gives way.
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -139,7 +139,9 @@ class Fragments:
         self._open: OrderedDict[tuple[bytes, int, int], _Datagram] = OrderedDict()
         self._held = 0
         self.released = 0  # first fragments whose datagram needs them no more
-        self._given_up: list[Made] = []
+        self._shown: list[Made] = []  # what datagrams show that were given up
+        #: how many datagrams were given up, by the name of the limit that they crossed
+        self.given_up: Counter[str] = Counter()
 
     def add(
         self,
@@ -186,16 +188,26 @@ class Fragments:
                     datagram.first = seen
                 else:
                     self.released += 1  # a copy
-            limits = self._limits
-            while (
-                len(self._open) > limits.fragmented_datagrams or self._held > limits.fragment_bytes
-            ):
-                self._close(next(iter(self._open)))
+            self._keep_limits(now, seen.number)
             return None
         del self._open[key]
         self._held -= datagram.covered
         self.released += datagram.first is not None
         return Made(datagram.last, datagram.packet(payload, datagram.total))
+
+    def _keep_limits(self, now: int, number: int) -> None:
+        """Give up the datagrams that have waited longest, where more wait than may.
+
+        Those that have waited too long anyway are no longer here but for how windows were cut.
+        """
+        limits = self._limits
+        while (
+            most := len(self._open) > limits.fragmented_datagrams
+        ) or self._held > limits.fragment_bytes:
+            key = next(iter(self._open))
+            if not self._open[key].is_late(now, number):
+                self.given_up["fragmented_datagrams" if most else "fragment_bytes"] += 1
+            self._close(key)
 
     def _close(self, key: tuple[bytes, int, int]) -> None:
         """Give up a datagram."""
@@ -203,7 +215,7 @@ class Fragments:
         self._held -= datagram.covered
         made = datagram.beginning()
         if made is not None:
-            self._given_up.append(made)
+            self._shown.append(made)
         elif datagram.first is not None:
             self.released += 1
 
@@ -215,7 +227,7 @@ class Fragments:
         for key, datagram in list(self._open.items()):
             if datagram.is_late(time, number):
                 self._close(key)
-        made, self._given_up = self._given_up, []
+        made, self._shown = self._shown, []
         return made
 
     def leave(self, packets: int) -> Fragments:

@@ -9,7 +9,7 @@ unused gives way.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -173,6 +173,11 @@ class _Stream:
         self.waits_since = 0  # when the first gap came up
 
     @property
+    def in_step(self) -> bool:
+        """Does the next byte begin a message, and none wait behind a gap?"""
+        return self.main.cutter.settled and not self.later_runs
+
+    @property
     def held(self) -> int:
         """Bytes kept."""
         return sum(len(r.cutter.partial) + r.size for r in (self.main, *self.later_runs))
@@ -255,14 +260,21 @@ class _SlowStream:
 
 
 class Streams:
-    """The connections of one capture: the table of :func:`follow_segment`, and the slow streams."""
+    """The connections of one capture: the table of :func:`follow_segment`, and the slow streams.
+
+    Only streams that wait for something count for the limits; those in step again are given back
+    at the end of the window, so that windows of any size give up the same ones.
+    """
 
     def __init__(self, limits: Limits = DEFAULTS) -> None:
         self._limits = limits
         self.table = np.zeros(STREAM_SLOTS, STREAM)
         self.table["time"] = NO_TIME  # of slots that are free
         self._slow: OrderedDict[tuple[bytes, int], _SlowStream] = OrderedDict()
+        self._in_step: dict[tuple[bytes, int], _SlowStream] = {}
         self._held = 0
+        #: how many streams were given up, by the name of the limit that they crossed
+        self.given_up: Counter[str] = Counter()
 
     def add(
         self, time: int, addresses: bytes, ports: int, facts: Sequence[int], data: bytes
@@ -273,29 +285,34 @@ class Streams:
         each behind its length, and whether it brought any new byte.
         """
         sequence, expected = facts[SEQUENCE], facts[EXPECTED]
-        slow = self._slow.pop((addresses, ports), None)
+        key = addresses, ports
+        slow = self._slow.pop(key, None)
         if slow is not None:
             self._held -= slow.stream.held
+        else:
+            slow = self._in_step.pop(key, None)
         if slow is None or expected != CONTINUES:
             known = expected >= 0
             stream = _Stream(expected if known else sequence, in_step=known)
             slow = _SlowStream(stream, facts[STREAM_SLOT], facts[STREAM_KEY])
         out, new = slow.stream.add(time, sequence, data, facts[WIRE_END] - facts[PAYLOAD])
-        self._slow[addresses, ports] = slow
+        if slow.stream.in_step:
+            self._in_step[key] = slow
+            return out, new > 0
+        self._slow[key] = slow
         self._held += slow.stream.held
         limits = self._limits
-        while len(self._slow) > limits.tcp_streams or self._held > limits.tcp_bytes:
+        while (most := len(self._slow) > limits.tcp_streams) or self._held > limits.tcp_bytes:
             _, given_up = self._slow.popitem(last=False)
             self._held -= given_up.stream.held
+            self.given_up["tcp_streams" if most else "tcp_bytes"] += 1
         return out, new > 0
 
     def give_back(self) -> None:
         """Return the streams that are in step again to the compiled path."""
-        for key, slow in list(self._slow.items()):
-            main = slow.stream.main
-            if main.cutter.settled and not slow.stream.later_runs:
-                entry = self.table[slow.slot]
-                if int(entry["key"].view(np.int64)) == slow.key:  # not overtaken since
-                    entry["next"] = main.next
-                    entry["state"] = IN_STEP
-                del self._slow[key]
+        for slow in self._in_step.values():
+            entry = self.table[slow.slot]
+            if int(entry["key"].view(np.int64)) == slow.key:  # not overtaken since
+                entry["next"] = slow.stream.main.next
+                entry["state"] = IN_STEP
+        self._in_step.clear()

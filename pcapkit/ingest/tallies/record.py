@@ -22,6 +22,7 @@ from pcapkit.ingest.tallies.facts import (
 from pcapkit.ingest.tallies.file import Writer
 from pcapkit.ingest.window import Ends, Interners, Span
 from pcapkit.kernels.interning import Interner
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.version import __version__
 
 #: Called with the bytes of the capture and the packets that are read so far.
@@ -35,6 +36,7 @@ def record(
     ports: frozenset[int],
     span: Span | None = None,
     progress: Progress | None = None,
+    limits: Limits = DEFAULTS,
 ) -> PartFacts:
     """Read a capture, or the part ``span`` of one, and write it to ``out``; return what it is.
 
@@ -42,7 +44,7 @@ def record(
     """
     interners = Interners(Interner(IDENTITY), Interner(IDENTITY))
     digest = hashlib.sha256()
-    with open_source(path) as source:
+    with open_source(path, limits) as source:
         begins, of_packets = first_time(source, path, Interners(), ports)
         # Rotated files may begin with the same long list of interfaces.
         head = hashlib.sha256(source.peek(HEAD_BYTES) + repr(begins).encode()).hexdigest()

@@ -15,10 +15,13 @@ from pcapkit.ingest.tallies.file import Part, damage_named
 from pcapkit.ingest.window import Capture, Ends, Interners, Owner, Unreachable, Window
 from pcapkit.kernels.interning import Interner, new_seed
 from pcapkit.kernels.jit import kernel
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.schema import ABSENT, QR, Ids, Rows
 
 
-def open_captures(parts: Sequence[Part], interners: Interners) -> Iterator[Capture]:
+def open_captures(
+    parts: Sequence[Part], interners: Interners, limits: Limits = DEFAULTS
+) -> Iterator[Capture]:
     """Yield the captures that the parts make up, each to be read before the next.
 
     Raises InputError where parts are missing or damaged.
@@ -26,15 +29,15 @@ def open_captures(parts: Sequence[Part], interners: Interners) -> Iterator[Captu
     chains = captures_of(parts)
     seed = new_seed()  # one: connections that go on in the next capture are known by it
     for number, chain in enumerate(chains):
-        capture = _open(chain, interners, seed)
+        capture = _open(chain, interners, seed, limits)
         if number + 1 < len(chains) and chains[number + 1][0].facts.of_packets:
             capture.followed_at = chains[number + 1][0].facts.begins
         yield capture
 
 
-def _open(chain: Sequence[Part], interners: Interners, seed: int) -> Capture:
+def _open(chain: Sequence[Part], interners: Interners, seed: int, limits: Limits) -> Capture:
     first = chain[0].facts
-    capture = Capture(first.path, first.format, first.compression, iter(()))
+    capture = Capture(first.path, first.format, first.compression, iter(()), limits=limits)
     last = chain[-1].facts  # which was read knowing what stands before it
     capture.has_clock = last.has_clock
     with_packets = [p.facts for p in chain if p.facts.packets] or [last]

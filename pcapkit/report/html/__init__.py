@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pcapkit.files import make_private
 from pcapkit.kernels.cache import folder_for
 
 
@@ -19,7 +20,7 @@ def _give_matplotlib_a_folder() -> None:
     for variable, usual in (("XDG_CONFIG_HOME", "~/.config"), ("XDG_CACHE_HOME", "~/.cache")):
         folder = Path(os.environ.get(variable) or os.path.expanduser(usual), "matplotlib")
         try:
-            folder.mkdir(parents=True, exist_ok=True)  # as it does itself
+            make_private(folder)  # it would make one by the umask
         except OSError:
             pass
         else:

@@ -120,6 +120,7 @@ def _serve(work: int, drawn: int, caller: int) -> NoReturn:
     try:
         die_with_parent(caller)
         os.setsid()  # Ctrl-C is for the caller to understand
+        os.umask(0o077)  # all that is written here is matplotlib's own
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in {0, 1, 2} - {work, drawn}:  # which they are where a stream was closed
             os.dup2(nothing, stream)
@@ -132,6 +133,7 @@ def _draw(work: int, drawn: int) -> None:
     """Draw on two cores; write the charts to the pipe ``drawn``."""
     gc.disable()  # imports and charts leave cycles, but this process ends with the last of them
     sys.path[:] = import_paths()
+    os.chdir("/")  # matplotlib reads settings from the working directory: from strangers' captures
     from pcapkit.report.html.charts import CHARTS
     from pcapkit.report.html.pictures import draw
 

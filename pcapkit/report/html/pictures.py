@@ -22,7 +22,9 @@ from pcapkit.report.html.charts import CHARTS
 from pcapkit.report.html.drawing import Drawn
 
 _PNG_DPI = 1200 / WIDTH
+#: Settings of users, and of whoever left a matplotlibrc beside the captures, do not count.
 _STYLE: Any = {
+    **{name: value for name, value in mpl.rcParamsDefault.items() if "backend" not in name},
     "font.size": TEXT,
     "font.family": "sans-serif",
     "text.color": INK,

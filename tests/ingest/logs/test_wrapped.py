@@ -299,6 +299,47 @@ def test_documents_of_records(form: str, indent: int | None, tmp_path: Path) -> 
     assert told(save(tmp_path, text.encode())) == whole("api.acme.test", LIST)
 
 
+def insights(line: str, time: int, *, asks: str) -> list[dict[str, str]]:
+    """One result of CloudWatch Logs Insights; ``asks`` is what the query asked for."""
+    moment = iso(time).replace("T", " ")[: len("2026-11-28 10:00:00.123")]
+    said = {"@timestamp": moment, asks: line}
+    if asks == "@message":  # Fluent Bit's record
+        said[asks] = json.dumps({"log": line, "kubernetes": {"pod_name": "coredns-1"}})
+    return [{"field": key, "value": value} for key, value in (*said.items(), ("@ptr", "CmEKKg"))]
+
+
+@pytest.mark.parametrize("indent", [None, 2, 4])
+@pytest.mark.parametrize("asks", ["@message", "log"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_results_of_cloudwatch_logs_insights(
+    asks: str, indent: int | None, tmp_path: Path, *, bare: bool
+) -> None:
+    """Lists of fields, as ``aws logs get-query-results`` prints them, or ``jq .results`` of it."""
+    queries = walk("api.acme.test", LIST)
+    results: Any = [insights(coredns(q), q.done, asks=asks) for q in queries]
+    document = {
+        "queryLanguage": "CWLI",
+        "results": results,
+        "statistics": {"recordsMatched": 8.0, "bytesScanned": 1234.0},
+        "status": "Complete",
+    }
+    text = json.dumps(results if bare else document, indent=indent)
+    path = save(tmp_path, text.encode(), "insights.json")
+    assert told(path) == whole("api.acme.test", LIST)
+    shown = [r["time"].value for r in rows(path)]
+    assert all(START - MS <= time < START + SECOND for time in shown)
+    assert max(shown) > min(shown)
+
+
+def test_lists_of_other_things_are_read_as_before(tmp_path: Path) -> None:
+    """A list within a list, of records or of what is no record at all."""
+    queries = walk("api.acme.test", LIST)
+    records = [[{"time": iso(q.done), "log": coredns(q)}] for q in queries]
+    for document in (records, [[["a", "b"], [{"field": 1}], []], *records]):
+        text = json.dumps(document, indent=2)
+        assert told(save(tmp_path, text.encode())) == whole("api.acme.test", LIST)
+
+
 @pytest.mark.parametrize("cut", [30, 60, 90, 140, 170])
 def test_broken_records_are_counted_and_said(cut: int, tmp_path: Path) -> None:
     lines = [RECORDS["docker"](coredns(q), q.done) for q in walk("api.acme.test", LIST)]

@@ -319,7 +319,7 @@ def test_endless_nesting(tmp_path):
     tags = ethernet(INNER, tags=[(0x8100, i) for i in range(60)])
     frames = [ethernet(nested), ethernet(headers), tags]
     collected = load(save(tmp_path, pcap(packets(*frames))))
-    assert dict(collected.skipped) == {"malformed": 2, "not_ip": 1}
+    assert dict(collected.skipped) == {"too_many_headers": 2, "not_ip": 1}
     assert_ledger(collected)
 
 

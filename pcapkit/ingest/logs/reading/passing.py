@@ -15,15 +15,22 @@ _LOOKED_AT, _EVERY = 1 << 10, 16
 _MARKS = frozenset(bytes([mark]) for mark in b"`~-=#$>|+*\xe2\x1b") | {b""}
 #: ... or hold near its start.
 _PROMPTS = re.compile(rb"[$#] ")
-#: Lines that may matter though they hold nothing of a form: decoration, a continuation, a JSON
-#: document or a record that is cut, and letters or blanks that are written in another way.
-_MATTERS = re.compile(
-    rb"^(?:[ \t\x0b\x0c`~\-=#$>|+*\xe2\x1b]|\r[^\n]|[^\r\n]{1,3}\r?$|\{[^\n]*[^}\r\n]\r?$)"
-    rb"|[$#] |[{\[]\r?$|[\x1b\xa0]",
-    re.M,
+#: Lines that may matter though they hold nothing of a form: decoration, a JSON document or a record
+#: that is cut, and letters or blanks that are written in another way.
+#: Each is looked for by itself, behind the end of a line: that is three times as fast as together.
+_MATTERS = (
+    re.compile(rb"\n[\x0b\x0c`~\-=#$>|+*\xe2\x1b]"),
+    re.compile(rb"\n\r[^\n]"),
+    re.compile(rb"\n[^\r\n]{1,3}\r?(?:\n|\Z)"),
+    re.compile(rb"\n\{[^\n]*[^}\r\n]\r?(?:\n|\Z)"),
+    re.compile(rb"[$#] "),
+    re.compile(rb"[{\[]\r?(?:\n|\Z)"),
+    re.compile(rb"[\x1b\xa0]"),
 )
-_BLANK = re.compile(rb"^\r?$", re.M)
-_BLANKS = re.compile(rb"(?:\r?\n)+")
+_BLANK = re.compile(rb"^[ \t\r\x0b\x0c]*$", re.M)
+_BLANKS = re.compile(rb"(?:[ \t\r\x0b\x0c]*\n)+")
+_SHOWS_BYTES = re.compile(rb"^[ \t]0x", re.M)
+_NOT_INDENTED = re.compile(rb"^[^ \t\r\n]", re.M)
 #: Other programs' lines are looked at in pieces of this many bytes.
 _PIECE_BYTES = 1 << 16
 
@@ -39,12 +46,15 @@ class Passing:
         self._waiting = 0
         self.number = 0
         self.foreign = 0
+        #: lines beyond the limit of the packet before them, which are not foreign
+        self.beyond = 0
         self.first_foreign = 0
         #: By the name of another form: the first line of it that was passed over.
         self.others: dict[str, int] = {}
         self._fruitless = 0
-        # An indented line continues the one before; or shows its bytes.
-        self._goes_on = self._has_bytes = False
+        # An indented line continues the one before; or shows its bytes; or is left out, as that is
+        # as long as it may be.
+        self._goes_on = self._has_bytes = self._full = False
 
     @property
     def is_open(self) -> bool:
@@ -68,20 +78,36 @@ class Passing:
         """Pass over lines together, where each of them is another program's."""
         if self.is_open or not self._tokens or may_hold(piece, self._tokens):
             return False
-        if _MATTERS.search(piece):
+        after_end = b"\n" + piece
+        if any(matters.search(after_end) for matters in _MATTERS):
             return False
         text = piece.removesuffix(b"\n")
-        lines = text.count(b"\n") + 1
-        if full := lines - len(_BLANK.findall(text)):
-            if not self.first_foreign:
-                blank = _BLANKS.match(text)
-                before = text.count(b"\n", 0, blank.end() if blank else 0)
-                self.first_foreign = self.number + 1 + before
+        blank = _BLANKS.match(text)
+        begin = blank.end() if blank else 0
+        if text[begin : begin + 1] in (b" ", b"\t") and (
+            self._goes_on or (self._has_bytes and _SHOWS_BYTES.search(text))
+        ):
+            return False
+        if filled := _filled(text):
             self._goes_on = self._has_bytes = False
-        self.foreign += full
-        self._waiting += full
-        self.number += lines
+        if filled and self._full:
+            other = _NOT_INDENTED.search(text)
+            self._full = other is None
+            beyond = _filled(text[: other.start()].removesuffix(b"\n")) if other else filled
+            self.beyond += beyond
+            self._waiting += beyond
+            filled -= beyond
+            begin = other.start() if other else begin
+        if filled and not self.first_foreign:
+            self.first_foreign = self.number + 1 + text.count(b"\n", 0, begin)
+        self._waiting += filled
+        self.foreign += filled
+        self.number += text.count(b"\n") + 1
         return True
+
+    def leave_out(self) -> None:
+        """Leave out the indented lines that follow: they belong to what is as long as it may be."""
+        self._goes_on, self._full = False, True
 
     def push(self, raw: bytes) -> Iterator[Line]:
         """Yield what is whole with a line and may be of the form; count the rest."""
@@ -147,6 +173,7 @@ class Passing:
 
     def _note(self, raw: bytes) -> None:
         """Note of a line of the form whether indented ones may continue it, or show its bytes."""
+        self._full = False
         self._has_bytes = self.form is not None and self.form.joins
         self._goes_on = self._has_bytes and b".53: " not in raw and b".53 > " not in raw
 
@@ -154,8 +181,13 @@ class Passing:
         if raw[:1] in _MARKS or len(raw) < 4 or _PROMPTS.search(raw, 0, 80) is not None:
             if raw and self._is_decoration(raw):
                 return
-        if raw.strip():
-            self._waiting += 1
+        if not raw.strip():
+            return
+        self._waiting += 1
+        self._full = self._full and raw[:1] in (b" ", b"\t")
+        if self._full:
+            self.beyond += 1
+        else:
             self.pass_over(raw, self.number)
 
     def _is_decoration(self, raw: bytes) -> bool:
@@ -164,6 +196,11 @@ class Passing:
             return True
         found = lines_of(raw)
         return not found or all(line.record is None and is_decoration(line.text) for line in found)
+
+
+def _filled(text: bytes) -> int:
+    """Count the lines of a text, the last one without its end, that are not blank."""
+    return text.count(b"\n") + 1 - len(_BLANK.findall(text))
 
 
 def _tokens_of(form: Format | None) -> Sequence[bytes]:

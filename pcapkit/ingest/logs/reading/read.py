@@ -28,6 +28,7 @@ from pcapkit.ingest.logs.lines import LineMessage, LineReader, Shared
 from pcapkit.ingest.logs.reading.passing import Passing
 from pcapkit.ingest.logs.reading.rows import Gathered
 from pcapkit.ingest.window import CLOCKLESS_STEP_NS, Capture, Ends, Interners, Window
+from pcapkit.limits import crossed
 from pcapkit.schema import QR, Ids, Integers
 
 WINDOW_LINES = 1 << 15
@@ -205,6 +206,8 @@ class _Gatherer:
     def _line(self, line: Line) -> Iterator[Window]:
         reader = self._of_form()
         whole = reader.units(line)
+        if reader.is_full:
+            self._lines.leave_out()
         if line is reader.held or any(unit is line for unit in whole):
             line.passed = self._lines.taken()
         for unit in whole:
@@ -248,7 +251,7 @@ class _Gatherer:
     def _add(self, reader: LineReader, line: Line) -> None:
         gathered = self._gathered
         try:
-            if len(line.text) > LINE_CHARACTERS:
+            if len(line.text) > max(LINE_CHARACTERS, self._source.limits.continuation_characters):
                 found: Sequence[LineMessage] | Ends | str | None = "text_not_understood"
             else:
                 found = reader.read(line)
@@ -327,6 +330,12 @@ class _Gatherer:
             warnings.append(
                 f"{path}: {what} not understood, cut or damaged, the first near line "
                 f"{self._first_not_understood}: left out"
+            )
+        if n := self._lines.beyond:
+            what = "1 line is" if n == 1 else f"{n:,} lines are"
+            limit = crossed("continuation_characters", self._source.limits)
+            warnings.append(
+                f"{path}: {what} left out that continue packets as long as they may be ({limit})"
             )
         for name, first in self._lines.others.items():
             warnings.append(
