@@ -9,7 +9,7 @@ sums over these states, none of them counted alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -145,6 +145,8 @@ class Table:
         )
         self._counted = counted
         self._at: dict[tuple[int | None, bool], tuple[Matrix, npt.NDArray[np.uint8]]] = {}
+        self._harmed: dict[tuple[int | None, bool], Flags] = {}
+        self._doubts: dict[int, list[bool]] = {}
         self.now = self.at(None)
         self.written, self._written_marks = self._sums(ABSENT, WRITTEN)
 
@@ -193,17 +195,18 @@ class Table:
             self._at[ndots, shorter] = known
         return known
 
-    @lru_cache(maxsize=2 * MOST_NDOTS + 3)  # noqa: B019
     def harmed(self, ndots: int | None, *, shorter: bool = False) -> Flags:
         """Say of each pair whether an ndots would break it or let another host answer.
 
         With ``shorter``: that ndots, or the same with a shorter list.
         """
-        marks = self.marks(ndots, shorter=shorter)
-        out: Flags = marks & (BROKEN | ELSEWHERE) != 0
-        leaked = np.flatnonzero(marks & LEAKED)
-        out[leaked] |= self._collides(self.bases[leaked])
-        return out
+        if (known := self._harmed.get((ndots, shorter))) is None:
+            marks = self.marks(ndots, shorter=shorter)
+            known = marks & (BROKEN | ELSEWHERE) != 0
+            leaked = np.flatnonzero(marks & LEAKED)
+            known[leaked] |= self._collides(self.bases[leaked])
+            self._harmed[ndots, shorter] = known
+        return known
 
     def _collides(self, bases: Matrix) -> Flags:
         """Say of names with a dot whether their last label is a real top-level domain."""
@@ -212,18 +215,18 @@ class Table:
         real = {d for d in set(domains) if d and is_top_level_domain(d)}
         return np.array([d in real for d in domains], np.bool_)[at]
 
-    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019
     def doubtful(self, ndots: int) -> Flags:
         """Say of each pair whether an ndots asks for a review: a mark, or an answer not seen."""
         out: Flags = (self.marks(ndots) != 0) | (self.at(ndots)[:, ASSUMED] > 0)
         return out
 
-    @lru_cache(maxsize=MOST_NDOTS + 1)  # noqa: B019
     def doubts(self, ndots: int) -> list[bool]:
         """Say of each subject whether an ndots asks for a review of any of its pairs."""
-        sums = np.append(0, np.cumsum(self.doubtful(ndots)))
-        out: list[bool] = (sums[self.bounds[1:]] > sums[self.bounds[:-1]]).tolist()
-        return out
+        if (known := self._doubts.get(ndots)) is None:
+            sums = np.append(0, np.cumsum(self.doubtful(ndots)))
+            known = (sums[self.bounds[1:]] > sums[self.bounds[:-1]]).tolist()
+            self._doubts[ndots] = known
+        return known
 
     @cached_property
     def full(self) -> Matrix:
