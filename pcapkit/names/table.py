@@ -117,13 +117,8 @@ class Folded:
 
         Many names end alike: what is left of them is split once.
         """
-        arena, ends = self.names.arrays.arena, self.names.arrays.ends
-        stops = ends[names]
-        at = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
-        for n in range(int(skipped.max(initial=0))):
-            more = np.flatnonzero((skipped > n) & (at < stops))
-            at[more] += arena[at[more]].astype(np.int64) + 1
-        wires, known = memoryview(cast(Any, arena)), self._split
+        at, stops = self._behind(names, skipped)
+        wires, known = memoryview(cast(Any, self.names.arrays.arena)), self._split
         out = []
         for begin, end in zip(at.tolist(), stops.tolist(), strict=True):
             wire = bytes(wires[begin:end])
@@ -131,6 +126,45 @@ class Folded:
                 labels = known[wire] = split(text_from_wire(wire))
             out.append(labels)
         return out
+
+    def labels_at(self, names: Array, skipped: Array) -> list[str]:
+        """Return the label of each name behind its first ``skipped`` ones; each must have more.
+
+        Unlike ``labels`` it keeps nothing: there may be millions of names.
+        """
+        at, _ = self._behind(names, skipped)
+        arena = self.names.arrays.arena
+        stops = at + arena[at] + 1
+        wires, known = memoryview(cast(Any, arena)), dict[bytes, str]()
+        out = []
+        for begin, end in zip(at.tolist(), stops.tolist(), strict=True):
+            wire = bytes(wires[begin:end])
+            if (label := known.get(wire)) is None:
+                label = known[wire] = split(text_from_wire(wire))[0]
+            out.append(label)
+        return out
+
+    def end_in(self, names: Array, zone: Labels) -> npt.NDArray[np.bool_]:
+        """Say of each name whether it is ``zone`` or below it."""
+        wire = wire_from_text(join(zone))
+        counts = self.label_counts()[names]
+        at, stops = self._behind(names, counts - len(zone))
+        rows = np.flatnonzero((counts >= len(zone)) & (stops - at == len(wire)))
+        for n, byte in enumerate(wire):
+            rows = rows[self.names.arrays.arena[at[rows] + n] == byte]
+        out = np.zeros(names.size, np.bool_)
+        out[rows] = True
+        return out
+
+    def _behind(self, names: Array, skipped: Array) -> tuple[Array, Array]:
+        """Return where each name goes on in the arena behind so many labels, and where it ends."""
+        arena, ends = self.names.arrays.arena, self.names.arrays.ends
+        stops = ends[names]
+        at = np.where(names > 0, ends[np.maximum(names - 1, 0)], 0)
+        for n in range(int(skipped.max(initial=0))):
+            more = np.flatnonzero((skipped > n) & (at < stops))
+            at[more] += arena[at[more]].astype(np.int64) + 1
+        return at, stops
 
     def label_counts(self) -> npt.NDArray[np.int32]:
         """Return the number of labels of every name known by now."""

@@ -33,6 +33,7 @@ from pcapkit.cluster.conventions import namespace_of
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.model.vocabulary import TRANSACTION_OUTCOMES, Certainty
 from pcapkit.names.labels import Labels, join
+from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.resolver.models import resolver_model
 from pcapkit.schema import NO_SOA, Rows
@@ -46,22 +47,21 @@ def _is_top_level(label: str) -> bool:
     return is_top_level_domain(label)
 
 
-def _is_external(name: Labels) -> bool:
-    """Does it look like a name of the Internet: dots inside, and a real top-level domain?"""
-    return len(name) > 1 and _is_top_level(name[-1])
+def _are_external(names: Folded, bases: Indexes) -> npt.NDArray[np.bool_]:
+    """Say of names whether they look like the Internet's: dots inside, a real top-level domain."""
+    counts = names.label_counts()[bases]
+    out: npt.NDArray[np.bool_] = (bases >= 0) & (counts > 1)
+    last = names.labels_at(bases[out], counts[out] - 1)
+    out[out] = [_is_top_level(label) for label in last]
+    return out
 
 
 def _external(part: PartTraffic, transactions: Indexes) -> Indexes:
     """Return the transactions whose base name looks external."""
-    if not transactions.size:
-        return transactions
     r = part.readings
     bases = r.lookups["base"][r.transactions["lookup"][transactions]]
-    external = np.zeros(int(bases.max()) + 1, np.bool_)
-    external[bases] = True
-    for base in np.flatnonzero(external).tolist():
-        external[base] = _is_external(r.names.labels(base))
-    out: Indexes = transactions[external[bases]]
+    every, at = np.unique(bases, return_inverse=True)
+    out: Indexes = transactions[_are_external(r.names, every)[at]]
     return out
 
 
@@ -199,7 +199,7 @@ def _is_walk(part: PartTraffic, lookups: Rows) -> npt.NDArray[np.bool_]:
     """Is a lookup surely a walk of the list, and not one name that was written in full?"""
     sure: npt.NDArray[np.bool_] = lookups["candidates"] > 1
     alone = np.unique(lookups["base"][~sure])
-    external = [b for b in alone.tolist() if _is_external(part.readings.names.labels(b))]
+    external = alone[_are_external(part.readings.names, alone)]
     sure |= (lookups["ambiguous"] != 0) & np.isin(lookups["base"], external)
     return sure
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pcapkit.analysis.lookups.base_names import Lists
 from pcapkit.analysis.lookups.state import AS_IS, LIST, MANY_DOTS, WALKS, Walks
@@ -131,8 +132,10 @@ def choose_ndots(
         elif ends[i + 1] - ends[i] > 1 and not _is_wildcard(client):
             alone = as_is.names[ends[i] : ends[i + 1]]
             few = alone[(lists.labels[alone] > 1) & (lists.labels[alone] - 1 < value)]
-            if weak := _outside(lists.name_ids[few].tolist(), client, names):
-                value = max(low, min(weak), 1)
+            outside = _are_outside(lists.name_ids[few], client, names)
+            if outside.any():
+                weak = int(lists.labels[few[outside]].min()) - 1
+                value = max(low, weak, 1)
                 if low > 0 or high < MAX_NDOTS:  # else no walk says anything of it
                     source = Source.OBSERVED
         out.append(Ndots(low, high, value, source))
@@ -145,16 +148,12 @@ def _is_wildcard(client: Client) -> bool:
     return not client.search.suffixes and len(client.assumed.suffixes) == 1
 
 
-def _outside(few: Sequence[int], client: Client, names: Folded) -> list[int]:
-    """Return the dots of names that nobody would write with a final dot: outside the cluster."""
-    suffixes = client.assumed.suffixes
-    zone = suffixes[-1] if suffixes else None
-    weak = []
-    for name in few:
-        text = names.labels(name)
-        if text[-1] != "arpa" and not (zone and text[-len(zone) :] == zone):
-            weak.append(len(text) - 1)
-    return weak
+def _are_outside(few: Ids, client: Client, names: Folded) -> npt.NDArray[np.bool_]:
+    """Say of names whether nobody would write them with a final dot: outside the cluster."""
+    out = ~names.end_in(few, ("arpa",))
+    if client.assumed.suffixes and client.assumed.suffixes[-1]:
+        out &= ~names.end_in(few, client.assumed.suffixes[-1])
+    return out
 
 
 @kernel

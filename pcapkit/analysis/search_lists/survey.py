@@ -7,6 +7,7 @@ proves explains the first minute too.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
@@ -33,7 +34,7 @@ from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.names.top_level import is_top_level_domain
 from pcapkit.resolver.models import ROOT_AS_IS, resolver_model
-from pcapkit.schema import EXCHANGE_ITERATIVE, Exchanges, Integers
+from pcapkit.schema import EXCHANGE_ITERATIVE, Exchanges, Ids, Integers
 
 #: Names of the world under one suffix that show it to be one.
 _WORLD = 3
@@ -355,7 +356,7 @@ def _assume_list(mine: Exchanges, names: Folded) -> SearchList:
     spaces = {end for end in names.labels_behind(asked, labels - 4) if end[1] == "svc"}
     if len(spaces) != 1:
         answered = (mine["outcome"] == ANSWER) & shown
-        return _wildcard({names.labels(n) for n in np.unique(mine["folded"][answered]).tolist()})
+        return _wildcard(np.unique(mine["folded"][answered]), names)
     return _list_of_space(spaces.pop())
 
 
@@ -365,22 +366,26 @@ def _list_of_space(space: Labels) -> SearchList:
     return SearchList((space, space[1:], space[2:]), frozenset((space,)))
 
 
-def _wildcard(answered: Iterable[Labels]) -> SearchList:
+def _wildcard(answered: Ids, names: Folded) -> SearchList:
     """Return the suffix under which names of several top-level domains were answered, if any is.
 
     ``api.example.com.wild.example.org`` is nobody's name: it is a name of the world under a suffix.
+    ``answered`` (distinct name ids) may be millions: none is split but under such a suffix.
     """
-    bases: dict[Labels, set[Labels]] = {}
-    for name in answered:
-        for size in range(2, len(name) - 1):
-            if is_top_level_domain(name[size - 1]):
-                bases.setdefault(name[size:], set()).add(name[:size])
-    shown = [(len(b), s) for s, b in bases.items() if len(b) >= _WORLD and len(_ends(b)) > 1]
+    counts = names.label_counts()[answered]
+    found: Counter[Labels] = Counter()
+    ends: dict[Labels, set[str]] = {}
+    for size in range(2, int(counts.max(initial=0)) - 1):
+        answered, counts = answered[counts >= size + 2], counts[counts >= size + 2]
+        last = names.labels_at(answered, np.full(answered.size, size - 1))
+        domains = {label for label in set(last) if is_top_level_domain(label)}
+        real = [n for n, label in enumerate(last) if label in domains]
+        under = names.labels_behind(answered[real], np.full(len(real), size))
+        found.update(under)
+        for n, suffix in zip(real, under, strict=True):
+            ends.setdefault(suffix, set()).add(last[n])
+    shown = [s for s, count in found.items() if count >= _WORLD and len(ends[s]) > 1]
     if not shown:
         return SearchList()
-    _, suffix = max(shown, key=lambda x: (x[0], len(x[1]), x[1]))
+    suffix = max(shown, key=lambda s: (found[s], len(s), s))
     return SearchList((suffix,), frozenset((suffix,)))
-
-
-def _ends(names: Iterable[Labels]) -> set[str]:
-    return {name[-1] for name in names}
