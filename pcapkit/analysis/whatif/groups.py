@@ -49,7 +49,6 @@ class Order(NamedTuple):
     starts: Integers  # of the earliest and of the latest
     bases: Rows  # _BASE: distinct base names, and the last client of each
     pairs: Ids  # (n, 2): client, base name; each once
-    groups: Rows  # _GROUP
     walker_bounds: Integers  # of ``group_bases``
     group_bases: Ids  # rows of ``bases``, walker by walker
     group_bounds: Integers  # of ``members``
@@ -58,11 +57,12 @@ class Order(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Hash tables (a row plus 1, 0 is free), and the group of each row of ``Order.by_client``."""
+    """What ordering needs; slots of hash tables hold a row plus 1, 0 is free."""
 
     base_slots: Ids
     group_slots: Ids
-    group_of: Ids
+    groups: Rows  # _GROUP
+    group_of: Ids  # the group of each row of ``Order.by_client``
 
 
 @inline_kernel
@@ -118,17 +118,17 @@ def _base_row(base: Int, client: Int, seed: np.uint64, scratch: _Scratch, out: O
 def _group_row(
     lookup: Row, walker: Int, base_row: Int, seed: np.uint64, scratch: _Scratch, out: Order
 ) -> Int:
-    """Return the _GROUP row in ``out`` of ``lookup`` (LOOKUP), a new one where there is none.
+    """Return the _GROUP row in ``scratch`` of ``lookup`` (LOOKUP), a new one where there is none.
 
     ``walker`` is the number of its client's, ``base_row`` the row of its base name. ``seed`` is
-    that of the tables in ``scratch``.
+    that of the tables in ``scratch``. New ones are counted in ``out``.
     """
     slots = scratch.group_slots
     h = hash_ids(lookup["shape"] ^ np.uint64(lookup["base"]), walker, seed)
-    slot = find_slot(slots, h, _group_ends_search, (out.groups, lookup, walker))
+    slot = find_slot(slots, h, _group_ends_search, (scratch.groups, lookup, walker))
     if slots[slot] == 0:
         new = out.used[_GROUPS]
-        group = out.groups[new]
+        group = scratch.groups[new]
         group["shape"] = lookup["shape"]
         group["base"] = lookup["base"]
         group["walker"] = walker
@@ -179,28 +179,28 @@ def _put_in_order(
         base_row = _base_row(lookup["base"], client, seed, scratch, out)
         group = _group_row(lookup, walker_of[client], base_row, seed, scratch, out)
         scratch.group_of[size] = group
-        out.groups[group]["count"] += 1
+        scratch.groups[group]["count"] += 1
         out.by_client[size] = number
         size += 1
     while client < out.client_bounds.shape[0] - 1:
         client += 1
         out.client_bounds[client] = size
     out.used[_LOOKUPS] = size
-    _sort_groups(scratch.group_of, out)
+    _sort_groups(scratch, out)
 
 
 @helper_kernel
-def _sort_groups(group_of: Ids, out: Order) -> None:
+def _sort_groups(scratch: _Scratch, out: Order) -> None:
     """Bring the groups of one walker, and the members of one group, together in ``out``.
 
-    ``group_of`` is the group of each row of ``out.by_client``. A counting sort, twice: bounds hold
-    first counts, then where the next one goes, and at last where each begins.
+    ``scratch`` holds the groups, and the group of each row of ``out.by_client``. A counting sort,
+    twice: bounds hold first counts, then where the next one goes, and at last where each begins.
     """
     groups = out.used[_GROUPS]
     for w in range(1, out.walker_bounds.shape[0]):
         out.walker_bounds[w] += out.walker_bounds[w - 1]
     for n in range(groups):
-        group = out.groups[n]
+        group = scratch.groups[n]
         number = out.walker_bounds[group["walker"]]
         out.walker_bounds[group["walker"]] += 1
         group["number"] = number
@@ -215,7 +215,7 @@ def _sort_groups(group_of: Ids, out: Order) -> None:
         out.group_bounds[number] = begin
         begin += count
     for n in range(out.used[_LOOKUPS]):
-        number = out.groups[group_of[n]]["number"]
+        number = scratch.groups[scratch.group_of[n]]["number"]
         out.members[out.group_bounds[number]] = out.by_client[n]
         out.group_bounds[number] += 1
     for number in range(groups, 0, -1):
@@ -228,7 +228,10 @@ def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
     size, clients = lookups.size, walker_of.size
     slots = slot_count(size)
     scratch = _Scratch(
-        np.zeros(slots, np.int32), np.zeros(slots, np.int32), np.empty(size, np.int32)
+        np.zeros(slots, np.int32),
+        np.zeros(slots, np.int32),
+        np.empty(size, _GROUP),
+        np.empty(size, np.int32),
     )
     out = Order(
         np.empty(size, np.int64),
@@ -237,7 +240,6 @@ def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
         np.zeros(2, np.int64),
         np.empty(size, _BASE),
         np.empty((size, 2), np.int32),
-        np.empty(size, _GROUP),
         np.zeros(walkers + 1, np.int64),
         np.empty(size, np.int32),
         np.zeros(size + 1, np.int64),
@@ -250,7 +252,6 @@ def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
         by_client=out.by_client[:complete],
         bases=out.bases[:bases],
         pairs=out.pairs[:pairs].copy(),
-        groups=out.groups[:groups],
         group_bases=out.group_bases[:groups],
         group_bounds=out.group_bounds[: groups + 1],
         members=out.members[:complete],

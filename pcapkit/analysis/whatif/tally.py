@@ -103,8 +103,9 @@ class WhatIfTally:
         groups = order.by_client.size if keeps else order.group_bases.size
         has_idle = any(s in self._idle for alike in numbers for s in alike.suffixes)
         sums = _sums_for(part, order, groups, has_idle=has_idle)
-        self._replay(part, list(numbers), walker_of, order, sums)
+        # first: its hash table is as large as most of what replaying fills
         add_cached(part, order, SETTINGS.index(CACHE), sums, self._answers.count)
+        self._replay(part, list(numbers), walker_of, order, sums)
         marked, _, groups, planned, lookups, shorter, shorter_rows = sums.used.tolist()
         self._parts.append(
             Part(
