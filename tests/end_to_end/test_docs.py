@@ -342,7 +342,17 @@ def test_the_newest_version_in_the_changelog_is_this_one() -> None:
 def test_the_distribution_holds_what_the_package_reads() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    assert set(extras) == {"all", "distributed", "dnstap", "docs", "remote", "share", "sql", "test"}
+    assert set(extras) == {
+        "all",
+        "distributed",
+        "dnstap",
+        "docs",
+        "release",
+        "remote",
+        "share",
+        "sql",
+        "test",
+    }
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["pcapkit"]
     kept = set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
     assert kept >= {"pcapkit", "captures", "tests", "reports/example", ".ci"}
