@@ -90,6 +90,15 @@ class Side:
         except msgspec.ValidationError as problem:
             raise ValueError(str(problem)) from None
 
+    @property
+    def contradicts_itself(self) -> bool:
+        """Is a count below 0, or more wasted than asked, as only an edited file has it?"""
+        counts = [(self.complete, self.waste.wasted_queries, self.waste.queries)]
+        counts += [(c.lookups, c.wasted_queries, c.queries) for c in self.clients]
+        counts += [(n.lookups, n.wasted_queries, n.queries) for n in self.names]
+        counts += [(w.lookups, w.wasted_queries, w.queries) for w in self.workloads or ()]
+        return any(lookups < 0 or not 0 <= wasted <= queries for lookups, wasted, queries in counts)
+
     @classmethod
     def recorded(cls, rows: Sequence[AuditRow], warnings: tuple[str, ...]) -> Side:
         """Return the same of what the history keeps of a run, by workload."""
@@ -164,7 +173,7 @@ def load_saved(path: str) -> Side:
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
         schema = values["schema"]
-        return Side.saved(values)
+        side = Side.saved(values)
     except _OTHER_JSON:
         if schema == AUDIT_SCHEMA:
             raise InputError(
@@ -177,3 +186,10 @@ def load_saved(path: str) -> Side:
             f"line 1: no JSON of the schema {SCHEMA}",
             hint="give a capture, or the analysis.json of one",
         ) from None
+    if side.contradicts_itself:
+        raise InputError(
+            path,
+            "its counts contradict one another",
+            hint="it was edited or damaged: analyse the capture again",
+        )
+    return side

@@ -231,6 +231,17 @@ def test_what_is_no_saved_analysis_is_refused(content: bytes, tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("place", ["waste", "clients", "names"])
+def test_a_saved_analysis_that_contradicts_itself_is_refused(place: str, tmp_path: Path) -> None:
+    values = json.loads(run("analyze", GLIBC, "--json").stdout)
+    row = values[place] if place == "waste" else values[place][0]
+    row["wasted_queries"] = row["queries"] + 1
+    path = build.save(tmp_path, json.dumps(values).encode(), "analysis.json")
+    done = run("compare", path, GLIBC)
+    assert done.returncode == 2
+    assert b"its counts contradict one another" in done.stderr
+
+
 def test_the_result_of_an_audit_is_named_for_what_it_is(tmp_path: Path) -> None:
     run("audit", GLIBC, "-o", str(tmp_path), "--format", "json", "--quiet")
     done = run("compare", str(tmp_path / "audit.json"), GLIBC)
