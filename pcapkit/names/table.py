@@ -168,13 +168,14 @@ class Folded:
 
     def label_counts(self) -> npt.NDArray[np.int32]:
         """Return the number of labels of every name known by now."""
-        known, size = self._counts.size, len(self.names)
-        if size > known:
+        known, size = self._counts, len(self.names)  # another thread may replace them meanwhile
+        if size > known.size:
             counts = np.zeros(size, np.int32)
-            counts[:known] = self._counts
-            count_labels(self.names.arrays.arena, self.names.arrays.ends, known, counts)
-            self._counts = counts
-        return self._counts
+            counts[: known.size] = known
+            arrays = self.names.arrays
+            count_labels(arrays.arena, arrays.ends, known.size, counts)
+            self._counts = known = counts
+        return known
 
     def inside(self, zones: Sequence[Labels]) -> npt.NDArray[np.uint8]:
         """Return, for every name known by now, 1 where it lies in one of the zones."""
