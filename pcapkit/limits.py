@@ -31,6 +31,7 @@ class Limits:
     fragmented_datagrams: int = 1 << 10
     fragment_bytes: int = 1 << 24
     dissected_packets: int = 200_000
+    client_names: int = 1 << 18
 
     def changed(self) -> dict[str, int]:
         """Return those that differ from their defaults, by name."""
@@ -123,6 +124,12 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
         "machine says the same as a fast one.",
         "Further ones are skipped as 'unknown_link_type'.",
     ),
+    "client_names": (
+        "sequences",
+        "Distinct sequences of names, of one client or of some smaller ones together, from which "
+        "search lists are inferred.",
+        "Search lists are inferred from the first ones; every query is still counted in its class.",
+    ),
 }
 _FIXED = (
     Limit(
@@ -139,14 +146,6 @@ _FIXED = (
         "types",
         "Query types of one name within one lookup.",
         "Further types begin another lookup; the work stays linear in the types.",
-        fixed=True,
-    ),
-    Limit(
-        "client_names",
-        1 << 18,
-        "sequences",
-        "Sequences of names of one client and its neighbours from which search lists are inferred.",
-        "Further ones prove nothing new; every query is still counted in its class.",
         fixed=True,
     ),
     Limit(

@@ -95,6 +95,7 @@ class Reading:
         self._names = Folded(collected.interners.names)
         self._answers = Answers()
         self._clients: list[Client] = []
+        self._left_out = 0  # sequences of names from which no search list was inferred
         given = given_facts(collected, options, self._containers)
         #: threads that read parts; None for as many as there may be
         self._workers = 1 if len(self._names.names) > _MANY_NAMES else None
@@ -103,9 +104,15 @@ class Reading:
             give_freed_memory_back()
         clock = collected.has_clock
         for part in survey(
-            collected.store, self._names, given, has_clock=clock, workers=self._workers
+            collected.store,
+            self._names,
+            given,
+            has_clock=clock,
+            workers=self._workers,
+            limits=options.limits,
         ):
             self._answers.note(part.rows)
+            self._left_out += part.left_out
             self._clients += part.clients
             if self._spares:
                 give_freed_memory_back()
@@ -241,7 +248,7 @@ class Reading:
                 *pod_warnings(told(clients), self._options.pods),
                 *mixture_warnings(scene),
                 *_hole_warnings(sum(holes)),
-                *_limit_warnings(other_clients, other_names, self._options.limits),
+                *_limit_warnings(other_clients, other_names, self._left_out, self._options.limits),
             ),
             wasted_names=sum(n.wasted_queries > 0 for n in names),
             timeline=tally.timeline,
@@ -345,8 +352,15 @@ def _hole_warnings(lookups: int) -> Iterator[str]:
         )
 
 
-def _limit_warnings(clients: OtherRows, names: OtherNames, limits: Limits) -> Iterator[str]:
-    """Say what has no row of its own, because there is more than the limits allow."""
+def _limit_warnings(
+    clients: OtherRows, names: OtherNames, left_out: int, limits: Limits
+) -> Iterator[str]:
+    """Say what has no row of its own or was not looked at: there is more than the limits allow."""
+    if left_out:
+        yield (
+            f"search lists were inferred without {left_out:,} sequences of names "
+            f"({crossed('client_names', limits)})"
+        )
     if clients.count:
         yield (
             f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "

@@ -98,6 +98,16 @@ def test_names_beyond_the_limit_are_one_row(capture: str) -> None:
     assert any("limit names=2" in w for w in cut.warnings)
 
 
+def test_search_lists_are_inferred_from_so_many_sequences_of_names(capture: str) -> None:
+    whole, same = analyze(capture), analyze(capture, limits=["client_names=1000"])
+    assert not any("client_names" in w for w in (*whole.warnings, *same.warnings))
+    cut = analyze(capture, limits=["client_names=1"])
+    (said,) = (w for w in cut.warnings if "limit client_names=1" in w)
+    assert said.startswith("search lists were inferred without ")
+    assert sum(cut.waste.by_class.values()) == cut.waste.queries == whole.waste.queries
+    assert len({c.search for c in cut.client_rows}) > 1  # only the first sequence proves a list
+
+
 def test_the_page_and_the_tables_hold_the_rest_too(capture: str, tmp_path: Path) -> None:
     cut = analyze(capture, limits=["clients=3", "names=2"])
     assert list(cut.names["base_name"])[-1] == OTHER_NAMES

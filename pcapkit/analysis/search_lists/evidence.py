@@ -28,8 +28,6 @@ from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.names.labels import common_labels, labels_end, name_start
 from pcapkit.schema import ABSENT, Bytes, Exchanges, Hashes, Ids, Int, Integers, Row, Rows
 
-#: Distinct sequences that are kept; a capture with more has shown its search lists long before.
-LIMIT = 1 << 18
 _FOLLOWS = Follows(NEAR_NS, NEAR_IN_LOG_NS, PAUSED_NS)
 _FOLLOWS_WITHOUT_CLOCK = Follows(*[NEAR_WITHOUT_CLOCK_NS] * 3)
 _TWO_WAYS = 1 << 14  # lookups that are kept of names that were asked in two ways
@@ -89,6 +87,7 @@ class Evidence(NamedTuple):
     sequences: Rows  # EVIDENCE, client by client
     members: Ids  # (sequences, NAMES): the ids of the names of each
     two_ways: Rows  # TWO_WAYS, client by client, in order of time
+    left_out: Integers  # (1): sequences that did not fit, each time that they were seen
 
 
 @helper_kernel
@@ -394,6 +393,8 @@ def _note_sequences(
                 out.members[kept, j] = members[i, j]
             kept += 1
             slots[slot] = kept
+        else:
+            out.left_out[0] += 1
         if slots[slot] > 0:
             row = out.sequences[slots[slot] - 1]
             row["at_once"] |= _suffixes_at_once(labels, s, members[i])
@@ -478,16 +479,19 @@ def evidence_of(
     *,
     has_clock: bool,
     scratch: Scratch,
+    most: int,
 ) -> Evidence:
     """Return what the clients show that begin at ``bounds``: sequences, names asked in two ways.
 
-    ``bounds`` end with the end of ``rows``, which are in time order within a client.
+    ``bounds`` end with the end of ``rows``, which are in time order within a client. At ``most`` so
+    many distinct sequences are kept.
     """
-    most = min(LIMIT, rows.size // 2 + 1)
+    most = min(most, rows.size // 2 + 1)
     out = Evidence(
         np.zeros(most, EVIDENCE),
         np.zeros((most, NAMES), np.int32),
         np.zeros(min(_TWO_WAYS, rows.size), TWO_WAYS),
+        np.zeros(1, np.int64),
     )
     kept, changed = gather_evidence(
         rows,
@@ -499,4 +503,6 @@ def evidence_of(
         SequenceTable(np.empty(most, np.uint64), np.zeros(slot_count(most), np.int32)),
         out,
     )
-    return Evidence(out.sequences[:kept], out.members[:kept], out.two_ways[:changed])
+    return out._replace(
+        sequences=out.sequences[:kept], members=out.members[:kept], two_ways=out.two_ways[:changed]
+    )

@@ -29,6 +29,7 @@ from pcapkit.analysis.search_lists.infer import (
 from pcapkit.analysis.search_lists.periods import TwoWays, changes_of_list, changes_of_ndots
 from pcapkit.codes import ANSWER
 from pcapkit.concurrency import in_order
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
@@ -75,6 +76,7 @@ class SurveyedPart(NamedTuple):
 
     clients: list[Client]
     rows: Exchanges
+    left_out: int  # sequences of names beyond the limit
 
 
 def survey(
@@ -84,13 +86,14 @@ def survey(
     *,
     has_clock: bool,
     workers: int | None = None,
+    limits: Limits = DEFAULTS,
 ) -> Iterator[SurveyedPart]:
     """Infer the search list of every client, in the order of their addresses' first appearance.
 
     Everything is read once, part by part. A client whose settings change has one entry per period.
     """
     inference, nothing = Inference(), Given()
-    gather = _Gatherer(names, has_clock)
+    gather = _Gatherer(names, has_clock, limits.client_names)
 
     def gather_part(part: list[Piece]) -> _Gathered:
         rows = store.read(part)
@@ -117,7 +120,7 @@ def survey(
                         alone = _Shown(gather(theirs, bounds_of_one), 1, names)
                         found = alone.infer(inference)[0]
                 clients.append(_client(period, theirs, found, fact, proven, names))
-        yield SurveyedPart(clients, rows)
+        yield SurveyedPart(clients, rows, shown.left_out)
 
 
 def _client(
@@ -192,8 +195,8 @@ class _Gathered(NamedTuple):
 class _Gatherer:
     """Runs the compiled pass over parts, in any thread; each keeps its working memory."""
 
-    def __init__(self, names: Folded, has_clock: bool) -> None:
-        self._names, self._has_clock = names.names.arrays, has_clock
+    def __init__(self, names: Folded, has_clock: bool, most: int) -> None:
+        self._names, self._has_clock, self._most = names.names.arrays, has_clock, most
         self._labels = names.label_counts()
         self._own = threading.local()
 
@@ -208,6 +211,7 @@ class _Gatherer:
             self._labels,
             has_clock=self._has_clock,
             scratch=self._own.scratch,
+            most=self._most,
         )
 
 
@@ -216,6 +220,7 @@ class _Shown:
 
     def __init__(self, evidence: Evidence, clients: int, names: Folded) -> None:
         self._evidence, self._names = evidence, names
+        self.left_out = int(evidence.left_out[0])
         #: the sequences of client i are those from bounds[i] to bounds[i + 1]
         numbers = np.arange(clients + 1)
         self._bounds = np.searchsorted(evidence.sequences["client"], numbers).tolist()
