@@ -84,6 +84,9 @@ def describe(
     exists = next((q.name for q in questions if q.outcome == NODATA), None)
     as_is = mode == "open" and not (model.name == "c-ares" and outcome == NXDOMAIN)
     classes = tuple(_class(q, complete, hit, exists, as_is or q.name == base) for q in questions)
+    if model.failure_of_one_is_failure:  # musl's EAI_AGAIN, whatever the other family got
+        if any(q.name == hit and q.outcome == SERVFAIL for q in questions):
+            outcome = SERVFAIL
     size = len(w.candidates)
     return Lookup(base, ambiguous, outcome, hit, complete, mode, size, questions, classes)
 
