@@ -215,7 +215,7 @@ class Table:
         real = {d for d in set(domains) if d and is_top_level_domain(d)}
         return np.array([d in real for d in domains], np.bool_)[at]
 
-    def doubtful(self, ndots: int) -> Flags:
+    def _doubtful(self, ndots: int) -> Flags:
         """Say of each pair whether an ndots asks for a review: a mark, or an answer not seen."""
         out: Flags = (self.marks(ndots) != 0) | (self.at(ndots)[:, ASSUMED] > 0)
         return out
@@ -223,7 +223,7 @@ class Table:
     def doubts(self, ndots: int) -> list[bool]:
         """Say of each subject whether an ndots asks for a review of any of its pairs."""
         if (known := self._doubts.get(ndots)) is None:
-            sums = np.append(0, np.cumsum(self.doubtful(ndots)))
+            sums = np.append(0, np.cumsum(self._doubtful(ndots)))
             known = (sums[self.bounds[1:]] > sums[self.bounds[:-1]]).tolist()
             self._doubts[ndots] = known
         return known
