@@ -190,13 +190,23 @@ Lookups = Rows  #: LOOKUP
 Transactions = Rows  #: TRANSACTION
 
 
-def in_fewest_bytes(values: npt.NDArray[np.integer[Any]], most: int | None = None) -> Integers:
-    """Return a copy of integers in the shortest type that holds them, and ``most`` as well.
+def in_fewest_bytes(values: npt.NDArray[np.integer[Any]]) -> Integers:
+    """Return a copy of integers, to be read only, in the fewest bytes that hold them.
 
-    Such copies may be put together: their types have one that holds all of them.
+    Where all are equal it holds one of them, however many they are. Such copies may be put
+    together: their types have one that holds all of them.
     """
-    least = int(values.min(initial=0))
-    most = max(int(values.max(initial=0)), most or 0)
-    kinds = (np.uint8, np.uint16, np.uint32)
-    kind = next((k for k in kinds if least >= 0 and most <= np.iinfo(k).max), np.int64)
-    return values.astype(kind)
+    if not values.size:
+        return values.astype(np.uint8)
+    least, most = int(values.min()), int(values.max())
+    kind = fewest_bytes(least, most)
+    return np.broadcast_to(kind.type(least), values.shape) if least == most else values.astype(kind)
+
+
+def fewest_bytes(least: int, most: int) -> np.dtype[np.integer[Any]]:
+    """Return the shortest type of integers that holds these two."""
+    for size in (1, 2, 4):
+        kind: np.dtype[np.integer[Any]] = np.dtype(f"{'u' if least >= 0 else 'i'}{size}")
+        if np.iinfo(kind).min <= least and most <= np.iinfo(kind).max:
+            return kind
+    return np.dtype(np.int64)

@@ -15,18 +15,21 @@ from pcapkit.model.results import Name, OtherNames
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
-from pcapkit.schema import Integers, Rows, in_fewest_bytes
+from pcapkit.schema import Integers, Rows, fewest_bytes, in_fewest_bytes
 
-#: By field of GROUP: an entry for each base name and what answered it, in few bytes.
+#: By field of GROUP: an entry for each base name and what answered it, in few bytes; the queries
+#: of each class are a field of their own.
 Groups = dict[str, Integers]
 _KEYS = ("base", "answered_by", "first", "address", "outcome")
-_SUMS = ("lookups", "lost_ns", "search_ns", "clients", "denied", "classes")
+_CLASSES = tuple(f"class {c}" for c in WASTE_CLASSES)
+_WASTED = tuple(c for c, is_wasted in zip(_CLASSES, WASTED.tolist(), strict=True) if is_wasted)
+_SUMS = ("lookups", "lost_ns", "search_ns", "clients", "denied")
 
 
 def packed_groups(rows: Rows) -> Groups:
     """Return groups (GROUP) in the fewest bytes that hold them."""
-    out: Groups = {field: rows[field].copy() for field in _KEYS}
-    return out | {field: in_fewest_bytes(rows[field]) for field in _SUMS}
+    out: Groups = {field: in_fewest_bytes(rows[field]) for field in (*_KEYS, *_SUMS)}
+    return out | {key: in_fewest_bytes(rows["classes"][:, n]) for n, key in enumerate(_CLASSES)}
 
 
 def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
@@ -44,16 +47,24 @@ def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
     del group
     known = np.flatnonzero(keys["base"][order[first]] != unknown)
     earliest = order[first[known]]
-    out: Groups = {field: values[earliest] for field, values in keys.items()}
-    for field in _SUMS:
+    out: Groups = {field: in_fewest_bytes(keys.pop(field)[earliest]) for field in _KEYS}
+    for field in (*_SUMS, *_CLASSES):
         values = np.concatenate([p[field] for p in every])[order]
         if first.size < order.size:
-            kind = in_fewest_bytes(values[:0], int(values.sum(dtype=np.int64))).dtype
+            kind = fewest_bytes(0, int(values.sum(dtype=np.int64)))
             values = np.add.reduceat(values, first, dtype=max(kind, values.dtype))
-        out[field] = values if known.size == first.size else values[known]
-    out["queries"] = out["classes"].sum(axis=1, dtype=np.int64)
-    out["wasted"] = out["classes"][:, WASTED].sum(axis=1, dtype=np.int64)
+        out[field] = in_fewest_bytes(values if known.size == first.size else values[known])
+    out["queries"] = _sum_of(out, _CLASSES)
+    out["wasted"] = _sum_of(out, _WASTED)
     return out
+
+
+def _sum_of(groups: Groups, fields: Sequence[str]) -> Integers:
+    """Return the sum of some fields of each group."""
+    total = np.zeros(groups["base"].size, np.int64)
+    for field in fields:
+        total += groups[field]
+    return in_fewest_bytes(total)
 
 
 def costliest(
@@ -68,22 +79,23 @@ def costliest(
     if size <= most:
         return groups, OtherNames()
     keys = ("answered_by", "base", "address", "first")
-    ranks = -groups["queries"], -groups["wasted"]
+    ranks = ~groups["queries"], ~groups["wasted"]  # the largest first, in as few bytes
     order = np.lexsort((*(groups[k] for k in keys), *ranks))
     kept, rest = np.sort(order[:most]), order[most:]
-    sums = {k: groups[k][rest].sum(axis=0, dtype=np.int64) for k in (*_SUMS, "queries", "wasted")}
+    fields = (*_SUMS, *_CLASSES, "queries", "wasted")
+    sums = {field: int(groups[field][rest].sum(dtype=np.int64)) for field in fields}
     row = Name(
         OTHER_NAMES,
         None,
         "unknown",
         0,
-        int(sums["lookups"]),
-        int(sums["queries"]),
-        int(sums["wasted"]),
-        int(sums["lost_ns"]) / 1e9 * has_clock,
-        min(clients, int(sums["clients"])),
-        {c: n for c, n in zip(WASTE_CLASSES, sums["classes"].tolist(), strict=True) if n},
-        int(sums["search_ns"]) / 1e9 * has_clock,
+        sums["lookups"],
+        sums["queries"],
+        sums["wasted"],
+        sums["lost_ns"] / 1e9 * has_clock,
+        min(clients, sums["clients"]),
+        {c: n for c, key in zip(WASTE_CLASSES, _CLASSES, strict=True) if (n := sums[key])},
+        sums["search_ns"] / 1e9 * has_clock,
     )
     wasteful = int(np.count_nonzero(groups["wasted"][rest]))
     return {k: v[kept] for k, v in groups.items()}, OtherNames(int(rest.size), wasteful, row)
@@ -94,7 +106,7 @@ def name_rows(
 ) -> tuple[Name, ...]:
     """Return one row per group, most wasted queries first."""
     base, hit = groups["base"].astype(np.int32), groups["answered_by"].astype(np.int32)
-    queries, wasted = groups["queries"], groups["wasted"]
+    queries, wasted = (groups[k].astype(np.int64) for k in ("queries", "wasted"))
     bases = names.texts(base)
     found = iter(names.texts(hit[hit >= 0]))
     full = [next(found) + "." if h >= 0 else "" for h in hit.tolist()]
@@ -105,7 +117,7 @@ def name_rows(
     dots = np.maximum(names.label_counts()[base] - 1, 0)
     lost_s = groups["lost_ns"] / 1e9 * has_clock
     search_s = groups["search_ns"] / 1e9 * has_clock
-    by_group = np.ascontiguousarray(groups["classes"], np.int64)
+    by_group = np.stack([groups[key].astype(np.int64) for key in _CLASSES], axis=1)
     classes, width = by_group.tobytes(), by_group.itemsize * CLASSES
 
     @lru_cache(maxsize=1 << 12)  # names that are asked once are much alike

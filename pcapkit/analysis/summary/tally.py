@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pcapkit.analysis.lookups.reading import ClientReading, Readings, suffixes_of
 from pcapkit.analysis.lookups.waste import CLASSES, INCOMPLETE, WASTED
@@ -51,7 +51,7 @@ from pcapkit.model.series import Chain, LatencyCurve, Suffix, Timeline
 from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.table import Folded
-from pcapkit.schema import Integers, Rows
+from pcapkit.schema import Ids, Integers, Rows
 
 Address = Callable[[int], str]
 
@@ -60,6 +60,28 @@ def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
     """Return the cluster domains that the search lists show, or the usual one."""
     zones = {s[1:] for c in clients for s in c.assumed.suffixes if len(s) > 1 and s[0] == "svc"}
     return sorted(zones) or [("cluster", "local")]
+
+
+class _Starts(NamedTuple):
+    """When the lookups of a part began, client by client."""
+
+    times: Integers
+    addresses: Ids  # of the clients, as ids
+    lookups: Integers  # of each of them
+
+    @classmethod
+    def of(cls, part: Readings) -> _Starts:
+        """Return those of a part."""
+        addresses = np.array([c.client for c in part.clients], np.int32)
+        lookups = np.bincount(part.lookups["client"], minlength=addresses.size)
+        return cls(part.lookups["start"].copy(), addresses, lookups)
+
+    def before(self, example: Example) -> int:
+        """Count the lookups that come before an example: earlier, or of a lower id."""
+        at_once = self.times == example.start
+        if at_once.any():
+            at_once &= np.repeat(self.addresses < example.address, self.lookups)
+        return int(np.count_nonzero((self.times < example.start) | at_once))
 
 
 class Tally:
@@ -87,7 +109,7 @@ class Tally:
         # of complete lookups: those that did not resolve; the others, as they were and unwasted
         self._unresolved, self._resolved, self._unwasted = (Spread(none) for _ in range(3))
         self._searches = Spread(none)  # the times of search misses alone
-        self._keys: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
+        self._starts: list[_Starts] = []
         self._groups: list[Groups] = []
         self._clients: list[Client] = []
         self._client_counts = ClientCounts()  # of the same clients
@@ -120,8 +142,7 @@ class Tally:
             self._resolved.add(Spread(counts.resolved[0]))
             self._unwasted.add(Spread(counts.resolved[1]))
             self._searches.add(Spread(counts.searches))
-        addresses = np.array([c.client for c in part.clients], np.int32)
-        self._keys.append((part.lookups["start"].copy(), addresses[part.lookups["client"]]))
+        self._starts.append(_Starts.of(part))
         self._groups.append(packed_groups(counts.groups))
         clients, counted, times = part.clients, counts.clients, counts.times
         if len(clients) > self._limits.clients:
@@ -152,7 +173,7 @@ class Tally:
         self._resolved.add(other._resolved)
         self._unwasted.add(other._unwasted)
         self._searches.add(other._searches)
-        self._keys += other._keys
+        self._starts += other._starts
         self._groups += other._groups
         self._clients += other._clients
         self._client_counts.merge(other._client_counts)
@@ -344,10 +365,4 @@ class Tally:
 
     def _number(self, example: Example) -> int:
         """Return the lookup_id of an example: its rank among all lookups."""
-        number = example.rank
-        for start, address in self._keys:
-            before = (start < example.start) | (
-                (start == example.start) & (address < example.address)
-            )
-            number += int(np.count_nonzero(before))
-        return number
+        return example.rank + sum(s.before(example) for s in self._starts)

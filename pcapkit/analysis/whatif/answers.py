@@ -8,21 +8,23 @@ So exchanges may be noted in any order. Times are means over the exchanges that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pcapkit.analysis.exchanges.runs import row_words
 from pcapkit.codes import ANSWER, NXDOMAIN, UNANSWERED
-from pcapkit.kernels.hashing import SEED, find_slot, hash_ids
+from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import inline_kernel, kernel
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
-from pcapkit.schema import AA_HIDDEN, ABSENT, NO_TIME, Bytes, Int, Integers, Row, Rows
+from pcapkit.schema import AA_HIDDEN, ABSENT, NO_TIME, Bytes, Ids, Int, Integers, Row, Rows
 
 #: What one question was answered.
 QUESTION = np.dtype(
     [
-        ("key", np.uint64),  # 0: a free slot
+        ("key", np.uint64),  # 0: no question
         ("time_ns", np.int64),  # of all responses together, from query to response
         ("responses", np.int32),
         ("ttl", np.int32),  # the longest of such responses, or negative TTL; ABSENT
@@ -37,7 +39,16 @@ FORWARDED, AUTHORITATIVE = 0, 1
 #: Columns of the totals from which the typical times come.
 _TIME_NS, _RESPONSES = 0, 1
 _TYPE_BITS = 16
-_LARGE = 1 << 18  # slots; a table of so many grows by less at a time
+_FEWEST = (1 << 9) - 1  # rows to begin with: so many fill half of the slots
+
+
+class QuestionTable(NamedTuple):
+    """Questions by their keys; rows stand in the order in which they were first noted."""
+
+    slots: Ids  # the row of a question; 0: free
+    rows: Rows  # QUESTION; the first one is no question's, with the key 0
+    used: Integers  # (1): rows that are used
+    seed: np.uint64
 
 
 @inline_kernel
@@ -55,42 +66,51 @@ def _names_of(questions: Rows) -> npt.NDArray[np.int64]:
 
 
 @inline_kernel
-def _ends_search(question: Row, key: tuple[np.uint64]) -> bool:
-    """Is ``question`` (QUESTION) a free slot, or that of ``key``, a tuple of it alone?"""
-    return bool(question["key"] == 0 or question["key"] == key[0])
+def _ends_search(entry: Int, key: tuple[Rows, np.uint64]) -> bool:
+    """Is ``entry`` of the slots free, or that of ``key``, the rows (QUESTION) and a key?"""
+    rows, wanted = key
+    return bool(entry == 0 or rows[entry]["key"] == wanted)
 
 
 @inline_kernel
-def question_slot(questions: Rows, key: np.uint64, seed: np.uint64) -> Int:
-    """Return the slot of ``key`` in ``questions`` (QUESTION), or the free one where it belongs.
+def _slot_of(key: np.uint64, table: QuestionTable) -> Int:
+    """Return the slot of ``key`` in ``table``, or the free one where it belongs."""
+    return find_slot(table.slots, hash_ids(key, 0, table.seed), _ends_search, (table.rows, key))
 
-    ``seed`` (uint64) is SEED of the hash tables.
-    """
-    return find_slot(questions, hash_ids(key, 0, seed), _ends_search, (key,))
+
+@inline_kernel
+def question_of(key: np.uint64, table: QuestionTable) -> Row:
+    """Return the row (QUESTION) of ``key`` in ``table``; where nobody asked, one with the key 0."""
+    row: Row = table.rows[table.slots[_slot_of(key, table)]]
+    return row
 
 
 @kernel
-def _note(
-    exchanges: Rows, begin: Int, questions: Rows, used: Integers, totals: Integers, seed: np.uint64
-) -> Int:
-    """Note ``exchanges`` (EXCHANGE) from ``begin`` on; return where it stopped for want of slots.
+def _note(exchanges: Rows, begin: Int, table: QuestionTable, totals: Integers) -> Int:
+    """Note ``exchanges`` (EXCHANGE) from ``begin`` on; return where it stopped for want of rows.
 
-    ``questions`` (QUESTION) is the hash table that is filled by ``seed``, ``used`` (1) how many of
-    its slots are taken. ``totals`` (2, 2) gets response times and responses, a row each for
+    ``table`` is filled. ``totals`` (2, 2) gets response times and responses, a row each for
     FORWARDED and AUTHORITATIVE.
     """
     for k in range(begin, exchanges.shape[0]):
-        if 2 * (used[0] + 1) > questions.shape[0]:
+        if table.used[0] == table.rows.shape[0]:
             return np.int64(k)
         exchange = exchanges[k]
         key = question_key(exchange["folded"], exchange["qtype"])
-        question = questions[question_slot(questions, key, seed)]
-        if question["key"] == 0:
+        slot = _slot_of(key, table)
+        is_new = table.slots[slot] == 0
+        if is_new:
+            table.slots[slot] = table.used[0]
+            table.used[0] += 1
+        question = table.rows[table.slots[slot]]
+        if is_new:
             question["key"] = key
+            question["time_ns"] = 0
+            question["responses"] = 0
+            question["bare"] = 0
             question["outcome"] = UNANSWERED
             question["aa"] = AA_HIDDEN
             question["ttl"] = ABSENT
-            used[0] += 1
         if exchange["outcome"] == UNANSWERED:
             continue
         source = AUTHORITATIVE if exchange["aa"] == 1 else FORWARDED  # hidden flags say nothing
@@ -116,50 +136,60 @@ def _note(
 
 
 @kernel
-def _move(old: Rows, new: Rows, seed: np.uint64) -> None:
-    """Copy the questions of one hash table, ``old``, to a larger one, ``new`` (both QUESTION).
-
-    ``seed`` is that of both.
-    """
-    for k in range(old.shape[0]):
-        if old[k]["key"] != 0:
-            new[question_slot(new, old[k]["key"], seed)] = old[k]
+def _fill_slots(table: QuestionTable) -> None:
+    """Put the rows of ``table`` that are used into its slots, which are all free."""
+    for row in range(1, table.used[0]):
+        table.slots[_slot_of(table.rows[row]["key"], table)] = row
 
 
 class Answers:
     """The questions of a capture; note all of it before anything is replayed."""
 
     def __init__(self) -> None:
-        self.questions: Rows = np.zeros(1 << 10, QUESTION)
-        self._used = np.zeros(1, np.int64)
+        self.questions = _new_table(_FEWEST)
+        self.questions.rows[0] = 0
+        self.questions.used[0] = 1
         self._totals = np.zeros((2, 2), np.int64)
 
     def note(self, exchanges: Rows) -> None:
         """Note exchanges (EXCHANGE rows), those without a query among them."""
         at = 0
         while at < exchanges.size:
-            at = int(_note(exchanges, at, self.questions, self._used, self._totals, SEED))
+            at = int(_note(exchanges, at, self.questions, self._totals))
             if at < exchanges.size:
-                growth = 4 if self.questions.size < _LARGE else 2
-                larger: Rows = np.zeros(growth * self.questions.size, QUESTION)
-                _move(self.questions, larger, SEED)
-                self.questions = larger
+                self._grow()
+
+    def _grow(self) -> None:
+        """Make room for twice as many questions.
+
+        Rows that are not used so far are not written, so that the system gives no memory for them.
+        """
+        old = self.questions
+        used = int(old.used[0])
+        self.questions = new = _new_table(2 * old.rows.size + 1)
+        row_words(new.rows)[:used] = row_words(old.rows)[:used]
+        new.used[0] = used
+        _fill_slots(new)
+
+    @property
+    def _noted(self) -> Rows:
+        """One QUESTION row for each question."""
+        return self.questions.rows[1 : self.questions.used[0]]
 
     @property
     def count(self) -> int:
         """How many different questions there are, those that nobody can read as one."""
-        return int(self._used[0])
+        return self._noted.size
 
     def answered(self, qtype: int) -> int:
         """Count the names that have an answer of a type."""
-        keys = self.questions["key"]
-        mine = (keys - np.uint64(1)) & np.uint64((1 << _TYPE_BITS) - 1) == qtype
-        return int((mine & (keys != 0) & (self.questions["outcome"] == ANSWER)).sum())
+        keys = self._noted["key"] - np.uint64(1)
+        mine = keys & np.uint64((1 << _TYPE_BITS) - 1) == qtype
+        return int((mine & (self._noted["outcome"] == ANSWER)).sum())
 
     def idle(self, suffixes: Sequence[Labels], names: Folded) -> frozenset[Labels]:
         """Return those of some suffixes below which no name has an answer of any type."""
-        questions = self.questions
-        known = _names_of(questions[(questions["key"] != 0) & (questions["outcome"] == ANSWER)])
+        known = _names_of(self._noted[self._noted["outcome"] == ANSWER])
         known = known[known != ABSENT]
         labels = names.label_counts()[known]
         return frozenset(
@@ -173,8 +203,7 @@ class Answers:
 
         ``in_zone`` says of each name id which it is. 0 where no name is known not to exist.
         """
-        asked = self.questions[self.questions["outcome"] == NXDOMAIN]
-        asked = asked[(asked["key"] != 0) & (asked["ttl"] >= 0)]
+        asked = self._noted[(self._noted["outcome"] == NXDOMAIN) & (self._noted["ttl"] >= 0)]
         asked = asked[_names_of(asked) != ABSENT]
         inside = in_zone[_names_of(asked)] != 0
         sums = [int(asked["ttl"][inside == side].sum()) for side in (False, True)]
@@ -187,3 +216,10 @@ class Answers:
         times, counts = self._totals[:, _TIME_NS], self._totals[:, _RESPONSES]
         overall = int(times.sum()) // max(1, int(counts.sum()))
         return np.where(counts > 0, times // np.maximum(1, counts), overall)
+
+
+def _new_table(rows: int) -> QuestionTable:
+    """Return a table with room for so many rows, none of them used."""
+    return QuestionTable(
+        np.zeros(slot_count(rows), np.int32), np.empty(rows, QUESTION), np.zeros(1, np.int64), SEED
+    )

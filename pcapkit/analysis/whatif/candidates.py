@@ -13,7 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pcapkit.analysis.whatif.answers import AUTHORITATIVE, FORWARDED, question_key, question_slot
+from pcapkit.analysis.whatif.answers import (
+    AUTHORITATIVE,
+    FORWARDED,
+    QuestionTable,
+    question_key,
+    question_of,
+)
 from pcapkit.analysis.whatif.rules import Walker
 from pcapkit.analysis.whatif.settings import ALL_IN_FULL, CLUSTER_IN_FULL
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, TYPE_A, TYPE_AAAA, TYPE_PTR, UNANSWERED
@@ -89,10 +95,9 @@ class Observations(NamedTuple):
     labels: Ids  # of each name, how many
     in_zone: Bytes  # of each name, is it inside the cluster domain?
     is_reverse: Bytes  # of each name, is it below arpa?
-    questions: Rows  # QUESTION, a hash table
+    questions: QuestionTable
     typical_ns: Integers  # (2), see ``Answers``
     denial_ttl: Integers  # (2), the same
-    seed: np.uint64  # of ``questions``
 
 
 class LookupReplay(NamedTuple):
@@ -248,7 +253,7 @@ def _outcome_elsewhere(
     """
     observed = replay.observed
     key = question_key(name, qtype)
-    question = observed.questions[question_slot(observed.questions, key, observed.seed)]
+    question = question_of(key, observed.questions)
     if question["key"] != key:
         return np.int64(_NOT_SEEN), is_authoritative, took, np.int64(0)
     if question["aa"] != AA_HIDDEN:

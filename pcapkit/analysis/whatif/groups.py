@@ -251,7 +251,7 @@ def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
     return out._replace(
         by_client=out.by_client[:complete],
         bases=out.bases[:bases],
-        pairs=out.pairs[:pairs].copy(),
+        pairs=out.pairs[:pairs],
         group_bases=out.group_bases[:groups],
         group_bounds=out.group_bounds[: groups + 1],
         members=out.members[:complete],

@@ -45,11 +45,10 @@ from pcapkit.analysis.whatif.sums import (
 )
 from pcapkit.analysis.whatif.verdicts import Part, Planned, WhatIfResult
 from pcapkit.codes import TYPE_AAAA
-from pcapkit.kernels.hashing import SEED
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.resolver.models import resolver_model
-from pcapkit.schema import ABSENT, Ids
+from pcapkit.schema import ABSENT, Ids, in_fewest_bytes
 from pcapkit.spool import Spool
 
 #: Peaks are counted second by second in captures up to three days long.
@@ -112,9 +111,10 @@ class WhatIfTally:
                 part.clients,
                 PackedSums.of(sums.clients),
                 PackedSums.of(sums.names),
-                order.bases["base"].astype(np.int64),
+                order.bases["base"].copy(),
                 order.covered,
-                order.pairs,
+                in_fewest_bytes(order.pairs[:, 0]),
+                order.pairs[:, 1].copy(),
                 sums.marked[:marked].copy(),
                 sums.marks[:marked].copy(),
                 Planned(
@@ -165,7 +165,6 @@ class WhatIfTally:
             self._answers.questions,
             self._answers.typical_ns,
             self._answers.denial_ttl(in_zone) if kept else np.zeros(2, np.int64),
-            SEED,
         )
         longest = max(len(w.suffixes) for w in alike)
         replay_groups(

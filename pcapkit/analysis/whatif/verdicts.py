@@ -94,9 +94,10 @@ class Part:
     clients: tuple[ClientReading, ...]
     sums: PackedSums  # (clients, settings)
     names: PackedSums  # (bases, 2): as they are, and in full
-    bases: Matrix
+    bases: npt.NDArray[np.int32]
     covered: npt.NDArray[np.void]  # COVERED, by client
-    pairs: npt.NDArray[np.int32]  # (n, 2): client, base; each once
+    pair_clients: Matrix  # of the pairs of a client and a base name, each once
+    pair_bases: npt.NDArray[np.int32]
     marked: npt.NDArray[np.void]  # MARKED
     marks: npt.NDArray[np.uint8]  # (marked, settings)
     planned: Planned
@@ -175,9 +176,9 @@ class WhatIfResult:
         )
         self._marked = MarkedNames(bounds, bases, marks, names)
         self._part_bounds = first
-        pairs = [position[f + p.pairs[:, 0]] for f, p in zip(first, parts, strict=False)]
+        pairs = [position[f:][p.pair_clients] for f, p in zip(first, parts, strict=False)]
         self._pair_bounds, (self._pair_base,) = _by_client(
-            pairs, len(every), [p.pairs[:, 1] for p in parts]
+            pairs, len(every), [p.pair_bases for p in parts]
         )
         self.members = np.flatnonzero(self._covered["lookups"])
         self._basis_of: dict[bytes, _Basis] = {}
@@ -474,19 +475,21 @@ class WhatIfResult:
         """The base names that cost most, and their sums as they are and in full."""
         every = np.concatenate([p.bases for p in self._parts])
         order = np.argsort(every, kind="stable")
-        bases, first = np.unique(every[order], return_index=True)
-        names = PackedSums.together([p.names for p in self._parts])
-        queries = names.field("queries")[order]
+        bases = every[order]
+        first = np.flatnonzero(np.append(True, bases[1:] != bases[:-1])[: bases.size])
+        bases = bases[first]
+        queries = np.concatenate([p.names.field("queries") for p in self._parts])[order]
         sent = np.add.reduceat(queries, first, dtype=np.int64) if first.size else queries
         saved = sent[:, AS_ASKED].astype(np.int64) - sent[:, IN_FULL]
         top = np.lexsort((bases, -saved))[:TOP_NAMES]
         top = top[saved[top] > 0]
-        ends = np.append(first, order.size)
         sums = np.zeros((top.size, 2, len(_FIELDS)), np.int64)
-        for n, name in enumerate(top.tolist()):
-            mine = order[ends[name] : ends[name + 1]]
-            for column in (AS_ASKED, IN_FULL):
-                sums[n, column] = names.take(mine, column).sum(axis=0)
+        for part in self._parts:
+            of_part = np.flatnonzero(np.isin(part.bases, bases[top]))
+            for n, name in enumerate(bases[top].tolist()):
+                mine = of_part[part.bases[of_part] == name]
+                for column in (AS_ASKED, IN_FULL):
+                    sums[n, column] += part.names.take(mine, column).sum(axis=0)
         return bases[top], sums
 
     def _saved_by_top(self) -> Matrix:
