@@ -15,6 +15,7 @@ from pcapkit.names.text import PLAIN, UNKNOWN_NAME, text_from_wire, wire_from_te
 from pcapkit.schema import ABSENT, Array, Bytes, Ids, Int, Integers
 
 _PLAIN = np.isin(np.arange(256), list(PLAIN))
+_PIECE = 1 << 16  # names that become objects of Python at once
 
 
 @kernel
@@ -137,11 +138,13 @@ class Folded:
         stops = at + arena[at] + 1
         wires, known = memoryview(cast(Any, arena)), dict[bytes, str]()
         out = []
-        for begin, end in zip(at.tolist(), stops.tolist(), strict=True):
-            wire = bytes(wires[begin:end])
-            if (label := known.get(wire)) is None:
-                label = known[wire] = split(text_from_wire(wire))[0]
-            out.append(label)
+        for first in range(0, at.size, _PIECE):
+            some = slice(first, first + _PIECE)
+            for begin, end in zip(at[some].tolist(), stops[some].tolist(), strict=True):
+                wire = bytes(wires[begin:end])
+                if (label := known.get(wire)) is None:
+                    label = known[wire] = split(text_from_wire(wire))[0]
+                out.append(label)
         return out
 
     def end_in(self, names: Array, zone: Labels) -> npt.NDArray[np.bool_]:

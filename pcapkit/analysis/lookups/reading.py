@@ -68,6 +68,8 @@ from pcapkit.schema import (
 
 #: Exchanges of one client that are read at once; those of one that has more are read in pieces.
 MOST_AT_ONCE = PART
+#: Lookups of one client that are counted at once; see ``Readings.blocks``.
+MOST_COUNTED = 1 << 18
 _UNDERSCORE = 0x5F
 #: What grouping again must know of a client: fields of CLIENT.
 _KNOWN_OF_RESOLVERS = (
@@ -113,6 +115,14 @@ class Readings:
     names: Folded
     labels: Ids
     has_clock: bool
+
+    @property
+    def blocks(self) -> int:
+        """In how many blocks the lookups are counted: several, where one client has very many.
+
+        The lookups of one base name are in one block: that of its id, modulo their number.
+        """
+        return max(1, -(-self.lookups.size // MOST_COUNTED)) if len(self.clients) == 1 else 1
 
 
 def read_parts(
@@ -402,17 +412,19 @@ def _tell(clients: Rows, pieces: Sequence[_Piece], field: str) -> None:
 def _put_together(pieces: list[Described], transactions: Transactions) -> Described:
     """Put the lookups of one client's pieces, and their transactions, in the order of the walks.
 
-    That is the order in which they were opened; ``pieces`` are used up. ``transactions``, of which
-    they have each a stretch, are put in order where they are: there are too many for two copies.
+    That is the order in which they were opened; ``pieces`` are used up. Both are put in order where
+    they are, as there are too many for two copies: ``transactions``, of which pieces have each a
+    stretch, and the lookups, which are taken from one piece after the other.
     """
-    lookups = np.concatenate([piece.lookups for piece in pieces])
+    sizes = [piece.lookups.size for piece in pieces]
     opened_by = np.concatenate([piece.opened_by for piece in pieces])
     base_of = np.concatenate([piece.base_of for piece in pieces])
-    sizes = [piece.lookups.size for piece in pieces]
-    none = lookups[:0].copy()
-    pieces[:] = [
-        p._replace(lookups=none, opened_by=base_of[:0], base_of=base_of[:0]) for p in pieces
-    ]
+    lookups = np.empty(sum(sizes), LOOKUP)
+    at = 0
+    for n, size in enumerate(sizes):
+        row_words(lookups)[at : at + size] = row_words(pieces[n].lookups)
+        pieces[n] = pieces[n]._replace(lookups=lookups[:0])
+        at += size
     order = np.argsort(opened_by)
     number = np.empty(order.size, np.int32)
     number[order] = np.arange(order.size, dtype=np.int32)
@@ -437,8 +449,9 @@ def _put_together(pieces: list[Described], transactions: Transactions) -> Descri
     transactions = transactions[:used]
     _put_rows(row_words(transactions), to)
     lookups["first"] = firsts
+    _put_rows(row_words(lookups), number)
     return out._replace(
-        lookups=take_rows(lookups, order),
+        lookups=lookups,
         transactions=transactions,
         used=np.array([order.size, used]),
         base_of=base_of[order],

@@ -17,8 +17,8 @@ from pcapkit.analysis.time_bins import TIME_BINS, time_bin
 from pcapkit.codes import UNANSWERED
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
-from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES
-from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows
+from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WASTE_CLASSES
+from pcapkit.schema import ABSENT, Ids, Int, Integers, Row, Rows, in_fewest_bytes
 
 #: Bins of the timeline, from the first message to the last.
 BINS = 120
@@ -72,6 +72,20 @@ _QUERIES, _WASTED, _ANSWERS = range(3)
 _AS_IT_WAS, _WITHOUT_WASTE = 0, 1
 
 
+#: By field of GROUP: an entry for each base name and what answered it, in few bytes; the queries
+#: of each class are a field of their own.
+Groups = dict[str, Integers]
+GROUP_KEYS = ("base", "answered_by", "first", "address", "outcome")
+GROUP_SUMS = ("lookups", "lost_ns", "search_ns", "clients", "denied")
+GROUP_CLASSES = tuple(f"class {c}" for c in WASTE_CLASSES)
+
+
+def packed_groups(rows: Rows) -> Groups:
+    """Return groups (GROUP) in the fewest bytes that hold them."""
+    out: Groups = {field: in_fewest_bytes(rows[field]) for field in (*GROUP_KEYS, *GROUP_SUMS)}
+    return out | {f: in_fewest_bytes(rows["classes"][:, n]) for n, f in enumerate(GROUP_CLASSES)}
+
+
 class Counts(NamedTuple):
     """What one part adds; ``suffixes`` counts queries, wasted ones and answers under each suffix.
 
@@ -82,7 +96,7 @@ class Counts(NamedTuple):
     """
 
     clients: Rows  # BY_CLIENT
-    groups: Rows  # GROUP
+    groups: Rows  # GROUP, of one block
     suffixes: Integers  # (suffixes of all lists, 3)
     timeline: Integers  # (classes, BINS)
     outcomes: Integers  # of transactions
@@ -106,6 +120,7 @@ class _CountInput(NamedTuple):
     is_wasted: npt.NDArray[np.bool_]  # by waste class
     start: int
     bin_ns: int  # 0 without a clock
+    blocks: int  # see ``Readings.blocks``
     slots: Ids  # scratch: number of a group plus 1, 0 is free
     last_times: Ids  # scratch: the last of ``Counts.times`` with each bin, ABSENT
     seed: np.uint64
@@ -170,12 +185,11 @@ def _note_worst(lookups: Rows, number: Int, addresses: Integers, worst: Integers
             worst[k] = new
             return
         more = lookups[old]["wasted"]
-        is_earlier = _is_before(
-            lookups[new]["start"],
-            addresses[lookups[new]["client"]],
-            lookups[old]["start"],
-            addresses[lookups[old]["client"]],
-        )
+        mine, its = addresses[lookups[new]["client"]], addresses[lookups[old]["client"]]
+        start, its_start = lookups[new]["start"], lookups[old]["start"]
+        is_earlier = _is_before(start, mine, its_start, its)
+        if start == its_start and mine == its:
+            is_earlier = new < old  # in whatever order blocks come
         if more > wasted or (more == wasted and not is_earlier):
             if lookups[old]["base"] == base:
                 return
@@ -265,16 +279,19 @@ def _count_complete(lookup: Row, transactions: Rows, client: Row, group: Row, ou
 
 
 @kernel
-def count_lookups(given: _CountInput, out: Counts) -> None:
-    """Add up the lookups of one part, all of ``given``, in ``out``."""
+def count_lookups(given: _CountInput, block: Int, out: Counts) -> None:
+    """Add up the lookups of one ``block`` of a part, all of ``given``, in ``out``."""
     bin_first, bin_last, at = np.int64(1), np.int64(0), np.int64(0)
     for number in range(given.lookups.shape[0]):
         lookup = given.lookups[number]
+        if lookup["base"] % given.blocks != block:
+            continue
         client = out.clients[lookup["client"]]
         if client["lookups"] == 0:
             client["first"] = lookup["start"]
             client["last"] = lookup["end"]
         client["lookups"] += 1
+        client["first"] = min(client["first"], lookup["start"])
         client["queries"] += lookup["queries"]
         client["wasted"] += lookup["wasted"]
         client["nxdomain"] += lookup["nxdomain"]
@@ -313,12 +330,16 @@ def count_lookups(given: _CountInput, out: Counts) -> None:
 
 def count_part(
     part: Readings, suffix_begins: Integers, suffixes: int, start: int, bin_ns: int
-) -> Counts:
+) -> tuple[Counts, list[Groups]]:
     """Count one part; ``suffix_begins`` is where each client's list begins among ``suffixes``.
 
-    The timeline begins at ``start``; a ``bin_ns`` of 0 leaves it empty.
+    The timeline begins at ``start``; a ``bin_ns`` of 0 leaves it empty. Returns all that is counted
+    but the groups, and those of each block.
     """
-    size, clients = part.lookups.size, len(part.clients)
+    size, clients, blocks = part.lookups.size, len(part.clients), part.blocks
+    largest = size
+    if blocks > 1:
+        largest = int(np.bincount(part.lookups["base"] % blocks).max())
     given = _CountInput(
         part.lookups,
         part.transactions,
@@ -327,13 +348,14 @@ def count_part(
         WASTED,
         start,
         bin_ns,
-        np.zeros(slot_count(size), np.int32),
+        blocks,
+        np.zeros(slot_count(largest), np.int32),
         np.full(TIME_BINS, ABSENT, np.int32),
         SEED,
     )
     out = Counts(
         np.zeros(clients, BY_CLIENT),
-        np.empty(size, GROUP),
+        np.empty(largest, GROUP),
         np.zeros((suffixes, 3), np.int64),
         np.zeros((CLASSES, BINS), np.int64),
         np.zeros(len(TRANSACTION_OUTCOMES), np.int64),
@@ -346,12 +368,18 @@ def count_part(
         np.empty(int(np.count_nonzero(part.lookups["complete"])), CLIENT_TIME),
         np.zeros(9, np.int64),
     )
-    count_lookups(given, out)
+    groups = []
+    for block in range(blocks):
+        out.totals[_GROUPS] = 0
+        given.slots[:] = 0
+        count_lookups(given, block, out)
+        groups.append(packed_groups(out.groups[: out.totals[_GROUPS]]))
     others, hits = int(out.totals[DURATIONS]), int(out.totals[HITS])
-    return out._replace(
-        groups=out.groups[: out.totals[_GROUPS]],
+    counts = out._replace(
+        groups=out.groups[:0],
         durations=out.durations[:others],
         resolved=out.resolved[:, :hits],
         searches=out.searches[: out.totals[_SEARCHES]],
         times=out.times[: out.totals[_TIMES]].copy(),
     )
+    return counts, groups

@@ -8,28 +8,23 @@ from functools import lru_cache
 import numpy as np
 
 from pcapkit.analysis.lookups.waste import CLASSES, WASTED
-from pcapkit.analysis.summary.counting import GROUP
+from pcapkit.analysis.summary.counting import (
+    GROUP,
+    GROUP_CLASSES,
+    GROUP_KEYS,
+    GROUP_SUMS,
+    Groups,
+    packed_groups,
+)
 from pcapkit.analysis.summary.name_kinds import kinds_of
 from pcapkit.limits import OTHER_NAMES
 from pcapkit.model.results import Name, OtherNames
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
-from pcapkit.schema import Integers, Rows, fewest_bytes, in_fewest_bytes
+from pcapkit.schema import Integers, fewest_bytes, in_fewest_bytes
 
-#: By field of GROUP: an entry for each base name and what answered it, in few bytes; the queries
-#: of each class are a field of their own.
-Groups = dict[str, Integers]
-_KEYS = ("base", "answered_by", "first", "address", "outcome")
-_CLASSES = tuple(f"class {c}" for c in WASTE_CLASSES)
-_WASTED = tuple(c for c, is_wasted in zip(_CLASSES, WASTED.tolist(), strict=True) if is_wasted)
-_SUMS = ("lookups", "lost_ns", "search_ns", "clients", "denied")
-
-
-def packed_groups(rows: Rows) -> Groups:
-    """Return groups (GROUP) in the fewest bytes that hold them."""
-    out: Groups = {field: in_fewest_bytes(rows[field]) for field in (*_KEYS, *_SUMS)}
-    return out | {key: in_fewest_bytes(rows["classes"][:, n]) for n, key in enumerate(_CLASSES)}
+_WASTED = [c for c, is_wasted in zip(GROUP_CLASSES, WASTED.tolist(), strict=True) if is_wasted]
 
 
 def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
@@ -39,7 +34,7 @@ def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
     and "wasted".
     """
     every = [packed_groups(np.zeros(0, GROUP)), *parts]
-    keys = {field: np.concatenate([p[field] for p in every]) for field in _KEYS}
+    keys = {field: np.concatenate([p[field] for p in every]) for field in GROUP_KEYS}
     group = (keys["base"].astype(np.int64) << 32) + keys["answered_by"]
     order = np.lexsort((keys["address"], keys["first"], group))
     group = group[order]
@@ -47,14 +42,14 @@ def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
     del group
     known = np.flatnonzero(keys["base"][order[first]] != unknown)
     earliest = order[first[known]]
-    out: Groups = {field: in_fewest_bytes(keys.pop(field)[earliest]) for field in _KEYS}
-    for field in (*_SUMS, *_CLASSES):
+    out: Groups = {field: in_fewest_bytes(keys.pop(field)[earliest]) for field in GROUP_KEYS}
+    for field in (*GROUP_SUMS, *GROUP_CLASSES):
         values = np.concatenate([p[field] for p in every])[order]
         if first.size < order.size:
             kind = fewest_bytes(0, int(values.sum(dtype=np.int64)))
             values = np.add.reduceat(values, first, dtype=max(kind, values.dtype))
         out[field] = in_fewest_bytes(values if known.size == first.size else values[known])
-    out["queries"] = _sum_of(out, _CLASSES)
+    out["queries"] = _sum_of(out, GROUP_CLASSES)
     out["wasted"] = _sum_of(out, _WASTED)
     return out
 
@@ -82,7 +77,7 @@ def costliest(
     ranks = ~groups["queries"], ~groups["wasted"]  # the largest first, in as few bytes
     order = np.lexsort((*(groups[k] for k in keys), *ranks))
     kept, rest = np.sort(order[:most]), order[most:]
-    fields = (*_SUMS, *_CLASSES, "queries", "wasted")
+    fields = (*GROUP_SUMS, *GROUP_CLASSES, "queries", "wasted")
     sums = {field: int(groups[field][rest].sum(dtype=np.int64)) for field in fields}
     row = Name(
         OTHER_NAMES,
@@ -94,7 +89,7 @@ def costliest(
         sums["wasted"],
         sums["lost_ns"] / 1e9 * has_clock,
         min(clients, sums["clients"]),
-        {c: n for c, key in zip(WASTE_CLASSES, _CLASSES, strict=True) if (n := sums[key])},
+        {c: n for c, key in zip(WASTE_CLASSES, GROUP_CLASSES, strict=True) if (n := sums[key])},
         sums["search_ns"] / 1e9 * has_clock,
     )
     wasteful = int(np.count_nonzero(groups["wasted"][rest]))
@@ -117,7 +112,7 @@ def name_rows(
     dots = np.maximum(names.label_counts()[base] - 1, 0)
     lost_s = groups["lost_ns"] / 1e9 * has_clock
     search_s = groups["search_ns"] / 1e9 * has_clock
-    by_group = np.stack([groups[key].astype(np.int64) for key in _CLASSES], axis=1)
+    by_group = np.stack([groups[key].astype(np.int64) for key in GROUP_CLASSES], axis=1)
     classes, width = by_group.tobytes(), by_group.itemsize * CLASSES
 
     @lru_cache(maxsize=1 << 12)  # names that are asked once are much alike

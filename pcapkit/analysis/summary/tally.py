@@ -22,17 +22,12 @@ from pcapkit.analysis.summary.counting import (
     LOST_NS,
     RETRIES,
     SEARCH_NS,
+    Groups,
     count_part,
 )
 from pcapkit.analysis.summary.durations import Spread
 from pcapkit.analysis.summary.examples import Example, examples_of
-from pcapkit.analysis.summary.name_rows import (
-    Groups,
-    costliest,
-    merged_groups,
-    name_rows,
-    packed_groups,
-)
+from pcapkit.analysis.summary.name_rows import costliest, merged_groups, name_rows
 from pcapkit.analysis.summary.others import OtherClients
 from pcapkit.analysis.summary.workloads import ClientCounts, only, workload_rows
 from pcapkit.cluster.conventions import namespace_of
@@ -126,7 +121,7 @@ class Tally:
         if not part.lookups.size:
             return
         suffix_begins, lists = suffixes_of(part)
-        counts = count_part(
+        counts, groups = count_part(
             part, suffix_begins, len(lists), self._start, self._bin_ns if self._has_clock else 0
         )
         self._timeline += counts.timeline
@@ -143,7 +138,7 @@ class Tally:
             self._unwasted.add(Spread(counts.resolved[1]))
             self._searches.add(Spread(counts.searches))
         self._starts.append(_Starts.of(part))
-        self._groups.append(packed_groups(counts.groups))
+        self._groups += groups
         clients, counted, times = part.clients, counts.clients, counts.times
         if len(clients) > self._limits.clients:
             kept = self._costliest([address(c.client) for c in clients], counted)

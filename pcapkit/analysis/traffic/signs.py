@@ -65,10 +65,10 @@ _IPV4, _IPV6 = 0, 1
 HELD = np.dtype(
     [
         ("valid_until", np.int64, 2),  # of its A and its AAAA answer
-        ("repeats", np.int32, 2),  # how often each was asked again within that time
         ("name", np.int32),
         ("client", np.int32),  # index of the client plus 1
         ("row", np.int32),  # of its REPEATED, plus 1
+        ("repeats", np.uint8, 2),  # how often each was asked again within that time, up to 3
     ],
     align=True,
 )
@@ -289,19 +289,15 @@ def _held_ends_search(held: Row, key: tuple[Int, Int]) -> bool:
 
 
 @helper_kernel
-def _held_row(held: Rows, name: Int, client: Int, seed: np.uint64) -> Row:
-    """Return the row of ``held`` (HELD, a hash table by ``seed``) of ``client`` and ``name``."""
-    slot = find_slot(held, hash_ids(name, 0, seed), _held_ends_search, (name, client + 1))
-    row: Row = held[slot]
-    if row["client"] != client + 1:
-        row["client"] = client + 1
-        row["name"] = name
-        row["valid_until"][_IPV4] = NO_TIME
-        row["valid_until"][_IPV6] = NO_TIME
-        row["repeats"][_IPV4] = 0
-        row["repeats"][_IPV6] = 0
-        row["row"] = 0
-    return row
+def _hold(row: Row, name: Int, client: Int) -> None:
+    """Make a ``row`` (HELD) that of ``client`` and ``name``, with no answer so far."""
+    row["client"] = client + 1
+    row["name"] = name
+    row["valid_until"][_IPV4] = NO_TIME
+    row["valid_until"][_IPV6] = NO_TIME
+    row["repeats"][_IPV4] = 0
+    row["repeats"][_IPV6] = 0
+    row["row"] = 0
 
 
 @helper_kernel
@@ -332,10 +328,15 @@ def _repeat_signs(
     if t["qtype"] != TYPE_A and t["qtype"] != TYPE_AAAA:
         return 0
     family = _IPV4 if t["qtype"] == TYPE_A else _IPV6
-    mine = _held_row(held, np.int64(t["name"]), client, seed)
+    name = np.int64(t["name"])
+    mine = held[find_slot(held, hash_ids(name, 0, seed), _held_ends_search, (name, client + 1))]
+    if mine["client"] != client + 1:
+        if until == NO_TIME:
+            return 0  # most names of a flood are not there: nothing is held of them
+        _hold(mine, name, client)
     signs = 0
     if counts and t["time"] < mine["valid_until"][family]:
-        mine["repeats"][family] += 1
+        mine["repeats"][family] = min(mine["repeats"][family] + 1, _NOTED_REPEATS)
         repeated = _repeated_row(mine, client, out)
         repeated["queries"] += 1
         if mine["repeats"][family] >= _NOTED_REPEATS:

@@ -21,7 +21,6 @@ from pcapkit.analysis.lookups.reading import Readings
 from pcapkit.analysis.lookups.waste import WASTED
 from pcapkit.analysis.time_bins import time_bin
 from pcapkit.analysis.whatif.candidates import LookupReplay, Observations, Questions, kept_ns
-from pcapkit.analysis.whatif.groups import Order
 from pcapkit.analysis.whatif.sums import Sums
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN
 from pcapkit.kernels.hashing import SEED, find_slot, hash_ids, slot_count
@@ -73,14 +72,15 @@ def _kept_for(response: Row, outcome: Int) -> Int:
 
 
 @kernel
-def replay_cached(cache: _Cache, order: Order, column: Int, sums: Sums) -> None:
+def replay_cached(cache: _Cache, column: Int, sums: Sums) -> None:
     """Add what would still be sent to column ``column`` of ``sums``, client by client.
 
-    The lookups are those of ``order``, read with what ``cache`` holds.
+    The lookups are the complete ones of ``cache``, read with what it holds.
     """
-    for client in range(order.client_bounds.shape[0] - 1):
-        for m in range(order.client_bounds[client], order.client_bounds[client + 1]):
-            _replay_lookup(cache, cache.lookups[order.by_client[m]], client, column, sums)
+    for n in range(cache.lookups.shape[0]):
+        lookup = cache.lookups[n]
+        if lookup["complete"]:
+            _replay_lookup(cache, lookup, np.int64(lookup["client"]), column, sums)
 
 
 @inline_kernel
@@ -136,15 +136,14 @@ def _replay_lookup(cache: _Cache, lookup: Row, client: Int, column: Int, sums: S
         sums.seconds[second, column] += sent
 
 
-def add_cached(part: Readings, order: Order, column: int, sums: Sums, questions: int) -> None:
+def add_cached(part: Readings, column: int, sums: Sums, questions: int) -> None:
     """Replay a part's complete lookups, client by client, with a cache beside each client.
 
-    All clients of the capture ask so many different ``questions``.
+    Any one client asks so many different ``questions`` at most.
     """
-    most = min(questions, int(order.covered["queries"].max(initial=0)))
-    kept = np.zeros(max(16, slot_count(most)), _KEPT)
+    kept = np.zeros(max(16, slot_count(questions)), _KEPT)
     cache = _Cache(part.lookups, part.transactions, part.rows, WASTED, kept, SEED)
-    replay_cached(cache, order, column, sums)
+    replay_cached(cache, column, sums)
 
 
 #: What a client's resolver keeps of one question, in the world of one setting.

@@ -33,8 +33,6 @@ _BASE = np.dtype([("base", np.int32), ("client", np.int32)])
 COVERED = np.dtype([(key, np.int64) for key in ("lookups", "names", "queries", "first", "last")])
 #: Indexes of ``Order.used``.
 _LOOKUPS, _BASES, _PAIRS, _GROUPS = range(4)
-#: Indexes of ``Order.starts``.
-_EARLIEST, _LATEST = 0, 1
 
 
 class Order(NamedTuple):
@@ -45,8 +43,6 @@ class Order(NamedTuple):
 
     by_client: Integers  # numbers of lookups
     client_bounds: Integers  # of ``by_client``
-    covered: Rows  # COVERED, by client
-    starts: Integers  # of the earliest and of the latest
     bases: Rows  # _BASE: distinct base names, and the last client of each
     pairs: Ids  # (n, 2): client, base name; each once
     walker_bounds: Integers  # of ``group_bases``
@@ -63,6 +59,7 @@ class _Scratch(NamedTuple):
     group_slots: Ids
     groups: Rows  # _GROUP
     group_of: Ids  # the group of each row of ``Order.by_client``
+    covered: Rows  # COVERED, by client: added to
 
 
 @inline_kernel
@@ -110,7 +107,7 @@ def _base_row(base: Int, client: Int, seed: np.uint64, scratch: _Scratch, out: O
         out.pairs[pair, 0] = client
         out.pairs[pair, 1] = base
         out.used[_PAIRS] = pair + 1
-        out.covered[client]["names"] += 1
+        scratch.covered[client]["names"] += 1
     return np.int64(row)
 
 
@@ -145,37 +142,37 @@ def _group_row(
 @inline_kernel
 def _cover(lookup: Row, covered: Row) -> None:
     """Add one ``lookup`` (LOOKUP) to what is ``covered`` (COVERED) of its client."""
-    if covered["lookups"] == 0:
-        covered["first"] = lookup["start"]
-        covered["last"] = lookup["end"]
+    is_first = covered["lookups"] == 0
     covered["lookups"] += 1
     covered["queries"] += lookup["queries"]
-    covered["last"] = max(covered["last"], lookup["end"])
+    covered["first"] = lookup["start"] if is_first else min(covered["first"], lookup["start"])
+    covered["last"] = lookup["end"] if is_first else max(covered["last"], lookup["end"])
 
 
 @kernel
 def _put_in_order(
-    lookups: Rows, walker_of: Ids, seed: np.uint64, scratch: _Scratch, out: Order
+    lookups: Rows,
+    block: tuple[Int, Int],
+    walker_of: Ids,
+    seed: np.uint64,
+    scratch: _Scratch,
+    out: Order,
 ) -> None:
     """Put the complete ones of ``lookups`` (LOOKUP), client by client, in order: fill ``out``.
 
-    ``walker_of`` is the number of each client's walker, ``seed`` that of the hash tables in
-    ``scratch``.
+    Only those of one ``block`` (its number, and how many there are) are taken. ``walker_of`` is the
+    number of each client's walker, ``seed`` that of the hash tables in ``scratch``.
     """
     size = 0
     client = np.int64(0)
     for number in range(lookups.shape[0]):
         lookup = lookups[number]
-        if not lookup["complete"]:
+        if not lookup["complete"] or lookup["base"] % block[1] != block[0]:
             continue
         while client < lookup["client"]:
             client += 1
             out.client_bounds[client] = size
-        if size == 0:
-            out.starts[:] = lookup["start"]
-        out.starts[_EARLIEST] = min(out.starts[_EARLIEST], lookup["start"])
-        out.starts[_LATEST] = max(out.starts[_LATEST], lookup["start"])
-        _cover(lookup, out.covered[client])
+        _cover(lookup, scratch.covered[client])
         base_row = _base_row(lookup["base"], client, seed, scratch, out)
         group = _group_row(lookup, walker_of[client], base_row, seed, scratch, out)
         scratch.group_of[size] = group
@@ -223,21 +220,28 @@ def _sort_groups(scratch: _Scratch, out: Order) -> None:
     out.group_bounds[0] = 0
 
 
-def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
-    """Order the complete ones of some lookups; ``walker_of`` numbers how each client walks."""
+def put_in_order(
+    lookups: Rows, walker_of: Ids, walkers: int, covered: Rows, block: tuple[int, int] = (0, 1)
+) -> Order:
+    """Order the complete ones of some lookups; ``walker_of`` numbers how each client walks.
+
+    Only those of one ``block``, see ``Readings.blocks``, are taken, and added to what is
+    ``covered`` (COVERED) of each client.
+    """
     size, clients = lookups.size, walker_of.size
+    if block[1] > 1:
+        size = int(np.count_nonzero(lookups["base"] % block[1] == block[0]))
     slots = slot_count(size)
     scratch = _Scratch(
         np.zeros(slots, np.int32),
         np.zeros(slots, np.int32),
         np.empty(size, _GROUP),
         np.empty(size, np.int32),
+        covered,
     )
     out = Order(
         np.empty(size, np.int64),
         np.zeros(clients + 1, np.int64),
-        np.zeros(clients, COVERED),
-        np.zeros(2, np.int64),
         np.empty(size, _BASE),
         np.empty((size, 2), np.int32),
         np.zeros(walkers + 1, np.int64),
@@ -246,7 +250,7 @@ def put_in_order(lookups: Rows, walker_of: Ids, walkers: int) -> Order:
         np.empty(size, np.int64),
         np.zeros(4, np.int64),
     )
-    _put_in_order(lookups, walker_of, SEED, scratch, out)
+    _put_in_order(lookups, block, walker_of, SEED, scratch, out)
     complete, bases, pairs, groups = out.used.tolist()
     return out._replace(
         by_client=out.by_client[:complete],

@@ -6,10 +6,13 @@ Lookups that are equal (see ``groups.py``) are replayed once; only their times a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from pcapkit.analysis.lookups.reading import ClientReading
 from pcapkit.analysis.time_bins import TIME_BINS, quantile
 from pcapkit.analysis.whatif.settings import TIMED
 from pcapkit.schema import Bytes, Ids, Integers, Rows, in_fewest_bytes
@@ -135,6 +138,80 @@ class PackedSums:
     def field(self, name: str) -> Integers:
         """Return one field of all rows: (rows, columns), in as few bytes as hold it."""
         return self._fields[list(SUM.names or ()).index(name)]
+
+
+#: Rows in the fewest bytes: their shape and type, and each field on its own.
+Packed = tuple[tuple[int, ...], np.dtype[Any], tuple[Integers, ...]]
+
+
+def packed(rows: npt.NDArray[Any]) -> Packed:
+    """Pack rows of integer fields, or integers, of any shape."""
+    names = rows.dtype.names
+    columns = [rows[name] for name in names] if names else [rows]
+    return rows.shape, rows.dtype, tuple(in_fewest_bytes(column) for column in columns)
+
+
+def unpacked(held: Packed) -> npt.NDArray[Any]:
+    """Return a copy of rows as they were before they were packed."""
+    shape, dtype, columns = held
+    if dtype.names is None:
+        return columns[0].astype(dtype)
+    out = np.zeros(shape, dtype)
+    for name, column in zip(dtype.names, columns, strict=True):
+        out[name] = column
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What plans are made from: lookups of which some state sends something else than another."""
+
+    groups: Rows  # PLANNED_GROUP
+    states: Rows  # SENT (groups, STATES)
+    rows: Rows  # PLANNED
+    times: Integers  # (rows, STATES): in ns
+    shorter_states: Rows  # SENT (some groups, SHORTER_STATES)
+    shorter_rows: Ids  # the rows of such groups
+    shorter_times: Integers  # (the same, SHORTER_STATES): in ns
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPlanned:
+    """The same, in the fewest bytes: field by field."""
+
+    fields: tuple[Packed, ...]
+
+    @classmethod
+    def of(cls, planned: Planned) -> PackedPlanned:
+        """Pack them."""
+        return cls(tuple(packed(getattr(planned, f.name)) for f in fields(Planned)))
+
+    def unpacked(self) -> Planned:
+        """Return them as they were."""
+        return Planned(*(unpacked(each) for each in self.fields))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The sums of the lookups of some base names of some clients: see ``Readings.blocks``."""
+
+    names: PackedSums  # (bases, 2): as they are, and in full
+    bases: Ids
+    pair_clients: Integers  # of the pairs of a client and a base name, each once
+    pair_bases: Ids
+    marked: Rows  # MARKED
+    marks: Bytes  # (marked, settings)
+    planned: PackedPlanned
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The sums of some clients."""
+
+    clients: tuple[ClientReading, ...]
+    sums: PackedSums  # (clients, settings)
+    covered: Rows  # COVERED, by client
+    blocks: tuple[Block, ...]
 
 
 class Times:

@@ -24,11 +24,12 @@ from pcapkit.analysis.whatif.accumulate import (
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.caching import add_cached
 from pcapkit.analysis.whatif.candidates import MAX_TYPES, NOT_LOOKED_FOR, Observations
-from pcapkit.analysis.whatif.groups import Order, put_in_order
+from pcapkit.analysis.whatif.groups import COVERED, Order, put_in_order
 from pcapkit.analysis.whatif.replay import scratch_for
 from pcapkit.analysis.whatif.rules import MOST_SHARED, WalkSettings, walkers_of
 from pcapkit.analysis.whatif.settings import CACHE, FQDN, IN_FORCE, NDOTS, SETTING, SETTINGS, TIMED
 from pcapkit.analysis.whatif.sums import (
+    BEGUN_SECONDS,
     MARKED,
     NAME_SUM,
     PLANNED,
@@ -39,11 +40,15 @@ from pcapkit.analysis.whatif.sums import (
     STATES,
     SUM,
     USED,
+    Block,
+    PackedPlanned,
     PackedSums,
+    Part,
+    Planned,
     Sums,
     Times,
 )
-from pcapkit.analysis.whatif.verdicts import Part, Planned, WhatIfResult
+from pcapkit.analysis.whatif.verdicts import WhatIfResult
 from pcapkit.codes import TYPE_AAAA
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
@@ -94,44 +99,66 @@ class WhatIfTally:
                 c.search.suffixes, c.resolver.rules, c.ndots.value, c.stops_on_nodata
             )
             walker_of[i] = numbers.setdefault(alike, len(numbers))
-        order = put_in_order(part.lookups, walker_of, len(numbers))
-        if not order.by_client.size:
+        complete = part.lookups["start"][part.lookups["complete"] != 0]
+        if not complete.size:
             return
-        # resolvers that keep answers take their lookups one by one
+        whole = _sums_of_all(part, int(complete.min()), int(complete.max()))
+        del complete
+        covered = np.zeros(len(part.clients), COVERED)
         keeps = any(resolver_model(alike.model).keeps_answers for alike in numbers)
-        groups = order.by_client.size if keeps else order.group_bases.size
-        has_idle = any(s in self._idle for alike in numbers for s in alike.suffixes)
-        sums = _sums_for(part, order, groups, has_idle=has_idle)
-        # first: its hash table is as large as most of what replaying fills
-        add_cached(part, order, SETTINGS.index(CACHE), sums, self._answers.count)
-        self._replay(part, list(numbers), walker_of, order, sums)
-        marked, _, groups, planned, lookups, shorter, shorter_rows = sums.used.tolist()
-        self._parts.append(
-            Part(
-                part.clients,
-                PackedSums.of(sums.clients),
-                PackedSums.of(sums.names),
-                order.bases["base"].copy(),
-                order.covered,
-                in_fewest_bytes(order.pairs[:, 0]),
-                order.pairs[:, 1].copy(),
-                sums.marked[:marked].copy(),
-                sums.marks[:marked].copy(),
+        blocks = 1 if keeps else part.blocks
+        added = []
+        for block in range(blocks):
+            order = put_in_order(part.lookups, walker_of, len(numbers), covered, (block, blocks))
+            if order.by_client.size:
+                added.append(self._replayed(part, list(numbers), walker_of, order, whole))
+            del order
+        questions = min(self._answers.count, int(covered["queries"].max()))
+        add_cached(part, SETTINGS.index(CACHE), whole, questions)
+        self._times.add(whole)
+        sums = PackedSums.of(whole.clients)
+        self._parts.append(Part(part.clients, sums, covered, tuple(added)))
+        self._clients += len(part.clients)
+
+    def _replayed(
+        self,
+        part: Readings,
+        alike: Sequence[WalkSettings],
+        walker_of: Ids,
+        order: Order,
+        whole: Sums,
+    ) -> Block:
+        """Replay the lookups of one block; what is counted of all is added to ``whole``."""
+        # resolvers that keep answers take their lookups one by one
+        keeps = np.array([resolver_model(a.model).keeps_answers for a in alike])[walker_of]
+        groups = order.by_client.size if keeps.any() else order.group_bases.size
+        has_idle = any(s in self._idle for a in alike for s in a.suffixes)
+        sums = _sums_of_block(whole, order, groups, has_idle=has_idle)
+        self._replay(part, alike, walker_of, order, sums)
+        marked, begun, groups, planned, lookups, shorter, shorter_rows = sums.used.tolist()
+        whole.used[BEGUN_SECONDS] = begun
+        out = Block(
+            PackedSums.of(sums.names),
+            order.bases["base"].copy(),
+            in_fewest_bytes(order.pairs[:, 0]),
+            order.pairs[:, 1].copy(),
+            sums.marked[:marked].copy(),
+            sums.marks[:marked].copy(),
+            PackedPlanned.of(
                 Planned(
-                    sums.planned_groups[:groups].copy(),
-                    sums.planned_states[:groups].copy(),
-                    sums.planned[:planned].copy(),
-                    sums.planned_times[:planned].copy(),
-                    sums.shorter_states[:shorter].copy(),
-                    sums.shorter_rows[:shorter_rows].copy(),
-                    sums.shorter_times[:shorter_rows].copy(),
-                ),
-            )
+                    sums.planned_groups[:groups],
+                    sums.planned_states[:groups],
+                    sums.planned[:planned],
+                    sums.planned_times[:planned],
+                    sums.shorter_states[:shorter],
+                    sums.shorter_rows[:shorter_rows],
+                    sums.shorter_times[:shorter_rows],
+                )
+            ),
         )
-        self._times.add(sums)
         self._keep(sums.planned_lookups[:lookups])
         self._planned += planned
-        self._clients += len(part.clients)
+        return out
 
     def _keep(self, lookups: npt.NDArray[np.void]) -> None:
         """Keep the lookups of a part behind those of earlier ones."""
@@ -153,7 +180,8 @@ class WhatIfTally:
         in_zone = part.names.inside(self._zones)
         walkers = walkers_of(alike, self._zones, self._idle)
         keeps = walkers.rules["keeps_answers"][walker_of] != 0
-        kept = int(order.covered["lookups"][keeps].max(initial=0)) if part.has_clock else 0
+        asked = np.diff(order.client_bounds)[keeps]
+        kept = int(asked.max(initial=0)) if part.has_clock else 0
         observed = Observations(
             part.lookups,
             part.transactions,
@@ -216,32 +244,52 @@ class WhatIfTally:
         )
 
 
-def _sums_for(part: Readings, order: Order, groups: int, *, has_idle: bool) -> Sums:
-    """Return the sums to which a part's lookups in such an order are added, all 0.
-
-    They are replayed in at most so many ``groups``. ``has_idle``: search lists may become shorter.
-    """
-    columns, size = len(SETTINGS), order.by_client.size
-    first, last = (order.starts // _SECOND_NS).tolist()
+def _sums_of_all(part: Readings, first: int, last: int) -> Sums:
+    """Return the sums of a part whose lookups begin between two times, all 0, with no block."""
+    first, last = first // _SECOND_NS, last // _SECOND_NS
     seconds = last - first + 1
     if not part.has_clock or seconds > LONGEST_S:
         seconds = 0
     return Sums(
-        np.zeros((len(part.clients), columns), SUM),
-        np.zeros((order.bases.size, 2), NAME_SUM),
+        np.zeros((len(part.clients), len(SETTINGS)), SUM),
+        np.zeros((0, 2), NAME_SUM),
         np.zeros((TIME_BINS, TIMED), np.int32),
         np.zeros((seconds, TIMED), np.int32),
         first,
-        np.empty(min(size, seconds), np.int64),
-        np.empty(size, MARKED),
-        np.empty((size, columns), np.uint8),
-        np.empty(groups, PLANNED_GROUP),
-        np.empty((groups, STATES), SENT),
-        np.empty(size, PLANNED),
-        np.empty((size, STATES), np.int64),
-        np.empty(size, PLANNED_LOOKUP),
-        np.empty((groups * has_idle, SHORTER_STATES), SENT),
-        np.empty(size * has_idle, np.int32),
-        np.empty((size * has_idle, SHORTER_STATES), np.int64),
+        np.empty(min(part.lookups.size, seconds), np.int64),
+        np.empty(0, MARKED),
+        np.empty((0, len(SETTINGS)), np.uint8),
+        np.empty(0, PLANNED_GROUP),
+        np.empty((0, STATES), SENT),
+        np.empty(0, PLANNED),
+        np.empty((0, STATES), np.int64),
+        np.empty(0, PLANNED_LOOKUP),
+        np.empty((0, SHORTER_STATES), SENT),
+        np.empty(0, np.int32),
+        np.empty((0, SHORTER_STATES), np.int64),
         np.zeros(USED, np.int64),
+    )
+
+
+def _sums_of_block(whole: Sums, order: Order, groups: int, *, has_idle: bool) -> Sums:
+    """Return the sums to which a block's lookups in such an order are added, beside ``whole``.
+
+    They are replayed in at most so many ``groups``. ``has_idle``: search lists may become shorter.
+    """
+    size = order.by_client.size
+    used = np.zeros(USED, np.int64)
+    used[BEGUN_SECONDS] = whole.used[BEGUN_SECONDS]
+    return whole._replace(
+        names=np.zeros((order.bases.size, 2), NAME_SUM),
+        marked=np.empty(size, MARKED),
+        marks=np.empty((size, len(SETTINGS)), np.uint8),
+        planned_groups=np.empty(groups, PLANNED_GROUP),
+        planned_states=np.empty((groups, STATES), SENT),
+        planned=np.empty(size, PLANNED),
+        planned_times=np.empty((size, STATES), np.int64),
+        planned_lookups=np.empty(size, PLANNED_LOOKUP),
+        shorter_states=np.empty((groups * has_idle, SHORTER_STATES), SENT),
+        shorter_rows=np.empty(size * has_idle, np.int32),
+        shorter_times=np.empty((size * has_idle, SHORTER_STATES), np.int64),
+        used=used,
     )

@@ -41,6 +41,8 @@ from pcapkit.analysis.whatif.sums import (
     PLANNED_GROUP,
     SUM,
     PackedSums,
+    Part,
+    Planned,
     Times,
 )
 from pcapkit.model.plans import Coverage
@@ -72,35 +74,6 @@ _COUNTS = [
 ]
 _COLUMN = {s: n for n, s in enumerate(SETTINGS)}
 _NDOTS = [_COLUMN[s] for s in NDOTS]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What plans are made from: lookups of which some state sends something else than another."""
-
-    groups: npt.NDArray[np.void]  # PLANNED_GROUP
-    states: npt.NDArray[np.void]  # SENT (groups, STATES)
-    rows: npt.NDArray[np.void]  # PLANNED
-    times: Matrix  # (rows, STATES): in ns
-    shorter_states: npt.NDArray[np.void]  # SENT (some groups, SHORTER_STATES)
-    shorter_rows: npt.NDArray[np.int32]  # the rows of such groups
-    shorter_times: Matrix  # (the same, SHORTER_STATES): in ns
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The sums of some clients."""
-
-    clients: tuple[ClientReading, ...]
-    sums: PackedSums  # (clients, settings)
-    names: PackedSums  # (bases, 2): as they are, and in full
-    bases: npt.NDArray[np.int32]
-    covered: npt.NDArray[np.void]  # COVERED, by client
-    pair_clients: Matrix  # of the pairs of a client and a base name, each once
-    pair_bases: npt.NDArray[np.int32]
-    marked: npt.NDArray[np.void]  # MARKED
-    marks: npt.NDArray[np.uint8]  # (marked, settings)
-    planned: Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +143,23 @@ class WhatIfResult:
         self._sums = PackedSums.together([p.sums for p in parts], order)
         self._covered = np.concatenate([p.covered for p in parts])[order]
         first = np.cumsum([0, *(len(p.clients) for p in parts)])
-        owner = [position[f + p.marked["client"]] for f, p in zip(first, parts, strict=False)]
+        #: each with the number of the first client of its part
+        self._blocks = [
+            (begin, block)
+            for begin, part in zip(first.tolist(), parts, strict=False)
+            for block in part.blocks
+        ]
+        owner = [position[f:][b.marked["client"]] for f, b in self._blocks]
         bounds, (bases, marks) = _by_client(
-            owner, len(every), [p.marked["base"] for p in parts], [p.marks for p in parts]
+            owner,
+            len(every),
+            [b.marked["base"] for _, b in self._blocks],
+            [b.marks for _, b in self._blocks],
         )
         self._marked = MarkedNames(bounds, bases, marks, names)
-        self._part_bounds = first
-        pairs = [position[f:][p.pair_clients] for f, p in zip(first, parts, strict=False)]
+        pairs = [position[f:][b.pair_clients] for f, b in self._blocks]
         self._pair_bounds, (self._pair_base,) = _by_client(
-            pairs, len(every), [p.pair_bases for p in parts]
+            pairs, len(every), [b.pair_bases for _, b in self._blocks]
         )
         self.members = np.flatnonzero(self._covered["lookups"])
         self._basis_of: dict[bytes, _Basis] = {}
@@ -361,20 +342,19 @@ class WhatIfResult:
         """Return what plans are made from, of all clients: rows name indexes of ``clients``."""
         rows, groups, begin = [np.zeros(0, PLANNED)], [np.zeros(0, PLANNED_GROUP)], 0
         shorter, shorter_begin, row_begin = [np.zeros(0, np.int32)], 0, 0
-        for first, part in zip(self._part_bounds, self._parts, strict=False):
-            planned = part.planned
-            mine = planned.rows.copy()
-            mine["client"] = self.position[first + mine["client"]]
+        each = [block.planned.unpacked() for _, block in self._blocks]
+        for (first, _), planned in zip(self._blocks, each, strict=True):
+            mine = planned.rows
+            mine["client"] = self.position[first:][mine["client"]]
             mine["group"] += begin
             rows.append(mine)
-            its = planned.groups.copy()
+            its = planned.groups
             its["shorter"][its["shorter"] >= 0] += shorter_begin
             groups.append(its)
             shorter.append(planned.shorter_rows + row_begin)
             begin += planned.groups.size
             row_begin += planned.rows.size
             shorter_begin += len(planned.shorter_states)
-        each = [p.planned for p in self._parts]
         return Planned(
             np.concatenate(groups),
             np.concatenate([p.states for p in each]),
@@ -473,23 +453,24 @@ class WhatIfResult:
     @cached_property
     def _top(self) -> tuple[Matrix, Matrix]:
         """The base names that cost most, and their sums as they are and in full."""
-        every = np.concatenate([p.bases for p in self._parts])
+        blocks = [block for _, block in self._blocks]
+        every = np.concatenate([block.bases for block in blocks])
         order = np.argsort(every, kind="stable")
         bases = every[order]
         first = np.flatnonzero(np.append(True, bases[1:] != bases[:-1])[: bases.size])
         bases = bases[first]
-        queries = np.concatenate([p.names.field("queries") for p in self._parts])[order]
+        queries = np.concatenate([block.names.field("queries") for block in blocks])[order]
         sent = np.add.reduceat(queries, first, dtype=np.int64) if first.size else queries
         saved = sent[:, AS_ASKED].astype(np.int64) - sent[:, IN_FULL]
         top = np.lexsort((bases, -saved))[:TOP_NAMES]
         top = top[saved[top] > 0]
         sums = np.zeros((top.size, 2, len(_FIELDS)), np.int64)
-        for part in self._parts:
-            of_part = np.flatnonzero(np.isin(part.bases, bases[top]))
+        for block in blocks:
+            found = np.flatnonzero(np.isin(block.bases, bases[top]))
             for n, name in enumerate(bases[top].tolist()):
-                mine = of_part[part.bases[of_part] == name]
+                mine = found[block.bases[found] == name]
                 for column in (AS_ASKED, IN_FULL):
-                    sums[n, column] += part.names.take(mine, column).sum(axis=0)
+                    sums[n, column] += block.names.take(mine, column).sum(axis=0)
         return bases[top], sums
 
     def _saved_by_top(self) -> Matrix:
