@@ -69,7 +69,7 @@ from pcapkit.schema import (
 #: Exchanges of one client that are read at once; those of one that has more are read in pieces.
 MOST_AT_ONCE = PART
 #: Lookups of one client that are counted at once; see ``Readings.blocks``.
-MOST_COUNTED = 1 << 18
+MOST_COUNTED = 1 << 17
 _UNDERSCORE = 0x5F
 #: What grouping again must know of a client: fields of CLIENT.
 _KNOWN_OF_RESOLVERS = (

@@ -28,7 +28,6 @@ from pcapkit.analysis.traffic.nameservers import (
 )
 from pcapkit.analysis.traffic.signs import (
     CHANGING,
-    HELD,
     PAIRED,
     REPEATED,
     REPEATED_ROWS,
@@ -42,9 +41,10 @@ from pcapkit.analysis.traffic.signs import (
     PartSigns,
     SignInput,
     find_signs,
+    held_for,
 )
 from pcapkit.cluster.conventions import namespace_of
-from pcapkit.kernels.hashing import SEED, slot_count
+from pcapkit.kernels.hashing import SEED
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels, join
 from pcapkit.resolver.resolv_conf import ResolverConfig
@@ -104,16 +104,16 @@ class PartTraffic:
             np.zeros(7, np.int64),
             np.zeros(self.name_flags.size, np.uint8),
         )
-        slots = 0
+        names_of_one = 0
         if r.has_clock:
             asked = np.bincount(r.lookups["client"], weights=r.lookups["queries"])
-            slots = slot_count(min(self.name_flags.size, int(asked.max(initial=0))))
+            names_of_one = min(self.name_flags.size, int(asked.max(initial=0)))
         clients = np.array([c.client for c in r.clients], np.int64)
         servers = servers_for(clients, r.rows.size, size, has_clock=r.has_clock)
         zone_labels = min((len(zone) for zone in self.context.zones), default=0)
         names = NameFacts(self.name_flags, r.names.names.arrays.ends, zone_labels)
         given = SignInput(r.lookups, r.transactions, r.rows, names, r.labels, SEED)
-        find_signs(given, found, servers, np.zeros(slots, HELD))
+        find_signs(given, found, servers, held_for(names_of_one))
         return found, servers
 
     @property

@@ -21,7 +21,7 @@ from pcapkit.analysis.traffic.nameservers import (
     count_transaction,
 )
 from pcapkit.codes import ANSWER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, TYPE_A, TYPE_AAAA, TYPE_PTR
-from pcapkit.kernels.hashing import find_slot, hash_ids
+from pcapkit.kernels.hashing import find_slot, hash_ids, slot_count
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.schema import (
     ABSENT,
@@ -59,14 +59,14 @@ SHORTEST_STALL_NS = 900_000_000
 TOGETHER_NS = 20_000_000
 #: From this repetition on, the client keeps no answers.
 _NOTED_REPEATS = 3
-#: Indexes of the fields of HELD.
+#: Indexes of the fields of _HELD.
 _IPV4, _IPV6 = 0, 1
 #: What the client being read has of a name.
-HELD = np.dtype(
+_HELD = np.dtype(
     [
         ("valid_until", np.int64, 2),  # of its A and its AAAA answer
         ("name", np.int32),
-        ("client", np.int32),  # index of the client plus 1
+        ("slot", np.int32),  # of ``Held.slots``
         ("row", np.int32),  # of its REPEATED, plus 1
         ("repeats", np.uint8, 2),  # how often each was asked again within that time, up to 3
     ],
@@ -281,28 +281,53 @@ def _note_walk(lookup: Row, number: Int, dots: Int, suffixes: Int, walked: Row) 
         walked["fewest"] = min(walked["fewest"], dots)
 
 
+class Held(NamedTuple):
+    """The names of which the client being read has answers, or had: scratch."""
+
+    slots: Ids  # the row of a name plus 1; 0: free. None without a clock
+    rows: Rows  # _HELD
+    used: Integers  # (1): rows
+
+
+def held_for(names: int) -> Held:
+    """Return room for so many ``names`` of any one client; for none, nothing is ever held."""
+    slots = slot_count(names) if names else 0
+    return Held(np.zeros(slots, np.int32), np.empty(names, _HELD), np.zeros(1, np.int64))
+
+
 @inline_kernel
-def _held_ends_search(held: Row, key: tuple[Int, Int]) -> bool:
-    """Is ``held`` (HELD) that of ``key`` (name, client plus 1), or free: another client's?"""
-    name, client = key
-    return bool(held["client"] != client or held["name"] == name)
+def _held_ends_search(entry: Int, key: tuple[Rows, Int]) -> bool:
+    """Is ``entry`` of the slots free, or that of ``key``, the rows (_HELD) and a name?"""
+    rows, name = key
+    return bool(entry == 0 or rows[entry - 1]["name"] == name)
 
 
 @helper_kernel
-def _hold(row: Row, name: Int, client: Int) -> None:
-    """Make a ``row`` (HELD) that of ``client`` and ``name``, with no answer so far."""
-    row["client"] = client + 1
+def _hold(held: Held, name: Int, slot: Int) -> None:
+    """Begin a row of ``held`` for ``name``, which belongs in ``slot``, with no answer so far."""
+    row = held.rows[held.used[0]]
     row["name"] = name
+    row["slot"] = slot
     row["valid_until"][_IPV4] = NO_TIME
     row["valid_until"][_IPV6] = NO_TIME
     row["repeats"][_IPV4] = 0
     row["repeats"][_IPV6] = 0
     row["row"] = 0
+    held.used[0] += 1
+    held.slots[slot] = held.used[0]
+
+
+@helper_kernel
+def _let_go(held: Held) -> None:
+    """Make ``held`` empty for the next client."""
+    for n in range(held.used[0]):
+        held.slots[held.rows[n]["slot"]] = 0
+    held.used[0] = 0
 
 
 @helper_kernel
 def _repeated_row(held: Row, client: Int, out: PartSigns) -> Row:
-    """Return the REPEATED row in ``out`` of ``client`` and its ``held`` (HELD), new or known."""
+    """Return the REPEATED row in ``out`` of ``client`` and its ``held`` (_HELD), new or known."""
     if held["row"] == 0:
         new = out.used[REPEATED_ROWS]
         out.used[REPEATED_ROWS] = new + 1
@@ -317,23 +342,24 @@ def _repeated_row(held: Row, client: Int, out: PartSigns) -> Row:
 
 @helper_kernel
 def _repeat_signs(
-    t: Row, until: Int, counts: bool, client: Int, held: Rows, seed: np.uint64, out: PartSigns
+    t: Row, until: Int, counts: bool, client: Int, held: Held, seed: np.uint64, out: PartSigns
 ) -> Int:
     """Count in ``out`` a question that was asked again while an answer was valid; return its signs.
 
     ``t`` (TRANSACTION) is of ``client``; its answer is valid ``until`` then (ns, NO_TIME). What the
-    client has is in ``held`` (HELD, a hash table by ``seed``). Without ``counts`` the application
+    client has is in ``held``, a hash table by ``seed``. Without ``counts`` the application
     has not asked for it again.
     """
     if t["qtype"] != TYPE_A and t["qtype"] != TYPE_AAAA:
         return 0
     family = _IPV4 if t["qtype"] == TYPE_A else _IPV6
     name = np.int64(t["name"])
-    mine = held[find_slot(held, hash_ids(name, 0, seed), _held_ends_search, (name, client + 1))]
-    if mine["client"] != client + 1:
+    slot = find_slot(held.slots, hash_ids(name, 0, seed), _held_ends_search, (held.rows, name))
+    if held.slots[slot] == 0:
         if until == NO_TIME:
-            return 0  # most names of a flood are not there: nothing is held of them
-        _hold(mine, name, client)
+            return 0  # nothing is held of a name that is not there
+        _hold(held, name, slot)
+    mine = held.rows[held.slots[slot] - 1]
     signs = 0
     if counts and t["time"] < mine["valid_until"][family]:
         mine["repeats"][family] = min(mine["repeats"][family] + 1, _NOTED_REPEATS)
@@ -381,11 +407,11 @@ def _query_signs(given: SignInput, t: Row, lookup: Row, client: Int, out: PartSi
 
 
 @kernel
-def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Rows) -> None:
+def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Held) -> None:
     """Find the signs of every transaction of ``given``, and what is counted by client and suffix.
 
-    ``out`` gets all that, ``servers`` what is counted by server. ``held`` (HELD) is scratch: a hash
-    table for any one client, empty without a clock. A walk that glibc repeats for a large answer is
+    ``out`` gets all that, ``servers`` what is counted by server. ``held`` is scratch for any one
+    client, without room where there is no clock. A walk that glibc repeats for a large answer is
     no repetition of the application's.
     """
     number, client = np.int64(ABSENT), np.int64(ABSENT)
@@ -397,6 +423,7 @@ def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Rows) -
             number = np.int64(t["lookup"])
             if lookup["client"] != client:
                 client = np.int64(lookup["client"])
+                _let_go(held)
                 out.walked[client]["begin"] = i
             walked = out.walked[client]
             walked["end"] = i + lookup["queries"]
@@ -412,7 +439,7 @@ def find_signs(given: SignInput, out: PartSigns, servers: Servers, held: Rows) -
             signs |= _response_signs(t, response, name_flag)
             if response["min_ttl"] >= 0:
                 until = response["response_time"] + np.int64(response["min_ttl"]) * _SECOND_NS
-        if held.shape[0] > 0:
+        if held.slots.shape[0] > 0:
             counts = lookup["walk_of"] < 0
             signs |= _repeat_signs(t, until, counts, client, held, given.seed, out)
         out.signs[i] = signs
