@@ -10,15 +10,21 @@ import numpy as np
 from pcapkit.analysis.lookups.waste import CLASSES, WASTED
 from pcapkit.analysis.summary.counting import GROUP
 from pcapkit.analysis.summary.name_kinds import kinds_of
-from pcapkit.limits import OTHER_NAMES
+from pcapkit.limits import OTHER_NAMES, Limits
 from pcapkit.model.results import Name, OtherNames
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.schema import Integers, Rows, in_fewest_bytes
+from pcapkit.text import characters_in_json
 
 #: By field of GROUP: an entry for each base name and what answered it, in few bytes.
 Groups = dict[str, Integers]
+_NAMES = ("base", "answered_by")
+#: A byte of a name is at most so many characters: ``\DDD``, its backslash escaped once more.
+_LONGEST_BYTE = 5
+#: Names that are looked at together, as text.
+_AT_ONCE = 1 << 12
 _KEYS = ("base", "answered_by", "first", "address", "outcome")
 _SUMS = ("lookups", "lost_ns", "search_ns", "clients", "denied", "classes")
 
@@ -57,19 +63,23 @@ def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
 
 
 def costliest(
-    groups: Groups, most: int, clients: int, *, has_clock: bool
+    groups: Groups, names: Folded, limits: Limits, clients: int, *, has_clock: bool
 ) -> tuple[Groups, OtherNames]:
-    """Return so many groups that waste most, and the others summed.
+    """Return the groups that waste most, as many as the limits allow, and the others summed.
 
     Of those that waste and ask alike, the ones that were looked up first are kept. ``clients`` are
     those of the capture: no name has more.
     """
     size = groups["base"].size
-    if size <= most:
+    longest = _LONGEST_BYTE * sum(names.wire_sizes(groups[key]) for key in _NAMES)
+    if size <= limits.names and longest <= limits.row_characters:
         return groups, OtherNames()
     keys = ("answered_by", "base", "address", "first")
     ranks = -groups["queries"], -groups["wasted"]
     order = np.lexsort((*(groups[k] for k in keys), *ranks))
+    most = min(limits.names, _fitting(groups, order[: limits.names], names, limits.row_characters))
+    if size <= most:
+        return groups, OtherNames()
     kept, rest = np.sort(order[:most]), order[most:]
     sums = {k: groups[k][rest].sum(axis=0, dtype=np.int64) for k in (*_SUMS, "queries", "wasted")}
     row = Name(
@@ -87,6 +97,25 @@ def costliest(
     )
     wasteful = int(np.count_nonzero(groups["wasted"][rest]))
     return {k: v[kept] for k, v in groups.items()}, OtherNames(int(rest.size), wasteful, row)
+
+
+def _fitting(groups: Groups, order: Integers, names: Folded, characters: int) -> int:
+    """Return how many of the first groups in ``order`` have names of so many characters at most."""
+    fitting = 0
+    for first in range(0, order.size, _AT_ONCE):
+        piece = order[first : first + _AT_ONCE]
+        sizes = np.zeros(piece.size, np.int64)
+        for key in _NAMES:
+            ids = groups[key][piece].astype(np.int64)
+            there = np.flatnonzero(ids >= 0)
+            texts = names.texts(ids[there])
+            sizes[there] += np.array([characters_in_json(text) for text in texts], np.int64)
+        fits = int(np.searchsorted(np.cumsum(sizes), characters, "right"))
+        fitting += fits
+        if fits < piece.size:
+            break
+        characters -= int(sizes.sum())
+    return fitting
 
 
 def name_rows(
