@@ -149,8 +149,8 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
     ),
     "row_characters": (
         "characters",
-        "Characters of names in the rows of names, and of search lists in the rows of clients, as "
-        "JSON writes them.",
+        "Characters of names in the rows of names, and of search lists (twice: dnsPolicy repeats "
+        "them) in the rows of clients, as JSON writes them.",
         "Fewer rows than 'names' or 'clients' allow are kept: those that waste most. The others "
         f"are summed in '{OTHER_NAMES}' and '{OTHER_CLIENTS}'.",
     ),

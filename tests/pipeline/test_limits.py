@@ -164,7 +164,7 @@ def _escapes(text: str) -> int:
 
 
 def test_long_search_lists_leave_space_for_fewer_rows(capture: str) -> None:
-    whole, cut = analyze(capture), analyze(capture, limits=["row_characters=150"])
+    whole, cut = analyze(capture), analyze(capture, limits=["row_characters=300"])
     every, kept = rows(whole, "clients"), rows(cut, "clients")
     written = [sum(map(len, c.search)) for c in whole.client_rows]
     few = next(n for n in range(1, 8) if sum(written[: n + 1]) > 150)
@@ -172,7 +172,7 @@ def test_long_search_lists_leave_space_for_fewer_rows(capture: str) -> None:
     assert kept[:few] == every[:few] and len(kept) == few + 1
     assert kept[few]["client_addr"] == OTHER_CLIENTS and totals(kept) == totals(every)
     assert any(
-        w.startswith(f"{7 - few} rows of clients") and "limit row_characters=150" in w
+        w.startswith(f"{7 - few} rows of clients") and "limit row_characters=300" in w
         for w in cut.warnings
     )
 

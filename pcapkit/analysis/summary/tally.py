@@ -64,8 +64,8 @@ def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
 
 
 def _characters(lists: Sequence[tuple[str, ...]]) -> Integers:
-    """Return how many characters each of some search lists has."""
-    known = {of: sum(map(characters_in_json, of)) for of in set(lists)}
+    """Return how many characters each of some search lists takes: what is said of it repeats it."""
+    known = {of: 2 * sum(map(characters_in_json, of)) for of in set(lists)}
     return np.array([known[of] for of in lists], np.int64)
 
 
