@@ -36,6 +36,7 @@ class Limits:
     name_types: int = 1 << 8
     tunnel_layers: int = 24
     row_characters: int = 12_000_000
+    what_if: int = 20_000
     servers: int = 10_000
     plans: int = 1_000
     recommendations: int = 1_000
@@ -66,7 +67,7 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
         "rows",
         "Rows of clients in the results: a row for each client and period of constant settings. A "
         "finding, a recommendation and a plan name no more clients either.",
-        "The clients that waste most keep exact rows and what-if rows of their own; the others are "
+        "The clients that waste most keep exact rows; the others are "
         f"summed in one row, '{OTHER_CLIENTS}'. Classes, shares and what all clients together "
         "would send count every client.",
     ),
@@ -153,6 +154,12 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
         "them) in the rows of clients, as JSON writes them.",
         "Fewer rows than 'names' or 'clients' allow are kept: those that waste most. The others "
         f"are summed in '{OTHER_NAMES}' and '{OTHER_CLIENTS}'.",
+    ),
+    "what_if": (
+        "rows",
+        "What-if rows of single clients: some for each that has a row.",
+        "The clients that waste most keep all of theirs, the others have none. The rows of all "
+        "clients together count every client.",
     ),
     "servers": (
         "rows",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, OTHER_SERVERS, Limits, crossed
 from pcapkit.model.clients import Server, Vantage
-from pcapkit.model.results import UNNAMED_CLIENTS, Finding, Results
+from pcapkit.model.results import UNNAMED_CLIENTS, Finding, Results, WhatIf
 from pcapkit.words import counted
 
 
@@ -46,6 +46,7 @@ def within_limits(results: Results, left_out: Iterable[str]) -> Results:
     cut = replace(
         results,
         vantage=_with_servers(results.vantage, limits.servers, len(results.client_rows)),
+        what_if_rows=_of_first_clients(results.what_if_rows, limits.what_if),
         findings=tuple(_naming(finding, most) for finding in results.findings),
         recommendations=tuple(replace(a, clients=a.clients[:most]) for a in advice),
         plans=tuple(replace(p, clients=p.clients[:most]) for p in results.plans),
@@ -67,6 +68,12 @@ def _of_rows(results: Results) -> Iterator[str]:
         yield (
             f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
             f"({crossed(limit, limits)})"
+        )
+    listed = _of_first_clients(results.what_if_rows, limits.what_if)
+    if rest := {(w.client_addr, w.container) for w in results.what_if_rows[len(listed) :]}:
+        yield (
+            f"{counted(len(rest), 'client')} of those that waste least "
+            f"{'has' if len(rest) == 1 else 'have'} no what-if rows ({crossed('what_if', limits)})"
         )
     if (servers := len(results.vantage.servers) - limits.servers) > 0:
         yield (
@@ -102,6 +109,17 @@ def _with_servers(vantage: Vantage, most: int, clients: int) -> Vantage:
         busiest = sorted(translations, key=lambda t: (-t.packets, t.before, t.after))[:most]
         translations = tuple(sorted(busiest, key=lambda t: (t.before, t.after)))
     return replace(vantage, servers=servers, translations=translations)
+
+
+def _of_first_clients(rows: tuple[WhatIf, ...], most: int) -> tuple[WhatIf, ...]:
+    """Return the rows of all clients together, and all of the first clients, so many at most."""
+    end = most + sum(row.client_addr is None for row in rows)
+    if len(rows) <= end:
+        return rows
+    beyond = rows[end].client_addr, rows[end].container
+    while end and (rows[end - 1].client_addr, rows[end - 1].container) == beyond:
+        end -= 1
+    return rows[:end]
 
 
 def _naming(finding: Finding, most: int) -> Finding:

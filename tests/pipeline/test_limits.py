@@ -231,6 +231,16 @@ def test_findings_and_plans_name_no_more_clients_than_have_rows(capture: str) ->
         assert finding.concerns == len(uncut.clients)
 
 
+def test_clients_that_waste_most_have_what_if_rows(capture: str) -> None:
+    whole = analyze(capture)
+    each = [w.client_addr for w in whole.what_if_rows if w.client_addr == CLIENTS[-1]]
+    cut = analyze(capture, limits=[f"what_if={2 * len(each) + 1}"])
+    assert {w.client_addr for w in cut.what_if_rows} == {None, *CLIENTS[-2:]}
+    assert cut.what_if_rows == whole.what_if_rows[: len(cut.what_if_rows)]
+    (said,) = (w for w in cut.warnings if "limit what_if=" in w)
+    assert said.startswith("5 clients of those that waste least have no what-if rows")
+
+
 def test_warnings_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     """Each link type that is not known is warned about."""
     blocks = [build.ng_section()]
