@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 
-#: What stands in the place of a client and of a name in the rows that hold the rest. No address and
-#: no name in presentation form has a blank.
+#: What stands in the place of a client, a name and a server in the rows that hold the rest. No
+#: address and no name in presentation form has a blank.
 OTHER_CLIENTS, OTHER_NAMES = "other clients", "other names"
+OTHER_SERVERS = "other servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,16 @@ class Limits:
     fragment_bytes: int = 1 << 24
     dissected_packets: int = 200_000
     client_names: int = 1 << 18
+    name_types: int = 1 << 8
+    tunnel_layers: int = 24
+    row_characters: int = 12_000_000
+    what_if: int = 20_000
+    servers: int = 10_000
+    plans: int = 1_000
+    recommendations: int = 1_000
+    warnings: int = 200
+    page_rows: int = 500
+    page_characters: int = 500
 
     def changed(self) -> dict[str, int]:
         """Return those that differ from their defaults, by name."""
@@ -41,25 +52,22 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit: ``of`` says what is limited, ``crossed`` what happens beyond it.
-
-    A limit that is ``fixed`` sizes compiled code, or is what a format or resolver allows.
-    """
+    """One limit: ``of`` says what is limited, ``crossed`` what happens beyond it."""
 
     name: str
     value: int
     unit: str
     of: str
     crossed: str
-    fixed: bool = False
 
 
 DEFAULTS = Limits()
 _ABOUT: Mapping[str, tuple[str, str, str]] = {
     "clients": (
         "rows",
-        "Rows of clients in the results: a row for each client and period of constant settings.",
-        "The clients that waste most keep exact rows and what-if rows of their own; the others are "
+        "Rows of clients in the results: a row for each client and period of constant settings. A "
+        "finding, a recommendation and a plan name no more clients either.",
+        "The clients that waste most keep exact rows; the others are "
         f"summed in one row, '{OTHER_CLIENTS}'. Classes, shares and what all clients together "
         "would send count every client.",
     ),
@@ -130,39 +138,71 @@ _ABOUT: Mapping[str, tuple[str, str, str]] = {
         "search lists are inferred.",
         "Search lists are inferred from the first ones; every query is still counted in its class.",
     ),
-}
-_FIXED = (
-    Limit(
-        "tunnel_layers",
-        24,
-        "headers",
-        "Headers of one packet, tunnels within tunnels among them.",
-        "The packet is skipped as 'too_many_headers'.",
-        fixed=True,
-    ),
-    Limit(
-        "name_types",
-        256,
+    "name_types": (
         "types",
         "Query types of one name within one lookup.",
-        "Further types begin another lookup; the work stays linear in the types.",
-        fixed=True,
+        "Further types begin another lookup, so that the work stays linear in the types.",
     ),
-    Limit(
-        "page_rows",
-        500,
+    "tunnel_layers": (
+        "headers",
+        "Headers of one packet, tunnels within tunnels among them. A stack of MPLS labels is one.",
+        "The packet is skipped as 'too_many_headers'.",
+    ),
+    "row_characters": (
+        "characters",
+        "Characters of names in the rows of names, and of search lists (twice: dnsPolicy repeats "
+        "them) in the rows of clients, as JSON writes them.",
+        "Fewer rows than 'names' or 'clients' allow are kept: those that waste most. The others "
+        f"are summed in '{OTHER_NAMES}' and '{OTHER_CLIENTS}'.",
+    ),
+    "what_if": (
+        "rows",
+        "What-if rows of single clients: some for each that has a row.",
+        "The clients that waste most keep all of theirs, the others have none. The rows of all "
+        "clients together count every client.",
+    ),
+    "servers": (
+        "rows",
+        "Rows of servers that were asked, and of address translations.",
+        f"The busiest servers keep rows; the others are summed in one row, '{OTHER_SERVERS}'. Of "
+        "address translations the ones of most packets are listed.",
+    ),
+    "plans": (
+        "subjects",
+        "Workloads, namespaces or clients that have plans of their own.",
+        "Those that waste most have plans of their own. The plans of the whole capture count, and "
+        "may change, all of them.",
+    ),
+    "recommendations": (
+        "rows",
+        "Recommendations in the results.",
+        "Those that come first are listed; the plans of the whole capture are made of all settings "
+        "and names.",
+    ),
+    "warnings": (
+        "rows",
+        "Warnings of one analysis.",
+        "The first ones are told, and how many more there are.",
+    ),
+    "page_rows": (
         "rows",
         "Rows of one table of the page.",
         "The page shows the first ones and says how many there are; JSON and tables hold the rest.",
-        fixed=True,
     ),
-)
+    "page_characters": (
+        "characters",
+        "Characters of one name or text in a table of the page.",
+        "It ends in '…'; JSON and tables hold all of it.",
+    ),
+}
+#: Values that make no sense beyond, and why.
+_LARGEST: Mapping[str, tuple[int, str]] = {"name_types": (1 << 16, "there are no more types")}
 
 
 def listed(limits: Limits = DEFAULTS) -> tuple[Limit, ...]:
-    """Return every limit with its value, those that an option changes first."""
+    """Return every limit with its value."""
     values = asdict(limits)
-    return tuple(Limit(f.name, values[f.name], *_ABOUT[f.name]) for f in fields(Limits)) + _FIXED
+    return tuple(Limit(f.name, values[f.name], *_ABOUT[f.name]) for f in fields(Limits))
 
 
 def parse_limits(texts: Iterable[str]) -> Limits:
@@ -173,20 +213,22 @@ def parse_limits(texts: Iterable[str]) -> Limits:
         name, sep, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if name not in known:
-            fixed = any(limit.name == name for limit in _FIXED)
-            what = "cannot be changed" if fixed else "is no limit"
-            raise ValueError(f"{text!r}: {name!r} {what}; there are: {', '.join(sorted(known))}")
+            raise ValueError(
+                f"{text!r}: {name!r} is no limit; there are: {', '.join(sorted(known))}"
+            )
         digits = value.strip().replace("_", "")
         if not sep or not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
             raise ValueError(f"{text!r}: write it as {name}=100000")
         if int(digits) < 1:
             raise ValueError(f"{text!r}: it is 1 or more")
+        most, why = _LARGEST.get(name, (int(digits), ""))
+        if int(digits) > most:
+            raise ValueError(f"{text!r}: it is {most:,} at most; {why}")
         values[name] = int(digits)
     return Limits(**values)
 
 
 def crossed(name: str, limits: Limits) -> str:
     """Return what a warning says of a limit that was crossed, and how to change it."""
-    limit = next(row for row in listed(limits) if row.name == name)
-    change = "" if limit.fixed else f" --limit {name}=N changes it,"
-    return f"limit {name}={limit.value};{change} 'pcapkit explain {name}' says more"
+    value = asdict(limits)[name]
+    return f"limit {name}={value}; --limit {name}=N changes it, 'pcapkit explain {name}' says more"

@@ -37,6 +37,7 @@ LOOKUP = np.dtype(
         ("large", np.uint8),  # some response had TC, or more than 512 bytes
         ("parallel", np.uint8),
         ("holes", np.uint8),  # a log lacks queries that it must have sent
+        ("crowded", np.uint8),  # further types of a name began another lookup: there were too many
         ("denied", np.uint8),  # the name as is does not exist: it was asked, and got NXDOMAIN
     ],
     align=True,

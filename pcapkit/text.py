@@ -24,6 +24,11 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
+def characters_in_json(text: str) -> int:
+    """Return how many characters a printable text has where JSON writes it."""
+    return len(text) + text.count("\\") + text.count('"')
+
+
 #: A path that is the URL of something remote.
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<place>[^/]*)(?P<rest>.*)", re.I | re.S)
 _PORT = re.compile(r"\d*")

@@ -206,9 +206,7 @@ def _limits() -> tuple[Entry, ...]:
             "limit",
             limit.of,
             f"{limit.value:,} {limit.unit}. Beyond: {limit.crossed}",
-            "Nothing: it cannot be changed."
-            if limit.fixed
-            else f"--limit {limit.name}=N, on every command that reads captures, changes it; in "
+            f"--limit {limit.name}=N, on every command that reads captures, changes it; in "
             f'pcapkit.toml: limit = ["{limit.name}=N"].',
         )
         for limit in listed()
@@ -219,8 +217,7 @@ def render_limits() -> str:
     """Return all limits as text, each with its value and what happens beyond it."""
     lines = ["limits, changed with --limit NAME=VALUE:"]
     for limit in listed():
-        fixed = ", fixed" if limit.fixed else ""
-        lines.append(f"\n{limit.name}  ({limit.value:,} {limit.unit}{fixed})")
+        lines.append(f"\n{limit.name}  ({limit.value:,} {limit.unit})")
         lines += [_wrapped("of", limit.of), _wrapped("then", limit.crossed)]
     return "\n".join(lines) + "\n"
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.model.audits import Workload
 from pcapkit.model.captures import CaptureInfo, MessageCounts, PacketLedger
 from pcapkit.model.clients import Client, Vantage
@@ -120,6 +121,11 @@ class WhatIf:
         return self.setting.ndots if self.setting.is_ndots else None
 
 
+#: In the evidence of a finding that names no more clients than the limit allows: how many others
+#: there are.
+UNNAMED_CLIENTS = "other_clients"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something wrong that was seen; ``code`` is a fault code, ``evidence`` plain JSON values.
@@ -138,6 +144,11 @@ class Finding:
     action: str
     clients: tuple[str, ...]
     evidence: Mapping[str, object]
+
+    @property
+    def concerns(self) -> int:
+        """How many clients it is about: those it names, and those beyond the limit."""
+        return len(self.clients) + int(str(self.evidence.get(UNNAMED_CLIENTS, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +225,8 @@ class Results:
     # beyond the limits: what has no row of its own
     other_clients: OtherRows = OtherRows()
     other_names: OtherNames = OtherNames()
+    #: those that it keeps, the ones of its page among them
+    limits: Limits = DEFAULTS
 
 
 def shown_faults(analysis: Results) -> tuple[str, ...]:

@@ -103,6 +103,12 @@ class Folded:
             out[n] = self.text(int(names[n]))
         return out
 
+    def wire_sizes(self, names: Array) -> int:
+        """Return how many bytes all these names have in wire form; negative ids are none."""
+        ids, ends = names[names >= 0].astype(np.int64), self.names.arrays.ends
+        begins = np.where(ids > 0, ends[np.maximum(ids - 1, 0)], 0)
+        return int((ends[ids] - begins).sum())
+
     def labels(self, name: int) -> Labels:
         """Return a name's labels in presentation form.
 

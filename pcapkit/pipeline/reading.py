@@ -29,15 +29,15 @@ from pcapkit.analysis.traffic.vantage import (
 from pcapkit.analysis.traffic.vantage_tally import VantageTally
 from pcapkit.analysis.whatif.answers import Answers
 from pcapkit.analysis.whatif.tally import WhatIfTally
+from pcapkit.analysis.within import left_out_warnings, within_limits
 from pcapkit.cluster.clients import name_pods, pod_warnings
 from pcapkit.cluster.nameservers import asked_servers
 from pcapkit.concurrency import at_once, in_order
 from pcapkit.errors import UsageError
 from pcapkit.ingest.skip_reasons import NOT_READ, TCP_REASONS
-from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, Limits, crossed
 from pcapkit.memory import give_freed_memory_back
 from pcapkit.model.clients import Client as Summed
-from pcapkit.model.results import LookupCounts, OtherNames, OtherRows, Results, WhatIf
+from pcapkit.model.results import LookupCounts, Results, WhatIf
 from pcapkit.model.vocabulary import TABLES
 from pcapkit.names.labels import Labels, split
 from pcapkit.names.table import Folded
@@ -69,6 +69,7 @@ class _Tallies(NamedTuple):
     faults: FaultTally
     vantage: VantageTally
     holes: list[int]  # lookups of which a log lacks queries, by part
+    crowded: list[int]  # lookups with more types of a name than the limit allows, by part
 
 
 def _callers(collected: Collected, texts: Mapping[int, str]) -> Callable[[int], str]:
@@ -141,6 +142,7 @@ class Reading:
             self._names,
             has_clock=collected.has_clock,
             refusals=refusals(collected, self._containers),
+            limits=self._options.limits,
         )
 
     def _tallies(self) -> _Tallies:
@@ -154,6 +156,7 @@ class Reading:
             WhatIfTally(self._answers, self._zones, self._idle),
             FaultTally(),
             VantageTally(),
+            [],
             [],
         )
 
@@ -179,6 +182,7 @@ class Reading:
             is_long = self._workers is None and readings.rows.size > MOST_AT_ONCE
             at_once(each, is_long=is_long)
             tallies.holes.append(int(readings.lookups["holes"].sum()))
+            tallies.crowded.append(int(readings.lookups["crowded"].sum()))
             return tallies
 
         whole = self._tallies()
@@ -189,6 +193,7 @@ class Reading:
             whole.faults.merge(counted.faults)
             whole.vantage.merge(counted.vantage)
             whole.holes.extend(counted.holes)
+            whole.crowded.extend(counted.crowded)
         return whole
 
     def analysis(self, charted: Callable[[Results], None] | None = None) -> Analysis:
@@ -196,8 +201,8 @@ class Reading:
 
         ``charted`` is called on the way, see ``Hooks``.
         """
-        collected = self._collected
-        tally, replays, faults, vantage_tally, holes = self._counted()
+        collected, limits = self._collected, self._options.limits
+        tally, replays, faults, vantage_tally, holes, crowded = self._counted()
         tcp = sum(n for reason, n in collected.skipped.items() if reason in TCP_REASONS)
         concerned = [
             (ends.reason, address_text(ends.client), address_text(ends.server), packets)
@@ -216,6 +221,18 @@ class Reading:
         told = self._containers.told
         seen_from = vantage(scene, told(clients), other_clients.count)
         clients = with_policies(clients, scene, seen_from.servers)
+        plans, without_plans = make_plans(
+            judged,
+            clients,
+            names,
+            tally.waste,
+            self._zones,
+            faults.wildcard_suffixes(),
+            asked_servers(seen_from),
+            outside_servers(seen_from),
+            self._containers.pod_of,
+            limits.plans,
+        )
         results = Results(
             pcapkit_version=__version__,
             options=self._options.to_json(),
@@ -232,23 +249,12 @@ class Reading:
             what_if_rows=seen(judged.overall),
             findings=findings,
             recommendations=(),
-            plans=make_plans(
-                judged,
-                clients,
-                names,
-                tally.waste,
-                self._zones,
-                faults.wildcard_suffixes(),
-                asked_servers(seen_from),
-                outside_servers(seen_from),
-                self._containers.pod_of,
-            ),
+            plans=plans,
             warnings=(
                 *warnings_of(collected),
                 *pod_warnings(told(clients), self._options.pods),
                 *mixture_warnings(scene),
                 *_hole_warnings(sum(holes)),
-                *_limit_warnings(other_clients, other_names, self._left_out, self._options.limits),
             ),
             wasted_names=sum(n.wasted_queries > 0 for n in names),
             timeline=tally.timeline,
@@ -257,6 +263,7 @@ class Reading:
             chains=tally.chains(),
             other_clients=other_clients,
             other_names=other_names,
+            limits=limits,
         )
         if charted is not None:
             charted(results)
@@ -272,7 +279,8 @@ class Reading:
         kept = {c.client_addr for c in tally.clients} if other_clients.count else None
         rows = _in_order_of(results.client_rows, told(seen(judged.rows(kept))))
         results = replace(results, what_if_rows=rows, recommendations=advice)
-        return Analysis.of(results, self)
+        left_out = left_out_warnings(self._left_out, sum(crowded), without_plans, limits)
+        return Analysis.of(within_limits(results, left_out), self)
 
     def _scene(self, tally: VantageTally) -> Scene:
         """Put together all that is known of who asked whom."""
@@ -349,27 +357,6 @@ def _hole_warnings(lookups: int) -> Iterator[str]:
             f"queries of {what} are missing, as in the log of one replica of several, or in one "
             "that begins late: they count as incomplete; log all replicas with "
             "'kubectl logs -l k8s-app=kube-dns --timestamps --prefix'"
-        )
-
-
-def _limit_warnings(
-    clients: OtherRows, names: OtherNames, left_out: int, limits: Limits
-) -> Iterator[str]:
-    """Say what has no row of its own or was not looked at: there is more than the limits allow."""
-    if left_out:
-        yield (
-            f"search lists were inferred without {left_out:,} sequences of names "
-            f"({crossed('client_names', limits)})"
-        )
-    if clients.count:
-        yield (
-            f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "
-            f"({crossed('clients', limits)})"
-        )
-    if names.count:
-        yield (
-            f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
-            f"({crossed('names', limits)})"
         )
 
 

@@ -95,7 +95,7 @@ def _fault(finding: Finding) -> dict[str, object]:
         "certainty": finding.certainty,
         "title": _sentence(finding.title),
         "lost_s": lost_s(finding),
-        "clients": len(finding.clients),
+        "clients": finding.concerns,
     }
 
 

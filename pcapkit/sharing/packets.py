@@ -22,7 +22,6 @@ from pcapkit.ingest.packet.fields import (
     IPV4,
     IPV6,
     LLC,
-    MAX_LAYERS,
     MORE_FRAGMENTS,
     NFLOG,
     NO_LAYER,
@@ -58,7 +57,15 @@ from pcapkit.kernels.interning import has_space
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16
 from pcapkit.schema import Bytes, Int, Integers, Rows
-from pcapkit.sharing.headers import folded, put_checksum, put_icmp, put_ip, put_link, summed
+from pcapkit.sharing.headers import (
+    MOST_HEADERS,
+    folded,
+    put_checksum,
+    put_icmp,
+    put_ip,
+    put_link,
+    summed,
+)
 from pcapkit.sharing.messages import (
     BLANKED,
     CUT,
@@ -90,7 +97,7 @@ _MULTICAST_DNS_PORT, _LLMNR_PORT, _TLS_PORT = 5353, 5355, 853
 _NOP = 1
 # Columns of the headers to complete: what, where in the output, the IP header there, complete?
 _WHAT, _WHERE, _IP, _COMPLETE, _LAYER_COLUMNS = range(5)
-LAYERS = (2 * MAX_LAYERS + 4) * _LAYER_COLUMNS
+LAYERS = (2 * MOST_HEADERS + 4) * _LAYER_COLUMNS
 _UDP_LAYER, _TCP_LAYER = 1, 2
 # Columns of payloads that need other packets: see streams.py.
 (
@@ -188,7 +195,7 @@ def _put_packet(
         return count
     put_link(buffer, at, stop, linktype, out, maps, work)
     at = np.int64(stop)
-    for _ in range(2 * MAX_LAYERS):
+    for _ in range(2 * MOST_HEADERS):
         if layer == TYPED:
             if kind == ETHERTYPE_IPV4 or kind == ETHERTYPE_IPV6:
                 layer = np.int64(IPV4 if kind == ETHERTYPE_IPV4 else IPV6)

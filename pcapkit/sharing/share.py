@@ -19,7 +19,7 @@ from pcapkit.ingest.capture.decode import port_table
 from pcapkit.ingest.capture.reader import open_records
 from pcapkit.ingest.inputs.formats import format_of
 from pcapkit.ingest.inputs.source import open_source
-from pcapkit.ingest.packet.fields import DNS_PORT, FACTS
+from pcapkit.ingest.packet.fields import DNS_PORT, new_facts
 from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.schema import Bytes, Integers
 from pcapkit.sharing.key import Key
@@ -80,7 +80,7 @@ class Sharing:
             np.zeros(STATE, np.int64),
             np.zeros(MOST_PLACES, np.int64),
             np.zeros(_LONGEST_NAME, np.uint8),
-            np.zeros(FACTS, np.int64),
+            new_facts(DEFAULTS.tunnel_layers),
             np.zeros(LAYERS, np.int64),
         )
         self._out = np.zeros(_OUT_BYTES, np.uint8)

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 from pcapkit.cli.root import cli
 from pcapkit.codes import ANSWER, NODATA
 from pcapkit.errors import InputError, UsageError
-from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, Limits, listed
+from pcapkit.limits import OTHER_CLIENTS, OTHER_NAMES, OTHER_SERVERS, Limits, listed
 from pcapkit.pipeline.analysis import Analysis
 from pcapkit.pipeline.analyze import analyze
 from tests import build
@@ -53,6 +54,9 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> str:
 def parts(analysis: Analysis) -> dict[str, object]:
     """Return the parts of the JSON that no limit of rows may change."""
     found = json.loads(analysis.to_json())
+    for row in (*found["findings"], *found["recommendations"], *found["plans"]):
+        del row["clients"]
+        row.get("evidence", {}).pop("other_clients", None)
     rows = ("options", "clients", "workloads", "names", "what_if", "warnings")
     return {key: value for key, value in found.items() if key not in rows}
 
@@ -108,6 +112,21 @@ def test_search_lists_are_inferred_from_so_many_sequences_of_names(capture: str)
     assert len({c.search for c in cut.client_rows}) > 1  # only the first sequence proves a list
 
 
+def test_types_beyond_the_limit_begin_another_lookup(tmp_path: Path) -> None:
+    frames = []
+    for qtype in range(1, 41):
+        asked, got = build.query("x.example", qtype), build.response("x.example", qtype)
+        frames += [build.ethernet(build.ask(asked)), build.ethernet(build.answer(got))]
+    path = build.save(tmp_path, build.pcap(build.packets(*frames, step=100_000)))
+    whole, same = analyze(path), analyze(path, limits=["name_types=40"])
+    assert whole.lookup_counts.total == same.lookup_counts.total == 1
+    assert not any("name_types" in w for w in (*whole.warnings, *same.warnings))
+    cut = analyze(path, limits=["name_types=8"])
+    assert cut.lookup_counts.total == 5 and cut.waste == whole.waste
+    (said,) = (w for w in cut.warnings if "limit name_types=8" in w)
+    assert said.startswith("4 lookups asked for more types of a name than a lookup may")
+
+
 def test_the_page_and_the_tables_hold_the_rest_too(capture: str, tmp_path: Path) -> None:
     cut = analyze(capture, limits=["clients=3", "names=2"])
     assert list(cut.names["base_name"])[-1] == OTHER_NAMES
@@ -115,6 +134,137 @@ def test_the_page_and_the_tables_hold_the_rest_too(capture: str, tmp_path: Path)
     cut.to_html(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "4 rows of clients that waste least are summed" in page
+
+
+def test_long_names_leave_space_for_fewer_rows(tmp_path: Path) -> None:
+    """What is kept has as many characters as the limit says, and wastes most; sums stay exact."""
+    labels = [bytes([200 + n]) * 60 for n in range(9)]
+    frames = [
+        build.ethernet(build.ask(build.query([label] * 3, ident=n * 10 + again)))
+        for n, label in enumerate(labels)
+        for again in range(n + 1)
+    ]
+    path = build.save(tmp_path, build.pcap(build.packets(*frames, step=build.SECOND * 60)))
+    whole, cut = analyze(path), analyze(path, limits=["row_characters=3000"])
+    every, kept = rows(whole, "names"), rows(cut, "names")
+    assert len(every) == 9 and kept[:3] == every[:3] and len(kept) == 4
+    assert len(json.dumps([row["base_name"] for row in kept[:3]])) < 3000
+    assert kept[3]["base_name"] == OTHER_NAMES and totals(kept) == totals(every)
+    (said,) = (w for w in cut.warnings if "limit row_characters=3000" in w)
+    assert said.startswith("6 names that waste least are summed")
+    cut.to_html(tmp_path / "page.html")
+    whole.to_html(tmp_path / "whole.html")
+    assert "…" in (tmp_path / "page.html").read_text()
+    longest = max(re.findall(r"[^<>]+", (tmp_path / "whole.html").read_text()), key=_escapes)
+    assert _escapes(longest) <= 500 // 4
+
+
+def _escapes(text: str) -> int:
+    return text.count("\\2")
+
+
+def test_long_search_lists_leave_space_for_fewer_rows(capture: str) -> None:
+    whole, cut = analyze(capture), analyze(capture, limits=["row_characters=300"])
+    every, kept = rows(whole, "clients"), rows(cut, "clients")
+    written = [sum(map(len, c.search)) for c in whole.client_rows]
+    few = next(n for n in range(1, 8) if sum(written[: n + 1]) > 150)
+    assert 1 <= few < 7
+    assert kept[:few] == every[:few] and len(kept) == few + 1
+    assert kept[few]["client_addr"] == OTHER_CLIENTS and totals(kept) == totals(every)
+    assert any(
+        w.startswith(f"{7 - few} rows of clients") and "limit row_characters=300" in w
+        for w in cut.warnings
+    )
+
+
+def test_servers_beyond_the_limit_are_one_row(tmp_path: Path) -> None:
+    frames = [
+        build.ethernet(build.ipv4(build.udp(build.query(ident=n)), target=f"10.96.0.{server}"))
+        for server in range(1, 8)
+        for n in range(server)
+    ]
+    path = build.save(tmp_path, build.pcap(build.packets(*frames, step=build.SECOND * 60)))
+    whole, cut = analyze(path), analyze(path, limits=["servers=3"])
+    every, kept = whole.vantage.servers, cut.vantage.servers
+    assert len(every) == 7 and kept[:3] == every[:3] and len(kept) == 4
+    assert kept[3].server_addr == OTHER_SERVERS
+    assert sum(s.queries for s in kept) == sum(s.queries for s in every) == whole.waste.queries
+    assert any(w.startswith("4 servers") and "limit servers=3" in w for w in cut.warnings)
+    assert parts(cut) | {"vantage": 0} == parts(whole) | {"vantage": 0}
+
+
+def test_those_that_waste_most_have_plans_of_their_own(tmp_path: Path) -> None:
+    """Each namespace has one client, and each wastes more than the one before."""
+    works = [
+        Workload(
+            NAMES[: n + 2],
+            dict.fromkeys(NAMES, (ANSWER, NODATA)),
+            clients=[client],
+            first_port=2000,
+            search=(f"ns{n}.svc.cluster.local", "svc.cluster.local", "cluster.local"),
+        )
+        for n, client in enumerate(CLIENTS)
+    ]
+    path = write_together(works, tmp_path)
+    whole, cut = analyze(path), analyze(path, limits=["plans=2"])
+    subjects = {p.subject for p in whole.plans if p.subject}
+    assert subjects == {f"ns{n}" for n in range(7)}
+    assert {p.subject for p in cut.plans if p.subject} == {"ns5", "ns6"}
+    assert [p for p in cut.plans if not p.subject] == [p for p in whole.plans if not p.subject]
+    (said,) = (w for w in cut.warnings if "limit plans=2" in w)
+    assert said.startswith("5 workloads, namespaces or clients that waste least have no plan")
+    few = analyze(path, limits=["recommendations=1"])
+    assert few.recommendations == whole.recommendations[:1] and len(whole.recommendations) > 1
+    assert any(
+        w.startswith(f"{len(whole.recommendations) - 1} recommendations")
+        and "limit recommendations=1" in w
+        for w in few.warnings
+    )
+
+
+def test_findings_and_plans_name_no_more_clients_than_have_rows(capture: str) -> None:
+    cut = analyze(capture, limits=["clients=2"])
+    assert all(len(p.clients) <= 2 for p in cut.plans)
+    assert all(len(a.clients) <= 2 for a in cut.recommendations)
+    for finding, uncut in zip(cut.findings, analyze(capture).findings, strict=True):
+        assert finding.clients == uncut.clients[:2]
+        assert finding.concerns == len(uncut.clients)
+
+
+def test_clients_that_waste_most_have_what_if_rows(capture: str) -> None:
+    whole = analyze(capture)
+    each = [w.client_addr for w in whole.what_if_rows if w.client_addr == CLIENTS[-1]]
+    cut = analyze(capture, limits=[f"what_if={2 * len(each) + 1}"])
+    assert {w.client_addr for w in cut.what_if_rows} == {None, *CLIENTS[-2:]}
+    assert cut.what_if_rows == whole.what_if_rows[: len(cut.what_if_rows)]
+    (said,) = (w for w in cut.warnings if "limit what_if=" in w)
+    assert said.startswith("5 clients of those that waste least have no what-if rows")
+
+
+def test_warnings_beyond_the_limit_are_counted(tmp_path: Path) -> None:
+    """Each link type that is not known is warned about."""
+    blocks = [build.ng_section()]
+    for n in range(6):
+        blocks.append(build.ng_interface(linktype=3000 + n))
+        blocks.append(build.ng_packet(build.packets(b"abc")[0], interface=n))
+    path = build.save(tmp_path, b"".join(blocks), "c.pcapng")
+    whole, cut = analyze(path), analyze(path, limits=["warnings=2"])
+    assert sum("is not known here" in w for w in whole.warnings) == 6
+    assert cut.warnings[:2] == whole.warnings[:2]
+    assert len(cut.warnings) == 3
+    assert cut.warnings[2].startswith(f"{len(whole.warnings) - 2} further warnings")
+    assert "limit warnings=2" in cut.warnings[2]
+
+
+def test_a_table_of_the_page_has_so_many_rows(capture: str, tmp_path: Path) -> None:
+    pages = {}
+    for rows_of_page in (2, 500):
+        analysis = analyze(capture, limits=[f"page_rows={rows_of_page}"])
+        analysis.to_html(tmp_path / "page.html")
+        pages[rows_of_page] = (tmp_path / "page.html").read_text()
+    names = len(analyze(capture).name_rows)
+    assert f"first 2 of {names}" in pages[2] and "first 2 of 7" in pages[2]
+    assert "first 2 of" not in pages[500]
 
 
 def test_nothing_changes_below_a_limit(capture: str) -> None:
@@ -194,7 +344,7 @@ def test_fragments_that_wait_have_a_limit(tmp_path: Path) -> None:
         ("clients=many", "write it as"),
         ("clients=" + "9" * 30, "write it as"),
         ("client=5", "'client' is no limit"),
-        ("tunnel_layers=5", "'tunnel_layers' cannot be changed"),
+        ("name_types=65537", "it is 65,536 at most; there are no more types"),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(text: str, said: str, capture: str) -> None:
@@ -208,14 +358,13 @@ def test_explain_lists_every_limit_and_says_what_each_does() -> None:
         assert f"\n{limit.name}  ({limit.value:,} {limit.unit}" in listing
         told = CliRunner().invoke(cli, ["explain", limit.name])
         assert told.exit_code == 0 and "(limit)" in told.output
-    assert {f.name for f in fields(Limits)} == {r.name for r in listed() if not r.fixed}
+    assert {f.name for f in fields(Limits)} == {r.name for r in listed()}
 
 
 def test_the_documentation_says_what_explain_says() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
     for limit in listed():
-        fixed = " (fixed)" if limit.fixed else ""
-        cells = f"`{limit.name}`{fixed}", f"{limit.value:,} {limit.unit}", limit.of, limit.crossed
+        cells = f"`{limit.name}`", f"{limit.value:,} {limit.unit}", limit.of, limit.crossed
         assert f"| {' | '.join(cells)} |" in page
 
 

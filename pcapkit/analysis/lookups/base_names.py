@@ -45,6 +45,7 @@ class Lists(NamedTuple):
     starts: Bytes  # may a walk begin with this suffix?
     gaps: Gaps
     begin: int  # of the capture, in ns
+    most_types: int  # of one name within one walk: the limit 'name_types'
 
 
 class Rules(NamedTuple):
@@ -57,6 +58,7 @@ class Rules(NamedTuple):
     near: int
     next: int
     begin: int  # of the capture, in ns
+    most_types: int  # of one name within one walk
     labels: Ids  # by local name: how many it has
     searches_after_as_is: bool
     logged: bool  # seen in a server's own log, which may lack queries
@@ -94,6 +96,7 @@ def rules_of(lists: Lists, client: Row) -> Rules:
         lists.gaps.near,
         lists.gaps.next,
         lists.begin,
+        lists.most_types,
         lists.labels,
         client["searches_after_as_is"] != 0,
         client["logged"] != 0,
@@ -259,10 +262,12 @@ def number_names(
     names: Folded,
     gaps: Gaps,
     begin: int,
+    most_types: int,
 ) -> Lists:
     """Number the names of a part whose ``clients`` (CLIENT rows) name one of ``lists`` each.
 
-    ``begin`` is when the capture begins, in ns.
+    ``begin`` is when the capture begins, in ns; ``most_types`` the limit of types of one name
+    within one walk.
     """
     wires = [wire_from_text(join(s)) for search in lists for s in search.suffixes]
     suffixes = _Suffixes(
@@ -304,6 +309,7 @@ def number_names(
         np.array([s in x.starts for x in lists for s in x.suffixes], np.uint8),
         gaps,
         begin,
+        most_types,
     )
 
 

@@ -67,6 +67,7 @@ def _describe_walk(
     holes = lacks_candidate(grouped.walks, reading, walk, client)
     holes = holes or lacks_family(walk, client, transactions, names, count, answered)
     lookup["holes"] = holes
+    lookup["crowded"] = walk["crowded"]
     lookup["complete"] = 0 if walk["cut_start"] or cut or holes else 1
     lookup["mode"] = walk["mode"]
     if walk["candidates"] == 1:

@@ -70,9 +70,6 @@ _OTHER_PORT, _HALF = 1 << 10, 1 << 11
 _A, _MX, _AAAA = 1, 15, 28
 #: An exchange is not the next candidate of a walk.
 _NOT_DUE = -1
-#: Types that a name may be asked for in one walk: all that are registered, and some. Who asks for
-#: more is no resolver, and each of them is looked at with every further one.
-_MOST_TYPES = 256
 
 
 @helper_kernel
@@ -89,7 +86,10 @@ def _joins(rows: Exchanges, w: Walks, walk: Int, candidate: Int, e: Row, rules: 
         join = rules.near
     if time - w.walks[walk]["start"] > LONGEST_WALK_NS:
         return False
-    if w.candidates[candidate]["types"] >= _MOST_TYPES:
+    c = w.candidates[candidate]
+    if c["types"] >= rules.most_types:  # each is looked at with every further one
+        if time - w.name_nodes[c["node"]]["latest"] <= join:
+            w.walks[walk]["crowded"] = 1
         return False
     if w.walks[walk]["one_port"] and follows_apart(w, candidate, e, rules.near):
         return True
@@ -209,6 +209,7 @@ def _open(rows: Exchanges, w: Walks, rules: Rules, number: Int, name: Int) -> In
     x["apart"] = 0
     x["one_port"] = 0
     x["captured"] = 0
+    x["crowded"] = 0
     if start < 0:
         x["base"] = NO_BASE
         x["mode"] = AS_IS

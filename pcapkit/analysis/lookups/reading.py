@@ -44,6 +44,7 @@ from pcapkit.analysis.search_lists.survey import Client, is_headless
 from pcapkit.analysis.timing import gaps_of
 from pcapkit.concurrency import at_once
 from pcapkit.kernels.jit import kernel
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.model.clients import Ndots, ResolverGuess, given_resolver
 from pcapkit.model.vocabulary import Source
 from pcapkit.names.labels import Labels
@@ -132,6 +133,7 @@ def read_parts(
     *,
     has_clock: bool,
     refusals: Mapping[int, Set[int]] | None = None,
+    limits: Limits = DEFAULTS,
 ) -> Iterator[Callable[[], Readings]]:
     """Give tasks that read the clients, a part each, for any thread to run.
 
@@ -145,7 +147,7 @@ def read_parts(
         if refusals:
             _mark_refused(rows, part, refusals)
         span = store.first_time or 0, store.last_time or 0
-        yield _Reader(rows, names, [known[piece] for piece in part], span, has_clock).read
+        yield _Reader(rows, names, [known[piece] for piece in part], span, has_clock, limits).read
 
 
 def _mark_refused(
@@ -269,6 +271,7 @@ class _Reader:
         surveyed: Sequence[Client],
         span: tuple[int, int],
         has_clock: bool,
+        limits: Limits,
     ) -> None:
         self.rows, self._names, self._surveyed = rows, names, surveyed
         self.span, self.has_clock = span, has_clock
@@ -287,7 +290,13 @@ class _Reader:
         clients["searches_after_as_is"] = 1
         self._largest = 0  # exchanges of a piece
         self.lists = number_names(
-            rows, clients, list(numbers), names, gaps_of(has_clock=has_clock), span[0]
+            rows,
+            clients,
+            list(numbers),
+            names,
+            gaps_of(has_clock=has_clock),
+            span[0],
+            limits.name_types,
         )
         self.arrays, self._labels = names.names.arrays, names.label_counts()
 

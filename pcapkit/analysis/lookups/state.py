@@ -62,6 +62,7 @@ WALK = np.dtype(
         ("apart", np.uint8),  # each family goes on by itself (gRPC's C core)
         ("one_port", np.uint8),  # an earlier candidate may be asked for more, from the port of all
         ("captured", np.uint8),  # some query of it was
+        ("crowded", np.uint8),  # a further type of a name began another walk: there were too many
     ],
     align=True,
 )

@@ -17,14 +17,20 @@ from pcapkit.analysis.summary.counting import (
     packed_groups,
 )
 from pcapkit.analysis.summary.name_kinds import kinds_of
-from pcapkit.limits import OTHER_NAMES
+from pcapkit.limits import OTHER_NAMES, Limits
 from pcapkit.model.results import Name, OtherNames
 from pcapkit.model.vocabulary import WASTE_CLASSES
 from pcapkit.names.labels import Labels
 from pcapkit.names.table import Folded
 from pcapkit.schema import Integers, fewest_bytes, in_fewest_bytes
+from pcapkit.text import characters_in_json
 
+_NAMES = ("base", "answered_by")
 _WASTED = [c for c, is_wasted in zip(GROUP_CLASSES, WASTED.tolist(), strict=True) if is_wasted]
+#: A byte of a name is at most so many characters: ``\DDD``, its backslash escaped once more.
+_LONGEST_BYTE = 5
+#: Names that are looked at together, as text.
+_AT_ONCE = 1 << 12
 
 
 def merged_groups(parts: Sequence[Groups], unknown: int) -> Groups:
@@ -63,19 +69,24 @@ def _sum_of(groups: Groups, fields: Sequence[str]) -> Integers:
 
 
 def costliest(
-    groups: Groups, most: int, clients: int, *, has_clock: bool
+    groups: Groups, names: Folded, limits: Limits, clients: int, *, has_clock: bool
 ) -> tuple[Groups, OtherNames]:
-    """Return so many groups that waste most, and the others summed.
+    """Return the groups that waste most, as many as the limits allow, and the others summed.
 
     Of those that waste and ask alike, the ones that were looked up first are kept. ``clients`` are
     those of the capture: no name has more.
     """
     size = groups["base"].size
-    if size <= most:
-        return groups, OtherNames()
+    if size <= limits.names:
+        longest = _LONGEST_BYTE * sum(names.wire_sizes(groups[key]) for key in _NAMES)
+        if longest <= limits.row_characters:
+            return groups, OtherNames()
     keys = ("answered_by", "base", "address", "first")
     ranks = ~groups["queries"], ~groups["wasted"]  # the largest first, in as few bytes
     order = np.lexsort((*(groups[k] for k in keys), *ranks))
+    most = min(limits.names, _fitting(groups, order[: limits.names], names, limits.row_characters))
+    if size <= most:
+        return groups, OtherNames()
     kept, rest = np.sort(order[:most]), order[most:]
     fields = (*GROUP_SUMS, *GROUP_CLASSES, "queries", "wasted")
     sums = {field: int(groups[field][rest].sum(dtype=np.int64)) for field in fields}
@@ -94,6 +105,25 @@ def costliest(
     )
     wasteful = int(np.count_nonzero(groups["wasted"][rest]))
     return {k: v[kept] for k, v in groups.items()}, OtherNames(int(rest.size), wasteful, row)
+
+
+def _fitting(groups: Groups, order: Integers, names: Folded, characters: int) -> int:
+    """Return how many of the first groups in ``order`` have names of so many characters at most."""
+    fitting = 0
+    for first in range(0, order.size, _AT_ONCE):
+        piece = order[first : first + _AT_ONCE]
+        sizes = np.zeros(piece.size, np.int64)
+        for key in _NAMES:
+            ids = groups[key][piece].astype(np.int64)
+            there = np.flatnonzero(ids >= 0)
+            texts = names.texts(ids[there])
+            sizes[there] += np.array([characters_in_json(text) for text in texts], np.int64)
+        fits = int(np.searchsorted(np.cumsum(sizes), characters, "right"))
+        fitting += fits
+        if fits < piece.size:
+            break
+        characters -= int(sizes.sum())
+    return fitting
 
 
 def name_rows(

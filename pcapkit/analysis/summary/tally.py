@@ -47,6 +47,7 @@ from pcapkit.model.vocabulary import LOOKUP_OUTCOMES, TRANSACTION_OUTCOMES, WAST
 from pcapkit.names.labels import Labels, join
 from pcapkit.names.table import Folded
 from pcapkit.schema import Ids, Integers, Rows
+from pcapkit.text import characters_in_json
 
 Address = Callable[[int], str]
 
@@ -77,6 +78,12 @@ class _Starts(NamedTuple):
         if at_once.any():
             at_once &= np.repeat(self.addresses < example.address, self.lookups)
         return int(np.count_nonzero((self.times < example.start) | at_once))
+
+
+def _characters(lists: Sequence[tuple[str, ...]]) -> Integers:
+    """Return how many characters each of some search lists takes: what is said of it repeats it."""
+    known = {of: 2 * sum(map(characters_in_json, of)) for of in set(lists)}
+    return np.array([known[of] for of in lists], np.int64)
 
 
 class Tally:
@@ -120,9 +127,9 @@ class Tally:
         """Count the lookups of one part of the clients."""
         if not part.lookups.size:
             return
-        suffix_begins, lists = suffixes_of(part)
+        suffix_begins, suffixes = suffixes_of(part)
         counts, groups = count_part(
-            part, suffix_begins, len(lists), self._start, self._bin_ns if self._has_clock else 0
+            part, suffix_begins, len(suffixes), self._start, self._bin_ns if self._has_clock else 0
         )
         self._timeline += counts.timeline
         self._transaction_outcomes += counts.outcomes
@@ -140,14 +147,15 @@ class Tally:
         self._starts.append(_Starts.of(part))
         self._groups += groups
         clients, counted, times = part.clients, counts.clients, counts.times
-        if len(clients) > self._limits.clients:
-            kept = self._costliest([address(c.client) for c in clients], counted)
+        sizes = _characters([suffix_texts(c.search.suffixes) for c in clients])
+        if not self._fit(sizes):
+            kept = self._costliest([address(c.client) for c in clients], sizes, counted)
             self._others.add(np.delete(counted, kept))
             clients = tuple(clients[i] for i in kept.tolist())
             counted, times = only(counted, times, kept)
         self._add_clients(clients, counted, address)
         self._client_counts.add(counted, times)
-        for suffix, each in zip(lists, counts.suffixes.tolist(), strict=True):
+        for suffix, each in zip(suffixes, counts.suffixes.tolist(), strict=True):
             for n, into in zip(each, self._suffixes, strict=True):
                 if n:
                     into[join(suffix)] += n
@@ -178,12 +186,24 @@ class Tally:
             mine.update(its)
         self._examples += other._examples
 
-    def _costliest(self, addresses: Sequence[str], counted: Rows) -> Integers:
-        """Return which of some clients (BY_CLIENT) waste most, as many as the limit allows."""
+    def _fit(self, sizes: Integers) -> bool:
+        """May all clients whose search lists have so many characters keep rows of their own?"""
+        return (
+            sizes.size <= self._limits.clients and int(sizes.sum()) <= self._limits.row_characters
+        )
+
+    def _costliest(self, addresses: Sequence[str], sizes: Integers, counted: Rows) -> Integers:
+        """Return which of some clients (BY_CLIENT) waste most, as many as the limits allow.
+
+        ``sizes`` are the characters of their search lists.
+        """
         ranks = -counted["wasted"], -counted["queries"]
         keys = list(zip(*(rank.tolist() for rank in ranks), addresses, strict=True))
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        return np.sort(np.array(order[: self._limits.clients], np.int64))
+        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+        fitting = int(
+            np.searchsorted(np.cumsum(sizes[order]), self._limits.row_characters, "right")
+        )
+        return np.sort(order[: min(fitting, self._limits.clients)])
 
     def _add_clients(
         self, clients: Sequence[ClientReading], counted: Rows, address: Address
@@ -217,13 +237,15 @@ class Tally:
 
     def _keep_costliest(self) -> None:
         """Keep the rows of the clients that waste most, as many as the limit allows."""
-        if len(self._clients) <= self._limits.clients:
+        clients = self._clients
+        sizes = _characters([c.search for c in clients])
+        if self._fit(sizes):
             return
         counted = self._client_counts.counts()
-        kept = self._costliest([c.client_addr for c in self._clients], counted)
+        kept = self._costliest([c.client_addr for c in clients], sizes, counted)
         self._others.add(np.delete(counted, kept))
         self._client_counts.keep(kept)
-        self._clients = [self._clients[i] for i in kept.tolist()]
+        self._clients = [clients[i] for i in kept.tolist()]
 
     # ---- what came of it ---------------------------------------------------------------------
 
@@ -311,7 +333,9 @@ class Tally:
         """
         groups = merged_groups(self._groups, self._names.unknown)
         clients = len(self._clients) + self._others.clients
-        kept, others = costliest(groups, self._limits.names, clients, has_clock=self._has_clock)
+        kept, others = costliest(
+            groups, self._names, self._limits, clients, has_clock=self._has_clock
+        )
         return name_rows(kept, self._names, zones, has_clock=self._has_clock), others
 
     @property

@@ -306,17 +306,25 @@ class WhatIfResult:
         out: Matrix = of_list[self._list_of[members]]
         return out
 
+    def _of_lists(self, column: int) -> list[int]:
+        """Return the queries of the clients of each search list, under the setting of a column."""
+        queries = np.zeros(int(self._list_of.max(initial=-1)) + 1, np.int64)
+        sent = self._sums.field("queries")[self.members, column]
+        np.add.at(queries, self._list_of[self.members], sent)
+        out: list[int] = queries.tolist()
+        return out
+
     @cached_property
     def dropped(self) -> list[WhatIf]:
         """A row for each of the suffixes without which most queries would be saved."""
         dropping = DROPPED[0]
-        sent: list[tuple[int, str]] = []
-        for suffix in sorted(self._without):
-            columns = self._columns(self.members, dropping, suffix)
-            queries = self._sums.field("queries")[self.members, columns]
-            sent.append((int(queries.sum(dtype=np.int64)), suffix))
-        now = self.total(self.members, IN_FORCE)["queries"]
-        best = [s for queries, s in sorted(sent) if queries < now][:_MOST_SUFFIXES]
+        by_list = {c: self._of_lists(c) for c in (_COLUMN[s] for s in (IN_FORCE, *DROPPED))}
+        now = by_list[_COLUMN[IN_FORCE]]
+        saved = [
+            (sum(now[n] - by_list[column][n] for n, column in lists.items()), suffix)
+            for suffix, lists in self._without.items()
+        ]
+        best = [s for more, s in sorted((-n, s) for n, s in saved) if more < 0][:_MOST_SUFFIXES]
         return [self.row(self.members, dropping, suffix=s) for s in best]
 
     def total(self, members: Matrix, setting: Replayed) -> dict[str, int]:

@@ -123,7 +123,7 @@ class Decoded(NamedTuple):
 class Scratch(NamedTuple):
     """What a pass works in."""
 
-    facts: Integers  # FACTS
+    facts: Integers  # of new_facts()
     name: Bytes  # 256
     joined: Bytes  # JOINED_BYTES: messages that lie in several segments
     hashes: Hashes  # AHEAD: of the names that the next packets ask, 0 where none is known

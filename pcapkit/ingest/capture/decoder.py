@@ -40,7 +40,6 @@ from pcapkit.ingest.packet.fields import (
     DEFERRED_COLUMNS,
     DEFERRED_FACTS,
     DEFERRED_INDEX,
-    FACTS,
     FRAGMENT_OFFSET,
     HOP_LIMIT,
     INTERFACE_INDEX,
@@ -50,6 +49,7 @@ from pcapkit.ingest.packet.fields import (
     PROTO_TCP,
     SOURCE,
     SOURCE_PORT,
+    new_facts,
 )
 from pcapkit.ingest.packet.scapy_layers import KNOWN_LINK_TYPES, ip_packets
 from pcapkit.ingest.reassembly.ip_fragments import WAIT_NS, Fragments, Made, Seen, ip_packet
@@ -283,7 +283,7 @@ class Decoder:
             Tables(self._ports, streams, names.arrays, addresses.arrays, self._keeps),
             Decoded(rows, reasons, self._deferred, self._elsewhere),
             Scratch(
-                np.zeros(FACTS, np.int64),
+                new_facts(self._capture.limits.tunnel_layers),
                 np.zeros(256, np.uint8),
                 self._joined,
                 np.zeros(AHEAD, np.uint64),
@@ -314,7 +314,7 @@ class Decoder:
             seed,
             found,
             links,
-            np.zeros(FACTS, np.int64),
+            new_facts(self._capture.limits.tunnel_layers),
             np.zeros(2, np.int64),
         )
         reasons[index] = found

@@ -17,7 +17,7 @@ from pcapkit.ingest.packet.fields import (
     FIRST_LAYER,
     IPV4,
     IPV6,
-    MAX_LAYERS,
+    MOST_HEADERS,
     NO_LAYER,
     PAYLOAD,
     PROTO_ICMP,
@@ -62,10 +62,11 @@ def _innermost(
     """Set ``bounds`` to where the innermost IP packet of ``buffer[at:end]`` lies.
 
     Returns NO_REASON, or the reason why there is none. The packet begins with a header of
-    ``linktype``; ``ports`` are those of :func:`read_headers`, ``facts`` is scratch.
+    ``linktype``; ``ports`` are those of :func:`read_headers`, ``facts`` is scratch, of
+    :func:`new_facts`.
     """
     layer, at, kind = link_layer(buffer, at, end, linktype)
-    for _ in range(MAX_LAYERS):
+    for _ in range(facts[MOST_HEADERS]):
         if layer == TYPED:
             if kind == ETHERTYPE_IPV4 or kind == ETHERTYPE_IPV6:
                 layer = np.int64(IPV4 if kind == ETHERTYPE_IPV4 else IPV6)
@@ -124,7 +125,8 @@ def unwrap(
     Goes in: ``buffer`` (uint8), ``records`` (RECORD), of packets in it; ``ports`` (uint8, 65,536),
     see :func:`read_headers`; ``seed`` of the hashes. Comes out, one a record: ``reasons`` (uint8),
     NO_REASON or why there is no such packet; ``links`` (int64), which tell one hop's copy from
-    another's, of the packet as captured. Scratch: ``facts`` (int64, FACTS), ``bounds`` (int64, 2).
+    another's, of the packet as captured. Scratch: ``facts``, of
+    :func:`new_facts`, ``bounds`` (int64, 2).
     """
     for i in range(records.shape[0]):
         record = records[i]

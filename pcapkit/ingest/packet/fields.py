@@ -6,9 +6,11 @@ out to be is in ``skip_reasons.py``.
 
 from __future__ import annotations
 
-from pcapkit.schema import Int
+import numpy as np
 
-# Fields of the array (int64, FACTS long) that read_headers() fills.
+from pcapkit.schema import Int, Integers
+
+# Fields of the array that new_facts() makes and read_headers() fills.
 (
     PAYLOAD,  # offset of the transport payload; of a fragment's data
     CAPTURED_END,  # where the captured bytes of the payload end
@@ -34,6 +36,8 @@ from pcapkit.schema import Int
     BEFORE,  # the segment of its stream that was deferred before, see tcp_segments.py
 ) = range(22)
 FACTS = 22
+#: Behind them in the array: how many headers one packet may have, the limit 'tunnel_layers'.
+MOST_HEADERS = FACTS
 #: Columns of packets that are deferred to reassembly: the packet's index among the records, or
 #: FORGOTTEN; and its facts, of which this is the first.
 DEFERRED_INDEX, DEFERRED_FACTS = 0, 1
@@ -46,8 +50,6 @@ ETHERTYPE_IPV4, ETHERTYPE_IPV6, NO_ETHERTYPE = 0x0800, 0x86DD, 0xFFFF
 VLAN, SERVICE_VLAN = 0x8100, 0x88A8
 #: Marks in the table of ports.
 DNS_PORT, TUNNEL_PORT = 1, 2
-#: Bound of every loop over headers.
-MAX_LAYERS = 24
 #: No packet lies behind a header, as far as is known here.
 NO_LAYER = 0
 # Layers. TYPED is what an EtherType announces, ANY_IP what its version nibble says. Their numbers
@@ -58,3 +60,10 @@ OF_LINK_TYPE = 1000  #: OF_LINK_TYPE + n: a header of link type n
 Layer = tuple[Int, Int, Int]  #: (layer or reason, offset of it, EtherType)
 #: (NO_REASON or reason, protocol, offset, captured end, wire end)
 IpPayload = tuple[Int, Int, Int, Int, Int]
+
+
+def new_facts(most_headers: int) -> Integers:
+    """Return an array for the facts of packets with at most so many headers each."""
+    facts = np.zeros(FACTS + 1, np.int64)
+    facts[MOST_HEADERS] = most_headers
+    return facts

@@ -23,8 +23,8 @@ from pcapkit.ingest.packet.fields import (
     HOP_LIMIT,
     INTERFACE_INDEX,
     IP_ID,
-    MAX_LAYERS,
     MORE_FRAGMENTS,
+    MOST_HEADERS,
     NO_ETHERTYPE,
     NO_PROTOCOL,
     PAYLOAD,
@@ -173,7 +173,7 @@ def _extensions(
     The first one is of type ``protocol`` and lies in ``buffer[at:end]``, on the wire up to
     ``wire_end``. A fragment's goes into ``facts``.
     """
-    for _ in range(MAX_LAYERS):
+    for _ in range(facts[MOST_HEADERS]):
         if protocol not in _EXTENSIONS:
             return _int64(NO_REASON, protocol, at, end, wire_end)
         if end - at < 8:
@@ -319,9 +319,11 @@ def read_headers(
     ports of DNS and of tunnels.
     """
     at, kind = _link_header(buffer, at, end, linktype, facts)
-    for _ in range(MAX_LAYERS):
-        if (kind != VLAN and kind != SERVICE_VLAN) or end - at < 4:
-            break
+    tags = 0
+    while (kind == VLAN or kind == SERVICE_VLAN) and end - at >= 4:
+        if tags >= facts[MOST_HEADERS]:
+            return TOO_MANY_HEADERS
+        tags += 1
         kind = u16(buffer, at + 2)
         at += 4
     if kind == ETHERTYPE_IPV4:

@@ -19,7 +19,6 @@ from pcapkit.ingest.packet.fields import (
     IPV4,
     IPV6,
     LLC,
-    MAX_LAYERS,
     MPLS,
     NFLOG,
     NSH,
@@ -28,14 +27,7 @@ from pcapkit.ingest.packet.fields import (
     TYPED,
     Layer,
 )
-from pcapkit.ingest.skip_reasons import (
-    CUT_SHORT,
-    FRAGMENT,
-    MALFORMED,
-    NOT_IP,
-    TOO_MANY_HEADERS,
-    UNKNOWN_LINK_TYPE,
-)
+from pcapkit.ingest.skip_reasons import CUT_SHORT, FRAGMENT, MALFORMED, NOT_IP, UNKNOWN_LINK_TYPE
 from pcapkit.kernels.hashing import hash_bytes
 from pcapkit.kernels.jit import helper_kernel, inline_kernel
 from pcapkit.kernels.words import u8, u16, u16_little, u32, u32_little
@@ -244,9 +236,7 @@ def _ppp(buffer: Bytes, at: Int, end: Int) -> Layer:
 @helper_kernel
 def _mpls(buffer: Bytes, at: Int, end: Int) -> Layer:
     """Pass over a label stack; what is below shows itself by its first bits (RFC 4928)."""
-    for _ in range(MAX_LAYERS):
-        if end - at < 5:
-            return CUT_SHORT, at, 0
+    while end - at >= 5:
         bottom = u8(buffer, at + 2) & 1
         at += 4
         if bottom:
@@ -258,7 +248,7 @@ def _mpls(buffer: Bytes, at: Int, end: Int) -> Layer:
             if version == 0 and end - at >= 4:  # a pseudowire's control word (RFC 4385)
                 return ETHERNET, at + 4, 0
             return NOT_IP, at, 0
-    return TOO_MANY_HEADERS, at, 0
+    return CUT_SHORT, at, 0
 
 
 @helper_kernel

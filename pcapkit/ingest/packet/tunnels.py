@@ -16,7 +16,6 @@ from pcapkit.ingest.packet.fields import (
     ETHERNET,
     IPV4,
     IPV6,
-    MAX_LAYERS,
     MPLS,
     NO_LAYER,
     NSH,
@@ -137,9 +136,7 @@ def _gtp(buffer: Bytes, at: Int, end: Int) -> Layer:
     if flags & 7:
         offset += 4
         following = u8(buffer, offset - 1) if end >= offset and flags & 4 else 0
-        for _ in range(MAX_LAYERS):
-            if following == 0 or end - offset < 4:
-                break
+        while following != 0 and end - offset >= 4:
             size = u8(buffer, offset) * 4
             if size == 0 or end - offset < size:
                 return NO_LAYER, at, 0

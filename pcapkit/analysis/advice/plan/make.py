@@ -23,6 +23,7 @@ from pcapkit.analysis.search_lists.infer import suffix_texts
 from pcapkit.analysis.whatif.affected_names import Matrix
 from pcapkit.analysis.whatif.settings import IN_FORCE
 from pcapkit.analysis.whatif.verdicts import WhatIfResult
+from pcapkit.limits import DEFAULTS
 from pcapkit.model.clients import Client
 from pcapkit.model.plans import Coverage, FrontierPoint, Load, Plan, PlanKind
 from pcapkit.model.results import Name, WasteCounts
@@ -71,28 +72,33 @@ def make_plans(
     nameservers: Sequence[str] = (),
     outside: Collection[str] = (),
     pods: Mapping[str, str] | None = None,
-) -> tuple[Plan, ...]:
+    most: int = DEFAULTS.plans,
+) -> tuple[tuple[Plan, ...], int]:
     """Return the plans: of the whole capture first, then of each subject in the order of titles.
 
-    There are none where nothing is wasted, and of a subject only those that change something. A
-    plan that is safe and takes more edits than one to be reviewed stands before that one.
+    ``most`` subjects, those that waste most, have plans of their own; how many have none for that
+    is returned with the plans. There are none where nothing is wasted, and of a subject only those
+    that change something. A plan that is safe and takes more edits than one to be reviewed stands
+    before that one.
     Those of the whole capture have patches. ``wildcards`` are suffixes under which a wildcard
     record answers, ``nameservers`` the cluster's, as clients ask them, ``outside`` servers out of
     the cluster that clients ask by themselves. ``pods`` maps containers to the pod whose dnsConfig
     they share.
     """
     if not waste.wasted_queries or not result.members.size:
-        return ()
+        return (), 0
     counted = Counted(
         result, names, clients, zones, waste.queries, tuple(sorted(wildcards)), pods or {}
     )
     kinds = {f"{c.namespace}/{c.workload}": c.workload_kind for c in clients if c.workload}
     maker = _Maker(counted, outside)
     dns = maker.pod_dns(tuple(nameservers))
-    return tuple(
+    alone = maker.costliest(most)
+    plans = tuple(
         replace(plan, patches=plan_patches(plan, kinds, dns)) if plan.subject is None else plan
-        for plan in maker.plans()
+        for plan in maker.plans(alone)
     )
+    return plans, len(maker.changed) - len(alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +134,22 @@ class _Maker:
         self._writer = Writer(self._table, self._subjects)
         self._forms = Forms(self._table, self._subjects, counted.zones)
         self._timings = Timings(counted.result, self._table, self._subjects, outside)
-        self._changed = np.flatnonzero(np.diff(self._table.bounds)).tolist()
+        self.changed: list[int] = np.flatnonzero(np.diff(self._table.bounds)).tolist()
         self._of: Mapping[int, Mapping[PlanKind, Curve]] = {
-            s: self._curves.of(s) for s in self._changed
+            s: self._curves.of(s) for s in self.changed
         }
 
-    def plans(self) -> Iterator[Plan]:
-        """Yield the plans in their order."""
-        most = max(_LEAST_STEPS, _MOST_STEPS_TOGETHER // max(1, len(self._changed)))
-        for scope in (
-            self._whole(),
-            *(self._one(s, min(most, _MOST_STEPS)) for s in self._changed),
-        ):
+    def costliest(self, most: int) -> list[int]:
+        """Return so many subjects at most, those that waste most, in the order of titles."""
+        if len(self.changed) <= most:
+            return self.changed
+        wasted = {s: int(self._sums(self._subjects[s].everyone)[WASTED]) for s in self.changed}
+        return sorted(sorted(self.changed, key=lambda s: (-wasted[s], s))[:most])
+
+    def plans(self, alone: Sequence[int]) -> Iterator[Plan]:
+        """Yield the plans of the whole capture, then those of each subject in ``alone``."""
+        most = max(_LEAST_STEPS, _MOST_STEPS_TOGETHER // max(1, len(alone)))
+        for scope in (self._whole(), *(self._one(s, min(most, _MOST_STEPS)) for s in alone)):
             laid = []
             for kind in PlanKind:
                 curves = [self._of[s][kind] for s in scope.subjects]
@@ -167,7 +177,7 @@ class _Maker:
         result = self._counted.result
         return _Scope(
             None,
-            tuple(self._changed),
+            tuple(self.changed),
             tuple(dict.fromkeys(result.addresses[i] for i in result.members.tolist())),
             self._sums(result.members),
             result.coverage(result.members),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pcapkit.limits import Limits
 from pcapkit.model.results import Finding, Results
 from pcapkit.model.vocabulary import Severity
 from pcapkit.report.html.sections.tables import Context, base_name, table
@@ -58,7 +59,7 @@ def _is_table(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(v, dict) and "subject" in v for v in value)
 
 
-def _subjects(code: str, evidence: Mapping[str, Any]) -> Context | None:
+def _subjects(code: str, evidence: Mapping[str, Any], limits: Limits) -> Context | None:
     """A table of the subjects that a finding is about: nameservers, suffixes ..."""
     for key, rows in evidence.items():
         if key not in _SHOWN_APART and _is_table(rows):
@@ -71,11 +72,11 @@ def _subjects(code: str, evidence: Mapping[str, Any]) -> Context | None:
             titles = [sign + _what(k) for sign, k in zip(signs, columns, strict=True)]
             what = _what(key)
             one = what.removesuffix("es" if what.endswith("xes") else "s")
-            return table(f"{what} of {code}", (f"@{one}", *titles), cells)
+            return table(f"{what} of {code}", (f"@{one}", *titles), cells, limits=limits)
     return None
 
 
-def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
+def _finding(finding: Finding, who: Mapping[str, str], limits: Limits) -> Context:
     evidence: Mapping[str, Any] = finding.evidence
     names = [(printable(n["name"]), number(n["count"])) for n in evidence.get("names", ())]
     examples = [
@@ -88,7 +89,7 @@ def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
         for e in evidence.get("examples", ())
     ]
     clients = ", ".join(who.get(c, c) for c in finding.clients[:_MOST_NAMED])
-    if (more := len(finding.clients) - _MOST_NAMED) > 0:
+    if (more := finding.concerns - _MOST_NAMED) > 0:
         clients += f" and {number(more)} more"
     return {
         "code": finding.code,
@@ -100,12 +101,15 @@ def _finding(finding: Finding, who: Mapping[str, str]) -> Context:
         "meaning": finding.meaning,
         "action": finding.action,
         "facts": list(_facts(evidence)),
-        "subjects": _subjects(finding.code, evidence),
-        "names": table(f"names of {finding.code}", ("@name", "#count"), names, first=5),
+        "subjects": _subjects(finding.code, evidence, limits),
+        "names": table(
+            f"names of {finding.code}", ("@name", "#count"), names, limits=limits, first=5
+        ),
         "examples": table(
             f"packets of {finding.code}",
             ("@name", "@client", "@capture", "packets"),
             examples,
+            limits=limits,
             first=5,
         ),
         "filter": evidence.get("display_filter"),
@@ -124,4 +128,4 @@ def minor(analysis: Results) -> Context | None:
 
 def _findings(analysis: Results, findings: list[Finding]) -> Context | None:
     who = client_texts(analysis)
-    return {"findings": [_finding(f, who) for f in findings]} if findings else None
+    return {"findings": [_finding(f, who, analysis.limits) for f in findings]} if findings else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pcapkit.limits import Limits
 from pcapkit.model.results import Results
 from pcapkit.model.series import Chain
 from pcapkit.model.vocabulary import WASTED_CLASSES
@@ -13,7 +14,7 @@ from pcapkit.report.text.wording import FEWEST, client_texts
 from pcapkit.words import seconds
 
 
-def _chain(chain: Chain, rank: int, who: Mapping[str, str]) -> Context:
+def _chain(chain: Chain, rank: int, who: Mapping[str, str], limits: Limits) -> Context:
     packets = sorted(
         {s.query_packet_no for s in chain.steps}
         | {s.response_packet_no for s in chain.steps if s.response_packet_no is not None}
@@ -53,6 +54,7 @@ def _chain(chain: Chain, rank: int, who: Mapping[str, str]) -> Context:
                 "#retries",
             ),
             rows,
+            limits=limits,
             first=20,
         ),
     }
@@ -76,7 +78,7 @@ def chains(analysis: Results) -> Context | None:
     who = client_texts(analysis)
     return {
         "charts": ["chain"],
-        "chains": [_chain(c, n, who) for n, c in enumerate(analysis.chains, 1)],
+        "chains": [_chain(c, n, who, analysis.limits) for n, c in enumerate(analysis.chains, 1)],
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pcapkit.limits import Limits
 from pcapkit.model.plans import Plan, PlanKind, Step
 from pcapkit.model.results import Results
 from pcapkit.report.html.sections.patches import Patch, how_to_apply, ndots_patch
-from pcapkit.report.html.sections.tables import MOST_ROWS, Context, named, table
+from pcapkit.report.html.sections.tables import Context, named, shortened, table
 from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.plans import (
     KINDS,
@@ -27,7 +28,8 @@ from pcapkit.report.text.plans import (
 from pcapkit.report.text.wording import lookups_text
 from pcapkit.words import seconds
 
-_MOST_SUBJECTS = 500
+#: Of the subjects of one step, and characters of them.
+_MOST_SUBJECTS, _MOST_CHARACTERS = 500, 8_000
 _MOST_STEPS_IN_CELL = 3
 
 
@@ -36,7 +38,7 @@ def plan(analysis: Results) -> Context | None:
     best = best_plan(analysis)
     if best is None:
         return None
-    coverage = best.coverage
+    coverage, limits = best.coverage, analysis.limits
     seen = "" if coverage.duration_s is None else f" in {seconds(coverage.duration_s)}"
     of_subjects = [p for p in analysis.plans if p.subject is not None and p.steps]
     return {
@@ -51,11 +53,12 @@ def plan(analysis: Results) -> Context | None:
             ("@sender", "#packets per s now", "#at most", "#after the plan", "#at most then"),
             outside_rows(best),
             len(best.before.outside),
+            limits=limits,
         ),
         "rests_on": f"{lookups_text(coverage.lookups)} of {number(coverage.names)} names{seen}",
         "assumed": number(best.assumed_queries) if best.assumed_queries else "",
         "dns_config": _dns_config(best),
-        "forms": _forms(best),
+        "forms": _forms(best, limits),
         "is_shorter": any(s.suffixes for s in best.steps),
         "seen": seen,
         "side_by_side": table(
@@ -70,7 +73,7 @@ def plan(analysis: Results) -> Context | None:
             ),
             [(title, *plan_cells(p), plan_safety(p)) for title, p in side_by_side(analysis)],
         ),
-        "of_subjects": _of_subjects(of_subjects),
+        "of_subjects": _of_subjects(of_subjects, limits),
         "patches": [how_to_apply(shape, text) for shape, text in best.patches.items()],
     }
 
@@ -133,7 +136,7 @@ def _assumed(text: str, best: Plan) -> str:
 
 
 def _listed(subjects: Sequence[str]) -> str:
-    shown = ", ".join(printable(s) for s in subjects[:_MOST_SUBJECTS])
+    shown = shortened(", ".join(printable(s) for s in subjects[:_MOST_SUBJECTS]), _MOST_CHARACTERS)
     more = len(subjects) - _MOST_SUBJECTS
     return shown + (f" and {number(more)} more" if more > 0 else "")
 
@@ -147,7 +150,7 @@ def _dns_config(best: Plan) -> list[Patch]:
     return [ndots_patch(ndots, list(dict.fromkeys(of))) for ndots, of in subjects.items()]
 
 
-def _forms(best: Plan) -> Context:
+def _forms(best: Plan, limits: Limits) -> Context:
     """Return the forms of names that settings would change, and how many of each were seen."""
     counts: dict[tuple[str, str], int] = {}
     for step in best.steps:
@@ -155,13 +158,13 @@ def _forms(best: Plan) -> Context:
             key = f"ndots {step.ndots}" if step.suffixes == () else "shorter list", form.form
             counts[key] = counts.get(key, 0) + form.seen
     rows = [(setting, printable(form), number(seen)) for (setting, form), seen in counts.items()]
-    return table("forms of names", ("setting", "form of names", "#seen"), rows)
+    return table("forms of names", ("setting", "form of names", "#seen"), rows, limits=limits)
 
 
-def _of_subjects(plans: Sequence[Plan]) -> Context:
+def _of_subjects(plans: Sequence[Plan], limits: Limits) -> Context:
     rows = []
     first: set[tuple[str | None, PlanKind]] = set()
-    for of in plans[:MOST_ROWS]:
+    for of in plans[: limits.page_rows]:
         title = KINDS[of.kind]
         if (of.subject, of.kind) in first:
             title += ", with a review"
@@ -184,5 +187,6 @@ def _of_subjects(plans: Sequence[Plan]) -> Context:
         ),
         rows,
         len(plans),
+        limits=limits,
         first=20,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pcapkit.model.results import Results
 from pcapkit.model.vocabulary import WASTE_CLASSES
-from pcapkit.report.html.sections.tables import MOST_ROWS, Context, base_name, table
+from pcapkit.report.html.sections.tables import Context, base_name, table
 from pcapkit.report.text.formatting import iso_time, number, printable
 from pcapkit.report.text.wording import queries_text
 from pcapkit.words import seconds
@@ -57,8 +57,8 @@ def unseen(analysis: Results) -> Context | None:
         "servers": table(
             "servers that were asked",
             ("@server", "@name", "role", "#clients", "#queries", "#over TCP"),
-            servers[:MOST_ROWS],
-            len(servers),
+            servers,
+            limits=analysis.limits,
         ),
         "warnings": _warnings(analysis),
         "ledger": table("every packet", ("what", "#packets"), rows, first=20),
@@ -95,7 +95,7 @@ def how_computed(analysis: Results) -> Context | None:
             iso_time(c.first_time) or "",
             seconds(c.duration_s),
         )
-        for c in analysis.captures[:MOST_ROWS]
+        for c in analysis.captures
     ]
     classes = [
         (c.replace("_", " "), number(analysis.waste.by_class[c]))
@@ -110,6 +110,7 @@ def how_computed(analysis: Results) -> Context | None:
             "captures",
             ("@capture", "format", "link", "#packets", "first packet", "#lasted"),
             captures,
+            limits=analysis.limits,
             first=20,
         ),
         "classes": table("classes of queries", ("class", "#queries"), classes, first=20),

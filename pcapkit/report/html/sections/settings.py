@@ -8,7 +8,7 @@ from pcapkit.model.clients import Client
 from pcapkit.model.results import Results, WhatIf
 from pcapkit.model.settings import Change
 from pcapkit.model.vocabulary import Safety
-from pcapkit.report.html.sections.tables import MOST_ROWS, Context, export_of, table
+from pcapkit.report.html.sections.tables import Context, export_of, table
 from pcapkit.report.text.formatting import number, printable
 from pcapkit.report.text.plans import best_plan, safety_title
 from pcapkit.report.text.wording import (
@@ -32,7 +32,7 @@ def settings(analysis: Results) -> Context | None:
     """Queries under each setting, for all clients and for each."""
     if not analysis.what_if_rows:
         return None
-    together = overall(analysis)
+    together, limits = overall(analysis), analysis.limits
     single = [w for w in analysis.what_if_rows if w.client_addr is not None]
     if len({(w.client_addr, w.container) for w in single}) == 1:
         single = []  # "all" says the same
@@ -56,7 +56,9 @@ def settings(analysis: Results) -> Context | None:
         now = [0]
     context = {
         "charts": ["ndots-settings"],
-        "table": table("queries under each setting", columns, rows, first=_MATTER, marked=now),
+        "table": table(
+            "queries under each setting", columns, rows, limits=limits, first=_MATTER, marked=now
+        ),
         "why": _why(together, {}),
         "clients": None,
         "why_clients": [],
@@ -70,11 +72,12 @@ def settings(analysis: Results) -> Context | None:
             ("@client", *columns),
             cells,
             len(single),
+            limits=limits,
             first=2 * _MATTER,
             rest=export_of(analysis, "what_if"),
             marked=marked,
         )
-        context["why_clients"] = _why(single[:MOST_ROWS], names)
+        context["why_clients"] = _why(single[: limits.page_rows], names)
     return context
 
 
@@ -136,7 +139,7 @@ def _of_clients(
     told = {(w.client_addr, w.container) for w in rows if w.observed}
     cells: list[tuple[str, ...]] = []
     marked = []
-    for w in rows[:MOST_ROWS]:
+    for w in rows[: analysis.limits.page_rows]:
         key = (w.client_addr, w.container)
         who = names.get(key, w.client_addr or "")
         if w.observed:

@@ -13,13 +13,12 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from pcapkit.limits import DEFAULTS, Limits
 from pcapkit.model.results import Results
 from pcapkit.report.text.formatting import number, printable
 
 #: What a template is given.
 Context = Mapping[str, Any]
-#: More rows are in the tables and in the JSON.
-MOST_ROWS = 500
 #: So many rows are shown at first where there is a script.
 FIRST_ROWS = 10
 #: Longer values are also shown to whom points at them, for their columns may be narrow.
@@ -43,31 +42,35 @@ def table(
     rows: Sequence[Sequence[str]],
     total: int | None = None,
     *,
+    limits: Limits = DEFAULTS,
     first: int = FIRST_ROWS,
     rest: str = "analysis.json",
     marked: Collection[int] = (),
 ) -> Context:
     """A table for the page; columns with # hold numbers, with @ names.
 
-    ``total`` counts the rows that there are, ``rest`` says where those are that are not here;
-    ``marked`` rows are what the others are measured against.
+    It holds as many rows as the ``limits`` allow. ``total`` counts the rows that there are, where
+    ``rows`` are not all; ``rest`` says where those are that are not here. ``marked`` rows are what
+    the others are measured against.
     """
+    total = len(rows) if total is None else total
+    shown = rows[: limits.page_rows]
     heads = [(column.lstrip("#@"), _KINDS.get(column[0], "text")) for column in columns]
     kinds = [column[0] for column in columns]
     lines = [
         Markup('<tr class="now">{}</tr>' if n in marked else "<tr>{}</tr>").format(
-            _cells(row, kinds)
+            _cells(row, kinds, limits.page_characters)
         )
-        for n, row in enumerate(rows)
+        for n, row in enumerate(shown)
     ]
     return {
         "label": label,
         "id": "",
         "heads": heads,
         "body": Markup("\n").join(lines),
-        "count": len(rows),
+        "count": len(shown),
         "first": first,
-        "left_out": left_out(len(rows), total),
+        "left_out": left_out(len(shown), total),
         "rest": rest,
     }
 
@@ -103,9 +106,14 @@ def _cell(sign: str, value: str) -> str:
     return f"<td{kind}{title}>{text}</td>"
 
 
-def _cells(row: Sequence[str], kinds: Sequence[str]) -> Markup:
-    """Return the cells of a table's row, escaped."""
-    cells = [_cell(kind, value) for kind, value in zip(kinds, row, strict=True)]
+def shortened(text: str, most: int) -> str:
+    """Return a text of so many characters at most, with an ellipsis where more were."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _cells(row: Sequence[str], kinds: Sequence[str], most: int) -> Markup:
+    """Return the cells of a table's row, escaped, each of so many characters at ``most``."""
+    cells = [_cell(kind, shortened(value, most)) for kind, value in zip(kinds, row, strict=True)]
     return Markup("".join(cells))  # noqa: S704 - values are escaped in each cell
 
 

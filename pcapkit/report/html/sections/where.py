@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pcapkit.model.results import Name, Results
 from pcapkit.names.top_level import registered_domain
-from pcapkit.report.html.sections.tables import MOST_ROWS, Context, export_of, table
+from pcapkit.report.html.sections.tables import Context, export_of, table
 from pcapkit.report.text.formatting import number, percent, printable
 from pcapkit.report.text.wording import client_names, client_texts, misses_text
 
@@ -28,7 +28,10 @@ def where(analysis: Results) -> Context | None:
         "names": _names(analysis),
         "clients": _clients(analysis),
         "suffixes": table(
-            "search suffixes", ("@suffix", "#wasted", "#queries", "#answers"), suffixes
+            "search suffixes",
+            ("@suffix", "#wasted", "#queries", "#answers"),
+            suffixes,
+            limits=analysis.limits,
         ),
     }
 
@@ -45,7 +48,7 @@ def _names(analysis: Results) -> Context:
             n.kind.replace("_", " "),
             printable(n.fqdn or ""),
         )
-        for n in analysis.name_rows[:MOST_ROWS]
+        for n in analysis.name_rows[: analysis.limits.page_rows]
     ]
     return table(
         "names",
@@ -61,6 +64,7 @@ def _names(analysis: Results) -> Context:
         ),
         rows,
         len(analysis.name_rows) + analysis.other_names.count,
+        limits=analysis.limits,
         rest=export_of(analysis, "names"),
     )
 
@@ -104,9 +108,10 @@ def _domains(analysis: Results) -> Context | None:
                     number(sum(n.lookups for n in of)),
                     misses_text(sum(n.search_s for n in of)),
                 )
-                for count, domain, of in rows[:MOST_ROWS]
+                for count, domain, of in rows[: analysis.limits.page_rows]
             ],
             len(rows),
+            limits=analysis.limits,
             rest=export_of(analysis, "names"),
         ),
     }
@@ -126,7 +131,7 @@ def _clients(analysis: Results) -> Context:
             printable(", ".join(c.search))
             + (f" ({c.dns_policy.value})" if c.dns_policy.value else ""),
         )
-        for c in analysis.client_rows[:MOST_ROWS]
+        for c in analysis.client_rows[: analysis.limits.page_rows]
     ]
     return table(
         "clients",
@@ -142,5 +147,6 @@ def _clients(analysis: Results) -> Context:
         ),
         rows,
         len(analysis.client_rows) + analysis.other_clients.count,
+        limits=analysis.limits,
         rest=export_of(analysis, "clients"),
     )
