@@ -215,7 +215,7 @@ def test_memory_is_bounded(server: str, store: Path, request: pytest.FixtureRequ
     big = store / "captures" / "big.pcap"
     with big.open("wb") as out:
         out.write(LARGE[:24])
-        out.truncate(300 << 20)
+        out.truncate(160 << 20)
     command = (
         "import resource, sys\n"
         "from pcapkit.ingest.inputs.source import open_source\n"
@@ -233,7 +233,7 @@ def test_memory_is_bounded(server: str, store: Path, request: pytest.FixtureRequ
         big.unlink()
     assert done.stderr == ""
     total, grown = map(int, done.stdout.split())
-    assert total == 300 << 20 and grown < 100 << 10
+    assert total == 160 << 20 and grown < 100 << 10
 
 
 def failure(*arguments: str, **environment: str) -> str:
