@@ -128,7 +128,7 @@ class TcpdumpReader(PlainReader):
     def units(self, line: Line) -> Sequence[Line]:
         """Return the packet before this one, its continuation lines joined to it."""
         text, held = line.text, self.held
-        if (held or self._went_by) and text[0] in " \t" and not _starts_packet(text):
+        if (held or self._went_by) and text[:1] in (" ", "\t") and not _starts_packet(text):
             if _HEX_LINE.match(text):  # -x and -X print the bytes as well
                 return ()
             if held is not None:

@@ -386,6 +386,15 @@ def test_malformed_lines(tmp_path):
     assert (int(last["rcode"]), int(last["flags"]) >> 15) == (3, 1)
 
 
+@pytest.mark.parametrize("foreign", ["{}", "{}  ", '{"log": ""}', '{"log": "", "IP": " > "}', "[]"])
+def test_records_without_text(tmp_path, foreign):
+    """A record of JSON that says nothing stands between packets, and at the end."""
+    lines = (*VERBOSE_ASK, foreign, CLOCK + DENIAL, foreign, *VERBOSE_ASK, foreign)
+    collected = load(text(tmp_path, *lines))
+    assert (collected.with_messages, collected.duplicates) == (2, 1)
+    assert_ledger(collected)
+
+
 def test_cut_lines(tmp_path):
     """A line that ends early anywhere is a packet without a message, or one with it."""
     for line in (CLOCK + ASK, CLOCK + DENIAL, *VERBOSE_ASK):
