@@ -25,8 +25,9 @@ def given_facts(collected: Collected, options: Options, containers: Containers) 
     """
     out: dict[int, Given] = {}
     named = _listed(options.search) or None
+    bound = any(network is not None for network, _ in options.resolv_confs)
     for number, packed in enumerate(collected.interners.addresses):
-        address = ip_or_none(packed)
+        address = ip_or_none(packed) if bound else None  # there may be very many
         files = [c for n, c in options.resolv_confs if n is not None and address and address in n]
         files += [c for n, c in options.resolv_confs if n is None]
         search, ndots, source = named, options.ndots, Source.OPTION

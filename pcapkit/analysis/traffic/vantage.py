@@ -45,8 +45,9 @@ class Scene:
     def all_mixtures(self) -> Mapping[str, tuple[str, ...]]:
         """Why addresses are not one resolver's, by address: traffic and facts together."""
         out = dict(self.mixtures)
+        nodes = self.cluster.nodes
         for client in sorted({client for client, _ in self.asked}):
-            if packed(client) in self.cluster.nodes:
+            if nodes and packed(client) in nodes:
                 out[client] = (*out.get(client, ()), "is a node's address, which pods share")
             if client in self.forwarders:
                 out[client] = (*out.get(client, ()), "answers DNS itself, and asks for others")
