@@ -33,6 +33,8 @@ from pcapkit.sharing.packets import (
 
 #: So much of a stream's past is kept for what is sent again, and so many segments wait.
 _KEPT_BYTES, _MOST_WAITING = 1 << 18, 256
+#: The past of all streams together; beyond it, that of the streams that began first is let go.
+_ALL_KEPT_BYTES = 1 << 26
 _MOST_STREAMS, _MOST_DATAGRAMS = 1 << 14, 1 << 10
 _SEQUENCES = 1 << 32
 Rewrite = Callable[[bytes, bool], bytes]
@@ -82,6 +84,7 @@ class Reassembly:
         self._rewrite, self._is_dns = rewrite, is_dns
         self._streams: OrderedDict[bytes, _Stream] = OrderedDict()
         self._datagrams: OrderedDict[bytes, list[tuple[_Place, bytes, int]]] = OrderedDict()
+        self._kept = 0  # bytes of ``done`` of all streams
         self.blanked = 0  # payloads whose messages never became whole
 
     def add(self, buffer: Bytes, row: Any, chunk: Chunk) -> None:
@@ -126,9 +129,12 @@ class Reassembly:
         if stream is None or flags & SYN:
             if stream is not None:
                 self._end(stream)
+                self._kept -= len(stream.done)
             stream = self._streams[key] = _Stream(sequence)
             if len(self._streams) > _MOST_STREAMS:
-                self._end(self._streams.popitem(last=False)[1])
+                oldest = self._streams.popitem(last=False)[1]
+                self._end(oldest)
+                self._kept -= len(oldest.done)
         end = stream.raw_at + len(stream.raw)
         away = (sequence - stream.start - end + _SEQUENCES // 2) % _SEQUENCES - _SEQUENCES // 2
         place.begin = end + away
@@ -141,6 +147,8 @@ class Reassembly:
         self._write(stream)
         if len(stream.places) > _MOST_WAITING:
             self._end(stream)
+        if self._kept > _ALL_KEPT_BYTES:
+            self._let_go()
 
     @staticmethod
     def _join(stream: _Stream) -> None:
@@ -161,11 +169,29 @@ class Reassembly:
 
     def _take(self, stream: _Stream, size: int, is_cut: bool) -> None:
         raw = stream.raw
-        stream.done += raw[:2] + self._rewrite(bytes(raw[2:size]), is_cut)
+        self._keep(stream, bytes(raw[:2]) + self._rewrite(bytes(raw[2:size]), is_cut))
         del raw[:size]
         stream.raw_at += size
-        if len(stream.done) > 2 * _KEPT_BYTES:
-            del stream.done[:-_KEPT_BYTES]
+
+    def _keep(self, stream: _Stream, written: bytes) -> None:
+        """Keep what was written of a stream, for what is sent again."""
+        stream.done += written
+        self._kept += len(written)
+        if (more := len(stream.done) - _KEPT_BYTES) > _KEPT_BYTES:
+            del stream.done[:more]
+            self._kept -= more
+
+    def _let_go(self) -> None:
+        """Keep no past of the streams that began first, until half of what may be kept is left.
+
+        Those that wait for the rest of a message need theirs.
+        """
+        for stream in self._streams.values():
+            if 2 * self._kept <= _ALL_KEPT_BYTES:
+                return
+            if not stream.places:
+                self._kept -= len(stream.done)
+                stream.done.clear()
 
     @staticmethod
     def _fill(stream: _Stream) -> None:
@@ -187,9 +213,9 @@ class Reassembly:
             if stream.raw:
                 self._take(stream, len(stream.raw), True)
             if stream.early:
-                gap = min(stream.early) - stream.raw_at
-                stream.done += bytes(max(0, gap))
-                stream.raw_at += max(0, gap)
+                gap = max(0, min(stream.early) - stream.raw_at)
+                self._keep(stream, bytes(gap))
+                stream.raw_at += gap
                 self._join(stream)
                 self._write(stream)
         self._fill(stream)

@@ -17,10 +17,12 @@ from click.testing import CliRunner
 
 import pcapkit
 from pcapkit.cli.root import cli
+from pcapkit.sharing import streams
 from pcapkit.sharing.addresses import Addresses
 from pcapkit.sharing.key import Key, key_of
 from pcapkit.sharing.names import Names
 from pcapkit.sharing.share import share
+from tests.build import ethernet, framed, ipv4, packets, pcap, query, save, tcp
 from tests.sharing.mapped import Mapped, comparable, words_of
 
 TSHARK = shutil.which("tshark")
@@ -137,6 +139,26 @@ def test_the_analysis_stays(name: str, tmp_path: Path) -> None:
     for part in ("packets", "messages", "transactions", "lookups", "waste", "clients", "what_if"):
         expected = comparable(whole.value(json.loads(before.to_json())[part]))
         assert comparable(json.loads(after.to_json())[part]) == expected, part
+
+
+def test_streams_whose_past_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment that ends amid a message is written whole, however little is kept meanwhile."""
+    content = framed(query("first.example.com"), query("second.example.com", ident=2))
+    halves = content[:50], content[50:]
+    other = framed(query("other.example.com", ident=3))
+    segments = [
+        tcp(halves[0]),
+        *(tcp(other, port) for port in range(41000, 41005)),
+        tcp(halves[1], sequence=1050),
+    ]
+    frames = [ethernet(ipv4(segment, protocol=6, ident=n)) for n, segment in enumerate(segments)]
+    source = save(tmp_path, pcap(packets(*frames)), "streams.pcap")
+    whole, little = tmp_path / "whole.pcap", tmp_path / "little.pcap"
+    share(source, whole, key)
+    monkeypatch.setattr(streams, "_ALL_KEPT_BYTES", 50)
+    share(source, little, key)
+    assert pcapkit.analyze(whole).message_counts.queries == 7
+    assert little.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["whatif_w1_glibc_ndots5.pcap", "fault_truncated_tcp.pcap"])
