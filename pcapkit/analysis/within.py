@@ -42,10 +42,11 @@ def within_limits(results: Results, left_out: Iterable[str]) -> Results:
     ``left_out`` are warnings of other limits. However many others there are, these are told.
     """
     limits, most = results.limits, results.limits.clients
+    clients = len({c.client_addr for c in results.client_rows}) + results.other_clients.count
     advice = results.recommendations[: limits.recommendations]
     cut = replace(
         results,
-        vantage=_with_servers(results.vantage, limits.servers, len(results.client_rows)),
+        vantage=_with_servers(results.vantage, limits.servers, clients),
         what_if_rows=_of_first_clients(results.what_if_rows, limits.what_if),
         findings=tuple(_naming(finding, most) for finding in results.findings),
         recommendations=tuple(replace(a, clients=a.clients[:most]) for a in advice),
