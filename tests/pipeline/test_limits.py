@@ -127,6 +127,13 @@ def test_types_beyond_the_limit_begin_another_lookup(tmp_path: Path) -> None:
     assert said.startswith("4 lookups asked for more types of a name than a lookup may")
 
 
+def test_a_warning_of_one_row_says_one(capture: str) -> None:
+    cut = analyze(capture, limits=["clients=6", "names=7"])
+    begun = [w.split(" (limit")[0] for w in cut.warnings if "(limit" in w]
+    assert f"1 row of a client that wastes least is summed as '{OTHER_CLIENTS}'" in begun
+    assert f"1 name that wastes least is summed as '{OTHER_NAMES}'" in begun
+
+
 def test_the_page_and_the_tables_hold_the_rest_too(capture: str, tmp_path: Path) -> None:
     cut = analyze(capture, limits=["clients=3", "names=2"])
     assert list(cut.names["base_name"])[-1] == OTHER_NAMES
