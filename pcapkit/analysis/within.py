@@ -21,7 +21,7 @@ def left_out_warnings(
     """
     if sequences:
         yield (
-            f"search lists were inferred without {sequences:,} sequences of names "
+            f"search lists were inferred without {counted(sequences, 'sequence')} of names "
             f"({crossed('client_names', limits)})"
         )
     if crowded:
@@ -30,10 +30,12 @@ def left_out_warnings(
             f"further ones began other lookups ({crossed('name_types', limits)})"
         )
     if without_plans:
-        yield (
-            f"{without_plans:,} workloads, namespaces or clients that waste least have no plan of "
-            f"their own ({crossed('plans', limits)})"
+        which = _such(
+            without_plans,
+            "workload, namespace or client that wastes least has no plan of its own",
+            "workloads, namespaces or clients that waste least have no plan of their own",
         )
+        yield f"{which} ({crossed('plans', limits)})"
 
 
 def within_limits(results: Results, left_out: Iterable[str]) -> Results:
@@ -42,10 +44,11 @@ def within_limits(results: Results, left_out: Iterable[str]) -> Results:
     ``left_out`` are warnings of other limits. However many others there are, these are told.
     """
     limits, most = results.limits, results.limits.clients
+    clients = len({c.client_addr for c in results.client_rows}) + results.other_clients.count
     advice = results.recommendations[: limits.recommendations]
     cut = replace(
         results,
-        vantage=_with_servers(results.vantage, limits.servers, len(results.client_rows)),
+        vantage=_with_servers(results.vantage, limits.servers, clients),
         what_if_rows=_of_first_clients(results.what_if_rows, limits.what_if),
         findings=tuple(_naming(finding, most) for finding in results.findings),
         recommendations=tuple(replace(a, clients=a.clients[:most]) for a in advice),
@@ -59,37 +62,44 @@ def _of_rows(results: Results) -> Iterator[str]:
     limits, clients, names = results.limits, results.other_clients, results.other_names
     if clients.count:
         limit = "clients" if len(results.client_rows) >= limits.clients else "row_characters"
-        yield (
-            f"{clients.count:,} rows of clients that waste least are summed as '{OTHER_CLIENTS}' "
-            f"({crossed(limit, limits)})"
+        which = _such(
+            clients.count,
+            "row of a client that wastes least is",
+            "rows of clients that waste least are",
         )
+        yield f"{which} summed as '{OTHER_CLIENTS}' ({crossed(limit, limits)})"
     if names.count:
         limit = "names" if len(results.name_rows) >= limits.names else "row_characters"
-        yield (
-            f"{names.count:,} names that waste least are summed as '{OTHER_NAMES}' "
-            f"({crossed(limit, limits)})"
-        )
+        which = _such(names.count, "name that wastes least is", "names that waste least are")
+        yield f"{which} summed as '{OTHER_NAMES}' ({crossed(limit, limits)})"
     listed = _of_first_clients(results.what_if_rows, limits.what_if)
     if rest := {(w.client_addr, w.container) for w in results.what_if_rows[len(listed) :]}:
-        yield (
-            f"{counted(len(rest), 'client')} of those that waste least "
-            f"{'has' if len(rest) == 1 else 'have'} no what-if rows ({crossed('what_if', limits)})"
+        which = _such(
+            len(rest),
+            "client of those that waste least has",
+            "clients of those that waste least have",
         )
+        yield f"{which} no what-if rows ({crossed('what_if', limits)})"
     if (servers := len(results.vantage.servers) - limits.servers) > 0:
-        yield (
-            f"{servers:,} servers that were asked least are summed as '{OTHER_SERVERS}' "
-            f"({crossed('servers', limits)})"
+        which = _such(
+            servers, "server that was asked least is", "servers that were asked least are"
         )
+        yield f"{which} summed as '{OTHER_SERVERS}' ({crossed('servers', limits)})"
     if (translations := len(results.vantage.translations) - limits.servers) > 0:
-        yield (
-            f"{translations:,} translations of addresses are not listed "
-            f"({crossed('servers', limits)})"
-        )
+        which = _such(translations, "translation of an address is", "translations of addresses are")
+        yield f"{which} not listed ({crossed('servers', limits)})"
     if (advice := len(results.recommendations) - limits.recommendations) > 0:
-        yield (
-            f"{advice:,} recommendations behind the first ones are not listed "
-            f"({crossed('recommendations', limits)})"
+        which = _such(
+            advice,
+            "recommendation behind the first ones is",
+            "recommendations behind the first ones are",
         )
+        yield f"{which} not listed ({crossed('recommendations', limits)})"
+
+
+def _such(count: int, one: str, several: str) -> str:
+    """Return the beginning of a sentence about so many: of ``one``, or of ``several``."""
+    return f"{count:,} {one if count == 1 else several}"
 
 
 def _with_servers(vantage: Vantage, most: int, clients: int) -> Vantage:

@@ -127,6 +127,13 @@ def test_types_beyond_the_limit_begin_another_lookup(tmp_path: Path) -> None:
     assert said.startswith("4 lookups asked for more types of a name than a lookup may")
 
 
+def test_a_warning_of_one_row_says_one(capture: str) -> None:
+    cut = analyze(capture, limits=["clients=6", "names=7"])
+    begun = [w.split(" (limit")[0] for w in cut.warnings if "(limit" in w]
+    assert f"1 row of a client that wastes least is summed as '{OTHER_CLIENTS}'" in begun
+    assert f"1 name that wastes least is summed as '{OTHER_NAMES}'" in begun
+
+
 def test_the_page_and_the_tables_hold_the_rest_too(capture: str, tmp_path: Path) -> None:
     cut = analyze(capture, limits=["clients=3", "names=2"])
     assert list(cut.names["base_name"])[-1] == OTHER_NAMES
@@ -177,6 +184,31 @@ def test_long_search_lists_leave_space_for_fewer_rows(capture: str) -> None:
     )
 
 
+def test_parts_of_clients_do_not_show_where_rows_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a client whose list is too long, one that wastes less has no row, though its fits."""
+    works = [
+        Workload(
+            NAMES[: n + 2],
+            dict.fromkeys(NAMES, (ANSWER, NODATA)),
+            clients=[client],
+            first_port=2000,
+            search=(f"{'n' * long}.svc.cluster.local", "svc.cluster.local", "cluster.local"),
+        )
+        for n, (client, long) in enumerate(zip(CLIENTS, (1, 50, 2, 40, 1, 60, 3), strict=True))
+    ]
+    path = write_together(works, tmp_path)
+    every = [c.client_addr for c in analyze(path).client_rows]
+    for most in range(60, 1000, 40):
+        limits = [f"row_characters={most}"]
+        whole = [c.client_addr for c in analyze(path, limits=limits).client_rows]
+        with monkeypatch.context() as alone:  # each client is a part of its own
+            alone.setattr("pcapkit.analysis.exchanges.store.PART", 16)
+            in_parts = [c.client_addr for c in analyze(path, limits=limits).client_rows]
+        assert whole == in_parts == every[: len(whole)]
+
+
 def test_servers_beyond_the_limit_are_one_row(tmp_path: Path) -> None:
     frames = [
         build.ethernet(build.ipv4(build.udp(build.query(ident=n)), target=f"10.96.0.{server}"))
@@ -191,6 +223,17 @@ def test_servers_beyond_the_limit_are_one_row(tmp_path: Path) -> None:
     assert sum(s.queries for s in kept) == sum(s.queries for s in every) == whole.waste.queries
     assert any(w.startswith("4 servers") and "limit servers=3" in w for w in cut.warnings)
     assert parts(cut) | {"vantage": 0} == parts(whole) | {"vantage": 0}
+
+
+def test_clients_without_rows_count_for_the_other_servers(tmp_path: Path) -> None:
+    frames = [
+        build.ethernet(build.ipv4(build.udp(build.query()), source=client, target=f"10.96.0.{n}"))
+        for client in CLIENTS
+        for n in range(1, 4)
+    ]
+    path = build.save(tmp_path, build.pcap(build.packets(*frames, step=build.SECOND * 60)))
+    others = analyze(path, limits=["servers=1", "clients=2"]).vantage.servers[-1]
+    assert (others.server_addr, others.clients, others.queries) == (OTHER_SERVERS, 7, 14)
 
 
 def test_those_that_waste_most_have_plans_of_their_own(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ different clients add up. Counts and times are integers, so the order of adding 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -50,6 +51,8 @@ from pcapkit.schema import Ids, Integers, Rows
 from pcapkit.text import characters_in_json
 
 Address = Callable[[int], str]
+#: By what clients are ranked, the one that wastes most first; no two are equal.
+_Rank = tuple[int, int, str, int]
 
 
 def zones_of(clients: Iterable[Surveyed]) -> list[Labels]:
@@ -115,7 +118,8 @@ class Tally:
         self._groups: list[Groups] = []
         self._clients: list[Client] = []
         self._client_counts = ClientCounts()  # of the same clients
-        self._others = OtherClients()  # those beyond the limit
+        self._others = OtherClients()  # those beyond the limits
+        self._beyond: _Rank | None = None  # the first of those; all behind it are beyond, too
         self._suffixes: tuple[Counter[str], Counter[str], Counter[str]] = (
             Counter(),
             Counter(),
@@ -181,6 +185,7 @@ class Tally:
         self._clients += other._clients
         self._client_counts.merge(other._client_counts)
         self._others.merge(other._others)
+        self._beyond = min(filter(None, (self._beyond, other._beyond)), default=None)
         self._keep_costliest()
         for mine, its in zip(self._suffixes, other._suffixes, strict=True):
             mine.update(its)
@@ -188,22 +193,26 @@ class Tally:
 
     def _fit(self, sizes: Integers) -> bool:
         """May all clients whose search lists have so many characters keep rows of their own?"""
-        return (
-            sizes.size <= self._limits.clients and int(sizes.sum()) <= self._limits.row_characters
-        )
+        most, characters = self._limits.clients, self._limits.row_characters
+        return self._beyond is None and sizes.size <= most and int(sizes.sum()) <= characters
 
     def _costliest(self, addresses: Sequence[str], sizes: Integers, counted: Rows) -> Integers:
         """Return which of some clients (BY_CLIENT) waste most, as many as the limits allow.
 
-        ``sizes`` are the characters of their search lists.
+        ``sizes`` are the characters of their search lists. What is returned is the same however
+        clients are added: none that wastes less than one that is beyond, however short its list.
         """
-        ranks = -counted["wasted"], -counted["queries"]
-        keys = list(zip(*(rank.tolist() for rank in ranks), addresses, strict=True))
+        wasted, queries = (-counted["wasted"]).tolist(), (-counted["queries"]).tolist()
+        keys = list(zip(wasted, queries, addresses, counted["first"].tolist(), strict=True))
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
-        fitting = int(
-            np.searchsorted(np.cumsum(sizes[order]), self._limits.row_characters, "right")
-        )
-        return np.sort(order[: min(fitting, self._limits.clients)])
+        characters = np.cumsum(sizes[order])
+        most = int(np.searchsorted(characters, self._limits.row_characters, "right"))
+        most = min(most, self._limits.clients)
+        keys.sort()
+        if self._beyond is not None:
+            most = min(most, bisect_right(keys, self._beyond))
+        self._beyond = min((*keys[most : most + 1], *filter(None, [self._beyond])), default=None)
+        return np.sort(order[:most])
 
     def _add_clients(
         self, clients: Sequence[ClientReading], counted: Rows, address: Address
@@ -236,7 +245,7 @@ class Tally:
             )
 
     def _keep_costliest(self) -> None:
-        """Keep the rows of the clients that waste most, as many as the limit allows."""
+        """Keep the rows of the clients that waste most, as many as the limits allow."""
         clients = self._clients
         sizes = _characters([c.search for c in clients])
         if self._fit(sizes):
