@@ -79,6 +79,8 @@ _FRAGMENT_HEADER, _AUTHENTICATION = 44, 51
 _ARP, _LLDP = 0x0806, 0x88CC
 #: Instead of an EtherType: another link header than the usual ones.
 _OTHER_LINK = -1
+#: The EtherType behind more VLAN tags than a packet may have.
+_TOO_MANY_TAGS = -2
 
 
 @inline_kernel
@@ -232,9 +234,14 @@ def transport(
 
 @helper_kernel
 def _other_type(buffer: Bytes, at: Int, end: Int, kind: Int) -> Int:
-    """May IP lie in ``buffer[at:end]``, behind EtherType ``kind``? ENCAPSULATED, or NOT_IP."""
+    """May IP lie in ``buffer[at:end]``, behind EtherType ``kind``?
+
+    ENCAPSULATED, or the reason why not: NOT_IP, TOO_MANY_HEADERS.
+    """
     if kind == NETLINK_NETFILTER:
         return np.int64(ENCAPSULATED)
+    if kind == _TOO_MANY_TAGS:
+        return np.int64(TOO_MANY_HEADERS)
     if kind < 0x600:  # 802.3: a length; LLC follows
         if end - at >= 3 and u16(buffer, at) != 0xAAAA and u16(buffer, at) != 0x0606:
             return np.int64(NOT_IP)
@@ -307,6 +314,22 @@ def _link_header(
     return at, _OTHER_LINK
 
 
+@helper_kernel
+def _behind_tags(buffer: Bytes, at: Int, end: Int, kind: Int, most_headers: Int) -> tuple[Int, Int]:
+    """Pass over VLAN tags in ``buffer[at:end]``; return where they end, and the EtherType there.
+
+    The first one is of type ``kind``; behind ``most_headers`` that is _TOO_MANY_TAGS.
+    """
+    tags = 0
+    while (kind == VLAN or kind == SERVICE_VLAN) and end - at >= 4:
+        if tags >= most_headers:
+            return np.int64(at), np.int64(_TOO_MANY_TAGS)
+        tags += 1
+        kind = np.int64(u16(buffer, at + 2))
+        at += 4
+    return np.int64(at), np.int64(kind)
+
+
 @inline_kernel
 def read_headers(
     buffer: Bytes, at: Int, end: Int, linktype: Int, ports: Bytes, facts: Integers
@@ -319,13 +342,8 @@ def read_headers(
     ports of DNS and of tunnels.
     """
     at, kind = _link_header(buffer, at, end, linktype, facts)
-    tags = 0
-    while (kind == VLAN or kind == SERVICE_VLAN) and end - at >= 4:
-        if tags >= facts[MOST_HEADERS]:
-            return TOO_MANY_HEADERS
-        tags += 1
-        kind = u16(buffer, at + 2)
-        at += 4
+    if kind == VLAN or kind == SERVICE_VLAN:
+        at, kind = _behind_tags(buffer, at, end, kind, facts[MOST_HEADERS])
     if kind == ETHERTYPE_IPV4:
         reason, protocol, at, end, wire_end = ipv4(buffer, at, end, facts)
     elif kind == ETHERTYPE_IPV6:
