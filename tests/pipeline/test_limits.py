@@ -141,6 +141,7 @@ def test_the_page_and_the_tables_hold_the_rest_too(capture: str, tmp_path: Path)
     cut.to_html(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "4 rows of clients that waste least are summed" in page
+    assert f"wastes most of {len(CLIENTS)} clients" in page
 
 
 def test_long_names_leave_space_for_fewer_rows(tmp_path: Path) -> None:

@@ -366,8 +366,10 @@ def clients(analysis: Results) -> Picture | None:
         return None
     names = client_names(analysis)
     called = [names[c.client_addr, c.container] for c in rows]
-    title = f"{called[0]} wastes most of {number(len(rows))} clients"
-    subtitle = f"{number(judged_queries(analysis))} queries, each client a point"
+    others = analysis.other_clients.count
+    title = f"{called[0]} wastes most of {number(len(rows) + others)} clients"
+    shown = f"{number(len(rows))} that waste most, each" if others else "each client"
+    subtitle = f"{number(judged_queries(analysis))} queries, {shown} a point"
     figure, axes = new_figure(title, subtitle, height=1.45, left=0.58, bottom=0.52)
     axes.scatter(
         [c.queries for c in rows],

@@ -74,13 +74,16 @@ def plan_curve(analysis: Results) -> Picture | None:
                 (at, queries),
                 xytext=(0, 4),
                 textcoords="offset points",
-                ha="center" if few else "left" if at < 0.8 * end else "right",
+                ha="center" if few else "left" if at <= 0.8 * end else "right",
             )
     axes.set_ylim(0, left[0] * 1.14)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    ticks = sorted({0, *edits[1:], end}) if end <= _MOST_BARS else [0, plan.edits, end]
+    last = plan.edits if plan.edits >= 0.7 * end else end  # two labels need room
+    ticks = sorted({0, *edits[1:], end}) if end <= _MOST_BARS else [0, plan.edits, last]
     axes.set_xticks(sorted(set(ticks)))
+    if not few and last == end:
+        axes.get_xticklabels()[-1].set_horizontalalignment("right")
     axes.xaxis.set_major_formatter(lambda value, _: number(round(value)))
     axes.set_xlabel("edits done")
     steps = "; ".join(
