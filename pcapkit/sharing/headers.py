@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcapkit.ingest.packet.fields import IPV4, IPV6, PROTO_ICMP, PROTO_TCP, PROTO_UDP
+from pcapkit.ingest.packet.fields import IPV4, IPV6, MOST_HEADERS, PROTO_ICMP, PROTO_TCP, PROTO_UDP
 from pcapkit.ingest.packet.link import LINK_SLL, LINK_SLL2
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16
@@ -24,8 +24,6 @@ from pcapkit.sharing.messages import (
     put_fill,
 )
 
-#: Bound of every loop over headers: scratch has space for those of as many packets.
-MOST_HEADERS = 24
 #: Headers of IPv6 by their numbers (IANA, IPv6 Extension Header Types).
 _FRAGMENT_HEADER, _AUTHENTICATION, _EXTENSIONS = 44, 51, (0, 43, 44, 51, 60, 135, 139, 140)
 
@@ -89,7 +87,7 @@ def put_ip(
     put_address(buffer, at + 24, 16, out, maps, work)
     kind: Int = np.int64(u8(buffer, at + 6))
     at += 40
-    for _ in range(MOST_HEADERS):
+    for _ in range(work.facts[MOST_HEADERS]):
         if stop - at < 8 or kind not in _EXTENSIONS:
             break
         size: Int = np.int64(8)

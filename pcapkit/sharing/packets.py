@@ -23,6 +23,7 @@ from pcapkit.ingest.packet.fields import (
     IPV6,
     LLC,
     MORE_FRAGMENTS,
+    MOST_HEADERS,
     NFLOG,
     NO_LAYER,
     PAYLOAD,
@@ -57,15 +58,7 @@ from pcapkit.kernels.interning import has_space
 from pcapkit.kernels.jit import helper_kernel, inline_kernel, kernel
 from pcapkit.kernels.words import u8, u16
 from pcapkit.schema import Bytes, Int, Integers, Rows
-from pcapkit.sharing.headers import (
-    MOST_HEADERS,
-    folded,
-    put_checksum,
-    put_icmp,
-    put_ip,
-    put_link,
-    summed,
-)
+from pcapkit.sharing.headers import folded, put_checksum, put_icmp, put_ip, put_link, summed
 from pcapkit.sharing.messages import (
     BLANKED,
     CUT,
@@ -97,7 +90,6 @@ _MULTICAST_DNS_PORT, _LLMNR_PORT, _TLS_PORT = 5353, 5355, 853
 _NOP = 1
 # Columns of the headers to complete: what, where in the output, the IP header there, complete?
 _WHAT, _WHERE, _IP, _COMPLETE, _LAYER_COLUMNS = range(5)
-LAYERS = (2 * MOST_HEADERS + 4) * _LAYER_COLUMNS
 _UDP_LAYER, _TCP_LAYER = 1, 2
 # Columns of payloads that need other packets: see streams.py.
 (
@@ -119,6 +111,11 @@ D_FRAGMENT, D_SEGMENT = 0, 1
 #: How much longer a packet may become, and what its record's header takes.
 _GROWTH, RECORD_SPACE = 7, 1024
 _LONGEST_NAME = 256
+
+
+def layers_for(headers: int) -> Integers:
+    """Return scratch for the headers to complete of packets with at most so many headers each."""
+    return np.zeros((2 * headers + 4) * _LAYER_COLUMNS, np.int64)
 
 
 @inline_kernel
@@ -195,7 +192,7 @@ def _put_packet(
         return count
     put_link(buffer, at, stop, linktype, out, maps, work)
     at = np.int64(stop)
-    for _ in range(2 * MOST_HEADERS):
+    for _ in range(2 * facts[MOST_HEADERS]):
         if layer == TYPED:
             if kind == ETHERTYPE_IPV4 or kind == ETHERTYPE_IPV6:
                 layer = np.int64(IPV4 if kind == ETHERTYPE_IPV4 else IPV6)

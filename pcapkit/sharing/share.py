@@ -38,7 +38,7 @@ from pcapkit.sharing.messages import (
     UNREAD,
     Work,
 )
-from pcapkit.sharing.packets import D_COLUMNS, LAYERS, RECORD_SPACE, rewrite, rewrite_message
+from pcapkit.sharing.packets import D_COLUMNS, RECORD_SPACE, layers_for, rewrite, rewrite_message
 from pcapkit.sharing.pseudonyms import Pseudonyms
 from pcapkit.sharing.streams import Chunk, Reassembly
 
@@ -72,7 +72,7 @@ class Shared:
 class Sharing:
     """Rewrites batches of records under a key."""
 
-    def __init__(self, key: Key, ports: frozenset[int]) -> None:
+    def __init__(self, key: Key, ports: frozenset[int], limits: Limits = DEFAULTS) -> None:
         table = port_table(ports)
         self.pseudonyms = Pseudonyms(key, table)
         self.pseudonyms.reserve(_NAMES_AHEAD, _LONGEST_NAME)
@@ -80,8 +80,8 @@ class Sharing:
             np.zeros(STATE, np.int64),
             np.zeros(MOST_PLACES, np.int64),
             np.zeros(_LONGEST_NAME, np.uint8),
-            new_facts(DEFAULTS.tunnel_layers),
-            np.zeros(LAYERS, np.int64),
+            new_facts(limits.tunnel_layers),
+            layers_for(limits.tunnel_layers),
         )
         self._out = np.zeros(_OUT_BYTES, np.uint8)
         self._deferred = np.zeros((_DEFERRED, D_COLUMNS), np.int64)
@@ -185,7 +185,7 @@ def share(
                 hint="share its report: analyze --pseudonymize",
             )
         capture, batches = open_records(source)
-        sharing = Sharing(key(), ports)
+        sharing = Sharing(key(), ports, limits)
         shared = Shared(format=capture.format)
         blocks = capture.format == "pcapng"
         with whole_file(output) as out:

@@ -17,12 +17,13 @@ from click.testing import CliRunner
 
 import pcapkit
 from pcapkit.cli.root import cli
+from pcapkit.limits import DEFAULTS, parse_limits
 from pcapkit.sharing import streams
 from pcapkit.sharing.addresses import Addresses
 from pcapkit.sharing.key import Key, key_of
 from pcapkit.sharing.names import Names
 from pcapkit.sharing.share import share
-from tests.build import ethernet, framed, ipv4, packets, pcap, query, save, tcp
+from tests.build import ask, ethernet, framed, ipv4, packets, pcap, query, save, tcp
 from tests.sharing.mapped import Mapped, comparable, words_of
 
 TSHARK = shutil.which("tshark")
@@ -139,6 +140,17 @@ def test_the_analysis_stays(name: str, tmp_path: Path) -> None:
     for part in ("packets", "messages", "transactions", "lookups", "waste", "clients", "what_if"):
         expected = comparable(whole.value(json.loads(before.to_json())[part]))
         assert comparable(json.loads(after.to_json())[part]) == expected, part
+
+
+def test_packets_of_many_headers_are_written_as_far_as_the_limit_says(tmp_path: Path) -> None:
+    frame = ethernet(ask(query("www.example.com")), tags=[(0x8100, n) for n in range(60)])
+    source, out = save(tmp_path, pcap(packets(frame)), "tags.pcap"), tmp_path / "shared.pcap"
+    more = parse_limits(["tunnel_layers=70"])
+    seen = []
+    for limits in (DEFAULTS, more):
+        share(source, out, key, limits=limits)
+        seen.append(pcapkit.analyze(out, limits=["tunnel_layers=70"]).message_counts.queries)
+    assert seen == [0, 1]
 
 
 def test_streams_whose_past_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
