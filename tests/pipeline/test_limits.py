@@ -51,6 +51,20 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_together(works, tmp_path_factory.mktemp("limits"))
 
 
+def in_namespaces(namespaces: list[str]) -> list[Workload]:
+    """Return a client in each namespace; each looks up one name more than the one before."""
+    return [
+        Workload(
+            NAMES[: n + 2],
+            dict.fromkeys(NAMES, (ANSWER, NODATA)),
+            clients=[client],
+            first_port=2000,
+            search=(f"{namespace}.svc.cluster.local", "svc.cluster.local", "cluster.local"),
+        )
+        for n, (client, namespace) in enumerate(zip(CLIENTS, namespaces, strict=True))
+    ]
+
+
 def parts(analysis: Analysis) -> dict[str, object]:
     """Return the parts of the JSON that no limit of rows may change."""
     found = json.loads(analysis.to_json())
@@ -189,16 +203,7 @@ def test_parts_of_clients_do_not_show_where_rows_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a client whose list is too long, one that wastes less has no row, though its fits."""
-    works = [
-        Workload(
-            NAMES[: n + 2],
-            dict.fromkeys(NAMES, (ANSWER, NODATA)),
-            clients=[client],
-            first_port=2000,
-            search=(f"{'n' * long}.svc.cluster.local", "svc.cluster.local", "cluster.local"),
-        )
-        for n, (client, long) in enumerate(zip(CLIENTS, (1, 50, 2, 40, 1, 60, 3), strict=True))
-    ]
+    works = in_namespaces(["n" * long for long in (1, 50, 2, 40, 1, 60, 3)])
     path = write_together(works, tmp_path)
     every = [c.client_addr for c in analyze(path).client_rows]
     for most in range(60, 1000, 40):
@@ -239,16 +244,7 @@ def test_clients_without_rows_count_for_the_other_servers(tmp_path: Path) -> Non
 
 def test_those_that_waste_most_have_plans_of_their_own(tmp_path: Path) -> None:
     """Each namespace has one client, and each wastes more than the one before."""
-    works = [
-        Workload(
-            NAMES[: n + 2],
-            dict.fromkeys(NAMES, (ANSWER, NODATA)),
-            clients=[client],
-            first_port=2000,
-            search=(f"ns{n}.svc.cluster.local", "svc.cluster.local", "cluster.local"),
-        )
-        for n, client in enumerate(CLIENTS)
-    ]
+    works = in_namespaces([f"ns{n}" for n in range(len(CLIENTS))])
     path = write_together(works, tmp_path)
     whole, cut = analyze(path), analyze(path, limits=["plans=2"])
     subjects = {p.subject for p in whole.plans if p.subject}

@@ -221,7 +221,7 @@ def _sort_groups(scratch: _Scratch, out: Order) -> None:
 
 
 def put_in_order(
-    lookups: Rows, walker_of: Ids, walkers: int, covered: Rows, block: tuple[int, int] = (0, 1)
+    lookups: Rows, walker_of: Ids, walkers: int, covered: Rows, block: tuple[int, int]
 ) -> Order:
     """Order the complete ones of some lookups; ``walker_of`` numbers how each client walks.
 

@@ -130,8 +130,8 @@ class WhatIfTally:
     ) -> Block:
         """Replay the lookups of one block; what is counted of all is added to ``whole``."""
         # resolvers that keep answers take their lookups one by one
-        keeps = np.array([resolver_model(a.model).keeps_answers for a in alike])[walker_of]
-        groups = order.by_client.size if keeps.any() else order.group_bases.size
+        keeps = any(resolver_model(a.model).keeps_answers for a in alike)
+        groups = order.by_client.size if keeps else order.group_bases.size
         has_idle = any(s in self._idle for a in alike for s in a.suffixes)
         sums = _sums_of_block(whole, order, groups, has_idle=has_idle)
         self._replay(part, alike, walker_of, order, sums)
